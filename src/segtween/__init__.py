@@ -1,0 +1,1 @@
+"""Video semantic segmentation: the network on key frames, optical flow in between."""

@@ -1,0 +1,68 @@
+"""Every error that segtween raises on purpose.
+
+    SegtweenError
+    ├── SettingError        a setting that cannot be used (interval below 0, scale 0, ...)
+    ├── SourceError         an input that cannot be read (missing, empty, corrupt, wrong kind)
+    ├── SinkError           an output that cannot be written (exists, no permission, full disk)
+    ├── ModelError          a network, sidecar or weight file that does not fit
+    ├── LabelError          labels, label sets or label maps that do not fit each other
+    ├── ScoresError         class scores with a wrong shape, type or value
+    ├── DatasetError        a data set whose folders, lists or files do not fit together
+    └── MissingExtraError   an optional dependency that is not installed
+
+All of them read as one line: what was got, what was expected, what to do. The
+command line prints that line and exits with code 2.
+"""
+
+from __future__ import annotations
+
+
+class SegtweenError(Exception):
+    """One line for a person: `got`; expected `expected`; `do`.
+
+    A part may be left out only where it would repeat another one.
+    """
+
+    def __init__(self, got: str, *, expected: str = "", do: str = "") -> None:
+        self.got, self.expected, self.do = got, expected, do
+        parts = [got, f"expected {expected}" if expected else "", do]
+        super().__init__("; ".join(part for part in parts if part))
+
+
+class SettingError(SegtweenError):
+    """A setting that cannot be used."""
+
+
+class SourceError(SegtweenError):
+    """An input that cannot be read, or not to its end."""
+
+
+class SinkError(SegtweenError):
+    """An output that cannot be written."""
+
+
+class ModelError(SegtweenError):
+    """A network, sidecar or weight file that does not fit."""
+
+
+class LabelError(SegtweenError):
+    """Labels, label sets or label maps that do not fit each other."""
+
+
+class ScoresError(SegtweenError):
+    """Class scores with a wrong shape, type or value."""
+
+
+class DatasetError(SegtweenError):
+    """A data set whose folders, lists or files do not fit together."""
+
+
+class MissingExtraError(SegtweenError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed",
+            expected=f"the extra [{extra}]",
+            do=f"pip install 'segtween[{extra}]'",
+        )

@@ -1,0 +1,108 @@
+"""What the engine and the wiring expect of the parts they are given.
+
+Parts satisfy these protocols by shape; none has to inherit from them. Every part has
+`describe()`: plain JSON values with everything that changes its numbers, which go into the
+method record and its hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.labels import LabelSet
+from segtween.types import Carried, Flow, Frame, Labels, Result, Rgb, SourceInfo
+
+Described = dict[str, Any]
+
+
+class Segmenter(Protocol):
+    """Turns one frame into class scores: RGB uint8 (H, W, 3) -> logits float32 (C, h, w).
+
+    The scores' grid spans the whole image, half-pixel-centred, at any stride. `labels` names the
+    C classes. Preprocessing is the segmenter's own business. Raises ScoresError for scores that
+    are not finite or not of `len(labels)` classes.
+    """
+
+    @property
+    def labels(self) -> LabelSet: ...
+    def __call__(self, rgb: Rgb) -> NDArray[np.float32]: ...
+    def describe(self) -> Described: ...
+
+
+class FlowEstimator(Protocol):
+    """Backward flow between two frames, on the estimator's own grid.
+
+    `prepare` reduces a frame to what the estimator looks at (it is kept for the next frame);
+    calling gives (h, w, 2) float32 with current(x, y) = previous(x + dx, y + dy).
+    """
+
+    def prepare(self, rgb: Rgb) -> NDArray[np.uint8]: ...
+    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow: ...
+    def describe(self) -> Described: ...
+
+
+class Refiner(Protocol):
+    """Repairs carried scores at a non-key frame: (carried, current image, reliability (h, w)) -> carried."""
+
+    def __call__(self, carried: Carried, rgb: Rgb, reliability: NDArray[np.float32]) -> Carried: ...
+    def describe(self) -> Described: ...
+
+
+class Fusion(Protocol):
+    """Joins a key frame's fresh scores with the carried history, by the history's reliability (h, w) in 0..1."""
+
+    def __call__(self, fresh: Carried, history: Carried, reliability: NDArray[np.float32]) -> Carried: ...
+    def describe(self) -> Described: ...
+
+
+class Schedule(Protocol):
+    """Says whether the frame `distance` frames after the last key frame is a key frame itself."""
+
+    def is_key(self, distance: int) -> bool: ...
+    def describe(self) -> Described: ...
+
+
+class CutDetector(Protocol):
+    """Says whether two consecutive frames belong to different scenes.
+
+    `current` and `previous` are the flow estimator's prepared images, `error` is the mean absolute
+    difference (0..255) between the current one and the previous one warped onto it, per cell.
+    """
+
+    def __call__(
+        self, current: NDArray[np.uint8], previous: NDArray[np.uint8], error: NDArray[np.float32]
+    ) -> bool: ...
+    def describe(self) -> Described: ...
+
+
+class Source(Protocol):
+    """Frames in order. Iterating may be done once; `close` is safe to call twice."""
+
+    @property
+    def info(self) -> SourceInfo: ...
+    def __iter__(self) -> Iterator[Frame]: ...
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes every frame with its result, in order.
+
+    `close` finishes the output under its final name; `abort` keeps what is playable of it. Both are
+    safe to call twice.
+    """
+
+    def write(self, frame: Frame, result: Result) -> None: ...
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Metric(Protocol):
+    """update(prediction, truth) per frame; compute() at the end; reset() to start again."""
+
+    def update(self, prediction: Labels, truth: Labels) -> None: ...
+    def compute(self) -> dict[str, Any]: ...
+    def reset(self) -> None: ...

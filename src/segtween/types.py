@@ -1,0 +1,165 @@
+"""The values that rooms hand to each other.
+
+Conventions (one page: docs/conventions.md): images are RGB uint8 (H, W, 3); sizes in
+code are (height, width), named `size_hw`; points and vectors are (x, y) with pixel
+centres on integers; time is seconds in `pts_seconds`, durations of work are
+milliseconds in `*_ms`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import ScoresError, SettingError
+
+Rgb = NDArray[np.uint8]
+"""(H, W, 3) uint8, red first."""
+
+Labels = NDArray[np.uint8]
+"""(H, W) uint8 train ids, 255 = ignore."""
+
+Flow = NDArray[np.float32]
+"""(h, w, 2) float32 backward flow (dx, dy) in pixels of its own grid:
+current(x, y) = previous(x + dx, y + dy)."""
+
+SizeHW = tuple[int, int]
+CarriedKind = Literal["probabilities", "logits"]
+IGNORE = 255
+
+
+def format_size(size_hw: SizeHW) -> str:
+    """Size for people: `2048x1024` (width x height)."""
+    return f"{size_hw[1]}x{size_hw[0]}"
+
+
+def check_rgb(rgb: Any, *, name: str = "frame") -> Rgb:
+    """`rgb` itself if it is an image as the conventions say; SettingError otherwise."""
+    if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        shape, dtype = getattr(rgb, "shape", None), getattr(rgb, "dtype", type(rgb).__name__)
+        raise SettingError(
+            f"{name} is {dtype} of shape {shape}",
+            expected="an RGB image, uint8 of shape (height, width, 3)",
+            do="convert it, for OpenCV images with cv2.cvtColor(image, cv2.COLOR_BGR2RGB)",
+        )
+    return rgb
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source. `index` counts from 0 within the part that is read."""
+
+    index: int
+    pts_seconds: Fraction
+    rgb: Rgb
+
+    @property
+    def size_hw(self) -> SizeHW:
+        return self.rgb.shape[0], self.rgb.shape[1]
+
+    def __repr__(self) -> str:
+        return f"Frame({self.index}, pts_seconds={float(self.pts_seconds):.6f}, {format_size(self.size_hw)})"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its first frame is read.
+
+    `frame_rate` is the container's average rate as an exact fraction, None where there is
+    none; `n_frames` is None where it cannot be known (streams, standard input); `audio_path`
+    is the file whose sound belongs to the pictures, None without sound. `name` is fit to
+    be a folder name.
+    """
+
+    name: str
+    path: str
+    size_hw: SizeHW
+    frame_rate: Fraction | None
+    n_frames: int | None
+    live: bool = False
+    audio_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Class scores on the way from frame to frame: float32 (C, h, w) on a grid that spans the image.
+
+    `kind` says what the values are; a pixel of the grid covers image_hw / grid_hw pixels of the
+    image, half-pixel-centred.
+    """
+
+    values: NDArray[np.float32]
+    kind: CarriedKind
+    image_hw: SizeHW
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.dtype != np.float32:
+            raise ScoresError(
+                f"carried scores are {self.values.dtype} of shape {self.values.shape}",
+                expected="float32 of shape (classes, height, width)",
+                do="convert them before they enter the engine",
+            )
+
+    @property
+    def classes(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def grid_hw(self) -> SizeHW:
+        return self.values.shape[1], self.values.shape[2]
+
+    def __repr__(self) -> str:
+        return (
+            f"Carried({self.kind}, {self.classes} classes on {format_size(self.grid_hw)} "
+            f"of {format_size(self.image_hw)})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the engine says of one frame.
+
+    `labels` is (H, W) uint8 at the frame's own size. `confidence` is (h, w) float32 in 0..1 on
+    the carried grid: the largest class probability. `distance` counts frames since the last key
+    frame, 0 at a key frame. `is_cut` marks the first frame after a scene cut. `stages_ms` holds
+    the time of each stage (prepare, segment, flow, propagate, refine, label).
+    """
+
+    index: int
+    pts_seconds: float
+    is_key: bool
+    distance: int
+    is_cut: bool
+    labels: Labels
+    confidence: NDArray[np.float32]
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        kind = "key" if self.is_key else f"distance {self.distance}"
+        return f"Result({self.index}, {kind}, labels {format_size((self.labels.shape[0], self.labels.shape[1]))})"
+
+
+@dataclass(frozen=True)
+class Method:
+    """Everything that changes the numbers, under one name and one hash.
+
+    Two results may stand in one table only if their hashes are equal. `record` holds plain
+    JSON values.
+    """
+
+    name: str
+    record: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        text = json.dumps({"name": self.name, **self.record}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, **self.record, "hash": self.hash}

@@ -1,0 +1,37 @@
+"""Where the shared data lies, and which tests run where.
+
+`slow` and `train` tests are off on a user's first run; where CI is set, nothing is left out and a
+missing capability fails instead of skipping.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+SHARED = Path(os.environ.get("SEGTWEEN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    has_torch = importlib.util.find_spec("torch") is not None
+    chosen = bool(config.getoption("-m"))
+    for item in items:
+        if IN_CI:
+            continue
+        if "shared" in item.keywords and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason=f"no data folder at {SHARED}; set SEGTWEEN_SHARED"))
+        if "train" in item.keywords and not has_torch:
+            item.add_marker(pytest.mark.skip(reason="needs the extra [train]"))
+        if "slow" in item.keywords and not chosen:
+            item.add_marker(pytest.mark.skip(reason="slow; run with `pytest -m slow` or CI=true"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.fail(f"no data folder at {SHARED}; set SEGTWEEN_SHARED")
+    return SHARED
