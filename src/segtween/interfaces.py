@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
-from segtween.types import Carried, Flow, Frame, Labels, Result, Rgb, SourceInfo
+from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Result, Rgb, SizeHW, SourceInfo
 
 Described = dict[str, Any]
 
@@ -73,10 +73,30 @@ class CutDetector(Protocol):
     difference (0..255) between the current one and the previous one warped onto it, per cell.
     """
 
-    def __call__(
-        self, current: NDArray[np.uint8], previous: NDArray[np.uint8], error: NDArray[np.float32]
-    ) -> bool: ...
+    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], error: NDArray[np.float32]) -> bool: ...
     def describe(self) -> Described: ...
+
+
+class ArrayOps(Protocol):
+    """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns."""
+
+    def carry(
+        self, logits: NDArray[np.float32], *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW
+    ) -> Carried: ...
+    def warp(self, values: NDArray[np.float32], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]: ...
+    def difference(
+        self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow
+    ) -> NDArray[np.float32]: ...
+    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
+    def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
+    def labels(self, carried: Carried, size_hw: SizeHW) -> Labels: ...
+    def describe(self) -> Described: ...
+
+
+class Selecting(Protocol):
+    """What a segmenter with stored scores offers besides: `select` says which frame comes next, by name or index."""
+
+    def select(self, key: str | int) -> None: ...
 
 
 class Source(Protocol):

@@ -12,6 +12,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +115,13 @@ class Carried:
     def grid_hw(self) -> SizeHW:
         return self.values.shape[1], self.values.shape[2]
 
+    def confidence(self) -> NDArray[np.float32]:
+        """(h, w) float32: the largest class probability of each cell."""
+        top = self.values.max(axis=0)
+        if self.kind == "probabilities":
+            return np.minimum(top, np.float32(1.0))
+        return np.float32(1.0) / np.exp(self.values - top).sum(axis=0)
+
     def __repr__(self) -> str:
         return (
             f"Carried({self.kind}, {self.classes} classes on {format_size(self.grid_hw)} "
@@ -121,14 +129,14 @@ class Carried:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Result:
     """What the engine says of one frame.
 
-    `labels` is (H, W) uint8 at the frame's own size. `confidence` is (h, w) float32 in 0..1 on
-    the carried grid: the largest class probability. `distance` counts frames since the last key
-    frame, 0 at a key frame. `is_cut` marks the first frame after a scene cut. `stages_ms` holds
-    the time of each stage (prepare, segment, flow, propagate, refine, label).
+    `labels` is (H, W) uint8 at the frame's own size. `carried` are the scores that go on to the
+    next frame. `distance` counts frames since the last key frame, 0 at a key frame. `is_cut` marks
+    the first frame after a scene cut. `stages_ms` holds the time of each stage (prepare, segment,
+    flow, propagate, refine, label).
     """
 
     index: int
@@ -137,8 +145,13 @@ class Result:
     distance: int
     is_cut: bool
     labels: Labels
-    confidence: NDArray[np.float32]
+    carried: Carried
     stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """(h, w) float32 in 0..1 on the carried grid: the largest class probability. Computed when asked for."""
+        return self.carried.confidence()
 
     def __repr__(self) -> str:
         kind = "key" if self.is_key else f"distance {self.distance}"

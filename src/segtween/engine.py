@@ -1,0 +1,181 @@
+"""The whole idea: the network on key frames, its scores carried along optical flow in between.
+
+    key frame       scores = network(frame), blended with the carried history where that is reliable
+    other frames    scores = refine(scores of the previous frame moved along the flow)
+    every frame     labels = argmax of the enlarged scores
+
+The engine knows no model, runtime or video library: it is given built parts (`segtween.interfaces`;
+`segtween.build` puts them together).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import SettingError
+from segtween.interfaces import ArrayOps, CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
+from segtween.types import Carried, CarriedKind, Frame, Result, Rgb, SizeHW, check_rgb, format_size
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What is carried (`kind`), on which grid (`most_cells`: the scores' own grid reduced to at most so many
+    cells), and how fast trust in it fades: r = exp(-(e / tolerance)^2) per frame, e = how far the moved previous
+    image is from the current one, in grey levels."""
+
+    kind: CarriedKind = "probabilities"
+    most_cells: int = 40_000
+    tolerance: float = 20.0
+
+
+@dataclass
+class _Past:
+    """What the next frame needs of this one."""
+
+    view: NDArray[np.uint8]
+    carried: Carried
+    reliability: NDArray[np.float32]
+    distance: int
+    index: int
+
+
+class Engine:
+    """Labels for every frame. `flow=None` runs the plain network on every frame, without memory."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        flow: FlowEstimator | None,
+        *,
+        ops: ArrayOps,
+        schedule: Schedule,
+        fusion: Fusion,
+        refiner: Refiner,
+        cuts: CutDetector,
+        carry: Carry,
+    ) -> None:
+        self.segmenter, self.flow, self.ops, self.schedule = segmenter, flow, ops, schedule
+        self.fusion, self.refiner, self.cuts, self.carry = fusion, refiner, cuts, carry
+        self._past: _Past | None = None
+        self._count = 0
+
+    def reset(self) -> None:
+        """Forgets everything: the next frame is a key frame, with index 0."""
+        self._past, self._count = None, 0
+
+    def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
+        """The next frame, (H, W, 3) uint8 RGB, as labels (H, W). Frames must keep their size until `reset`.
+
+        Without `pts_seconds` the result's is NaN. Raises SettingError for anything but such a frame.
+        """
+        size_hw = check_rgb(rgb).shape[:2]
+        clock, past, flow = _Clock(), self._past, self.flow
+        if flow is None:
+            return self._plain(rgb, size_hw, clock, pts_seconds)
+        if past is not None and past.carried.image_hw != size_hw:
+            raise SettingError(
+                f"frame {self._count} is {format_size(size_hw)}",
+                expected=f"{format_size(past.carried.image_hw)} as before",
+                do="call reset() where a new clip begins",
+            )
+        with clock("prepare"):
+            view = flow.prepare(rgb)
+        history, cut = None, False
+        if past is not None:
+            with clock("flow"):
+                motion = flow(view, past.view)
+            with clock("propagate"):
+                error = self.ops.difference(view, past.view, motion)
+                cut = self.cuts(view, past.view, error)
+                history = None if cut else self._move(past, motion, error)
+        distance = 0 if past is None or cut else past.distance + 1
+        is_key = history is None or self.schedule.is_key(distance)
+        if is_key:
+            distance = 0
+            with clock("segment"):
+                logits = self.segmenter(rgb)
+            with clock("propagate"):
+                carried, reliability = self._fuse(logits, history, size_hw)
+        else:
+            assert history is not None
+            with clock("refine"):
+                carried, reliability = self.refiner(history[0], rgb, history[1]), history[1]
+        with clock("label"):
+            labels = self.ops.labels(carried, size_hw)
+        self._past = _Past(view, carried, reliability, distance, self._count)
+        return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
+
+    def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
+        """One result for every frame, as they come; starts afresh."""
+        self.reset()
+        for item in source:
+            frame = item if isinstance(item, Frame) else None
+            select = getattr(self.segmenter, "select", None)
+            if select is not None:
+                select(self._count)
+            if frame is None:
+                yield self.step(item)  # type: ignore[arg-type]
+            else:
+                yield self.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that changes the numbers, as plain JSON values."""
+        network = self.segmenter.describe()
+        if self.flow is None:
+            return {"network": network, **self.ops.describe()}
+        carry = {"kind": self.carry.kind, "most_cells": self.carry.most_cells, "tolerance": self.carry.tolerance}
+        parts = (self.flow, self.schedule, self.fusion, self.refiner, self.cuts, self.ops)
+        return {"network": network, "carry": carry, **{k: v for part in parts for k, v in part.describe().items()}}
+
+    def _plain(self, rgb: Rgb, size_hw: SizeHW, clock: _Clock, pts_seconds: float | None) -> Result:
+        with clock("segment"):
+            carried = self.ops.carry(self.segmenter(rgb), kind="logits", most_cells=None, image_hw=size_hw)
+        with clock("label"):
+            labels = self.ops.labels(carried, size_hw)
+        return self._result(labels, carried, clock, pts_seconds, is_key=True, distance=0, is_cut=False)
+
+    def _move(
+        self, past: _Past, motion: NDArray[np.float32], error: NDArray[np.float32]
+    ) -> tuple[Carried, NDArray[np.float32]]:
+        """The previous scores where the motion takes them, and how far they can be trusted there."""
+        grid = past.carried.grid_hw
+        small = self.ops.resize_flow(motion, grid)
+        values, inside = self.ops.warp(past.carried.values, small)
+        trust, _ = self.ops.warp(past.reliability[None], small)
+        trust = trust[0] * np.exp(-np.square(self.ops.resize(error, grid) / np.float32(self.carry.tolerance))) * inside
+        return Carried(values, past.carried.kind, past.carried.image_hw), trust
+
+    def _fuse(
+        self, logits: NDArray[np.float32], history: tuple[Carried, NDArray[np.float32]] | None, size_hw: SizeHW
+    ) -> tuple[Carried, NDArray[np.float32]]:
+        fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)
+        trusted = np.ones(fresh.grid_hw, np.float32)
+        return (fresh if history is None else self.fusion(fresh, *history)), trusted
+
+    def _result(self, labels: Any, carried: Carried, clock: _Clock, pts_seconds: float | None, **flags: Any) -> Result:
+        index, self._count = self._count, self._count + 1
+        seconds = math.nan if pts_seconds is None else pts_seconds
+        return Result(index, seconds, labels=labels, carried=carried, stages_ms=clock.stages_ms, **flags)
+
+
+class _Clock:
+    """Milliseconds per stage of one frame."""
+
+    def __init__(self) -> None:
+        self.stages_ms: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + (time.perf_counter() - began) * 1e3

@@ -1,0 +1,38 @@
+"""Flow estimators: backward flow between two frames on a grid of their own.
+
+| name | what it is |
+| --- | --- |
+| `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016) by OpenCV |
+| `zero` | no motion: the previous result stays where it is (a baseline) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from segtween.errors import SettingError
+from segtween.interfaces import FlowEstimator
+
+
+def _dis(**options: Any) -> FlowEstimator:
+    from segtween.flow.dis import DisFlow
+
+    return DisFlow(**options)
+
+
+def _zero(**options: Any) -> FlowEstimator:
+    from segtween.flow.zero import ZeroFlow
+
+    options.pop("effort", None)
+    return ZeroFlow(**options)
+
+
+FLOWS: dict[str, Callable[..., FlowEstimator]] = {"dis": _dis, "zero": _zero}
+
+
+def open_flow(name: str, **options: Any) -> FlowEstimator:
+    """A flow estimator by name; SettingError lists the names."""
+    if name not in FLOWS:
+        raise SettingError(f"flow {name!r}", expected=f"one of {', '.join(FLOWS)}", do="choose one of these")
+    return FLOWS[name](**options)

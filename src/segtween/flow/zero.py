@@ -1,0 +1,27 @@
+"""No motion at all: what repeating the last result costs and brings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.flow.view import GreyView
+from segtween.types import Flow, Rgb
+
+
+class ZeroFlow:
+    """Says that nothing moved."""
+
+    def __init__(self, *, stride: int | None = None) -> None:
+        self._view = GreyView(stride=stride)
+
+    def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
+        return self._view(rgb)
+
+    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:  # noqa: ARG002
+        return np.zeros((*current.shape, 2), np.float32)
+
+    def describe(self) -> dict[str, Any]:
+        return {"flow": "zero"}

@@ -1,0 +1,6 @@
+"""Array work on the hot path.
+
+| member | what it runs on |
+| --- | --- |
+| `cpu` | NumPy, OpenCV and Numba; kernels release the GIL and are safe beside each other |
+"""

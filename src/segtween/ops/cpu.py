@@ -1,0 +1,127 @@
+"""The engine's array operations on the CPU: NumPy, OpenCV and Numba.
+
+Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy), in pixels of
+its own grid, resizing scales its vectors; pixel centres on integers; resizing is half-pixel-centred.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import SettingError
+from segtween.geometry import sample_positions, shrink_to
+from segtween.ops import kernels
+from segtween.ops.threads import Rows
+from segtween.types import Carried, CarriedKind, Flow, Labels, SizeHW
+
+Float = NDArray[np.float32]
+
+
+class CpuOps:
+    """Array operations that share one set of threads (0 = every processor)."""
+
+    def __init__(self, *, threads: int = 0) -> None:
+        self.rows = Rows(threads)
+        cv2.setNumThreads(self.rows.threads)
+        self.mixed_cells = 0.0
+        """Share of cells of the last `labels` call that had to be interpolated."""
+
+    def carry(self, logits: Float, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
+        """Logits (C, h, w) as scores of `kind`: on their own grid, or where that has more than `most_cells`
+        cells on the image's grid of stride 2, 4, 8, ... that has not."""
+        values = np.ascontiguousarray(logits, np.float32)
+        if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
+            values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
+        return Carried(softmax(values) if kind == "probabilities" else values, kind, image_hw)
+
+    def warp(self, values: Float, flow: Flow) -> tuple[Float, NDArray[np.bool_]]:
+        """(C, h, w) gathered along a flow of the same grid; and which samples lay inside the image, (h, w).
+
+        Zero flow is the identity exactly, whole-pixel flow an exact shift. Samples outside take the border's value.
+        """
+        if flow.shape != (*values.shape[1:], 2):
+            raise SettingError(
+                f"flow of shape {flow.shape} for values of shape {values.shape}",
+                expected=f"a flow of shape {(*values.shape[1:], 2)}",
+                do="resize the flow to the values' grid",
+            )
+        values, flow = np.ascontiguousarray(values, np.float32), np.ascontiguousarray(flow, np.float32)
+        out, valid = np.empty_like(values), np.empty(values.shape[1:], np.bool_)
+        self.rows(lambda a, b: kernels.warp_rows(values, flow, out, valid, a, b), values.shape[1])
+        return out, valid
+
+    def difference(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
+        """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside."""
+        out = np.empty(current.shape, np.float32)
+        self.rows(lambda a, b: kernels.difference_rows(current, previous, flow, out, a, b), current.shape[0])
+        return out
+
+    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow:
+        """A flow on another grid; its vectors are scaled with it."""
+        h, w = flow.shape[:2]
+        if (h, w) == grid_hw:
+            return flow
+        shrink = grid_hw[0] * grid_hw[1] < h * w
+        resized = cv2.resize(flow, grid_hw[::-1], interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        resized *= np.array([grid_hw[1] / w, grid_hw[0] / h], np.float32)
+        return resized
+
+    def resize(self, plane: Float, grid_hw: SizeHW) -> Float:
+        """One plane (h, w) on another grid: area mean when it shrinks, bilinear when it grows."""
+        return resize_planes(plane[None], grid_hw)[0]
+
+    def labels(self, carried: Carried, size_hw: SizeHW) -> Labels:
+        """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
+
+        The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
+        """
+        values = carried.values
+        grid = carried.grid_hw
+        best = np.empty(grid, np.uint8)
+        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
+        left, weight_x, starts_x, top, weight_y = _positions(size_hw, grid)
+        out = np.empty(size_hw, np.uint8)
+        mixed: list[int] = []
+
+        def part(a: int, b: int) -> None:
+            mixed.append(kernels.enlarge_labels_rows(values, best, left, weight_x, starts_x, top, weight_y, out, a, b))
+
+        self.rows(part, size_hw[0], least=64)
+        self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
+        return out
+
+    def describe(self) -> dict[str, Any]:
+        return {"arrays": "cpu"}
+
+
+def softmax(logits: Float) -> Float:
+    """Class probabilities over axis 0 of (C, h, w)."""
+    values = logits - logits.max(axis=0)
+    np.exp(values, out=values)
+    values /= values.sum(axis=0)
+    return values
+
+
+def resize_planes(values: Float, grid_hw: SizeHW) -> Float:
+    """(C, h, w) on another grid: area mean when it shrinks, bilinear when it grows."""
+    shrink = grid_hw[0] * grid_hw[1] < values.shape[1] * values.shape[2]
+    how = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    out = np.empty((values.shape[0], *grid_hw), np.float32)
+    for plane, target in zip(values, out, strict=True):
+        cv2.resize(plane, grid_hw[::-1], dst=target, interpolation=how)
+    return out
+
+
+@lru_cache(maxsize=8)
+def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
+    left, weight_x = sample_positions(size_hw[1], grid_hw[1])
+    top, weight_y = sample_positions(size_hw[0], grid_hw[0])
+    cells = max(1, grid_hw[1] - 1)
+    starts_x = np.searchsorted(left, np.arange(cells + 1)).astype(np.int32)
+    starts_x[-1] = size_hw[1]
+    return left, weight_x, starts_x, top, weight_y

@@ -1,0 +1,191 @@
+"""The compiled loops. Each works on rows first..last of its output, releases the GIL and shares no state.
+
+Compiled once and cached on disk, so a new process starts without compiling.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def warp_rows(values: Array, flow: Array, out: Array, valid: Array, first: int, last: int) -> None:
+    """out[c, y, x] = values[c] at (x + dx, y + dy), bilinear, float32 weights from exact coordinates.
+
+    Convention: backward flow (dx, dy) in pixels of this grid, pixel centres on integers. A sample
+    outside [0, w-1] x [0, h-1] is clamped to the border and reported in `valid` as False.
+    """
+    classes, h, w = values.shape
+    corner = np.empty((4, w), np.int32)
+    weight = np.empty((4, w), np.float32)
+    flat = values.reshape(classes, h * w)
+    for y in range(first, last):
+        for x in range(w):
+            sx = np.float64(x) + flow[y, x, 0]
+            sy = np.float64(y) + flow[y, x, 1]
+            inside = (sx >= 0.0) and (sx <= w - 1.0) and (sy >= 0.0) and (sy <= h - 1.0)
+            valid[y, x] = inside
+            if not (sx >= 0.0):  # NaN falls in here as well
+                sx = 0.0
+            if sx > w - 1.0:
+                sx = w - 1.0
+            if not (sy >= 0.0):
+                sy = 0.0
+            if sy > h - 1.0:
+                sy = h - 1.0
+            x0 = int(sx)
+            y0 = int(sy)
+            fx = np.float32(sx - x0)
+            fy = np.float32(sy - y0)
+            x1 = min(x0 + 1, w - 1)
+            y1 = min(y0 + 1, h - 1)
+            corner[0, x] = y0 * w + x0
+            corner[1, x] = y0 * w + x1
+            corner[2, x] = y1 * w + x0
+            corner[3, x] = y1 * w + x1
+            one = np.float32(1.0)
+            weight[0, x] = (one - fy) * (one - fx)
+            weight[1, x] = (one - fy) * fx
+            weight[2, x] = fy * (one - fx)
+            weight[3, x] = fy * fx
+        for c in range(classes):
+            plane = flat[c]
+            for x in range(w):
+                out[c, y, x] = (
+                    weight[0, x] * plane[corner[0, x]]
+                    + weight[1, x] * plane[corner[1, x]]
+                    + weight[2, x] * plane[corner[2, x]]
+                    + weight[3, x] * plane[corner[3, x]]
+                )
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def argmax_rows(values: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x] = the class of the largest values[:, y, x], ties to the lowest class."""
+    classes, _, w = values.shape
+    top = np.empty(w, np.float32)
+    best = np.empty(w, np.uint8)
+    for y in range(first, last):
+        for x in range(w):
+            top[x] = values[0, y, x]
+            best[x] = 0
+        for c in range(1, classes):
+            for x in range(w):
+                v = values[c, y, x]
+                better = v > top[x]
+                best[x] = np.uint8(c) if better else best[x]
+                top[x] = v if better else top[x]
+        for x in range(w):
+            out[y, x] = best[x]
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def enlarge_labels_rows(
+    values: Array,
+    best: Array,
+    left: Array,
+    weight_x: Array,
+    starts_x: Array,
+    top: Array,
+    weight_y: Array,
+    out: Array,
+    first: int,
+    last: int,
+) -> int:
+    """out[y, x] = argmax over classes of the bilinearly enlarged `values`; returns the number of mixed cells.
+
+    `best` is the argmax at the score centres. A cell lies between four centres; where its corners agree
+    the label is theirs without interpolation: bilinear weights are a convex combination, so the class that
+    is largest at every corner is largest in between. In a mixed cell only those classes compete whose
+    largest corner value reaches the largest of all classes' smallest corner values.
+    `left`, `weight_x`, `top`, `weight_y` come from `geometry.sample_positions`; cell i covers the columns
+    starts_x[i]..starts_x[i + 1].
+    """
+    classes, h, w = values.shape
+    cells = starts_x.shape[0] - 1
+    names = np.empty(classes, np.int32)
+    corner = np.empty((4, classes), np.float32)
+    mixed = 0
+    y = first
+    while y < last:
+        y0 = top[y]
+        y1 = min(y0 + 1, h - 1)
+        stop = y + 1
+        while stop < last and top[stop] == y0:
+            stop += 1
+        x0 = 0
+        while x0 < cells:
+            x1 = min(x0 + 1, w - 1)
+            a = best[y0, x0]
+            begin = starts_x[x0]
+            if a == best[y0, x1] and a == best[y1, x0] and a == best[y1, x1]:
+                # Neighbouring cells of one label are filled in one go.
+                end = x0 + 1
+                while end < cells:
+                    right = min(end + 1, w - 1)
+                    if best[y0, right] != a or best[y1, right] != a:
+                        break
+                    end += 1
+                for yy in range(y, stop):
+                    out[yy, begin : starts_x[end]] = a
+                x0 = end
+                continue
+            mixed += 1
+            floor = np.float32(-np.inf)
+            for c in range(classes):
+                p, q, r, s = values[c, y0, x0], values[c, y0, x1], values[c, y1, x0], values[c, y1, x1]
+                floor = max(floor, min(min(p, q), min(r, s)))
+            n = 0
+            for c in range(classes):
+                p, q, r, s = values[c, y0, x0], values[c, y0, x1], values[c, y1, x0], values[c, y1, x1]
+                if max(max(p, q), max(r, s)) >= floor:
+                    names[n] = c
+                    corner[0, n] = p
+                    corner[1, n] = q
+                    corner[2, n] = r
+                    corner[3, n] = s
+                    n += 1
+            for yy in range(y, stop):
+                fy = weight_y[yy]
+                for xx in range(begin, starts_x[x0 + 1]):
+                    fx = weight_x[xx]
+                    winner = 0
+                    highest = np.float32(-np.inf)
+                    for k in range(n):
+                        upper = corner[0, k] + fx * (corner[1, k] - corner[0, k])
+                        lower = corner[2, k] + fx * (corner[3, k] - corner[2, k])
+                        v = upper + fy * (lower - upper)
+                        if v > highest:
+                            highest = v
+                            winner = k
+                    out[yy, xx] = names[winner]
+            x0 += 1
+        y = stop
+    return mixed
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def difference_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image."""
+    h, w = current.shape
+    for y in range(first, last):
+        for x in range(w):
+            sx = np.float32(x) + flow[y, x, 0]
+            sy = np.float32(y) + flow[y, x, 1]
+            if not (sx >= 0.0 and sx <= w - 1.0 and sy >= 0.0 and sy <= h - 1.0):
+                out[y, x] = 255.0
+                continue
+            x0 = int(sx)
+            y0 = int(sy)
+            x1 = min(x0 + 1, w - 1)
+            y1 = min(y0 + 1, h - 1)
+            fx = sx - np.float32(x0)
+            fy = sy - np.float32(y0)
+            upper = previous[y0, x0] + fx * (np.float32(previous[y0, x1]) - np.float32(previous[y0, x0]))
+            lower = previous[y1, x0] + fx * (np.float32(previous[y1, x1]) - np.float32(previous[y1, x0]))
+            out[y, x] = abs(np.float32(current[y, x]) - (upper + fy * (lower - upper)))

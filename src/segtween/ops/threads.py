@@ -1,0 +1,47 @@
+"""How many threads work at once: counted here and nowhere else.
+
+The inference runtime, OpenCV and our own kernels never run at the same time within one engine,
+so each of them may use all the threads that were asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from segtween.errors import SettingError
+
+
+def available_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_threads(threads: int) -> int:
+    """`threads` itself, or every available processor for 0; SettingError below 0."""
+    if threads < 0:
+        raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give --threads 0 or a count")
+    return threads or available_threads()
+
+
+class Rows:
+    """Runs a kernel over a range of rows, split among threads. `kernel(first, last)` must release the GIL."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = check_threads(threads)
+        self._pool = ThreadPoolExecutor(self.threads - 1, "segtween-ops") if self.threads > 1 else None
+
+    def __call__(self, kernel: Callable[[int, int], None], rows: int, *, least: int = 16) -> None:
+        """Calls `kernel` on parts of 0..rows of at least `least` rows; returns when all are done."""
+        parts = max(1, min(self.threads, rows // least))
+        bounds = [rows * i // parts for i in range(parts + 1)]
+        if self._pool is None or parts == 1:
+            kernel(0, rows)
+            return
+        waiting = [self._pool.submit(kernel, a, b) for a, b in zip(bounds[1:-1], bounds[2:], strict=True)]
+        kernel(bounds[0], bounds[1])
+        for part in waiting:
+            part.result()

@@ -1,0 +1,8 @@
+"""What repairs carried scores, and what joins them with a key frame's fresh ones.
+
+| member | what it does |
+| --- | --- |
+| `identity.Identity` | leaves carried scores as they are (a baseline) |
+| `blend.Replace` | takes a key frame's scores alone (a baseline) |
+| `blend.ReliabilityBlend` | blends in the carried history where the motion explained the image |
+"""

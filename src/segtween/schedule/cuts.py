@@ -1,0 +1,50 @@
+"""Scene cuts: where flow explains nothing of the new frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ResidualCuts:
+    """A cut is where the frame, minus the previous one moved along the flow, keeps most of its contrast.
+
+    The residual is the mean absolute difference after motion; the contrast is the frame's mean absolute
+    deviation from its mean. Their ratio does not depend on exposure or on how lively the scene is.
+    """
+
+    def __init__(self, *, threshold: float = 0.6) -> None:
+        self.threshold = threshold
+
+    def score(self, current: NDArray[np.uint8], error: NDArray[np.float32]) -> float:
+        """Residual over contrast: about 0.1 within a scene, near 1 across a cut."""
+        contrast = float(np.abs(current - np.float32(current.mean())).mean())
+        return float(error.mean()) / max(contrast, 4.0)
+
+    def __call__(
+        self,
+        current: NDArray[np.uint8],
+        previous: NDArray[np.uint8],  # noqa: ARG002
+        error: NDArray[np.float32],
+    ) -> bool:
+        return self.score(current, error) > self.threshold
+
+    def describe(self) -> dict[str, Any]:
+        return {"cuts": "residual", "threshold": self.threshold}
+
+
+class NoCuts:
+    """Takes the whole input as one scene."""
+
+    def __call__(
+        self,
+        current: NDArray[np.uint8],  # noqa: ARG002
+        previous: NDArray[np.uint8],  # noqa: ARG002
+        error: NDArray[np.float32],  # noqa: ARG002
+    ) -> bool:
+        return False
+
+    def describe(self) -> dict[str, Any]:
+        return {"cuts": "off"}

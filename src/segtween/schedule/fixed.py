@@ -1,0 +1,26 @@
+"""A key frame after every `interval` frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from segtween.errors import SettingError
+
+
+class FixedInterval:
+    """`interval` non-key frames between key frames; 0 makes every frame a key frame."""
+
+    def __init__(self, interval: int) -> None:
+        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:
+            raise SettingError(
+                f"interval is {interval}",
+                expected="a whole number, 0 or more",
+                do="give --interval 4 (or --every 5) for the network on one frame in five",
+            )
+        self.interval = interval
+
+    def is_key(self, distance: int) -> bool:
+        return distance > self.interval
+
+    def describe(self) -> dict[str, Any]:
+        return {"schedule": "fixed", "interval": self.interval}
