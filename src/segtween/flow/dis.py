@@ -40,7 +40,7 @@ class DisFlow:
         if effort not in _PRESETS:
             raise SettingError(f"flow effort {effort!r}", expected=f"one of {', '.join(EFFORTS)}", do="choose one")
         self.effort, self._view = effort, GreyView(stride=stride)
-        self._dis = cv2.DISOpticalFlow_create(_PRESETS[effort])
+        self._dis = cv2.DISOpticalFlow.create(_PRESETS[effort])
         if effort == "balanced":
             self._dis.setFinestScale(1)
             self._dis.setPatchSize(8)

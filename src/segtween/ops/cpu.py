@@ -84,12 +84,12 @@ class CpuOps:
         grid = carried.grid_hw
         best = np.empty(grid, np.uint8)
         self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
-        left, weight_x, starts_x, top, weight_y = _positions(size_hw, grid)
+        weight_x, starts_x, top, weight_y = _positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
 
         def part(a: int, b: int) -> None:
-            mixed.append(kernels.enlarge_labels_rows(values, best, left, weight_x, starts_x, top, weight_y, out, a, b))
+            mixed.append(kernels.enlarge_labels_rows(values, best, weight_x, starts_x, top, weight_y, out, a, b))
 
         self.rows(part, size_hw[0], least=64)
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
@@ -124,4 +124,4 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
     cells = max(1, grid_hw[1] - 1)
     starts_x = np.searchsorted(left, np.arange(cells + 1)).astype(np.int32)
     starts_x[-1] = size_hw[1]
-    return left, weight_x, starts_x, top, weight_y
+    return weight_x, starts_x, top, weight_y

@@ -88,7 +88,6 @@ def argmax_rows(values: Array, out: Array, first: int, last: int) -> None:
 def enlarge_labels_rows(
     values: Array,
     best: Array,
-    left: Array,
     weight_x: Array,
     starts_x: Array,
     top: Array,
@@ -103,7 +102,7 @@ def enlarge_labels_rows(
     the label is theirs without interpolation: bilinear weights are a convex combination, so the class that
     is largest at every corner is largest in between. In a mixed cell only those classes compete whose
     largest corner value reaches the largest of all classes' smallest corner values.
-    `left`, `weight_x`, `top`, `weight_y` come from `geometry.sample_positions`; cell i covers the columns
+    `weight_x`, `top`, `weight_y` come from `geometry.sample_positions`; cell i covers the columns
     starts_x[i]..starts_x[i + 1].
     """
     classes, h, w = values.shape

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 from segtween.errors import SettingError
 
@@ -41,7 +42,7 @@ class Rows:
         if self._pool is None or parts == 1:
             kernel(0, rows)
             return
-        waiting = [self._pool.submit(kernel, a, b) for a, b in zip(bounds[1:-1], bounds[2:], strict=True)]
+        waiting = [self._pool.submit(kernel, a, b) for a, b in pairwise(bounds[1:])]
         kernel(bounds[0], bounds[1])
         for part in waiting:
             part.result()
