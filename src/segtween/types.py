@@ -73,9 +73,11 @@ class SourceInfo:
     """What is known of a source before its first frame is read.
 
     `frame_rate` is the container's average rate as an exact fraction, None where there is
-    none; `n_frames` is None where it cannot be known (streams, standard input); `audio_path`
+    none; `n_frames` is None where it cannot be known (streams, standard input) and an estimate
+    where only a part is read or the container holds no count; `audio_path`
     is the file whose sound belongs to the pictures, None without sound. `name` is fit to
-    be a folder name.
+    be a folder name. `time_base` is the unit of the timestamps, in seconds: every `pts_seconds` is a
+    whole multiple of it. `end_seconds` is where reading stops by request, None = the end.
     """
 
     name: str
@@ -85,6 +87,8 @@ class SourceInfo:
     n_frames: int | None
     live: bool = False
     audio_path: str | None = None
+    time_base: Fraction | None = None
+    end_seconds: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True)
