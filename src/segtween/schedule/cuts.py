@@ -12,7 +12,8 @@ class ResidualCuts:
     """A cut is where the frame, minus the previous one moved along the flow, keeps most of its contrast.
 
     The residual is the mean absolute difference after motion; the contrast is the frame's mean absolute
-    deviation from its mean. Their ratio does not depend on exposure or on how lively the scene is.
+    deviation from its mean. A sudden jump of exposure may count as a cut: that costs one network run. (Taking the
+    difference of the means off the residual spares it, but then cuts between alike scenes are missed.)
     """
 
     def __init__(self, *, threshold: float = 0.6) -> None:

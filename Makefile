@@ -1,0 +1,43 @@
+# The commands a newcomer needs. python3 and make are enough: each target makes its own virtual environment.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+SOURCES := pyproject.toml constraints.txt
+
+# What CI tests includes training (torch); a user's first `make test` does not.
+EXTRAS := dev
+ifneq ($(filter true 1 yes,$(CI)),)
+EXTRAS := dev,train
+endif
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/.core
+	$(BIN)/segtween demo --out demo
+
+test: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.$(EXTRAS)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.core
+	$(BIN)/segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4
+
+clean:
+	rm -rf $(VENV) demo dist build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: $(BIN)/python $(SOURCES)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev $(VENV)/.dev,train: $(BIN)/python $(SOURCES)
+	$(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@ $(VENV)/.core

@@ -1,0 +1,168 @@
+"""The front door for Python: `segtween.load(...)` gives an object that runs, streams and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, method, preset
+from segtween.engine import Engine
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.labels import LabelSet
+from segtween.ops.cpu import CpuOps
+from segtween.runner import Progress, Summary, run_source
+from segtween.types import Frame, Method, Result, Rgb
+from segtween.video import open_sinks, open_source
+
+DEFAULT_MODEL = "swiftnet-lite0.camvid"
+DEFAULT_SAVE = ("overlay",)
+
+Model = str | Path | Callable[[Rgb], Any]
+
+
+def resolve_interval(interval: int | None, every: int | None) -> int:
+    """`--interval I` and `--every I + 1` say the same; SettingError if both are given and differ."""
+    if every is None:
+        return DEFAULT_INTERVAL if interval is None else interval
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise SettingError(
+            f"every is {every}",
+            expected="a whole number, 1 or more",
+            do="give --every 5 for the network on one frame in five",
+        )
+    if interval is not None and interval != every - 1:
+        raise SettingError(
+            f"interval {interval} and every {every}",
+            expected=f"one of them: --every {every} is --interval {every - 1}",
+            do="leave one out",
+        )
+    return every - 1
+
+
+def load(
+    model: Model = DEFAULT_MODEL,
+    *,
+    interval: int | None = None,
+    every: int | None = None,
+    labels: str | Path | LabelSet | Sequence[str] | None = None,
+    runtime: str = "openvino",
+    provider: str | None = None,
+    precision: str = "float32",
+    threads: int = 0,
+    scale: float = 1.0,
+    method_name: str = "blend",
+    **changes: Any,
+) -> Segtween:
+    """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
+    callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
+
+    interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
+    labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
+    runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
+    precision     auto, float32, bfloat16
+    threads       0 uses every processor
+    scale         the network sees the frame enlarged by this factor, above 0
+    method_name   preset of the method: blend, warp
+    changes       single settings of the preset, see `segtween.build.Settings`
+
+    Raises ModelError, LabelError, SettingError or MissingExtraError.
+    """
+    from segtween.segmenters import open_segmenter
+
+    settings = adapt(preset(method_name), interval=resolve_interval(interval, every), **changes)
+    segmenter = open_segmenter(
+        model, runtime=runtime, provider=provider, precision=precision, threads=threads, scale=scale, labels=labels
+    )
+    return Segtween(segmenter, settings, threads=threads, name=method_name if not changes else f"{method_name}*")
+
+
+def adapt(settings: Settings, **changes: Any) -> Settings:
+    """Settings with some of them changed; SettingError names one that does not exist."""
+    unknown = set(changes) - set(Settings.__dataclass_fields__)
+    if unknown:
+        raise SettingError(
+            f"setting {sorted(unknown)[0]!r}",
+            expected=f"one of {', '.join(Settings.__dataclass_fields__)}",
+            do="correct its name",
+        )
+    return replace(settings, **changes)
+
+
+class Segtween:
+    """A segmenter and a method, ready for video. Made by `load`; holds one engine, so it runs one video at a time."""
+
+    def __init__(
+        self, segmenter: Segmenter, settings: Settings, *, threads: int = 0, name: str = "blend", plain: bool = False
+    ) -> None:
+        ops = CpuOps(threads=threads)
+        self.settings, self.threads = settings, threads
+        self.engine: Engine = build_plain(segmenter, ops=ops) if plain else build_engine(segmenter, settings, ops=ops)
+        self.method: Method = method(self.engine, name="every-frame" if plain else name)
+
+    @property
+    def labels(self) -> LabelSet:
+        return self.engine.segmenter.labels
+
+    def reset(self) -> None:
+        """Forgets the video so far: the next frame is a key frame."""
+        self.engine.reset()
+
+    def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
+        """The next frame, (H, W, 3) uint8 RGB -> labels and more."""
+        return self.engine.step(rgb, pts_seconds=pts_seconds)
+
+    def stream(self, source: str | Path | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
+        """One result per frame of a file, folder, camera, stream, or of any iterable of frames."""
+        if not isinstance(source, (str, Path)):
+            yield from self.engine.stream(source)
+            return
+        opened = open_source(str(source), threads=self.threads)
+        try:
+            yield from self.engine.stream(opened)
+        finally:
+            opened.close()
+
+    def run(
+        self,
+        source: str | Path,
+        folder: str | Path,
+        *,
+        save: Sequence[str] = DEFAULT_SAVE,
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        frame_rate: float | None = None,
+        overwrite: bool = False,
+        classes: Sequence[str] | None = None,
+        ids: Literal["train", "dataset"] = "train",
+        progress: Progress | None = None,
+    ) -> Summary:
+        """One input, every frame, into files of fixed names in `folder`.
+
+        `save` is any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written.
+        Raises SourceError or SinkError; what was done by then is kept.
+        """
+        opened = open_source(
+            str(source),
+            start_seconds=start_seconds,
+            duration_seconds=duration_seconds,
+            threads=self.threads,
+            frame_rate=frame_rate,
+        )
+        try:
+            sink = open_sinks(
+                folder,
+                save=save,
+                info=opened.info,
+                labels=self.labels,
+                overwrite=overwrite,
+                classes=classes,
+                ids=ids,
+                threads=self.threads,
+            )
+        except BaseException:
+            opened.close()
+            raise
+        return run_source(self.engine, opened, sink, folder, method=self.method, saved=save, progress=progress)

@@ -1,0 +1,42 @@
+"""How a command ends when something is wrong: one line, exit code 2; Ctrl-C: 130."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from segtween.errors import SegtweenError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """A command whose deliberate errors become one line on standard error and exit code 2."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except SegtweenError as error:
+            say_error(error)
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            print("segtween: stopped; what was done by then is kept", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def say_error(error: Exception) -> None:
+    line = " ".join(str(error).split())
+    print(f"segtween: error: {line}", file=sys.stderr)  # noqa: T201

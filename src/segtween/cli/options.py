@@ -1,0 +1,64 @@
+"""Options that several commands share, and how lists and sizes are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtween.errors import SettingError
+from segtween.types import SizeHW
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", metavar="NAME|FILE", help="A shipped network, an .onnx file, stored scores (.npz) or pkg:fn."
+    ),
+]
+Interval = Annotated[
+    int | None, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames (4: network on 1 in 5).")
+]
+Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Network on one frame in N (same: I + 1).")]
+Method = Annotated[str, typer.Option("--method", metavar="NAME", help="Preset of the method: blend, warp.")]
+Labels = Annotated[
+    str | None, typer.Option("--labels", metavar="NAME|YAML", help="Label set, where the network does not say.")
+]
+Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")]
+Provider = Annotated[
+    str | None,
+    typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
+]
+Precision = Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32 or bfloat16.")]
+Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Processors to use; 0: all.")]
+Scale = Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
+
+
+def words(text: str | None) -> list[str] | None:
+    """`a,b` -> ["a", "b"]; None for nothing given."""
+    if text is None:
+        return None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str, *, option: str) -> list[int]:
+    """`0,4,9` -> [0, 4, 9]; SettingError for anything else."""
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(
+            f"{option} {text!r}", expected="whole numbers with commas between", do=f"give {option} 0,4,9"
+        ) from None
+    if any(n < 0 for n in found):
+        raise SettingError(f"{option} {text!r}", expected="numbers of 0 or more", do=f"give {option} 0,4,9")
+    return found
+
+
+def size(text: str, *, option: str = "--size") -> SizeHW:
+    """`2048x1024` (width x height) -> (1024, 2048)."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise SettingError(f"{option} {text!r}", expected="WIDTHxHEIGHT in pixels", do=f"give {option} 2048x1024")
+    return int(parts[1]), int(parts[0])

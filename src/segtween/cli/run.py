@@ -1,0 +1,122 @@
+"""`segtween run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from segtween.cli import options
+from segtween.cli.guard import BAD_INPUT, guarded, say_error
+
+
+@guarded
+def run(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the outputs go.")],
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS", help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas."
+        ),
+    ] = "overlay",
+    model: options.Model = "swiftnet-lite0.camvid",
+    interval: options.Interval = None,
+    every: options.Every = None,
+    method: options.Method = "blend",
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
+    ] = None,
+    ids: Annotated[
+        Literal["train", "dataset"], typer.Option(help="Numbers in label files: train ids or the data set's own.")
+    ] = "train",
+    start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0,
+    duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Read so much.")] = None,
+    frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
+    overwrite: options.Overwrite = False,
+    labels: options.Labels = None,
+    runtime: options.Runtime = "openvino",
+    provider: options.Provider = None,
+    precision: options.Precision = "float32",
+    scale: options.Scale = 1.0,
+    threads: options.Threads = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Segment every frame of a video: the network on key frames, optical flow in between.
+
+    Examples:
+
+        segtween run drive.mp4 -o out/
+
+        segtween run drive.mp4 -o out/ --save overlay,labels --every 5
+
+        segtween run videos/ more.mkv -o out/ --save labels --classes car,pedestrian
+
+        segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
+    """
+    from segtween.api import load
+    from segtween.cli.screen import console, notes, progress_bar
+    from segtween.errors import SegtweenError
+    from segtween.video import expand_inputs
+
+    kinds = options.words(save) or []
+    todo = expand_inputs(inputs)
+    seg = load(
+        model,
+        interval=interval,
+        every=every,
+        labels=labels,
+        runtime=runtime,
+        provider=provider,
+        precision=precision,
+        threads=threads,
+        scale=scale,
+        method_name=method,
+    )
+    failed = 0
+    for item in todo:
+        folder = out if len(todo) == 1 and not item.from_folder else out / item.name
+        try:
+            with progress_bar(item.name) as progress:
+                summary = seg.run(
+                    item.spec,
+                    folder,
+                    save=kinds,
+                    start_seconds=start,
+                    duration_seconds=duration,
+                    frame_rate=frame_rate,
+                    overwrite=overwrite,
+                    classes=options.words(classes),
+                    ids=ids,
+                    progress=None if quiet else progress,
+                )
+        except SegtweenError as error:
+            failed += 1
+            say_error(error)
+            continue
+        if not quiet:
+            _report(summary, console)
+    if failed:
+        if len(todo) > 1:
+            notes.print(f"{len(todo) - failed} of {len(todo)} inputs done, {failed} failed")
+        raise typer.Exit(BAD_INPUT)
+
+
+def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
+    stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
+    console.print(
+        f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames, "
+        f"{summary.fps:.1f} frames per second" + (f", {summary.cuts} scene cuts" if summary.cuts else "")
+    )
+    console.print(f"  time: {stages}")
+    console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
+    console.print(f"  written: {', '.join([*summary.saved, 'frames.csv', 'run.json'])} in {summary.folder}")
+
+
+def _network(summary) -> str:  # type: ignore[no-untyped-def]
+    network = summary.method.record["network"]
+    return ", ".join(str(network[k]) for k in ("model", "runtime", "precision") if k in network)

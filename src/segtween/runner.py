@@ -1,0 +1,152 @@
+"""One input, from its first frame to its last output file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtween.engine import Engine
+from segtween.errors import SinkError
+from segtween.interfaces import Sink, Source
+from segtween.types import Method, SourceInfo, format_size
+
+Progress = Callable[[int, "int | None"], None]
+"""Called after every frame with the number of frames done and, where known, of all frames."""
+
+STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode")
+
+
+@dataclass
+class Summary:
+    """What was done with one input. `error` is the line that ended it early, None if it came to its end."""
+
+    input: SourceInfo
+    folder: Path
+    method: Method
+    saved: tuple[str, ...]
+    frames: int = 0
+    network_runs: int = 0
+    cuts: int = 0
+    seconds: float = 0.0
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def fps(self) -> float:
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    def stage_medians_ms(self) -> dict[str, float]:
+        """Median of each stage over the frames in which it ran."""
+        return {s: float(np.median(self.stages_ms[s])) for s in STAGES if s in self.stages_ms}
+
+    def stage_shares(self) -> dict[str, float]:
+        """Share of the whole time that each stage took, 0..1."""
+        total = sum(sum(v) for v in self.stages_ms.values()) or 1.0
+        return {s: sum(self.stages_ms[s]) / total for s in STAGES if s in self.stages_ms}
+
+    def to_json(self) -> dict[str, Any]:
+        rate = self.input.frame_rate
+        shares = self.stage_shares()
+        return {
+            "method": self.method.to_json(),
+            "input": {
+                "name": self.input.name,
+                "path": self.input.path,
+                "size": format_size(self.input.size_hw),
+                "frame_rate": str(rate) if rate is not None else None,
+                "n_frames": self.input.n_frames,
+            },
+            "saved": list(self.saved),
+            "totals": {
+                "frames": self.frames,
+                "network_runs": self.network_runs,
+                "network_runs_per_100_frames": 100 * self.network_runs / self.frames if self.frames else None,
+                "scene_cuts": self.cuts,
+                "seconds": round(self.seconds, 3),
+                "frames_per_second": round(self.fps, 2),
+            },
+            "stages_ms": {
+                s: {"median": round(v, 3), "runs": len(self.stages_ms[s]), "share": round(shares[s], 4)}
+                for s, v in self.stage_medians_ms().items()
+            },
+            "error": self.error,
+        }
+
+
+def run_source(
+    engine: Engine,
+    source: Source,
+    sink: Sink,
+    folder: str | Path,
+    *,
+    method: Method,
+    saved: Sequence[str],
+    progress: Progress | None = None,
+) -> Summary:
+    """Every frame of `source` through `engine` into `sink`; `run.json` is written beside the outputs.
+
+    Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
+    with the frames so far and the error is raised again; after Ctrl-C likewise.
+    """
+    summary = Summary(source.info, Path(folder), method, tuple(saved))
+    began = time.perf_counter()
+    try:
+        _frames(engine, source, sink, summary, progress)
+    except BaseException as error:
+        summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
+        sink.abort()
+        raise
+    else:
+        sink.close()
+    finally:
+        source.close()
+        summary.seconds = time.perf_counter() - began
+        if summary.frames:
+            write_json(summary.to_json(), Path(folder) / "run.json")
+    return summary
+
+
+def _frames(engine: Engine, source: Source, sink: Sink, summary: Summary, progress: Progress | None) -> None:
+    engine.reset()
+    select = getattr(engine.segmenter, "select", None)
+    clock = time.perf_counter()
+    for frame in source:
+        decoded = time.perf_counter()
+        if select is not None:
+            select(frame.index)
+        result = engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
+        stepped = time.perf_counter()
+        sink.write(frame, result)
+        done = time.perf_counter()
+        times = {"decode": (decoded - clock) * 1e3, **result.stages_ms, "encode": (done - stepped) * 1e3}
+        for stage, ms in times.items():
+            summary.stages_ms.setdefault(stage, []).append(ms)
+        summary.frames += 1
+        summary.network_runs += result.is_key
+        summary.cuts += result.is_cut
+        clock = done
+        if progress is not None:
+            progress(summary.frames, source.info.n_frames)
+
+
+def write_json(record: dict[str, Any], path: str | Path) -> None:
+    """JSON under its final name only when whole; SinkError where it cannot be written."""
+    target = Path(path)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        part.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(part, target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SinkError(
+            f"{target} cannot be written ({error.strerror})",
+            expected="a folder with room that you may write to",
+            do="choose another place",
+        ) from None
