@@ -1,0 +1,105 @@
+"""Sources and sinks: pictures in, pictures and labels out.
+
+The two tables name every kind; what a kind needs (PyAV, OpenCV) is imported when it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from segtween.errors import SettingError
+from segtween.interfaces import Source
+from segtween.video.inputs import SourceKind, clip_name, kind_of, split_clips, unique_names
+
+__all__ = ["SOURCES", "NamedSource", "open_source", "open_sources"]
+
+Rate = Fraction | float | str
+
+
+def _images(spec: str, *, name: str | None, threads: int, **part: Any) -> Source:
+    from segtween.video.images import ImageSource
+
+    del threads  # OpenCV reads one image at a time
+    return ImageSource(spec, name=name, **part)
+
+
+def _container(opener: str) -> Callable[..., Source]:
+    def build(spec: str, *, name: str | None, **part: Any) -> Source:
+        from segtween.video import devices
+        from segtween.video.container import ContainerSource
+
+        return ContainerSource(getattr(devices, opener)(spec, name=name), **part)
+
+    return build
+
+
+SOURCES: dict[SourceKind, Callable[..., Source]] = {
+    "file": _container("open_file"),
+    "images": _images,
+    "camera": _container("open_camera"),
+    "stream": _container("open_stream"),
+    "stdin": _container("open_stdin"),
+}
+"""Every kind of source and its builder; `inputs.kind_of` says which one an input is."""
+
+
+class NamedSource(NamedTuple):
+    """An input under the name of its output folder. `open()` may raise SourceError: others still can be opened."""
+
+    name: str
+    spec: str
+    open: Callable[[], Source]
+
+
+def open_source(
+    spec: str | Path | int,
+    *,
+    start_seconds: float = 0,
+    duration_seconds: float | None = None,
+    threads: int = 1,
+    frame_rate: Rate | None = None,
+    name: str | None = None,
+) -> Source:
+    """One clip: a video file, a folder, pattern or file of images, `camera:0`, a stream's address, `-`.
+
+    `threads` decode and convert, 0 = as many as there are processors. `frame_rate` is the rate of
+    images (25 unless given); for a video it stands in only where the rate is asked for, timestamps stay.
+    `name` replaces the name made from `spec`. Raises SourceError where there is nothing to read and
+    SettingError for a start, duration or rate that cannot be.
+    """
+    if threads < 0:
+        raise SettingError(f"threads {threads}", expected="0 (all) or more", do="correct --threads")
+    text = str(spec)
+    clips = split_clips(text)
+    if len(clips) > 1:
+        from segtween.errors import SourceError
+
+        raise SourceError(f"{text} holds {len(clips)} videos", expected="one video", do="give one of them")
+    return SOURCES[kind_of(clips[0])](
+        clips[0],
+        name=name,
+        start_seconds=start_seconds,
+        duration_seconds=duration_seconds,
+        threads=threads,
+        frame_rate=frame_rate,
+    )
+
+
+def open_sources(inputs: Sequence[str | Path | int], **options: Any) -> list[NamedSource]:
+    """Every clip of the inputs under a name of its own: the videos of a folder each count as one.
+
+    Nothing is opened yet, so that one bad input does not stop the others. `options` are those of
+    `open_source`, for all of them.
+    """
+    if not inputs:
+        raise SettingError("no input", expected="at least one video, folder or stream", do="name one")
+    clips = [clip for spec in inputs for clip in split_clips(str(spec))]
+    names = unique_names(clip_name(clip) for clip in clips)
+
+    def opener(clip: str, name: str) -> Callable[[], Source]:
+        return lambda: open_source(clip, name=name, **options)
+
+    return [NamedSource(name, clip, opener(clip, name)) for clip, name in zip(clips, names, strict=True)]

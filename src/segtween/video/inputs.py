@@ -1,0 +1,202 @@
+"""What an input given by a person stands for: a file, a folder, a glob, a camera, a stream, standard input."""
+
+from __future__ import annotations
+
+import glob
+import math
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from segtween.errors import SettingError, SourceError
+
+SourceKind = Literal["stdin", "camera", "stream", "images", "file"]
+
+IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm"))
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv",
+        ".3gp", ".3g2", ".ogv", ".y4m", ".vob", ".mxf", ".h264", ".264", ".h265", ".265", ".hevc", ".ivf", ".nut",
+        ".mjpeg", ".mjpg", ".gif", ".asf", ".dv",
+    )
+)  # fmt: skip
+STREAM_SCHEMES = (
+    "rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "rtp", "srt", "mms", "mmsh", "ftp",
+)  # fmt: skip
+
+_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_CAMERA = re.compile(r"^camera:(.*)$", re.IGNORECASE)
+
+
+def natural_key(path: str | Path) -> tuple[tuple[int, int, str], ...]:
+    """Sorting key in which numbers count as numbers: frame_2 before frame_10."""
+    parts = re.split(r"(\d+)", str(path))
+    return tuple((0, int(p), p) if p.isdigit() else (1, 0, p.lower()) for p in parts if p)
+
+
+def kind_of(spec: str) -> SourceKind:
+    """Which kind of source `spec` names; it may still not exist."""
+    if spec == "-":
+        return "stdin"
+    if _CAMERA.match(spec) or (spec.isdigit() and not Path(spec).exists()):
+        return "camera"
+    scheme = _SCHEME.match(spec)
+    if scheme and scheme[1].lower() != "file":
+        if scheme[1].lower() not in STREAM_SCHEMES:
+            raise SourceError(
+                f"input {spec!r} has the scheme {scheme[1]!r}",
+                expected=f"a file, a folder, or one of {', '.join(s + '://' for s in STREAM_SCHEMES)}",
+                do="correct the address",
+            )
+        return "stream"
+    path = Path(local_path(spec))
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES or (_is_glob(spec) and not path.exists()):
+        return "images"
+    return "file"
+
+
+def local_path(spec: str) -> str:
+    """`spec` without a leading file://."""
+    return spec[len("file://") :] if spec.lower().startswith("file://") else spec
+
+
+def camera_number(spec: str) -> int:
+    """0 for `camera:0` and `0`."""
+    match = _CAMERA.match(spec)
+    text = match[1] if match else spec
+    if not text.isdigit():
+        raise SourceError(f"camera {text!r}", expected="a camera number, as in camera:0", do="give its number")
+    return int(text)
+
+
+def clip_name(spec: str) -> str:
+    """A name for the input that is fit to be a folder name."""
+    kind = kind_of(spec)
+    if kind == "stdin":
+        return "stdin"
+    if kind == "camera":
+        return f"camera-{camera_number(spec)}"
+    if kind == "stream":
+        return _safe(_SCHEME.sub("", spec).split("?")[0].rsplit("@", 1)[-1])
+    path = Path(local_path(spec))
+    if _is_glob(spec) and not path.exists():
+        fixed = [p for p in path.parts[:-1] if not _is_glob(p)]
+        return _safe(Path(*fixed).resolve().name if fixed else Path.cwd().name)
+    if path.is_dir():
+        return _safe(path.resolve().name or "root")
+    return _safe(path.stem)
+
+
+def image_files(spec: str) -> list[Path]:
+    """The images of a folder, a glob or one image file, in natural order; SourceError where there are none."""
+    path = Path(local_path(spec))
+    if path.is_dir():
+        found = _with_suffix(_children(path), IMAGE_SUFFIXES)
+        what = f"folder {path}"
+    elif path.exists() or not _is_glob(spec):
+        if not path.is_file():
+            raise missing(spec)
+        return [path]
+    else:
+        found = _with_suffix(_expand(spec), IMAGE_SUFFIXES)
+        what = f"pattern {spec!r}"
+    if not found:
+        raise SourceError(
+            f"{what} holds no images or videos",
+            expected="PNG, JPEG, BMP, TIFF, WebP or PPM images, or video files",
+            do="check the path",
+        )
+    return sorted(found, key=natural_key)
+
+
+def split_clips(spec: str) -> list[str]:
+    """The clips that one input stands for: the videos of a folder or glob, else `spec` itself.
+
+    A folder counts as its videos where it holds any, as one clip of its images otherwise.
+    """
+    if kind_of(spec) != "images":
+        return [spec]
+    path = Path(local_path(spec))
+    if path.is_dir():
+        videos = _with_suffix(_children(path), VIDEO_SUFFIXES)
+    elif path.exists():
+        videos = []
+    else:
+        videos = _with_suffix(_expand(spec), VIDEO_SUFFIXES)
+    return [str(p) for p in sorted(videos, key=natural_key)] or [spec]
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """The names with -2, -3, ... where one would come again; case does not make a difference."""
+    used: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, n = name, 1
+        while candidate.lower() in used:
+            n += 1
+            candidate = f"{name}-{n}"
+        used.add(candidate.lower())
+        unique.append(candidate)
+    return unique
+
+
+def missing(spec: str) -> SourceError:
+    return SourceError(
+        f"input {spec!r} does not exist",
+        expected="a video file, a folder or pattern of images, camera:0, a stream's address, or - for standard input",
+        do="check the path",
+    )
+
+
+def as_frame_rate(value: Fraction | float | str) -> Fraction:
+    """Frames per second as an exact fraction: 29.97 is 30000/1001, 25 is 25, "24000/1001" is itself."""
+    try:
+        rate = Fraction(value) if not isinstance(value, float) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        rate = Fraction(0)
+    if rate <= 0 or rate > 100_000:
+        raise SettingError(
+            f"frame rate {value}", expected="a number of frames per second above 0", do="correct --frame-rate"
+        )
+    ntsc = Fraction(math.ceil(rate) * 1000, 1001)
+    return ntsc if rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 100) else rate
+
+
+def as_seconds(value: Fraction | float, *, name: str, above_zero: bool = False) -> Fraction:
+    """A time given by a person as a fraction: 0.2 is 1/5. SettingError if negative (or 0, with `above_zero`)."""
+    if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
+        raise SettingError(
+            f"{name} {value}",
+            expected="seconds above 0" if above_zero else "seconds, 0 or more",
+            do=f"correct {name}",
+        )
+    return Fraction(value).limit_denominator(1_000_000)
+
+
+def _is_glob(spec: str) -> bool:
+    return any(c in spec for c in "*?[")
+
+
+def _expand(spec: str) -> list[Path]:
+    return [Path(p) for p in glob.glob(local_path(spec), recursive=True)]
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise SourceError(
+            f"folder {folder} cannot be read ({error.strerror})",
+            expected="a folder you may read",
+            do="check its rights",
+        ) from None
+
+
+def _with_suffix(paths: Iterable[Path], suffixes: frozenset[str]) -> list[Path]:
+    return [p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()]
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-. ") or "clip"
