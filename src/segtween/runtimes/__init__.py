@@ -1,0 +1,67 @@
+"""Running a graph: OpenVINO (the default on CPUs), ONNX Runtime, and a fake for tests."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from segtween.errors import SettingError
+from segtween.records import InputRecord
+from segtween.runtimes.base import Precision, Runtime
+
+
+def _openvino(path: str | Path, **options: Any) -> Runtime:
+    from segtween.runtimes.openvino import OpenVinoRuntime
+
+    return OpenVinoRuntime(path, **options)
+
+
+def _onnxruntime(path: str | Path, **options: Any) -> Runtime:
+    from segtween.runtimes.onnxruntime import OnnxRuntime
+
+    return OnnxRuntime(path, **options)
+
+
+RUNTIMES: dict[str, Callable[..., Runtime]] = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+}
+
+
+def open_runtime(
+    name: str,
+    onnx_path: str | Path,
+    *,
+    outputs: tuple[str, ...] | None = None,
+    pixels: InputRecord | None = None,
+    provider: str | None = None,
+    precision: Precision = "float32",
+    threads: int = 0,
+) -> Runtime:
+    """A runtime for an ONNX file.
+
+    `outputs` are the ones to compute, all of them by default. With `pixels` the graph's one input
+    becomes uint8 (1, H, W, 3) RGB, and what the record says of layout, channels and normalisation is
+    done inside. `provider` is an OpenVINO device or an ONNX Runtime execution provider. `precision`
+    `auto` leaves the choice to the runtime. `threads` 0 leaves their number to it.
+
+    Raises SettingError, ModelError or MissingExtraError.
+    """
+    if name not in RUNTIMES:
+        near = difflib.get_close_matches(name, RUNTIMES, n=1)
+        raise SettingError(
+            f"runtime {name!r} is not known",
+            expected=f"one of {', '.join(RUNTIMES)}",
+            do=f"did you mean {near[0]}?" if near else "choose one of these",
+        )
+    if precision not in get_args(Precision):
+        raise SettingError(
+            f"precision {precision!r}", expected=f"one of {', '.join(get_args(Precision))}", do="choose one of these"
+        )
+    if threads < 0:
+        raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change --threads")
+    return RUNTIMES[name](
+        onnx_path, outputs=outputs, pixels=pixels, provider=provider, precision=precision, threads=threads
+    )

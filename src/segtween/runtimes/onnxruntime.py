@@ -1,0 +1,158 @@
+"""ONNX Runtime with its execution providers."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.records import InputRecord
+from segtween.runtimes.base import (
+    Array,
+    Precision,
+    check_onnx_file,
+    choose_outputs,
+    is_identity,
+    pixel_affine,
+    wrong_input,
+)
+
+CPU = "CPUExecutionProvider"
+_TYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+}
+
+logger = logging.getLogger(__name__)
+
+
+class OnnxRuntime:
+    """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`)."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        outputs: tuple[str, ...] | None = None,
+        pixels: InputRecord | None = None,
+        provider: str | None = None,
+        precision: Precision = "float32",
+        threads: int = 0,
+    ) -> None:
+        library = _library()
+        if precision == "bfloat16":
+            raise SettingError(
+                "ONNX Runtime computes in the graph's own number types",
+                expected="--precision float32 or auto",
+                do="use --runtime openvino for bfloat16",
+            )
+        self.path, self.notes, self._pixels, self._threads = Path(path), list[str](), pixels, threads
+        self._precision: Precision = precision
+        check_onnx_file(path)
+        chosen = _provider(provider, library.get_available_providers())
+        self._session = self._open(library, chosen)
+        self.provider = str(self._session.get_providers()[0])
+        if self.provider != chosen:
+            self._note(f"{chosen} could not be started; {self.provider} is used")
+        self.outputs = choose_outputs(outputs, [o.name for o in self._session.get_outputs()], path=self.path)
+        self._inputs = {i.name: i.type for i in self._session.get_inputs()}
+        if pixels is not None and list(self._inputs) != [pixels.name]:
+            raise wrong_input(pixels.name, list(self._inputs), path=self.path)
+
+    @property
+    def precision(self) -> str:
+        return "float16" if "tensor(float16)" in self._inputs.values() else "float32"
+
+    @property
+    def threads(self) -> int:
+        return self._threads
+
+    def run(self, *inputs: Array) -> list[Array]:
+        types = [_TYPES.get(t, np.float32) for t in self._inputs.values()]
+        arrays = [inputs[0]] if self._pixels is None else [_normalised(inputs[0][0], self._pixels)]
+        arrays = [*arrays, *inputs[1:]]
+        feed = {name: np.ascontiguousarray(x, t) for name, x, t in zip(self._inputs, arrays, types, strict=True)}
+        try:
+            return list(self._session.run(list(self.outputs), feed))
+        except Exception as error:  # the library raises classes of its own, all straight from Exception
+            raise ModelError(
+                f"{self.path.name} does not take an input of shape {arrays[0].shape} ({_told(error)})",
+                expected="a graph for this size",
+                do="correct `input` in its record (layout, size, multiple_of)",
+            ) from None
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "runtime": f"onnxruntime {_library().__version__}",
+            "provider": self.provider,
+            "precision": self.precision,
+        }
+
+    def _open(self, library: Any, chosen: str) -> Any:
+        options = library.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = self._threads
+        # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
+        exact = {"use_tf32": 0} if chosen == "CUDAExecutionProvider" and self._precision == "float32" else {}
+        providers = [(chosen, exact)] + ([] if chosen == CPU else [(CPU, {})])
+        try:
+            return library.InferenceSession(str(self.path), options, providers=providers)
+        except Exception as error:  # as in run
+            raise ModelError(
+                f"{self.path} cannot be opened by ONNX Runtime ({_told(error)})",
+                expected="an ONNX graph of operations that it knows",
+                do="try --runtime openvino, or export with another opset",
+            ) from None
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        logger.warning(line)
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError("--runtime onnxruntime", extra="onnxruntime") from None
+    return onnxruntime
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _provider(wanted: str | None, available: list[str]) -> str:
+    """`cuda`, `CUDA` and `CUDAExecutionProvider` are one; SettingError lists what is here."""
+    if wanted is None:
+        return CPU
+    short = {name.lower().removesuffix("executionprovider"): name for name in available}
+    key = wanted.lower().removesuffix("executionprovider")
+    if key in short:
+        return short[key]
+    near = difflib.get_close_matches(key, short, n=1)
+    raise SettingError(
+        f"execution provider {wanted!r} is not in this ONNX Runtime",
+        expected=f"one of {', '.join(available)}",
+        do=f"did you mean {short[near[0]]}?" if near else "install the onnxruntime package that has it",
+    )
+
+
+def _normalised(rgb: Array, pixels: InputRecord) -> Array:
+    """(H, W, 3) uint8 RGB -> (1, 3, H, W) or (1, H, W, 3) as the record says."""
+    import cv2
+
+    mean, divisor = pixel_affine(pixels.scale, pixels.mean, pixels.std)
+    image = rgb[..., ::-1] if pixels.channels == "BGR" else rgb
+    if is_identity(mean, divisor):
+        return image[None] if pixels.layout == "NHWC" else image.transpose(2, 0, 1)[None]
+    params = cv2.dnn.Image2BlobParams()
+    params.mean = (*mean, 0.0)
+    params.scalefactor = (*(1 / d for d in divisor), 1.0)
+    planes = cv2.dnn.blobFromImageWithParams(np.ascontiguousarray(image), params)
+    return planes.transpose(0, 2, 3, 1) if pixels.layout == "NHWC" else planes
