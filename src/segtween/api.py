@@ -10,7 +10,7 @@ from typing import Any, Literal
 from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, method, preset
 from segtween.engine import Engine
 from segtween.errors import SettingError
-from segtween.interfaces import Segmenter
+from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
@@ -114,12 +114,12 @@ class Segtween:
         """The next frame, (H, W, 3) uint8 RGB -> labels and more."""
         return self.engine.step(rgb, pts_seconds=pts_seconds)
 
-    def stream(self, source: str | Path | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
+    def stream(self, source: str | Path | int | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result per frame of a file, folder, camera, stream, or of any iterable of frames."""
-        if not isinstance(source, (str, Path)):
+        if not isinstance(source, (str, Path, int)):
             yield from self.engine.stream(source)
             return
-        opened = open_source(str(source), threads=self.threads)
+        opened = open_source(source, threads=self.threads)
         try:
             yield from self.engine.stream(opened)
         finally:
@@ -127,7 +127,7 @@ class Segtween:
 
     def run(
         self,
-        source: str | Path,
+        source: str | Path | int | Source,
         folder: str | Path,
         *,
         save: Sequence[str] = DEFAULT_SAVE,
@@ -141,15 +141,21 @@ class Segtween:
     ) -> Summary:
         """One input, every frame, into files of fixed names in `folder`.
 
+        `source` is a file, folder, pattern, camera, stream address or `-`, or an opened source; `start_seconds`,
+        `duration_seconds` and `frame_rate` belong to the former.
         `save` is any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written.
         Raises SourceError or SinkError; what was done by then is kept.
         """
-        opened = open_source(
-            str(source),
-            start_seconds=start_seconds,
-            duration_seconds=duration_seconds,
-            threads=self.threads,
-            frame_rate=frame_rate,
+        opened = (
+            open_source(
+                source,
+                start_seconds=start_seconds,
+                duration_seconds=duration_seconds,
+                threads=self.threads,
+                frame_rate=frame_rate,
+            )
+            if isinstance(source, (str, Path, int))
+            else source
         )
         try:
             sink = open_sinks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from segtween.engine import Engine
-from segtween.errors import SinkError
 from segtween.interfaces import Sink, Source
 from segtween.types import Method, SourceInfo, format_size
+from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
 """Called after every frame with the number of frames done and, where known, of all frames."""
@@ -139,14 +138,7 @@ def _frames(engine: Engine, source: Source, sink: Sink, summary: Summary, progre
 def write_json(record: dict[str, Any], path: str | Path) -> None:
     """JSON under its final name only when whole; SinkError where it cannot be written."""
     target = Path(path)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        part.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise SinkError(
-            f"{target} cannot be written ({error.strerror})",
-            expected="a folder with room that you may write to",
-            do="choose another place",
-        ) from None
+    staged = Staged(target)
+    with sink_errors(target):
+        staged.part.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    staged.commit()

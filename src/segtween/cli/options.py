@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segtween.errors import SettingError
-from segtween.types import SizeHW
+
+if TYPE_CHECKING:
+    from segtween.types import SizeHW
 
 Model = Annotated[
     str,

@@ -61,10 +61,11 @@ def run(
     from segtween.api import load
     from segtween.cli.screen import console, notes, progress_bar
     from segtween.errors import SegtweenError
-    from segtween.video import expand_inputs
+    from segtween.video import open_sources
 
     kinds = options.words(save) or []
-    todo = expand_inputs(inputs)
+    todo = open_sources(inputs, start_seconds=start, duration_seconds=duration, threads=threads, frame_rate=frame_rate)
+    alone = len(todo) == 1 and todo[0].spec == inputs[0]
     seg = load(
         model,
         interval=interval,
@@ -79,16 +80,13 @@ def run(
     )
     failed = 0
     for item in todo:
-        folder = out if len(todo) == 1 and not item.from_folder else out / item.name
+        folder = out if alone else out / item.name
         try:
             with progress_bar(item.name) as progress:
                 summary = seg.run(
-                    item.spec,
+                    item.open(),
                     folder,
                     save=kinds,
-                    start_seconds=start,
-                    duration_seconds=duration,
-                    frame_rate=frame_rate,
                     overwrite=overwrite,
                     classes=options.words(classes),
                     ids=ids,

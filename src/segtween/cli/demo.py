@@ -1,0 +1,37 @@
+"""`segtween demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtween.cli import options
+from segtween.cli.guard import guarded
+
+
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the video goes.")] = Path("demo"),
+    seconds: Annotated[float, typer.Option(metavar="S", help="Length of the street clip.")] = 6.0,
+    interval: options.Interval = None,
+    every: options.Every = None,
+    threads: options.Threads = 0,
+) -> None:
+    """Render a street, segment it on every frame and with the network on one frame in five, show both.
+
+    Example:
+
+        segtween demo --out demo
+    """
+    from segtween.api import resolve_interval
+    from segtween.cli.screen import console, progress_bar, table
+    from segtween.demo import run_demo
+
+    with progress_bar("demo") as progress:
+        shown = run_demo(
+            out, seconds=seconds, interval=resolve_interval(interval, every), threads=threads, progress=progress
+        )
+    console.print(table(shown.title, shown.columns, shown.rows))
+    console.print(f"Watch {shown.video}")

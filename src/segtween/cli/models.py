@@ -1,0 +1,61 @@
+"""`segtween models`: what is shipped, and how to bring your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtween.cli import options
+from segtween.cli.guard import guarded
+
+app = typer.Typer(help="List the shipped networks; look into an ONNX file.", invoke_without_command=True)
+
+
+@app.callback()
+@guarded
+def models(context: typer.Context) -> None:
+    """List the shipped networks with their labels, licence and measured figures."""
+    if context.invoked_subcommand is not None:
+        return
+    from segtween.cli.screen import console, table
+    from segtween.weights import find_record, shipped_models
+
+    records = [find_record(name) for name in shipped_models()]
+    rows = []
+    for record in records:
+        measured = record.provenance.get("measured") or {}
+        figures = ", ".join(f"{k} {v}" for k, v in measured.items() if not isinstance(v, dict)) or "-"
+        rows.append((record.name, record.labels.name, figures, record.provenance.get("licence", "-")))
+    console.print(table("Shipped networks", ("name", "labels", "measured", "licence"), rows))
+
+
+@app.command("inspect")
+@guarded
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
+    write: Annotated[bool, typer.Option("--write", help="Write the proposal beside the file as its sidecar.")] = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
+
+    Example:
+
+        segtween models inspect my.onnx --write
+    """
+    from segtween.cli.screen import console, table
+    from segtween.errors import SinkError
+    from segtween.segmenters.inspect import inspect_onnx, summary_rows
+    from segtween.weights import save_record, sidecar_path
+
+    record = inspect_onnx(file)
+    console.print(table(f"{file}", ("field", "value", ""), summary_rows(record)))
+    if not write:
+        console.print("Add --write to keep this as the file's sidecar.")
+        return
+    target = sidecar_path(file)
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    save_record(record, target)
+    console.print(f"written: {target}" + ("; check the guessed fields" if record.guessed else ""))

@@ -1,0 +1,39 @@
+"""`segtween train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segtween.cli.guard import guarded
+
+
+@guarded
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, on what, and how.")],
+    data_root: Annotated[
+        Path | None,
+        typer.Option("--data-root", metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/<recipe>).")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Train so many steps instead of the recipe's.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew where the run's folder holds a checkpoint.")
+    ] = False,
+) -> None:
+    """Train a network from a recipe; a run that was interrupted goes on where it stopped. Needs the extra 'train'.
+
+    Example:
+
+        segtween train recipes/swiftnet-lite0.camvid.yaml --data-root data/
+    """
+    from segtween.cli.screen import console
+    from segtween.training import train_recipe
+
+    report = train_recipe(recipe, data_root=data_root, out=out, resume=not fresh, device=device, steps=steps)
+    console.print(report["text"])

@@ -1,0 +1,89 @@
+"""The wheel in an empty environment: no torch, small, quick, and the demo runs from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_MB = 800
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def call(*command: str | Path, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env={**clean, **env}, capture_output=True, text=True, check=False
+    )
+
+
+def succeed(*command: str | Path, cwd: Path, **env: str) -> str:
+    done = call(*command, cwd=cwd, **env)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` folder of an environment that holds the wheel and what it asks for, nothing else."""
+    place = tmp_path_factory.mktemp("core")
+    succeed(sys.executable, "-m", "build", "--wheel", "--outdir", place / "dist", ROOT, cwd=place)
+    (wheel,) = (place / "dist").glob("segtween-*.whl")
+    venv.create(place / "venv", with_pip=True)
+    bin_folder = place / "venv" / "bin"
+    succeed(
+        bin_folder / "python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel,
+        cwd=place,
+    )  # fmt: skip
+    return bin_folder
+
+
+def test_the_installation_is_small_and_holds_no_torch(core: Path, tmp_path: Path) -> None:
+    packages = next(core.parent.glob("lib/python*/site-packages"))
+    used = sum(f.stat().st_blocks * 512 for f in packages.rglob("*") if f.is_file() and not f.is_symlink())
+    assert used < MOST_MB * 2**20
+    assert call(core / "python", "-c", "import torch", cwd=tmp_path).returncode != 0
+
+
+def test_help_comes_at_once(core: Path, tmp_path: Path) -> None:
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        text = succeed(core / "segtween", "--help", cwd=tmp_path)
+        times.append(time.perf_counter() - began)
+    assert "evaluate" in text
+    assert min(times) < 0.4
+
+
+def test_the_demo_runs_from_the_wheel(core: Path, tmp_path: Path) -> None:
+    printed = succeed(
+        core / "segtween", "demo", "--out", "demo", "--seconds", "2", cwd=tmp_path, SEGTWEEN_CACHE="cache"
+    )
+    assert (tmp_path / "demo" / "side-by-side.mp4").stat().st_size > 10_000
+    figures = json.loads((tmp_path / "demo" / "demo.json").read_text())
+    every, ours = figures["runs"]
+    assert every["network_runs"] == every["frames"] == 30
+    assert ours["network_runs"] == 6
+    assert ours["miou"] > 0.5
+    assert "times faster" in printed
+
+
+def test_run_and_evaluate_need_no_torch(core: Path, tmp_path: Path) -> None:
+    succeed(core / "segtween", "synth", "street", "--frames", "12", "--size", "240x180", cwd=tmp_path)
+    images = next(p for p in (tmp_path / "street").iterdir() if p.is_dir() and not p.name.endswith("annot"))
+    succeed(core / "segtween", "run", images, "-o", "out", "--save", "labels,overlay", "--interval", "4", cwd=tmp_path)
+    assert len(list((tmp_path / "out" / "labels").glob("*.png"))) == 12
+    succeed(
+        core / "segtween", "evaluate", "--dataset", "camvid", "--root", "street", "--split", images.name,
+        "--intervals", "0,2", "--json", "out.json", cwd=tmp_path,
+    )  # fmt: skip
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert [r["interval"] for r in report["results"]] == [0, 2]
+    assert report["frames"] == 12
