@@ -1,0 +1,110 @@
+"""Networks in torch: their definitions, how to build them by name, and their way out to ONNX.
+
+Needs the extra [train]; running an exported network does not. `NETWORKS` is the whole list.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from segtween.errors import MissingExtraError, SettingError
+from segtween.types import SizeHW
+
+Initial = Literal["imagenet", "random"]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Network:
+    """One architecture and what every set of its weights has in common.
+
+    `mean` and `std` are of pixels in 0..255, red first; `stride` is that of the logits; images are best
+    a multiple of `multiple_of` wide and high; `imagenet` says whether the encoder has ImageNet weights.
+    """
+
+    name: str
+    mean: Triple
+    std: Triple
+    stride: int = 4
+    multiple_of: int = 32
+    imagenet: bool = False
+
+
+NETWORKS: dict[str, Network] = {
+    "swiftnet-r18": Network("swiftnet-r18", mean=(73.15, 82.90, 72.3), std=(47.67, 48.49, 47.73)),
+    "swiftnet-lite0": Network("swiftnet-lite0", mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), imagenet=True),
+}
+
+
+def network(name: str) -> Network:
+    """The entry of `NETWORKS`; SettingError names the nearest for an unknown one."""
+    if name not in NETWORKS:
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        raise SettingError(
+            f"network is {name!r}",
+            expected=f"one of {', '.join(NETWORKS)}",
+            do=f"did you mean {near[0]}?" if near else "choose one of these",
+        )
+    return NETWORKS[name]
+
+
+def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
+    """A torch module (N, 3, H, W) normalised RGB -> logits (N, classes, H/4, W/4).
+
+    `initial` "imagenet" fills the encoder with ImageNet weights. Raises SettingError for an unknown network or one
+    without ImageNet weights, MissingExtraError without torch.
+    """
+    spec = network(name)
+    if initial not in ("imagenet", "random"):
+        raise SettingError(f"initial is {initial!r}", expected="imagenet or random", do="choose one of these")
+    if initial == "imagenet" and not spec.imagenet:
+        having = ", ".join(n.name for n in NETWORKS.values() if n.imagenet)
+        raise SettingError(
+            f"network {name} has no ImageNet weights to begin with",
+            expected=f"one of {having}",
+            do="or initial: random",
+        )
+    _need_torch(f"network {name} in torch")
+    from segtween.networks.efficientnet_lite import EfficientNetLite0, load_imagenet
+    from segtween.networks.resnet import ResNet18
+    from segtween.networks.swiftnet import SwiftNet
+
+    encoder: Any = {"swiftnet-r18": ResNet18, "swiftnet-lite0": EfficientNetLite0}[name]()
+    if initial == "imagenet":
+        load_imagenet(encoder)
+    return SwiftNet(encoder, classes=classes)
+
+
+def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:
+    """The nearest multiple in each direction, at least one; a half goes up."""
+    height, width = (max(1, (2 * n + multiple_of) // (2 * multiple_of)) * multiple_of for n in size_hw)
+    return height, width
+
+
+def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -> Path:
+    """Write the model folder of a training checkpoint; see `segtween.networks.export.export_checkpoint`."""
+    _need_torch("reading a checkpoint")
+    from segtween.networks.export import export_checkpoint as export
+
+    return export(checkpoint, out, **options)
+
+
+def export_network(what: str | Path, out: str | Path, *, overwrite: bool = False) -> list[Path]:
+    """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
+
+    `what` is a shipped name, a model folder, or a torch checkpoint (.pt, .pth), for which alone torch is needed.
+    Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
+    """
+    from segtween.networks.portable import export_network as export
+
+    return export(what, Path(out), overwrite=overwrite)
+
+
+def _need_torch(what: str) -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(what, extra="train") from None

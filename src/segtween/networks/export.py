@@ -1,0 +1,232 @@
+"""From torch to what runs without it: an ONNX graph of free size, float16 weights, one record.
+
+Layout of a model folder (segtween.weights reads it): `graph.onnx` with its weights as external data in
+`weights.bin`, which is not stored; `weights.safetensors`, float16, from which it is made; `model.yaml`.
+Names of the graph's weights are the state dict's keys.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.labels import LabelSet, label_set
+from segtween.networks import build, network
+from segtween.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
+from segtween.weights import aligned_offsets, sha256_of
+
+OPSET = 17
+TRACED_HW = (128, 192)
+UNUSED = ("num_batches_tracked", "img_mean", "img_std")  # in the state dict, not in the graph
+
+
+def round_to_float16(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The values that a model folder will hold, as float32; ModelError for one beyond float16's range."""
+    rounded = {}
+    for key, value in state.items():
+        if value.is_floating_point():
+            rounded[key] = value.to(torch.float16).to(torch.float32)
+            if not torch.isfinite(rounded[key]).all():
+                raise ModelError(
+                    f"weight {key} reaches {float(value.abs().max()):g}",
+                    expected="values within float16 (65504)",
+                    do="train with more weight decay",
+                )
+        else:
+            rounded[key] = value
+    return rounded
+
+
+def export_graph(network_name: str, *, classes: int) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """(ONNX model, shape of each weight): input `image` (1, 3, H, W), output `logits`, any H and W.
+
+    The graph depends on the architecture alone; weights are declared as external data by the layout of
+    `segtween.weights.aligned_offsets`. MissingExtraError without the package onnx.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError("export to ONNX", extra="train") from None
+    net = build(network_name, classes=classes).eval()
+    # The exporter merges equal weights (all fresh norms are ones and zeros); random ones stay apart.
+    generator = torch.Generator().manual_seed(0)
+    for value in net.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        # Sizes are traced on purpose, and the tracing exporter, which keeps the weights' names, is marked as old.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            (torch.zeros(1, 3, *TRACED_HW),),
+            written,
+            dynamo=False,
+            opset_version=OPSET,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+            input_names=["image"],
+            output_names=["logits"],
+            dynamic_axes={"image": {2: "height", 3: "width"}, "logits": {2: "rows", 3: "columns"}},
+        )
+    model = onnx.load_from_string(written.getvalue())
+    shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+    used = {k: tuple(v.shape) for k, v in net.state_dict().items() if k.rsplit(".", 1)[-1] not in UNUSED}
+    if shapes != used:
+        wrong = sorted(shapes.keys() ^ used.keys())
+        raise ModelError(
+            f"the exported graph of {network_name} names its weights otherwise ({', '.join(wrong[:3])})",
+            expected="the state dict's keys",
+            do="use a torch release that the extra [train] was tested with",
+        )
+    _make_external(model, onnx)
+    return model, shapes
+
+
+def _make_external(model: Any, onnx: Any) -> None:
+    tensors = {t.name: t for t in model.graph.initializer}
+    lengths = {name: len(t.raw_data) for name, t in tensors.items()}
+    offsets, _ = aligned_offsets(lengths)
+    for name, tensor in tensors.items():
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for field, value in (("location", "weights.bin"), ("offset", offsets[name]), ("length", lengths[name])):
+            tensor.external_data.add(key=field, value=str(value))
+
+
+def export_model(
+    net: Any,
+    *,
+    network: str,
+    name: str,
+    labels: LabelSet,
+    out: Path,
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a model folder with the weights of `net` (a module of `segtween.networks.build`); returns the folder."""
+    from safetensors.torch import save_file
+
+    model, shapes = export_graph(network, classes=len(labels))
+    state = round_to_float16(net.state_dict())
+    out.mkdir(parents=True, exist_ok=True)
+    weights = out / "weights.safetensors"
+    part = out / ".weights.safetensors.part"
+    save_file({k: state[k].to(torch.float16).contiguous() for k in sorted(shapes)}, part)
+    part.chmod(0o644)  # safetensors makes files that only their owner may read
+    os.replace(part, weights)
+    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights))
+    _write_graph_and_record(model, record, network, name, labels, out, provenance)
+    return out
+
+
+def export_random(network: str, *, labels: LabelSet, out: Path, name: str | None = None, seed: int = 0) -> Path:
+    """Write a model folder without weights: a manifest of shapes and a seed to draw them from. For timing only."""
+    model, shapes = export_graph(network, classes=len(labels))
+    out.mkdir(parents=True, exist_ok=True)
+    _write_text(out / "manifest.json", _manifest(shapes))
+    record = WeightsRecord(random_seed=seed, manifest="manifest.json")
+    provenance = {"source": "random weights, never trained: good for timing only"}
+    _write_graph_and_record(model, record, network, name or network, labels, out, provenance)
+    return out
+
+
+def _write_graph_and_record(
+    model: Any,
+    weights: WeightsRecord,
+    network_name: str,
+    name: str,
+    labels: LabelSet,
+    out: Path,
+    provenance: Mapping[str, Any] | None,
+) -> None:
+    spec = network(network_name)
+    part = out / ".graph.onnx.part"
+    part.write_bytes(model.SerializeToString(deterministic=True))
+    os.replace(part, out / "graph.onnx")
+    record = ModelRecord(
+        name=name,
+        graph="graph.onnx",
+        input=InputRecord("image", scale=255, mean=spec.mean, std=spec.std, multiple_of=spec.multiple_of),
+        output=OutputRecord("logits", stride=spec.stride),
+        labels=labels,
+        path=out / "model.yaml",
+        weights=weights,
+        provenance={"network": network_name, **(provenance or {})},
+    )
+    save_record(record, record.path)
+
+
+def _manifest(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return "{\n" + ",\n".join(f"{json.dumps(k)}: {list(shapes[k])}" for k in sorted(shapes)) + "\n}\n"
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def export_checkpoint(
+    checkpoint: str | Path,
+    out: str | Path,
+    *,
+    network: str | None = None,
+    labels: str | LabelSet | None = None,
+    name: str | None = None,
+) -> Path:
+    """Write the model folder of a torch file: a training checkpoint, or a plain state dict.
+
+    A training checkpoint says itself what it is; for a state dict, or a file that holds one under `state_dict` or
+    `model`, `network` and `labels` say it. Raises ModelError for a file that does not fit, SettingError where
+    `network` or `labels` is missing.
+    """
+    path = Path(checkpoint)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ModelError(f"checkpoint {path} is not found", expected="a torch file", do="check the path") from None
+    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+        raise ModelError(
+            f"checkpoint {path} cannot be read ({str(error).splitlines()[0][:80]})",
+            expected="a torch file that holds tensors only",
+            do="save its state_dict() again",
+        ) from None
+    state = stored
+    for key in ("model", "state_dict"):
+        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ModelError(f"checkpoint {path} holds no state dict", expected="keys and tensors", do="save one")
+    said = json.loads(stored["recipe_values"]) if "recipe_values" in stored else {}
+    network_name, given = network or said.get("network"), labels or said.get("labels")
+    if network_name is None or given is None:
+        missing = "network" if network_name is None else "labels"
+        raise SettingError(f"checkpoint {path} does not say its {missing}", expected=f"--{missing} NAME", do="add it")
+    chosen = label_set(given)
+    net = build(network_name, classes=len(chosen))
+    _check_fits(net, state, path=path, what=f"{network_name} with {len(chosen)} classes")
+    net.load_state_dict(state)
+    provenance = {"source": path.name, "source_sha256": sha256_of(path), "licence": said.get("licence", "unknown")}
+    called = name or said.get("name") or path.stem
+    return export_model(net, network=network_name, name=called, labels=chosen, out=Path(out), provenance=provenance)
+
+
+def _check_fits(net: Any, state: Mapping[str, Tensor], *, path: Path, what: str) -> None:
+    own = {k: tuple(v.shape) for k, v in net.state_dict().items()}
+    given = {k: tuple(v.shape) for k, v in state.items()}
+    wrong = sorted(k for k in own.keys() | given.keys() if own.get(k) != given.get(k))
+    if wrong:
+        first = wrong[0]
+        raise ModelError(
+            f"{path} differs from {what} in {len(wrong)} entries, first {first} ({given.get(first)})",
+            expected=f"{first} {own.get(first)}",
+            do="give the network and label set that it was trained with",
+        )

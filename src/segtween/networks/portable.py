@@ -1,0 +1,51 @@
+"""A network as files that any ONNX runtime can open, without torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from segtween.errors import SinkError
+from segtween.records import ModelRecord, find_record, load_record, save_record
+from segtween.weights import load_weights, write_weights_bin
+
+CHECKPOINTS = (".pt", ".pth")
+
+
+def export_network(what: str | Path, out: Path, *, overwrite: bool) -> list[Path]:
+    """See `segtween.networks.export_network`."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
+        raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another --out, or --overwrite")
+    with tempfile.TemporaryDirectory() as folder:
+        if str(what).endswith(CHECKPOINTS):
+            from segtween.networks import export_checkpoint
+
+            record = load_record(export_checkpoint(what, folder) / "model.yaml")
+        else:
+            record = find_record(what)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            return _write(record, out)
+        except OSError as error:
+            raise SinkError(
+                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another --out"
+            ) from None
+
+
+def _write(record: ModelRecord, out: Path) -> list[Path]:
+    graph = out / record.graph_path.name
+    part = out / f".{graph.name}.part"
+    shutil.copyfile(record.graph_path, part)
+    os.replace(part, graph)
+    files = [graph]
+    if record.weights is not None:
+        part = out / ".weights.bin.part"
+        write_weights_bin(load_weights(record), part)
+        os.replace(part, out / "weights.bin")
+        files.append(out / "weights.bin")
+    written = replace(record, graph=graph.name, path=out / "model.yaml", weights=None)
+    save_record(written, written.path)
+    return [*files, written.path]

@@ -1,0 +1,58 @@
+"""Checkpoints that are whole or not there: written beside the final name, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segtween.errors import ModelError, SettingError, SinkError
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write `state`; a kill at any moment leaves the earlier checkpoint or the new one, both whole."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with open(part, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise SinkError(
+            f"checkpoint {path} cannot be written ({error.strerror})",
+            expected="a writable folder with some room",
+            do="free some, then run the same command again: it goes on from the last checkpoint",
+        ) from None
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state that `save` wrote; nothing but tensors and plain values is accepted."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ModelError(
+            f"checkpoint {path} cannot be read ({str(error).splitlines()[0][:80]})",
+            expected="a file that `segtween train` wrote",
+            do="delete it to begin anew",
+        ) from None
+    if not isinstance(state, dict) or "model" not in state or "step" not in state:
+        raise ModelError(
+            f"checkpoint {path} holds no training state",
+            expected="a file that `segtween train` wrote",
+            do="delete it to begin anew",
+        )
+    return state
+
+
+def check_same(state: dict[str, Any], path: Path, *, recipe: str, data: str) -> None:
+    """Refuse to go on from another training: SettingError if recipe or data differ from the checkpoint's."""
+    for what, own in (("recipe", recipe), ("data", data)):
+        if state[what] != own:
+            raise SettingError(
+                f"{path} was made with another {what} ({state[what][:12]}, now {own[:12]})",
+                expected="the same training",
+                do="give another --out, or --fresh to begin anew",
+            )

@@ -1,0 +1,145 @@
+"""Training samples: where they lie, which comes when, and reading one.
+
+Order is a pure function of the recipe: `plan` writes down source and item of every sample of the whole
+training, so that a resumed run goes on exactly where the killed one stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import DatasetError, SettingError
+from segtween.labels import LabelSet
+from segtween.training.recipe import Source
+from segtween.types import Labels, Rgb, format_size
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The image and label files of one source, in order; labels hold the label set's own ids."""
+
+    source: Source
+    labels: LabelSet
+    files: tuple[tuple[Path, Path], ...]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, item: int) -> tuple[Rgb, Labels]:
+        """(H, W, 3) RGB and (H, W) train ids, 255 = ignore; DatasetError for files that do not fit."""
+        image_path, label_path = self.files[item]
+        image, ids = _read(image_path, cv2.IMREAD_COLOR), _read(label_path, cv2.IMREAD_UNCHANGED)
+        if image.shape[:2] != ids.shape[:2]:
+            raise DatasetError(
+                f"{label_path} is {format_size(ids.shape[:2])}, its image {format_size(image.shape[:2])}",
+                expected="label and image of one size",
+                do="check the list file's pairs",
+            )
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8), self.labels.decode(ids, name=str(label_path))
+
+    def sha256(self) -> str:
+        """Of names and contents of all files, in order."""
+        digest = hashlib.sha256()
+        for pair in self.files:
+            for path in pair:
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+
+def open_pool(source: Source, labels: LabelSet, *, data_root: Path | None, cache: Path) -> Pool:
+    """Find the files of a source; a street's frames are rendered into `cache` where they are not there yet."""
+    if source.kind == "street":
+        from segtween.training.street import render
+
+        return Pool(source, labels, render(source, labels, cache=cache))
+    if data_root is None:
+        raise SettingError(
+            f"source {source.name!r} needs a data folder",
+            expected="the folder that holds " + source.list,
+            do="give --data-root FOLDER or set SEGTWEEN_DATA",
+        )
+    return Pool(source, labels, read_list(data_root / source.list, source))
+
+
+def read_list(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
+    """The pairs of a list file (lines of `image label`, relative to the file), less the excluded ones."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise DatasetError(
+            f"list file {path} cannot be read ({error.strerror})",
+            expected="lines of `image label`",
+            do="check --data-root or SEGTWEEN_DATA",
+        ) from None
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        names = line.split()
+        if not names:
+            continue
+        if len(names) != 2:
+            raise DatasetError(
+                f"{path} line {number} is {line!r}", expected="an image and a label file", do="correct the line"
+            )
+        if not any(Path(names[0]).stem in excluded for excluded in source.ranges):
+            pairs.append((path.parent / names[0], path.parent / names[1]))
+    missing = [str(p) for pair in pairs for p in pair if not p.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{path} names {len(missing)} files that are not there, first {missing[0]}",
+            expected="image and label files beside the list",
+            do="check that the data is whole",
+        )
+    if not pairs:
+        raise DatasetError(f"{path} holds no pairs to use", expected="lines of `image label`", do="check its excludes")
+    return tuple(pairs)
+
+
+def plan(pools: Sequence[Pool], *, samples: int, seed: int) -> NDArray[np.int64]:
+    """(samples, 2): source and item of each sample.
+
+    Sources take turns so that each has its share of any stretch; a source's items come in a new random
+    order each time round.
+    """
+    shares = np.array([pool.source.share for pool in pools], np.float64)
+    shares /= shares.sum()
+    order = np.empty((samples, 2), np.int64)
+    due = np.zeros(len(pools))
+    queues: list[list[int]] = [[] for _ in pools]
+    rounds = [0] * len(pools)
+    for n in range(samples):
+        due += shares
+        which = int(due.argmax())
+        due[which] -= 1
+        if not queues[which]:
+            rng = np.random.default_rng([seed, which, rounds[which]])
+            queues[which] = rng.permutation(len(pools[which])).tolist()
+            rounds[which] += 1
+        order[n] = which, queues[which].pop()
+    return order
+
+
+def class_shares(pools: Sequence[Pool], *, classes: int, most: int = 200) -> NDArray[np.float64]:
+    """(classes,) share of labelled pixels, sources weighted as they are mixed; at most `most` evenly spaced
+    label images of each are looked at."""
+    total = np.zeros(classes)
+    for pool in pools:
+        counts = np.zeros(256)
+        for item in np.unique(np.linspace(0, len(pool) - 1, min(most, len(pool))).round().astype(int)):
+            ids = _read(pool.files[item][1], cv2.IMREAD_UNCHANGED)
+            counts += np.bincount(pool.labels.decode(ids).ravel(), minlength=256)
+        total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
+    return total / max(1e-12, float(total.sum()))
+
+
+def _read(path: Path, how: int) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), how)
+    if image is None:
+        raise DatasetError(f"{path} cannot be read as an image", expected="a PNG or JPEG file", do="restore the file")
+    return np.asarray(image, np.uint8)

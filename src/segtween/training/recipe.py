@@ -1,0 +1,335 @@
+"""A training recipe: one YAML file that says everything a training depends on but the place of the data.
+
+Every field is checked when the recipe is made, and the error names the field. Each published weight has its
+recipe in `recipes/`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from segtween.errors import SettingError
+from segtween.labels import LabelSet, label_set
+from segtween.networks import Initial, network
+from segtween.types import SizeHW
+
+Range = tuple[float, float]
+Kind = Literal["list", "street"]
+
+
+def _check(good: bool, name: str, value: Any, expected: str) -> None:
+    if not good:
+        raise SettingError(f"{name} is {value!r}", expected=expected, do="correct the recipe")
+
+
+def _check_range(name: str, value: Range, *, low: float, high: float) -> None:
+    good = len(value) == 2 and low <= value[0] <= value[1] <= high
+    _check(good, name, list(value), f"two numbers, the smaller first, in {low:g}..{high:g}")
+
+
+@dataclass(frozen=True)
+class NameRange:
+    """Frames of one recording, by number: `0016E5_07800..0016E5_08310` holds both ends and all between."""
+
+    prefix: str
+    first: int
+    last: int
+
+    def __contains__(self, name: object) -> bool:
+        found = re.fullmatch(r"(.*?)(\d+)", str(name))
+        return found is not None and found[1] == self.prefix and self.first <= int(found[2]) <= self.last
+
+    @classmethod
+    def parse(cls, text: Any) -> NameRange:
+        found = re.fullmatch(r"(.*?)(\d+)\s*\.\.\s*(.*?)(\d+)", str(text))
+        good = found is not None and found[1] == found[3] and int(found[2]) <= int(found[4])
+        _check(good, "exclude", text, "FIRST..LAST, two frame names of one recording, such as 0001_10..0001_20")
+        assert found is not None
+        return cls(found[1], int(found[2]), int(found[4]))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images and labels come from.
+
+    kind     list: a file of lines `image label`, paths beside that file; street: rendered, needs no data
+    name     what the report calls it; by default the kind and the list or seeds
+    share    part of the samples that comes from here, relative to the other sources' shares
+    list     list: the file, below the data folder
+    exclude  list: ranges of frame names that are left out, FIRST..LAST, both included
+    seeds    street: first and last clip seed, both included
+    frames   street: frames taken from each clip
+    stride   street: every so many-th frame of a clip is taken, so that they differ
+    size     street: WIDTHxHEIGHT of the rendered frames
+    """
+
+    kind: Kind
+    name: str = ""
+    share: float = 1.0
+    list: str = ""
+    exclude: tuple[str, ...] = ()
+    seeds: tuple[int, int] = (0, 0)
+    frames: int = 1
+    stride: int = 10
+    size: str = "480x360"
+
+    def __post_init__(self) -> None:
+        _check(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
+        _check(self.share > 0, "share", self.share, "a number above 0")
+        _check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
+        _check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
+        _check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
+        _check(self.frames >= 1, "frames", self.frames, "1 or more")
+        _check(self.stride >= 1, "stride", self.stride, "1 or more")
+        _ = self.ranges, parse_size(self.size, name="size")
+        if not self.name:
+            object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
+
+    @property
+    def ranges(self) -> tuple[NameRange, ...]:
+        return tuple(NameRange.parse(text) for text in self.exclude)
+
+    @property
+    def size_hw(self) -> SizeHW:
+        return parse_size(self.size, name="size")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random changes of a training sample, drawn evenly from each range; (1, 1) or 0 leaves them out.
+
+    scale       size of the picture relative to the crop at which it just fills it
+    aspect      stretch of width against height
+    flip        chance of mirroring left and right, 0..1
+    brightness  factor of all values
+    contrast    factor of the distance from the mean value
+    saturation  factor of the distance from grey
+    hue         shift of the hue, in turns, -0.5..0.5
+    """
+
+    scale: Range = (1.0, 1.0)
+    aspect: Range = (1.0, 1.0)
+    flip: float = 0.5
+    brightness: Range = (1.0, 1.0)
+    contrast: Range = (1.0, 1.0)
+    saturation: Range = (1.0, 1.0)
+    hue: Range = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        _check_range("augment.scale", self.scale, low=0.1, high=10)
+        _check_range("augment.aspect", self.aspect, low=0.25, high=4)
+        _check(0 <= self.flip <= 1, "augment.flip", self.flip, "a number in 0..1")
+        for name in ("brightness", "contrast", "saturation"):
+            _check_range(f"augment.{name}", getattr(self, name), low=0, high=4)
+        _check_range("augment.hue", self.hue, low=-0.5, high=0.5)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How the weights move.
+
+    kind            adamw or sgd (momentum 0.9)
+    rate            learning rate of the layers that begin random
+    encoder_factor  the encoder's rate relative to that, where it begins with ImageNet weights
+    weight_decay    of convolution filters; norms and biases have none
+    warmup          steps over which the rate rises from 0
+    schedule        how the rate falls to 0 at the last step: cosine, or poly (power 0.9)
+    """
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    rate: float = 1e-3
+    encoder_factor: float = 0.25
+    weight_decay: float = 1e-4
+    warmup: int = 0
+    schedule: Literal["cosine", "poly"] = "cosine"
+
+    def __post_init__(self) -> None:
+        _check(self.kind in ("adamw", "sgd"), "optimiser.kind", self.kind, "adamw or sgd")
+        _check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
+        _check(self.encoder_factor > 0, "optimiser.encoder_factor", self.encoder_factor, "a number above 0")
+        _check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
+        _check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
+        _check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Cross-entropy at the labels' own size, ignored pixels left out.
+
+    class_power    class c weighs (share of pixels of c) ** -class_power, scaled to mean 1 over pixels; 0: all equal
+    weight_limit   no class weighs more than this many times the lightest
+    hard_fraction  only this part of the pixels of a batch, those with the largest loss, counts; 1: all
+    """
+
+    class_power: float = 0.0
+    weight_limit: float = 10.0
+    hard_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
+        _check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
+        _check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training depends on but the place of the data.
+
+    name         what the trained model is called
+    network      an entry of segtween.networks.NETWORKS
+    labels       label set of the model and of every source
+    initial      what the encoder begins with: imagenet or random
+    seed         of weights, order and augmentation
+    steps        optimiser steps
+    batch        samples in a step
+    crop         WIDTHxHEIGHT of the training samples
+    precision    bfloat16 (autocast; weights stay float32) or float32
+    train        sources, mixed by their shares
+    evaluate     sources scored once, at the end, by the last weights
+    licence      the line that travels with the weights
+    """
+
+    name: str
+    network: str
+    steps: int
+    crop: str
+    train: tuple[Source, ...]
+    evaluate: tuple[Source, ...] = ()
+    labels: str = "camvid11"
+    initial: Initial = "random"
+    seed: int = 0
+    batch: int = 8
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    augment: Augment = field(default_factory=Augment)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    loss: Loss = field(default_factory=Loss)
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        _check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
+        spec = network(self.network)
+        _check(self.initial in get_args(Initial), "initial", self.initial, "imagenet or random")
+        _check(self.initial == "random" or spec.imagenet, "initial", self.initial, f"random, for {self.network}")
+        _check(self.seed >= 0, "seed", self.seed, "0 or more")
+        _check(self.steps >= 1, "steps", self.steps, "1 or more")
+        _check(self.batch >= 2, "batch", self.batch, "2 or more, because of batch norms")
+        _check(self.precision in ("bfloat16", "float32"), "precision", self.precision, "bfloat16 or float32")
+        crop = parse_size(self.crop, name="crop")
+        good = all(side % spec.multiple_of == 0 for side in crop)
+        _check(good, "crop", self.crop, f"sides that are multiples of {spec.multiple_of}")
+        _check(len(self.train) >= 1, "train", [], "at least one source")
+        for group, sources in (("train", self.train), ("evaluate", self.evaluate)):
+            names = [s.name for s in sources]
+            _check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
+        _check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
+        _ = self.label_set
+
+    @property
+    def crop_hw(self) -> SizeHW:
+        return parse_size(self.crop, name="crop")
+
+    @property
+    def label_set(self) -> LabelSet:
+        return label_set(self.labels)
+
+    @property
+    def sha256(self) -> str:
+        """Of the values, not of the file: comments and order do not count."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def with_steps(self, steps: int) -> Recipe:
+        """The same recipe over another number of steps; the warm-up shrinks where it would not fit."""
+        warmup = min(self.optimiser.warmup, max(0, steps - 1))
+        return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup))
+
+
+def parse_size(text: Any, *, name: str) -> SizeHW:
+    """(height, width) of `WIDTHxHEIGHT`."""
+    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", str(text))
+    _check(found is not None, name, text, "WIDTHxHEIGHT, such as 480x352")
+    assert found is not None
+    return int(found[2]), int(found[1])
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """A recipe from its YAML file; SettingError says which field is wrong."""
+    import yaml
+
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(
+            f"recipe {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"recipe {path} is not YAML ({str(error).splitlines()[0]})", expected="field: value lines", do="correct it"
+        ) from None
+    return _build(Recipe, values, where="")
+
+
+_SECTIONS: dict[str, Any] = {"augment": Augment, "optimiser": Optimiser, "loss": Loss}
+
+
+def _build(kind: Any, values: Any, *, where: str) -> Any:
+    _check(isinstance(values, Mapping), where.rstrip(".") or "recipe", values, "field: value lines")
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(map(str, values)) - known)
+    if unknown:
+        raise SettingError(
+            f"{where}{unknown[0]} is no field of a recipe",
+            expected=f"out of {', '.join(sorted(known))}",
+            do="rename it",
+        )
+    hints = get_type_hints(kind)
+    built = {}
+    for name, value in values.items():
+        if kind is Recipe and name in _SECTIONS:
+            built[name] = _build(_SECTIONS[name], value, where=f"{name}.")
+        elif kind is Recipe and name in ("train", "evaluate"):
+            _check(isinstance(value, Sequence) and not isinstance(value, str), name, value, "a list of sources")
+            built[name] = tuple(_build(Source, v, where=f"{name}[{i}].") for i, v in enumerate(value))
+        else:
+            built[name] = _plain(hints[name], value, name=where + name)
+    missing = [f.name for f in fields(kind) if f.name not in built and _is_needed(f)]
+    if missing:
+        raise SettingError(f"{where}{missing[0]} is missing", expected=f"{missing[0]}: ...", do="add it to the recipe")
+    try:
+        return kind(**built)
+    except SettingError as error:
+        if where.startswith(("train", "evaluate")):
+            raise SettingError(f"{where}{error.got}", expected=error.expected, do=error.do) from None
+        raise
+
+
+def _is_needed(f: Any) -> bool:
+    from dataclasses import MISSING
+
+    return f.default is MISSING and f.default_factory is MISSING
+
+
+def _plain(hint: Any, value: Any, *, name: str) -> Any:
+    """`value` as the field's type wants it, YAML lists as tuples."""
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        _check(isinstance(value, Sequence) and not isinstance(value, str), name, value, "a list")
+        items = tuple(_plain(inner, v, name=name) for v in value)
+        if Ellipsis not in get_args(hint):
+            _check(len(items) == len(get_args(hint)), name, list(value), f"{len(get_args(hint))} values")
+        return items
+    if hint is float:
+        _check(isinstance(value, (int, float)) and not isinstance(value, bool), name, value, "a number")
+        return float(value)
+    if hint is int:
+        _check(isinstance(value, int) and not isinstance(value, bool), name, value, "a whole number")
+        return value
+    _check(isinstance(value, str), name, value, "text")
+    return value
