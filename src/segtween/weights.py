@@ -46,6 +46,7 @@ __all__ = [
     "aligned_offsets",
     "cache_folder",
     "find_record",
+    "fingerprint",
     "load_record",
     "load_weights",
     "materialise",
@@ -159,6 +160,17 @@ def _read_manifest(record: ModelRecord) -> dict[str, list[int]]:
         ) from None
 
 
+def fingerprint(record: ModelRecord) -> str:
+    """64 hexadecimal digits that change with the graph's or the weights' content."""
+    folder, weights = record.path.parent, record.weights
+    beside = [record.graph_path.with_name(record.graph_path.name + end) for end in (".data", "_data")]
+    parts = ["" if weights is None else json.dumps(weights.to_dict(), sort_keys=True)]
+    if weights is not None:
+        beside.append(folder / str(weights.manifest if weights.is_random else weights.file))
+    parts += [sha256_of(path) for path in (record.graph_path, *beside) if path.is_file()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def materialise(record: ModelRecord) -> Path:
     """An .onnx file that any runtime can open: the graph itself, or its copy in the cache with float32 weights.
 
@@ -170,11 +182,7 @@ def materialise(record: ModelRecord) -> Path:
         raise ModelError(f"graph {graph} of {record.path} is not found", expected="an .onnx file", do="check `graph`")
     if record.weights is None:
         return graph
-    stored = record.weights.manifest if record.weights.is_random else record.weights.file
-    parts = [sha256_of(graph), json.dumps(record.weights.to_dict(), sort_keys=True)]
-    if (source := record.path.parent / str(stored)).is_file():
-        parts.append(sha256_of(source))
-    folder = cache_folder() / "graphs" / hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+    folder = cache_folder() / "graphs" / fingerprint(record)[:24]
     ready = folder / graph.name
     if not ready.is_file():
         tensors = load_weights(record)

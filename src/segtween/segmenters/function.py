@@ -1,0 +1,163 @@
+"""A segmenter made of any Python callable."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import LabelError, ModelError, ScoresError
+from segtween.labels import LabelSet, label_set
+from segtween.segmenters.scores import (
+    REDUCED_STRIDE,
+    Scores,
+    check_finite,
+    logits_from_labels,
+    logits_from_probabilities,
+    reduce_planes,
+)
+from segtween.types import Rgb, SizeHW, check_rgb
+
+
+class CallableSegmenter:
+    """`function` takes RGB uint8 (H, W, 3) and returns scores (C, h, w) or (1, C, h, w) of any number type, or a
+    label map (H, W) of whole numbers.
+
+    The scores' grid has to span the image. Probabilities (each cell from 0 to 1, classes summing to 1)
+    are recognised and turned into their logarithms, grids finer than stride 4 are reduced to it, and
+    label maps become scores as `segmenters.scores.LABEL_LOGIT` says. PyTorch tensors will do.
+
+    `labels` may be left out where the function has an attribute `labels`. Raises LabelError without
+    either; ScoresError, when called, for anything else that the function does.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Rgb], Any],
+        labels: str | Path | LabelSet | Sequence[str] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name or getattr(function, "__name__", None) or type(function).__name__
+        given = getattr(function, "labels", None) if labels is None else labels
+        if given is None:
+            raise LabelError(
+                f"function {self.name!r} comes without labels",
+                expected="the names of its classes",
+                do="give labels= (--labels): a label set's name, a YAML file or a list of names",
+            )
+        self.labels = label_set(given)
+
+    def __call__(self, rgb: Rgb) -> Scores:
+        image = check_rgb(rgb)
+        who = f"function {self.name!r}"
+        try:
+            returned = self.function(image)
+        except Exception as error:
+            raise ScoresError(
+                f"{who} failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}",
+                expected="scores (classes, height, width)",
+                do="correct the function",
+            ) from error
+        values = self._planes(_as_array(returned, who), who)
+        size = image.shape[0], image.shape[1]
+        if values.ndim == 2:
+            grid = _coarser((values.shape[0], values.shape[1]), size)
+            return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
+        scores = reduce_planes(values, _coarser((values.shape[1], values.shape[2]), size))
+        check_finite(scores, labels_of=self.labels, who=who, do="correct the function")
+        return logits_from_probabilities(scores) if _are_probabilities(scores) else scores
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "runtime": "callable", "labels": self.labels.name, "precision": "its own"}
+
+    def _planes(self, values: NDArray[Any], who: str) -> NDArray[Any]:
+        """(C, h, w) or whole numbers (H, W); ScoresError for every other shape and type."""
+        classes, shape = len(self.labels), values.shape
+        if values.dtype.kind not in "fiub":
+            raise ScoresError(f"{who} returned {values.dtype}", expected="numbers", do="return scores (C, h, w)")
+        while values.ndim > 2 and values.shape[0] == 1 and (values.ndim == 4 or classes > 1):
+            values = values[0]
+        if 0 not in shape and values.ndim == 2 and values.dtype.kind in "iub":
+            return values
+        if 0 not in shape and values.ndim == 3 and values.shape[0] == classes:
+            return values
+        last = values.ndim == 3 and values.shape[2] == classes
+        raise ScoresError(
+            f"{who} returned {values.dtype} of shape {shape}",
+            expected=f"({classes}, height, width) for the {classes} classes of label set {self.labels.name!r}",
+            do="put the classes first: scores.transpose(2, 0, 1)" if last else "correct the function or the labels",
+        )
+
+
+def load_function(spec: str) -> Callable[[Rgb], Any]:
+    """The callable of `module:name` or `file.py:name`; ModelError says what is missing.
+
+    Modules are looked for in the current folder too.
+    """
+    where, _, name = spec.rpartition(":")
+    try:
+        module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
+    except Exception as error:
+        raise ModelError(
+            f"{where} cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+            expected="module:function or file.py:function",
+            do="check its name, and that it imports by itself",
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ModelError(
+            f"{where} has no function {name!r}",
+            expected="a function: RGB (H, W, 3) uint8 -> scores (C, h, w)",
+            do="check its name",
+        )
+    return function
+
+
+def _load_file(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> Any:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(here)
+
+
+def _as_array(returned: Any, who: str) -> NDArray[Any]:
+    if hasattr(returned, "detach"):  # a PyTorch tensor, perhaps on another device or with its gradient
+        returned = returned.detach().cpu().float().numpy() if returned.is_floating_point() else returned.cpu().numpy()
+    if not isinstance(returned, np.ndarray):
+        raise ScoresError(
+            f"{who} returned {type(returned).__name__}",
+            expected="an array of scores (C, h, w)",
+            do="return the array itself, for dictionaries and tuples the entry with the scores",
+        )
+    return returned
+
+
+def _coarser(grid_hw: SizeHW, size_hw: SizeHW) -> SizeHW:
+    """The grid itself, or that of stride 4 where it is finer."""
+    most = [-(-side // REDUCED_STRIDE) for side in size_hw]
+    return min(grid_hw[0], most[0]), min(grid_hw[1], most[1])
+
+
+def _are_probabilities(scores: Scores) -> bool:
+    if len(scores) < 2 or scores.min() < 0 or scores.max() > 1 + 1e-3:
+        return False
+    return bool(np.abs(scores.sum(axis=0) - 1).max() < 1e-2)

@@ -1,0 +1,193 @@
+"""A segmenter made of a network's record and a runtime that holds its graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import ModelError, SettingError
+from segtween.labels import LabelSet, label_set
+from segtween.records import ModelRecord
+from segtween.runtimes import open_runtime
+from segtween.runtimes.base import Precision, Runtime
+from segtween.segmenters.scores import (
+    Scores,
+    as_planes,
+    check_finite,
+    logits_from_labels,
+    logits_from_probabilities,
+    reduce_planes,
+    reduced_size,
+)
+from segtween.types import Rgb, SizeHW, check_rgb, format_size
+from segtween.weights import fingerprint, materialise
+
+LARGEST_SCALE = 4.0
+TRIAL_PIXELS = 256
+
+
+class NetworkSegmenter:
+    """RGB (H, W, 3) -> logits (C, h, w), at the network's own stride or at 4 if that is finer.
+
+    `runtime` is opened with the record's output and its pixels (`open_network` does both). The image
+    is resized to `scale` times its size, rounded to the nearest multiple of `input.multiple_of` in
+    each direction (at least one), or to the network's fixed size: nothing is padded, so the grid of
+    scores spans the image exactly. A trial on random pixels when it is made finds records that do
+    not fit their graph. One call at a time.
+
+    Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
+    """
+
+    def __init__(
+        self, record: ModelRecord, runtime: Runtime, *, scale: float = 1.0, labels: LabelSet | None = None
+    ) -> None:
+        self.record, self.runtime, self.scale = record, runtime, _check_scale(scale, record)
+        self.labels = record.labels if labels is None else labels
+        if len(self.labels) != len(record.labels):
+            raise ModelError(
+                f"label set {self.labels.name!r} has {len(self.labels)} classes",
+                expected=f"{len(record.labels)}, as network {record.name!r} has",
+                do="give another label set, or none",
+            )
+        self._frames = 0
+        self._try_out()
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing to know before trusting the numbers."""
+        own = []
+        if self.record.is_random:
+            own.append(f"{self.record.name} has random weights: its speed is real, its labels are not")
+        if self.record.guessed:
+            own.append(f"guessed in {self.record.path.name}, not confirmed: {', '.join(self.record.guessed)}")
+        return own + self.runtime.notes
+
+    def __call__(self, rgb: Rgb) -> Scores:
+        image = check_rgb(rgb)
+        self._frames += 1
+        answer = self.runtime.run(_resize(image, self.input_size(image.shape[:2]))[None])[0]
+        return self._logits(answer, f"network {self.record.name!r} in the {_nth(self._frames)} frame it was given")
+
+    def input_size(self, size_hw: SizeHW) -> SizeHW:
+        """What an image of this size is resized to."""
+        if self.record.input.size_hw is not None:
+            return self.record.input.size_hw
+        m = self.record.input.multiple_of
+        height, width = (max(1, round(side * self.scale / m)) * m for side in size_hw)
+        return height, width
+
+    def describe(self) -> dict[str, Any]:
+        seen = json.dumps([self.record.input.to_dict(), self.record.output.to_dict()], sort_keys=True)
+        return {
+            "name": self.record.name,
+            "random_weights": self.record.is_random,
+            "fingerprint": fingerprint(self.record)[:12],
+            "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
+            "labels": self.labels.name,
+            "scale": self.scale,
+            **self.runtime.describe(),
+        }
+
+    def _logits(self, answer: NDArray[Any], who: str) -> Scores:
+        kind, stride = self.record.output.kind, self.record.output.stride
+        planes = as_planes(answer, self.record.output.layout)
+        if kind == "labels":
+            values = planes.reshape(planes.shape[-2:])
+            grid = reduced_size((values.shape[0], values.shape[1]), stride)
+            return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
+        scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
+        if kind == "probabilities":
+            scores = logits_from_probabilities(scores)
+        do = "use --precision float32, or check the network's weights and preprocessing"
+        return check_finite(scores, labels_of=self.labels, who=who, do=do)
+
+    def _try_out(self) -> None:
+        """One run on random pixels: does the record fit what the graph takes and answers?"""
+        m, output = self.record.input.multiple_of, self.record.output
+        side = max(1, TRIAL_PIXELS // m) * m
+        size = self.record.input.size_hw or (side, side)
+        pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.uint8)
+        answer = self.runtime.run(pixels)[0]
+        if answer.ndim != len(output.layout):
+            raise self._misfit("layout", output.layout, f"has shape {answer.shape}")
+        planes = as_planes(answer, output.layout)
+        if output.kind == "labels":
+            if planes.size != planes.shape[-2] * planes.shape[-1]:
+                raise self._misfit("kind", output.kind, f"has shape {answer.shape}")
+        elif planes.shape[0] != len(self.labels):
+            raise ModelError(
+                f"output {output.name!r} of {self.record.graph_path.name} has {planes.shape[0]} classes "
+                f"(shape {answer.shape}, read as {output.layout})",
+                expected=f"{len(self.labels)}, as label set {self.labels.name!r} has",
+                do=f"correct `labels` or `output.layout` in {self.record.path.name}",
+            )
+        grid = planes.shape[-2], planes.shape[-1]
+        if any(abs(cells * output.stride - side) >= output.stride for cells, side in zip(grid, size, strict=True)):
+            found = f"has {format_size(grid)} cells for an image of {format_size(size)}"
+            raise self._misfit("stride", str(output.stride), found)
+        self._logits(answer, f"network {self.record.name!r} in a trial on random pixels")
+
+    def _misfit(self, field: str, value: str, found: str) -> ModelError:
+        return ModelError(
+            f"output {self.record.output.name!r} of {self.record.graph_path.name} {found}",
+            expected=f"{field} {value}, as {self.record.path.name} says",
+            do=f"correct `output.{field}`, or run segtween models inspect {self.record.graph_path} --write",
+        )
+
+
+def open_network(
+    record: ModelRecord,
+    *,
+    runtime: str = "openvino",
+    provider: str | None = None,
+    precision: Precision = "float32",
+    threads: int = 0,
+    scale: float = 1.0,
+    labels: Any = None,
+) -> NetworkSegmenter:
+    """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes."""
+    opened = open_runtime(
+        runtime,
+        materialise(record),
+        outputs=(record.output.name,),
+        pixels=record.input,
+        provider=provider,
+        precision=precision,
+        threads=threads,
+    )
+    return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
+
+
+def _check_scale(scale: float, record: ModelRecord) -> float:
+    if not 0 < scale <= LARGEST_SCALE:
+        raise SettingError(
+            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try --scale 0.75"
+        )
+    if scale != 1 and record.input.size_hw is not None:
+        raise SettingError(
+            f"scale {scale} for network {record.name!r}",
+            expected=f"1, because it takes {format_size(record.input.size_hw)} only",
+            do="leave --scale out",
+        )
+    return float(scale)
+
+
+def _resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
+    """Half-pixel-centred; bilinear, and by area below half size, where bilinear would skip pixels."""
+    import cv2
+
+    if rgb.shape[:2] == size_hw:
+        return rgb
+    shrinks = min(size_hw[0] / rgb.shape[0], size_hw[1] / rgb.shape[1]) < 0.5
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=how)
+    return resized
+
+
+def _nth(number: int) -> str:
+    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

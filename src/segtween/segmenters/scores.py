@@ -1,0 +1,87 @@
+"""From what networks answer to class scores: logits float32 (C, h, w) whose grid spans the image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import ScoresError
+from segtween.labels import LabelSet
+from segtween.types import IGNORE, SizeHW
+
+Scores = NDArray[np.float32]
+
+REDUCED_STRIDE = 4
+"""Scores on a finer grid than one cell per 4x4 pixels are reduced to it: they are mostly enlarged ones."""
+
+LABEL_LOGIT = 4.0
+"""Where only labels are known, a cell's logit is linear in the share of its pixels that a class covers: -4 for
+none, +4 for all. Linear, so that enlarging puts the border between two classes where it was."""
+
+LEAST_PROBABILITY = 1e-6
+
+
+def as_planes(answer: NDArray[Any], layout: str) -> NDArray[Any]:
+    """Drops the batch of an answer in `layout` and puts classes first: (C, h, w), or (h, w) where there is no C."""
+    axes = layout
+    if axes.startswith("N"):
+        answer, axes = answer[0], axes[1:]
+    return np.moveaxis(answer, axes.index("C"), 0) if "C" in axes else answer
+
+
+def reduced_size(size_hw: SizeHW, stride: int) -> SizeHW:
+    """The grid that scores of this size and stride are kept on."""
+    if stride >= REDUCED_STRIDE:
+        return size_hw
+    return max(1, round(size_hw[0] * stride / REDUCED_STRIDE)), max(1, round(size_hw[1] * stride / REDUCED_STRIDE))
+
+
+def reduce_planes(planes: NDArray[Any], grid_hw: SizeHW) -> Scores:
+    """(C, H, W) -> float32 (C, h, w) by the mean over each cell's area; the grid still spans the image."""
+    import cv2
+
+    if planes.shape[1:] == grid_hw:
+        return np.ascontiguousarray(planes, np.float32)
+    out = np.empty((planes.shape[0], *grid_hw), np.float32)
+    for plane, target in zip(planes, out, strict=True):
+        cv2.resize(np.ascontiguousarray(plane, np.float32), grid_hw[::-1], dst=target, interpolation=cv2.INTER_AREA)
+    return out
+
+
+def logits_from_probabilities(probabilities: Scores) -> Scores:
+    """Natural logarithms, from 1e-6 up."""
+    out: Scores = np.log(np.maximum(probabilities, np.float32(LEAST_PROBABILITY)))
+    return out
+
+
+def logits_from_labels(labels: NDArray[Any], *, labels_of: LabelSet, grid_hw: SizeHW, who: str) -> Scores:
+    """(H, W) class numbers -> (C, h, w), see `LABEL_LOGIT`. 255 counts for no class; ScoresError for other numbers."""
+    import cv2
+
+    present = np.unique(labels)
+    foreign = [int(v) for v in present if v != IGNORE and not 0 <= v < len(labels_of)]
+    if foreign:
+        raise ScoresError(
+            f"{who} gave class {foreign[0]}",
+            expected=f"0..{len(labels_of) - 1} of label set {labels_of.name!r}, or 255",
+            do="give the label set that belongs to it",
+        )
+    out = np.full((len(labels_of), *grid_hw), -LABEL_LOGIT, np.float32)
+    for value in present[present != IGNORE]:
+        mask = (labels == value).astype(np.float32)
+        share = cv2.resize(mask, grid_hw[::-1], interpolation=cv2.INTER_AREA)
+        out[int(value)] += np.float32(2 * LABEL_LOGIT) * share
+    return out
+
+
+def check_finite(scores: Scores, *, labels_of: LabelSet, who: str, do: str) -> Scores:
+    """`scores` itself, or ScoresError naming `who` and the first class with NaN or infinity."""
+    if not np.isfinite(scores).all():
+        bad = next(c for c, plane in enumerate(scores) if not np.isfinite(plane).all())
+        kind = "NaN" if np.isnan(scores[bad]).any() else "infinite"
+        raise ScoresError(
+            f"{who} gave {kind} scores, first in class {labels_of.names[bad]!r}", expected="finite numbers", do=do
+        )
+    return scores
