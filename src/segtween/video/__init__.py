@@ -8,13 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from segtween.errors import SettingError
-from segtween.interfaces import Source
+from segtween.errors import SettingError, SourceError
+from segtween.interfaces import Sink, Source
+from segtween.labels import LabelSet
+from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, kind_of, split_clips, unique_names
 
-__all__ = ["SOURCES", "NamedSource", "open_source", "open_sources"]
+if TYPE_CHECKING:
+    from segtween.video.sinks import ComparisonVideo
+
+__all__ = [
+    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_comparison", "open_sinks", "open_source", "open_sources",
+]  # fmt: skip
+
+SaveKind = Literal["overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat"]
+SAVE_KINDS: tuple[SaveKind, ...] = (
+    "overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat",
+)  # fmt: skip
+"""What can be saved; `saving.SAVINGS` says how."""
 
 Rate = Fraction | float | str
 
@@ -75,8 +88,6 @@ def open_source(
     text = str(spec)
     clips = split_clips(text)
     if len(clips) > 1:
-        from segtween.errors import SourceError
-
         raise SourceError(f"{text} holds {len(clips)} videos", expected="one video", do="give one of them")
     return SOURCES[kind_of(clips[0])](
         clips[0],
@@ -103,3 +114,48 @@ def open_sources(inputs: Sequence[str | Path | int], **options: Any) -> list[Nam
         return lambda: open_source(clip, name=name, **options)
 
     return [NamedSource(name, clip, opener(clip, name)) for clip, name in zip(clips, names, strict=True)]
+
+
+def open_sinks(
+    folder: str | Path,
+    *,
+    save: Sequence[str],
+    info: SourceInfo,
+    labels: LabelSet,
+    overwrite: bool = False,
+    classes: Sequence[str] | None = None,
+    ids: Literal["train", "dataset"] = "train",
+    threads: int = 1,
+    legend: bool = True,
+    notice: Callable[[str], None] | None = None,
+) -> Sink:
+    """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
+    from segtween.video import saving
+
+    return saving.open_sinks(
+        folder,
+        save=save,
+        info=info,
+        labels=labels,
+        overwrite=overwrite,
+        classes=classes,
+        ids=ids,
+        threads=threads,
+        legend=legend,
+        notice=notice,
+    )
+
+
+def open_comparison(
+    path: str | Path,
+    *,
+    info: SourceInfo,
+    labels: LabelSet,
+    captions: tuple[str, str],
+    threads: int = 1,
+    legend: bool = True,
+) -> ComparisonVideo:
+    """A video of two results side by side, each under its caption: `write(frame, left, right)`, `close()`."""
+    from segtween.video.sinks import ComparisonVideo
+
+    return ComparisonVideo(Path(path), info=info, labels=labels, captions=captions, threads=threads, legend=legend)

@@ -57,7 +57,8 @@ class ContainerSource:
         if duration_seconds is not None:
             self._end = self._start + as_seconds(duration_seconds, name="--duration", above_zero=True)
         self._to_rgb = ToRgb(threads=threads)
-        self._count, self._last_ticks, self._last_dts = 0, -1, None
+        self._count, self._last_ticks = 0, -1
+        self._last_dts: int | None = None
         self._stream = _video_stream(self._container, opened)
         self._stream.thread_count = threads
         self._stream.thread_type = "AUTO"
@@ -249,7 +250,7 @@ class ContainerSource:
         if self._opened.live or self._last_dts is None:
             return False
         if self._container.format.name.startswith("mov"):
-            entries = getattr(self._stream, "index_entries", ())
+            entries: Any = getattr(self._stream, "index_entries", ())
             return len(entries) > 0 and self._last_dts < entries[-1].timestamp
         promised = _tag_seconds(self._stream.metadata.get("DURATION"))
         if promised is None or self._last_ticks < 0:

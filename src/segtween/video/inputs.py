@@ -79,14 +79,14 @@ def clip_name(spec: str) -> str:
     if kind == "camera":
         return f"camera-{camera_number(spec)}"
     if kind == "stream":
-        return _safe(_SCHEME.sub("", spec).split("?")[0].rsplit("@", 1)[-1])
+        return safe_name(_SCHEME.sub("", spec).split("?")[0].rsplit("@", 1)[-1])
     path = Path(local_path(spec))
     if _is_glob(spec) and not path.exists():
         fixed = [p for p in path.parts[:-1] if not _is_glob(p)]
-        return _safe(Path(*fixed).resolve().name if fixed else Path.cwd().name)
+        return safe_name(Path(*fixed).resolve().name if fixed else Path.cwd().name)
     if path.is_dir():
-        return _safe(path.resolve().name or "root")
-    return _safe(path.stem)
+        return safe_name(path.resolve().name or "root")
+    return safe_name(path.stem)
 
 
 def image_files(spec: str) -> list[Path]:
@@ -198,5 +198,5 @@ def _with_suffix(paths: Iterable[Path], suffixes: frozenset[str]) -> list[Path]:
     return [p for p in paths if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()]
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-. ") or "clip"

@@ -36,7 +36,7 @@ class ToRgb:
             dst_color_range=_FULL,
             threads=self._threads,
         )
-        rgb = picture.to_ndarray()
+        rgb: Any = picture.to_ndarray()
         # An RGB frame comes back as a view of the decoder's own buffer, which nobody may write to.
         rgb = rgb.copy() if picture is frame else np.ascontiguousarray(rgb)
         return upright(rgb, display_matrix(frame))

@@ -1,0 +1,202 @@
+"""From `--save overlay,labels` to the outputs of one folder."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtween.errors import SettingError, SinkError
+from segtween.labels import LabelSet
+from segtween.types import SourceInfo
+from segtween.video import SaveKind
+from segtween.video.encode import Clock, Codec, Notice, VideoWriter
+from segtween.video.inputs import safe_name
+from segtween.video.paint import Painter
+from segtween.video.sinks import (
+    CvatArchive,
+    Draw,
+    FramesTable,
+    Ids,
+    LabelImages,
+    Part,
+    SharedPainter,
+    Sinks,
+    VideoSink,
+    confidence_picture,
+    mask_picture,
+    values_in_file,
+)
+from segtween.video.staging import sink_errors
+
+FRAMES_TABLE = "frames.csv"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the builders need: the folder, the clip, the label set, the chosen classes as train ids."""
+
+    folder: Path
+    info: SourceInfo
+    labels: LabelSet
+    classes: tuple[int, ...]
+    ids: Ids
+    threads: int
+    notice: Notice
+    painter: SharedPainter
+
+    def video(self, name: str, codec: Codec, draw: Draw) -> VideoSink:
+        writer = VideoWriter(
+            self.folder / name,
+            codec=codec,
+            clock=Clock.of(self.info),
+            threads=self.threads,
+            audio_path=self.info.audio_path,
+            end_seconds=self.info.end_seconds,
+            notice=self.notice,
+        )
+        return VideoSink(writer, draw)
+
+    def mask_names(self) -> list[str]:
+        return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The names in the folder, and how the outputs are made."""
+
+    names: Callable[[Request], list[str]]
+    build: Callable[[Request], list[Part]]
+
+
+def _labels_video(request: Request) -> list[Part]:
+    values = values_in_file(request.labels, request.ids)[0]
+    return [request.video("labels.mkv", "ffv1", lambda _, result: values(result.labels))]
+
+
+def _masks(request: Request) -> list[Part]:
+    pairs = zip(request.mask_names(), request.classes, strict=True)
+    return [request.video(name, "ffv1", mask_picture(train_id)) for name, train_id in pairs]
+
+
+SAVINGS: dict[SaveKind, Saving] = {
+    "overlay": Saving(
+        lambda _: ["overlay.mp4"],
+        lambda r: [r.video("overlay.mp4", "h264", r.painter)],
+    ),
+    "side-by-side": Saving(
+        lambda _: ["side-by-side.mp4"],
+        lambda r: [r.video("side-by-side.mp4", "h264", r.painter.beside_input)],
+    ),
+    "labels": Saving(
+        lambda _: ["labels"],
+        lambda r: [LabelImages(r.folder / "labels", r.labels, ids=r.ids)],
+    ),
+    "labels-video": Saving(lambda _: ["labels.mkv"], _labels_video),
+    "confidence": Saving(
+        lambda _: ["confidence.mkv"],
+        lambda r: [r.video("confidence.mkv", "ffv1", confidence_picture)],
+    ),
+    "masks": Saving(Request.mask_names, _masks),
+    "cvat": Saving(
+        lambda _: ["cvat.zip"],
+        lambda r: [CvatArchive(r.folder / "cvat.zip", r.labels)],
+    ),
+}
+"""Every kind that can be saved: the names it has in the folder, and its builder."""
+
+_FILE_NAMES: dict[str, SaveKind] = {
+    "overlay.mp4": "overlay",
+    "side-by-side.mp4": "side-by-side",
+    "labels.mkv": "labels-video",
+    "confidence.mkv": "confidence",
+    "cvat.zip": "cvat",
+}
+
+
+def save_kinds(save: Sequence[str]) -> list[SaveKind]:
+    """The kinds named, each once; a kind may also be named by its file. SettingError lists the choices."""
+    kinds: list[SaveKind] = []
+    for name in save:
+        key = name.strip().lower()
+        kind = _FILE_NAMES.get(key, key)
+        if kind not in SAVINGS:
+            near = difflib.get_close_matches(kind, SAVINGS, n=1)
+            raise SettingError(
+                f"--save {name!r} is not known",
+                expected=f"some of {', '.join(SAVINGS)}",
+                do=f"did you mean {near[0]}?" if near else "choose among these",
+            )
+        if kind not in kinds:
+            kinds.append(kind)
+    return kinds
+
+
+def open_sinks(
+    folder: str | Path,
+    *,
+    save: Sequence[str],
+    info: SourceInfo,
+    labels: LabelSet,
+    overwrite: bool = False,
+    classes: Sequence[str] | None = None,
+    ids: Ids = "train",
+    threads: int = 1,
+    legend: bool = True,
+    notice: Notice | None = None,
+) -> Sinks:
+    """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
+
+    `classes` are the class names that are tinted and that get masks (all, if None). `ids` says whether
+    label files hold train ids or the data set's own. `notice` is told once what could not be done (a
+    sound track that does not fit); the log gets it otherwise. Raises SettingError for an unknown kind,
+    LabelError for an unknown class, and SinkError where an output exists already (unless `overwrite`)
+    or cannot be written; nothing has been changed then.
+    """
+    root = Path(folder)
+    chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
+    if ids not in ("train", "dataset"):
+        raise SettingError(f"--ids {ids!r}", expected="train or dataset", do="choose one of these")
+    painter = SharedPainter(Painter(labels, classes=chosen, legend=legend))
+    tell = _once(notice or logging.getLogger("segtween").warning)
+    request = Request(root, info, labels, chosen, ids, threads, tell, painter)
+    savings = [SAVINGS[kind] for kind in save_kinds(save)]
+    names = [FRAMES_TABLE, *(name for saving in savings for name in saving.names(request))]
+    if not overwrite:
+        _refuse_existing([root / name for name in names])
+    with sink_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    stale = [p for p in root.glob("masks-*.mkv") if p.name not in names] if "masks" in save_kinds(save) else []
+    parts: list[Part] = [FramesTable(root / FRAMES_TABLE, labels)]
+    try:
+        for saving in savings:
+            parts += saving.build(request)
+    except BaseException:
+        Sinks(parts).abort()
+        raise
+    return Sinks(parts, stale=stale if overwrite else ())
+
+
+def _refuse_existing(targets: Sequence[Path]) -> None:
+    for target in targets:
+        if target.is_dir() and not any(target.iterdir()):
+            continue
+        if target.exists() or target.is_symlink():
+            raise SinkError(
+                f"{target} exists already",
+                expected="a folder without earlier results",
+                do="add --overwrite to replace them, or choose another folder with -o",
+            )
+
+
+def _once(notice: Notice) -> Notice:
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            notice(text)
+
+    return tell

@@ -1,0 +1,69 @@
+"""Copying a file's sound beside new pictures, packet by packet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+
+class Sound:
+    """The audio streams of `path`, as they are, on the clock of the pictures that are written.
+
+    `first_seconds` is the pts of the first picture (since the video stream's start): it becomes 0.
+    Packets that end before it are left out unless it is 0, so that an uncut file keeps every packet.
+    """
+
+    def __init__(self, path: str, *, first_seconds: Fraction) -> None:
+        import av
+
+        self._input = av.open(path, "r", metadata_errors="replace")
+        video = self._input.streams.video[0]
+        start = (video.start_time or 0) * (video.time_base or 0)
+        self._zero, self._cut = Fraction(start + first_seconds), first_seconds > 0
+        self._streams: dict[int, Any] = {}
+        self._packets: Iterator[Any] = iter(())
+        self._next: Any = None
+
+    @property
+    def codecs(self) -> str:
+        names = [s.codec_context.name if s.codec_context else "unknown" for s in self._input.streams.audio]
+        return ", ".join(dict.fromkeys(names))
+
+    def attach(self, output: Any) -> None:
+        """Adds the streams to `output`, before its header is written. ValueError where its format cannot hold them."""
+        for stream in self._input.streams.audio:
+            if stream.codec_context is None:
+                raise ValueError("unknown audio codec")
+            self._streams[stream.index] = output.add_stream_from_template(stream)
+        self._output = output
+        if self._zero > 5:
+            self._input.seek(int((self._zero - 2) * 1_000_000), backward=True)
+        self._packets = self._input.demux(*self._input.streams.audio)
+
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Writes the packets that begin before `seconds` on the new clock; None = all that are left."""
+        while True:
+            packet = self._next if self._next is not None else next(self._packets, None)
+            if packet is None:
+                return
+            if packet.dts is None:
+                continue
+            at = (packet.pts if packet.pts is not None else packet.dts) * packet.time_base - self._zero
+            if seconds is not None and at >= seconds:
+                self._next = packet
+                return
+            self._next = None
+            if not (self._cut and at + packet.duration * packet.time_base <= 0):
+                self._write(packet)
+
+    def _write(self, packet: Any) -> None:
+        shift = round(self._zero / packet.time_base)
+        packet.dts -= shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+        packet.stream = self._streams[packet.stream.index]
+        self._output.mux(packet)
+
+    def close(self) -> None:
+        self._packets, self._next = iter(()), None
+        self._input.close()

@@ -1,0 +1,77 @@
+"""Outputs get their final name only when they are whole, and fail in one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segtween.errors import SinkError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class Staged:
+    """A file or folder `target`, written as `.target.part` beside it until `commit` or `discard`."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.part = target.with_name(f".{target.name}.part")
+        with sink_errors(target):
+            _remove(self.part)
+
+    def commit(self) -> None:
+        """Gives the part its final name; what had it before is gone, a folder with all its old files."""
+        with sink_errors(self.target):
+            if not self.target.is_dir():
+                os.replace(self.part, self.target)
+                return
+            old = self.target.with_name(f".{self.target.name}.old")
+            _remove(old)
+            os.replace(self.target, old)
+            os.replace(self.part, self.target)
+            _remove(old)
+
+    def discard(self) -> None:
+        with sink_errors(self.target):
+            _remove(self.part)
+
+
+@contextmanager
+def sink_errors(path: Path) -> Iterator[None]:
+    """Turns what PyAV and the system raise on writing `path` into a SinkError."""
+    try:
+        yield
+    except OSError as error:
+        raise sink_error(path, error) from None
+    except Exception as error:
+        # PyAV's own errors carry FFmpeg's number and text but not all of them are OSErrors.
+        if type(error).__module__.startswith("av"):
+            raise sink_error(path, error) from None
+        raise
+
+
+def sink_error(path: Path, error: Exception) -> SinkError:
+    number, text = getattr(error, "errno", None), getattr(error, "strerror", None) or str(error)
+    if number in _FULL:
+        return SinkError(
+            f"no space is left to write {path} ({text})",
+            expected="room on the disk",
+            do="what was finished is kept; free some space or write to another folder",
+        )
+    if number in _FORBIDDEN:
+        return SinkError(
+            f"{path} cannot be written ({text})", expected="a folder that you may write to", do="choose another folder"
+        )
+    return SinkError(f"{path} cannot be written ({text})", expected="a writable folder", do="choose another folder")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
