@@ -1,0 +1,104 @@
+"""Cityscapes' sequence layout: clips of 30 frames at 17 Hz of which the 20th (index 19) is labelled.
+
+    leftImg8bit_sequence/<split>/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
+    gtFine/<split>/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png
+
+A clip whose frames are all labelled (synthetic ones) is dense; otherwise each labelled frame has a clip
+of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+
+from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.errors import DatasetError
+from segtween.labels import CITYSCAPES19, LabelSet
+
+IMAGES, LABELS, FLOW = "leftImg8bit_sequence", "gtFine", "flow"
+LABELLED_INDEX = 19
+CLIP_FRAMES = 30
+FRAME_RATE = Fraction(17)
+ALL_IDS = range(34)
+"""labelIds of the whole data set; those that are no train id read as ignore."""
+
+_NAME = re.compile(r"(?P<sequence>.+)_(?P<number>\d+)_leftImg8bit\.(png|jpg)")
+_Numbered = dict[int, ClipFrame]
+
+
+def open_cityscapes(root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
+    """The split's clips, by default with the 19 train classes.
+
+    Raises DatasetError for missing folders and for labelled frames without their picture.
+    """
+    images, truths = root / IMAGES / split, root / LABELS / split
+    for folder, what in ((images, "pictures"), (truths, "labels")):
+        if not folder.is_dir():
+            raise DatasetError(
+                f"folder {folder} is missing", expected=f"the {what} of split {split!r}", do="check --root and --split"
+            )
+    clips = [
+        clip
+        for city in sorted(p for p in images.iterdir() if p.is_dir())
+        for clip in _city(city, truths / city.name, root / FLOW / split / city.name)
+    ]
+    known = labels or CITYSCAPES19
+    void = tuple(i for i in ALL_IDS if i not in known.ids)
+    return Dataset("cityscapes", split, known, clips, FRAME_RATE, void)
+
+
+def _city(images: Path, truths: Path, flows: Path) -> list[Clip]:
+    unmatched = {p.name for p in truths.glob("*_gtFine_labelIds.png")}
+    with_flow = {p.name for p in flows.glob("*.npz")}
+    sequences: dict[str, _Numbered] = {}
+    for path in sorted(images.iterdir()):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        name = f"{match['sequence']}_{match['number']}"
+        truth, flow = f"{name}_gtFine_labelIds.png", f"{name}.npz"
+        frame = ClipFrame(
+            name, path, truths / truth if truth in unmatched else None, flows / flow if flow in with_flow else None
+        )
+        unmatched.discard(truth)
+        sequences.setdefault(match["sequence"], {})[int(match["number"])] = frame
+    if unmatched:
+        example = min(unmatched)
+        raise DatasetError(
+            f"{len(unmatched)} label files in {truths} have no picture, such as {example}",
+            expected=f"{example.replace('_gtFine_labelIds', '_leftImg8bit')} in {images}",
+            do="download the sequences of this city completely",
+        )
+    return [clip for frames in sequences.values() for clip in _sequence(frames)]
+
+
+def _sequence(frames: _Numbered) -> list[Clip]:
+    """Runs of consecutive numbers: whole where every frame is labelled, else around each labelled frame."""
+    clips = []
+    run: list[ClipFrame] = []
+    for number in sorted(frames):
+        if run and number - 1 not in frames:
+            clips += _run(run)
+            run = []
+        run.append(frames[number])
+    return clips + _run(run)
+
+
+def _run(run: list[ClipFrame]) -> list[Clip]:
+    labelled = [i for i, frame in enumerate(run) if frame.label_path is not None]
+    if len(labelled) == len(run):
+        return [Clip(run[0].name, tuple(run))]
+    return [
+        Clip(run[i].name, tuple(_only_label(run, i)))
+        for i in labelled  # frames without any label near them are of no use
+    ]
+
+
+def _only_label(run: list[ClipFrame], index: int) -> list[ClipFrame]:
+    first, last = max(0, index - LABELLED_INDEX), min(len(run), index - LABELLED_INDEX + CLIP_FRAMES)
+    return [
+        frame if i == index else ClipFrame(frame.name, frame.image_path, None, frame.flow_path)
+        for i, frame in enumerate(run[first:last], first)
+    ]

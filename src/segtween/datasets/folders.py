@@ -1,0 +1,60 @@
+"""Clips as plain folders: one folder of pictures per clip, and label images of the same names beside them.
+
+<root>/<split>/frames/<clip>/<name>.png    (or .jpg; in natural order)
+<root>/<split>/labels/<clip>/<name>.png    (for every frame: dense; for some: sparse)
+<root>/labels.yaml                         (the label set, where none is given)
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.errors import DatasetError
+from segtween.labels import LabelSet, label_set
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
+    """The split's clips. Raises DatasetError for missing folders, clips without pictures and labels without one."""
+    pictures, truths = root / split / "frames", root / split / "labels"
+    if not pictures.is_dir():
+        raise DatasetError(
+            f"folder {pictures} is missing",
+            expected="<root>/<split>/frames/<clip>/*.png",
+            do="check --root and --split",
+        )
+    if labels is None:
+        file = root / "labels.yaml"
+        if not file.is_file():
+            raise DatasetError(
+                f"{root} has no label set", expected="labels.yaml in it, or --labels NAME|FILE", do="give one of them"
+            )
+        labels = label_set(file)
+    folders = sorted((p for p in pictures.iterdir() if p.is_dir()), key=lambda p: _natural(p.name))
+    clips = [_clip(folder, truths / folder.name, root / split / "flow" / folder.name) for folder in folders]
+    return Dataset("folders", split, labels, clips)
+
+
+def _clip(pictures: Path, truths: Path, flows: Path) -> Clip:
+    paths = sorted((p for p in pictures.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: _natural(p.name))
+    if not paths:
+        raise DatasetError(
+            f"clip folder {pictures} has no pictures", expected=f"files {', '.join(PICTURES)}", do="remove the folder"
+        )
+    labels = {p.stem: p for p in truths.glob("*.png")}
+    lost = sorted(set(labels) - {p.stem for p in paths})
+    if lost:
+        raise DatasetError(
+            f"label {labels[lost[0]]} has no picture", expected=f"a picture {lost[0]} in {pictures}", do="rename it"
+        )
+    flow = {p.stem: p for p in flows.glob("*.npz")}
+    frames = (ClipFrame(f"{pictures.name}/{p.stem}", p, labels.get(p.stem), flow.get(p.stem)) for p in paths)
+    return Clip(pictures.name, tuple(frames))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key in which 2 comes before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -1,0 +1,90 @@
+"""Reading one picture, label image or flow field from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import DatasetError
+from segtween.types import Flow, Rgb
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PALETTE = 3  # PNG colour type: one index per pixel into a table of colours
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read ({error.strerror})", expected="an image file", do="check the data set"
+        ) from None
+
+
+def _decode(path: Path, content: bytes, flags: int) -> NDArray[Any]:
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    if image is None:
+        raise DatasetError(
+            f"{path} is not a readable image ({len(content)} bytes)",
+            expected="a whole PNG or JPEG file",
+            do="replace the file",
+        )
+    return np.asarray(image)
+
+
+def read_rgb(path: Path) -> Rgb:
+    """(H, W, 3) uint8 RGB. Orientation tags are ignored, so that labels fit."""
+    import cv2
+
+    image = _decode(path, _content(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_ids(path: Path) -> NDArray[Any]:
+    """A label image as it is stored: (H, W) whole numbers, for a palette PNG its indices."""
+    import cv2
+
+    content = _content(path)
+    if content[:8] == _PNG and len(content) > 25 and content[25] == _PALETTE:
+        return _palette_indices(path)
+    return _decode(path, content, cv2.IMREAD_UNCHANGED)
+
+
+def _palette_indices(path: Path) -> NDArray[np.uint8]:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            plane = next(container.decode(video=0)).planes[0]
+    except (av.error.FFmpegError, StopIteration) as error:
+        raise DatasetError(
+            f"{path} is not a readable image ({error})", expected="a whole PNG file", do="replace the file"
+        ) from None
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return np.ascontiguousarray(rows[:, : plane.width])
+
+
+def read_flow(path: Path) -> Flow:
+    """(H, W, 2) float32 from an .npz file with an array `flow` (float16 or float32)."""
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            flow = stored["flow"]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+        raise DatasetError(
+            f"{path} cannot be read ({(str(error).splitlines() or ['no content'])[0]})",
+            expected="an array `flow` of shape (height, width, 2)",
+            do="render the clip again",
+        ) from None
+    if flow.ndim != 3 or flow.shape[2] != 2 or flow.dtype.kind != "f":
+        raise DatasetError(
+            f"{path} holds {flow.dtype} of shape {flow.shape}",
+            expected="floats of shape (height, width, 2)",
+            do="render the clip again",
+        )
+    return np.asarray(flow, np.float32)

@@ -1,0 +1,155 @@
+"""Measures a method on labelled clips, beside the plain network on every frame (docs/evaluation.md).
+
+Everything runs in one pass over each clip: the plain network, the method at interval 0, and for each
+interval one run per phase (dense labels) or distance (sparse labels) go through the frames side by side.
+They share the network's scores and the flow of the current pair of frames, each computed at most once, so
+memory does not grow with the clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from segtween.build import Settings, build_engine, build_flow, build_plain
+from segtween.build import method as method_of
+from segtween.datasets import Dataset
+from segtween.engine import Engine
+from segtween.errors import LabelError, SettingError
+from segtween.evaluation.report import HEADINGS, Report
+from segtween.evaluation.runs import Make, Table, every_frame
+from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.windows import moments, plan
+from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.labels import LabelMap, LabelSet
+from segtween.labels import label_map as known_map
+from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.temporal import FARNEBACK
+from segtween.ops.cpu import CpuOps
+from segtween.types import Method
+
+__all__ = ["HEADINGS", "Make", "Progress", "Report", "evaluate", "evaluate_method"]
+
+Progress = Callable[[int, int], None]
+"""Called after every frame with the frames done and all frames."""
+
+
+def evaluate_method(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    settings: Settings,
+    name: str,
+    intervals: Sequence[int],
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Report:
+    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
+
+    The method record leaves the interval out: the results say it.
+    """
+    ops = CpuOps(threads=threads)
+
+    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
+        if flow is None:
+            return build_plain(network, ops=ops)
+        return build_engine(network, settings.at(interval), ops=ops, flow=flow)
+
+    record = method_of(build_engine(segmenter, settings, ops=ops), name=name).record
+    return evaluate(
+        dataset,
+        segmenter=segmenter,
+        flow=build_flow(settings),
+        make=make,
+        intervals=intervals,
+        method=Method(name, {key: value for key, value in record.items() if key != "interval"}),
+        label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
+        progress=progress,
+        max_frames=max_frames,
+    )
+
+
+def evaluate(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    flow: FlowEstimator | None,
+    make: Make,
+    intervals: Sequence[int],
+    method: Method,
+    label_map: LabelMap | None = None,
+    progress: Progress | None = None,
+    bootstrap: Bootstrap | None = None,
+    max_frames: int | None = None,
+) -> Report:
+    """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
+
+    `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
+    written into the report as it is. A segmenter with `select` is told each frame's name first.
+
+    Raises SettingError for intervals that no clip can hold, LabelError where the labels do not fit each
+    other, DatasetError for unreadable files.
+    """
+    settings = bootstrap or Bootstrap()
+    wanted = _checked(intervals, flow)
+    dataset = dataset.limited(max_frames)
+    mapping = _mapping(segmenter.labels, dataset.labels, label_map)
+    windows, left_out = plan(dataset, max(wanted, default=0), settings)
+    blocks = windows[-1].blocks[-1] + 1
+    table = Table(dataset, blocks)
+    shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
+    runs = table.runs(make, *shared, intervals=wanted, mapping=mapping)
+    done, total = 0, sum(len(window.blocks) for window in windows)
+    for window in windows:
+        for run in runs:
+            run.begin(window)
+        for moment in moments(dataset, window, segmenter):
+            for run in runs:
+                run.step(moment)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return Report(
+        method=method,
+        dataset=dataset.name,
+        split=dataset.split,
+        protocol="dense" if dataset.is_dense else "sparse",
+        label_map=mapping.name,
+        clips=len(dataset.clips),
+        frames=table.plain.scored,
+        every_frame=every_frame(table.plain, None, settings),
+        every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
+        results=[table.result(interval, settings) for interval in wanted],
+        tc_flow={"flow": "exact"} if dataset.has_flow else {"flow": "farneback", **FARNEBACK},
+        bootstrap={
+            "blocks": int(blocks),
+            "block_frames": settings.block_frames if dataset.is_dense else 1,
+            "resamples": settings.resamples,
+            "level": settings.level,
+            "seed": settings.seed,
+        },
+        left_out=left_out,
+    )
+
+
+def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
+    wrong = [i for i in intervals if isinstance(i, bool) or not isinstance(i, int) or i < 0]
+    if wrong:
+        raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give --intervals 0,4,9")
+    if intervals and flow is None:
+        raise SettingError(
+            "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
+        )
+    return sorted(set(intervals))
+
+
+def _mapping(source: LabelSet, target: LabelSet, given: LabelMap | None) -> LabelMap:
+    mapping = given or known_map(source, target)
+    if mapping.source.names != source.names or mapping.target.names != target.names:
+        raise LabelError(
+            f"label map {mapping.name!r} goes from {mapping.source.name!r} to {mapping.target.name!r}",
+            expected=f"a map from {source.name!r} to {target.name!r}",
+            do="choose another map",
+        )
+    return mapping

@@ -1,0 +1,138 @@
+"""Engines on their way through the frames, and the rows of the table that they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.datasets import Dataset
+from segtween.engine import Engine
+from segtween.errors import SettingError
+from segtween.evaluation.windows import Moment, Window
+from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.labels import LabelMap
+from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.segmentation import confusion
+from segtween.metrics.tally import Tally, per_distance_figures
+from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
+
+Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
+"""(segmenter, flow, interval) -> a new engine; flow None gives the plain network on every frame."""
+
+
+class Table:
+    """The rows, each with its counts. Interval 0 and "every frame, fused" are one row."""
+
+    def __init__(self, dataset: Dataset, blocks: int) -> None:
+        self.dataset, self.blocks = dataset, blocks
+        self.plain = self._tally(0)
+        self.fused: Tally | None = None
+        self.at: dict[int, Tally] = {}
+
+    def _tally(self, interval: int) -> Tally:
+        return Tally(self.dataset.labels, blocks=self.blocks, distances=interval + 1)
+
+    def runs(
+        self,
+        make: Make,
+        segmenter: Segmenter,
+        flow: FlowEstimator | None,
+        *,
+        intervals: Sequence[int],
+        mapping: LabelMap,
+    ) -> list[Run]:
+        runs = [Run(make(segmenter, None, 0), self.plain, mapping)]
+        if flow is None:
+            return runs
+        self.fused = self._tally(0)
+        runs.append(Run(make(segmenter, flow, 0), self.fused, mapping))
+        for interval in intervals:
+            if interval == 0:
+                self.at[0] = self.fused
+                continue
+            tally = self.at[interval] = self._tally(interval)
+            runs += [Run(make(segmenter, flow, interval), tally, mapping, phase=p) for p in range(interval + 1)]
+        return runs
+
+    def result(self, interval: int, settings: Bootstrap) -> dict[str, Any]:
+        tally = self.at[interval]
+        average = tally.average(settings)
+        # A run with sparse labels ends at the label, not at the next key frame: its own rate says nothing.
+        key_rate = tally.keys / tally.frames if self.dataset.is_dense else 1 / (interval + 1)
+        assert self.fused is not None
+        return {
+            "interval": interval,
+            "avg_miou": average.value,
+            "avg_miou_low": average.low,
+            "avg_miou_high": average.high,
+            **per_distance_figures(tally.per_distance()),
+            **tally.agreement(),
+            **_steadiness(tally, is_dense=self.dataset.is_dense),
+            "key_rate": key_rate,
+            "gain_over_every_frame": tally.gain_over(self.plain, settings),
+            "gain_over_every_frame_fused": tally.gain_over(self.fused, settings),
+        }
+
+
+def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[str, Any]:
+    average = tally.average(settings)
+    gain = {} if plain is None else {"gain_over_every_frame": tally.gain_over(plain, settings)}
+    return {
+        "miou": average.value,
+        "miou_low": average.low,
+        "miou_high": average.high,
+        **tally.agreement(),
+        **tally.steadiness(),
+        "key_rate": 1.0,
+        **gain,
+    }
+
+
+def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
+    flicker = tally.flicker()
+    return {**tally.steadiness(), **(flicker if is_dense else dict.fromkeys(flicker))}
+
+
+class Run:
+    """One engine on its way through a window, and what is measured of it."""
+
+    def __init__(self, engine: Engine, tally: Tally, mapping: LabelMap, *, phase: int | None = None) -> None:
+        self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
+        self._classes = len(tally.labels)
+        self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
+        self._tc, self._vc, self._flicker = TemporalConsistency(self._classes), VideoConsistency(), KeyFlicker()
+
+    def begin(self, window: Window) -> None:
+        self.engine.reset()
+        self._tc.begin()
+        self._vc.begin()
+        self._flicker.begin()
+        self.start = window.start_of(self.phase)
+        self._is_dense = window.is_dense
+
+    def step(self, moment: Moment) -> None:
+        if moment.offset < self.start:
+            return
+        result = self.engine.step(moment.rgb, pts_seconds=moment.pts_seconds)
+        labels = result.labels if self._mapping is None else self._mapping(result.labels)
+        self._tc.update(labels, moment.motion)
+        self._flicker.update(labels, is_key=result.is_key)
+        if moment.truth is not None:
+            counts = confusion(labels, moment.truth, classes=self._classes)
+            self._score(counts, moment.block, result.distance)
+            if self._is_dense:
+                self._vc.update(labels, moment.truth)
+        taken = {"tc": self._tc.take(), "vc": self._vc.take(), "changes": self._flicker.take()}
+        self.tally.add(block=moment.block, is_key=result.is_key, **taken)
+
+    def _score(self, counts: NDArray[np.int64], block: int, distance: int) -> None:
+        if distance >= self.tally.distances:
+            raise SettingError(
+                f"a frame {distance} frames after its key frame",
+                expected=f"at most {self.tally.distances - 1}, the interval the engine was made for",
+                do="measure fixed intervals",
+            )
+        self.tally.score(counts, block=block, distance=distance)

@@ -1,0 +1,114 @@
+"""Which frames are looked at, where runs begin in them, and what is read of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.datasets import Clip, Dataset
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.metrics.bootstrap import Bootstrap, block_numbers
+from segtween.metrics.temporal import Correspondence, Farneback, correspondence
+from segtween.types import Labels, Rgb
+
+SHORTEST_HISTORY = 4
+"""Sparse labels: frames before the labelled one that "every frame, fused" sees at least, where the clip has them."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The frames from `first` on of a clip, with the bootstrap block of each. Sparse labels: the last is scored."""
+
+    clip: Clip
+    first: int
+    blocks: NDArray[np.intp]
+    is_dense: bool
+
+    def start_of(self, phase: int | None) -> int:
+        """Where a run begins: at its phase; sparse: so many frames before the last. None: at the first frame."""
+        if phase is None:
+            return 0
+        return phase if self.is_dense else len(self.blocks) - 1 - phase
+
+
+def plan(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Window], list[str]]:
+    """What is run, and what is left out, in words."""
+    return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest)
+
+
+def _dense(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Window], list[str]]:
+    if longest >= max(len(clip) for clip in dataset.clips):
+        raise SettingError(
+            f"interval {longest}",
+            expected=f"less than the {max(len(clip) for clip in dataset.clips)} frames of the longest clip",
+            do="give shorter intervals",
+        )
+    windows, blocks = [], 0
+    for clip in dataset.clips:
+        if len(clip):
+            numbers = block_numbers(len(clip), block_frames=settings.block_frames) + blocks
+            windows.append(Window(clip, 0, numbers, True))
+            blocks = int(numbers[-1]) + 1
+    return windows, []
+
+
+def _sparse(dataset: Dataset, longest: int) -> tuple[list[Window], list[str]]:
+    """One window, and one bootstrap block, per labelled frame that has enough frames before it."""
+    history = max(longest, SHORTEST_HISTORY)
+    labelled = [(clip, last) for clip in dataset.clips for last in clip.labelled]
+    usable = [(clip, last) for clip, last in labelled if last >= longest]
+    if not usable:
+        most = max(last for _, last in labelled)
+        raise SettingError(
+            f"interval {longest}",
+            expected=f"at most the {most} frames that come before a labelled frame in {dataset.name} {dataset.split}",
+            do="give shorter intervals",
+        )
+    windows = []
+    for block, (clip, last) in enumerate(usable):
+        first = max(0, last - history)
+        windows.append(Window(clip, first, np.full(last - first + 1, block), False))
+    left_out = ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
+    if len(usable) < len(labelled):
+        left_out.append(f"{len(labelled) - len(usable)} labelled frames with fewer than {longest} frames before them")
+    return windows, left_out
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One frame for all runs. `offset` counts within the window; `truth` is None where nothing is scored."""
+
+    offset: int
+    block: int
+    rgb: Rgb
+    pts_seconds: float | None
+    truth: Labels | None
+    motion: Correspondence | None
+
+
+def moments(dataset: Dataset, window: Window, segmenter: Segmenter) -> Iterator[Moment]:
+    select, farneback = getattr(segmenter, "select", None), Farneback()
+    for offset, block in enumerate(window.blocks):
+        frame = window.clip.frames[window.first + offset]
+        rgb = dataset.read_rgb(frame)
+        size_hw = rgb.shape[0], rgb.shape[1]
+        scored = window.is_dense or offset == len(window.blocks) - 1
+        motion = None
+        if not dataset.has_flow:
+            motion = farneback(rgb)
+        elif offset > 0 and (exact := dataset.read_flow(frame, size_hw=size_hw)) is not None:
+            motion = correspondence(exact)
+        if select is not None:
+            select(frame.name)
+        yield Moment(
+            offset,
+            int(block),
+            rgb,
+            None if dataset.frame_rate is None else float((window.first + offset) / dataset.frame_rate),
+            dataset.read_labels(frame, size_hw=size_hw) if scored else None,
+            motion,
+        )

@@ -1,0 +1,97 @@
+"""The counts of one row of the evaluation table, kept per block of frames so that a bootstrap can draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.labels import LabelSet
+from segtween.metrics.bootstrap import Bootstrap, Interval, absolute, difference
+from segtween.metrics.segmentation import Counts, fraction, miou, miou_absent_as_zero, overlap, per_class
+from segtween.metrics.temporal import flicker, share
+
+WINDOWS = (8, 16)
+
+
+class Tally:
+    """Sums over all runs of a row. Size: blocks x distances x 2 x classes numbers, whatever the pictures' size."""
+
+    def __init__(self, labels: LabelSet, *, blocks: int, distances: int) -> None:
+        self.labels = labels
+        self.overlap = np.zeros((blocks, distances, 2, len(labels)), np.int64)
+        self.tc = np.zeros((blocks, 2, len(labels)), np.int64)
+        self.vc = np.zeros((blocks, len(WINDOWS), 2), np.int64)
+        self.changes = np.zeros((2, 2), np.int64)
+        self.frames = self.keys = self.scored = 0
+
+    def add(self, *, block: int, is_key: bool, tc: Counts, vc: Counts, changes: Counts) -> None:
+        """What one frame of one run adds besides its agreement with the truth."""
+        self.frames += 1
+        self.keys += is_key
+        self.tc[block] += tc
+        self.vc[block] += vc
+        self.changes += changes
+
+    def score(self, confusion: Counts, *, block: int, distance: int) -> None:
+        """The agreement of one frame with its truth, `distance` frames after the last key frame."""
+        self.overlap[block, distance] += overlap(confusion)
+        self.scored += 1
+
+    @property
+    def distances(self) -> int:
+        return self.overlap.shape[1]
+
+    def pooled(self) -> Counts:
+        """(blocks, 2, classes) over all distances."""
+        return np.asarray(self.overlap.sum(axis=1))
+
+    def average(self, settings: Bootstrap) -> Interval:
+        """mIoU pooled over all distances."""
+        return absolute(miou, self.pooled(), settings=settings)
+
+    def agreement(self) -> dict[str, Any]:
+        """Per class, pooled over all distances."""
+        pooled = self.pooled().sum(axis=0)
+        return {**per_class(pooled, self.labels), "miou_absent_as_zero": fraction(miou_absent_as_zero(pooled))}
+
+    def per_distance(self) -> list[float | None]:
+        return [fraction(value) for value in miou(self.overlap.sum(axis=0))]
+
+    def steadiness(self) -> dict[str, float | None]:
+        vc = share(self.vc.sum(axis=0))
+        windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
+        return {"tc": fraction(miou(self.tc.sum(axis=0))), **windows}
+
+    def flicker(self) -> dict[str, float | None]:
+        return flicker(self.changes)
+
+    def gain_over(self, other: Tally, settings: Bootstrap) -> dict[str, Any]:
+        """Differences to another row, with their intervals: of the average mIoU, and below it of the others."""
+
+        def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, float | None]:
+            return difference(statistic, a, b, settings=settings).to_json()
+
+        farthest = other.pooled() if other.distances == 1 else other.overlap[:, -1]
+        vc = {f"vc{n}": of(share, self.vc[:, i], other.vc[:, i]) for i, n in enumerate(WINDOWS)}
+        return {
+            **of(miou, self.pooled(), other.pooled()),
+            "min_miou": of(miou, self.overlap[:, -1], farthest),
+            "tc": of(miou, self.tc, other.tc),
+            **vc,
+        }
+
+
+def per_distance_figures(values: Sequence[float | None]) -> dict[str, Any]:
+    """`mean_miou`, `min_miou` (at the last distance), `worst_miou` and `worst_distance` of mIoU by distance."""
+    known = [(value, distance) for distance, value in enumerate(values) if value is not None]
+    worst = min(known) if known else (None, None)
+    return {
+        "mean_miou": sum(value for value, _ in known) / len(known) if known else None,
+        "min_miou": values[-1],
+        "worst_miou": worst[0],
+        "worst_distance": worst[1],
+        "per_distance": list(values),
+    }

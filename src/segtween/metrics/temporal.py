@@ -1,0 +1,219 @@
+"""How steady labels are over time.
+
+Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy); pixel centres
+on integers; a sample is inside where it lies in [0, W-1] x [0, H-1].
+
+Each class follows one run of frames. `begin` starts a new run and keeps the counts, `take` hands the
+counts over and keeps the run: pooled figures are sums of counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.metrics.segmentation import Counts, fraction, miou, overlap, pair_counts
+from segtween.types import IGNORE, Flow, Labels, Rgb
+
+FARNEBACK: dict[str, Any] = {
+    "pyr_scale": 0.5, "levels": 4, "winsize": 21, "iterations": 3, "poly_n": 5, "poly_sigma": 1.2, "flags": 0,
+}  # fmt: skip
+"""OpenCV's settings of the flow that judges steadiness. They are part of the measure: never change them."""
+
+WIDEST = 1024
+"""Wider frames are halved (area mean) until they are no wider before this flow is estimated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correspondence:
+    """Where each pixel was one frame before: `source` (H, W) flat index of the nearest pixel, `inside` (H, W)."""
+
+    source: NDArray[np.intp]
+    inside: NDArray[np.bool_]
+
+    def carry(self, previous: Labels) -> Labels:
+        """The previous frame's labels moved onto this frame, nearest neighbour; 255 where they came from outside."""
+        moved = previous.ravel().take(self.source)
+        moved[~self.inside] = IGNORE
+        return moved
+
+
+def correspondence(flow: Flow) -> Correspondence:
+    """From a backward flow (H, W, 2) in pixels of the labels' own grid; NaN vectors count as outside."""
+    h, w = flow.shape[:2]
+    x, y = flow[..., 0] + np.arange(w, dtype=np.float32), flow[..., 1] + np.arange(h, dtype=np.float32)[:, None]
+    inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
+    columns, rows = (np.rint(np.where(inside, v, 0)).astype(np.intp) for v in (x, y))
+    return Correspondence(rows * w + columns, inside)
+
+
+class Farneback:
+    """The judging flow (Farneback: Two-Frame Motion Estimation Based on Polynomial Expansion, SCIA 2003).
+
+    Used by no method here, so that no method is judged by its own flow.
+    """
+
+    def __init__(self) -> None:
+        self._previous: NDArray[np.uint8] | None = None
+
+    def begin(self) -> None:
+        """The next frame has no predecessor."""
+        self._previous = None
+
+    def __call__(self, rgb: Rgb) -> Correspondence | None:
+        """Correspondence of this frame to the one given before; None for the first."""
+        import cv2
+
+        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        h, w = grey.shape
+        while grey.shape[1] > WIDEST:
+            half = ((grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2)
+            grey = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+        previous, self._previous = self._previous, grey
+        if previous is None:
+            return None
+        flow = cv2.calcOpticalFlowFarneback(grey, previous, None, **FARNEBACK)
+        if grey.shape != (h, w):
+            flow = cv2.resize(flow, (w, h), interpolation=cv2.INTER_LINEAR)
+            flow *= np.array([w / grey.shape[1], h / grey.shape[0]], np.float32)
+        return correspondence(flow)
+
+
+class TemporalConsistency:
+    """TC: pooled mIoU between the previous prediction, carried along the motion, and the current one.
+
+    Samples from outside the image, and pixels without a class, are not counted. A constant mask scores 1.
+    """
+
+    counts: Counts
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.reset()
+
+    def begin(self) -> None:
+        self._previous: Labels | None = None
+
+    def update(self, prediction: Labels, motion: Correspondence | None) -> None:
+        """`motion` leads from this frame to the one before; None: no pair to compare."""
+        previous, self._previous = self._previous, prediction
+        if previous is not None and motion is not None:
+            pairs = pair_counts(motion.carry(previous), prediction, classes=self.classes)
+            self.counts += overlap(pairs[:-1, :-1])
+
+    def take(self) -> Counts:
+        """(2, classes) intersection and union since the last `take`."""
+        counts, self.counts = self.counts, np.zeros((2, self.classes), np.int64)
+        return counts
+
+    def compute(self) -> dict[str, float | None]:
+        return {"tc": fraction(miou(self.counts))}
+
+    def reset(self) -> None:
+        self.begin()
+        self.counts = np.zeros((2, self.classes), np.int64)
+
+
+class VideoConsistency:
+    """VC: among the pixels whose true label (not ignore) is constant over a window of frames, the share whose
+    prediction is constant too (Miao et al.: VSPW, CVPR 2021). All windows of consecutive frames are pooled."""
+
+    counts: Counts
+
+    def __init__(self, windows: Sequence[int] = (8, 16)) -> None:
+        self.windows = tuple(windows)
+        self.reset()
+
+    def begin(self) -> None:
+        cap = max(self.windows)
+        self._predicted, self._true, self._frames = _RunLength(cap), _RunLength(cap), 0
+
+    def update(self, prediction: Labels, truth: Labels) -> None:
+        predicted, true = self._predicted(prediction), self._true(truth)
+        self._frames += 1
+        for row, window in enumerate(self.windows):
+            if self._frames >= window:
+                constant = (true >= window) & (truth != IGNORE)
+                self.counts[row] += np.count_nonzero(constant & (predicted >= window)), np.count_nonzero(constant)
+
+    def take(self) -> Counts:
+        """(windows, 2): pixels constant in both, pixels constant in truth, since the last `take`."""
+        counts, self.counts = self.counts, np.zeros((len(self.windows), 2), np.int64)
+        return counts
+
+    def compute(self) -> dict[str, float | None]:
+        return {f"vc{n}": fraction(v) for n, v in zip(self.windows, share(self.counts), strict=True)}
+
+    def reset(self) -> None:
+        self.begin()
+        self.counts = np.zeros((len(self.windows), 2), np.int64)
+
+
+class _RunLength:
+    """For how many frames each pixel has had its label, counted up to `cap` (at most 255)."""
+
+    def __init__(self, cap: int) -> None:
+        self._top = np.uint8(cap - 1)
+        self._labels: Labels | None = None
+        self._run = np.zeros(0, np.uint8)
+
+    def __call__(self, labels: Labels) -> NDArray[np.uint8]:
+        if self._labels is None:
+            self._run = np.ones(labels.shape, np.uint8)
+        else:
+            run = np.minimum(self._run, self._top)
+            run *= labels == self._labels
+            run += np.uint8(1)
+            self._run = run
+        self._labels = labels
+        return self._run
+
+
+class KeyFlicker:
+    """How much more labels change at key frames than elsewhere; 1 = no visible rhythm."""
+
+    counts: Counts
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def begin(self) -> None:
+        self._previous: Labels | None = None
+
+    def update(self, prediction: Labels, *, is_key: bool) -> None:
+        previous, self._previous = self._previous, prediction
+        if previous is not None:
+            self.counts[0 if is_key else 1] += np.count_nonzero(prediction != previous), prediction.size
+
+    def take(self) -> Counts:
+        """(2, 2): changed pixels and all pixels, at key frames and at the others, since the last `take`."""
+        counts, self.counts = self.counts, np.zeros((2, 2), np.int64)
+        return counts
+
+    def compute(self) -> dict[str, float | None]:
+        return flicker(self.counts)
+
+    def reset(self) -> None:
+        self.begin()
+        self.counts = np.zeros((2, 2), np.int64)
+
+
+def flicker(counts: Counts) -> dict[str, float | None]:
+    """From counts as `KeyFlicker.take` gives them; None where a rate or the ratio does not exist."""
+    at_keys, elsewhere = share(counts)
+    ratio = at_keys / elsewhere if elsewhere > 0 else np.nan
+    return {
+        "flicker_at_keys": fraction(ratio),
+        "change_rate_at_keys": fraction(at_keys),
+        "change_rate_elsewhere": fraction(elsewhere),
+    }
+
+
+def share(counts: NDArray[np.generic]) -> NDArray[np.float64]:
+    """(..., 2) part and whole -> (...) part / whole; NaN where the whole is 0."""
+    part, whole = np.asarray(counts, np.float64)[..., 0], np.asarray(counts, np.float64)[..., 1]
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
