@@ -1,0 +1,122 @@
+"""Recipes: every published one loads, and every wrong field is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from segtween.errors import SettingError
+from segtween.training.recipe import NameRange, Recipe, load_recipe
+
+RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
+PLAIN: dict[str, Any] = {
+    "name": "mine",
+    "network": "swiftnet-lite0",
+    "steps": 4,
+    "crop": "64x32",
+    "train": [{"kind": "list", "list": "train.txt"}],
+}
+
+
+def load(tmp_path: Path, **changes: Any) -> Recipe:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in {**PLAIN, **changes}.items() if v is not None}))
+    return load_recipe(path)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
+def test_every_published_recipe_loads(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert path.name == f"{recipe.name}.yaml"
+    for source in recipe.train:
+        assert all("val" not in name for name in (source.list, source.name)), "val is for measuring only"
+
+
+def test_camvid_recipes_leave_the_neighbours_of_val_out() -> None:
+    recipe = load_recipe(next(p for p in RECIPES if p.name == "swiftnet-lite0.camvid.yaml"))
+    (camvid,) = (s for s in recipe.train if s.kind == "list")
+    excluded = [n for n in range(9000) if any(f"0016E5_{n:05d}" in r for r in camvid.ranges)]
+    assert (excluded[0], excluded[-1]) == (7800, 8310)
+    trained = {s for source in recipe.train if source.kind == "street" for s in range(*source.seeds)}
+    measured = {s for source in recipe.evaluate if source.kind == "street" for s in range(*source.seeds)}
+    assert not trained & measured
+    assert all(s >= 1000 for s in trained)
+
+
+def test_name_range_holds_both_ends_of_its_own_recording() -> None:
+    excluded = NameRange.parse("0016E5_07800 .. 0016E5_08310")
+    assert all(f"0016E5_{n}" in excluded for n in ("07800", "08000", "08310"))
+    assert not any(n in excluded for n in ("0016E5_07799", "0016E5_08311", "0006R0_08000", "08000x"))
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"steps": None}, r"^steps is missing; expected steps: \.\.\.; add it to the recipe$"),
+    ({"stepz": 3}, r"^stepz is no field of a recipe; expected out of augment, batch, .*; rename it$"),
+    ({"steps": 0}, r"^steps is 0; expected 1 or more; correct the recipe$"),
+    ({"steps": 1.5}, r"^steps is 1\.5; expected a whole number"),
+    ({"batch": 1}, r"^batch is 1; expected 2 or more, because of batch norms"),
+    ({"crop": "64"}, r"^crop is '64'; expected WIDTHxHEIGHT, such as 480x352"),
+    ({"crop": "64x30"}, r"^crop is '64x30'; expected sides that are multiples of 32"),
+    ({"name": "a b"}, r"^name is 'a b'; expected letters, digits, dots and dashes"),
+    ({"network": "swiftnet"}, r"^network is 'swiftnet'; expected one of swiftnet-r18, swiftnet-lite0"),
+    ({"network": "swiftnet-r18", "initial": "imagenet"}, r"^initial is 'imagenet'; expected random, for swiftnet-r18"),
+    ({"initial": "zeros"}, r"^initial is 'zeros'; expected imagenet or random"),
+    ({"precision": "float16"}, r"^precision is 'float16'; expected bfloat16 or float32"),
+    ({"seed": -1}, r"^seed is -1; expected 0 or more"),
+    ({"train": []}, r"^train is \[\]; expected at least one source"),
+    ({"train": "train.txt"}, r"^train is 'train\.txt'; expected a list of sources"),
+    ({"train": [{"kind": "lists"}]}, r"^train\[0\]\.kind is 'lists'; expected one of list, street"),
+    ({"train": [{"kind": "list"}]}, r"^train\[0\]\.list is ''; expected a file name, for kind list only"),
+    ({"train": [{"kind": "street", "seeds": [3, 1]}]}, r"^train\[0\]\.seeds is \[3, 1\]; expected two numbers from 0"),
+    ({"train": [{"kind": "street", "seeds": [3]}]}, r"^train\[0\]\.seeds is \[3\]; expected 2 values"),
+    ({"train": [{"kind": "street", "size": 3}]}, r"^train\[0\]\.size is 3; expected text"),
+    ({"train": [{**PLAIN["train"][0], "share": 0}]}, r"^train\[0\]\.share is 0\.0; expected a number above 0"),
+    ({"train": [{**PLAIN["train"][0], "exclude": ["a1..b2"]}]}, r"exclude is 'a1\.\.b2'; expected FIRST\.\.LAST"),
+    ({"train": PLAIN["train"] * 2}, r"^train\.name is \['train\.txt', 'train\.txt'\]; expected each name once"),
+    ({"augment": {"flip": 2}}, r"^augment\.flip is 2\.0; expected a number in 0\.\.1"),
+    ({"augment": {"scale": [2, 1]}}, r"^augment\.scale is \[2\.0, 1\.0\]; expected two numbers, the smaller first"),
+    ({"augment": {"hue": [0, 2]}}, r"^augment\.hue is \[0\.0, 2\.0\]; expected two numbers, .* in -0\.5\.\.0\.5"),
+    ({"augment": 3}, r"^augment is 3; expected field: value lines"),
+    ({"augment": {"zoom": 3}}, r"^augment\.zoom is no field of a recipe; expected out of aspect,"),
+    ({"optimiser": {"kind": "lion"}}, r"^optimiser\.kind is 'lion'; expected adamw or sgd"),
+    ({"optimiser": {"rate": 0}}, r"^optimiser\.rate is 0\.0; expected a number above 0"),
+    ({"optimiser": {"rate": "fast"}}, r"^optimiser\.rate is 'fast'; expected a number"),
+    ({"optimiser": {"warmup": 4}}, r"^optimiser\.warmup is 4; expected less than steps"),
+    ({"optimiser": {"schedule": "step"}}, r"^optimiser\.schedule is 'step'; expected cosine or poly"),
+    ({"loss": {"class_power": 2}}, r"^loss\.class_power is 2\.0; expected a number in 0\.\.1"),
+    ({"loss": {"hard_fraction": 0}}, r"^loss\.hard_fraction is 0\.0; expected a number above 0, at most 1"),
+    ({"loss": {"weight_limit": 0.5}}, r"^loss\.weight_limit is 0\.5; expected 1 or more"),
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), WRONG, ids=[text[1:40] for _, text in WRONG])
+def test_wrong_field_is_named(changes: dict[str, Any], text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=text):
+        load(tmp_path, **changes)
+
+
+def test_unreadable_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"nowhere.yaml cannot be read .*; expected a YAML file; check the path"):
+        load_recipe(tmp_path / "nowhere.yaml")
+    (tmp_path / "odd.yaml").write_text("a: [")
+    with pytest.raises(SettingError, match=r"odd.yaml is not YAML .*; expected field: value lines; correct it"):
+        load_recipe(tmp_path / "odd.yaml")
+    (tmp_path / "text.yaml").write_text("just text")
+    with pytest.raises(SettingError, match=r"recipe is 'just text'; expected field: value lines"):
+        load_recipe(tmp_path / "text.yaml")
+
+
+def test_hash_is_of_values_not_of_writing(tmp_path: Path) -> None:
+    plain = load(tmp_path)
+    (tmp_path / "other.yaml").write_text("# a comment\n" + yaml.safe_dump(dict(reversed(PLAIN.items()))))
+    assert load_recipe(tmp_path / "other.yaml").sha256 == plain.sha256
+    assert load(tmp_path, seed=1).sha256 != plain.sha256
+
+
+def test_other_steps_keep_the_recipe_valid(tmp_path: Path) -> None:
+    recipe = load(tmp_path, steps=100, optimiser={"warmup": 50})
+    assert recipe.with_steps(10).optimiser.warmup == 9
+    assert recipe.with_steps(200).optimiser.warmup == 50
