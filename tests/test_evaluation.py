@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes import BrightnessSegmenter, panning
+from segtween.build import Settings, build_engine, build_flow, build_plain
+from segtween.datasets import Dataset, open_dataset
+from segtween.engine import Engine
+from segtween.errors import LabelError, SettingError, SinkError
+from segtween.evaluation import Report, evaluate, evaluate_method
+from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.labels import CAMVID11, LABEL_MAPS, label_set
+from segtween.metrics import Bootstrap, TemporalConsistency, VideoConsistency
+from segtween.metrics.segmentation import confusion, miou, overlap
+from segtween.metrics.temporal import Farneback
+from segtween.ops.cpu import CpuOps
+from segtween.types import Carried, Method, Result
+from small_sets import camvid, cityscapes, picture
+
+METHOD = Method("test", {"flow": "none"})
+TWO = label_set(["right", "wrong"])
+
+
+class Named:
+    """Scores nothing; remembers which frames it was told of."""
+
+    def __init__(self) -> None:
+        self.labels, self.told = TWO, list[str | int]()
+
+    def select(self, key: str | int) -> None:
+        self.told.append(key)
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return np.zeros((2, 1, 1), np.float32)
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+
+class Fading:
+    """An engine that gets one more pixel wrong with each frame since its key frame, and remembers what it saw.
+
+    The pictures' brightness is the frame's number.
+    """
+
+    def __init__(self, interval: int, log: list[list[int]]) -> None:
+        self.interval, self.seen, self.log, self.count = interval, list[int](), log, 0
+
+    def reset(self) -> None:
+        self.seen, self.count = [], 0
+        self.log.append(self.seen)
+
+    def step(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> Result:
+        self.seen.append(int(rgb[0, 0, 0]))
+        distance, self.count = self.count % (self.interval + 1), self.count + 1
+        labels = np.zeros(rgb.shape[:2], np.uint8)
+        labels[0, :distance] = 1
+        carried = Carried(np.zeros((2, 1, 1), np.float32), "logits", labels.shape)
+        return Result(self.count, pts_seconds or 0.0, distance == 0, distance, False, labels, carried)
+
+
+def faked(engine: Callable[[int], Any]) -> Callable[..., Any]:
+    return lambda *parts: engine(parts[-1])
+
+
+def fading(dataset: Dataset, intervals: list[int], **options: Any) -> tuple[Report, list[list[int]]]:
+    log: list[list[int]] = []
+    report = evaluate(
+        dataset,
+        segmenter=Named(),
+        flow=build_flow(Settings(flow="zero")),
+        make=faked(lambda interval: Fading(interval, log)),
+        intervals=intervals,
+        method=METHOD,
+        **options,
+    )
+    return report, log
+
+
+def numbered_frames(root: Path, *, frames: int = 5, size_hw: tuple[int, int] = (2, 5)) -> Dataset:
+    camvid(root, [f"A_{i}" for i in range(frames)])
+    for i in range(frames):
+        picture(root / f"val/A_{i}.png", np.full((*size_hw, 3), i, np.uint8))
+        picture(root / f"valannot/A_{i}.png", np.zeros(size_hw, np.uint8))
+    return open_dataset("camvid", root, split="val", labels=TWO)
+
+
+def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:
+    report, log = fading(numbered_frames(tmp_path), [2])
+    every, later = [0, 1, 2, 3, 4], [[0, 1, 2, 3, 4], [1, 2, 3, 4], [2, 3, 4]]
+    assert log == [every, every, *later], "plain, fused, and phases 0, 1, 2 from their first key frame on"
+    (result,) = report.results
+    # Of 10 pixels, d are wrong d frames after the key frame; 5, 4 and 3 frames lie at distance 0, 1 and 2.
+    assert result["per_distance"] == pytest.approx([1.0, (9 / 10 + 0) / 2, (8 / 10 + 0) / 2])
+    assert result["avg_miou"] == pytest.approx(((50 + 36 + 24) / 120 + 0) / 2)
+    assert result["mean_miou"] == pytest.approx((1 + 0.45 + 0.4) / 3)
+    assert result["min_miou"] == pytest.approx(0.4)
+    assert (result["worst_miou"], result["worst_distance"]) == (pytest.approx(0.4), 2)
+    assert result["per_class"] == {"right": pytest.approx(110 / 120), "wrong": 0.0}
+    assert result["key_rate"] == pytest.approx(5 / 12)
+    # At a key frame two pixels change back (twice), at other frames one pixel changes (7 times): 10 pixels each.
+    assert result["flicker_at_keys"] == pytest.approx((2 * 2 / 20) / (7 * 1 / 70))
+    assert report.every_frame["miou"] == 1.0
+    assert report.every_frame["absent"] == ["wrong"]
+    assert report.every_frame["per_class"] == {"right": 1.0, "wrong": None}
+    assert report.frames == 5
+    assert report.protocol == "dense"
+    assert result["gain_over_every_frame"]["value"] == pytest.approx(result["avg_miou"] - 1)
+    assert result["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(0.4 - 1)
+    assert result["gain_over_every_frame"]["low"] is None, "five frames are one block: no interval"
+
+
+def test_worst_need_not_be_the_last(tmp_path: Path) -> None:
+    class Recovering(Fading):
+        def step(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> Result:
+            result = super().step(rgb, pts_seconds=pts_seconds)
+            if result.distance == 2:
+                result.labels[:] = 0
+            return result
+
+    report = evaluate(
+        numbered_frames(tmp_path),
+        segmenter=Named(),
+        flow=build_flow(Settings(flow="zero")),
+        make=faked(lambda interval: Recovering(interval, [])),
+        intervals=[2],
+        method=METHOD,
+    )
+    assert (report.results[0]["min_miou"], report.results[0]["worst_distance"]) == (1.0, 1)
+
+
+def test_sparse_labels_one_run_per_distance(tmp_path: Path) -> None:
+    root = cityscapes(tmp_path, {"a_0": range(30)}, {"a_0": [19]})
+    for i in range(30):
+        path = root / f"leftImg8bit_sequence/val/a/a_0_{i:06d}_leftImg8bit.png"
+        picture(path, np.full((2, 5, 3), i, np.uint8))
+    picture(root / "gtFine/val/a/a_0_000019_gtFine_labelIds.png", np.zeros((2, 5), np.uint8))
+    report, log = fading(open_dataset("cityscapes", root, split="val", labels=TWO), [2])
+    every, chains = [15, 16, 17, 18, 19], [[19], [18, 19], [17, 18, 19]]
+    assert log == [every, every, *chains]
+    (result,) = report.results
+    assert result["per_distance"] == pytest.approx([1.0, 0.45, 0.4]), "frame 19 alone is scored"
+    assert result["avg_miou"] == pytest.approx((27 / 30 + 0) / 2)
+    assert report.frames == 1
+    assert (result["vc8"], result["vc16"], result["flicker_at_keys"]) == (None, None, None)
+    assert result["key_rate"] == pytest.approx(1 / 3)
+    assert report.left_out == ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
+    # Steps of the runs, on flat pictures: one of 10 pixels turns wrong, twice; then a second one.
+    assert result["tc"] == pytest.approx(((9 + 9 + 8) / (10 + 10 + 9) + (0 + 0 + 1) / (1 + 1 + 2)) / 2)
+
+
+def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) -> None:
+    root = cityscapes(tmp_path, {"a_0": range(10), "b_0": range(3)}, {"a_0": [9], "b_0": [2]})
+    report, _ = fading(
+        open_dataset("cityscapes", relabelled(root), split="val", labels=TWO), [5], bootstrap=Bootstrap(resamples=10)
+    )
+    assert report.left_out[1] == "1 labelled frames with fewer than 5 frames before them"
+    assert report.frames == 1
+    with pytest.raises(SettingError, match=r"interval 10; expected at most the 9 frames that come before a labelled"):
+        fading(open_dataset("cityscapes", root, split="val", labels=TWO), [10])
+
+
+def relabelled(root: Path) -> Path:
+    for path in root.rglob("*_labelIds.png"):
+        picture(path, np.zeros((8, 12), np.uint8))
+    return root
+
+
+# -- with the real engine ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pan(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """A textured pan whose truth is the brightness class of every pixel, some of it void."""
+    root = tmp_path_factory.mktemp("pan")
+    frames = panning(22, (48, 64), step=2, seed=3, cell=12)
+    camvid(root, [f"A_{i:03d}" for i in range(len(frames))])
+    for i, rgb in enumerate(frames):
+        truth = rgb[..., 0] // 64
+        truth[:4, :4] = 255
+        picture(root / f"val/A_{i:03d}.png", rgb[..., ::-1])
+        picture(root / f"valannot/A_{i:03d}.png", truth)
+    return open_dataset("camvid", root, split="val", labels=BrightnessSegmenter().labels)
+
+
+def maker(settings: Settings) -> Callable[..., Engine]:
+    ops = CpuOps(threads=1)
+
+    def make(segmenter: Any, flow: Any, interval: int) -> Engine:
+        if flow is None:
+            return build_plain(segmenter, ops=ops)
+        return build_engine(segmenter, settings.at(interval), ops=ops, flow=flow)
+
+    return make
+
+
+class CountingFlow:
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.prepared, self.pairs = inner, 0, 0
+
+    def prepare(self, rgb: np.ndarray) -> np.ndarray:
+        self.prepared += 1
+        return self.inner.prepare(rgb)
+
+    def __call__(self, current: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        self.pairs += 1
+        return self.inner(current, previous)
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+
+def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
+    settings = Settings(cuts=False)
+    segmenter, flow, seen = BrightnessSegmenter(), CountingFlow(build_flow(settings)), list[tuple[int, int]]()
+    report = evaluate(
+        pan,
+        segmenter=segmenter,
+        flow=flow,
+        make=maker(settings),
+        intervals=[3, 0, 3],
+        method=METHOD,
+        progress=lambda done, total: seen.append((done, total)),
+        bootstrap=Bootstrap(resamples=100),
+    )
+    assert segmenter.calls == 22, "each frame once, for all six engines"
+    assert (flow.prepared, flow.pairs) == (22, 21)
+    assert seen == [(i, 22) for i in range(1, 23)]
+    assert [result["interval"] for result in report.results] == [0, 3]
+
+    frames = pan.clips[0].frames
+    rgbs = [pan.read_rgb(frame) for frame in frames]
+    truths = [pan.read_labels(frame, size_hw=(48, 64)) for frame in frames]
+    judge = Farneback()
+    motions = [judge(rgb) for rgb in rgbs]
+
+    def apart(make_engine: Callable[[], Engine], phases: int) -> dict[str, Any]:
+        counts, tc, vc = np.zeros((phases, 4, 5), np.int64), TemporalConsistency(4), VideoConsistency()
+        for phase in range(phases):
+            engine = make_engine()
+            tc.begin()
+            vc.begin()
+            for t in range(phase, 22):
+                result, truth = engine.step(rgbs[t]), truths[t]
+                assert truth is not None
+                counts[result.distance] += confusion(result.labels, truth, classes=4)
+                tc.update(result.labels, motions[t])
+                vc.update(result.labels, truth)
+        average = float(miou(overlap(counts.sum(axis=0))))
+        return {"avg": average, "distances": miou(overlap(counts)).tolist(), **tc.compute(), **vc.compute()}
+
+    fresh = BrightnessSegmenter()
+    plain = apart(lambda: build_plain(fresh), 1)
+    fused = apart(lambda: build_engine(fresh, settings.at(0)), 1)
+    three = apart(lambda: build_engine(fresh, settings.at(3)), 4)
+    keys = ("tc", "vc8", "vc16")
+    assert report.every_frame["miou"] == plain["avg"]
+    assert [report.every_frame[k] for k in keys] == [plain[k] for k in keys]
+    assert report.every_frame_fused is not None
+    assert report.every_frame_fused["miou"] == report.results[0]["avg_miou"] == fused["avg"]
+    assert report.results[1]["avg_miou"] == three["avg"]
+    assert report.results[1]["per_distance"] == three["distances"]
+    assert [report.results[1][k] for k in keys] == [three[k] for k in keys]
+    gain = report.results[1]["gain_over_every_frame"]
+    assert gain["value"] == pytest.approx(three["avg"] - plain["avg"])
+    assert gain["low"] <= gain["high"]
+    assert gain["tc"]["value"] == pytest.approx(three["tc"] - plain["tc"])
+
+
+def test_shared_parts_compute_again_for_other_arrays() -> None:
+    segmenter, flow = BrightnessSegmenter(), CountingFlow(build_flow(Settings()))
+    network, motion = SharedSegmenter(segmenter), SharedFlow(flow)
+    a, b = panning(2, (48, 64))
+    assert network(a) is network(a)
+    assert np.array_equal(network(b), segmenter(b))
+    assert segmenter.calls == 3
+    assert motion.prepare(a) is motion.prepare(a)
+    view_a, view_b = motion.prepare(a), motion.prepare(b)
+    assert motion(view_b, view_a) is motion(view_b, view_a)
+    assert not np.array_equal(motion(view_a, view_b), motion(view_b, view_a))
+    assert network.labels == segmenter.labels
+    assert network.describe() == segmenter.describe()
+    assert motion.describe() == flow.describe()
+
+
+def test_exact_flow_judges_where_it_is_stored(tmp_path: Path) -> None:
+    frames = panning(6, (48, 64), step=4, cell=12)
+    root = camvid(tmp_path, [f"A_{i}" for i in range(6)])
+    (root / "flow").mkdir()
+    for i, rgb in enumerate(frames):
+        picture(root / f"val/A_{i}.png", rgb[..., ::-1])
+        picture(root / f"valannot/A_{i}.png", rgb[..., 0] // 64)
+        np.savez(root / f"flow/A_{i}.npz", flow=np.full((48, 64, 2), [4, 0], np.float32))
+    data = open_dataset("camvid", root, split="val", labels=BrightnessSegmenter().labels)
+    report = evaluate(
+        data, segmenter=BrightnessSegmenter(stride=1), flow=None, make=maker(Settings()), intervals=[], method=METHOD
+    )
+    assert report.tc_flow == {"flow": "exact"}
+    assert report.every_frame["tc"] == 1.0, "labels of single pixels move exactly with the picture"
+    assert report.every_frame_fused is None
+    assert report.results == []
+
+
+def test_names_are_told_before_each_frame(tmp_path: Path) -> None:
+    data, segmenter = numbered_frames(tmp_path), Named()
+    evaluate(data, segmenter=segmenter, flow=None, make=maker(Settings()), intervals=[], method=METHOD, max_frames=3)
+    assert segmenter.told == ["A_0", "A_1", "A_2"]
+
+
+def test_a_label_map_is_applied_after_the_argmax(tmp_path: Path) -> None:
+    class Road(Named):
+        """Road everywhere, as Cityscapes counts."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.labels = label_set("cityscapes19")
+
+        def __call__(self, rgb: np.ndarray) -> np.ndarray:  # noqa: ARG002
+            return np.eye(19, dtype=np.float32)[0].reshape(19, 1, 1)
+
+    data = open_dataset("camvid", camvid(tmp_path, ["A_1", "A_2"], value=3), split="val")
+    make = maker(Settings())
+    report = evaluate(data, segmenter=Road(), flow=None, make=make, intervals=[], method=METHOD)
+    assert report.label_map == "cityscapes19-to-camvid11"
+    assert report.every_frame["per_class"]["road"] == 1.0
+    given = LABEL_MAPS["cityscapes19-to-camvid11"]
+    with pytest.raises(LabelError, match=r"label map 'cityscapes19-to-camvid11' goes from .*; expected a map from"):
+        evaluate(data, segmenter=Named(), flow=None, make=make, intervals=[], method=METHOD, label_map=given)
+    with pytest.raises(LabelError, match=r"no map is known from label set 'custom' to 'camvid11'"):
+        evaluate(data, segmenter=Named(), flow=None, make=make, intervals=[], method=METHOD)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "message"),
+    [
+        ([-1], r"interval -1; expected whole numbers, 0 or more; give --intervals 0,4,9"),
+        ([5], r"interval 5; expected less than the 5 frames of the longest clip; give shorter intervals"),
+    ],
+)
+def test_intervals_that_cannot_be(tmp_path: Path, intervals: list[int], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        fading(numbered_frames(tmp_path), intervals)
+
+
+def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> None:
+    data = numbered_frames(tmp_path)
+    with pytest.raises(SettingError, match=r"intervals without a flow estimator; expected a flow, or no intervals"):
+        evaluate(data, segmenter=Named(), flow=None, make=maker(Settings()), intervals=[1], method=METHOD)
+    with pytest.raises(SettingError, match=r"a frame 2 frames after its key frame; expected at most 1"):
+        evaluate(
+            data,
+            segmenter=Named(),
+            flow=build_flow(Settings(flow="zero")),
+            make=faked(lambda interval: Fading(2 * interval, [])),
+            intervals=[1],
+            method=METHOD,
+        )
+
+
+def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
+    report = evaluate_method(
+        pan, segmenter=BrightnessSegmenter(), settings=Settings(), name="blend", intervals=[0, 4], threads=1
+    )
+    record = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert {"method", "dataset", "split", "frames", "every_frame", "every_frame_fused", "results"} <= set(record)
+    assert {"name", "hash", "flow"} <= set(record["method"])
+    assert "interval" not in record["method"], "one method at several intervals"
+    assert {"miou", "tc", "vc8", "vc16"} <= set(record["every_frame"]) & set(record["every_frame_fused"])
+    assert set(record["results"][1]) >= {
+        "interval", "avg_miou", "mean_miou", "min_miou", "worst_miou", "worst_distance", "per_distance", "per_class",
+        "tc", "vc8", "vc16", "flicker_at_keys", "key_rate", "gain_over_every_frame",
+    }  # fmt: skip
+    assert set(record["results"][1]["gain_over_every_frame"]) >= {"value", "low", "high"}
+    assert record["tc_flow"]["flow"] == "farneback"
+
+    rows = report.rows()
+    assert [row["row"] for row in rows] == ["every frame", "every frame, fused", "interval 0", "interval 4"]
+    report.write_csv(tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        stored = list(csv.DictReader(file))
+    assert [float(row["miou"]) for row in stored] == [row["miou"] for row in rows]
+    assert stored[0]["gain"] == ""
+    assert {row["hash"] for row in stored} == {report.method.hash}
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    with pytest.raises(SinkError, match=r"none/out\.csv cannot be written \(No such file or directory\)"):
+        report.write_csv(tmp_path / "none" / "out.csv")
+
+    figures, per_class, remarks = report.tables()
+    assert not isinstance(figures, str)
+    assert not isinstance(per_class, str)
+    assert list(figures.columns[0].cells) == ["every frame", "every frame, fused", "interval 4"]
+    shown = [list(column.cells)[2] for column in figures.columns]
+    assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
+    assert shown[5].startswith(f"{100 * rows[3]['gain']:+.1f} (")
+    assert list(per_class.columns[0].cells) == list(pan.labels.names)
+    assert report.method.hash in str(remarks)
+
+
+class StoredScores:
+    labels = label_set("cityscapes19")
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as stored:
+            self.scores, self.scale = stored["scores_q"], np.float32(stored["scale"])
+            self.index = {name: i for i, name in enumerate(stored["frames"].tolist())}
+
+    def select(self, key: str | int) -> None:
+        self.now = self.index[str(key)]
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return self.scores[self.now].astype(np.float32) * self.scale
+
+    def describe(self) -> dict[str, Any]:
+        return {"network": "stored"}
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_known_results_on_camvid(shared: Path) -> None:
+    """Measured independently: every frame 60.02 mIoU, TC 77.0, VC8 90.6; warp of probabilities 60.03 / 59.25
+    and blend 60.96 / 59.69 (avg / min at interval 4, DIS medium)."""
+    data = open_dataset("camvid", shared / "data/camvid", split="val")
+    scores = StoredScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
+
+    def measured(fusion: Any) -> Report:
+        settings = Settings(fusion=fusion, flow_effort="medium", cuts=False)
+        return evaluate_method(data, segmenter=scores, settings=settings, name=fusion, intervals=[4], threads=1)
+
+    warp, blend = measured("replace"), measured("blend")
+    assert data.labels is CAMVID11
+    assert warp.every_frame["miou"] == pytest.approx(0.6002, abs=3e-4)
+    assert warp.every_frame["tc"] == pytest.approx(0.770, abs=1e-3)
+    assert warp.every_frame["vc8"] == pytest.approx(0.906, abs=1e-3)
+    assert warp.results[0]["avg_miou"] == pytest.approx(0.6003, abs=1e-3)
+    assert warp.results[0]["min_miou"] == pytest.approx(0.5925, abs=1e-3)
+    assert blend.results[0]["avg_miou"] == pytest.approx(0.6096, abs=3e-3)
+    assert blend.results[0]["min_miou"] == pytest.approx(0.5969, abs=3e-3)
+    low, value = (blend.results[0]["gain_over_every_frame"][k] for k in ("low", "value"))
+    assert (value - low) / 1.96 == pytest.approx(0.0035, abs=0.0015), "known standard error: about 0.35 points"
