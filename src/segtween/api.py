@@ -171,4 +171,13 @@ class Segtween:
         except BaseException:
             opened.close()
             raise
-        return run_source(self.engine, opened, sink, folder, method=self.method, saved=save, progress=progress)
+        return run_source(
+            self.engine,
+            opened,
+            sink,
+            folder,
+            method=self.method,
+            interval=self.settings.interval,
+            saved=save,
+            progress=progress,
+        )

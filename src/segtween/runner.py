@@ -29,6 +29,7 @@ class Summary:
     input: SourceInfo
     folder: Path
     method: Method
+    interval: int
     saved: tuple[str, ...]
     frames: int = 0
     network_runs: int = 0
@@ -55,6 +56,7 @@ class Summary:
         shares = self.stage_shares()
         return {
             "method": self.method.to_json(),
+            "interval": self.interval,
             "input": {
                 "name": self.input.name,
                 "path": self.input.path,
@@ -86,6 +88,7 @@ def run_source(
     folder: str | Path,
     *,
     method: Method,
+    interval: int,
     saved: Sequence[str],
     progress: Progress | None = None,
 ) -> Summary:
@@ -94,7 +97,7 @@ def run_source(
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
-    summary = Summary(source.info, Path(folder), method, tuple(saved))
+    summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began = time.perf_counter()
     try:
         _frames(engine, source, sink, summary, progress)

@@ -117,4 +117,4 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
 
 def _network(summary) -> str:  # type: ignore[no-untyped-def]
     network = summary.method.record["network"]
-    return ", ".join(str(network[k]) for k in ("model", "runtime", "precision") if k in network)
+    return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=True)
-"""Standard output, for results."""
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+"""Standard output, for results; wide enough for tables where it is a file or a pipe."""
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """Standard error, for progress and remarks."""
 
