@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,10 +96,13 @@ def _read(path: Path) -> tuple[NDArray[Any], float, list[str]]:
     """Stored values, their scale and the frames' names; ScoresError for everything that does not fit."""
     if not path.is_file():
         raise ScoresError(f"scores file {path} is not found", expected="an .npz file", do="check the path")
+    wanted = ("scores_q", "scores", "scale", "frames")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {key: file[key] for key in file.files if key in ("scores_q", "scores", "scale", "frames")}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive, or cut off")
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
+            held = {key: file[key] for key in file.files if key in wanted}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ScoresError(
             f"scores file {path} cannot be read ({' '.join(str(error).split())[:120]})",
             expected="an .npz file of plain arrays",

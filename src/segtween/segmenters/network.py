@@ -96,7 +96,7 @@ class NetworkSegmenter:
         kind, stride = self.record.output.kind, self.record.output.stride
         planes = as_planes(answer, self.record.output.layout)
         if kind == "labels":
-            values = planes.reshape(planes.shape[-2:])
+            values = planes[0] if planes.ndim == 3 else planes
             grid = reduced_size((values.shape[0], values.shape[1]), stride)
             return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
         scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))

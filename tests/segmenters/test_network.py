@@ -1,0 +1,291 @@
+"""Networks as segmenters: every shape that real files come in, and records that do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segtween.errors import ModelError, ScoresError, SettingError
+from segtween.labels import numbered
+from segtween.records import InputRecord, ModelRecord, OutputRecord, save_record
+from segtween.runtimes import RUNTIMES
+from segtween.runtimes.fake import FakeRuntime
+from segtween.segmenters import open_segmenter
+from segtween.segmenters.network import NetworkSegmenter, open_network
+from tiny_onnx import cell_scores, colour_image, write_network
+
+RAW = InputRecord("image", scale=255, multiple_of=4)
+
+
+def make_record(path: Path, *, pixels: InputRecord = RAW, classes: int = 5, **output: Any) -> ModelRecord:
+    values: dict[str, Any] = {"name": "scores", "stride": 4} | output
+    sidecar = path.with_name(path.name + ".yaml")
+    return ModelRecord("tiny", path.name, pixels, OutputRecord(**values), numbered(classes), sidecar)
+
+
+def fake_network(tmp_path: Path, function: Any, *, scale: float = 1.0, **changes: Any) -> NetworkSegmenter:
+    return NetworkSegmenter(make_record(tmp_path / "fake.onnx", **changes), FakeRuntime(function), scale=scale)
+
+
+def flat_scores(batch: Any) -> Any:
+    return np.zeros((1, 5, -(-batch.shape[1] // 4), -(-batch.shape[2] // 4)), np.float32)
+
+
+def expected_labels(rgb: Any) -> Any:
+    return cell_scores(rgb, classes=5).argmax(axis=0)
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize(
+    ("graph", "pixels", "output"),
+    [
+        ({}, {}, {}),
+        ({"layout": "NHWC"}, {"layout": "NHWC"}, {}),
+        ({"dtype": "uint8"}, {}, {}),
+        ({"dtype": "uint8", "layout": "NHWC"}, {"layout": "NHWC"}, {}),
+        ({"size_hw": (32, 48)}, {"size_hw": (32, 48), "multiple_of": 1}, {}),
+        ({"output_layout": "NHWC"}, {}, {"layout": "NHWC"}),
+        ({"extra": True}, {}, {}),
+    ],
+    ids=["plain", "NHWC", "uint8", "uint8-NHWC", "fixed", "NHWC-output", "extra-outputs"],
+)
+def test_scores_are_those_of_the_image(name: str, tmp_path: Path, graph: Any, pixels: Any, output: Any) -> None:
+    path = write_network(tmp_path / "net.onnx", **graph)
+    segmenter = open_network(make_record(path, pixels=replace(RAW, **pixels), **output), runtime=name)
+    rgb = colour_image((32, 48))
+    scores = segmenter(rgb)
+    assert scores.dtype == np.float32
+    assert scores.flags.c_contiguous
+    np.testing.assert_allclose(scores, cell_scores(rgb, classes=5), rtol=1e-4, atol=1e-3)
+
+
+def test_bgr_networks_see_blue_first(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    segmenter = open_network(make_record(path, pixels=replace(RAW, channels="BGR")))
+    rgb = colour_image((16, 16))
+    np.testing.assert_allclose(segmenter(rgb), cell_scores(rgb[..., ::-1], classes=5), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+def test_probabilities_become_their_logarithms(name: str, tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx", last="softmax", normalise=True)
+    segmenter = open_network(make_record(path, kind="probabilities"), runtime=name)
+    rgb = colour_image((16, 24))
+    logits = cell_scores((rgb.astype(np.float64) - 100) / 50, classes=5)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=0)
+    np.testing.assert_allclose(segmenter(rgb), np.log(np.maximum(shares, 1e-6)), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize("label_type", ["int64", "int32", "uint8", "float"])
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_a_baked_in_argmax_becomes_scores_with_the_same_labels(
+    name: str, tmp_path: Path, label_type: str, keepdims: bool
+) -> None:
+    path = write_network(tmp_path / "net.onnx", last="argmax", label_type=label_type, keepdims=keepdims)
+    layout = "NCHW" if keepdims else "NHW"
+    segmenter = open_network(make_record(path, kind="labels", layout=layout), runtime=name)
+    rgb = colour_image((32, 48))
+    scores = segmenter(rgb)
+    np.testing.assert_array_equal(scores.argmax(axis=0), expected_labels(rgb))
+    assert set(np.unique(scores)) == {-4, 4}
+
+
+def test_full_size_scores_are_reduced_to_stride_4(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx", full_size=True)
+    segmenter = open_network(make_record(path, stride=1))
+    scores = segmenter(np.full((40, 64, 3), 90, np.uint8))
+    assert scores.shape == (5, 10, 16)
+    np.testing.assert_allclose(scores[:, 3, 3], cell_scores(np.full((4, 4, 3), 90.0), classes=5)[:, 0, 0], rtol=1e-4)
+
+
+def test_full_size_labels_are_reduced_to_stride_4(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx", full_size=True, last="argmax")
+    segmenter = open_network(make_record(path, stride=1, kind="labels", layout="NHW"))
+    rgb = np.zeros((32, 48, 3), np.uint8)
+    rgb[:, 24:] = (250, 10, 120)
+    scores = segmenter(rgb)
+    assert scores.shape == (5, 8, 12)
+    far_from_the_border = np.r_[0:5, 7:12]
+    np.testing.assert_array_equal(
+        scores.argmax(axis=0)[:, far_from_the_border], expected_labels(rgb)[:, far_from_the_border]
+    )
+
+
+# ── Sizes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.floats(0.05, 4), st.sampled_from([1, 4, 32]))
+def test_the_network_sees_the_nearest_multiple_of_its_stride(h: int, w: int, scale: float, multiple: int) -> None:
+    pixels = replace(RAW, multiple_of=multiple)
+    segmenter = NetworkSegmenter(make_record(Path("x.onnx"), pixels=pixels), FakeRuntime(flat_scores), scale=scale)
+    for asked, got in zip((h * scale, w * scale), segmenter.input_size((h, w)), strict=True):
+        assert got % multiple == 0
+        assert got >= multiple
+        assert abs(got - asked) <= max(multiple / 2, multiple - asked) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "scale"), [((90, 120), 1.0), ((90, 120), 0.75), ((33, 65), 1.0), ((200, 100), 0.3)]
+)
+def test_a_position_in_the_image_is_found_at_its_share_of_the_grid(
+    tmp_path: Path, size_hw: tuple[int, int], scale: float
+) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    segmenter = open_network(make_record(path, pixels=replace(RAW, multiple_of=8)), scale=scale)
+    ramp = np.linspace(0, 200, size_hw[1], dtype=np.float32)
+    rgb = np.repeat(np.repeat(ramp[None, :, None], size_hw[0], 0), 3, 2).round().astype(np.uint8)
+    scores = segmenter(rgb)
+    centres = (np.arange(scores.shape[2]) + 0.5) / scores.shape[2] * size_hw[1] - 0.5
+    seen = cell_scores(
+        np.interp(centres, np.arange(size_hw[1]), ramp)[None].repeat(4, 0).repeat(4, 1)[..., None].repeat(3, 2),
+        classes=5,
+    )
+    np.testing.assert_allclose(scores[:, scores.shape[1] // 2], seen[:, 0], atol=4)
+
+
+def test_large_reductions_average_all_pixels(tmp_path: Path) -> None:
+    seen = []
+
+    def see(batch: Any) -> Any:
+        seen.append(batch)
+        return flat_scores(batch)
+
+    segmenter = fake_network(tmp_path, see, scale=0.25)
+    stripes = np.zeros((128, 128, 3), np.uint8)
+    stripes[:, ::4] = 200
+    segmenter(stripes)
+    np.testing.assert_array_equal(seen[-1], np.full((1, 32, 32, 3), 50))
+
+
+def test_an_image_of_the_right_size_is_not_resampled(tmp_path: Path) -> None:
+    seen = []
+    segmenter = fake_network(tmp_path, lambda batch: (seen.append(batch), flat_scores(batch))[1])
+    rgb = colour_image((32, 64))
+    segmenter(rgb)
+    np.testing.assert_array_equal(seen[-1][0], rgb)
+    segmenter(cv2.resize(rgb, (65, 33)))
+    assert seen[-1].shape == (1, 32, 64, 3)
+
+
+@pytest.mark.parametrize("scale", [0, -1, 5, float("nan")])
+def test_a_scale_that_cannot_be_is_refused(tmp_path: Path, scale: float) -> None:
+    with pytest.raises(SettingError, match=rf"scale {scale}; expected a number above 0, at most 4; try --scale 0.75"):
+        fake_network(tmp_path, flat_scores, scale=scale)
+
+
+def test_a_scale_for_a_fixed_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingError, match="scale 0.5 for network 'tiny'; expected 1, because it takes 48x32 only; lea"
+    ):
+        fake_network(tmp_path, flat_scores, scale=0.5, pixels=replace(RAW, size_hw=(32, 48)))
+
+
+# ── What does not fit ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("graph", "record", "message"),
+    [
+        ({}, {"classes": 11}, "has 5 classes .*; expected 11, as label set 'classes11' has; correct"),
+        ({}, {"layout": "NHWC"}, r"has 64 classes \(shape \(1, 5, 64, 64\), read as NHWC\)"),
+        ({}, {"layout": "CHW"}, r"has shape \(1, 5, 64, 64\); expected layout CHW, as net.onnx.yaml says; c"),
+        ({}, {"stride": 8}, "has 64x64 cells for an image of 256x256; expected stride 8, as .*; correct `out"),
+        ({}, {"kind": "labels"}, r"has shape \(1, 5, 64, 64\); expected kind labels"),
+        ({"last": "argmax", "keepdims": True}, {}, "has 1 classes"),
+        ({}, {"name": "logits"}, "net.onnx has no output 'logits'; expected one of scores"),
+        ({}, {"pixels": replace(RAW, name="x")}, "net.onnx has the inputs image; expected one image input called 'x'"),
+        ({"layout": "NHWC"}, {}, "net.onnx does not take"),
+    ],
+)
+def test_a_record_that_does_not_fit_its_graph_is_found_at_once(
+    tmp_path: Path, graph: Any, record: Any, message: str
+) -> None:
+    path = write_network(tmp_path / "net.onnx", **graph)
+    with pytest.raises(ModelError, match=message):
+        open_network(make_record(path, **record))
+
+
+def test_a_fixed_graph_at_another_size_runs_where_the_runtime_can_reshape_it(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx", size_hw=(32, 32))
+    rgb = colour_image((48, 64))
+    scores = open_network(make_record(path))(rgb)
+    np.testing.assert_allclose(scores, cell_scores(rgb, classes=5), rtol=1e-4, atol=1e-3)
+    with pytest.raises(
+        ModelError, match=r"net\.onnx does not take an input of shape \(1, 3, 256, 256\) .*; correct `input`"
+    ):
+        open_network(make_record(path), runtime="onnxruntime")
+
+
+def test_scores_that_are_not_finite_name_the_network_and_the_frame(tmp_path: Path) -> None:
+    def sometimes(batch: Any) -> Any:
+        return flat_scores(batch) + (np.nan if batch.max() == 7 else 0)
+
+    segmenter = fake_network(tmp_path, sometimes)
+    segmenter(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(
+        ScoresError,
+        match="network 'tiny' in the 2nd frame it was given gave NaN scores, first in class 'class-0'; .*float32",
+    ):
+        segmenter(np.full((8, 8, 3), 7, np.uint8))
+
+
+def test_a_network_that_is_never_finite_is_found_in_the_trial(tmp_path: Path) -> None:
+    with pytest.raises(ScoresError, match="network 'tiny' in a trial on random pixels gave infinite scores"):
+        fake_network(tmp_path, lambda batch: flat_scores(batch) + np.inf)
+
+
+def test_labels_outside_the_label_set_name_the_network(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx", last="argmax")
+    rgb = colour_image((32, 48))
+    assert expected_labels(rgb).max() > 1
+    with pytest.raises(ScoresError, match="network 'tiny' in .* gave class [2-4]; expected 0..1 of label set"):
+        open_network(make_record(path, kind="labels", layout="NHW", classes=2))(rgb)
+
+
+@pytest.mark.parametrize(
+    "rgb", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8)]
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, rgb: Any) -> None:
+    with pytest.raises(SettingError, match="expected an RGB image, uint8"):
+        fake_network(tmp_path, flat_scores)(rgb)
+
+
+# ── What is said of it ────────────────────────────────────────────────────────────────────────
+
+
+def test_the_description_changes_with_everything_that_changes_the_numbers(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    other = write_network(tmp_path / "other.onnx", normalise=True)
+    records = [make_record(path), make_record(path, pixels=replace(RAW, mean=(1, 2, 3))), make_record(other)]
+    said = [open_network(record).describe() for record in records]
+    said.append(open_network(records[0], scale=0.5).describe())
+    said.append(open_network(records[0], runtime="onnxruntime").describe())
+    assert len({str(sorted(s.items())) for s in said}) == len(said)
+    assert open_network(records[0]).describe() == said[0]
+    assert said[0]["precision"] == "float32"
+
+
+def test_guesses_that_nobody_confirmed_are_noted(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    record = replace(make_record(path), guessed=("input.mean", "labels"))
+    assert open_network(record).notes == ["guessed in net.onnx.yaml, not confirmed: input.mean, labels"]
+
+
+def test_an_onnx_file_with_its_sidecar_opens_by_path_and_takes_other_labels(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    save_record(make_record(path), tmp_path / "net.onnx.yaml")
+    segmenter = open_segmenter(path, labels=["a", "b", "c", "d", "e"])
+    assert segmenter.labels.names == ("a", "b", "c", "d", "e")
+    with pytest.raises(ModelError, match="label set 'camvid11' has 11 classes; expected 5, as network 'tiny' has"):
+        open_segmenter(str(path), labels="camvid11")
+    (tmp_path / "net.onnx.yaml").unlink()
+    with pytest.raises(ModelError, match=r"segtween models inspect .*net\.onnx --write"):
+        open_segmenter(path)
