@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
 from segtween.labels import LabelSet
 from segtween.types import SourceInfo
-from segtween.video.inputs import SourceKind, clip_name, kind_of, split_clips, unique_names
-
-if TYPE_CHECKING:
-    from segtween.video.sinks import ComparisonVideo
+from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
 __all__ = [
-    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_comparison", "open_sinks", "open_source", "open_sources",
+    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_sinks", "open_source", "open_sources",
 ]  # fmt: skip
 
 SaveKind = Literal["overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat"]
@@ -85,7 +82,7 @@ def open_source(
     """
     if threads < 0:
         raise SettingError(f"threads {threads}", expected="0 (all) or more", do="correct --threads")
-    text = str(spec)
+    text = spec if isinstance(spec, str) else str(spec)  # an ImageList stays one
     clips = split_clips(text)
     if len(clips) > 1:
         raise SourceError(f"{text} holds {len(clips)} videos", expected="one video", do="give one of them")
@@ -102,18 +99,26 @@ def open_source(
 def open_sources(inputs: Sequence[str | Path | int], **options: Any) -> list[NamedSource]:
     """Every clip of the inputs under a name of its own: the videos of a folder each count as one.
 
-    Nothing is opened yet, so that one bad input does not stop the others. `options` are those of
-    `open_source`, for all of them.
+    Several image files of one folder are one clip, as a shell makes them of `frames/*.png`. Nothing is
+    opened yet, so that one bad input does not stop the others. `options` are those of `open_source`,
+    for all of them.
     """
     if not inputs:
         raise SettingError("no input", expected="at least one video, folder or stream", do="name one")
-    clips = [clip for spec in inputs for clip in split_clips(str(spec))]
+    clips = [clip for spec in gather_images([str(spec) for spec in inputs]) for clip in _clips_or_itself(spec)]
     names = unique_names(clip_name(clip) for clip in clips)
 
     def opener(clip: str, name: str) -> Callable[[], Source]:
         return lambda: open_source(clip, name=name, **options)
 
     return [NamedSource(name, clip, opener(clip, name)) for clip, name in zip(clips, names, strict=True)]
+
+
+def _clips_or_itself(spec: str) -> list[str]:
+    try:
+        return split_clips(spec)
+    except SourceError:
+        return [spec]  # its turn to fail comes when it is opened
 
 
 def open_sinks(
@@ -144,18 +149,3 @@ def open_sinks(
         legend=legend,
         notice=notice,
     )
-
-
-def open_comparison(
-    path: str | Path,
-    *,
-    info: SourceInfo,
-    labels: LabelSet,
-    captions: tuple[str, str],
-    threads: int = 1,
-    legend: bool = True,
-) -> ComparisonVideo:
-    """A video of two results side by side, each under its caption: `write(frame, left, right)`, `close()`."""
-    from segtween.video.sinks import ComparisonVideo
-
-    return ComparisonVideo(Path(path), info=info, labels=labels, captions=captions, threads=threads, legend=legend)

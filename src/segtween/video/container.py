@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,8 +13,8 @@ from segtween.types import Frame, SizeHW, SourceInfo, format_size
 from segtween.video.inputs import as_frame_rate, as_seconds
 from segtween.video.pictures import ToRgb, display_matrix
 
-# Where a seek lands on or before the wanted time; elsewhere the frames before it are decoded and dropped.
-_SEEKABLE = ("mov", "matroska", "avi", "mpegts")
+# Where timestamps after a seek are those of the whole file; elsewhere the frames before are decoded and dropped.
+_SEEKABLE = ("mov", "matroska", "mpegts")
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class ContainerSource:
             if self._early:
                 return pictures
         if tries:
-            self._seek(Fraction(0))
+            self._seek(Fraction(-10))  # not 0: MPEG-TS seeks by decoding times, which lie before
         pictures = self._wanted()
         self._waiting = next(pictures, None)
         return pictures
@@ -169,7 +170,7 @@ class ContainerSource:
         """To the key frame before `seconds`; False where the container stays where it is."""
         import av
 
-        target = (self._base or 0) + int(seconds / self._time_base)
+        target = (self._base or 0) + math.floor(seconds / self._time_base)
         try:
             self._container.seek(target, stream=self._stream, backward=True)
         except (av.FFmpegError, OSError):

@@ -73,11 +73,14 @@ def camera_number(spec: str) -> int:
 
 def clip_name(spec: str) -> str:
     """A name for the input that is fit to be a folder name."""
-    kind = kind_of(spec)
+    try:
+        kind = kind_of(spec)
+    except SourceError:
+        return safe_name(spec)
     if kind == "stdin":
         return "stdin"
     if kind == "camera":
-        return f"camera-{camera_number(spec)}"
+        return safe_name(spec if ":" in spec else f"camera-{spec}")
     if kind == "stream":
         return safe_name(_SCHEME.sub("", spec).split("?")[0].rsplit("@", 1)[-1])
     path = Path(local_path(spec))
@@ -91,6 +94,8 @@ def clip_name(spec: str) -> str:
 
 def image_files(spec: str) -> list[Path]:
     """The images of a folder, a glob or one image file, in natural order; SourceError where there are none."""
+    if isinstance(spec, ImageList):
+        return sorted(set(spec.files), key=natural_key)
     path = Path(local_path(spec))
     if path.is_dir():
         found = _with_suffix(_children(path), IMAGE_SUFFIXES)
@@ -116,7 +121,7 @@ def split_clips(spec: str) -> list[str]:
 
     A folder counts as its videos where it holds any, as one clip of its images otherwise.
     """
-    if kind_of(spec) != "images":
+    if kind_of(spec) != "images" or isinstance(spec, ImageList):
         return [spec]
     path = Path(local_path(spec))
     if path.is_dir():
@@ -126,6 +131,34 @@ def split_clips(spec: str) -> list[str]:
     else:
         videos = _with_suffix(_expand(spec), VIDEO_SUFFIXES)
     return [str(p) for p in sorted(videos, key=natural_key)] or [spec]
+
+
+class ImageList(str):
+    """The name of a folder that stands for some of its images only: those in `files`."""
+
+    files: tuple[Path, ...]
+
+    def __new__(cls, files: Iterable[Path]) -> ImageList:
+        chosen = tuple(files)
+        self = super().__new__(cls, str(chosen[0].parent))
+        self.files = chosen
+        return self
+
+
+def gather_images(specs: Iterable[str]) -> list[str]:
+    """The inputs; two or more image files of one folder become one ImageList at the place of the first."""
+    gathered: list[str | list[Path]] = []
+    folders: dict[Path, list[Path]] = {}
+    for spec in specs:
+        path = Path(local_path(spec))
+        if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+            gathered.append(spec)
+        elif path.parent in folders:
+            folders[path.parent].append(path)
+        else:
+            folders[path.parent] = [path]
+            gathered.append(folders[path.parent])
+    return [g if isinstance(g, str) else str(g[0]) if len(g) == 1 else ImageList(g) for g in gathered]
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

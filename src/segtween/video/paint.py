@@ -12,7 +12,7 @@ from segtween.labels import LabelSet
 from segtween.types import IGNORE, Labels, Rgb
 
 OPACITY = 0.5
-_SHOWN_SHARE = 0.001  # a class enters the legend when it first covers this share of a frame
+_SHOWN_SHARE = 0.003  # a class enters the legend when it first covers this share of a frame
 
 
 class Painter:

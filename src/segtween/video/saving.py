@@ -169,10 +169,11 @@ def open_sinks(
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     stale = [p for p in root.glob("masks-*.mkv") if p.name not in names] if "masks" in save_kinds(save) else []
-    parts: list[Part] = [FramesTable(root / FRAMES_TABLE, labels)]
+    parts: list[Part] = []
     try:
         for saving in savings:
             parts += saving.build(request)
+        parts.append(FramesTable(root / FRAMES_TABLE, labels))  # last: a line says that the frame's files are there
     except BaseException:
         Sinks(parts).abort()
         raise

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from segtween.errors import SinkError
 from segtween.labels import LabelSet
-from segtween.types import Frame, Labels, Result, SourceInfo
-from segtween.video.encode import Clock, VideoWriter
+from segtween.types import Frame, Labels, Result
+from segtween.video.encode import VideoWriter
 from segtween.video.paint import Painter, class_counts, side_by_side
 from segtween.video.png import encode_png
 from segtween.video.staging import Staged, sink_errors
@@ -315,35 +315,3 @@ class FramesTable:
             self._staged.commit()
 
     abort = close
-
-
-class ComparisonVideo:
-    """Two results of one clip side by side, under their captions: `left` (or the input) and `right`."""
-
-    def __init__(
-        self,
-        target: Path,
-        *,
-        info: SourceInfo,
-        labels: LabelSet,
-        captions: tuple[str, str],
-        threads: int = 1,
-        legend: bool = True,
-    ) -> None:
-        self._writer = VideoWriter(target, codec="h264", clock=Clock.of(info), threads=threads)
-        self._captions = captions
-        self._left, self._right = Painter(labels, legend=legend), Painter(labels, legend=False)
-
-    def write(
-        self, frame: Frame, left: Labels | None, right: Labels, *, captions: tuple[str, str] | None = None
-    ) -> None:
-        """The next frame with two label maps (H, W); `left` None shows the frame itself."""
-        shown = frame.rgb if left is None else self._left(frame.rgb, left)
-        both = side_by_side(shown, self._right(frame.rgb, right), captions=captions or self._captions)
-        self._writer.write(both, frame.pts_seconds)
-
-    def close(self) -> None:
-        self._writer.close()
-
-    def abort(self) -> None:
-        self._writer.abort()
