@@ -46,3 +46,11 @@ class BrightnessSegmenter:
 
     def describe(self) -> dict[str, Any]:
         return {"model": "brightness", "classes": len(self.labels), "stride": self.stride}
+
+
+def by_brightness(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What `--model tests/fakes.py:by_brightness` runs."""
+    return BrightnessSegmenter()(rgb)
+
+
+by_brightness.labels = ["dark", "dim", "light", "bright"]  # type: ignore[attr-defined]
