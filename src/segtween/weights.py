@@ -60,6 +60,8 @@ __all__ = [
 ]
 
 ALIGNMENT = 64
+RANDOM_RECIPE = "variance 1/fan-in"
+"""Names how random weights are drawn; part of the fingerprint, to be changed with `random_tensors`."""
 
 
 def cache_folder() -> Path:
@@ -94,10 +96,12 @@ def aligned_offsets(sizes: Mapping[str, int]) -> tuple[dict[str, int], int]:
 
 
 def random_tensors(manifest: Mapping[str, Iterable[int]], *, seed: int) -> dict[str, NDArray[np.float32]]:
-    """He-normal filters (He et al. 2015, section 2.2) and harmless norms, the same on every machine.
+    """Filters of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", section 4.6) and harmless norms, the
+    same on every machine.
 
-    Scales and variances lie in 0.5..1.5, so that a deep network's output stays finite. Each key has
-    its own generator: a change of one tensor leaves the others as they are.
+    Scales and variances of norms lie in 0.5..1.5. A ResNet-18 network then answers with logits of a trained
+    one's size, so that what follows it costs the usual time too. Each key has its own generator: a change of
+    one tensor leaves the others as they are.
     """
     return {key: _random_tensor(key, tuple(shape), seed) for key, shape in manifest.items()}
 
@@ -106,7 +110,7 @@ def _random_tensor(key: str, shape: tuple[int, ...], seed: int) -> NDArray[np.fl
     rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
     if len(shape) >= 2:
         fan_in = math.prod(shape[1:])
-        return (rng.standard_normal(shape) * math.sqrt(2 / fan_in)).astype(np.float32)
+        return (rng.standard_normal(shape) * math.sqrt(1 / fan_in)).astype(np.float32)
     if key.endswith(("running_var", "weight")):
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     return (rng.standard_normal(shape) * 0.05).astype(np.float32)
@@ -166,6 +170,7 @@ def fingerprint(record: ModelRecord) -> str:
     beside = [record.graph_path.with_name(record.graph_path.name + end) for end in (".data", "_data")]
     parts = ["" if weights is None else json.dumps(weights.to_dict(), sort_keys=True)]
     if weights is not None:
+        parts.append(RANDOM_RECIPE if weights.is_random else "")
         beside.append(folder / str(weights.manifest if weights.is_random else weights.file))
     parts += [sha256_of(path) for path in (record.graph_path, *beside) if path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
