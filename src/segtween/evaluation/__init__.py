@@ -45,10 +45,7 @@ def evaluate_method(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
-
-    The method record leaves the interval out: the results say it.
-    """
+    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor."""
     ops = CpuOps(threads=threads)
 
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
@@ -56,14 +53,13 @@ def evaluate_method(
             return build_plain(network, ops=ops)
         return build_engine(network, settings.at(interval), ops=ops, flow=flow)
 
-    record = method_of(build_engine(segmenter, settings, ops=ops), name=name).record
     return evaluate(
         dataset,
         segmenter=segmenter,
         flow=build_flow(settings),
         make=make,
         intervals=intervals,
-        method=Method(name, {key: value for key, value in record.items() if key != "interval"}),
+        method=method_of(build_engine(segmenter, settings, ops=ops), name=name),
         label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
         progress=progress,
         max_frames=max_frames,

@@ -1,0 +1,283 @@
+"""How fast a method is: frames in memory, label arrays out, one frame after the other (docs/evaluation.md).
+
+Interval 0 is the plain network and its labels, without flow or fusion. All intervals take turns, one period
+(a key frame and the frames after it) at a time, so that a slower moment of the machine falls on all of them.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segtween.build import Settings, build_engine, build_plain
+from segtween.build import method as method_of
+from segtween.engine import Engine
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.metrics.timing import Timing, quartiles
+from segtween.ops.cpu import CpuOps
+from segtween.types import Method, Result, Rgb, SizeHW, format_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Progress = Callable[[int, int], None]
+"""Called after every frame with the frames done and all frames."""
+
+WARM_UP_PERIODS = 2
+CLIP_FRAMES = 8
+LEAST_SIDE = 64
+STAGES = ("prepare", "flow", "propagate", "segment", "refine", "label")
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """The outcome: milliseconds and shares. `to_json` is the file's form, `tables` what is printed."""
+
+    method: Method
+    network: dict[str, Any]
+    size_hw: SizeHW
+    scale: float
+    threads: int
+    repeats: int
+    versions: dict[str, str]
+    notes: list[str]
+    results: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": self.method.to_json(),
+            "size_hw": list(self.size_hw),
+            "scale": self.scale,
+            "model": self.network.get("name", "callable"),
+            "runtime": self.network.get("runtime", "python"),
+            "precision": self.network.get("precision", "unknown"),
+            "threads": self.threads,
+            "repeats": self.repeats,
+            "versions": self.versions,
+            "notes": self.notes,
+            "results": self.results,
+        }
+
+    def tables(self) -> list[Table | str]:
+        """The figures, the stages, and what has to be known to read them."""
+        record = self.to_json()
+        title = (
+            f"{record['model']} on frames of {format_size(self.size_hw)} (width x height), scale {self.scale:g}, "
+            f"{record['runtime']} in {record['precision']}, {self.threads} threads"
+        )
+        columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
+        figures = _table(title, [*columns, "mixed cells"], [_cells(result) for result in self.results])
+        stages = _table(
+            "median ms of each stage (lower to upper quartile)",
+            ["interval", "frames", *STAGES],
+            [row for result in self.results for row in _stage_rows(result)],
+        )
+        remarks = [
+            f"method {self.method.name} {self.method.hash}; medians of {self.repeats} periods after warm-up",
+            ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            *self.notes,
+        ]
+        return [figures, stages, "\n".join(remarks)]
+
+
+def bench(
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    size_hw: SizeHW,
+    intervals: Sequence[int],
+    repeats: int = 7,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> BenchReport:
+    """Times a preset's settings at the intervals, always beside interval 0, on a moving textured clip.
+
+    `repeats` periods are timed per interval, after two that are not. `threads` 0 uses every processor (the
+    segmenter has threads of its own, by its own setting). Raises SettingError for sizes below 64x64,
+    intervals below 0 and fewer than one repeat.
+    """
+    if repeats < 1 or min(size_hw) < LEAST_SIDE:
+        raise SettingError(
+            f"{repeats} repeats on frames of {format_size(size_hw)}",
+            expected=f"1 repeat or more, frames of at least {LEAST_SIDE}x{LEAST_SIDE} (width x height)",
+            do="give larger numbers",
+        )
+    ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
+    plain = build_plain(segmenter, ops=ops)
+    runs = [_Run(0, plain, ops)]
+    runs += [_Run(i, build_engine(segmenter, settings.at(i), ops=ops), ops) for i in sorted(set(intervals) - {0})]
+    method = method_of(build_engine(segmenter, settings, ops=ops), name=name)
+    periods = WARM_UP_PERIODS + repeats
+    done, total = 0, periods * sum(run.interval + 1 for run in runs)
+    for period in range(periods):
+        for run in runs:
+            run.period(frames, timed=period >= WARM_UP_PERIODS)
+            done += run.interval + 1
+            if progress is not None:
+                progress(done, total)
+    return BenchReport(
+        method=method,
+        network=segmenter.describe(),
+        size_hw=size_hw,
+        scale=float(getattr(segmenter, "scale", 1.0)),
+        threads=ops.rows.threads,
+        repeats=repeats,
+        versions=_versions(),
+        notes=[*getattr(segmenter, "notes", []), *(run.remark for run in runs if run.cuts)],
+        results=[run.result(plain_ms=runs[0].ms_per_frame()) for run in runs],
+    )
+
+
+def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) -> list[Rgb]:
+    """RGB frames that look at a textured picture from a place moving by 0.4% of the width from frame to frame.
+
+    Played to and fro they go on for ever without a cut.
+    """
+    import cv2
+
+    height, width = size_hw
+    step = max(1, round(0.004 * width))
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((height + step * frames, width + 2 * step * frames, 3), np.float32)
+    for cell, strength in ((64, 110.0), (24, 90.0), (8, 55.0)):
+        coarse = rng.random((picture.shape[0] // cell + 2, picture.shape[1] // cell + 2, 3), dtype=np.float32)
+        picture += strength * cv2.resize(coarse, picture.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    texture = np.clip(picture, 0, 255).astype(np.uint8)
+    corners = [(step * i, 2 * step * i) for i in range(frames)]
+    return [np.ascontiguousarray(texture[y : y + height, x : x + width]) for y, x in corners]
+
+
+@dataclass
+class _Kind:
+    """Times of the key frames, or of the other frames."""
+
+    frame_ms: array[float] = field(default_factory=lambda: array("d"))
+    stages: Timing = field(default_factory=Timing)
+
+    def to_json(self) -> dict[str, Any] | None:
+        return {**quartiles(self.frame_ms), "stages_ms": self.stages.compute()} if self.frame_ms else None
+
+
+class _Run:
+    """One interval's engine on its own way through the clip, and its times."""
+
+    def __init__(self, interval: int, engine: Engine, ops: CpuOps) -> None:
+        self.interval, self.engine, self.ops = interval, engine, ops
+        self.key, self.other = _Kind(), _Kind()
+        self.period_ms, self.mixed = array("d"), array("d")
+        self.cuts = self._position = 0
+
+    @property
+    def remark(self) -> str:
+        return f"interval {self.interval}: {self.cuts} frames of the clip were taken for scene cuts and made key frames"
+
+    def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
+        """A key frame and the frames up to the next one."""
+        whole = 0.0
+        for _ in range(self.interval + 1):
+            to_and_fro = self._position % (2 * len(frames) - 2)
+            rgb = frames[min(to_and_fro, 2 * len(frames) - 2 - to_and_fro)]
+            began = time.perf_counter()
+            result = self.engine.step(rgb)
+            frame_ms = (time.perf_counter() - began) * 1e3
+            self._position += 1
+            whole += frame_ms
+            if timed:
+                self._note(result, frame_ms)
+        if timed:
+            self.period_ms.append(whole)
+
+    def _note(self, result: Result, frame_ms: float) -> None:
+        kind = self.key if result.is_key else self.other
+        kind.frame_ms.append(frame_ms)
+        kind.stages.update(result.stages_ms)
+        self.mixed.append(self.ops.mixed_cells)
+        self.cuts += result.is_cut
+
+    def ms_per_frame(self) -> float:
+        """Mean over a period made of the median key frame and median other frames."""
+        return self._mean(self.key.to_json(), self.other.to_json(), lambda kind: float(kind["median"]))
+
+    def _mean(
+        self, key: dict[str, Any] | None, other: dict[str, Any] | None, figure: Callable[[dict[str, Any]], float]
+    ) -> float:
+        both = (0.0 if kind is None else figure(kind) for kind in (key, other))
+        return sum(n * value for n, value in zip((1, self.interval), both, strict=True)) / (self.interval + 1)
+
+    def result(self, *, plain_ms: float) -> dict[str, Any]:
+        key, other, ms = self.key.to_json(), self.other.to_json(), self.ms_per_frame()
+
+        def stage_ms(stage: str) -> float:
+            return self._mean(key, other, lambda kind: kind["stages_ms"].get(stage, {"median": 0.0})["median"])
+
+        return {
+            "interval": self.interval,
+            "ms_per_frame": ms,
+            "fps": 1e3 / ms,
+            "stages_ms": {stage: value for stage in STAGES if (value := stage_ms(stage)) > 0},
+            "share_of_limit": plain_ms / ms / (self.interval + 1),
+            "times_faster": plain_ms / ms,
+            "times_possible": self.interval + 1,
+            "key_frame": key,
+            "other_frame": other,
+            "period_ms": quartiles(self.period_ms),
+            "mixed_cells": quartiles(self.mixed)["median"],
+        }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("segtween", "numpy", "opencv-python-headless", "numba", "openvino", "onnxruntime"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    other = result["other_frame"]
+    faster, possible, share = result["times_faster"], result["times_possible"], result["share_of_limit"]
+    return [
+        f"{result['interval']}" + (" (network on every frame)" if result["interval"] == 0 else ""),
+        f"{result['ms_per_frame']:.1f}",
+        f"{result['fps']:.1f}",
+        f"{result['key_frame']['median']:.1f}",
+        "-" if other is None else f"{other['median']:.1f}",
+        "-" if possible == 1 else f"{faster:.1f}x of {possible}x possible ({100 * share:.0f}%)",
+        f"{100 * result['mixed_cells']:.0f}%",
+    ]
+
+
+def _stage_rows(result: dict[str, Any]) -> list[list[str]]:
+    rows = []
+    for kind, name in (("key_frame", "key"), ("other_frame", "other")):
+        if result[kind] is not None:
+            stages = result[kind]["stages_ms"]
+            rows.append([f"{result['interval']}", name, *(_spread(stages.get(stage)) for stage in STAGES)])
+    return rows
+
+
+def _spread(stage: dict[str, float] | None) -> str:
+    return "-" if stage is None else f"{stage['median']:.1f} ({stage['q1']:.1f} to {stage['q3']:.1f})"
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*row)
+    return table
