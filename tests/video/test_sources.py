@@ -194,7 +194,7 @@ def test_part_is_the_slice_of_the_whole(make_video, tmp_path_factory, name, star
     info, part = read(path, start_seconds=start, duration_seconds=duration)
     assert [f.pts_seconds for f in part] == [f.pts_seconds for f in wanted]
     assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(part, wanted, strict=True))
-    assert info.n_frames is None or abs(info.n_frames - len(wanted)) <= 1
+    assert info.n_frames is None or abs(info.n_frames - len(wanted)) <= 3
 
 
 def test_part_of_a_part_that_starts_between_frames(make_video, tmp_path):
