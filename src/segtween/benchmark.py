@@ -277,7 +277,8 @@ def _table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
+        widest = max(len(row[i]) for row in rows)  # a heading may be broken, a figure may not
+        table.add_column(name, justify="left" if i == 0 else "right", min_width=widest)
     for row in rows:
         table.add_row(*row)
     return table
