@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from segtween.errors import ModelError, SinkError
-from segtween.records import load_record
+from segtween.errors import ModelError
+from segtween.records import load_record, save_record
 from segtween.segmenters import open_segmenter
-from segtween.segmenters.inspect import inspect_onnx, summary_rows, write_sidecar
+from segtween.segmenters.inspect import inspect_onnx, summary_rows
 from tiny_onnx import cell_scores, colour_image, save_graph, write_network
 
 FLOAT = TensorProto.FLOAT
@@ -92,8 +92,14 @@ def test_the_input_is_read_from_the_graph(tmp_path: Path, graph: Any, expected: 
 def test_the_first_constant_tells_the_range_of_pixels(tmp_path: Path, constant: float, scale: float) -> None:
     weight = numpy_helper.from_array(np.ones((5, 3, 1, 1), np.float32), "w")
     mean = numpy_helper.from_array(np.full((1, 3, 1, 1), constant, np.float32), "mean")
-    nodes = [helper.make_node("Sub", ["image", "mean"], ["x"]), helper.make_node("Conv", ["x", "w"], ["y"])]
-    path = save_graph(tmp_path / "my.onnx", nodes, [IMAGE], [("y", FLOAT, None)], [weight, mean])
+    nodes = [
+        helper.make_node("Shape", ["image"], ["size"]),
+        helper.make_node("Sub", ["image", "mean"], ["x"]),
+        helper.make_node("Conv", ["x", "w"], ["y"]),
+        helper.make_node("Cast", ["size"], ["size_as_float"], to=FLOAT),
+    ]
+    outputs = [("y", FLOAT, None), ("size_as_float", FLOAT, None)]
+    path = save_graph(tmp_path / "my.onnx", nodes, [IMAGE], outputs, [weight, mean])
     assert inspect_onnx(path).input.scale == scale
 
 
@@ -123,15 +129,11 @@ def test_the_main_output_is_chosen_among_several(tmp_path: Path) -> None:
 def test_a_written_sidecar_makes_the_file_a_model(tmp_path: Path) -> None:
     path = write_network(tmp_path / "my.onnx", dtype="uint8")
     record = inspect_onnx(path)
-    assert write_sidecar(record) == tmp_path / "my.onnx.yaml"
+    assert record.path == tmp_path / "my.onnx.yaml"
+    save_record(record, record.path)
     assert load_record(record.path) == record
     rgb = colour_image((64, 96))
     np.testing.assert_allclose(open_segmenter(path)(rgb), cell_scores(rgb, classes=5), rtol=1e-4, atol=1e-3)
-    with pytest.raises(
-        SinkError, match=r"my\.onnx\.yaml exists; expected no sidecar yet; give --overwrite to replace it"
-    ):
-        write_sidecar(record)
-    write_sidecar(record, overwrite=True)
 
 
 def test_the_summary_says_what_was_guessed(tmp_path: Path) -> None:
@@ -218,6 +220,16 @@ def other_input(path: Path, *, kind: int = FLOAT, shape: Any) -> Path:
 def test_other_networks_are_refused(tmp_path: Path, make: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         inspect_onnx(make(tmp_path / "my.onnx"))
+
+
+def test_a_graph_that_only_seems_to_take_any_size_is_refused(tmp_path: Path) -> None:
+    shape = numpy_helper.from_array(np.array([1, 3, 64, 64]), "shape")
+    nodes = [helper.make_node("Reshape", ["image", "shape"], ["y"])]
+    path = save_graph(tmp_path / "my.onnx", nodes, [IMAGE], [("y", FLOAT, None)], [shape])
+    with pytest.raises(
+        ModelError, match=r"my\.onnx does not run on an image of 320x256 \(.*\); expected a network for im"
+    ):
+        inspect_onnx(path)
 
 
 def test_a_text_file_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import ModelError, SinkError
+from segtween.errors import ModelError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, numbered
 from segtween.records import (
     InputLayout,
@@ -24,12 +24,11 @@ from segtween.records import (
     OutputKind,
     OutputLayout,
     OutputRecord,
-    save_record,
     sidecar_path,
 )
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.segmenters.network import NetworkSegmenter, open_network
-from segtween.types import SizeHW
+from segtween.types import IGNORE, SizeHW, format_size
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 TRIAL_HW: SizeHW = (256, 320)
@@ -59,15 +58,25 @@ class _Candidate:
 def inspect_onnx(path: str | Path) -> ModelRecord:
     """The proposed record of an ONNX file, tried on random pixels. Its `path` is the sidecar's.
 
+    `save_record(record, record.path)`
+    makes the file a model.
+
     Raises ModelError for files that are not ONNX and networks that are not segmentation.
     """
     path = Path(path)
     graph = read_graph(path)
     pixels, guessed = _read_input(graph, path)
     runtime = OpenVinoRuntime(path, pixels=pixels)
-    trial = np.random.default_rng(0).integers(0, 256, (1, *(pixels.size_hw or TRIAL_HW), 3)).astype(np.uint8)
-    answers = dict(zip(runtime.outputs, runtime.run(trial), strict=True))
-    size = trial.shape[1], trial.shape[2]
+    size = pixels.size_hw or TRIAL_HW
+    trial = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.uint8)
+    try:
+        answers = dict(zip(runtime.outputs, runtime.run(trial), strict=True))
+    except ModelError as error:
+        raise _unfit(
+            path,
+            f"does not run on an image of {format_size(size)} ({error.got})",
+            "a network for images of any size, or with its own size in the graph",
+        ) from None
     found = [c for c in (_candidate(name, a, size) for name, a in answers.items()) if c is not None]
     if not found:
         raise _no_segmentation(path, {name: answer.shape for name, answer in answers.items()})
@@ -87,14 +96,6 @@ def inspect_onnx(path: str | Path) -> ModelRecord:
     )
     _try(record)
     return record
-
-
-def write_sidecar(record: ModelRecord, *, overwrite: bool = False) -> Path:
-    """Writes an inspected record beside its graph; SinkError if one is there already."""
-    if record.path.exists() and not overwrite:
-        raise SinkError(f"{record.path} exists", expected="no sidecar yet", do="give --overwrite to replace it")
-    save_record(record, record.path)
-    return record.path
 
 
 def summary_rows(record: ModelRecord) -> list[tuple[str, str, str]]:
@@ -172,6 +173,7 @@ def _first_constant(port: Any) -> float | None:
     node = port.get_node()
     for _ in range(6):
         users = [t.get_node() for t in node.output(0).get_target_inputs()]
+        users = [user for user in users if user.get_type_name() != "ShapeOf"]
         if len(users) != 1:
             return None
         node = users[0]
@@ -226,7 +228,8 @@ def _whole_numbers(answer: NDArray[Any]) -> bool:
 
 
 def _labels(graph: Any, best: _Candidate, answer: NDArray[Any]) -> LabelSet:
-    classes = best.classes or _classes_before_argmax(graph, best.output.name) or max(2, int(answer.max()) + 1)
+    highest = int(answer[answer != IGNORE].max(initial=0))
+    classes = best.classes or _classes_before_argmax(graph, best.output.name) or max(2, highest + 1)
     return _LABELS.get(classes) or numbered(classes)
 
 
