@@ -48,7 +48,7 @@ def test_folders_with_missing_parts(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"clip folder .*empty has no pictures; expected files .*remove the folder"):
         open_dataset("folders", root, split="val")
     (root / "labels.yaml").unlink()
-    with pytest.raises(DatasetError, match=r"has no label set; expected labels\.yaml in it, or --labels"):
+    with pytest.raises(DatasetError, match=r"has no label set; expected labels\.yaml in it; write one"):
         open_dataset("folders", root, split="val")
 
 

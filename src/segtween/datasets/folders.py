@@ -30,7 +30,7 @@ def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> D
         file = root / "labels.yaml"
         if not file.is_file():
             raise DatasetError(
-                f"{root} has no label set", expected="labels.yaml in it, or --labels NAME|FILE", do="give one of them"
+                f"{root} has no label set", expected="labels.yaml in it", do="write one: names: [road, car, ...]"
             )
         labels = label_set(file)
     folders = sorted((p for p in pictures.iterdir() if p.is_dir()), key=lambda p: _natural(p.name))
