@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import socket
 from types import SimpleNamespace
 
@@ -96,12 +95,14 @@ def test_no_frames(make_video, tmp_path):
     refused(tmp_path / "b.avi", r"b.avi (holds no frames; expected a video with at least one frame|is not a video)")
 
 
-def test_file_without_rights(make_video, tmp_path):
+def test_file_without_rights(make_video, tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", n=1)
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read everything")
-    refused(path, r"a.mp4 cannot be opened \(Permission denied\); expected a readable video")
+
+    def deny(*_, **__):
+        raise av.error.PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(av, "open", deny)
+    refused(path, r"a.mp4 cannot be opened \(Permission denied\); expected a readable video; check it")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,7 @@ class VideoWriter:
                 if self._container is None:
                     self._begin((picture.shape[0], picture.shape[1]), pts_seconds)
                 self._ticks = max(self._ticks + 1, round((pts_seconds - self._first) / self._clock.time_base))
-                if self._sound is not None:
-                    self._sound.write_until(self._ticks * self._clock.time_base)
+                self._copy_sound(self._ticks * self._clock.time_base)
                 self._container.mux(self._stream.encode(self._frame(picture)))
             except Exception:
                 self.broken = True
@@ -115,19 +114,29 @@ class VideoWriter:
             self._staged.commit()
 
     def _end_sound(self, to_the_end: bool) -> None:
+        after = (self._ticks + self._step()) * self._clock.time_base
+        self._copy_sound(None if to_the_end and self._end is None else after)
+
+    def _copy_sound(self, until: Fraction | None) -> None:
         if self._sound is None:
             return
-        after = (self._ticks + self._step()) * self._clock.time_base
-        self._sound.write_until(None if to_the_end and self._end is None else after)
+        try:
+            self._sound.write_until(until)
+        except ValueError as error:  # packets that MP4 does not take, such as ones out of order
+            self._sound.stop()
+            if self._notice is not None:
+                self._notice(f"the sound is left out of the videos from {max(0.0, float(self._sound.seconds)):.1f} s on: {error}")
 
     def _begin(self, size_hw: tuple[int, int], first: Fraction) -> None:
+        import av
+
         self._first = first
         if self._audio_path is not None and self._codec == "h264":
             try:
                 self._sound = Sound(self._audio_path, first_seconds=first)
                 self._open(size_hw)
                 return
-            except (ValueError, LookupError) as error:
+            except (ValueError, LookupError, NotImplementedError, av.error.ExperimentalError) as error:
                 self._leave_sound_out(str(getattr(error, "strerror", None) or error))
         self._open(size_hw)
 
@@ -151,7 +160,7 @@ class VideoWriter:
         )
         height, width = (n + n % 2 for n in size_hw) if mp4 else size_hw
         rate = self._clock.frame_rate or Fraction(25)
-        stream = container.add_stream("libx264" if mp4 else "ffv1", rate=rate, options=dict(_H264 if mp4 else _FFV1))
+        stream = container.add_stream("libx264" if mp4 else "ffv1", rate=rate, options=_options(self._codec, size_hw))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if mp4 else "gray"
         stream.codec_context.time_base = self._clock.time_base
         stream.thread_count = self._threads
@@ -182,3 +191,9 @@ class VideoWriter:
     def _step(self) -> int:
         rate = self._clock.frame_rate
         return 1 if rate is None else max(1, round(1 / (rate * self._clock.time_base)))
+
+
+def _options(codec: Codec, size_hw: tuple[int, int]) -> dict[str, str]:
+    if codec == "h264":
+        return dict(_H264)
+    return dict(_FFV1) if min(size_hw) > 1 else {}  # a single row cannot be cut into slices

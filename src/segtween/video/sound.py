@@ -24,6 +24,7 @@ class Sound:
         self._streams: dict[int, Any] = {}
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
+        self.seconds = Fraction(0)
 
     @property
     def codecs(self) -> str:
@@ -44,7 +45,7 @@ class Sound:
     def write_until(self, seconds: Fraction | None) -> None:
         """Writes the packets that begin before `seconds` on the new clock; None = all that are left."""
         while True:
-            packet = self._next if self._next is not None else next(self._packets, None)
+            packet = self._next if self._next is not None else self._read()
             if packet is None:
                 return
             if packet.dts is None:
@@ -54,8 +55,18 @@ class Sound:
                 self._next = packet
                 return
             self._next = None
+            self.seconds = at
             if not (self._cut and at + packet.duration * packet.time_base <= 0):
                 self._write(packet)
+
+    def _read(self) -> Any:
+        """The next packet; None at the end, which is also where the file is damaged (its pictures say so)."""
+        import av
+
+        try:
+            return next(self._packets, None)
+        except av.FFmpegError:
+            return None
 
     def _write(self, packet: Any) -> None:
         shift = round(self._zero / packet.time_base)
@@ -64,6 +75,10 @@ class Sound:
         packet.stream = self._streams[packet.stream.index]
         self._output.mux(packet)
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Writes nothing more."""
         self._packets, self._next = iter(()), None
+
+    def close(self) -> None:
+        self.stop()
         self._input.close()
