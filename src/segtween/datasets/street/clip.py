@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -69,6 +70,21 @@ class _Buffers:
         self.ids = np.empty((2 * h + 1, 2 * w + 1), np.int32)
 
 
+class _Mix:
+    """What is shaded for one picture, and how its pixels are mixed from it."""
+
+    def __init__(self, size_hw: SizeHW) -> None:
+        n = size_hw[0] * size_hw[1]
+        # At most eight other samples lie around a centre; far fewer need shading of their own.
+        self.job = np.empty(3 * n, np.int32)
+        self.at = np.empty((3 * n, 2), np.float32)
+        self.colours = np.empty((3 * n, 3), np.float32)
+        self.share = np.empty(n, np.float32)
+        self.first = np.empty(n + 1, np.int32)
+        self.source = np.empty(8 * n, np.int32)
+        self.weight = np.empty(8 * n, np.float32)
+
+
 class StreetClip:
     """An endless drive through a synthetic street, by seed.
 
@@ -88,9 +104,12 @@ class StreetClip:
     def __iter__(self) -> Iterator[StreetFrame]:
         renderer = _Renderer(self.seed, self.size_hw)
         index = self.start
-        while self.frames is None or index < self.start + self.frames:
-            yield renderer.frame(index, Fraction(index) / self.frame_rate, first=index == self.start)
-            index += 1
+        try:
+            while self.frames is None or index < self.start + self.frames:
+                yield renderer.frame(index, Fraction(index) / self.frame_rate, first=index == self.start)
+                index += 1
+        finally:
+            renderer.close()
 
 
 def check_settings(*, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, start: Any = 0) -> None:
@@ -136,7 +155,11 @@ class _Renderer:
         self.shadow_piece = -1
         self.contact = np.empty((CONTACT_CELLS, CONTACT_CELLS), np.float32)
         self.ground = _ground()
-        self.centres = np.empty((h, w, 3), np.float32)
+        self.mix = _Mix(size_hw)
+        self._second = ThreadPoolExecutor(1, thread_name_prefix="street")
+
+    def close(self) -> None:
+        self._second.shutdown()
 
     def _sun_basis(self) -> Array:
         sun = self.env[0:3]
@@ -273,15 +296,22 @@ class _Renderer:
         kernels.draw(b.count, b.edge, b.geo, b.face, b.box, self.textures, self.levels, b.inverse, b.ids)
         rgb = np.empty((h, w, 3), np.uint8)
         self.env[shade.ENV["noise_seed"]] = float((self.seed * 7919 + index * 104729) % (1 << 31))
-        shade.colour(b.ids, b.edge, b.geo, b.face, self.env, self.basis, self.shadow, self.contact, self.textures,
-                     self.levels, self.cloud, self.line, self.tone, self.centres, rgb)  # fmt: skip
-        labels, flow, occlusion = self._truth(cam, first=first)
+        truths = self._second.submit(self._truth, cam, first=first)
+        self._paint(rgb)
+        labels, flow, occlusion = truths.result()
         self.seen = {i.uid: i.matrix for i in cast.instances}
         self.seen_pieces = set(self.pieces)
         self.cam_before = cam
         self.now, self.before = self.before, self.now
         self.drive.forget(time)
         return StreetFrame(index, seconds, rgb, CAMVID[labels], labels, flow, occlusion)
+
+    def _paint(self, rgb: Rgb) -> None:
+        b, m = self.now, self.mix
+        jobs = shade.plan(b.ids, m.job, m.at, m.share, m.first, m.source, m.weight)
+        shade.light(jobs, m.job, m.at, b.edge, b.geo, b.face, self.env, self.basis, self.shadow, self.contact,
+                    self.textures, self.levels, self.cloud, self.line, m.colours)  # fmt: skip
+        shade.develop(m.colours, m.share, m.first, m.source, m.weight, self.env, self.tone, rgb)
 
     def _truth(self, cam: Array, *, first: bool) -> tuple[Labels, Flow, NDArray[np.bool_]]:
         h, w = self.size_hw

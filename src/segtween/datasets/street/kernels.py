@@ -21,7 +21,10 @@ TEXTURE_SIZE = 256
 LEVELS = np.array([sum((TEXTURE_SIZE >> k) ** 2 for k in range(i)) * 4 for i in range(10)], np.int64)
 
 A = NDArray[Any]
-_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz", "afn"})
+_FAST = {"contract", "arcp", "nsz", "afn"}
+_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+# For functions with many arrays: passing them costs as much as the work.
+_inlined = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, inline="always")
 
 
 @_jit
@@ -151,15 +154,18 @@ def draw(count: int, edge: A, geo: A, face: A, box: A, textures: A, levels: A, i
             cx, cy = 0.25 * (box[t, 0] + box[t, 1]) - 0.5, 0.25 * (box[t, 2] + box[t, 3]) - 0.5
             level = _cutout_level(e, g, cx, cy)
         step = 0.5 * (e[0] + e[3] + e[6])
+        r0 = -2.0 / e[0] if e[0] != 0 else 0.0
+        r1 = -2.0 / e[3] if e[3] != 0 else 0.0
+        r2 = -2.0 / e[6] if e[6] != 0 else 0.0
         for j in range(box[t, 2], box[t, 3] + 1):
             y = 0.5 * (j - 1)
             lo, hi = float(box[t, 0]), float(box[t, 1])
             for k in range(0, 9, 3):
-                q, m = e[k + 1] * y + e[k + 2] - 0.5 * e[k], 0.5 * e[k]
-                if m > 0:
-                    lo = max(lo, -q / m)
-                elif m < 0:
-                    hi = min(hi, -q / m)
+                q, r = e[k + 1] * y + e[k + 2] - 0.5 * e[k], r0 if k == 0 else (r1 if k == 3 else r2)
+                if r < 0:
+                    lo = max(lo, q * r)
+                elif r > 0:
+                    hi = min(hi, q * r)
                 elif q < 0:
                     hi = -1.0
             if not lo <= hi:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.datasets.street.kernels import _jit
+from segtween.datasets.street.kernels import _inlined, _jit
 
 A = NDArray[Any]
 
@@ -26,7 +26,7 @@ ENV = {
 ENV_SIZE = 49
 
 
-@_jit
+@_inlined
 def _texel(textures: A, levels: A, layer: int, level: int, u: float, v: float, channels: int, out: A) -> None:
     """Adds the bilinear sample; `v` points up, rows of the texture point down."""
     size = 256 >> level
@@ -117,7 +117,7 @@ def _markings(layout: int, style: int, s: float, t: float, ws: float, wt: float)
     return min(white, 1.0), min(yellow, 1.0)
 
 
-@_jit
+@_inlined
 def _clouds(cloud: A, u: float, v: float) -> float:
     n = cloud.shape[0]
     x, y = u * n, v * n
@@ -178,7 +178,7 @@ def sky(env: A, cloud: A, line: A, dx: float, dy: float, dz: float, bare: bool, 
     return label
 
 
-@_jit
+@_inlined
 def _sunlit(env: A, basis: A, shadow: A, x: float, y: float, z: float) -> float:
     """Share of sunlight that reaches a point, four shadow cells blended."""
     u = (basis[0, 0] * x + basis[0, 1] * y + basis[0, 2] * z - env[24]) * env[23]
@@ -201,7 +201,7 @@ def _sunlit(env: A, basis: A, shadow: A, x: float, y: float, z: float) -> float:
     return lit
 
 
-@_jit
+@_inlined
 def _touch(contact: A, env: A, x: float, y: float) -> float:
     """Share of the sky's light left on the ground beside and under things."""
     u, v = (x - env[47]) * env[43] - 0.5, (y - env[48]) * env[43] - 0.5
@@ -215,22 +215,22 @@ def _touch(contact: A, env: A, x: float, y: float) -> float:
     ) * b
 
 
-@_jit
+@_inlined
 def shade(
-    e: A, g: A, face: A, x: float, y: float, env: A, basis: A, shadow: A, contact: A, textures: A, levels: A, cloud: A,
+    t: int, edge: A, geo: A, face: A, x: float, y: float, env: A, basis: A, shadow: A, contact: A, textures: A, levels: A, cloud: A,
     line: A, tmp: A, out: A,
 ) -> None:  # fmt: skip
     """Linear colour of the triangle's plane at pixel coordinates (x, y)."""
-    kind = int(face[0])
-    e0, e1, e2 = e[0] * x + e[1] * y + e[2], e[3] * x + e[4] * y + e[5], e[6] * x + e[7] * y + e[8]
+    kind = int(face[t, 0])
+    e0, e1, e2 = edge[t, 0] * x + edge[t, 1] * y + edge[t, 2], edge[t, 3] * x + edge[t, 4] * y + edge[t, 5], edge[t, 6] * x + edge[t, 7] * y + edge[t, 8]
     w = 1.0 / max(e0 + e1 + e2, 1e-9)
     a, b, c = e0 * w, e1 * w, e2 * w
-    px = a * g[0, 0] + b * g[1, 0] + c * g[2, 0]
-    py = a * g[0, 1] + b * g[1, 1] + c * g[2, 1]
-    pz = a * g[0, 2] + b * g[1, 2] + c * g[2, 2]
-    nx = a * g[0, 3] + b * g[1, 3] + c * g[2, 3]
-    ny = a * g[0, 4] + b * g[1, 4] + c * g[2, 4]
-    nz = a * g[0, 5] + b * g[1, 5] + c * g[2, 5]
+    px = a * geo[t, 0, 0] + b * geo[t, 1, 0] + c * geo[t, 2, 0]
+    py = a * geo[t, 0, 1] + b * geo[t, 1, 1] + c * geo[t, 2, 1]
+    pz = a * geo[t, 0, 2] + b * geo[t, 1, 2] + c * geo[t, 2, 2]
+    nx = a * geo[t, 0, 3] + b * geo[t, 1, 3] + c * geo[t, 2, 3]
+    ny = a * geo[t, 0, 4] + b * geo[t, 1, 4] + c * geo[t, 2, 4]
+    nz = a * geo[t, 0, 5] + b * geo[t, 1, 5] + c * geo[t, 2, 5]
     n = 1.0 / math.sqrt(nx * nx + ny * ny + nz * nz + 1e-12)
     nx, ny, nz = nx * n, ny * n, nz * n
     vx, vy, vz = env[18] - px, env[19] - py, env[20] - pz
@@ -238,33 +238,33 @@ def shade(
     vx, vy, vz = vx / distance, vy / distance, vz / distance
     facing = nx * vx + ny * vy + nz * vz
     if facing < 0 and kind != 6:
-        if int(face[7]) & 1:
+        if int(face[t, 7]) & 1:
             nx, ny, nz = -nx, -ny, -nz
         facing = abs(facing)
-    light = min(1.0, max(0.0, a * g[0, 8] + b * g[1, 8] + c * g[2, 8]))
+    light = min(1.0, max(0.0, a * geo[t, 0, 8] + b * geo[t, 1, 8] + c * geo[t, 2, 8]))
     if nz > 0.9 and pz < 0.3:
         light *= _touch(contact, env, px, py)
-    r0, g0, b0 = face[2], face[3], face[4]
+    r0, g0, b0 = face[t, 2], face[t, 3], face[t, 4]
     if kind <= 1 or kind == 6:
-        u = a * g[0, 6] + b * g[1, 6] + c * g[2, 6]
-        v = a * g[0, 7] + b * g[1, 7] + c * g[2, 7]
-        wx = 1.0 / max(e0 + e1 + e2 + e[0] + e[3] + e[6], 1e-6)
-        ux = ((e0 + e[0]) * g[0, 6] + (e1 + e[3]) * g[1, 6] + (e2 + e[6]) * g[2, 6]) * wx - u
-        vx1 = ((e0 + e[0]) * g[0, 7] + (e1 + e[3]) * g[1, 7] + (e2 + e[6]) * g[2, 7]) * wx - v
-        wy = 1.0 / max(e0 + e1 + e2 + e[1] + e[4] + e[7], 1e-6)
-        uy = ((e0 + e[1]) * g[0, 6] + (e1 + e[4]) * g[1, 6] + (e2 + e[7]) * g[2, 6]) * wy - u
-        vy1 = ((e0 + e[1]) * g[0, 7] + (e1 + e[4]) * g[1, 7] + (e2 + e[7]) * g[2, 7]) * wy - v
+        u = a * geo[t, 0, 6] + b * geo[t, 1, 6] + c * geo[t, 2, 6]
+        v = a * geo[t, 0, 7] + b * geo[t, 1, 7] + c * geo[t, 2, 7]
+        wx = 1.0 / max(e0 + e1 + e2 + edge[t, 0] + edge[t, 3] + edge[t, 6], 1e-6)
+        ux = ((e0 + edge[t, 0]) * geo[t, 0, 6] + (e1 + edge[t, 3]) * geo[t, 1, 6] + (e2 + edge[t, 6]) * geo[t, 2, 6]) * wx - u
+        vx1 = ((e0 + edge[t, 0]) * geo[t, 0, 7] + (e1 + edge[t, 3]) * geo[t, 1, 7] + (e2 + edge[t, 6]) * geo[t, 2, 7]) * wx - v
+        wy = 1.0 / max(e0 + e1 + e2 + edge[t, 1] + edge[t, 4] + edge[t, 7], 1e-6)
+        uy = ((e0 + edge[t, 1]) * geo[t, 0, 6] + (e1 + edge[t, 4]) * geo[t, 1, 6] + (e2 + edge[t, 7]) * geo[t, 2, 6]) * wy - u
+        vy1 = ((e0 + edge[t, 1]) * geo[t, 0, 7] + (e1 + edge[t, 4]) * geo[t, 1, 7] + (e2 + edge[t, 7]) * geo[t, 2, 7]) * wy - v
         if kind == 1:
             s = 0.25
-            _texture(textures, levels, int(face[1]), u * s, v * s, ux * s, vx1 * s, uy * s, vy1 * s, 3, 1, tmp)
+            _texture(textures, levels, int(face[t, 1]), u * s, v * s, ux * s, vx1 * s, uy * s, vy1 * s, 3, 1, tmp)
             tone = tmp[0]
             s = 1.0 / 37.0
-            _texture(textures, levels, int(face[1]) + 1, u * s, v * s, ux * s, vx1 * s, uy * s, vy1 * s, 1, 2, tmp)
+            _texture(textures, levels, int(face[t, 1]) + 1, u * s, v * s, ux * s, vx1 * s, uy * s, vy1 * s, 1, 2, tmp)
             tracks = abs(abs(v) - 1.65)
             tracks = 0.06 * math.exp(-((tracks - 0.75) ** 2) * 9.0)
             base = tone * tone * (0.55 + 0.9 * tmp[0]) * (1.0 - tracks)
             ws, wt = abs(ux) + abs(uy) + 0.02, abs(vx1) + abs(vy1) + 0.015
-            white, yellow = _markings(int(face[5]), int(env[40]), u, v, ws, wt)
+            white, yellow = _markings(int(face[t, 5]), int(env[40]), u, v, ws, wt)
             worn = 1.0 - env[41] * min(1.0, 2.2 * abs(tmp[1] - 0.5) + 0.9 * max(0.0, 0.62 - tone))
             white, yellow = white * worn, yellow * worn
             rest = 1.0 - white - yellow
@@ -272,9 +272,9 @@ def shade(
             g0 = g0 * base * rest + 0.62 * white + 0.38 * yellow
             b0 = b0 * base * rest + 0.60 * white + 0.06 * yellow
         else:
-            _texture(textures, levels, int(face[1]), u, v, ux, vx1, uy, vy1, 4, 4, tmp)
+            _texture(textures, levels, int(face[t, 1]), u, v, ux, vx1, uy, vy1, 4, 4, tmp)
             tint = tmp[3]
-            if int(face[7]) & 2 or kind == 6:
+            if int(face[t, 7]) & 2 or kind == 6:
                 tint = 1.0
             r0 = tmp[0] * tmp[0] * (1 - tint + tint * r0)
             g0 = tmp[1] * tmp[1] * (1 - tint + tint * g0)
@@ -318,9 +318,9 @@ def shade(
         for k in range(3):
             out[k] = out[k] * (1 - fresnel) + (tmp[k] * dim * fresnel + spark * env[3 + k] * 0.4) * (0.3 + 0.7 * light)
     elif kind == 5:
-        out[0] += face[2] * face[5]
-        out[1] += face[3] * face[5]
-        out[2] += face[4] * face[5]
+        out[0] += face[t, 2] * face[t, 5]
+        out[1] += face[t, 3] * face[t, 5]
+        out[2] += face[t, 4] * face[t, 5]
     haze = 1.0 - math.exp(-distance * env[15])
     for k in range(3):
         out[k] = out[k] * (1 - haze) + env[9 + k] * haze
@@ -338,94 +338,105 @@ def _tone(tone: A, value: float) -> float:
 
 
 @_jit
-def _surface(
-    t: int, x: float, y: float, edge: A, geo: A, face: A, env: A, basis: A, shadow: A, contact: A, textures: A,
-    levels: A, cloud: A, line: A, tmp: A, out: A,
-) -> None:  # fmt: skip
-    if t < 0:
-        fx, fy = (x - env[37]) / env[27], (y - env[38]) / env[27]
-        sky(env, cloud, line, env[28] + env[31] * fx + env[34] * fy, env[29] + env[32] * fx + env[35] * fy,
-            env[30] + env[33] * fx + env[36] * fy, False, out)  # fmt: skip
-    else:
-        shade(edge[t], geo[t], face[t], x, y, env, basis, shadow, contact, textures, levels, cloud, line, tmp, out)
-    for q in range(3):
-        out[q] = min(out[q], 6.0)
+def plan(ids: A, job: A, at: A, share: A, first: A, source: A, weight: A) -> int:
+    """What has to be shaded, and how pixels are mixed from it.
+
+    Job k < H W is the centre of pixel k. Where samples of other surfaces lie around a centre, a 3x3 tent mixes
+    them in, each from the nearest pixel whose centre shows the same surface, or as a job of its own. `share` is a
+    pixel's own weight; its other parts are `source` and `weight` from `first[k]` to `first[k + 1]`. Returns the
+    number of jobs.
+    """
+    height, width = (ids.shape[0] - 1) // 2, (ids.shape[1] - 1) // 2
+    jobs, parts = height * width, 0
+    seen, mass, mx, my = np.empty(9, np.int64), np.empty(9), np.empty(9), np.empty(9)
+    for y in range(height):
+        for x in range(width):
+            i, j, p = 2 * x + 1, 2 * y + 1, y * width + x
+            c = ids[j, i]
+            job[p], at[p, 0], at[p, 1], share[p], first[p] = c, x, y, 1.0, parts
+            if (
+                ids[j - 1, i - 1] == c and ids[j - 1, i] == c and ids[j - 1, i + 1] == c and ids[j, i - 1] == c
+                and ids[j, i + 1] == c and ids[j + 1, i - 1] == c and ids[j + 1, i] == c and ids[j + 1, i + 1] == c
+            ):  # fmt: skip
+                continue
+            n, own = 0, 0.0
+            for dj in range(-1, 2):
+                for di in range(-1, 2):
+                    s = ids[j + dj, i + di]
+                    a = (2 - abs(di)) * (2 - abs(dj)) / 16.0
+                    if s == c:
+                        own += a
+                        continue
+                    k = 0
+                    while k < n and seen[k] != s:
+                        k += 1
+                    if k == n:
+                        seen[k], mass[k], mx[k], my[k] = s, 0.0, 0.0, 0.0
+                        n += 1
+                    mass[k] += a
+                    mx[k] += a * di
+                    my[k] += a * dj
+            share[p] = own
+            for k in range(n):
+                gx, gy = int(np.sign(mx[k])), int(np.sign(my[k]))
+                found = -1
+                for attempt in range(3):
+                    nx, ny = x + (gx if attempt != 2 else 0), y + (gy if attempt != 1 else 0)
+                    inside = 0 <= nx < width and 0 <= ny < height
+                    if inside and ids[2 * ny + 1, 2 * nx + 1] == seen[k]:
+                        found = ny * width + nx
+                        break
+                if found < 0 and jobs < job.shape[0]:
+                    w = 0.5 / mass[k]
+                    job[jobs], at[jobs, 0], at[jobs, 1] = seen[k], x + mx[k] * w, y + my[k] * w
+                    found = jobs
+                    jobs += 1
+                source[parts], weight[parts] = max(found, 0), mass[k]
+                parts += 1
+    first[height * width] = parts
+    return jobs
 
 
 @_jit
-def colour(
-    ids: A, edge: A, geo: A, face: A, env: A, basis: A, shadow: A, contact: A, textures: A, levels: A, cloud: A,
-    line: A, tone: A, centres: A, rgb: A,
+def light(
+    jobs: int, job: A, at: A, edge: A, geo: A, face: A, env: A, basis: A, shadow: A, contact: A, textures: A,
+    levels: A, cloud: A, line: A, colours: A,
 ) -> None:  # fmt: skip
-    """The picture: every pixel's centre is shaded; where samples of other surfaces lie around it, a 3x3 tent over
-    the samples mixes them in, each from the nearest pixel whose centre shows it, or shaded for itself."""
+    """Linear colour of every job."""
+    tmp, out = np.empty(4), np.empty(3)
+    for k in range(jobs):
+        t, x, y = job[k], at[k, 0], at[k, 1]
+        if t < 0:
+            fx, fy = (x - env[37]) / env[27], (y - env[38]) / env[27]
+            sky(env, cloud, line, env[28] + env[31] * fx + env[34] * fy, env[29] + env[32] * fx + env[35] * fy,
+                env[30] + env[33] * fx + env[36] * fy, False, out)  # fmt: skip
+        else:
+            shade(t, edge, geo, face, x, y, env, basis, shadow, contact, textures, levels, cloud, line, tmp, out)
+        for q in range(3):
+            colours[k, q] = min(out[q], 6.0)
+
+
+@_jit
+def develop(colours: A, share: A, first: A, source: A, weight: A, env: A, tone: A, rgb: A) -> None:
+    """Mixes, exposes and tones the picture, and adds the sensor's noise."""
     height, width = rgb.shape[0], rgb.shape[1]
-    tmp, out, total = np.empty(4), np.empty(3), np.empty(3)
-    seen, weight = np.empty(9, np.int64), np.empty(9)
-    mx, my = np.empty(9), np.empty(9)
+    total = np.empty(3)
     for y in range(height):
         for x in range(width):
-            _surface(ids[2 * y + 1, 2 * x + 1], x, y, edge, geo, face, env, basis, shadow, contact, textures, levels,
-                     cloud, line, tmp, out)  # fmt: skip
+            p = y * width + x
             for q in range(3):
-                centres[y, x, q] = out[q]
-    for y in range(height):
-        for x in range(width):
-            i, j = 2 * x + 1, 2 * y + 1
-            c = ids[j, i]
-            for q in range(3):
-                total[q] = centres[y, x, q]
-            same = (
-                ids[j - 1, i - 1] == c and ids[j - 1, i] == c and ids[j - 1, i + 1] == c and ids[j, i - 1] == c
-                and ids[j, i + 1] == c and ids[j + 1, i - 1] == c and ids[j + 1, i] == c and ids[j + 1, i + 1] == c
-            )  # fmt: skip
-            if not same:
-                n = 0
-                own = 0.0
-                for dj in range(-1, 2):
-                    for di in range(-1, 2):
-                        s = ids[j + dj, i + di]
-                        a = (2 - abs(di)) * (2 - abs(dj)) / 16.0
-                        if s == c:
-                            own += a
-                            continue
-                        k = 0
-                        while k < n and seen[k] != s:
-                            k += 1
-                        if k == n:
-                            seen[k], weight[k], mx[k], my[k] = s, 0.0, 0.0, 0.0
-                            n += 1
-                        weight[k] += a
-                        mx[k] += a * di
-                        my[k] += a * dj
+                total[q] = share[p] * colours[p, q]
+            for k in range(first[p], first[p + 1]):
                 for q in range(3):
-                    total[q] *= own
-                for k in range(n):
-                    s = seen[k]
-                    gx, gy = int(np.sign(mx[k])), int(np.sign(my[k]))
-                    found = False
-                    for n_try in range(3):
-                        nx = x + (gx if n_try != 2 else 0)
-                        ny = y + (gy if n_try != 1 else 0)
-                        if 0 <= nx < width and 0 <= ny < height and ids[2 * ny + 1, 2 * nx + 1] == s:
-                            for q in range(3):
-                                total[q] += weight[k] * centres[ny, nx, q]
-                            found = True
-                            break
-                    if not found:
-                        w = 0.5 / weight[k]
-                        _surface(s, x + mx[k] * w, y + my[k] * w, edge, geo, face, env, basis, shadow, contact,
-                                 textures, levels, cloud, line, tmp, out)  # fmt: skip
-                        for q in range(3):
-                            total[q] += weight[k] * out[q]
+                    total[q] += weight[k] * colours[source[k], q]
             rx, ry = (x - 0.5 * width) / width, (y - 0.5 * height) / height
             gain = env[16] * (1.0 - env[42] * (rx * rx + ry * ry) * 1.4)
-            h = np.uint64(env[22]) + np.uint64(y * width + x) * np.uint64(0x9E3779B97F4A7C15)
+            h = np.uint64(env[22]) + np.uint64(p) * np.uint64(0x9E3779B97F4A7C15)
             h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             h = h ^ (h >> np.uint64(31))
             common = (float(h & np.uint64(0xFFFF)) + float((h >> np.uint64(16)) & np.uint64(0xFFFF))) / 65536.0 - 1.0
             for q in range(3):
-                own_noise = float((h >> np.uint64(32 + 10 * q)) & np.uint64(0x3FF)) / 512.0 - 1.0
-                value = _tone(tone, total[q] * gain) + env[21] * (1.8 * common + 0.8 * own_noise)
+                own = float((h >> np.uint64(32 + 10 * q)) & np.uint64(0x3FF)) / 512.0 - 1.0
+                value = _tone(tone, total[q] * gain) + env[21] * (1.8 * common + 0.8 * own)
                 rgb[y, x, q] = np.uint8(min(255.0, max(0.0, value + 0.5)))

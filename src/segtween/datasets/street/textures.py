@@ -54,9 +54,9 @@ def _grain(rng: np.random.Generator, base: float, *, fine: float, coarse: float,
 
 
 def _asphalt(rng: np.random.Generator) -> Image:
-    image = _grain(rng, 124, fine=8, coarse=4)
+    image = _grain(rng, 122, fine=5, coarse=3.5)
     speck = rng.random((N, N)) < 0.02
-    image[speck, :3] += 22
+    image[speck, :3] += 16
     return image
 
 

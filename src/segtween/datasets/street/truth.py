@@ -72,6 +72,8 @@ def hidden(
     height, width = occlusion.shape
     head = np.full((height + 1, width + 1), -1, np.int32)
     after = np.empty(height * width, np.int32)
+    query = np.empty((height * width, 3))
+    pixel = np.empty((height * width, 2), np.int32)
     rows = np.zeros(height + 1, np.bool_)
     asked = 0
     for y in range(height):
@@ -101,23 +103,20 @@ def hidden(
             ):  # fmt: skip
                 e = edge_before[first]
                 here = (e[0] + e[3] + e[6]) * qx + (e[1] + e[4] + e[7]) * qy + e[2] + e[5] + e[8]
-                occlusion[y, x] = here > inverse_now[y, x] * 1.002 + 1e-6
+                occlusion[y, x] = here > inverse_now[y, x] * CLOSER + 1e-6
                 continue
             occlusion[y, x] = False
             cy, cx = int(qy + 0.5), int(qx + 0.5)
-            after[y * width + x] = head[cy, cx]
-            head[cy, cx] = y * width + x
+            query[asked, 0], query[asked, 1], query[asked, 2] = qx, qy, inverse_now[y, x] * CLOSER + 1e-6
+            pixel[asked, 0], pixel[asked, 1] = y, x
+            after[asked] = head[cy, cx]
+            head[cy, cx] = asked
             rows[cy] = True
             asked += 1
     for t in range(count_before):
         e, g = edge_before[t], geo_before[t]
         cut = int(face_before[t, 7]) & 2
-        level, layer = 0, int(face_before[t, 1])
-        if cut:
-            level = _cutout_level(
-                e, g, 0.25 * (box_before[t, 0] + box_before[t, 1]) - 0.5,
-                0.25 * (box_before[t, 2] + box_before[t, 3]) - 0.5,
-            )  # fmt: skip
+        level, layer = -1, int(face_before[t, 1])
         x0, x1 = max(0, (box_before[t, 0] - 2) // 2), min(width - 1, (box_before[t, 1] + 2) // 2)
         y0, y1 = max(0, (box_before[t, 2] - 2) // 2), min(height - 1, (box_before[t, 3] + 2) // 2)
         for cy in range(y0, y1 + 1):
@@ -125,7 +124,7 @@ def hidden(
                 continue
             # Columns that the triangle may touch anywhere within this row of pixels.
             lo, hi = float(x0), float(x1)
-            for k in range(0, 9, 3):
+            for k in range(0, 9 if x1 - x0 > 2 else 0, 3):
                 q = e[k + 1] * cy + e[k + 2] + 0.5 * abs(e[k + 1])
                 if e[k] > 0:
                     lo = max(lo, -q / e[k] - 0.5)
@@ -136,20 +135,24 @@ def hidden(
             for cx in range(int(math.ceil(lo)), int(math.floor(hi)) + 1):
                 at = head[cy, cx]
                 while at >= 0:
-                    y, x = at // width, at % width
-                    if not occlusion[y, x]:
-                        qx, qy = x + float(flow[y, x, 0]), y + float(flow[y, x, 1])
-                        e0 = e[0] * qx + e[1] * qy + e[2]
-                        e1 = e[3] * qx + e[4] * qy + e[5]
-                        e2 = e[6] * qx + e[7] * qy + e[8]
+                    qx, qy = query[at, 0], query[at, 1]
+                    e0 = e[0] * qx + e[1] * qy + e[2]
+                    e1 = e[3] * qx + e[4] * qy + e[5]
+                    e2 = e[6] * qx + e[7] * qy + e[8]
+                    if e0 >= 0 and e1 >= 0 and e2 >= 0:
                         here = e0 + e1 + e2
-                        if e0 >= 0 and e1 >= 0 and e2 >= 0 and here > inverse_now[y, x] * 1.002 + 1e-6 and here < 4.0:
+                        if here > query[at, 2] and here < 4.0:
                             solid = True
                             if cut:
+                                if level < 0:
+                                    level = _cutout_level(
+                                        e, g, 0.25 * (box_before[t, 0] + box_before[t, 1]) - 0.5,
+                                        0.25 * (box_before[t, 2] + box_before[t, 3]) - 0.5,
+                                    )  # fmt: skip
                                 u = (e0 * g[0, 6] + e1 * g[1, 6] + e2 * g[2, 6]) / here
                                 v = (e0 * g[0, 7] + e1 * g[1, 7] + e2 * g[2, 7]) / here
                                 solid = _opaque(textures, levels, layer, level, u, v)
                             if solid:
-                                occlusion[y, x] = True
+                                occlusion[pixel[at, 0], pixel[at, 1]] = True
                     at = after[at]
     return asked
