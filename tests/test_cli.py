@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fakes import panning, textured
 from typer.testing import CliRunner, Result
 
+from fakes import panning, textured
 from segtween.cli import app
 
 MODEL = f"{Path(__file__).with_name('fakes.py')}:by_brightness"
