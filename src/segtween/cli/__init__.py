@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from segtween._version import __version__
 from segtween.cli import bench, demo, evaluate, export, models, run, synth, train
+from segtween.cli.guard import BAD_INPUT, say_error
 
 app = typer.Typer(
     name="segtween",
@@ -46,4 +48,17 @@ app.add_typer(models.app, name="models")
 
 
 def main() -> None:
-    app()
+    """Runs the command and exits: 0, 2 for what cannot be used, 130 after Ctrl-C."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        # Wrong options: Typer's own exceptions know their message; everything else is a fault of ours.
+        tell = getattr(error, "format_message", None)
+        if tell is None:
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(tell())
+        else:
+            say_error(f"{tell().rstrip('.')}; see `segtween --help` and `segtween COMMAND --help`")
+        sys.exit(BAD_INPUT)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -37,6 +37,6 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def say_error(error: Exception) -> None:
+def say_error(error: Exception | str) -> None:
     line = " ".join(str(error).split())
     print(f"segtween: error: {line}", file=sys.stderr)  # noqa: T201
