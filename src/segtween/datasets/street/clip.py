@@ -142,6 +142,7 @@ class _Renderer:
         self.focal = float(np.sqrt(h * w * 4 / 3) * rng.uniform(0.86, 1.05))
         self.path = Path(seed)
         self.street = Street(seed, self.path, foliage=looks.foliage, side=side)
+        self.env[shade.ENV["half"]] = self.street.half
         self.drive = Drive(seed, self.path, self.street)
         self.traffic = Traffic(seed, self.path, self.street, self.drive)
         self.pieces: dict[int, Piece] = {}

@@ -319,11 +319,11 @@ def sign(face: int, *, height: float) -> FrozenMesh:
     mesh.tube((0, 0, 0), (0, 0, height + 0.3), 0.038, 0.038, steel)
     u0, v0 = (face % 4) / 4, 1 - (face // 4 + 1) / 4
     front = Material(TEXTURED, "traffic-sign", layer=LAYER["signs"])
-    kind, r = face % 8, 0.36
+    kind, r = face % 8, 0.40
     if kind == 4:
-        outline = [(-0.44, -0.34), (0.44, -0.34), (0.0, 0.44)]
+        outline = [(-0.5, -0.4), (0.5, -0.4), (0.0, 0.5)]
     elif kind in (5, 6):
-        w, h = (0.3, 0.36) if kind == 5 else (0.75, 0.42)
+        w, h = (0.34, 0.42) if kind == 5 else (0.8, 0.48)
         outline = [(-w, -h), (w, -h), (w, h), (-w, h)]
     else:
         a = np.linspace(0, 2 * np.pi, 15)[:-1]

@@ -21,9 +21,9 @@ ENV = {
     "sun": 0, "sun_colour": 3, "sky_colour": 6, "haze_colour": 9, "bounce": 12, "haze": 15, "exposure": 16,
     "clouds": 17, "eye": 18, "noise": 21, "noise_seed": 22, "per_metre": 23, "shadow_origin": 24, "shadow_reach": 26,
     "focal": 27, "forward": 28, "right": 31, "down": 34, "centre": 37, "cloud_seed": 39, "markings": 40, "wear": 41,
-    "vignette": 42, "contact_cells": 43, "tree_colour": 44, "contact_origin": 47,
+    "vignette": 42, "contact_cells": 43, "tree_colour": 44, "contact_origin": 47, "half": 49,
 }  # fmt: skip
-ENV_SIZE = 49
+ENV_SIZE = 50
 
 
 @_inlined
@@ -89,13 +89,13 @@ def _dashes(x: float, w: float, period: float, on: float) -> float:
 
 
 @_jit
-def _markings(layout: int, style: int, s: float, t: float, ws: float, wt: float) -> tuple[float, float]:
+def _markings(layout: int, style: int, half: float, s: float, t: float, ws: float, wt: float) -> tuple[float, float]:
     """White and yellow paint on the road at (s along, t across), both in metres."""
     white, yellow = 0.0, 0.0
     if layout == 4:
         return 0.0, 0.0
     if layout == 2:
-        return _dashes(t + 20.0, wt, 1.1, 0.55) * _covered(abs(t), wt, 0.0, 5.3), 0.0
+        return _dashes(t + 20.0, wt, 1.1, 0.55) * _covered(abs(t), wt, 0.0, half - 0.15), 0.0
     centre = _covered(t, wt, -0.06, 0.06)
     if layout == 1:
         white += _covered(abs(t), wt, 0.08, 0.19)
@@ -107,13 +107,13 @@ def _markings(layout: int, style: int, s: float, t: float, ws: float, wt: float)
         white += centre * _dashes(s, ws, 9.0, 3.0)
     if layout == 0 or layout == 1:
         if style == 1:
-            yellow += _covered(abs(t), wt, 5.02, 5.1) + _covered(abs(t), wt, 5.2, 5.28)
-        else:
+            yellow += _covered(abs(t), wt, half - 0.43, half - 0.35) + _covered(abs(t), wt, half - 0.25, half - 0.17)
+        elif half > 5.0:
             white += _covered(abs(t), wt, 3.45, 3.55) * (_dashes(s, ws, 2.0, 1.0) if style == 2 else 1.0)
     elif layout == 5:
-        white += _covered(abs(t), wt, 3.45, 3.55) + 0.9 * _covered(abs(t), wt, 3.45, 5.4) * _dashes(s, ws, 6.0, 0.1)
+        white += _covered(abs(t), wt, 3.45, 3.55) + 0.9 * _covered(abs(t), wt, 3.45, half - 0.05) * _dashes(s, ws, 6.0, 0.1)
     elif layout == 6:
-        white += _covered(abs(t), wt, 3.4, 3.52) * _dashes(s, ws, 1.0, 0.5)
+        white += _covered(abs(t), wt, half - 0.3, half - 0.18) * _dashes(s, ws, 1.0, 0.5)
     return min(white, 1.0), min(yellow, 1.0)
 
 
@@ -264,7 +264,7 @@ def shade(
             tracks = 0.06 * math.exp(-((tracks - 0.75) ** 2) * 9.0)
             base = tone * tone * (0.55 + 0.9 * tmp[0]) * (1.0 - tracks)
             ws, wt = abs(ux) + abs(uy) + 0.02, abs(vx1) + abs(vy1) + 0.015
-            white, yellow = _markings(int(face[t, 5]), int(env[40]), u, v, ws, wt)
+            white, yellow = _markings(int(face[t, 5]), int(env[40]), env[49], u, v, ws, wt)
             worn = 1.0 - env[41] * min(1.0, 2.2 * abs(tmp[1] - 0.5) + 0.9 * max(0.0, 0.62 - tone))
             white, yellow = white * worn, yellow * worn
             rest = 1.0 - white - yellow
@@ -409,8 +409,7 @@ def light(
         if t < 0:
             fx, fy = (x - env[37]) / env[27], (y - env[38]) / env[27]
             sky(env, cloud, line, env[28] + env[31] * fx + env[34] * fy, env[29] + env[32] * fx + env[35] * fy,
-                env[30] + env[33] * fx + env[36] * fy, False, out)  # fmt: skip
-        else:
+XX
             shade(t, edge, geo, face, x, y, env, basis, shadow, contact, textures, levels, cloud, line, tmp, out)
         for q in range(3):
             colours[k, q] = min(out[q], 6.0)

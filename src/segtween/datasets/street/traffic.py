@@ -299,8 +299,8 @@ class Traffic:
         for tag in range(10, 16):
             side, way = (1 if tag % 2 else -1), (1 if (tag // 2) % 2 else -1)
             speed = 1.1 + 0.12 * (tag - 10)
-            for k, s in self._stream(low, high, 11.0, way * speed * seconds, tag, self._crowd * 0.62):
-                t = side * (7.05 + 0.9 * float(np.random.default_rng([self._seed, 57, tag, k & 0xFFFFFFFF]).random()))
+            for k, s in self._stream(low, high, 11.0, way * speed * seconds, tag, self._crowd):
+                t = side * (self._street.half + 1.55 + (self._street.end - self._street.half - 2.4) * float(np.random.default_rng([self._seed, 57, tag, k & 0xFFFFFFFF]).random()))
                 piece, local = divmod(s, CHUNK)
                 # Side streets are crossed at road level, up and down the kerb within half a metre.
                 down = self._street.junction(int(piece), side)
@@ -310,26 +310,27 @@ class Traffic:
                 self._people.walker(cast, at=self._path.point(s, t, z), heading=heading, walked=speed * seconds, moving=1.0, uid=uid)
 
     def _crossing(self, cast: Cast, seconds: float, piece: int) -> None:
-        side, s0 = self._side, piece * CHUNK
+        side, s0, kerb = self._side, piece * CHUNK, self._street.half + 0.45
         goes = self._drive.goes_at.get(piece)
         state = "green"
         if self._drive.stops(piece):
             left = (goes / 60 - seconds) if goes is not None else 9.0
             state = "red" if left > 1.0 else "amber" if left > 0 else "green"
-        for n, (s, t, turn) in enumerate(((9.3, side * 5.9, 0.0), (9.3, side * -5.9, 0.0), (13.7, side * -5.9, np.pi))):
+        for n, (s, t, turn) in enumerate(((9.3, side * kerb, 0.0), (9.3, -side * kerb, 0.0), (13.7, -side * kerb, np.pi))):
             at = self._path.point(s0 + s, t, KERB)
             heading = self._path.at(s0 + s)[2] + turn
             uid = 40_000_000 + piece * 8 + n
             cast.instances.append(Instance(self._lights[state], matrix(at, heading), uid))
         rng = np.random.default_rng([self._seed, 58, piece])
         since = self._drive.crossing_time(piece, seconds) if self._drive.stops(piece) else None
+        wide = 2 * self._street.half + 2.2
         for n in range(int(rng.integers(1, 5)) if self._drive.stops(piece) else 0):
             start, s, speed = float(rng.uniform(0, 2.0)), s0 + float(rng.uniform(10.4, 12.6)), float(rng.uniform(1.3, 1.8))
             way = 1.0 if rng.random() < 0.5 else -1.0
             gone = 0.0 if since is None else max(0.0, since - start) * speed
-            t = -way * 6.4 + way * min(gone, 13.2)
-            moving = float(np.clip(min(gone * 2, (13.2 - gone) * 2), 0, 1))
-            z = KERB * float(np.clip((abs(t) - 5.3) / 0.25, 0, 1))
+            t = -way * (wide / 2) + way * min(gone, wide)
+            moving = float(np.clip(min(gone * 2, (wide - gone) * 2), 0, 1))
+            z = KERB * float(np.clip((abs(t) - self._street.half + 0.15) / 0.25, 0, 1))
             heading = self._path.at(s)[2] + way * np.pi / 2
-            self._people.walker(cast, at=self._path.point(s, t, z), heading=heading, walked=min(gone, 13.2), moving=moving,
+            self._people.walker(cast, at=self._path.point(s, t, z), heading=heading, walked=min(gone, wide), moving=moving,
                                 uid=50_000_000 + piece * 8 + n)  # fmt: skip

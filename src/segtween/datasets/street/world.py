@@ -29,9 +29,7 @@ from segtween.datasets.street.mesh import (
 from segtween.datasets.street.path import CHUNK, Path
 from segtween.datasets.street.textures import LAYER
 
-ROAD_HALF = 5.45
 KERB = 0.12
-PAVEMENT_END = 8.9
 LANE = 1.65
 PARKED = 4.5
 
@@ -78,6 +76,11 @@ class Street:
         self.tarmac: Colour = ((0.95, 0.95, 0.98), (0.8, 0.8, 0.82), (1.1, 1.07, 1.02))[int(rng.integers(3))]
         self.grass: Colour = (1.0, 1.0, 1.0) if foliage == "green" else (1.1, 1.0, 0.9)
         self.style = str(rng.choice(["brick", "plaster", "stone", "mixed"]))
+        # Half the road's width (with or without room for parked cars), and where the pavement ends.
+        self.parking = bool(rng.random() < 0.7)
+        self.half = 5.45 if self.parking else float(rng.uniform(3.75, 4.3))
+        self.end = self.half + float(rng.uniform(2.9, 4.6))
+        self.verge = bool(rng.random() < 0.5)
 
     def signal(self, index: int) -> bool:
         """Whether a crossing with traffic lights lies on the piece (every sixth or so)."""
@@ -88,7 +91,7 @@ class Street:
 
     def zone(self, index: int, side: int) -> str:
         rng = np.random.default_rng([self.seed, 32, (index + (2 if side > 0 else 0)) // 4, side + 1])
-        return str(rng.choice(["shops", "terrace", "offices", "gardens", "park", "wall"], p=[0.30, 0.17, 0.13, 0.2, 0.13, 0.07]))
+        return str(rng.choice(["shops", "terrace", "offices", "gardens", "park", "wall"], p=[0.28, 0.16, 0.12, 0.2, 0.14, 0.10]))
 
     def zone_rng(self, index: int, side: int) -> np.random.Generator:
         """The same choices for neighbours of one zone."""
@@ -108,6 +111,7 @@ class Street:
 class _Builder:
     def __init__(self, street: Street, index: int) -> None:
         self.street, self.index, self.path = street, index, street.path
+        self.half, self.end = street.half, street.end
         self.s0 = float(index * CHUNK)
         self.mesh = Mesh()
         self.contacts: list[Contact] = []
@@ -127,7 +131,7 @@ class _Builder:
             elif zone in ("gardens", "park", "wall"):
                 getattr(self, zone)(side)
             else:
-                self.row(side, zone, 0.0, float(CHUNK), PAVEMENT_END, 12.0)
+                self.row(side, zone, 0.0, float(CHUNK), self.end, 12.0)
             self.furniture(side, zone, gap)
             self.parked(side, gap)
         middle = self.path.point(self.s0 + CHUNK / 2, 0)
@@ -179,10 +183,10 @@ class _Builder:
             parts = [(0.0, float(CHUNK), 5)]
         for low, high, layout in parts:
             material = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], layout)
-            self.strip(self.marks(low, high), -ROAD_HALF, 0, ROAD_HALF, 0, material)
+            self.strip(self.marks(low, high), -self.half, 0, self.half, 0, material)
         if self.signal:
             paint = Material(PLAIN, "road", (0.55, 0.55, 0.54))
-            for low, t0, t1 in ((9.0, 0.1, 5.0), (13.7, -5.0, -0.1)):
+            for low, t0, t1 in ((9.0, 0.1, self.half - 0.4), (13.7, 0.4 - self.half, -0.1)):
                 a, b = (t0, t1) if self.street.side > 0 else (-t1, -t0)
                 self.strip([self.s0 + low, self.s0 + low + 0.3], a, 0.006, b, 0.006, paint)
         rng = self.rng(1)
@@ -196,15 +200,21 @@ class _Builder:
         slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"])
         for low, high in [(0.0, float(CHUNK))] if gap is None else [(0.0, gap[0]), (gap[1], float(CHUNK))]:
             marks = self.marks(low, high)
-            a, b, c = side * ROAD_HALF, side * (ROAD_HALF + 0.16), side * (PAVEMENT_END + 0.9)
-            for t0, z0, t1, z1, m, scale in ((a, 0.0, a, KERB, kerb, 0.33), (a, KERB, b, KERB, kerb, 0.33), (b, KERB, c, KERB, slabs, 0.42)):
+            a, b, c = side * self.half, side * (self.half + 0.16), side * (self.end + 0.9)
+            parts = [(a, 0.0, a, KERB, kerb, 0.33), (a, KERB, b, KERB, kerb, 0.33)]
+            if self.street.verge and self.street.zone(self.index, side) in ("gardens", "park", "wall") and not self.signal:
+                grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"])
+                parts.append((b, KERB, b + side * 1.3, KERB, grass, 0.2))
+                b += side * 1.3
+            parts.append((b, KERB, c, KERB, slabs, 0.42))
+            for t0, z0, t1, z1, m, scale in parts:
                 if side < 0:
                     t0, t1, z0, z1 = t1, t0, z1, z0
                 shade = (0.75, 1.0) if z0 != z1 else (1.0, 1.0)
                 self.strip(marks, t0, z0, t1, z1, m, scale=scale, light=shade if side > 0 else shade[::-1])
         if gap is not None:
             for s in gap:
-                p, q = self.path.point(self.s0 + s, side * ROAD_HALF, 0), self.path.point(self.s0 + s, side * 60, 0)
+                p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * 60, 0)
                 both = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
                 self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], both, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
 
@@ -276,16 +286,16 @@ class _Builder:
     def park(self, side: int) -> None:
         rng = self.rng(3, side + 1)
         zone = self.street.zone_rng(self.index, side)
-        self.green(side, 0, CHUNK, PAVEMENT_END, 42.0)
+        self.green(side, 0, CHUNK, self.end, 42.0)
         if zone.random() < 0.75:
-            self.fence(side, 0, CHUNK, PAVEMENT_END + 0.15, 1.15)
+            self.fence(side, 0, CHUNK, self.end + 0.15, 1.15)
         else:
-            self.screen(side, 0, CHUNK, PAVEMENT_END + 0.1, 0.9, 0.8, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
+            self.screen(side, 0, CHUNK, self.end + 0.1, 0.9, 0.8, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
         inner = self.path.at(self.s0 + 12)[3] * side > 1 / 60
         for _ in range(5):
-            self.plant(side, rng.uniform(1, 23), rng.uniform(11.5, 17 if inner else 30), rng, scale=float(rng.uniform(0.9, 1.4)))
+            self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(2.5, 8 if inner else 20), rng, scale=float(rng.uniform(0.9, 1.4)))
         for _ in range(3):
-            self.plant(side, rng.uniform(1, 23), rng.uniform(10.5, 16), rng, which="bushes")
+            self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(1.5, 7), rng, which="bushes")
         if not inner:
             for s in (4.0, 12.0, 20.0):
                 self.plant(side, s + rng.uniform(-2, 2), rng.uniform(34, 41), rng, scale=float(rng.uniform(1.2, 1.6)))
@@ -293,19 +303,19 @@ class _Builder:
     def gardens(self, side: int) -> None:
         rng = self.rng(4, side + 1)
         kind = self.street.zone_rng(self.index, side).random()
-        self.green(side, 0, CHUNK, PAVEMENT_END, 30.0)
+        self.green(side, 0, CHUNK, self.end, 30.0)
         low = rng.uniform(8, 16)
         for a, b in ((0.0, low - 0.6), (low + 0.6, float(CHUNK))):
             if kind < 0.35:
                 colour = buildings.BRICKS[int(rng.integers(4))]
-                self.screen(side, a, b, PAVEMENT_END + 0.1, 0.95, 0.25, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.6)
+                self.screen(side, a, b, self.end + 0.1, 0.95, 0.25, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.6)
             elif kind < 0.62:
-                self.screen(side, a, b, PAVEMENT_END + 0.1, 1.25, 0.7, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
+                self.screen(side, a, b, self.end + 0.1, 1.25, 0.7, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
             elif kind < 0.82:
-                self.screen(side, a, b, PAVEMENT_END + 0.1, 1.4, 0.05, Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"]), 0.62)
+                self.screen(side, a, b, self.end + 0.1, 1.4, 0.05, Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"]), 0.62)
             else:
-                self.fence(side, a, b, PAVEMENT_END + 0.15, 1.0)
-        front = PAVEMENT_END + 3.8
+                self.fence(side, a, b, self.end + 0.15, 1.0)
+        front = self.end + 3.8
         style = "cottage" if self.street.zone_rng(self.index, side).random() < 0.5 else "terrace"
         for a, b in ((0.6, 11.0), (13.2, 23.6)):
             w = rng.uniform(0, 1.2)
@@ -313,9 +323,9 @@ class _Builder:
             buildings.building(self.mesh, c, rng, style=style, storeys=2, detached=True)
         for s in (2.0, 12.1, 22.0):
             if rng.random() < 0.6:
-                self.plant(side, s, rng.uniform(10.3, 11.6), rng, which="bushes", scale=float(rng.uniform(0.7, 1.2)))
+                self.plant(side, s, self.end + rng.uniform(1.4, 2.8), rng, which="bushes", scale=float(rng.uniform(0.7, 1.2)))
             if rng.random() < 0.35:
-                self.plant(side, s, 10.9, rng, scale=float(rng.uniform(0.5, 0.75)))
+                self.plant(side, s, self.end + 2.0, rng, scale=float(rng.uniform(0.5, 0.75)))
         for s in (0.0, 12.1):
             self.plant(side, s + 1, rng.uniform(24, 28), rng, scale=float(rng.uniform(1.1, 1.5)))
 
@@ -325,10 +335,10 @@ class _Builder:
         zone = self.street.zone_rng(self.index, side)
         colour = (buildings.BRICKS + buildings.STONES)[int(zone.integers(10))]
         height = zone.uniform(1.9, 2.6)
-        self.green(side, 0, CHUNK, PAVEMENT_END, 34.0)
-        self.screen(side, 0, CHUNK, PAVEMENT_END + 0.05, height, 0.35, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.4)
+        self.green(side, 0, CHUNK, self.end, 34.0)
+        self.screen(side, 0, CHUNK, self.end + 0.05, height, 0.35, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.4)
         for _ in range(4):
-            self.plant(side, rng.uniform(1, 23), rng.uniform(12, 16), rng, scale=float(rng.uniform(1.0, 1.4)))
+            self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(3, 7), rng, scale=float(rng.uniform(1.0, 1.4)))
         if zone.random() < 0.6:
             buildings.building(self.mesh, self.corners(side, 1, 23, 20, 32), rng, style="office")
         else:
@@ -341,21 +351,21 @@ class _Builder:
         slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"])
         low, high = gap
         for a, b, z, m, scale in ((low + 2.3, high - 2.3, 0.0, tarmac, 1.0), (low, low + 2.3, KERB, slabs, 0.42), (high - 2.3, high, KERB, slabs, 0.42)):
-            start = ROAD_HALF if m is tarmac else PAVEMENT_END - 3.4
+            start = self.half
             t0, t1 = (start, far) if side > 0 else (-far, -start)
             self.strip([self.s0 + a, self.s0 + b], t0, z, t1, z, m, scale=scale)
         # The mouth: the tarmac widens over the first metres, so that no pavement stands in the way.
         kerb = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
         for s in (low + 2.3, high - 2.3):
-            p, q = self.path.point(self.s0 + s, side * ROAD_HALF, 0), self.path.point(self.s0 + s, side * far, 0)
+            p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * far, 0)
             self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], kerb, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
         for s0, s1 in ((low, low + 2.3), (high - 2.3, high)):
-            p, q = self.path.point(self.s0 + s0, side * ROAD_HALF, 0), self.path.point(self.s0 + s1, side * ROAD_HALF, 0)
+            p, q = self.path.point(self.s0 + s0, side * self.half, 0), self.path.point(self.s0 + s1, side * self.half, 0)
             self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], kerb, uv=[[(0, 0), (1, 0), (1, 0.05), (0, 0.05)]])
         rng = self.rng(6, side + 1)
         zone = {"shops": "shops", "offices": "offices"}.get(self.street.zone(self.index, side), "terrace")
-        self.row(side, zone, 0.0, low, PAVEMENT_END, 11.0)
-        self.row(side, zone, high, float(CHUNK), PAVEMENT_END, 11.0)
+        self.row(side, zone, 0.0, low, self.end, 11.0)
+        self.row(side, zone, high, float(CHUNK), self.end, 11.0)
         style = {"offices": "office", "shops": "brick"}.get(zone, "terrace")
         t = 21.5
         while t < far - 6:
@@ -381,37 +391,39 @@ class _Builder:
         rng = self.rng(7, side + 1)
         clear = (lambda s: gap is None or not gap[0] - 1 < s < gap[1] + 1)  # noqa: E731
         if (self.index + (side > 0)) % 2 == 0 and clear(3.0):
-            self.put(self.street.lamp, self.s0 + 3.0, side * 6.0, z=KERB, turn=0.0 if side < 0 else np.pi, contact=(0.2, 0.2, 0.4))
+            self.put(self.street.lamp, self.s0 + 3.0, side * (self.half + 0.55), z=KERB, turn=0.0 if side < 0 else np.pi, contact=(0.2, 0.2, 0.4))
         avenue = np.random.default_rng([self.street.seed, 34, self.index // 5, side + 1]).random() < 0.45
         for s in (7.5, 19.5):
             if avenue and clear(s) and not self.signal and zone != "offices":
-                self.plant(side, s, 6.6, rng, which="street_trees", scale=float(rng.uniform(0.75, 1.0)))
-        if rng.random() < 0.6 and clear(14.5):
-            face = int(rng.integers(8))
-            self.put(self.street.signs[face], self.s0 + 14.5, side * 6.05, z=KERB, turn=0.0 if side == self.street.side else np.pi, contact=(0.15, 0.15, 0.3))
+                self.plant(side, s, self.half + 1.1, rng, which="street_trees", scale=float(rng.uniform(0.75, 1.0)))
+        for s, share in ((14.5, 0.8), (21.0, 0.45), (1.0, 0.2)):
+            if rng.random() < share and clear(s):
+                face = int(rng.integers(8))
+                turn = 0.0 if side == self.street.side else np.pi
+                self.put(self.street.signs[face], self.s0 + s, side * (self.half + 0.6), z=KERB, turn=turn, contact=(0.15, 0.15, 0.3))
         if rng.random() < 0.25 and clear(22.5):
-            self.put(self.street.tall_post, self.s0 + 22.5, side * 8.3, z=KERB, contact=(0.2, 0.2, 0.4))
+            self.put(self.street.tall_post, self.s0 + 22.5, side * (self.end - 0.5), z=KERB, contact=(0.2, 0.2, 0.4))
         if rng.random() < 0.4 and clear(5.0):
-            self.put(self.street.small[0], self.s0 + 5.0, side * 6.3, z=KERB, contact=(0.4, 0.4, 0.6))
+            self.put(self.street.small[0], self.s0 + 5.0, side * (self.half + 0.8), z=KERB, contact=(0.4, 0.4, 0.6))
         if rng.random() < 0.22 and not self.signal:
             for s in np.arange(16, 22.5, 1.5):
                 if clear(float(s)):
-                    self.put(self.street.small[1 + int(rng.random() < 0.0)], self.s0 + float(s), side * 5.95, z=KERB, contact=(0.13, 0.13, 0.4))
+                    self.put(self.street.small[1 + int(rng.random() < 0.0)], self.s0 + float(s), side * (self.half + 0.5), z=KERB, contact=(0.13, 0.13, 0.4))
         if self.signal:
-            self.fence(side, 15.0, 23.0, 5.85, 1.05)
-            self.fence(side, 0.0, 8.0, 5.85, 1.05)
+            self.fence(side, 15.0, 23.0, self.half + 0.4, 1.05)
+            self.fence(side, 0.0, 8.0, self.half + 0.4, 1.05)
             for s in (9.8, 13.2):
-                self.put(self.street.small[1], self.s0 + s, side * 5.9, z=KERB, contact=(0.13, 0.13, 0.4))
+                self.put(self.street.small[1], self.s0 + s, side * (self.half + 0.45), z=KERB, contact=(0.13, 0.13, 0.4))
         elif rng.random() < 0.12 and gap is None:
-            self.fence(side, 9.0, 21.0, 5.9, 1.05)
+            self.fence(side, 9.0, 21.0, self.half + 0.45, 1.05)
         if rng.random() < 0.3 and clear(11.0):
             for k in range(int(rng.integers(1, 4))):
                 colour = buildings.Colours.any(rng)
-                self.put(bicycle(), self.s0 + 10.0 + 0.7 * k, side * 8.2, z=KERB, turn=np.pi / 2 + float(rng.uniform(-0.1, 0.1)), colours=[colour], contact=(0.7, 0.2, 0.4))
+                self.put(bicycle(), self.s0 + 10.0 + 0.7 * k, side * (self.end - 0.6), z=KERB, turn=np.pi / 2 + float(rng.uniform(-0.1, 0.1)), colours=[colour], contact=(0.7, 0.2, 0.4))
 
     def parking_style(self, side: int) -> int:
         """0 none, 1 a few cars, 2 full."""
-        if any(self.street.signal(self.index + d) for d in (-1, 0, 1)) and self.street.signal(self.index):
+        if self.signal or not self.street.parking:
             return 0
         rng = np.random.default_rng([self.street.seed, 35, self.index // 3, side + 1])
         return int(rng.choice([0, 1, 2], p=[0.25, 0.35, 0.40]))
