@@ -98,12 +98,17 @@ def test_a_baked_in_argmax_becomes_scores_with_the_same_labels(
     assert set(np.unique(scores)) == {-4, 4}
 
 
-def test_full_size_scores_are_reduced_to_stride_4(tmp_path: Path) -> None:
-    path = write_network(tmp_path / "net.onnx", full_size=True)
-    segmenter = open_network(make_record(path, stride=1))
-    scores = segmenter(np.full((40, 64, 3), 90, np.uint8))
+@pytest.mark.parametrize("last", ["", "softmax"])
+def test_full_size_scores_come_back_as_they_were_before_enlarging(tmp_path: Path, last: Any) -> None:
+    path = write_network(tmp_path / "net.onnx", full_size=True, last=last, normalise=True)
+    segmenter = open_network(make_record(path, stride=1, kind="probabilities" if last else "logits"))
+    rgb = cv2.GaussianBlur(colour_image((40, 64)), (0, 0), 4)
+    scores = segmenter(rgb)
     assert scores.shape == (5, 10, 16)
-    np.testing.assert_allclose(scores[:, 3, 3], cell_scores(np.full((4, 4, 3), 90.0), classes=5)[:, 0, 0], rtol=1e-4)
+    logits = cell_scores((rgb.astype(np.float64) - 100) / 50, classes=5)
+    if last:
+        logits -= np.log(np.exp(logits).sum(axis=0))
+    np.testing.assert_allclose(scores, logits, atol=0.05 if last else 1e-3)
 
 
 def test_full_size_labels_are_reduced_to_stride_4(tmp_path: Path) -> None:

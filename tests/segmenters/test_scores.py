@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from segtween.errors import ScoresError
 from segtween.labels import CAMVID11, numbered
@@ -17,6 +19,13 @@ from segtween.segmenters.scores import (
     reduce_planes,
     reduced_size,
 )
+
+
+def enlarge(scores: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Bilinear, half-pixel-centred, as networks do it at their end."""
+    size = scores.shape[2] * factor, scores.shape[1] * factor
+    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in scores])
+
 
 SIDES = st.integers(1, 40)
 
@@ -38,7 +47,7 @@ def test_label_maps_have_no_class_axis() -> None:
 
 
 @given(SIDES, SIDES, st.integers(1, 4))
-def test_reducing_keeps_constants_and_the_mean(height: int, width: int, stride: int) -> None:
+def test_reducing_keeps_constants_and_its_input(height: int, width: int, stride: int) -> None:
     grid = reduced_size((height, width), stride)
     assert grid[0] >= 1
     assert grid[1] >= 1
@@ -47,9 +56,30 @@ def test_reducing_keeps_constants_and_the_mean(height: int, width: int, stride: 
     before = planes.copy()
     reduced = reduce_planes(planes, grid)
     assert reduced.shape == (2, *grid)
+    assert reduced.dtype == np.float32
     np.testing.assert_allclose(reduced[0], 3, rtol=1e-5)
-    np.testing.assert_allclose(reduced[1].mean(), planes[1].mean(), atol=1e-4)
     np.testing.assert_array_equal(planes, before)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([(2, 1), (4, 1), (4, 2), (8, 1)]))
+def test_enlarged_scores_come_back_exactly(height: int, width: int, factors: tuple[int, int]) -> None:
+    factor, finer = factors
+    scores = np.random.default_rng(height * 10 + width).normal(size=(2, height, width)).astype(np.float32)
+    enlarged = enlarge(scores, factor * finer)
+    np.testing.assert_allclose(
+        reduce_planes(enlarged, (height * finer, width * finer)), enlarge(scores, finer), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("size_hw", [(30, 50), (33, 65), (35, 45)])
+def test_reducing_by_other_factors_samples_the_centres(size_hw: tuple[int, int]) -> None:
+    x, y = np.meshgrid(np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32))
+    grid = reduced_size(size_hw, 1)
+    reduced = reduce_planes(np.stack([x, y]), grid)[:, 1:-1, 1:-1]
+    across = (np.arange(grid[1]) + 0.5) * size_hw[1] / grid[1] - 0.5
+    down = (np.arange(grid[0]) + 0.5) * size_hw[0] / grid[0] - 0.5
+    np.testing.assert_allclose(reduced[0], np.broadcast_to(across[1:-1], reduced[0].shape), atol=0.06)
+    np.testing.assert_allclose(reduced[1], np.broadcast_to(down[1:-1, None], reduced[1].shape), atol=0.06)
 
 
 def test_a_grid_of_stride_4_or_more_stays() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from segtween.labels import CAMVID11, LabelSet
-from segtween.segmenters.scores import LABEL_LOGIT, Scores, logits_from_labels, reduce_planes
+from segtween.segmenters.scores import LABEL_LOGIT, Scores, logits_from_labels
 from segtween.types import Labels, Rgb, SizeHW, check_rgb
 
 
@@ -43,8 +43,10 @@ class FakeSegmenter:
         return {"name": "fake", "runtime": "fake", "labels": self.labels.name, "stride": self.stride}
 
     def _from_colours(self, rgb: Rgb, grid_hw: SizeHW) -> Scores:
+        import cv2
+
         colours = np.array(self.labels.colours, np.float32)
-        small = reduce_planes(rgb.transpose(2, 0, 1), grid_hw)
-        distance = np.square(small[None] - colours[:, :, None, None]).sum(axis=1)
+        small = cv2.resize(rgb.astype(np.float32), grid_hw[::-1], interpolation=cv2.INTER_AREA)
+        distance = np.square(small[None] - colours[:, None, None]).sum(axis=-1)
         near: Scores = np.exp(-distance / np.float32(2 * 20**2))
         return np.float32(LABEL_LOGIT) * (2 * near / np.maximum(near.sum(axis=0), 1e-6) - 1)

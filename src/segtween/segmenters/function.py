@@ -71,9 +71,10 @@ class CallableSegmenter:
         if values.ndim == 2:
             grid = _coarser((values.shape[0], values.shape[1]), size)
             return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
-        scores = reduce_planes(values, _coarser((values.shape[1], values.shape[2]), size))
-        check_finite(scores, labels_of=self.labels, who=who, do="correct the function")
-        return logits_from_probabilities(scores) if _are_probabilities(scores) else scores
+        scores = check_finite(values.astype(np.float32), labels_of=self.labels, who=who, do="correct the function")
+        if _are_probabilities(scores):
+            scores = logits_from_probabilities(scores)
+        return reduce_planes(scores, _coarser((values.shape[1], values.shape[2]), size))
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "runtime": "callable", "labels": self.labels.name, "precision": "its own"}

@@ -99,9 +99,10 @@ class NetworkSegmenter:
             values = planes[0] if planes.ndim == 3 else planes
             grid = reduced_size((values.shape[0], values.shape[1]), stride)
             return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
-        scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
         if kind == "probabilities":
-            scores = logits_from_probabilities(scores)
+            # Logarithms first: between the centres of an enlarged grid it is they that follow straight lines.
+            planes = logits_from_probabilities(planes.astype(np.float32, copy=False))
+        scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
         do = "use --precision float32, or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 

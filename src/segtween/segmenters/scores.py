@@ -39,15 +39,38 @@ def reduced_size(size_hw: SizeHW, stride: int) -> SizeHW:
 
 
 def reduce_planes(planes: NDArray[Any], grid_hw: SizeHW) -> Scores:
-    """(C, H, W) -> float32 (C, h, w) by the mean over each cell's area; the grid still spans the image."""
+    """(C, H, W) -> float32 (C, h, w): the values at the cells' centres; the grid still spans the image.
+
+    Where h and w divide H and W by the same even number, a centre lies in the middle of four pixels in each
+    direction, and the straight lines through the two on either side give its value: scores that a network
+    had enlarged bilinearly by that number (from 4 on also by an even multiple of it) come back exactly, where
+    a mean over the cell would blur them. Other sizes are sampled cubically.
+    """
     import cv2
 
-    if planes.shape[1:] == grid_hw:
+    size_hw = planes.shape[1], planes.shape[2]
+    if size_hw == grid_hw:
         return np.ascontiguousarray(planes, np.float32)
+    factor = size_hw[0] // grid_hw[0]
+    exact = factor >= 2 and factor % 2 == 0 and size_hw == (grid_hw[0] * factor, grid_hw[1] * factor)
     out = np.empty((planes.shape[0], *grid_hw), np.float32)
     for plane, target in zip(planes, out, strict=True):
-        cv2.resize(np.ascontiguousarray(plane, np.float32), grid_hw[::-1], dst=target, interpolation=cv2.INTER_AREA)
+        whole = np.ascontiguousarray(plane, np.float32)
+        if exact:
+            target[:] = _at_centres(_at_centres(whole, factor).T, factor).T
+        else:
+            cv2.resize(whole, grid_hw[::-1], dst=target, interpolation=cv2.INTER_CUBIC)
     return out
+
+
+def _at_centres(rows: Scores, factor: int) -> Scores:
+    """(H, W) -> (H / factor, W): the value in the middle of each group of rows, from the four rows around it."""
+    groups, first = len(rows) // factor, factor // 2 - 2
+    if first < 0:  # groups of two: the outer rows are those of the neighbours, at the border the last one again
+        rows, first = np.concatenate([rows[:1], rows, rows[-1:]]), 0
+    a, b, c, d = (rows[first + k :: factor][:groups] for k in range(4))
+    centre: Scores = np.float32(0.75) * (b + c) - np.float32(0.25) * (a + d)
+    return centre
 
 
 def logits_from_probabilities(probabilities: Scores) -> Scores:
