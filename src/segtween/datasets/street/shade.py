@@ -409,7 +409,10 @@ def light(
         if t < 0:
             fx, fy = (x - env[37]) / env[27], (y - env[38]) / env[27]
             sky(env, cloud, line, env[28] + env[31] * fx + env[34] * fy, env[29] + env[32] * fx + env[35] * fy,
-XX
+                env[30] + env[33] * fx + env[36] * fy, False, out)  # fmt: skip
+            for q in range(3):
+                out[q] *= 1.2
+        else:
             shade(t, edge, geo, face, x, y, env, basis, shadow, contact, textures, levels, cloud, line, tmp, out)
         for q in range(3):
             colours[k, q] = min(out[q], 6.0)
