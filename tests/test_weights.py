@@ -206,7 +206,9 @@ def test_what_looks_like_a_path_is_a_missing_file(tmp_path: Path) -> None:
 def test_a_missing_sidecar_names_the_command(tmp_path: Path) -> None:
     path = tmp_path / "my.onnx"
     path.write_bytes(b"")
-    with pytest.raises(ModelError, match=r"has no sidecar my.onnx.yaml; .*; segtween models inspect .*my.onnx --write"):
+    with pytest.raises(
+        ModelError, match=r"has no sidecar my.onnx.yaml; .*; write it with: segtween models inspect .*my.onnx --write"
+    ):
         weights.find_record(path)
 
 

@@ -128,10 +128,10 @@ def test_a_size_that_the_graph_cannot_take_is_refused(name: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a text file called .onnx\n", "something else"),
+        (b"a text file called .onnx\n", "another kind of file"),
         (b"", "holds no graph"),
         (b"\x08\x08", "holds no graph"),
-        (b"\xff" * 40, "something else"),
+        (b"\xff" * 40, "another kind of file"),
         (None, "ends early"),
     ],
 )
@@ -171,7 +171,7 @@ def test_an_unknown_provider_lists_those_that_are_here(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(SettingError, match=r"execution provider 'cdua' is not in .*CPUExecutionProvider"):
         open_runtime("onnxruntime", path, provider="cdua")
-    with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not here; expected one of CPU.*, AUTO"):
+    with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not here; expected one of .*CPU"):
         open_runtime("openvino", path, provider="ABACUS")
 
 

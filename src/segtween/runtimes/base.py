@@ -59,7 +59,7 @@ def check_onnx_file(path: str | Path) -> Path:
             while file.tell() < size:
                 tag = _varint(file)
                 if tag >> 3 not in _MODEL_PROTO_FIELDS or tag & 7 not in (0, 2):
-                    raise ValueError("it is something else")
+                    raise ValueError("it is another kind of file")
                 has_graph = has_graph or tag >> 3 == _GRAPH_FIELD
                 value = _varint(file)
                 if tag & 7 == 2 and file.seek(value, 1) > size:
@@ -78,7 +78,7 @@ def _varint(file: Any) -> int:
     while True:
         byte = file.read(1)
         if not byte or shift > 63:
-            raise ValueError("it is cut off or something else")
+            raise ValueError("it is cut off, or another kind of file")
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return value

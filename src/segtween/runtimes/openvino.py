@@ -68,7 +68,7 @@ def read_graph(path: str | Path) -> Any:
 
 
 class OpenVinoRuntime:
-    """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU, AUTO)."""
+    """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU)."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class OpenVinoRuntime:
 def _device(provider: str | None) -> str:
     if provider is None:
         return "CPU"
-    known = [*core().available_devices, "AUTO"]
+    known = core().available_devices
     if provider.upper() not in known:
         raise SettingError(
             f"OpenVINO device {provider!r} is not here", expected=f"one of {', '.join(known)}", do="change --provider"
@@ -223,6 +223,8 @@ def _effective_precision(compiled: Any) -> str:
         for info in told
         if "layerType" in info and info["layerType"].astype(str) in _HEAVY_LAYERS
     )
-    hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-    found = used.most_common(1)[0][0] if used else hint
+    if used:
+        found = used.most_common(1)[0][0]
+    else:
+        found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     return _PLAIN_NAMES.get(found, found)
