@@ -223,8 +223,5 @@ def _effective_precision(compiled: Any) -> str:
         for info in told
         if "layerType" in info and info["layerType"].astype(str) in _HEAVY_LAYERS
     )
-    if used:
-        found = used.most_common(1)[0][0]
-    else:
-        found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    (found, _), *_ = used.most_common(1) or [(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), 0)]
     return _PLAIN_NAMES.get(found, found)
