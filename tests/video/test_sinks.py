@@ -72,7 +72,7 @@ def test_every_kind_under_its_name_and_nothing_else(run, read_back, tmp_path, en
             assert [t for t, _ in read_back(out / name)] == [Fraction(i, 25) for i in range(6)], name
 
 
-@pytest.mark.parametrize("ids", ["train", "dataset"])
+@pytest.mark.parametrize("ids", ["train", "dataset"], ids=["train_ids", "own_ids"])
 def test_label_files_hold_exact_values(run, read_back, tmp_path, ids):
     _, results = run(tmp_path, ["labels", "labels-video"], ids=ids, size_hw=(47, 63), labels=CITYSCAPES19)
     wanted = [r.labels if ids == "train" else CITYSCAPES19.encode(r.labels) for r in results]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.server
 import io
 import itertools
@@ -207,6 +208,19 @@ def test_threads_do_not_change_the_frames(make_video, tmp_path):
     one, three, every = (read(path, threads=n)[1] for n in (1, 3, 0))
     assert len(one) == len(three) == len(every) == 20
     assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(one, three, strict=True))
+
+
+def test_frames_are_freed_as_they_are_read(make_video, tmp_path):
+    """Without the garbage collector's help: long and large videos must not pile up."""
+    path = make_video(tmp_path / "a.mp4", n=30, size_hw=(270, 480), rotation=(180, False))
+    source = open_source(path)
+    gc.collect()
+    gc.disable()
+    try:
+        alive = [sum(isinstance(o, av.VideoFrame) for o in gc.get_objects()) for _ in source]
+    finally:
+        gc.enable()
+    assert max(alive) <= 6
 
 
 def test_sound_is_named(make_video, tmp_path):

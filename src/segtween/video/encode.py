@@ -125,7 +125,9 @@ class VideoWriter:
         except ValueError as error:  # packets that MP4 does not take, such as ones out of order
             self._sound.stop()
             if self._notice is not None:
-                self._notice(f"the sound is left out of the videos from {max(0.0, float(self._sound.seconds)):.1f} s on: {error}")
+                self._notice(
+                    f"the sound is left out of the videos from {max(0.0, float(self._sound.seconds)):.1f} s on: {error}"
+                )
 
     def _begin(self, size_hw: tuple[int, int], first: Fraction) -> None:
         import av

@@ -8,6 +8,8 @@ import numpy as np
 
 from segtween.types import Rgb
 
+Matrix = tuple[int, int, int, int]
+
 _FULL = 2  # AVColorRange
 _UNSPECIFIED = 2  # AVColorSpace
 _BT709, _BT601 = 1, 5  # swscale's names of the matrices
@@ -27,6 +29,7 @@ class ToRgb:
 
         self._reformatter = VideoReformatter()
         self._threads = threads
+        self._matrices: dict[int, Matrix | None] = {}
 
     def __call__(self, frame: Any) -> Rgb:
         picture = self._reformatter.reformat(
@@ -39,7 +42,15 @@ class ToRgb:
         rgb: Any = picture.to_ndarray()
         # An RGB frame comes back as a view of the decoder's own buffer, which nobody may write to.
         rgb = rgb.copy() if picture is frame else np.ascontiguousarray(rgb)
-        return upright(rgb, display_matrix(frame))
+        return upright(rgb, self._matrix(frame))
+
+    def _matrix(self, frame: Any) -> Matrix | None:
+        # Looked at once per angle: PyAV's side data refers back to its frame, so that every frame whose
+        # side data was read stays in memory until the garbage collector comes by.
+        angle = frame.rotation
+        if angle not in self._matrices:
+            self._matrices[angle] = display_matrix(frame)
+        return self._matrices[angle]
 
 
 def _assumed_matrix(frame: Any) -> int | None:
@@ -48,7 +59,7 @@ def _assumed_matrix(frame: Any) -> int | None:
     return _BT709 if frame.width >= 1280 or frame.height > 576 else _BT601
 
 
-def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
+def display_matrix(frame: Any) -> Matrix | None:
     """(a, b, c, d) of the frame's display matrix: a source point (x, y) is shown at (ax + cy, bx + dy)."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
@@ -57,7 +68,7 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int] | None:
     return None
 
 
-def upright(rgb: Rgb, matrix: tuple[int, int, int, int] | None) -> Rgb:
+def upright(rgb: Rgb, matrix: Matrix | None) -> Rgb:
     """The picture as it is meant to be seen: turned by quarter turns and mirrored, never resampled."""
     if matrix is None:
         return rgb
