@@ -139,7 +139,8 @@ HAIRS: tuple[Colour, ...] = ((0.03, 0.02, 0.015), (0.10, 0.06, 0.03), (0.30, 0.2
 class People:
     """Body parts, built once per clip, and their poses."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._parts: dict[tuple[Any, ...], FrozenMesh] = {}
 
     def _part(self, kind: str, label: str, skin: int, *extra: bool) -> FrozenMesh:
@@ -160,7 +161,7 @@ class People:
 
     def walker(self, cast: Cast, *, at: Array, heading: float, walked: float, moving: float, uid: int) -> None:
         """`walked` metres set the stride; `moving` 0..1 its size."""
-        rng = np.random.default_rng([uid, 61])
+        rng = np.random.default_rng([self._seed, 61, uid])
         skin, size = int(rng.integers(4)), float(rng.uniform(0.9, 1.07))
         coat, bag = bool(rng.random() < 0.3), bool(rng.random() < 0.25)
         top = tuple(float(v) for v in rng.uniform(0.02, 0.45, 3) * rng.choice([0.25, 0.6, 1.2]))
@@ -191,7 +192,7 @@ class People:
         cast.contacts.append((float(at[0]), float(at[1]), heading, 0.26, 0.2, 0.5))
 
     def rider(self, cast: Cast, *, at: Array, heading: float, ridden: float, uid: int) -> None:
-        rng = np.random.default_rng([uid, 62])
+        rng = np.random.default_rng([self._seed, 62, uid])
         skin = int(rng.integers(4))
         top: Any = [(0.55, 0.62, 0.03), (0.03, 0.04, 0.1), (0.4, 0.03, 0.03), (0.05, 0.05, 0.055), (0.06, 0.2, 0.32)][int(rng.integers(5))]
         hat: Any = [(0.5, 0.5, 0.5), (0.03, 0.03, 0.03), (0.45, 0.05, 0.04), (0.1, 0.2, 0.5)][int(rng.integers(4))]
@@ -235,7 +236,7 @@ class Traffic:
     def __init__(self, seed: int, path: Path, street: Street, drive: Drive) -> None:
         self._seed, self._path, self._street, self._drive = seed, path, street, drive
         rng = np.random.default_rng([seed, 54])
-        self._people = People()
+        self._people = People(seed)
         self._side = street.side
         self._busy = float(rng.uniform(0.25, 0.6))
         self._crowd = float(rng.uniform(0.16, 0.5))

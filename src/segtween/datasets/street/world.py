@@ -17,6 +17,7 @@ from segtween.datasets.street import buildings, models
 from segtween.datasets.street.mesh import (
     BOTH_SIDES,
     CUTOUT,
+    NO_SHADOW,
     PLAIN,
     ROAD,
     TEXTURED,
@@ -182,7 +183,7 @@ class _Builder:
         elif self.parking_style(1) == 2 and self.parking_style(-1) == 2 and not near:
             parts = [(0.0, float(CHUNK), 5)]
         for low, high, layout in parts:
-            material = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], layout)
+            material = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], layout, NO_SHADOW)
             self.strip(self.marks(low, high), -self.half, 0, self.half, 0, material)
         if self.signal:
             paint = Material(PLAIN, "road", (0.55, 0.55, 0.54))
@@ -196,14 +197,14 @@ class _Builder:
             self.mesh.disc(at, (0, 0, 1.0), 0.32, lid, sides=10)
 
     def pavement(self, side: int, gap: tuple[float, float] | None) -> None:
-        kerb = Material(TEXTURED, "sidewalk", (0.62, 0.61, 0.59), LAYER["concrete"])
-        slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"])
+        kerb = Material(TEXTURED, "sidewalk", (0.62, 0.61, 0.59), LAYER["concrete"], flags=NO_SHADOW)
+        slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"], flags=NO_SHADOW)
         for low, high in [(0.0, float(CHUNK))] if gap is None else [(0.0, gap[0]), (gap[1], float(CHUNK))]:
             marks = self.marks(low, high)
             a, b, c = side * self.half, side * (self.half + 0.16), side * (self.end + 0.9)
             parts = [(a, 0.0, a, KERB, kerb, 0.33), (a, KERB, b, KERB, kerb, 0.33)]
             if self.street.verge and self.street.zone(self.index, side) in ("gardens", "park", "wall") and not self.signal:
-                grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"])
+                grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"], flags=NO_SHADOW)
                 parts.append((b, KERB, b + side * 1.3, KERB, grass, 0.2))
                 b += side * 1.3
             parts.append((b, KERB, c, KERB, slabs, 0.42))
@@ -244,7 +245,7 @@ class _Builder:
             buildings.building(self.mesh, c, own, style=style)
 
     def green(self, side: int, low: float, high: float, t0: float, t1: float, z: float = KERB + 0.01) -> None:
-        grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"])
+        grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"], flags=NO_SHADOW)
         a, b = (t0, t1) if side > 0 else (-t1, -t0)
         self.strip(self.marks(low, high), a, z, b, z, grass, scale=0.2)
 
@@ -347,8 +348,8 @@ class _Builder:
 
     def side_street(self, side: int, gap: tuple[float, float]) -> None:
         far = 62.0
-        tarmac = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], 4)
-        slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"])
+        tarmac = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], 4, NO_SHADOW)
+        slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"], flags=NO_SHADOW)
         low, high = gap
         for a, b, z, m, scale in ((low + 2.3, high - 2.3, 0.0, tarmac, 1.0), (low, low + 2.3, KERB, slabs, 0.42), (high - 2.3, high, KERB, slabs, 0.42)):
             start = self.half
