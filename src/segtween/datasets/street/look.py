@@ -48,7 +48,7 @@ def look(seed: int) -> Look:
     put("bounce", 0.22 * np.asarray(sky) + 0.13 * np.asarray(sun_colour) * np.sin(high))
     put("haze", {"hazy": rng.uniform(1 / 170, 1 / 110), "overcast": rng.uniform(1 / 420, 1 / 240)}.get(weather, rng.uniform(1 / 650, 1 / 350)))
     bright = {"clear": 0.60, "mixed": 0.66, "overcast": 0.92, "hazy": 0.70, "late": 0.72}[weather]
-    put("exposure", bright * float(np.exp(rng.normal(0, 0.16))))
+    put("exposure", bright * float(np.exp(rng.normal(0, 0.22))))
     put("clouds", {"clear": rng.uniform(0.0, 0.5), "mixed": rng.uniform(0.45, 0.7), "overcast": rng.uniform(0.8, 1.0),
                    "hazy": rng.uniform(0.2, 0.6), "late": rng.uniform(0.3, 0.65)}[weather])  # fmt: skip
     put("cloud_seed", rng.uniform(0, 1))

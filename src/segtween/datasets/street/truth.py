@@ -21,7 +21,7 @@ from segtween.datasets.street.shade import _skyline
 
 A = NDArray[Any]
 
-CLOSER = 1.002
+CLOSER = 1.0002
 """How much nearer (as a ratio of depths) a surface must be to hide a point: keeps neighbours of one surface apart."""
 
 
@@ -103,11 +103,11 @@ def hidden(
             ):  # fmt: skip
                 e = edge_before[first]
                 here = (e[0] + e[3] + e[6]) * qx + (e[1] + e[4] + e[7]) * qy + e[2] + e[5] + e[8]
-                occlusion[y, x] = here > inverse_now[y, x] * CLOSER + 1e-6
+                occlusion[y, x] = here > inverse_now[y, x] * CLOSER + 1e-7
                 continue
             occlusion[y, x] = False
             cy, cx = int(qy + 0.5), int(qx + 0.5)
-            query[asked, 0], query[asked, 1], query[asked, 2] = qx, qy, inverse_now[y, x] * CLOSER + 1e-6
+            query[asked, 0], query[asked, 1], query[asked, 2] = qx, qy, inverse_now[y, x] * CLOSER + 1e-7
             pixel[asked, 0], pixel[asked, 1] = y, x
             after[asked] = head[cy, cx]
             head[cy, cx] = asked
