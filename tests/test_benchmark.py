@@ -9,7 +9,7 @@ import pytest
 
 from fakes import BrightnessSegmenter
 from segtween.benchmark import BenchReport, bench, moving_clip
-from segtween.build import build_engine, build_flow, method, preset
+from segtween.build import build_engine, build_flow, find_preset, method
 from segtween.errors import SettingError
 from segtween.schedule.cuts import ResidualCuts
 
@@ -27,7 +27,7 @@ def measured() -> tuple[BenchReport, list[tuple[int, int]]]:
     seen: list[tuple[int, int]] = []
     report = bench(
         Slow(),
-        settings=preset("blend"),
+        settings=find_preset("blend"),
         name="blend",
         size_hw=(64, 128),
         intervals=[3],
@@ -49,7 +49,7 @@ def test_the_record_has_what_was_asked_for(measured: tuple[BenchReport, list[tup
 
 
 def test_one_hash_for_accuracy_and_speed(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
-    engine = build_engine(Slow(), preset("blend").at(9))
+    engine = build_engine(Slow(), find_preset("blend").at(9))
     assert measured[0].method.hash == method(engine, name="blend").hash
 
 
@@ -100,14 +100,14 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
 def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:
     usual: dict[str, Any] = {"size_hw": (64, 128), "intervals": [1], "repeats": 7}
     with pytest.raises(SettingError, match=message):
-        bench(BrightnessSegmenter(), settings=preset("blend"), name="blend", threads=1, **{**usual, **options})
+        bench(BrightnessSegmenter(), settings=find_preset("blend"), name="blend", threads=1, **{**usual, **options})
 
 
 def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ResidualCuts, "score", lambda *_: 1.0)
     report = bench(
         BrightnessSegmenter(),
-        settings=preset("blend"),
+        settings=find_preset("blend"),
         name="blend",
         size_hw=(64, 128),
         intervals=[1],
@@ -122,6 +122,6 @@ def test_the_clip_moves_on_steadily() -> None:
     assert all(frame.shape == (64, 128, 3) and frame.flags.c_contiguous for frame in frames)
     assert np.array_equal(frames[0][1:, 2:], frames[1][:-1, :-2]), "one pixel down, two to the right"
     assert all(np.array_equal(a, b) for a, b in zip(frames, moving_clip((64, 128)), strict=True))
-    flow = build_flow(preset("blend"))
+    flow = build_flow(find_preset("blend"))
     found = flow(flow.prepare(frames[1]), flow.prepare(frames[0]))
     assert np.abs(np.median(found, axis=(0, 1)) - [2, 1]).max() < 0.3, "textured enough for flow to follow"

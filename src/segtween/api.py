@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, method, preset
+from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, find_preset, method
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter, Source
@@ -53,7 +53,7 @@ def load(
     precision: str = "float32",
     threads: int = 0,
     scale: float = 1.0,
-    method_name: str = "blend",
+    preset: str = "blend",
     **changes: Any,
 ) -> Segtween:
     """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
@@ -65,18 +65,18 @@ def load(
     precision     auto, float32, bfloat16
     threads       0 uses every processor
     scale         the network sees the frame enlarged by this factor, above 0
-    method_name   preset of the method: blend, warp
+    preset        of the method: blend, warp
     changes       single settings of the preset, see `segtween.build.Settings`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
     from segtween.segmenters import open_segmenter
 
-    settings = adapt(preset(method_name), interval=resolve_interval(interval, every), **changes)
+    settings = adapt(find_preset(preset), interval=resolve_interval(interval, every), **changes)
     segmenter = open_segmenter(
         model, runtime=runtime, provider=provider, precision=precision, threads=threads, scale=scale, labels=labels
     )
-    return Segtween(segmenter, settings, threads=threads, name=method_name if not changes else f"{method_name}*")
+    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*")
 
 
 def adapt(settings: Settings, **changes: Any) -> Settings:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from segtween.engine import Carry, Engine
 from segtween.errors import SettingError
@@ -59,7 +59,7 @@ PRESETS: dict[str, Settings] = {
 }
 
 
-def preset(name: str) -> Settings:
+def find_preset(name: str) -> Settings:
     """A named group of settings; SettingError lists the names."""
     if name not in PRESETS:
         raise SettingError(f"preset {name!r}", expected=f"one of {', '.join(PRESETS)}", do="choose one of these")
@@ -108,7 +108,3 @@ def method(engine: Engine, *, name: str) -> Method:
     from segtween._version import __version__
 
     return Method(name, {"segtween": __version__, **engine.describe()})
-
-
-def settings_json(settings: Settings) -> dict[str, Any]:
-    return asdict(settings)

@@ -16,7 +16,7 @@ def bench(
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "1280x720",
     scale: options.Scale = 1.0,
     intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas; 0 is always run.")] = "0,4",
-    method: options.Method = "blend",
+    preset: options.Preset = "blend",
     repeats: Annotated[
         int, typer.Option(metavar="N", help="Periods (key frame and the frames after it) timed per interval.")
     ] = 7,
@@ -34,7 +34,7 @@ def bench(
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
     """
     from segtween.benchmark import bench as measure
-    from segtween.build import preset
+    from segtween.build import find_preset
     from segtween.cli.screen import console, progress_bar
     from segtween.runner import write_json
     from segtween.segmenters import open_segmenter
@@ -47,8 +47,8 @@ def bench(
     with progress_bar("bench") as progress:
         report = measure(
             segmenter,
-            settings=preset(method),
-            name=method,
+            settings=find_preset(preset),
+            name=preset,
             size_hw=size_hw,
             intervals=wanted,
             repeats=repeats,

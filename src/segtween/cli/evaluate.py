@@ -27,7 +27,7 @@ def evaluate(
     ] = None,
     labels: options.Labels = None,
     intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas: 0,4,9.")] = "0,4",
-    method: options.Method = "blend",
+    preset: options.Preset = "blend",
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     max_frames: Annotated[
@@ -48,7 +48,7 @@ def evaluate(
 
         segtween evaluate --dataset camvid --root CamVid --scores val_scores.npz --intervals 4
     """
-    from segtween.build import preset
+    from segtween.build import find_preset
     from segtween.cli.screen import console, progress_bar
     from segtween.datasets import open_dataset
     from segtween.evaluation import evaluate_method
@@ -69,8 +69,8 @@ def evaluate(
         report = evaluate_method(
             data,
             segmenter=segmenter,
-            settings=preset(method),
-            name=method,
+            settings=find_preset(preset),
+            name=preset,
             intervals=options.numbers(intervals, option="--intervals"),
             map_name=label_map,
             max_frames=max_frames,

@@ -22,7 +22,7 @@ Interval = Annotated[
     int | None, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames (4: network on 1 in 5).")
 ]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Network on one frame in N (same: I + 1).")]
-Method = Annotated[str, typer.Option("--method", metavar="NAME", help="Preset of the method: blend, warp.")]
+Preset = Annotated[str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp.")]
 Labels = Annotated[
     str | None, typer.Option("--labels", metavar="NAME|YAML", help="Label set, where the network does not say.")
 ]

@@ -27,7 +27,7 @@ def run(
     model: options.Model = "swiftnet-lite0.camvid",
     interval: options.Interval = None,
     every: options.Every = None,
-    method: options.Method = "blend",
+    preset: options.Preset = "blend",
     classes: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
     ] = None,
@@ -76,8 +76,10 @@ def run(
         precision=precision,
         threads=threads,
         scale=scale,
-        method_name=method,
+        preset=preset,
     )
+    for note in getattr(seg.engine.segmenter, "notes", ()):
+        notes.print(note)
     failed = 0
     for item in todo:
         folder = out if alone else out / item.name
