@@ -75,11 +75,34 @@ def test_sound_ends_with_the_pictures_of_a_stopped_run(make_video, make_result, 
 def test_sound_that_does_not_fit_is_left_out_and_said_once(make_video, make_result, read_back, tmp_path):
     path = make_video(tmp_path / "a.mkv", n=5, audio="wavpack")
     notices = run(path, tmp_path / "out", make_result)
-    assert len(notices) == 1
-    assert notices[0].startswith("the sound (wavpack) is left out of the videos: ")
+    assert notices == ["the sound (wavpack) is left out of the videos: MP4 cannot hold it as it is"]
     with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
         assert not container.streams.audio
     assert [t for t, _ in read_back(tmp_path / "out" / "overlay.mp4")] == [Fraction(i, 25) for i in range(5)]
+
+
+def test_sound_that_the_header_refuses_is_left_out_too(make_video, make_result, read_back, tmp_path, monkeypatch):
+    path = make_video(tmp_path / "a.mp4", n=5, audio="aac")
+    real = av.open
+    monkeypatch.setattr(av, "open", lambda *a, **k: _Refusing(real(*a, **k)) if "w" in a else real(*a, **k))
+    notices = run(path, tmp_path / "out", make_result)
+    assert notices == ["the sound (aac) is left out of the videos: MP4 cannot hold it as it is"]
+    assert len(read_back(tmp_path / "out" / "overlay.mp4")) == 5
+
+
+class _Refusing:
+    """An output container whose header cannot be written with sound."""
+
+    def __init__(self, container) -> None:
+        self._container = container
+
+    def start_encoding(self) -> None:
+        if self._container.streams.audio:
+            raise av.error.ExperimentalError(1, "experimental")
+        self._container.start_encoding()
+
+    def __getattr__(self, name):
+        return getattr(self._container, name)
 
 
 def test_silent_videos_stay_silent(make_video, make_result, tmp_path):

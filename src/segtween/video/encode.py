@@ -138,17 +138,18 @@ class VideoWriter:
                 self._sound = Sound(self._audio_path, first_seconds=first)
                 self._open(size_hw)
                 return
-            except (ValueError, LookupError, NotImplementedError, av.error.ExperimentalError) as error:
-                self._leave_sound_out(str(getattr(error, "strerror", None) or error))
+            except (ValueError, LookupError, NotImplementedError, av.error.ExperimentalError):
+                codecs = [] if self._sound is None else self._sound.codecs
+            if self._sound is not None:
+                self._sound.close()
+            self._sound = self._container = None
+            self._say_left_out(codecs)
         self._open(size_hw)
 
-    def _leave_sound_out(self, why: str) -> None:
-        codecs = "" if self._sound is None else f" ({self._sound.codecs})"
-        if self._sound is not None:
-            self._sound.close()
-        self._sound = self._container = None
+    def _say_left_out(self, codecs: list[str]) -> None:
         if self._notice is not None:
-            self._notice(f"the sound{codecs} is left out of the videos: {why}")
+            named = f" ({', '.join(codecs)})" if codecs else ""
+            self._notice(f"the sound{named} is left out of the videos: MP4 cannot hold it as it is")
 
     def _open(self, size_hw: tuple[int, int]) -> None:
         import av
@@ -170,10 +171,11 @@ class VideoWriter:
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED
-        if self._sound is not None:
-            self._sound.attach(container)
+        left_out = [] if self._sound is None else self._sound.attach(container)
         container.start_encoding()
         self._container, self._stream = container, stream
+        if left_out:
+            self._say_left_out(left_out)
 
     def _frame(self, picture: NDArray[np.uint8]) -> Any:
         import av

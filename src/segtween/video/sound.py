@@ -27,20 +27,25 @@ class Sound:
         self.seconds = Fraction(0)
 
     @property
-    def codecs(self) -> str:
-        names = [s.codec_context.name if s.codec_context else "unknown" for s in self._input.streams.audio]
-        return ", ".join(dict.fromkeys(names))
+    def codecs(self) -> list[str]:
+        return [_codec(s) for s in self._input.streams.audio]
 
-    def attach(self, output: Any) -> None:
-        """Adds the streams to `output`, before its header is written. ValueError where its format cannot hold them."""
+    def attach(self, output: Any) -> list[str]:
+        """Adds the streams to `output`, before its header is written; the codecs that its format cannot hold."""
+        left_out = []
         for stream in self._input.streams.audio:
-            if stream.codec_context is None:
-                raise ValueError("unknown audio codec")
-            self._streams[stream.index] = output.add_stream_from_template(stream)
+            try:
+                if stream.codec_context is None:
+                    raise ValueError("FFmpeg does not know the codec")
+                self._streams[stream.index] = output.add_stream_from_template(stream)
+            except ValueError:
+                left_out.append(_codec(stream))
         self._output = output
-        if self._zero > 5:
-            self._input.seek(int((self._zero - 2) * 1_000_000), backward=True)
-        self._packets = self._input.demux(*self._input.streams.audio)
+        if self._streams:
+            if self._zero > 5:
+                self._input.seek(int((self._zero - 2) * 1_000_000), backward=True)
+            self._packets = self._input.demux(*(self._input.streams[i] for i in self._streams))
+        return left_out
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Writes the packets that begin before `seconds` on the new clock; None = all that are left."""
@@ -82,3 +87,7 @@ class Sound:
     def close(self) -> None:
         self.stop()
         self._input.close()
+
+
+def _codec(stream: Any) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else "unknown"
