@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import signal
+import threading
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +20,7 @@ from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
 from segtween.video import SAVE_KINDS, open_sinks, open_source
 from segtween.video.saving import SAVINGS
-from segtween.video.sinks import how_made
+from segtween.video.sinks import Sinks, how_made
 
 ALL = list(SAVE_KINDS)
 
@@ -375,3 +377,69 @@ def test_how_a_frame_was_made(make_frames, make_result):
         "optical flow, 1 frame since key",
         "optical flow, 2 frames since key",
     ]
+
+
+class CtrlC:
+    """A part during whose write or close the user presses Ctrl-C."""
+
+    broken = False
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def write(self, frame, _) -> None:
+        if self._at == "write" and frame.index == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        if self._at == "close":
+            signal.raise_signal(signal.SIGINT)
+
+    abort = close
+
+
+def interruptible(folder: Path, info, *, at: str) -> Sinks:
+    sink = open_sinks(folder, save=["labels", "overlay"], info=info, labels=CAMVID11)
+    assert isinstance(sink, Sinks)
+    sink._parts.insert(1, CtrlC(at))
+    return sink
+
+
+def test_ctrl_c_waits_for_the_end_of_the_frame(make_frames, make_result, read_back, tmp_path):
+    info, frames = make_frames()
+    sink = interruptible(tmp_path, info, at="write")
+    for frame in frames[:3]:
+        sink.write(frame, make_result(frame))
+    with pytest.raises(KeyboardInterrupt):
+        sink.write(frames[3], make_result(frames[3]))
+    sink.abort()
+    assert len(names(tmp_path / "labels")) == len(read_back(tmp_path / "overlay.mp4")) == 3
+    assert len(table(tmp_path / "frames.csv")) == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_while_closing_comes_when_all_is_whole(make_frames, make_result, read_back, tmp_path):
+    info, frames = make_frames()
+    sink = interruptible(tmp_path, info, at="close")
+    for frame in frames:
+        sink.write(frame, make_result(frame))
+    with pytest.raises(KeyboardInterrupt):
+        sink.close()
+    assert len(names(tmp_path / "labels")) == len(read_back(tmp_path / "overlay.mp4")) == 6
+
+
+def test_ctrl_c_between_frames_comes_at_once(make_frames, make_result, tmp_path):
+    info, frames = make_frames()
+    sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11)
+    sink.write(frames[0], make_result(frames[0]))
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    sink.abort()
+    assert names(tmp_path / "labels") == ["000000.png"]
+
+
+def test_outputs_can_be_written_in_another_thread(run, tmp_path):
+    thread = threading.Thread(target=run, args=(tmp_path, ["labels"]))
+    thread.start()
+    thread.join()
+    assert len(names(tmp_path / "labels")) == 6

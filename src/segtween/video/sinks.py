@@ -16,6 +16,7 @@ from segtween.errors import SinkError
 from segtween.labels import LabelSet
 from segtween.types import Frame, Labels, Result
 from segtween.video.encode import VideoWriter
+from segtween.video.interrupt import Interrupts
 from segtween.video.paint import Painter, class_counts, side_by_side
 from segtween.video.png import encode_png
 from segtween.video.staging import Staged, sink_errors
@@ -35,34 +36,43 @@ class Part(Protocol):
 
 
 class Sinks:
-    """All outputs of one clip. `stale` are old files that go once the new ones are there."""
+    """All outputs of one clip. `stale` are old files that go once the new ones are there.
+
+    Ctrl-C never falls between the outputs of a frame: it waits for the next call.
+    """
 
     def __init__(self, parts: Sequence[Part], *, stale: Sequence[Path] = ()) -> None:
         self._parts, self._stale = list(parts), list(stale)
+        self._interrupts = Interrupts()
 
     def write(self, frame: Frame, result: Result) -> None:
-        for part in self._parts:
-            part.write(frame, result)
+        self._interrupts.raise_if_asked()
+        with self._interrupts.held():
+            for part in self._parts:
+                part.write(frame, result)
 
     def close(self) -> None:
         """Finishes every output, and raises the first error when all have had their turn."""
         errors = []
-        for part in self._parts:
-            try:
-                part.close()
-            except SinkError as error:
-                errors.append(error)
-                part.abort()
+        with self._interrupts.held():
+            for part in self._parts:
+                try:
+                    part.close()
+                except SinkError as error:
+                    errors.append(error)
+                    part.abort()
         if errors:
             raise errors[0]
         for path in self._stale:
             path.unlink(missing_ok=True)
         self._stale = []
+        self._interrupts.raise_if_asked()
 
     def abort(self) -> None:
         """Keeps every output that is whole up to the last frame; broken ones go first, to make room."""
-        for part in sorted(self._parts, key=lambda p: not p.broken):
-            part.abort()
+        with self._interrupts.held():
+            for part in sorted(self._parts, key=lambda p: not p.broken):
+                part.abort()
 
 
 class VideoSink:
