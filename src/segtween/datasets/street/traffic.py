@@ -8,6 +8,7 @@ the road: member k of a stream exists wherever the camera is, and looks the same
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,13 @@ class Moment:
     nod: float
 
 
+@lru_cache(maxsize=16384)
+def _draw(*key: int) -> tuple[float, float]:
+    """Two numbers in 0..1 that belong to a key: making a generator for each would cost more than a car."""
+    a, b = np.random.default_rng(list(key)).random(2)
+    return float(a), float(b)
+
+
 class Drive:
     """The camera's own motion by time."""
 
@@ -46,7 +54,7 @@ class Drive:
         self._on_speed, self._nod_speed = 8.5, 0.0
 
     def stops(self, piece: int) -> bool:
-        return self._street.signal(piece) and bool(np.random.default_rng([self._seed, 52, piece]).random() < 0.6)
+        return self._street.signal(piece) and _draw(self._seed, 52, piece)[0] < 0.6
 
     def _step(self) -> None:
         now, step = self._moments[-1], self._first + len(self._moments) - 1
@@ -136,6 +144,17 @@ SKINS: tuple[Colour, ...] = ((0.58, 0.38, 0.28), (0.46, 0.28, 0.19), (0.20, 0.11
 HAIRS: tuple[Colour, ...] = ((0.03, 0.02, 0.015), (0.10, 0.06, 0.03), (0.30, 0.20, 0.09), (0.30, 0.29, 0.28))
 
 
+@lru_cache(maxsize=4096)
+def _dress(seed: int, uid: int) -> tuple[int, float, bool, bool, Any, float]:
+    """Skin, size, coat, bag, colours and step of one walker."""
+    rng = np.random.default_rng([seed, 61, uid])
+    skin, size = int(rng.integers(4)), float(rng.uniform(0.9, 1.07))
+    coat, bag = bool(rng.random() < 0.3), bool(rng.random() < 0.25)
+    top = tuple(float(v) for v in rng.uniform(0.02, 0.45, 3) * rng.choice([0.25, 0.6, 1.2]))
+    legs = [(0.03, 0.04, 0.08), (0.02, 0.02, 0.022), (0.16, 0.13, 0.09), (0.06, 0.08, 0.14)][int(rng.integers(4))]
+    return skin, size, coat, bag, (top, legs, HAIRS[int(rng.integers(4))]), float(rng.uniform(0, 6))
+
+
 class People:
     """Body parts, built once per clip, and their poses."""
 
@@ -161,13 +180,8 @@ class People:
 
     def walker(self, cast: Cast, *, at: Array, heading: float, walked: float, moving: float, uid: int) -> None:
         """`walked` metres set the stride; `moving` 0..1 its size."""
-        rng = np.random.default_rng([self._seed, 61, uid])
-        skin, size = int(rng.integers(4)), float(rng.uniform(0.9, 1.07))
-        coat, bag = bool(rng.random() < 0.3), bool(rng.random() < 0.25)
-        top = tuple(float(v) for v in rng.uniform(0.02, 0.45, 3) * rng.choice([0.25, 0.6, 1.2]))
-        legs = [(0.03, 0.04, 0.08), (0.02, 0.02, 0.022), (0.16, 0.13, 0.09), (0.06, 0.08, 0.14)][int(rng.integers(4))]
-        colours: Any = (top, legs, HAIRS[int(rng.integers(4))])
-        phase = walked / (0.74 * size) * np.pi + float(rng.uniform(0, 6))
+        skin, size, coat, bag, colours, ahead = _dress(self._seed, uid)
+        phase = walked / (0.74 * size) * np.pi + ahead
         swing, bob = 0.48 * moving, 0.018 * moving * float(np.cos(2 * phase))
         hip = 0.91 * size
         base = np.array([at[0], at[1], at[2] + bob])
@@ -265,7 +279,7 @@ class Traffic:
         """Members of a sliding lattice between two distances: (k, s)."""
         found = []
         for k in range(int(np.floor((low - shift) / spacing)) - 1, int(np.ceil((high - shift) / spacing)) + 1):
-            a, b = np.random.default_rng([self._seed, 56, tag, k & 0xFFFFFFFF]).random(2)
+            a, b = _draw(self._seed, 56, tag, k & 0xFFFFFFFF)
             s = k * spacing + shift + 0.45 * spacing * (b - 0.5)
             if a < share and low <= s <= high:
                 found.append((k, float(s)))
@@ -301,7 +315,7 @@ class Traffic:
             side, way = (1 if tag % 2 else -1), (1 if (tag // 2) % 2 else -1)
             speed = 1.1 + 0.12 * (tag - 10)
             for k, s in self._stream(low, high, 11.0, way * speed * seconds, tag, self._crowd):
-                t = side * (self._street.half + 1.55 + (self._street.end - self._street.half - 2.4) * float(np.random.default_rng([self._seed, 57, tag, k & 0xFFFFFFFF]).random()))
+                t = side * (self._street.half + 1.55 + (self._street.end - self._street.half - 2.4) * _draw(self._seed, 57, tag, k & 0xFFFFFFFF)[0])
                 piece, local = divmod(s, CHUNK)
                 # Side streets are crossed at road level, up and down the kerb within half a metre.
                 down = self._street.junction(int(piece), side)

@@ -74,6 +74,7 @@ def hidden(
     after = np.empty(height * width, np.int32)
     query = np.empty((height * width, 3))
     pixel = np.empty((height * width, 2), np.int32)
+    own_uid = np.empty(height * width, np.int64)
     rows = np.zeros(height + 1, np.bool_)
     asked = 0
     for y in range(height):
@@ -108,6 +109,7 @@ def hidden(
             occlusion[y, x] = False
             cy, cx = int(qy + 0.5), int(qx + 0.5)
             query[asked, 0], query[asked, 1], query[asked, 2] = qx, qy, inverse_now[y, x] * CLOSER + 1e-7
+            own_uid[asked] = own
             pixel[asked, 0], pixel[asked, 1] = y, x
             after[asked] = head[cy, cx]
             head[cy, cx] = asked
@@ -141,7 +143,10 @@ def hidden(
                     e2 = e[6] * qx + e[7] * qy + e[8]
                     if e0 >= 0 and e1 >= 0 and e2 >= 0:
                         here = e0 + e1 + e2
-                        if here > query[at, 2] and here < 4.0:
+                        nearer = here > query[at, 2] and here < 4.0
+                        # A cut-out may have a hole here where this frame, seeing it larger, has a leaf.
+                        itself = cut != 0 and uid_before[t] == own_uid[at]
+                        if nearer or itself:
                             solid = True
                             if cut:
                                 if level < 0:
@@ -152,7 +157,7 @@ def hidden(
                                 u = (e0 * g[0, 6] + e1 * g[1, 6] + e2 * g[2, 6]) / here
                                 v = (e0 * g[0, 7] + e1 * g[1, 7] + e2 * g[2, 7]) / here
                                 solid = _opaque(textures, levels, layer, level, u, v)
-                            if solid:
+                            if solid != itself:
                                 occlusion[pixel[at, 0], pixel[at, 1]] = True
                     at = after[at]
     return asked

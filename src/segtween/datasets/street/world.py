@@ -50,6 +50,16 @@ def cars() -> dict[str, FrozenMesh]:
     return {**{k: models.car(v) for k, v in models.CARS.items()}, "bus": models.bus(), "truck": models.truck()}
 
 
+@lru_cache(maxsize=256)
+def _signal_place(seed: int, group: int) -> int:
+    return int(np.random.default_rng([seed, 31, group]).integers(1, 5))
+
+
+@lru_cache(maxsize=1024)
+def _side_street(seed: int, index: int, side: int) -> bool:
+    return bool(np.random.default_rng([seed, 33, index, side + 1]).random() < 0.16)
+
+
 @dataclass(frozen=True)
 class Piece:
     index: int
@@ -88,7 +98,7 @@ class Street:
         if index < 2:
             return False
         group, at = divmod(index, 6)
-        return at == int(np.random.default_rng([self.seed, 31, group]).integers(1, 5))
+        return at == _signal_place(self.seed, group)
 
     def zone(self, index: int, side: int) -> str:
         rng = np.random.default_rng([self.seed, 32, (index + (2 if side > 0 else 0)) // 4, side + 1])
@@ -100,10 +110,10 @@ class Street:
 
     def junction(self, index: int, side: int) -> bool:
         """Whether a side street opens on that side."""
-        if index < 2 or self.signal(index):
+        if index < 2 or self.signal(index) or not _side_street(self.seed, index, side):
             return False
         bend = max(abs(self.path.at(index * CHUNK + d)[3]) for d in (0.0, 12.0, 24.0))
-        return bool(bend < 1 / 90 and np.random.default_rng([self.seed, 33, index, side + 1]).random() < 0.16)
+        return bend < 1 / 90
 
     def piece(self, index: int) -> Piece:
         return _Builder(self, index).build()
