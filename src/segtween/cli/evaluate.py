@@ -31,7 +31,7 @@ def evaluate(
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     max_frames: Annotated[
-        int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of every clip.")
+        int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
     ] = None,
     runtime: options.Runtime = "openvino",
     provider: options.Provider = None,
