@@ -41,6 +41,17 @@ def test_outline_lies_on_the_boundary_only():
     assert np.abs(changed - 30).max() <= 1
 
 
+def test_outline_of_a_single_class_runs_all_around_it():
+    rgb = np.zeros((40, 60, 3), np.uint8)
+    labels = np.full((40, 60), ROAD, np.uint8)
+    labels[10:30, 20:40] = CAR
+    with_line = Painter(CAMVID11, classes=[CAR], legend=False)(rgb, labels)
+    without = Painter(CAMVID11, classes=[CAR], outline=False, legend=False)(rgb, labels)
+    ring = np.zeros((40, 60), bool)
+    ring[10:30, 20:40], ring[11:29, 21:39] = True, False
+    assert np.array_equal((with_line != without).any(axis=2), ring)
+
+
 def test_legend_names_what_was_seen_and_grows():
     rgb = np.zeros((360, 480, 3), np.uint8)
     paint = Painter(CAMVID11, outline=False)

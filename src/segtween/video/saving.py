@@ -159,7 +159,7 @@ def open_sinks(
     chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
     if ids not in ("train", "dataset"):
         raise SettingError(f"--ids {ids!r}", expected="train or dataset", do="choose one of these")
-    painter = SharedPainter(Painter(labels, classes=chosen, legend=legend))
+    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=legend))
     tell = _once(notice or logging.getLogger("segtween").warning)
     request = Request(root, info, labels, chosen, ids, threads, tell, painter)
     savings = [SAVINGS[kind] for kind in save_kinds(save)]
