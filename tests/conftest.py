@@ -22,11 +22,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if IN_CI:
             continue
-        if "shared" in item.keywords and not SHARED.is_dir():
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason=f"no data folder at {SHARED}; set SEGTWEEN_SHARED"))
-        if "train" in item.keywords and not has_torch:
+        if item.get_closest_marker("train") and not has_torch:
             item.add_marker(pytest.mark.skip(reason="needs the extra [train]"))
-        if "slow" in item.keywords and not chosen:
+        if item.get_closest_marker("slow") and not chosen:
             item.add_marker(pytest.mark.skip(reason="slow; run with `pytest -m slow` or CI=true"))
 
 
