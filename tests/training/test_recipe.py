@@ -88,6 +88,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"optimiser": {"schedule": "step"}}, r"^optimiser\.schedule is 'step'; expected cosine or poly"),
     ({"loss": {"class_power": 2}}, r"^loss\.class_power is 2\.0; expected a number in 0\.\.1"),
     ({"loss": {"hard_fraction": 0}}, r"^loss\.hard_fraction is 0\.0; expected a number above 0, at most 1"),
+    ({"loss": {"overlap": -1}}, r"^loss\.overlap is -1\.0; expected a number in 0\.\.10"),
     ({"loss": {"weight_limit": 0.5}}, r"^loss\.weight_limit is 0\.5; expected 1 or more"),
 ]
 

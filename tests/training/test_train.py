@@ -34,7 +34,7 @@ RECIPE: dict[str, Any] = {
     "evaluate": [{"kind": "list", "list": "train.txt", "name": "seen"}],
     "augment": {"scale": [0.8, 1.5], "brightness": [0.8, 1.2]},
     "optimiser": {"rate": 0.002, "warmup": 2},
-    "loss": {"class_power": 0.3, "hard_fraction": 0.5},
+    "loss": {"class_power": 0.3, "hard_fraction": 0.5, "overlap": 0.5},
     "licence": "none: pictures made for a test",
 }
 
@@ -279,6 +279,15 @@ def test_loss_is_cross_entropy_of_the_labelled_pixels() -> None:
     hard, everything = (float(loss_of(logits, labels, Loss(hard_fraction=f), None)) for f in (0.25, 1.0))
     assert hard == pytest.approx(np.log(4))
     assert everything < hard
+
+
+def test_overlap_is_soft_iou_of_the_classes_that_occur() -> None:
+    from segtween.training.loop import overlap_loss
+
+    labels = torch.tensor([[[0, 0, 1, 255]]])
+    p = torch.tensor([[1.0, 0.5, 0.0, 1.0], [0.0, 0.5, 1.0, 0.0], [0.0] * 4]).view(1, 3, 1, 4)
+    assert float(overlap_loss(p, labels)) == pytest.approx(1 - (1.5 / 2 + 1 / 1.5) / 2)
+    assert float(overlap_loss(p, torch.full_like(labels, 255))) == 0
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly"])

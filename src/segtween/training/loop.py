@@ -168,16 +168,36 @@ def load_batch(run: Run, step: int) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(logits: Tensor, labels: Tensor, settings: Loss, weights: Tensor | None) -> Tensor:
-    """Cross-entropy at the labels' size: logits (N, classes, h, w), labels (N, H, W) -> one number."""
+    """Cross-entropy, and overlap if asked, at the labels' size: logits (N, classes, h, w), labels (N, H, W)."""
     # Contiguous, because the softmax over classes would otherwise copy the enlarged scores twice.
     enlarged = F.interpolate(logits.contiguous(), size=labels.shape[1:], mode="bilinear", align_corners=False)
+    log_p = F.log_softmax(enlarged, 1)
+    counted = (labels != IGNORE).sum().clamp(min=1)
     if settings.hard_fraction == 1:
-        total = F.cross_entropy(enlarged, labels, weights, ignore_index=IGNORE, reduction="sum")
-        counted = (labels != IGNORE).sum()
-        return total / counted.clamp(min=1)
-    each = F.cross_entropy(enlarged, labels, weights, ignore_index=IGNORE, reduction="none")[labels != IGNORE]
-    kept = max(1, round(settings.hard_fraction * each.numel()))
-    return each.topk(kept).values.mean() if each.numel() else enlarged.sum() * 0
+        loss = F.nll_loss(log_p, labels, weights, ignore_index=IGNORE, reduction="sum") / counted
+    else:
+        each = F.nll_loss(log_p, labels, weights, ignore_index=IGNORE, reduction="none").flatten()
+        loss = each.topk(max(1, round(settings.hard_fraction * int(counted)))).values.mean()
+    if settings.overlap:
+        loss = loss + settings.overlap * overlap_loss(log_p.exp(), labels)
+    return loss
+
+
+def overlap_loss(p: Tensor, labels: Tensor) -> Tensor:
+    """1 - soft IoU, averaged over the classes that the batch's labels hold (Rahman and Wang, ISVC 2016, section 3).
+
+    p (N, classes, H, W) probabilities, labels (N, H, W). Thin and rare classes weigh as much as large ones.
+    """
+    classes = p.shape[1]
+    valid = labels != IGNORE
+    of_truth = p.gather(1, labels.clamp(max=classes - 1).unsqueeze(1)).squeeze(1)  # (N, H, W)
+    truth = labels[valid]
+    hits = p.new_zeros(classes).index_add(0, truth, of_truth[valid])
+    union = (p * valid.unsqueeze(1)).sum((0, 2, 3)) + torch.bincount(truth, minlength=classes) - hits
+    present = torch.bincount(truth, minlength=classes) > 0
+    if not present.any():
+        return p.sum() * 0
+    return (1 - hits[present] / union[present]).mean()
 
 
 def class_weights(shares: NDArray[np.float64], settings: Loss) -> Tensor | None:

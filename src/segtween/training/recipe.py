@@ -165,16 +165,19 @@ class Loss:
     class_power    class c weighs (share of pixels of c) ** -class_power, scaled to mean 1 over pixels; 0: all equal
     weight_limit   no class weighs more than this many times the lightest
     hard_fraction  only this part of the pixels of a batch, those with the largest loss, counts; 1: all
+    overlap        weight of a second term, 1 - soft IoU averaged over classes; 0: none
     """
 
     class_power: float = 0.0
     weight_limit: float = 10.0
     hard_fraction: float = 1.0
+    overlap: float = 0.0
 
     def __post_init__(self) -> None:
         _check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
         _check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
         _check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
+        _check(0 <= self.overlap <= 10, "loss.overlap", self.overlap, "a number in 0..10")
 
 
 @dataclass(frozen=True)
