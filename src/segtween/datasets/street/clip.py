@@ -157,6 +157,10 @@ class _Renderer:
         self.contact = np.empty((CONTACT_CELLS, CONTACT_CELLS), np.float32)
         self.ground = _ground()
         self.mix = _Mix(size_hw)
+        self.scratch = np.empty((3, 3))
+        n = h * w
+        self.questions = (np.empty((h + 1, w + 1), np.int32), np.empty(h + 1, np.bool_), np.empty(n, np.int32),
+                          np.empty((n, 3)), np.empty((n, 2), np.int32), np.empty(n, np.int64))  # fmt: skip
         self._second = ThreadPoolExecutor(1, thread_name_prefix="street")
 
     def close(self) -> None:
@@ -207,7 +211,7 @@ class _Renderer:
         b = self.now
         h, w = self.size_hw
         b.count = kernels.place(verts, faces, spans, now, before, colours, uids, fresh, cam, self.cam_before, h, w, b.edge,
-                                b.past, b.geo, b.face, b.box, b.uid, b.count)  # fmt: skip
+                                b.past, b.geo, b.face, b.box, b.uid, b.count, self.scratch)  # fmt: skip
 
     def _place_still(self, cam: Array, s: float) -> None:
         eye = self.env[shade.ENV["eye"] : shade.ENV["eye"] + 3]
@@ -261,12 +265,12 @@ class _Renderer:
                 if piece - 2 <= index <= piece + 6:
                     mesh = self.pieces[index].mesh
                     kernels.cast(mesh.verts, mesh.faces, np.array([[0, len(mesh)]]), IDENTITY, self.basis, origin, per_metre,
-                                 self.textures, self.levels, self.still_shadow)  # fmt: skip
+                                 self.textures, self.levels, self.still_shadow, self.scratch)  # fmt: skip
             self.shadow_piece = piece
         self.shadow[:] = self.still_shadow
         origin = self.env[shade.ENV["shadow_origin"] : shade.ENV["shadow_origin"] + 2]
         verts, faces, spans, now = moving[:4]
-        kernels.cast(verts, faces, spans, now, self.basis, origin, per_metre, self.textures, self.levels, self.shadow)
+        kernels.cast(verts, faces, spans, now, self.basis, origin, per_metre, self.textures, self.levels, self.shadow, self.scratch)
 
     def _contacts(self, s: float, cast: Cast) -> None:
         cells = CONTACT_CELLS / CONTACT_SPAN
@@ -309,10 +313,11 @@ class _Renderer:
 
     def _paint(self, rgb: Rgb) -> None:
         b, m = self.now, self.mix
-        jobs = shade.plan(b.ids, m.job, m.at, m.share, m.first, m.source, m.weight)
+        jobs = shade.plan(b.ids, m.job, m.at, m.share, m.first, m.source, m.weight, np.empty(9, np.int64),
+                          np.empty((3, 9)))  # fmt: skip
         shade.light(jobs, m.job, m.at, b.edge, b.geo, b.face, self.env, self.basis, self.shadow, self.contact,
-                    self.textures, self.levels, self.cloud, self.line, m.colours)  # fmt: skip
-        shade.develop(m.colours, m.share, m.first, m.source, m.weight, self.env, self.tone, rgb)
+                    self.textures, self.levels, self.cloud, self.line, m.colours, np.empty(4), np.empty(3))  # fmt: skip
+        shade.develop(m.colours, m.share, m.first, m.source, m.weight, self.env, self.tone, np.empty(3), rgb)
 
     def _truth(self, cam: Array, *, first: bool) -> tuple[Labels, Flow, NDArray[np.bool_]]:
         h, w = self.size_hw
@@ -326,7 +331,7 @@ class _Renderer:
             flow[:] = 0
         else:
             truth.hidden(now.ids, now.uid, flow, inverse, old.ids, old.inverse, old.uid, old.count, old.edge, old.geo,
-                         old.face, old.box, self.textures, self.levels, occlusion)  # fmt: skip
+                         old.face, old.box, self.textures, self.levels, *self.questions, occlusion)  # fmt: skip
         return labels, flow, occlusion
 
 

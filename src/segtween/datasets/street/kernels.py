@@ -21,22 +21,24 @@ TEXTURE_SIZE = 256
 LEVELS = np.array([sum((TEXTURE_SIZE >> k) ** 2 for k in range(i)) * 4 for i in range(10)], np.int64)
 
 A = NDArray[Any]
+# Without counting references to arrays, which is atomic and costs more than the work of a pixel: such functions
+# make no arrays, they are given their scratch.
 _FAST = {"contract", "arcp", "nsz", "afn"}
-_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST)
+_jit = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False)
 # For functions with many arrays: passing them costs as much as the work.
-_inlined = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, inline="always")
+_inlined = njit(cache=True, nogil=True, error_model="numpy", fastmath=_FAST, _nrt=False, inline="always")
 
 
 @_jit
 def place(
     verts: A, faces: A, spans: A, now: A, before: A, colours: A, uids: A, fresh: A, cam: A, cam_before: A, height: int,
-    width: int, edge: A, past: A, geo: A, face: A, box: A, uid: A, count: int,
+    width: int, edge: A, past: A, geo: A, face: A, box: A, uid: A, count: int, p: A,
 ) -> int:  # fmt: skip
     """Transforms instances and appends what may be seen: edge functions, attributes, bounds in samples.
 
-    `now` and `before` are (N, 12) rows of 3x4 matrices to the world; `cam` is 3x4 to (x w, y w, w).
+    `now` and `before` are (N, 12) rows of 3x4 matrices to the world; `cam` is 3x4 to (x w, y w, w);
+    `p` (3, 3) is scratch.
     """
-    p = np.empty((3, 3))
     for k in range(spans.shape[0]):
         m, b = now[k], before[k]
         for t in range(spans[k, 0], spans[k, 1]):
@@ -116,17 +118,19 @@ def place(
 
 
 @_jit
+def _coordinates(e: A, g: A, x: float, y: float) -> tuple[float, float]:
+    e0, e1, e2 = e[0] * x + e[1] * y + e[2], e[3] * x + e[4] * y + e[5], e[6] * x + e[7] * y + e[8]
+    w = 1.0 / (e0 + e1 + e2)
+    return (e0 * g[0, 6] + e1 * g[1, 6] + e2 * g[2, 6]) * w, (e0 * g[0, 7] + e1 * g[1, 7] + e2 * g[2, 7]) * w
+
+
+@_jit
 def _cutout_level(e: A, g: A, x: float, y: float) -> int:
     """The texture level whose texels are as large as half a pixel, at one point of a triangle."""
-    us = np.empty((3, 2))
-    for n in range(3):
-        px, py = x + (0.5 if n == 1 else 0.0), y + (0.5 if n == 2 else 0.0)
-        e0, e1, e2 = e[0] * px + e[1] * py + e[2], e[3] * px + e[4] * py + e[5], e[6] * px + e[7] * py + e[8]
-        w = 1.0 / (e0 + e1 + e2)
-        us[n, 0] = (e0 * g[0, 6] + e1 * g[1, 6] + e2 * g[2, 6]) * w
-        us[n, 1] = (e0 * g[0, 7] + e1 * g[1, 7] + e2 * g[2, 7]) * w
-    a = abs(us[1, 0] - us[0, 0]) + abs(us[2, 0] - us[0, 0])
-    b = abs(us[1, 1] - us[0, 1]) + abs(us[2, 1] - us[0, 1])
+    u, v = _coordinates(e, g, x, y)
+    ux, vx = _coordinates(e, g, x + 0.5, y)
+    uy, vy = _coordinates(e, g, x, y + 0.5)
+    a, b = abs(ux - u) + abs(uy - u), abs(vx - v) + abs(vy - v)
     size = 0.7 * np.sqrt(a * b) * 256.0
     if not size > 1.0:
         return 0
@@ -189,11 +193,12 @@ def draw(count: int, edge: A, geo: A, face: A, box: A, textures: A, levels: A, i
 
 @_jit
 def cast(
-    verts: A, faces: A, spans: A, now: A, basis: A, origin: A, per_metre: float, textures: A, levels: A, shadow: A
-) -> None:
-    """Draws instances into the shadow map: the largest distance towards the sun at every cell."""
+    verts: A, faces: A, spans: A, now: A, basis: A, origin: A, per_metre: float, textures: A, levels: A, shadow: A,
+    q: A,
+) -> None:  # fmt: skip
+    """Draws instances into the shadow map: the largest distance towards the sun at every cell; `q` (3, 3) is
+    scratch."""
     n = shadow.shape[0]
-    q = np.empty((3, 3))
     for k in range(spans.shape[0]):
         m = now[k]
         for t in range(spans[k, 0], spans[k, 1]):

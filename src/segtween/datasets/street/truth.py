@@ -66,16 +66,16 @@ def labels_and_flow(
 @_jit
 def hidden(
     ids: A, uid: A, flow: A, inverse_now: A, ids_before: A, inverse_before: A, uid_before: A, count_before: int,
-    edge_before: A, geo_before: A, face_before: A, box_before: A, textures: A, levels: A, occlusion: A,
+    edge_before: A, geo_before: A, face_before: A, box_before: A, textures: A, levels: A, head: A, rows: A, after: A,
+    query: A, pixel: A, own_uid: A, occlusion: A,
 ) -> int:  # fmt: skip
-    """True where the pixel's point was hidden in, or outside of, the previous frame; returns the exact tests asked."""
+    """True where the pixel's point was hidden in, or outside of, the previous frame; returns the exact tests asked.
+
+    `head` .. `own_uid` are scratch: the questions, by the previous frame's pixel they fall into.
+    """
     height, width = occlusion.shape
-    head = np.full((height + 1, width + 1), -1, np.int32)
-    after = np.empty(height * width, np.int32)
-    query = np.empty((height * width, 3))
-    pixel = np.empty((height * width, 2), np.int32)
-    own_uid = np.empty(height * width, np.int64)
-    rows = np.zeros(height + 1, np.bool_)
+    head[:] = -1
+    rows[:] = False
     asked = 0
     for y in range(height):
         for x in range(width):
