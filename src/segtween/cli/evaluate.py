@@ -14,10 +14,11 @@ from segtween.cli.guard import guarded
 @guarded
 def evaluate(
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes or folders.")
+        str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")
     ],
     root: Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")],
     split: Annotated[str, typer.Option(metavar="NAME", help="Part of the data set.")] = "val",
+    dataset_labels: options.DatasetLabels = None,
     model: options.Model = "swiftnet-lite0.camvid",
     scores: Annotated[
         Path | None, typer.Option(metavar="FILE.npz", help="Stored scores instead of a network (same as --model).")
@@ -50,12 +51,11 @@ def evaluate(
     """
     from segtween.build import find_preset
     from segtween.cli.screen import console, progress_bar
-    from segtween.datasets import open_dataset
     from segtween.evaluation import evaluate_method
     from segtween.runner import write_json
     from segtween.segmenters import open_segmenter
 
-    data = open_dataset(dataset, root, split=split)
+    data = options.labelled_data(dataset, root, split=split, labels=dataset_labels, network_labels=labels)
     segmenter = open_segmenter(
         str(scores) if scores is not None else model,
         runtime=runtime,

@@ -10,6 +10,7 @@ import typer
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
+    from segtween.datasets import Dataset
     from segtween.types import SizeHW
 
 Model = Annotated[
@@ -25,6 +26,14 @@ Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Network
 Preset = Annotated[str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp.")]
 Labels = Annotated[
     str | None, typer.Option("--labels", metavar="NAME|YAML", help="Label set, where the network does not say.")
+]
+DatasetLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset-labels",
+        metavar="NAME|YAML",
+        help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --labels.",
+    ),
 ]
 Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")]
 Provider = Annotated[
@@ -64,3 +73,12 @@ def size(text: str, *, option: str = "--size") -> SizeHW:
     if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
         raise SettingError(f"{option} {text!r}", expected="WIDTHxHEIGHT in pixels", do=f"give {option} 2048x1024")
     return int(parts[1]), int(parts[0])
+
+
+def labelled_data(name: str, root: Path, *, split: str, labels: str | None, network_labels: str | None) -> Dataset:
+    """The data set, with `labels` where given. A layout without a label set of its own takes the network's."""
+    from segtween.datasets import WITHOUT_LABEL_SET, open_dataset
+
+    if labels is None and name in WITHOUT_LABEL_SET:
+        labels = network_labels
+    return open_dataset(name, root, split=split, labels=labels)

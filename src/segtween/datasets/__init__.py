@@ -5,6 +5,7 @@
 | `camvid` | list file `<split>.txt` of images and labels | dense |
 | `cityscapes` | `leftImg8bit_sequence` and `gtFine` | sparse: one frame of a clip; dense where all are labelled |
 | `folders` | one folder of pictures per clip, one of labels beside it | either |
+| `vspw` | list file `<split>.txt` of videos, `data/<video>/origin` and `mask` | dense |
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from segtween.datasets.camvid import open_camvid
 from segtween.datasets.cityscapes import open_cityscapes
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
 from segtween.datasets.folders import open_folders
+from segtween.datasets.vspw import open_vspw
 from segtween.errors import DatasetError
 from segtween.labels import LabelSet, label_set
 
-__all__ = ["DATASETS", "Clip", "ClipFrame", "Dataset", "open_dataset"]
+__all__ = ["DATASETS", "WITHOUT_LABEL_SET", "Clip", "ClipFrame", "Dataset", "open_dataset"]
 
 
 class Opener(Protocol):
@@ -32,7 +34,11 @@ DATASETS: dict[str, Opener] = {
     "camvid": open_camvid,
     "cityscapes": open_cityscapes,
     "folders": open_folders,
+    "vspw": open_vspw,
 }
+
+WITHOUT_LABEL_SET = ("vspw",)
+"""Layouts that do not say what their classes are called."""
 
 
 def open_dataset(

@@ -1,0 +1,71 @@
+"""VSPW's layout (Miao et al.: VSPW, CVPR 2021): every frame of every video labelled, at 15 Hz.
+
+<split>.txt                         one video per line
+data/<video>/origin/<frame>.jpg
+data/<video>/mask/<frame>.png       palette PNG of ids: 1..124 classes, 0 and 255 void
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.errors import DatasetError
+from segtween.labels import LabelSet, numbered
+
+CLASSES = 124
+VOID = 0
+"""Written where none of the classes is; a label set may use the id nevertheless."""
+FRAME_RATE = Fraction(15)
+PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def open_vspw(root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
+    """The videos that `<root>/<split>.txt` lists.
+
+    Without `labels` the 124 classes go by number: `class-0` is id 1, as a network without names counts them.
+    Raises DatasetError for a missing list, a listed video that is not there or has no pictures, and masks
+    without a picture.
+    """
+    known = labels or replace(numbered(CLASSES), name="vspw124", ids=tuple(range(1, CLASSES + 1)), ignore_id=VOID)
+    clips = [_clip(root, video) for video in _read_list(root, split)]
+    return Dataset("vspw", split, known, clips, FRAME_RATE, () if VOID in known.ids else (VOID,))
+
+
+def _read_list(root: Path, split: str) -> list[str]:
+    listing = root / f"{split}.txt"
+    try:
+        videos = listing.read_text(encoding="utf-8").split()
+    except OSError as error:
+        splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
+        raise DatasetError(
+            f"list {listing} cannot be read ({error.strerror})",
+            expected=f"<split>.txt in the root (splits there: {splits})",
+            do="check --root and --split",
+        ) from None
+    repeated = next((video for i, video in enumerate(videos) if video in videos[:i]), None)
+    if repeated is not None:
+        raise DatasetError(f"{listing} lists video {repeated!r} twice", expected="each video once", do="correct it")
+    return videos
+
+
+def _clip(root: Path, video: str) -> Clip:
+    pictures, masks = root / "data" / video / "origin", root / "data" / video / "mask"
+    if not pictures.is_dir():
+        raise DatasetError(
+            f"video {video!r} has no folder {pictures}",
+            expected="data/<video>/origin/*.jpg for every video of the list",
+            do="check the list and the download",
+        )
+    paths = sorted(p for p in pictures.iterdir() if p.suffix.lower() in PICTURES)
+    if not paths:
+        raise DatasetError(f"{pictures} has no pictures", expected="files *.jpg", do="check the download")
+    truths = {p.stem: p for p in masks.glob("*.png")}
+    lost = sorted(set(truths) - {p.stem for p in paths})
+    if lost:
+        raise DatasetError(
+            f"mask {truths[lost[0]]} has no picture", expected=f"{lost[0]}.jpg in {pictures}", do="check the download"
+        )
+    return Clip(video, tuple(ClipFrame(f"{video}/{p.stem}", p, truths.get(p.stem)) for p in paths))
