@@ -20,7 +20,13 @@ PLASTERS: tuple[Colour, ...] = (
 )  # fmt: skip
 STONES: tuple[Colour, ...] = ((0.66, 0.60, 0.50), (0.58, 0.55, 0.50), (0.70, 0.66, 0.58), (0.48, 0.45, 0.42))
 GREYS: tuple[Colour, ...] = ((0.62, 0.62, 0.62), (0.72, 0.71, 0.68), (0.44, 0.46, 0.48), (0.60, 0.56, 0.50))
-ROOFS: tuple[Colour, ...] = ((0.42, 0.20, 0.14), (0.30, 0.17, 0.13), (0.24, 0.24, 0.26), (0.20, 0.21, 0.23), (0.36, 0.26, 0.2))
+ROOFS: tuple[Colour, ...] = (
+    (0.42, 0.20, 0.14),
+    (0.30, 0.17, 0.13),
+    (0.24, 0.24, 0.26),
+    (0.20, 0.21, 0.23),
+    (0.36, 0.26, 0.2),
+)
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ STYLES = {
 
 
 def _wall(
-    mesh: Mesh, a: Array, b: Array, low: float, high: float, material: Material, *, uv: tuple[float, float, float, float],
-    light: tuple[float, float] = (1.0, 1.0),
+    mesh: Mesh, a: Array, b: Array, low: float, high: float, material: Material, *,
+    uv: tuple[float, float, float, float],    light: tuple[float, float] = (1.0, 1.0),
 ) -> None:  # fmt: skip
     """A vertical wall from a to b, left to right as seen from outside; uv = u0, v0, u1, v1."""
     points = [(*a, low), (*b, low), (*b, high), (*a, high)]
@@ -72,7 +78,10 @@ def ledge(mesh: Mesh, a: Array, b: Array, low: float, high: float, out: float, m
         mesh.quads([[(*e, low), (*f, low), (*f, high), (*e, high)]], both, uv=flat_uv)
 
 
-def _windows(mesh: Mesh, a: Array, b: Array, low: float, storeys: int, storey: float, bay: float, layer: int, tint: Colour, start: int) -> None:  # fmt: skip
+def _windows(
+    mesh: Mesh, a: Array, b: Array, low: float, storeys: int, storey: float, bay: float, layer: int, tint: Colour,
+    start: int,
+) -> None:  # fmt: skip
     bays = max(1, round(float(np.linalg.norm(b - a)) / bay))
     material = Material(TEXTURED, "building", tint, layer)
     _wall(mesh, a, b, low, low + storeys * storey, material, uv=(start / 2, 0, (start + bays) / 2, storeys / 2),
@@ -184,7 +193,7 @@ def building(
         roof = Material(PLAIN, "building", (0.22, 0.22, 0.22))
         mesh.quads([[(*p, top + parapet * 0.4) for p in c]], roof)
         if rng.random() < 0.4 and style == "office":
-            middle = sum(c) / 4
+            middle = np.mean(c, axis=0)
             hut = Mesh()
             hut.box((-2, -1.5, 0), (2, 1.5, 2.2), Material(TEXTURED, "building", (0.5, 0.5, 0.5), LAYER["concrete"]))
             mesh.add(hut.freeze(), at=(*middle, top), heading=float(rng.uniform(0, 1)))

@@ -94,8 +94,8 @@ class StreetClip:
     """
 
     def __init__(
-        self, seed: int, *, size_hw: SizeHW = (360, 480), frame_rate: Fraction = Fraction(15), frames: int | None = None,
-        start: int = 0,
+        self, seed: int, *, size_hw: SizeHW = (360, 480), frame_rate: Fraction = Fraction(15),
+        frames: int | None = None,        start: int = 0,
     ) -> None:  # fmt: skip
         check_settings(seed=seed, size_hw=size_hw, frame_rate=frame_rate, frames=frames, start=start)
         self.seed, self.size_hw = seed, (int(size_hw[0]), int(size_hw[1]))
@@ -118,9 +118,15 @@ def check_settings(*, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, sta
         raise SettingError(f"seed {seed!r}", expected="a whole number of 0 or more", do="choose another seed")
     sizes = tuple(size_hw) if isinstance(size_hw, (tuple, list)) else ()
     if len(sizes) != 2 or not all(isinstance(v, (int, np.integer)) and 32 <= v <= 8192 for v in sizes):
-        raise SettingError(f"frame size {size_hw!r}", expected="(height, width), each 32 to 8192", do="choose another size")
+        raise SettingError(
+            f"frame size {size_hw!r}", expected="(height, width), each 32 to 8192", do="choose another size"
+        )
     if not isinstance(frame_rate, (int, Fraction)) or not 0 < frame_rate <= 1000:
-        raise SettingError(f"frame rate {frame_rate!r}", expected="a fraction above 0, at most 1000", do="give for example Fraction(15)")
+        raise SettingError(
+            f"frame rate {frame_rate!r}",
+            expected="a fraction above 0, at most 1000",
+            do="give for example Fraction(15)",
+        )
     if frames is not None and (not isinstance(frames, int) or frames < 1):
         raise SettingError(f"{frames!r} frames", expected="1 or more, or None for no end", do="choose another number")
     if not isinstance(start, int) or start < 0:
@@ -207,11 +213,15 @@ class _Renderer:
                 self.pieces[index] = self.street.piece(index)
         self.path.drop_before(first - 6)
 
-    def _place(self, cam: Array, verts: Any, faces: Any, spans: Any, now: Any, before: Any, colours: Any, uids: Any, fresh: Any) -> None:
+    def _place(
+        self, cam: Array, verts: Any, faces: Any, spans: Any, now: Any, before: Any, colours: Any, uids: Any, fresh: Any
+    ) -> None:
         b = self.now
         h, w = self.size_hw
-        b.count = kernels.place(verts, faces, spans, now, before, colours, uids, fresh, cam, self.cam_before, h, w, b.edge,
-                                b.past, b.geo, b.face, b.box, b.uid, b.count, self.scratch)  # fmt: skip
+        b.count = kernels.place(
+            verts, faces, spans, now, before, colours, uids, fresh, cam, self.cam_before, h, w, b.edge, b.past, b.geo,
+            b.face, b.box, b.uid, b.count, self.scratch,
+        )  # fmt: skip
 
     def _place_still(self, cam: Array, s: float) -> None:
         eye = self.env[shade.ENV["eye"] : shade.ENV["eye"] + 3]
@@ -248,7 +258,16 @@ class _Renderer:
         before = np.stack([self.seen.get(i.uid, i.matrix) for i in cast.instances])
         fresh = np.array([i.uid not in self.seen for i in cast.instances])
         colours = np.array([np.ravel(i.colours) for i in cast.instances], np.float64)
-        return np.concatenate([m.verts for m in meshes]), np.concatenate([m.faces for m in meshes]), spans, now, before, colours, uids, fresh
+        return (
+            np.concatenate([m.verts for m in meshes]),
+            np.concatenate([m.faces for m in meshes]),
+            spans,
+            now,
+            before,
+            colours,
+            uids,
+            fresh,
+        )
 
     def _shadows(self, s: float, moving: tuple[Any, ...]) -> None:
         """Sun shadows: the still part is drawn again once per piece, movers are added every frame."""
@@ -264,13 +283,27 @@ class _Renderer:
             for index in sorted(self.pieces):
                 if piece - 2 <= index <= piece + 6:
                     mesh = self.pieces[index].mesh
-                    kernels.cast(mesh.verts, mesh.faces, np.array([[0, len(mesh)]]), IDENTITY, self.basis, origin, per_metre,
-                                 self.textures, self.levels, self.still_shadow, self.scratch)  # fmt: skip
+                    kernels.cast(
+                        mesh.verts, mesh.faces, np.array([[0, len(mesh)]]), IDENTITY, self.basis, origin, per_metre,
+                        self.textures, self.levels, self.still_shadow, self.scratch,
+                    )  # fmt: skip
             self.shadow_piece = piece
         self.shadow[:] = self.still_shadow
         origin = self.env[shade.ENV["shadow_origin"] : shade.ENV["shadow_origin"] + 2]
         verts, faces, spans, now = moving[:4]
-        kernels.cast(verts, faces, spans, now, self.basis, origin, per_metre, self.textures, self.levels, self.shadow, self.scratch)
+        kernels.cast(
+            verts,
+            faces,
+            spans,
+            now,
+            self.basis,
+            origin,
+            per_metre,
+            self.textures,
+            self.levels,
+            self.shadow,
+            self.scratch,
+        )
 
     def _contacts(self, s: float, cast: Cast) -> None:
         cells = CONTACT_CELLS / CONTACT_SPAN
@@ -301,7 +334,7 @@ class _Renderer:
         kernels.draw(b.count, b.edge, b.geo, b.face, b.box, self.textures, self.levels, b.inverse, b.ids)
         rgb = np.empty((h, w, 3), np.uint8)
         self.env[shade.ENV["noise_seed"]] = float((self.seed * 7919 + index * 104729) % (1 << 31))
-        truths = self._second.submit(self._truth, cam, first=first)
+        truths = self._second.submit(self._truth, first=first)
         self._paint(rgb)
         labels, flow, occlusion = truths.result()
         self.seen = {i.uid: i.matrix for i in cast.instances}
@@ -319,18 +352,20 @@ class _Renderer:
                     self.textures, self.levels, self.cloud, self.line, m.colours, np.empty(4), np.empty(3))  # fmt: skip
         shade.develop(m.colours, m.share, m.first, m.source, m.weight, self.env, self.tone, np.empty(3), rgb)
 
-    def _truth(self, cam: Array, *, first: bool) -> tuple[Labels, Flow, NDArray[np.bool_]]:
+    def _truth(self, *, first: bool) -> tuple[Labels, Flow, NDArray[np.bool_]]:
         h, w = self.size_hw
         now, old = self.now, self.before
         labels = np.empty((h, w), np.uint8)
         flow = np.zeros((h, w, 2), np.float32)
         inverse = np.empty((h, w))
         occlusion = np.ones((h, w), np.bool_)
-        truth.labels_and_flow(now.ids, now.edge, now.past, now.face, self.env, cam, self.cam_before, self.line, labels, flow, inverse)
+        truth.labels_and_flow(
+            now.ids, now.edge, now.past, now.face, self.env, self.cam_before, self.line, labels, flow, inverse
+        )
         if first:
             flow[:] = 0
         else:
-            truth.hidden(now.ids, now.uid, flow, inverse, old.ids, old.inverse, old.uid, old.count, old.edge, old.geo,
+            truth.hidden(now.ids, now.uid, flow, inverse, old.ids, old.uid, old.count, old.edge, old.geo,
                          old.face, old.box, self.textures, self.levels, *self.questions, occlusion)  # fmt: skip
         return labels, flow, occlusion
 

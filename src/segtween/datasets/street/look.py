@@ -46,7 +46,12 @@ def look(seed: int) -> Look:
     put("sky_colour", sky)
     put("haze_colour", haze)
     put("bounce", 0.22 * np.asarray(sky) + 0.13 * np.asarray(sun_colour) * np.sin(high))
-    put("haze", {"hazy": rng.uniform(1 / 170, 1 / 110), "overcast": rng.uniform(1 / 420, 1 / 240)}.get(weather, rng.uniform(1 / 650, 1 / 350)))
+    put(
+        "haze",
+        {"hazy": rng.uniform(1 / 170, 1 / 110), "overcast": rng.uniform(1 / 420, 1 / 240)}.get(
+            weather, rng.uniform(1 / 650, 1 / 350)
+        ),
+    )
     bright = {"clear": 0.60, "mixed": 0.66, "overcast": 0.92, "hazy": 0.70, "late": 0.72}[weather]
     put("exposure", bright * float(np.exp(rng.normal(0, 0.22))))
     put("clouds", {"clear": rng.uniform(0.0, 0.5), "mixed": rng.uniform(0.45, 0.7), "overcast": rng.uniform(0.8, 1.0),

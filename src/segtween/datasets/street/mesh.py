@@ -73,9 +73,7 @@ class Mesh:
         self._verts.append(v[keep])
         self._faces.append(np.tile(np.array(material.row(), np.float32), (int(keep.sum()), 1)))
 
-    def quads(
-        self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None
-    ) -> None:
+    def quads(self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None) -> None:
         """`points` (N, 4, 3), counter-clockwise seen from the front."""
 
         def split(values: Any, width: int) -> Any:
@@ -152,9 +150,7 @@ class Mesh:
         uv = np.stack([np.full((sides, 2), 0.5), rim_uv[:-1], rim_uv[1:]], axis=1)
         self.triangles(points, material, normals=np.tile(n, (sides, 3, 1)), uv=uv)
 
-    def add(
-        self, mesh: FrozenMesh, *, at: Any, heading: float = 0.0, scale: float = 1.0, colours: Any = None
-    ) -> None:
+    def add(self, mesh: FrozenMesh, *, at: Any, heading: float = 0.0, scale: float = 1.0, colours: Any = None) -> None:
         """A copy of a finished mesh, turned about z and moved; its colour slots are filled from `colours`."""
         c, s = np.cos(heading), np.sin(heading)
         turn = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]], np.float32)

@@ -28,7 +28,7 @@ from segtween.datasets.street.mesh import (
 )
 from segtween.datasets.street.textures import LAYER
 
-SIGN_FACES = 16
+NUMBER_PLATE = (0.62, 0.50, 0.08)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,10 @@ def car(shape: Shape) -> FrozenMesh:
     """A passenger car; colour slot 0 is its paint."""
     mesh, label = Mesh(), "car"
     body = Material(PAINT, label, slot(0), flags=BOTH_SIDES)
-    dark, trim = Material(PLAIN, label, (0.03, 0.03, 0.033), flags=BOTH_SIDES), Material(PLAIN, label, (0.05, 0.05, 0.055), flags=BOTH_SIDES)
+    dark, trim = (
+        Material(PLAIN, label, (0.03, 0.03, 0.033), flags=BOTH_SIDES),
+        Material(PLAIN, label, (0.05, 0.05, 0.055), flags=BOTH_SIDES),
+    )
     half, L = shape.width / 2, shape.length
     # Shell up to the waist: stations from the rear bumper to the front one.
     x = np.array([0.0, 0.06, 0.25, 0.5, 1.1, L * 0.5, L - 1.5, L - 0.9, L - 0.35, L - 0.1, L])
@@ -131,7 +134,9 @@ def car(shape: Shape) -> FrozenMesh:
         [shape.boot - 0.12, shape.boot, shape.belt + 0.03, shape.belt, shape.bonnet + 0.05, shape.bonnet - 0.06,
          shape.bonnet - 0.16, shape.bonnet - 0.3],
     )  # fmt: skip
-    wide = half * np.interp(x, [0, 0.06, 0.3, 0.9, L - 1.0, L - 0.3, L - 0.08, L], [0.78, 0.88, 0.95, 1, 1, 0.94, 0.84, 0.7])
+    wide = half * np.interp(
+        x, [0, 0.06, 0.3, 0.9, L - 1.0, L - 0.3, L - 0.08, L], [0.78, 0.88, 0.95, 1, 1, 0.94, 0.84, 0.7]
+    )
     rise = np.interp(x, [0, 0.35, L - 0.4, L], [0.36, 0.22, 0.20, 0.34])
     ring_y = np.array([0.90, 0.98, 1.0, 0.985, 0.94, 0.80, 0.0])
     grid = np.zeros((len(x), 13, 3))
@@ -158,9 +163,21 @@ def car(shape: Shape) -> FrozenMesh:
     panes = (0.08, 0.47, 0.52, 0.90) if shape.roof < 1.9 else (0.08, 0.10, 0.66, 0.94)
     for s in (1.0, -1.0):
         corners = [(r0, s * base, zb), (f0, s * base, zb), (f1, s * roof, lift), (r1, s * roof, lift)]
-        _glazed(mesh, corners if s < 0 else corners, label, panes=panes, rim=0.10)
-    _glazed(mesh, [(f0, base, zb), (f0, -base, zb), (f1, -roof, lift), (f1, roof, lift)], label, panes=(0.06, 0.94), rim=0.06)
-    _glazed(mesh, [(r0, -base, zb), (r0, base, zb), (r1, roof, lift), (r1, -roof, lift)], label, panes=(0.08, 0.92), rim=0.12)
+        _glazed(mesh, corners, label, panes=panes, rim=0.10)
+    _glazed(
+        mesh,
+        [(f0, base, zb), (f0, -base, zb), (f1, -roof, lift), (f1, roof, lift)],
+        label,
+        panes=(0.06, 0.94),
+        rim=0.06,
+    )
+    _glazed(
+        mesh,
+        [(r0, -base, zb), (r0, base, zb), (r1, roof, lift), (r1, -roof, lift)],
+        label,
+        panes=(0.08, 0.92),
+        rim=0.12,
+    )
     xs = np.linspace(r1, f1, 4)
     ys = np.array([1.0, 0.86, 0.4, -0.4, -0.86, -1.0]) * roof
     crown = np.zeros((4, 6, 3))
@@ -171,15 +188,30 @@ def car(shape: Shape) -> FrozenMesh:
     _wheels(mesh, (0.72 - L / 2, L / 2 - 0.78), half * 0.985, shape.wheel, label)
     front, back = L / 2, -L / 2
     for s in (-1.0, 1.0):
-        _lamp(mesh, (front - 0.16, s * half * 0.66, shape.bonnet - 0.24), (0.22, 0.36, 0.13), (0.75, 0.78, 0.8), 0.35, label)
-        _lamp(mesh, (back + 0.10, s * half * 0.72, shape.boot - 0.17), (0.2, 0.26, 0.17), (0.55, 0.015, 0.01), 0.5, label)
+        _lamp(
+            mesh,
+            (front - 0.16, s * half * 0.66, shape.bonnet - 0.24),
+            (0.22, 0.36, 0.13),
+            (0.75, 0.78, 0.8),
+            0.35,
+            label,
+        )
+        _lamp(
+            mesh, (back + 0.10, s * half * 0.72, shape.boot - 0.17), (0.2, 0.26, 0.17), (0.55, 0.015, 0.01), 0.5, label
+        )
         mesh.ball((f0 - 0.25, s * (base + 0.12), zb + 0.06), (0.07, 0.11, 0.07), body, around=6, rings=3)
+    yellow = Material(PLAIN, label, NUMBER_PLATE, flags=BOTH_SIDES)
     plate = Material(PLAIN, label, (0.62, 0.62, 0.6), flags=BOTH_SIDES)
     mesh.quads([[(front + 0.005, -0.26, 0.40), (front + 0.005, 0.26, 0.40), (front + 0.005, 0.26, 0.52),
                  (front + 0.005, -0.26, 0.52)]], plate)  # fmt: skip
     mesh.quads([[(back - 0.005, 0.26, 0.50), (back - 0.005, -0.26, 0.50), (back - 0.005, -0.26, 0.62),
-                 (back - 0.005, 0.26, 0.62)]], Material(PLAIN, label, (0.62, 0.50, 0.08), flags=BOTH_SIDES))  # fmt: skip
-    grille = [(front + 0.004, -0.42, 0.53), (front + 0.004, 0.42, 0.53), (front + 0.004, 0.42, 0.62), (front + 0.004, -0.42, 0.62)]
+                 (back - 0.005, 0.26, 0.62)]], yellow)  # fmt: skip
+    grille = [
+        (front + 0.004, -0.42, 0.53),
+        (front + 0.004, 0.42, 0.53),
+        (front + 0.004, 0.42, 0.62),
+        (front + 0.004, -0.42, 0.62),
+    ]
     mesh.quads([grille], dark)
     return mesh.freeze()
 
@@ -205,7 +237,9 @@ def bus() -> FrozenMesh:
         for y in (-1.0, 1.0):
             tint = (0.8, 0.8, 0.78) if s > 0 else (0.55, 0.015, 0.01)
             _lamp(mesh, (x, y * 1.0, 0.75), (0.06, 0.26, 0.22), tint, 0.4, label)
-    mesh.quads([[(-5, half, 0.3), (5, half, 0.3), (5, -half, 0.3), (-5, -half, 0.3)]], Material(PLAIN, label, (0.02,) * 3))
+    mesh.quads(
+        [[(-5, half, 0.3), (5, half, 0.3), (5, -half, 0.3), (-5, -half, 0.3)]], Material(PLAIN, label, (0.02,) * 3)
+    )
     _wheels(mesh, (-3.2, 3.2), half - 0.005, 0.46, label)
     return mesh.freeze()
 
@@ -229,11 +263,13 @@ def truck() -> FrozenMesh:
     y = half * 0.95
     _glazed(mesh, [(x1, y, 1.35), (x1, -y, 1.35), (x1 - 0.35, -y * 0.95, 2.35), (x1 - 0.35, y * 0.95, 2.35)], label,
             panes=(0.06, 0.94), rim=0.1)  # fmt: skip
-    mesh.quads([[(x0, -y * 0.95, 2.35), (x1 - 0.35, -y * 0.95, 2.35), (x1 - 0.35, y * 0.95, 2.35), (x0, y * 0.95, 2.35)]], cab)
+    mesh.quads(
+        [[(x0, -y * 0.95, 2.35), (x1 - 0.35, -y * 0.95, 2.35), (x1 - 0.35, y * 0.95, 2.35), (x0, y * 0.95, 2.35)]], cab
+    )
     mesh.quads([[(x1 + 0.01, -0.7, 0.65), (x1 + 0.01, 0.7, 0.65), (x1 + 0.01, 0.7, 1.0), (x1 + 0.01, -0.7, 1.0)]], dark)
     mesh.box((-L / 2 - 0.03, -0.02, 0.95), (-L / 2, 0.02, 3.0), dark)
     mesh.quads([[(-L / 2 - 0.01, 0.26, 0.6), (-L / 2 - 0.01, -0.26, 0.6), (-L / 2 - 0.01, -0.26, 0.72),
-                 (-L / 2 - 0.01, 0.26, 0.72)]], Material(PLAIN, label, (0.62, 0.5, 0.08), flags=BOTH_SIDES))  # fmt: skip
+                 (-L / 2 - 0.01, 0.26, 0.72)]], Material(PLAIN, label, NUMBER_PLATE, flags=BOTH_SIDES))  # fmt: skip
     _wheels(mesh, (-L / 2 + 1.4, L / 2 - 0.95), half - 0.03, 0.42, label)
     return mesh.freeze()
 
@@ -253,10 +289,11 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
     centre = np.array([lean[0], lean[1], trunk + 0.5 * (height - trunk)])
     radii = np.array([spread, spread, 0.55 * (height - trunk)])
     for _ in range(0 if kind == "bush" else 16 if kind == "bare" else 7):
-        a, up = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.95)
-        tip = centre + radii * 0.8 * np.array([np.cos(a) * np.sqrt(1 - up * up), np.sin(a) * np.sqrt(1 - up * up), up])
+        a, rise = rng.uniform(0, 2 * np.pi), rng.uniform(-0.2, 0.95)
+        flat = np.sqrt(1 - rise * rise)
+        tip = centre + radii * 0.8 * np.array([np.cos(a) * flat, np.sin(a) * flat, rise])
         start = np.array([lean[0] * 0.6, lean[1] * 0.6, rng.uniform(trunk * 0.75, fork[2])])
-        elbow = _mix(start, tip, 0.55) + (0, 0, 0.08 * height)
+        elbow = _mix(start, tip, 0.55) + np.array([0, 0, 0.08 * height])
         mesh.tube(start, elbow, r * 0.45, r * 0.3, bark, sides=5)
         mesh.tube(elbow, tip, r * 0.3, r * 0.08, bark, sides=4)
     count = {"round": 74, "tall": 80, "cone": 64, "bare": 46, "bush": 12}[kind]
@@ -280,13 +317,17 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
         up = np.cross(d + rng.normal(0, 0.5, 3), side)
         up /= np.linalg.norm(up)
         s = size * rng.uniform(0.7, 1.15)
-        quad = np.array([at - side * s - up * s, at + side * s - up * s, at + side * s + up * s, at - side * s + up * s])
+        quad = np.array(
+            [at - side * s - up * s, at + side * s - up * s, at + side * s + up * s, at - side * s + up * s]
+        )
         out = (quad - centre) / radii
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
         rim = np.linalg.norm((quad - centre) / radii, axis=1)
         light = np.clip(0.30 + 0.55 * rim + 0.22 * out[:, 2], 0.2, 1.0)
         tint = base * rng.uniform(0.82, 1.12)
-        material = Material(LEAF, label, (float(tint[0]), float(tint[1]), float(tint[2])), leaf, flags=BOTH_SIDES | CUTOUT)
+        material = Material(
+            LEAF, label, (float(tint[0]), float(tint[1]), float(tint[2])), leaf, flags=BOTH_SIDES | CUTOUT
+        )
         normals = out if kind != "bare" else np.tile(d, (4, 1))
         mesh.quads([quad], material, normals=[normals], uv=[[(0, 0), (1, 0), (1, 1), (0, 1)]], light=[light])
     return mesh.freeze()
@@ -294,7 +335,10 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
 
 def lamp_post(*, height: float, reach: float) -> FrozenMesh:
     mesh = Mesh()
-    steel, glow = Material(PLAIN, "pole", (0.16, 0.17, 0.175)), Material(LIGHT, "pole", (0.8, 0.8, 0.75), parameter=0.15)
+    steel, glow = (
+        Material(PLAIN, "pole", (0.16, 0.17, 0.175)),
+        Material(LIGHT, "pole", (0.8, 0.8, 0.75), parameter=0.15),
+    )
     mesh.tube((0, 0, 0), (0, 0, 1.2), 0.11, 0.10, steel, sides=8)
     mesh.tube((0, 0, 1.2), (0, 0, height), 0.075, 0.055, steel, sides=8)
     mesh.tube((0, 0, height), (0, reach * 0.5, height + 0.35), 0.045, 0.04, steel)
@@ -332,11 +376,12 @@ def sign(face: int, *, height: float) -> FrozenMesh:
     wide = max(abs(x) for x, _ in outline)
     tall = max(abs(y) for _, y in outline)
     k = 0.47 / 4
+    across, upwards = (size, size) if kind == 4 else (wide, tall)
     for x, towards, material in ((-0.05, -1.0, front), (-0.042, 1.0, back)):
         for i in range(len(outline)):
             a2, b2 = outline[i], outline[(i + 1) % len(outline)]
             points = [(x, 0, height), (x, -a2[0], height + a2[1]), (x, -b2[0], height + b2[1])]
-            uv = [(u0 + 0.125 + p / (wide if kind != 4 else size) * k, v0 + 0.125 + q / (tall if kind != 4 else size) * k)
+            uv = [(u0 + 0.125 + p / across * k, v0 + 0.125 + q / upwards * k)
                   for p, q in ((0, 0), a2, b2)]  # fmt: skip
             mesh.triangles([points], material, normals=np.tile((towards, 0, 0), (1, 3, 1)), uv=[uv])
     return mesh.freeze()
@@ -419,7 +464,9 @@ def body(label: str, *, skin: Colour, long_coat: bool, bag: bool, helmet: bool) 
     return mesh.freeze()
 
 
-def limb(label: str, *, length: float, radii: tuple[float, float], colour: Colour, foot: Colour | None, hand: Colour | None) -> FrozenMesh:  # fmt: skip
+def limb(
+    label: str, *, length: float, radii: tuple[float, float], colour: Colour, foot: Colour | None, hand: Colour | None
+) -> FrozenMesh:
     """Hangs from the origin down to z = -length."""
     mesh = Mesh()
     m = Material(PLAIN, label, colour)

@@ -112,7 +112,9 @@ def _markings(layout: int, style: int, half: float, s: float, t: float, ws: floa
         elif half > 5.0:
             white += _covered(abs(t), wt, 3.45, 3.55) * (_dashes(s, ws, 2.0, 1.0) if style == 2 else 1.0)
     elif layout == 5:
-        white += _covered(abs(t), wt, 3.45, 3.55) + 0.9 * _covered(abs(t), wt, 3.45, half - 0.05) * _dashes(s, ws, 6.0, 0.1)
+        white += _covered(abs(t), wt, 3.45, 3.55) + 0.9 * _covered(abs(t), wt, 3.45, half - 0.05) * _dashes(
+            s, ws, 6.0, 0.1
+        )
     elif layout == 6:
         white += _covered(abs(t), wt, half - 0.3, half - 0.18) * _dashes(s, ws, 1.0, 0.5)
     return min(white, 1.0), min(yellow, 1.0)
@@ -136,7 +138,7 @@ def _skyline(line: A, dx: float, dy: float) -> tuple[float, int]:
     """Height (tangent of the elevation) of the far skyline in a direction, and what stands there."""
     n = line.shape[1]
     a = (math.atan2(dy, dx) / (2 * math.pi) + 0.5) * n
-    i = int(math.floor(a))
+    i = math.floor(a)
     f = a - i
     i, j = i % n, (i + 1) % n
     return line[0, i] * (1 - f) + line[0, j] * f, int(line[1, i])
@@ -194,7 +196,7 @@ def _sunlit(env: A, basis: A, shadow: A, x: float, y: float, z: float) -> float:
     u = (basis[0, 0] * x + basis[0, 1] * y + basis[0, 2] * z - env[24]) * env[23]
     v = (basis[1, 0] * x + basis[1, 1] * y + basis[1, 2] * z - env[25]) * env[23]
     d = basis[2, 0] * x + basis[2, 1] * y + basis[2, 2] * z
-    i, j = int(math.floor(u)), int(math.floor(v))
+    i, j = math.floor(u), math.floor(v)
     n = shadow.shape[0]
     if i < 0 or j < 0 or i >= n - 1 or j >= n - 1:
         return 0.7
@@ -215,7 +217,7 @@ def _sunlit(env: A, basis: A, shadow: A, x: float, y: float, z: float) -> float:
 def _touch(contact: A, env: A, x: float, y: float) -> float:
     """Share of the sky's light left on the ground beside and under things."""
     u, v = (x - env[47]) * env[43] - 0.5, (y - env[48]) * env[43] - 0.5
-    i, j = int(math.floor(u)), int(math.floor(v))
+    i, j = math.floor(u), math.floor(v)
     n = contact.shape[0]
     if i < 0 or j < 0 or i >= n - 1 or j >= n - 1:
         return 1.0
@@ -227,12 +229,16 @@ def _touch(contact: A, env: A, x: float, y: float) -> float:
 
 @_inlined
 def shade(
-    t: int, edge: A, geo: A, face: A, x: float, y: float, env: A, basis: A, shadow: A, contact: A, textures: A, levels: A, cloud: A,
-    line: A, tmp: A, out: A,
+    t: int, edge: A, geo: A, face: A, x: float, y: float, env: A, basis: A, shadow: A, contact: A, textures: A,
+    levels: A, cloud: A, line: A, tmp: A, out: A,
 ) -> None:  # fmt: skip
     """Linear colour of the triangle's plane at pixel coordinates (x, y)."""
     kind = int(face[t, 0])
-    e0, e1, e2 = edge[t, 0] * x + edge[t, 1] * y + edge[t, 2], edge[t, 3] * x + edge[t, 4] * y + edge[t, 5], edge[t, 6] * x + edge[t, 7] * y + edge[t, 8]
+    e0, e1, e2 = (
+        edge[t, 0] * x + edge[t, 1] * y + edge[t, 2],
+        edge[t, 3] * x + edge[t, 4] * y + edge[t, 5],
+        edge[t, 6] * x + edge[t, 7] * y + edge[t, 8],
+    )
     w = 1.0 / max(e0 + e1 + e2, 1e-9)
     a, b, c = e0 * w, e1 * w, e2 * w
     px = a * geo[t, 0, 0] + b * geo[t, 1, 0] + c * geo[t, 2, 0]
@@ -259,11 +265,19 @@ def shade(
         u = a * geo[t, 0, 6] + b * geo[t, 1, 6] + c * geo[t, 2, 6]
         v = a * geo[t, 0, 7] + b * geo[t, 1, 7] + c * geo[t, 2, 7]
         wx = 1.0 / max(e0 + e1 + e2 + edge[t, 0] + edge[t, 3] + edge[t, 6], 1e-6)
-        ux = ((e0 + edge[t, 0]) * geo[t, 0, 6] + (e1 + edge[t, 3]) * geo[t, 1, 6] + (e2 + edge[t, 6]) * geo[t, 2, 6]) * wx - u
-        vx1 = ((e0 + edge[t, 0]) * geo[t, 0, 7] + (e1 + edge[t, 3]) * geo[t, 1, 7] + (e2 + edge[t, 6]) * geo[t, 2, 7]) * wx - v
+        ux = (
+            (e0 + edge[t, 0]) * geo[t, 0, 6] + (e1 + edge[t, 3]) * geo[t, 1, 6] + (e2 + edge[t, 6]) * geo[t, 2, 6]
+        ) * wx - u
+        vx1 = (
+            (e0 + edge[t, 0]) * geo[t, 0, 7] + (e1 + edge[t, 3]) * geo[t, 1, 7] + (e2 + edge[t, 6]) * geo[t, 2, 7]
+        ) * wx - v
         wy = 1.0 / max(e0 + e1 + e2 + edge[t, 1] + edge[t, 4] + edge[t, 7], 1e-6)
-        uy = ((e0 + edge[t, 1]) * geo[t, 0, 6] + (e1 + edge[t, 4]) * geo[t, 1, 6] + (e2 + edge[t, 7]) * geo[t, 2, 6]) * wy - u
-        vy1 = ((e0 + edge[t, 1]) * geo[t, 0, 7] + (e1 + edge[t, 4]) * geo[t, 1, 7] + (e2 + edge[t, 7]) * geo[t, 2, 7]) * wy - v
+        uy = (
+            (e0 + edge[t, 1]) * geo[t, 0, 6] + (e1 + edge[t, 4]) * geo[t, 1, 6] + (e2 + edge[t, 7]) * geo[t, 2, 6]
+        ) * wy - u
+        vy1 = (
+            (e0 + edge[t, 1]) * geo[t, 0, 7] + (e1 + edge[t, 4]) * geo[t, 1, 7] + (e2 + edge[t, 7]) * geo[t, 2, 7]
+        ) * wy - v
         if kind == 1:
             s = 0.25
             _texture(textures, levels, int(face[t, 1]), u * s, v * s, ux * s, vx1 * s, uy * s, vy1 * s, 3, 1, tmp)

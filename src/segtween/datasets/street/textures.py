@@ -383,7 +383,7 @@ def _layers(rng: np.random.Generator) -> dict[str, Image]:
     brick = _courses(rng, 32, 12, base=196, spread=15, joint=206, gap=1)
     plaster = _grain(rng, 224, fine=4, coarse=7)
     stone = _courses(rng, 8, 5, base=206, spread=9, joint=176, gap=1)
-    white, dark = (232, 230, 224), (60, 62, 66)
+    white = (232, 230, 224)
     return {
         "asphalt": _asphalt(rng),
         "patches": _patches(rng),

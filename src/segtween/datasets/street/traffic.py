@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segtween.datasets.street import models, world
-from segtween.datasets.street.mesh import Array, Colour, FrozenMesh
+from segtween.datasets.street.mesh import Array, Colour, FrozenMesh, slot
 from segtween.datasets.street.path import CHUNK, Path
 from segtween.datasets.street.world import KERB, LANE, Contact, Street
 
@@ -165,7 +165,7 @@ class People:
     def _part(self, kind: str, label: str, skin: int, *extra: bool) -> FrozenMesh:
         key = (kind, label, skin, *extra)
         if key not in self._parts:
-            top, legs, tone, shoe = models.slot(0), models.slot(1), SKINS[skin], (0.03, 0.027, 0.025)
+            top, legs, tone, shoe = slot(0), slot(1), SKINS[skin], (0.03, 0.027, 0.025)
             if kind == "body":
                 self._parts[key] = models.body(label, skin=tone, long_coat=extra[0], bag=extra[1], helmet=extra[2])
             else:
@@ -188,7 +188,9 @@ class People:
 
         def put(kind: str, index: int, pitch: float, offset: Any, *extra: bool) -> None:
             mesh = self._part(kind, "person", skin, *extra)
-            cast.instances.append(Instance(mesh, matrix(base, heading, pitch=pitch, scale=size, offset=offset), uid * 16 + index, colours))
+            cast.instances.append(
+                Instance(mesh, matrix(base, heading, pitch=pitch, scale=size, offset=offset), uid * 16 + index, colours)
+            )
 
         put("body", 0, -0.04 * moving, (0, 0, hip), coat, bag, False)
         for i, (y, sign) in enumerate(((0.095, 1.0), (-0.095, -1.0))):
@@ -208,7 +210,9 @@ class People:
     def rider(self, cast: Cast, *, at: Array, heading: float, ridden: float, uid: int) -> None:
         rng = np.random.default_rng([self._seed, 62, uid])
         skin = int(rng.integers(4))
-        top: Any = [(0.55, 0.62, 0.03), (0.03, 0.04, 0.1), (0.4, 0.03, 0.03), (0.05, 0.05, 0.055), (0.06, 0.2, 0.32)][int(rng.integers(5))]
+        top: Any = [(0.55, 0.62, 0.03), (0.03, 0.04, 0.1), (0.4, 0.03, 0.03), (0.05, 0.05, 0.055), (0.06, 0.2, 0.32)][
+            int(rng.integers(5))
+        ]
         hat: Any = [(0.5, 0.5, 0.5), (0.03, 0.03, 0.03), (0.45, 0.05, 0.04), (0.1, 0.2, 0.5)][int(rng.integers(4))]
         colours: Any = (top, (0.03, 0.035, 0.05), hat)
         frame: Any = tuple(float(v) for v in rng.uniform(0.02, 0.4, 3))
@@ -218,7 +222,9 @@ class People:
 
         def put(kind: str, index: int, pitch: float, offset: Any, *extra: bool) -> None:
             mesh = self._part(kind, "rider", skin, *extra)
-            cast.instances.append(Instance(mesh, matrix(at, heading, pitch=pitch, offset=offset), uid * 16 + index, colours))
+            cast.instances.append(
+                Instance(mesh, matrix(at, heading, pitch=pitch, offset=offset), uid * 16 + index, colours)
+            )
 
         put("body", 1, lean, hip, False, bool(rng.random() < 0.4), True)
         turn = ridden / 0.95
@@ -234,7 +240,9 @@ class People:
         cast.contacts.append((float(at[0]), float(at[1]), heading, 0.8, 0.15, 0.5))
 
 
-def _two_bones(root: Array, goal: Array, upper: float, lower: float, *, forward: bool = True) -> tuple[float, Array, float]:
+def _two_bones(
+    root: Array, goal: Array, upper: float, lower: float, *, forward: bool = True
+) -> tuple[float, Array, float]:
     """Pitches of two limbs in the (x, z) plane that reach from root to goal, and the joint between them."""
     d = goal - root
     reach = min(float(np.linalg.norm(d)), (upper + lower) * 0.999)
@@ -268,14 +276,18 @@ class Traffic:
         name = str(rng.choice(names, p=[0.23, 0.20, 0.12, 0.13, 0.12, 0.08, 0.06, 0.06]))
         paint = world.CAR_COLOURS[int(rng.integers(len(world.CAR_COLOURS)))]
         if name == "bus":
-            paint = ((0.45, 0.03, 0.03), (0.05, 0.16, 0.36), (0.5, 0.36, 0.04), (0.06, 0.25, 0.14))[int(rng.integers(4))]
+            paint = ((0.45, 0.03, 0.03), (0.05, 0.16, 0.36), (0.5, 0.36, 0.04), (0.06, 0.25, 0.14))[
+                int(rng.integers(4))
+            ]
         heading = self._path.at(s)[2] + (np.pi if back else 0.0)
         at = self._path.point(s, t)
         cast.instances.append(Instance(world.cars()[name], matrix(at, heading), key, (paint, (0.6, 0.6, 0.58), paint)))
         half = {"bus": (5.2, 1.2), "truck": (3.4, 1.1)}.get(name, (2.15, 0.86))
         cast.contacts.append((float(at[0]), float(at[1]), heading, *half, 0.8))
 
-    def _stream(self, low: float, high: float, spacing: float, shift: float, tag: int, share: float) -> list[tuple[int, float]]:
+    def _stream(
+        self, low: float, high: float, spacing: float, shift: float, tag: int, share: float
+    ) -> list[tuple[int, float]]:
         """Members of a sliding lattice between two distances: (k, s)."""
         found = []
         for k in range(int(np.floor((low - shift) / spacing)) - 1, int(np.ceil((high - shift) / spacing)) + 1):
@@ -315,14 +327,20 @@ class Traffic:
             side, way = (1 if tag % 2 else -1), (1 if (tag // 2) % 2 else -1)
             speed = 1.1 + 0.12 * (tag - 10)
             for k, s in self._stream(low, high, 11.0, way * speed * seconds, tag, self._crowd):
-                t = side * (self._street.half + 1.55 + (self._street.end - self._street.half - 2.4) * _draw(self._seed, 57, tag, k & 0xFFFFFFFF)[0])
+                t = side * (
+                    self._street.half
+                    + 1.55
+                    + (self._street.end - self._street.half - 2.4) * _draw(self._seed, 57, tag, k & 0xFFFFFFFF)[0]
+                )
                 piece, local = divmod(s, CHUNK)
                 # Side streets are crossed at road level, up and down the kerb within half a metre.
                 down = self._street.junction(int(piece), side)
                 z = KERB * (1 - float(np.clip(min(local - 8.3, 15.7 - local) / 0.5 + 1, 0, 1))) if down else KERB
                 heading = self._path.at(s)[2] + (0.0 if way > 0 else np.pi)
                 uid = 1_000_000 * tag + (k & 0xFFFFF)
-                self._people.walker(cast, at=self._path.point(s, t, z), heading=heading, walked=speed * seconds, moving=1.0, uid=uid)
+                self._people.walker(
+                    cast, at=self._path.point(s, t, z), heading=heading, walked=speed * seconds, moving=1.0, uid=uid
+                )
 
     def _crossing(self, cast: Cast, seconds: float, piece: int) -> None:
         side, s0, kerb = self._side, piece * CHUNK, self._street.half + 0.45
@@ -331,7 +349,9 @@ class Traffic:
         if self._drive.stops(piece):
             left = (goes / 60 - seconds) if goes is not None else 9.0
             state = "red" if left > 1.0 else "amber" if left > 0 else "green"
-        for n, (s, t, turn) in enumerate(((9.3, side * kerb, 0.0), (9.3, -side * kerb, 0.0), (13.7, -side * kerb, np.pi))):
+        for n, (s, t, turn) in enumerate(
+            ((9.3, side * kerb, 0.0), (9.3, -side * kerb, 0.0), (13.7, -side * kerb, np.pi))
+        ):
             at = self._path.point(s0 + s, t, KERB)
             heading = self._path.at(s0 + s)[2] + turn
             uid = 40_000_000 + piece * 8 + n
@@ -340,12 +360,17 @@ class Traffic:
         since = self._drive.crossing_time(piece, seconds) if self._drive.stops(piece) else None
         wide = 2 * self._street.half + 2.2
         for n in range(int(rng.integers(1, 5)) if self._drive.stops(piece) else 0):
-            start, s, speed = float(rng.uniform(0, 2.0)), s0 + float(rng.uniform(10.4, 12.6)), float(rng.uniform(1.3, 1.8))
+            start, s, speed = (
+                float(rng.uniform(0, 2.0)),
+                s0 + float(rng.uniform(10.4, 12.6)),
+                float(rng.uniform(1.3, 1.8)),
+            )
             way = 1.0 if rng.random() < 0.5 else -1.0
             gone = 0.0 if since is None else max(0.0, since - start) * speed
             t = -way * (wide / 2) + way * min(gone, wide)
             moving = float(np.clip(min(gone * 2, (wide - gone) * 2), 0, 1))
             z = KERB * float(np.clip((abs(t) - self._street.half + 0.15) / 0.25, 0, 1))
             heading = self._path.at(s)[2] + way * np.pi / 2
-            self._people.walker(cast, at=self._path.point(s, t, z), heading=heading, walked=min(gone, wide), moving=moving,
+            at = self._path.point(s, t, z)
+            self._people.walker(cast, at=at, heading=heading, walked=min(gone, wide), moving=moving,
                                 uid=50_000_000 + piece * 8 + n)  # fmt: skip

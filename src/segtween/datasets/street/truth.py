@@ -27,7 +27,7 @@ CLOSER = 1.0002
 
 @_jit
 def labels_and_flow(
-    ids: A, edge: A, past: A, face: A, env: A, cam: A, cam_before: A, line: A, labels: A, flow: A, inverse_before: A
+    ids: A, edge: A, past: A, face: A, env: A, cam_before: A, line: A, labels: A, flow: A, inverse_before: A
 ) -> None:
     """Train ids, backward flow and 1 / (depth in the previous frame) (0 at infinity, -1 behind the camera)."""
     height, width = labels.shape
@@ -65,7 +65,7 @@ def labels_and_flow(
 
 @_jit
 def hidden(
-    ids: A, uid: A, flow: A, inverse_now: A, ids_before: A, inverse_before: A, uid_before: A, count_before: int,
+    ids: A, uid: A, flow: A, inverse_now: A, ids_before: A, uid_before: A, count_before: int,
     edge_before: A, geo_before: A, face_before: A, box_before: A, textures: A, levels: A, head: A, rows: A, after: A,
     query: A, pixel: A, own_uid: A, occlusion: A,
 ) -> int:  # fmt: skip
@@ -87,7 +87,7 @@ def hidden(
             qx, qy = x + float(flow[y, x, 0]), y + float(flow[y, x, 1])
             if not (qx >= 0 and qy >= 0 and qx <= width - 1 and qy <= height - 1):
                 continue
-            i, j = int(math.floor(2 * qx + 1)), int(math.floor(2 * qy + 1))
+            i, j = math.floor(2 * qx + 1), math.floor(2 * qy + 1)
             agree = 0
             for dj in range(2):
                 for di in range(2):
@@ -134,7 +134,7 @@ def hidden(
                     hi = min(hi, -q / e[k] + 0.5)
                 elif q < 0:
                     hi = -2.0
-            for cx in range(int(math.ceil(lo)), int(math.floor(hi)) + 1):
+            for cx in range(math.ceil(lo), math.floor(hi) + 1):
                 at = head[cy, cx]
                 while at >= 0:
                     qx, qy = query[at, 0], query[at, 1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from segtween.datasets.street.path import CHUNK, Path
 from segtween.datasets.street.textures import LAYER
 
 KERB = 0.12
+UP = np.array([0.0, 0.0, KERB])
 LANE = 1.65
 PARKED = 4.5
 
@@ -75,7 +77,11 @@ class Street:
     def __init__(self, seed: int, path: Path, *, foliage: str, side: int) -> None:
         self.seed, self.path, self.side = seed, path, side
         rng = np.random.default_rng([seed, 21])
-        kinds = ("round", "round", "round", "tall", "cone") if foliage == "green" else ("bare", "bare", "bare", "cone", "round")
+        kinds = (
+            ("round", "round", "round", "tall", "cone")
+            if foliage == "green"
+            else ("bare", "bare", "bare", "cone", "round")
+        )
         self.trees = [models.tree(rng, kind=str(rng.choice(kinds))) for _ in range(7)]
         self.street_trees = [models.tree(rng, kind="bare" if foliage == "bare" else "round") for _ in range(3)]
         self.bushes = [models.tree(rng, kind="bush") for _ in range(3)]
@@ -102,7 +108,11 @@ class Street:
 
     def zone(self, index: int, side: int) -> str:
         rng = np.random.default_rng([self.seed, 32, (index + (2 if side > 0 else 0)) // 4, side + 1])
-        return str(rng.choice(["shops", "terrace", "offices", "gardens", "park", "wall"], p=[0.28, 0.16, 0.12, 0.2, 0.14, 0.10]))
+        return str(
+            rng.choice(
+                ["shops", "terrace", "offices", "gardens", "park", "wall"], p=[0.28, 0.16, 0.12, 0.2, 0.14, 0.10]
+            )
+        )
 
     def zone_rng(self, index: int, side: int) -> np.random.Generator:
         """The same choices for neighbours of one zone."""
@@ -213,7 +223,11 @@ class _Builder:
             marks = self.marks(low, high)
             a, b, c = side * self.half, side * (self.half + 0.16), side * (self.end + 0.9)
             parts = [(a, 0.0, a, KERB, kerb, 0.33), (a, KERB, b, KERB, kerb, 0.33)]
-            if self.street.verge and self.street.zone(self.index, side) in ("gardens", "park", "wall") and not self.signal:
+            if (
+                self.street.verge
+                and self.street.zone(self.index, side) in ("gardens", "park", "wall")
+                and not self.signal
+            ):
                 grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"], flags=NO_SHADOW)
                 parts.append((b, KERB, b + side * 1.3, KERB, grass, 0.2))
                 b += side * 1.3
@@ -227,7 +241,7 @@ class _Builder:
             for s in gap:
                 p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * 60, 0)
                 both = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
-                self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], both, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
+                self.mesh.quads([[p, q, q + UP, p + UP]], both, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
 
     def corners(self, side: int, low: float, high: float, front: float, back: float) -> Array:
         """Ground corners in the order of `buildings.building`."""
@@ -246,7 +260,7 @@ class _Builder:
             w = rng.uniform(5.0, 9.0) if zone == "terrace" else rng.uniform(7.0, 13.0)
             cuts.append(high if left - w < 5 else cuts[-1] + w)
         terrace = self.street.zone_rng(self.index, side) if zone == "terrace" else None
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+        for a, b in pairwise(cuts):
             style = {"terrace": "terrace", "offices": "office"}.get(zone, self.street.style)
             if style == "mixed" or (zone == "shops" and rng.random() < 0.35):
                 style = str(rng.choice(["brick", "plaster", "stone"]))
@@ -260,7 +274,15 @@ class _Builder:
         self.strip(self.marks(low, high), a, z, b, z, grass, scale=0.2)
 
     def screen(
-        self, side: int, low: float, high: float, t: float, height: float, thick: float, material: Material, scale: float
+        self,
+        side: int,
+        low: float,
+        high: float,
+        t: float,
+        height: float,
+        thick: float,
+        material: Material,
+        scale: float,
     ) -> None:
         """A wall or hedge along the road."""
         marks = self.marks(low, high)
@@ -268,10 +290,10 @@ class _Builder:
         top = KERB + height
         front = (a, KERB, a, top) if side > 0 else (b, top, b, KERB)
         back = (b, top, b, KERB) if side > 0 else (a, KERB, a, top)
-        for k, (t0, z0, t1, z1) in enumerate((front, back)):
+        for t0, z0, t1, z1 in (front, back):
             shade = (0.65, 1.0) if z0 < z1 else (1.0, 0.65)
             both = Material(material.kind, material.label, material.colour, material.layer, 0, BOTH_SIDES)
-            self.strip(marks, t0, z0, t1, z1, both, scale=scale, light=shade if k == 0 else shade)
+            self.strip(marks, t0, z0, t1, z1, both, scale=scale, light=shade)
         self.strip(marks, a, top, b, top, material, scale=scale)
 
     def fence(self, side: int, low: float, high: float, t: float, height: float, label: str = "fence") -> None:
@@ -281,15 +303,22 @@ class _Builder:
         p, q = self.path.points(marks, side * t, KERB), self.path.points(marks, side * t, KERB + height)
         quads = np.stack([p[:-1], p[1:], q[1:], q[:-1]], axis=1)
         uv = np.zeros((len(marks) - 1, 4, 2))
-        uv[:, 0, 0], uv[:, 1, 0], uv[:, 2, 0], uv[:, 3, 0] = marks[:-1] / 2, marks[1:] / 2, marks[1:] / 2, marks[:-1] / 2
+        uv[:, 0, 0], uv[:, 1, 0], uv[:, 2, 0], uv[:, 3, 0] = (
+            marks[:-1] / 2,
+            marks[1:] / 2,
+            marks[1:] / 2,
+            marks[:-1] / 2,
+        )
         uv[:, 0, 1], uv[:, 1, 1], uv[:, 2, 1], uv[:, 3, 1] = 0.004, 0.004, 0.996, 0.996
         self.mesh.quads(quads, bars, uv=uv)
         steel = Material(PLAIN, label, (0.03, 0.035, 0.035))
         for s in np.arange(self.s0 + low, self.s0 + high + 0.01, 3.0):
             at = self.path.point(float(s), side * t, KERB)
-            self.mesh.tube(at, at + (0, 0, height + 0.08), 0.035, 0.035, steel, sides=5)
+            self.mesh.tube(at, at + np.array([0, 0, height + 0.08]), 0.035, 0.035, steel, sides=5)
 
-    def plant(self, side: int, s: float, t: float, rng: np.random.Generator, *, scale: float = 1.0, which: str = "trees") -> None:
+    def plant(
+        self, side: int, s: float, t: float, rng: np.random.Generator, *, scale: float = 1.0, which: str = "trees"
+    ) -> None:
         model = getattr(self.street, which)[int(rng.integers(len(getattr(self.street, which))))]
         spread = (0.8, 0.8, 0.45) if which == "bushes" else (0.35, 0.35, 0.5)
         self.put(model, self.s0 + s, side * t, z=KERB, turn=float(rng.uniform(0, 6.28)), scale=scale, contact=spread)
@@ -301,10 +330,18 @@ class _Builder:
         if zone.random() < 0.75:
             self.fence(side, 0, CHUNK, self.end + 0.15, 1.15)
         else:
-            self.screen(side, 0, CHUNK, self.end + 0.1, 0.9, 0.8, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
+            self.screen(
+                side, 0, CHUNK, self.end + 0.1, 0.9, 0.8, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5
+            )
         inner = self.path.at(self.s0 + 12)[3] * side > 1 / 60
         for _ in range(5):
-            self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(2.5, 8 if inner else 20), rng, scale=float(rng.uniform(0.9, 1.4)))
+            self.plant(
+                side,
+                rng.uniform(1, 23),
+                self.end + rng.uniform(2.5, 8 if inner else 20),
+                rng,
+                scale=float(rng.uniform(0.9, 1.4)),
+            )
         for _ in range(3):
             self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(1.5, 7), rng, which="bushes")
         if not inner:
@@ -319,11 +356,24 @@ class _Builder:
         for a, b in ((0.0, low - 0.6), (low + 0.6, float(CHUNK))):
             if kind < 0.35:
                 colour = buildings.BRICKS[int(rng.integers(4))]
-                self.screen(side, a, b, self.end + 0.1, 0.95, 0.25, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.6)
+                self.screen(
+                    side, a, b, self.end + 0.1, 0.95, 0.25, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.6
+                )
             elif kind < 0.62:
-                self.screen(side, a, b, self.end + 0.1, 1.25, 0.7, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5)
+                self.screen(
+                    side, a, b, self.end + 0.1, 1.25, 0.7, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5
+                )
             elif kind < 0.82:
-                self.screen(side, a, b, self.end + 0.1, 1.4, 0.05, Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"]), 0.62)
+                self.screen(
+                    side,
+                    a,
+                    b,
+                    self.end + 0.1,
+                    1.4,
+                    0.05,
+                    Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"]),
+                    0.62,
+                )
             else:
                 self.fence(side, a, b, self.end + 0.15, 1.0)
         front = self.end + 3.8
@@ -334,7 +384,9 @@ class _Builder:
             buildings.building(self.mesh, c, rng, style=style, storeys=2, detached=True)
         for s in (2.0, 12.1, 22.0):
             if rng.random() < 0.6:
-                self.plant(side, s, self.end + rng.uniform(1.4, 2.8), rng, which="bushes", scale=float(rng.uniform(0.7, 1.2)))
+                self.plant(
+                    side, s, self.end + rng.uniform(1.4, 2.8), rng, which="bushes", scale=float(rng.uniform(0.7, 1.2))
+                )
             if rng.random() < 0.35:
                 self.plant(side, s, self.end + 2.0, rng, scale=float(rng.uniform(0.5, 0.75)))
         for s in (0.0, 12.1):
@@ -347,7 +399,9 @@ class _Builder:
         colour = (buildings.BRICKS + buildings.STONES)[int(zone.integers(10))]
         height = zone.uniform(1.9, 2.6)
         self.green(side, 0, CHUNK, self.end, 34.0)
-        self.screen(side, 0, CHUNK, self.end + 0.05, height, 0.35, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.4)
+        self.screen(
+            side, 0, CHUNK, self.end + 0.05, height, 0.35, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.4
+        )
         for _ in range(4):
             self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(3, 7), rng, scale=float(rng.uniform(1.0, 1.4)))
         if zone.random() < 0.6:
@@ -361,7 +415,11 @@ class _Builder:
         tarmac = Material(ROAD, "road", self.street.tarmac, LAYER["asphalt"], 4, NO_SHADOW)
         slabs = Material(TEXTURED, "sidewalk", self.street.paving, LAYER["paving"], flags=NO_SHADOW)
         low, high = gap
-        for a, b, z, m, scale in ((low + 2.3, high - 2.3, 0.0, tarmac, 1.0), (low, low + 2.3, KERB, slabs, 0.42), (high - 2.3, high, KERB, slabs, 0.42)):
+        for a, b, z, m, scale in (
+            (low + 2.3, high - 2.3, 0.0, tarmac, 1.0),
+            (low, low + 2.3, KERB, slabs, 0.42),
+            (high - 2.3, high, KERB, slabs, 0.42),
+        ):
             start = self.half
             t0, t1 = (start, far) if side > 0 else (-far, -start)
             self.strip([self.s0 + a, self.s0 + b], t0, z, t1, z, m, scale=scale)
@@ -369,40 +427,55 @@ class _Builder:
         kerb = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
         for s in (low + 2.3, high - 2.3):
             p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * far, 0)
-            self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], kerb, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
+            self.mesh.quads([[p, q, q + UP, p + UP]], kerb, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
         for s0, s1 in ((low, low + 2.3), (high - 2.3, high)):
-            p, q = self.path.point(self.s0 + s0, side * self.half, 0), self.path.point(self.s0 + s1, side * self.half, 0)
-            self.mesh.quads([[p, q, q + (0, 0, KERB), p + (0, 0, KERB)]], kerb, uv=[[(0, 0), (1, 0), (1, 0.05), (0, 0.05)]])
+            p, q = (
+                self.path.point(self.s0 + s0, side * self.half, 0),
+                self.path.point(self.s0 + s1, side * self.half, 0),
+            )
+            self.mesh.quads([[p, q, q + UP, p + UP]], kerb, uv=[[(0, 0), (1, 0), (1, 0.05), (0, 0.05)]])
         rng = self.rng(6, side + 1)
         zone = {"shops": "shops", "offices": "offices"}.get(self.street.zone(self.index, side), "terrace")
         self.row(side, zone, 0.0, low, self.end, 11.0)
         self.row(side, zone, high, float(CHUNK), self.end, 11.0)
         style = {"offices": "office", "shops": "brick"}.get(zone, "terrace")
-        t = 21.5
+        t, w = 21.5, 0.0
         while t < far - 6:
             w = rng.uniform(7, 11)
             for inner, outer in ((low, low - 8.0), (high, high + 8.0)):
-                s = self.s0 + np.array([inner, inner, outer, outer])
-                c = self.path.points(s, side * np.array([t, t + w, t + w, t]), 0.0)[:, :2]
+                along = self.s0 + np.array([inner, inner, outer, outer])
+                c = self.path.points(along, side * np.array([t, t + w, t + w, t]), 0.0)[:, :2]
                 flip = (inner > outer) == (side > 0)
                 c = c if flip else c[[1, 0, 3, 2]]
                 buildings.building(self.mesh, c, rng, style=style)
             t += w
-        s = self.s0 + np.array([low - 4, high + 4, high + 4, low - 4])
-        c = self.path.points(s, side * np.array([far, far, far + 9, far + 9]), 0.0)[:, :2]
+        along = self.s0 + np.array([low - 4, high + 4, high + 4, low - 4])
+        c = self.path.points(along, side * np.array([far, far, far + 9, far + 9]), 0.0)[:, :2]
         buildings.building(self.mesh, c if side > 0 else c[[1, 0, 3, 2]], rng, style="plaster")
         for t in (16.0, 27.0, 40.0):
             if rng.random() < 0.7:
                 name = str(rng.choice(list(models.CARS)))
                 colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
                 lane = low + 3.4 if rng.random() < 0.5 else high - 3.4
-                self.put(cars()[name], self.s0 + lane, side * t, turn=np.pi / 2, colours=[colour], contact=(2.1, 0.85, 0.75))
+                self.put(
+                    cars()[name], self.s0 + lane, side * t, turn=np.pi / 2, colours=[colour], contact=(2.1, 0.85, 0.75)
+                )
 
     def furniture(self, side: int, zone: str, gap: tuple[float, float] | None) -> None:
         rng = self.rng(7, side + 1)
-        clear = (lambda s: gap is None or not gap[0] - 1 < s < gap[1] + 1)  # noqa: E731
+
+        def clear(s: float) -> bool:
+            return gap is None or not gap[0] - 1 < s < gap[1] + 1
+
         if (self.index + (side > 0)) % 2 == 0 and clear(3.0):
-            self.put(self.street.lamp, self.s0 + 3.0, side * (self.half + 0.55), z=KERB, turn=0.0 if side < 0 else np.pi, contact=(0.2, 0.2, 0.4))
+            self.put(
+                self.street.lamp,
+                self.s0 + 3.0,
+                side * (self.half + 0.55),
+                z=KERB,
+                turn=0.0 if side < 0 else np.pi,
+                contact=(0.2, 0.2, 0.4),
+            )
         avenue = np.random.default_rng([self.street.seed, 34, self.index // 5, side + 1]).random() < 0.45
         for s in (7.5, 19.5):
             if avenue and clear(s) and not self.signal and zone != "offices":
@@ -411,7 +484,14 @@ class _Builder:
             if rng.random() < share and clear(s):
                 face = int(rng.integers(8))
                 turn = 0.0 if side == self.street.side else np.pi
-                self.put(self.street.signs[face], self.s0 + s, side * (self.half + 0.6), z=KERB, turn=turn, contact=(0.15, 0.15, 0.3))
+                self.put(
+                    self.street.signs[face],
+                    self.s0 + s,
+                    side * (self.half + 0.6),
+                    z=KERB,
+                    turn=turn,
+                    contact=(0.15, 0.15, 0.3),
+                )
         if rng.random() < 0.25 and clear(22.5):
             self.put(self.street.tall_post, self.s0 + 22.5, side * (self.end - 0.5), z=KERB, contact=(0.2, 0.2, 0.4))
         if rng.random() < 0.4 and clear(5.0):
@@ -419,18 +499,34 @@ class _Builder:
         if rng.random() < 0.22 and not self.signal:
             for s in np.arange(16, 22.5, 1.5):
                 if clear(float(s)):
-                    self.put(self.street.small[1 + int(rng.random() < 0.0)], self.s0 + float(s), side * (self.half + 0.5), z=KERB, contact=(0.13, 0.13, 0.4))
+                    self.put(
+                        self.street.small[1 + int(rng.random() < 0.0)],
+                        self.s0 + float(s),
+                        side * (self.half + 0.5),
+                        z=KERB,
+                        contact=(0.13, 0.13, 0.4),
+                    )
         if self.signal:
             self.fence(side, 15.0, 23.0, self.half + 0.4, 1.05)
             self.fence(side, 0.0, 8.0, self.half + 0.4, 1.05)
             for s in (9.8, 13.2):
-                self.put(self.street.small[1], self.s0 + s, side * (self.half + 0.45), z=KERB, contact=(0.13, 0.13, 0.4))
+                self.put(
+                    self.street.small[1], self.s0 + s, side * (self.half + 0.45), z=KERB, contact=(0.13, 0.13, 0.4)
+                )
         elif rng.random() < 0.12 and gap is None:
             self.fence(side, 9.0, 21.0, self.half + 0.45, 1.05)
         if rng.random() < 0.3 and clear(11.0):
             for k in range(int(rng.integers(1, 4))):
                 colour = buildings.Colours.any(rng)
-                self.put(bicycle(), self.s0 + 10.0 + 0.7 * k, side * (self.end - 0.6), z=KERB, turn=np.pi / 2 + float(rng.uniform(-0.1, 0.1)), colours=[colour], contact=(0.7, 0.2, 0.4))
+                self.put(
+                    bicycle(),
+                    self.s0 + 10.0 + 0.7 * k,
+                    side * (self.end - 0.6),
+                    z=KERB,
+                    turn=np.pi / 2 + float(rng.uniform(-0.1, 0.1)),
+                    colours=[colour],
+                    contact=(0.7, 0.2, 0.4),
+                )
 
     def parking_style(self, side: int) -> int:
         """0 none, 1 a few cars, 2 full."""
@@ -451,8 +547,9 @@ class _Builder:
             half = (3.4, 1.1) if name == "truck" else (2.15, 0.86)
             if name == "truck" and gap is None and s != 9.0:
                 name, half = "van", (2.4, 0.92)
-            self.put(cars()[name], self.s0 + s + float(rng.uniform(-0.35, 0.35)), side * (PARKED + float(rng.uniform(-0.08, 0.06))),
-                     turn=turn + float(rng.normal(0, 0.015)), colours=[colour, (0.6, 0.6, 0.58)], contact=(*half, 0.8))  # fmt: skip
+            along, t = self.s0 + s + float(rng.uniform(-0.35, 0.35)), side * (PARKED + float(rng.uniform(-0.08, 0.06)))
+            turn += float(rng.normal(0, 0.015))
+            self.put(cars()[name], along, t, turn=turn, colours=[colour, (0.6, 0.6, 0.58)], contact=(*half, 0.8))
 
 
 @lru_cache(maxsize=1)
