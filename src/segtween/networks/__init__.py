@@ -1,6 +1,7 @@
 """Networks in torch: their definitions, how to build them by name, and their way out to ONNX.
 
-Needs the extra [train]; running an exported network does not. `NETWORKS` is the whole list.
+Needs the extra [train]; running an exported network does not. `NETWORKS` lists what segments an image; `FLOWS` and
+`REFINERS` what carries scores from one frame to the next.
 """
 
 from __future__ import annotations
@@ -11,7 +12,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtween.errors import MissingExtraError, SettingError
+from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
+
+__all__ = [
+    "FLOWS",
+    "NETWORKS",
+    "REFINERS",
+    "Network",
+    "build",
+    "build_flow",
+    "build_refiner",
+    "export_checkpoint",
+    "export_network",
+    "fit_size",
+    "network",
+]
 
 Initial = Literal["imagenet", "random"]
 Triple = tuple[float, float, float]
@@ -35,7 +51,9 @@ class Network:
 
 NETWORKS: dict[str, Network] = {
     "swiftnet-r18": Network("swiftnet-r18", mean=(73.15, 82.90, 72.3), std=(47.67, 48.49, 47.73)),
+    "swiftnet-r18-pyramid": Network("swiftnet-r18-pyramid", mean=(73.15, 82.90, 72.3), std=(47.67, 48.49, 47.73)),
     "swiftnet-lite0": Network("swiftnet-lite0", mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), imagenet=True),
+    "bisenet-r18": Network("bisenet-r18", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), stride=8),
 }
 
 
@@ -52,7 +70,7 @@ def network(name: str) -> Network:
 
 
 def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
-    """A torch module (N, 3, H, W) normalised RGB -> logits (N, classes, H/4, W/4).
+    """A torch module (N, 3, H, W) normalised RGB -> logits (N, classes, H/stride, W/stride).
 
     `initial` "imagenet" fills the encoder with ImageNet weights. Raises SettingError for an unknown network or one
     without ImageNet weights, MissingExtraError without torch.
@@ -67,11 +85,16 @@ def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
             expected=f"one of {having}",
             do="or initial: random",
         )
-    _need_torch(f"network {name} in torch")
+    need_torch(f"network {name} in torch")
+    from segtween.networks.bisenet import BiSeNet
     from segtween.networks.efficientnet_lite import EfficientNetLite0, load_imagenet
+    from segtween.networks.pyramid import SwiftNetPyramid
     from segtween.networks.resnet import ResNet18
     from segtween.networks.swiftnet import SwiftNet
 
+    whole: dict[str, Any] = {"swiftnet-r18-pyramid": SwiftNetPyramid, "bisenet-r18": BiSeNet}
+    if name in whole:
+        return whole[name](classes=classes)
     encoder: Any = {"swiftnet-r18": ResNet18, "swiftnet-lite0": EfficientNetLite0}[name]()
     if initial == "imagenet":
         load_imagenet(encoder)
@@ -86,7 +109,7 @@ def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:
 
 def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -> Path:
     """Write the model folder of a training checkpoint; see `segtween.networks.export.export_checkpoint`."""
-    _need_torch("reading a checkpoint")
+    need_torch("reading a checkpoint")
     from segtween.networks.export import export_checkpoint as export
 
     return export(checkpoint, out, **options)
@@ -103,7 +126,8 @@ def export_network(what: str | Path, out: str | Path, *, overwrite: bool = False
     return export(what, Path(out), overwrite=overwrite)
 
 
-def _need_torch(what: str) -> None:
+def need_torch(what: str) -> None:
+    """Raises MissingExtraError without torch."""
     try:
         import torch  # noqa: F401
     except ImportError:

@@ -80,7 +80,9 @@ def export_graph(network_name: str, *, classes: int) -> tuple[Any, dict[str, tup
         )
     model = onnx.load_from_string(written.getvalue())
     shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    used = {k: tuple(v.shape) for k, v in net.state_dict().items() if k.rsplit(".", 1)[-1] not in UNUSED}
+    idle = getattr(net, "not_run", ())  # prefixes of what only training runs
+    state = {k: v for k, v in net.state_dict().items() if not k.startswith(tuple(idle))}
+    used = {k: tuple(v.shape) for k, v in state.items() if k.rsplit(".", 1)[-1] not in UNUSED}
     if shapes != used:
         wrong = sorted(shapes.keys() ^ used.keys())
         raise ModelError(

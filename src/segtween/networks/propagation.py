@@ -1,0 +1,93 @@
+"""The networks that carry scores between key frames: their tables, and how to build them by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from segtween.errors import SettingError
+
+if TYPE_CHECKING:
+    from segtween.networks.guided import Edge
+
+Channels = Literal["RGB", "BGR"]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class FlowNetwork:
+    """A network (current, previous) -> flow, and what every set of its weights has in common.
+
+    `mean` and `std` are of pixels in 0..255 in the order of `channels`; `stride` is that of the flow. One pixel of
+    the images it sees is `units` of its flow's values. Images are best a multiple of `multiple_of` wide and high.
+    """
+
+    name: str
+    stride: int
+    units: float
+    channels: Channels = "BGR"
+    mean: Triple = (72.3, 82.90, 73.15)
+    std: Triple = (47.73, 48.49, 47.67)
+    multiple_of: int = 4
+
+
+@dataclass(frozen=True)
+class RefinementNetwork:
+    """A network (warped scores, current image) -> scores on the same grid; image as for `FlowNetwork`."""
+
+    name: str
+    channels: Channels = "BGR"
+    mean: Triple = (72.3, 82.90, 73.15)
+    std: Triple = (47.73, 48.49, 47.67)
+    multiple_of: int = 4
+
+
+FLOWS: dict[str, FlowNetwork] = {
+    "flow-light": FlowNetwork("flow-light", stride=4, units=4),
+    "flownets": FlowNetwork("flownets", stride=8, units=4),
+    "flownet2s": FlowNetwork(
+        "flownet2s", stride=1, units=1, channels="RGB", mean=(0.0,) * 3, std=(1.0,) * 3, multiple_of=64
+    ),
+}
+
+REFINERS: dict[str, RefinementNetwork] = {"guided": RefinementNetwork("guided")}
+
+
+def build_flow(name: str) -> Any:
+    """A torch module (current, previous), each (N, 3, H, W) -> flow (N, 2, H/stride, W/stride).
+
+    Raises SettingError for an unknown name, MissingExtraError without torch.
+    """
+    _check_known("flow network", name, FLOWS)
+    from segtween.networks import need_torch
+
+    need_torch(f"flow network {name} in torch")
+    from segtween.networks.flows import FlowLight, FlowNet2S, FlowNetS
+
+    return {"flow-light": FlowLight, "flownets": FlowNetS, "flownet2s": FlowNet2S}[name]()
+
+
+def build_refiner(name: str = "guided", *, classes: int, edge: Edge = "laplacian") -> Any:
+    """A torch module (scores (N, classes, h, w), image (N, 3, h, w)) -> `segtween.networks.guided.Refined`.
+
+    Raises SettingError for an unknown name or edge, MissingExtraError without torch.
+    """
+    _check_known("refinement network", name, REFINERS)
+    from segtween.networks import need_torch
+
+    need_torch(f"refinement network {name} in torch")
+    from segtween.networks.guided import GuidedConvolution
+
+    return GuidedConvolution(classes=classes, edge=edge)
+
+
+def _check_known(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise SettingError(
+            f"{what} is {name!r}",
+            expected=f"one of {', '.join(known)}",
+            do=f"did you mean {near[0]}?" if near else "choose one of these",
+        )
