@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import ScoresError
-from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, label_set, numbered
+from segtween.errors import LabelError, ScoresError
+from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, label_set, label_set_from_record, numbered
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.types import Rgb, check_rgb
 from segtween.weights import sha256_of
@@ -24,15 +25,16 @@ class GivenScores:
     """Logits from an .npz file: `scores_q` int8 (N, C, h, w) times `scale`, or `scores` float (N, C, h, w).
 
     `frames`, where present, names the N frames; the grid spans the image. `select` says which frame
-    comes next. Scores stay in memory as they are stored, one frame at a time becomes float32. `labels`
-    is guessed by the number of classes (19: cityscapes19, 11: camvid11) unless given. Raises ScoresError.
+    comes next. Scores stay in memory as they are stored, one frame at a time becomes float32. `labels`, unless
+    given, is the label set stored with them (`storing.ScoresWriter`), else guessed by the number of classes (19:
+    cityscapes19, 11: camvid11). Raises ScoresError.
     """
 
     def __init__(self, path: str | Path, labels: str | Path | LabelSet | Sequence[str] | None = None) -> None:
         self.path = Path(path)
-        self._values, self._scale, self.frames = _read(self.path)
+        self._values, self._scale, self.frames, stored = _read(self.path)
         classes = self._values.shape[1]
-        guess = _BY_CLASSES.get(classes) or numbered(classes)
+        guess = stored or _BY_CLASSES.get(classes) or numbered(classes)
         self.labels = guess if labels is None else label_set(labels)
         if len(self.labels) != classes:
             raise ScoresError(
@@ -92,11 +94,11 @@ class GivenScores:
         )
 
 
-def _read(path: Path) -> tuple[NDArray[Any], float, list[str]]:
-    """Stored values, their scale and the frames' names; ScoresError for everything that does not fit."""
+def _read(path: Path) -> tuple[NDArray[Any], float, list[str], LabelSet | None]:
+    """Stored values, their scale, the frames' names and the label set; ScoresError for what does not fit."""
     if not path.is_file():
         raise ScoresError(f"scores file {path} is not found", expected="an .npz file", do="check the path")
-    wanted = ("scores_q", "scores", "scale", "frames")
+    wanted = ("scores_q", "scores", "scale", "frames", "labels")
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no archive, or cut off")
@@ -132,4 +134,17 @@ def _read(path: Path) -> tuple[NDArray[Any], float, list[str]]:
             expected=f"{len(values)}, one for each of its scores",
             do="store the names again",
         )
-    return values, scale, frames
+    return values, scale, frames, _read_labels(path, held.get("labels"))
+
+
+def _read_labels(path: Path, stored: NDArray[Any] | None) -> LabelSet | None:
+    if stored is None:
+        return None
+    try:
+        return label_set_from_record(json.loads(str(stored)), name=path.stem)
+    except (ValueError, LabelError) as error:
+        raise ScoresError(
+            f"scores file {path} holds a label set that cannot be read ({' '.join(str(error).split())[:120]})",
+            expected="the JSON of a label set",
+            do="store the scores again",
+        ) from None
