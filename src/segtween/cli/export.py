@@ -23,7 +23,7 @@ def export(
 
         segtween export swiftnet-lite0.camvid -o mine/
 
-        segtween export runs/mine/last.pt -o mine/
+        segtween export runs/mine/checkpoint.pt -o mine/
     """
     from segtween.cli.screen import console
     from segtween.networks import export_network

@@ -35,5 +35,7 @@ def train(
     from segtween.cli.screen import console
     from segtween.training import train_recipe
 
-    report = train_recipe(recipe, data_root=data_root, out=out, resume=not fresh, device=device, steps=steps)
+    folder = out or Path("runs") / recipe.stem
+    report = train_recipe(recipe, data_root=data_root, out=folder, resume=not fresh, device=device, steps=steps)
     console.print(report["text"])
+    console.print(f"the network: {folder / 'model'}, for --model")
