@@ -40,8 +40,12 @@ def test_camvid_recipes_leave_the_neighbours_of_val_out() -> None:
     (camvid,) = (s for s in recipe.train if s.kind == "list")
     excluded = [n for n in range(9000) if any(f"0016E5_{n:05d}" in r for r in camvid.ranges)]
     assert (excluded[0], excluded[-1]) == (7800, 8310)
-    trained = {s for source in recipe.train if source.kind == "street" for s in range(*source.seeds)}
-    measured = {s for source in recipe.evaluate if source.kind == "street" for s in range(*source.seeds)}
+    trained = {
+        s for source in recipe.train if source.kind == "street" for s in range(source.seeds[0], source.seeds[1] + 1)
+    }
+    measured = {
+        s for source in recipe.evaluate if source.kind == "street" for s in range(source.seeds[0], source.seeds[1] + 1)
+    }
     assert not trained & measured
     assert all(s >= 1000 for s in trained)
 
