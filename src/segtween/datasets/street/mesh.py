@@ -139,8 +139,8 @@ class Mesh:
     def disc(self, centre: Any, normal: Any, radius: float, material: Material, *, sides: int = 12) -> None:
         """A flat disc; texture coordinates span -1..1 scaled to 0..1, upright in z."""
         n = np.asarray(normal, np.float64) / np.linalg.norm(normal)
-        side = np.cross((0, 0, 1.0), n)
-        side /= max(float(np.linalg.norm(side)), 1e-9)
+        side = np.cross((0, 0, 1.0) if abs(n[2]) < 0.9 else (1.0, 0, 0), n)
+        side /= np.linalg.norm(side)
         up = np.cross(n, side)
         angle = np.linspace(0, 2 * np.pi, sides + 1)
         rim = np.asarray(centre, np.float64) + radius * (np.cos(angle)[:, None] * side + np.sin(angle)[:, None] * up)

@@ -63,25 +63,29 @@ class Drive:
         for ahead in (0.0, 8.0, 16.0, 26.0):
             bend = abs(self._path.at(now.s + ahead)[3])
             limit = min(limit, float(np.sqrt(2.0 / max(bend, 1e-4))) + 0.12 * ahead)
-        waiting = False
+        waiting, brake = False, 0.0
         for p in (piece, piece + 1, piece + 2):
-            if not self.stops(p) or self.goes_at.get(p, 1 << 60) <= step:
-                continue
             left = p * CHUNK + STOP_AT - now.s
-            if left < -1.0:
+            if left < -1.0 or not self.stops(p) or self.goes_at.get(p, 1 << 60) <= step:
                 continue
-            limit = min(limit, float(np.sqrt(max(2 * 1.7 * (left - 0.1), 0.0))))
             waiting = waiting or left < 25
-            if now.v < 0.15 and left < 1.0 and p not in self._stopped_at:
+            if p in self._stopped_at:
+                limit = -0.3
+            elif now.v < 0.35 and left < 0.5:
                 self._stopped_at[p] = step
                 self.goes_at[p] = step + int(STEPS * np.random.default_rng([self._seed, 53, p]).uniform(4.0, 7.0))
+            else:
+                # The even braking that ends at the line, once it is worth starting.
+                need = now.v * now.v / (2 * max(left, 0.05))
+                brake = max(brake, need if need > 1.5 else 0.0)
+                limit = min(limit, max(left, 0.0) + 0.2)
         push = float(np.clip((limit - now.v) * 1.6, -3.2, 1.7))
+        if brake > 0.0:
+            push = min(push, -min(brake, 5.0))
         v = max(0.0, now.v + push / STEPS)
-        if waiting and v < 0.12 and push < 0.2:
-            v = 0.0
         goal = 0.0 if waiting and now.v < 5.0 else 8.5
         self._on_speed += float(np.clip(goal - self._on_speed, -3.0 / STEPS, 2.0 / STEPS))
-        pull = -0.0035 * push - now.nod
+        pull = -0.0035 * (v - now.v) * STEPS - now.nod
         self._nod_speed += (40.0 * pull - 7.0 * self._nod_speed) / STEPS
         nod = now.nod + self._nod_speed / STEPS
         self._moments.append(Moment(now.s + 0.5 * (now.v + v) / STEPS, v, now.oncoming + self._on_speed / STEPS, nod))

@@ -210,11 +210,6 @@ class _Builder:
             for low, t0, t1 in ((9.0, 0.1, self.half - 0.4), (13.7, 0.4 - self.half, -0.1)):
                 a, b = (t0, t1) if self.street.side > 0 else (-t1, -t0)
                 self.strip([self.s0 + low, self.s0 + low + 0.3], a, 0.006, b, 0.006, paint)
-        rng = self.rng(1)
-        for _ in range(int(rng.integers(0, 3))):
-            at = self.path.point(self.s0 + rng.uniform(1, 23), rng.uniform(-4, 4), 0.004)
-            lid = Material(PLAIN, "road", (0.055, 0.055, 0.057))
-            self.mesh.disc(at, (0, 0, 1.0), 0.32, lid, sides=10)
 
     def pavement(self, side: int, gap: tuple[float, float] | None) -> None:
         kerb = Material(TEXTURED, "sidewalk", (0.62, 0.61, 0.59), LAYER["concrete"], flags=NO_SHADOW)
