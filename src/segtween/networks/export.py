@@ -7,10 +7,8 @@ Names of the graph's weights are the state dict's keys.
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet, label_set
 from segtween.networks import build, network
+from segtween.networks.tracing import trace
 from segtween.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
 from segtween.weights import aligned_offsets, sha256_of
 
-OPSET = 17
 TRACED_HW = (128, 192)
 UNUSED = ("num_batches_tracked", "img_mean", "img_std")  # in the state dict, not in the graph
 
@@ -52,33 +50,18 @@ def export_graph(network_name: str, *, classes: int) -> tuple[Any, dict[str, tup
     The graph depends on the architecture alone; weights are declared as external data by the layout of
     `segtween.weights.aligned_offsets`. MissingExtraError without the package onnx.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError("export to ONNX", extra="train") from None
     net = build(network_name, classes=classes).eval()
     # The exporter merges equal weights (all fresh norms are ones and zeros); random ones stay apart.
     generator = torch.Generator().manual_seed(0)
     for value in net.state_dict().values():
         if value.is_floating_point():
             value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
-    written = io.BytesIO()
-    with warnings.catch_warnings():
-        # Sizes are traced on purpose, and the tracing exporter, which keeps the weights' names, is marked as old.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            net,
-            (torch.zeros(1, 3, *TRACED_HW),),
-            written,
-            dynamo=False,
-            opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE,
-            do_constant_folding=False,
-            input_names=["image"],
-            output_names=["logits"],
-            dynamic_axes={"image": {2: "height", 3: "width"}, "logits": {2: "rows", 3: "columns"}},
-        )
-    model = onnx.load_from_string(written.getvalue())
+    model = trace(
+        net,
+        (torch.zeros(1, 3, *TRACED_HW),),
+        names={"image": {2: "height", 3: "width"}},
+        outputs={"logits": {2: "rows", 3: "columns"}},
+    )
     shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
     idle = getattr(net, "not_run", ())  # prefixes of what only training runs
     state = {k: v for k, v in net.state_dict().items() if not k.startswith(tuple(idle))}
@@ -90,11 +73,13 @@ def export_graph(network_name: str, *, classes: int) -> tuple[Any, dict[str, tup
             expected="the state dict's keys",
             do="use a torch release that the extra [train] was tested with",
         )
-    _make_external(model, onnx)
+    _make_external(model)
     return model, shapes
 
 
-def _make_external(model: Any, onnx: Any) -> None:
+def _make_external(model: Any) -> None:
+    import onnx
+
     tensors = {t.name: t for t in model.graph.initializer}
     lengths = {name: len(t.raw_data) for name, t in tensors.items()}
     offsets, _ = aligned_offsets(lengths)

@@ -1,0 +1,70 @@
+"""Flow and refinement networks as ONNX files that run without torch.
+
+One self-contained file, float32, images of any size, batch 1, with a record `<file>.yaml` beside it that says what
+the graph wants to see and what it answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segtween.errors import SinkError
+from segtween.networks.fitting import Kind
+from segtween.networks.propagation import FLOWS, REFINERS
+from segtween.networks.tracing import trace
+
+TRACED_HW = (64, 128)
+SIZE = {2: "height", 3: "width"}
+
+
+def export_part(net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any] | None = None) -> list[Path]:
+    """Write `net`, a flow or refinement network in eval mode, as ONNX; returns the graph and its record.
+
+    Flow: inputs `current`, `previous` (1, 3, H, W), output `flow`. Refinement: inputs `scores` (1, classes, h, w),
+    `image` (1, 3, h, w), outputs `scores_out`, `guide`, `edge`. SinkError if they cannot be written.
+    """
+    image = torch.zeros(1, 3, *TRACED_HW)
+    if kind.network in FLOWS:
+        names, outputs = ("current", "previous"), {"flow": {2: "rows", 3: "columns"}}
+        inputs = (image, image + 1)
+    else:
+        names, outputs = ("scores", "image"), {"scores_out": SIZE, "guide": {3: "height", 4: "width"}, "edge": SIZE}
+        inputs = (torch.zeros(1, kind.classes, *TRACED_HW), image)
+    model = trace(net.eval(), inputs, names=dict.fromkeys(names, SIZE), outputs=outputs)
+    record = part_record(kind, out.name, outputs=list(outputs), edge=getattr(net, "edge", None))
+    return write_part(model, record | {"provenance": dict(provenance or {})}, out)
+
+
+def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:
+    """The plain values of the record."""
+    spec: Any = FLOWS.get(kind.network) or REFINERS[kind.network]
+    pixels = {"channels": spec.channels, "scale": 255, "mean": list(spec.mean), "std": list(spec.std)}
+    record: dict[str, Any] = {"network": kind.network, "graph": graph}
+    if kind.network in FLOWS:
+        record |= {"kind": "flow", "inputs": ["current", "previous"], "stride": spec.stride, "units": spec.units}
+    else:
+        record |= {"kind": "refinement", "inputs": ["scores", "image"], "classes": kind.classes, "edge": edge}
+    return record | {"outputs": outputs, "image": {**pixels, "multiple_of": spec.multiple_of}}
+
+
+def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
+    """Graph and record, each under its final name only when whole."""
+    import yaml
+
+    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    contents = {out: model.SerializeToString(deterministic=True), out.with_name(f"{out.name}.yaml"): text.encode()}
+    try:
+        for path, content in contents.items():
+            part = path.with_name(f".{path.name}.part")
+            part.write_bytes(content)
+            os.replace(part, path)
+    except OSError as error:
+        raise SinkError(
+            f"{out} cannot be written ({error.strerror})", expected="a folder with some room", do="give another --out"
+        ) from None
+    return list(contents)

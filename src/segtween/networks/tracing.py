@@ -1,0 +1,45 @@
+"""From a torch module to an ONNX graph whose weights are named as in the state dict."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segtween.errors import MissingExtraError
+
+OPSET = 17
+
+
+def trace(
+    net: Any, inputs: Sequence[Tensor], *, names: dict[str, dict[int, str]], outputs: dict[str, dict[int, str]]
+) -> Any:
+    """The ONNX model of `net(*inputs)`; `names` and `outputs` give each tensor's name and its axes of free size.
+
+    Equal weights are merged by the exporter. MissingExtraError without the package onnx.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise MissingExtraError("export to ONNX", extra="train") from None
+    written = io.BytesIO()
+    with warnings.catch_warnings():
+        # Sizes are traced on purpose, and the tracing exporter, which keeps the weights' names, is marked as old.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            net,
+            tuple(inputs),
+            written,
+            dynamo=False,
+            opset_version=OPSET,
+            training=torch.onnx.TrainingMode.PRESERVE,
+            do_constant_folding=False,
+            input_names=list(names),
+            output_names=list(outputs),
+            dynamic_axes=names | outputs,
+        )
+    return onnx.load_from_string(written.getvalue())
