@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segtween._version import __version__
-from segtween.cli import bench, demo, evaluate, export, models, run, scores, synth, train
+from segtween.cli import bench, demo, evaluate, export, models, run, scores, synth, table, train
 from segtween.cli.guard import BAD_INPUT, say_error
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command("export")(export.export)
 app.command("synth")(synth.synth)
 app.add_typer(models.app, name="models")
 app.add_typer(scores.app, name="scores")
+app.add_typer(table.app, name="table")
 
 
 def main() -> None:

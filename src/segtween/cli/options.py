@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +67,21 @@ def numbers(text: str, *, option: str) -> list[int]:
     if any(n < 0 for n in found):
         raise SettingError(f"{option} {text!r}", expected="numbers of 0 or more", do=f"give {option} 0,4,9")
     return found
+
+
+def scales(text: str, *, option: str = "--scales") -> list[float]:
+    """`0.5,1` -> [0.5, 1.0]; SettingError for anything else."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise SettingError(
+            f"{option} {text!r}", expected="numbers with commas between", do=f"give {option} 0.5,0.75,1"
+        ) from None
+
+
+def command_line() -> str:
+    """What was typed."""
+    return shlex.join(["segtween", *sys.argv[1:]])
 
 
 def size(text: str, *, option: str = "--size") -> SizeHW:

@@ -1,0 +1,103 @@
+"""Accuracy against speed, drawn with Matplotlib (the extra [figures])."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segtween.errors import MissingExtraError, SettingError
+from segtween.tables.study import Study
+from segtween.video.staging import Staged, sink_errors
+
+FORMATS = ("png", "svg")
+INK, GRID = "#1f2933", "#d9dee3"
+COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a")
+
+
+def require_matplotlib() -> None:
+    """MissingExtraError without it: said before anything is measured."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("a plot", extra="figures") from None
+
+
+def plot(study: Study, folder: str | Path) -> list[Path]:
+    """`<name>.png` and `<name>.svg` in the folder: average (line) and minimum mIoU (dashed) over frames per second.
+
+    `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed was measured.
+    """
+    require_matplotlib()
+    series = _series(study)
+    if not series:
+        raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave --plot out")
+    from matplotlib import rc_context
+
+    with rc_context({"font.size": 9, "svg.hashsalt": study.name, "svg.fonttype": "none", "axes.edgecolor": INK}):
+        figure = _draw(study, series)
+        return [_save(figure, Path(folder) / f"{study.name}.{kind}", kind) for kind in FORMATS]
+
+
+def _series(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Rows that belong on one line, by its name, in order of speed: over intervals a preset, over scales a row."""
+    lines: dict[str, list[dict[str, Any]]] = {}
+    for row in study.rows:
+        if row["fps"] is None:
+            continue
+        name = row["preset"]
+        if study.name == "scales":
+            name = "network on every frame" if row["interval"] == 0 else f"{row['preset']}, network on {row['row']}"
+        line = lines.setdefault(name, [])
+        if not any((row["interval"], row["scale"]) == (other["interval"], other["scale"]) for other in line):
+            line.append(row)
+    return lines
+
+
+def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    for i, (name, rows) in enumerate(series.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        speeds = [row["fps"] for row in rows]
+        has_low = any(row["min_miou"] != row["avg_miou"] for row in rows)
+        label = f"{name}, average" if has_low else name
+        axes.plot(speeds, [100 * row["avg_miou"] for row in rows], "o-", color=colour, label=label)
+        if has_low:
+            low = [100 * row["min_miou"] for row in rows]
+            axes.plot(speeds, low, "o--", color=colour, alpha=0.6, markersize=4, label=f"{name}, just before next key")
+        for row in rows:
+            if study.name == "scales" or i == 0 or row["interval"] > 0:  # all lines over intervals begin at one point
+                axes.annotate(
+                    _mark(study, row),
+                    (row["fps"], 100 * row["avg_miou"]),
+                    (0, 7 if i == 0 else -14),
+                    textcoords="offset points",
+                    ha="center",
+                    color=colour,
+                )
+    axes.set_xlabel("frames per second")
+    axes.set_ylabel("mIoU (%)")
+    axes.margins(x=0.08, y=0.15)
+    axes.set_xlim(left=0)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(study.title, loc="left", fontsize=10, color=INK)
+    axes.legend(frameon=False, loc="best")
+    return figure
+
+
+def _mark(study: Study, row: dict[str, Any]) -> str:
+    if study.name == "scales":
+        return f"x{row['scale']:g}"
+    return "every frame" if row["interval"] == 0 else f"i={row['interval']}"
+
+
+def _save(figure: Any, target: Path, kind: str) -> Path:
+    staged = Staged(target)
+    with sink_errors(target):
+        figure.savefig(staged.part, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+    staged.commit()
+    return target

@@ -1,0 +1,228 @@
+"""Accuracy and speed of one method in one table: over intervals, and over scales.
+
+Every row set (one preset at one scale) is measured with one segmenter and stands under one method hash: accuracy
+by `evaluation`, speed by `benchmark` on frames of the data's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from segtween.benchmark import BenchReport, bench
+from segtween.build import Settings
+from segtween.datasets import Dataset
+from segtween.errors import SettingError
+from segtween.evaluation import Report, evaluate_method
+from segtween.interfaces import Segmenter
+from segtween.tables.study import Column, Study, machine, percent
+from segtween.types import SizeHW, format_size
+
+Progress = Callable[[int, int], None]
+OpenAt = Callable[[float], Segmenter]
+"""scale -> the segmenter that sees frames at it."""
+
+COLUMNS = (
+    Column("preset", "preset"),
+    Column("scale", "scale", lambda v: f"{v:g}"),
+    Column("interval", "interval"),
+    Column("row", "network on"),
+    Column("avg_miou", "avg mIoU", percent),
+    Column("min_miou", "min mIoU", percent),
+    Column("tc", "steadiness TC", percent),
+    Column("fps", "frames per second", lambda v: f"{v:.1f}"),
+    Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
+    Column("share_of_limit", "share of the limit", lambda v: f"{100 * v:.0f}%"),
+    Column("hash", "method"),
+)
+
+
+def intervals_table(
+    dataset: Dataset,
+    open_at: OpenAt,
+    *,
+    presets: Mapping[str, Settings],
+    intervals: Sequence[int] = (0, 1, 2, 3, 4),
+    scale: float = 1.0,
+    command: str | None = None,
+    **options: Any,
+) -> Study:
+    """Every interval at one scale. `options` are those of `measure`, for every preset.
+
+    Raises SettingError, LabelError and DatasetError as `evaluation.evaluate` and `benchmark.bench` do.
+    """
+    title = f"Intervals at scale {scale:g}"
+    return _study("intervals", title, dataset, open_at, presets, [scale], intervals, command, options)
+
+
+def scales_table(
+    dataset: Dataset,
+    open_at: OpenAt,
+    *,
+    presets: Mapping[str, Settings],
+    scales: Sequence[float] = (0.5, 0.75, 1.0),
+    interval: int = 2,
+    command: str | None = None,
+    **options: Any,
+) -> Study:
+    """One interval at every scale, beside the network on every frame. Only networks see frames at a scale."""
+    title = f"Scales at interval {interval}"
+    return _study("scales", title, dataset, open_at, presets, scales, [0, interval], command, options)
+
+
+def _study(
+    name: str,
+    title: str,
+    dataset: Dataset,
+    open_at: OpenAt,
+    presets: Mapping[str, Settings],
+    scales: Sequence[float],
+    intervals: Sequence[int],
+    command: str | None,
+    options: dict[str, Any],
+) -> Study:
+    if not presets or not scales:
+        raise SettingError("no presets or no scales", expected="at least one of each", do="name one")
+    rows: list[dict[str, Any]] = []
+    sets: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for scale in scales:
+        segmenter = open_at(scale)
+        _check_scale(segmenter, scale, scales)
+        for preset, settings in presets.items():
+            report, times = measure(dataset, segmenter, settings=settings, name=preset, intervals=intervals, **options)
+            rows += [{"preset": preset, "scale": scale, **row} for row in _rows(report, times)]
+            sets.append({"preset": preset, "scale": scale, **_record(report, times)})
+            notes += [note for note in _notes(report, times) if note not in notes]
+    network = sets[0]["method"]["network"].get("name", "a function")
+    columns = [column for column in COLUMNS if column.key != "scale" or len(scales) > 1]
+    title = f"{title}: {network} on {dataset.name} {dataset.split}"
+    return Study(name, title, columns, rows, notes, {"sets": sets}, command)
+
+
+def measure(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    intervals: Sequence[int],
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    repeats: int = 7,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Report, BenchReport | None]:
+    """Accuracy, and speed on frames of the data's size; None for stored scores, which have no speed."""
+    report = evaluate_method(
+        dataset,
+        segmenter=segmenter,
+        settings=settings,
+        name=name,
+        intervals=intervals,
+        map_name=map_name,
+        max_frames=max_frames,
+        threads=threads,
+        progress=progress,
+    )
+    if hasattr(segmenter, "select"):
+        return report, None
+    times = bench(
+        segmenter,
+        settings=settings,
+        name=name,
+        size_hw=frame_size(dataset),
+        intervals=intervals,
+        repeats=repeats,
+        threads=threads,
+        progress=progress,
+    )
+    if times.method.hash != report.method.hash:
+        raise SettingError(
+            f"speed of method {times.method.hash} beside accuracy of {report.method.hash}",
+            expected="one method",
+            do="measure with a segmenter that describes itself the same every time",
+        )
+    return report, times
+
+
+def frame_size(dataset: Dataset) -> SizeHW:
+    """(height, width) of the data set's first frame."""
+    first = next(clip for clip in dataset.clips if len(clip)).frames[0]
+    rgb = dataset.read_rgb(first)
+    return rgb.shape[0], rgb.shape[1]
+
+
+def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) -> None:
+    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale != 1):
+        raise SettingError(
+            f"scale {scale:g} for {segmenter.describe().get('name', 'this model')}",
+            expected="a network, which can be shown frames at a scale",
+            do="give --model NAME or FILE.onnx",
+        )
+
+
+def _rows(report: Report, times: BenchReport | None) -> list[dict[str, Any]]:
+    """Every frame, every frame fused, then each interval above 0."""
+    speeds = {} if times is None else {result["interval"]: result for result in times.results}
+    plain, fused = report.every_frame, report.every_frame_fused
+    rows = [_row("every frame", 0, plain, speeds.get(0), report)]
+    if fused is not None:
+        # Only the plain network is timed at interval 0: it is what everything is compared with.
+        rows.append(_row("every frame, fused", 0, fused, None, report))
+    for result in report.results:
+        if result["interval"] > 0:
+            name = f"1 frame in {result['interval'] + 1}"
+            rows.append(_row(name, result["interval"], result, speeds.get(result["interval"]), report))
+    return rows
+
+
+def _row(
+    name: str, interval: int, block: dict[str, Any], speed: dict[str, Any] | None, report: Report
+) -> dict[str, Any]:
+    average = "avg_miou" if "avg_miou" in block else "miou"
+    figures = {key: None if speed is None else speed[key] for key in ("fps", "ms_per_frame")}
+    faster = {
+        key: None if speed is None or interval == 0 else speed[key]
+        for key in ("times_faster", "times_possible", "share_of_limit")
+    }
+    return {
+        "row": name,
+        "interval": interval,
+        "avg_miou": block[average],
+        "avg_miou_low": block[f"{average}_low"],
+        "avg_miou_high": block[f"{average}_high"],
+        # At interval 0 every frame is the last one before the next key frame.
+        "min_miou": block.get("min_miou", block[average]),
+        "tc": block["tc"],
+        **figures,
+        **faster,
+        "hash": report.method.hash,
+    }
+
+
+def _record(report: Report, times: BenchReport | None) -> dict[str, Any]:
+    speed = None if times is None else {k: v for k, v in times.to_json().items() if k != "method"}
+    return {"method": report.method.to_json(), "accuracy": report.to_json(), "speed": speed, "machine": machine()}
+
+
+def _notes(report: Report, times: BenchReport | None) -> list[str]:
+    labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
+    clips = "1 clip" if report.clips == 1 else f"{report.clips} clips"
+    notes = [
+        f"data: {report.dataset} {report.split}, {report.frames} frames scored, {clips}, {labels}; "
+        f"labels by {report.label_map}",
+        "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
+        *(f"left out: {what}" for what in report.left_out),
+    ]
+    if times is None:
+        return [*notes, "speed: not measured, the scores are stored"]
+    versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
+    return [
+        *notes,
+        f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of {times.repeats} periods,"
+        f" {times.network.get('precision', 'unknown')} precision, {times.threads} threads of {machine()}",
+        "share of the limit: (ms per frame on every frame / ms per frame) / (interval + 1)",
+        versions,
+        *times.notes,
+    ]

@@ -1,0 +1,131 @@
+"""A table with everything that has to be known to read it, and its forms: screen, Markdown, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from segtween.errors import SinkError
+from segtween.runner import write_json
+from segtween.video.staging import Staged, sink_errors
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FORMS = (".md", ".csv", ".json")
+
+
+class Column(NamedTuple):
+    """A figure of a row: its short key, what people call it, and how it is written (None never reaches `show`)."""
+
+    key: str
+    heading: str
+    show: Callable[[Any], str] = str
+
+
+@dataclass(frozen=True)
+class Study:
+    """`rows` hold plain values by short key (None: nothing to measure), of which `columns` are shown to people.
+
+    `record` goes into the JSON besides; `notes` stand below the table. `command` is what printed it.
+    """
+
+    name: str
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[dict[str, Any]]
+    notes: Sequence[str]
+    record: dict[str, Any] = field(default_factory=dict)
+    command: str | None = None
+
+    def headings(self) -> list[str]:
+        return [column.heading for column in self.columns]
+
+    def cells(self) -> list[list[str]]:
+        return [
+            ["-" if row[column.key] is None else column.show(row[column.key]) for column in self.columns]
+            for row in self.rows
+        ]
+
+    def screen(self) -> Table:
+        """For the terminal: a heading may be broken, a figure may not."""
+        from rich.table import Table
+
+        cells = self.cells()
+        made = Table(title=self.title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for i, name in enumerate(self.headings()):
+            made.add_column(name, justify="right" if i else "left", min_width=max(len(row[i]) for row in cells))
+        for row in cells:
+            made.add_row(*row)
+        return made
+
+    def remarks(self) -> list[str]:
+        return [*self.notes, *([] if self.command is None else [f"command: `{self.command}`"])]
+
+    def to_markdown(self) -> str:
+        rule = ["---", *("---:" for _ in self.columns[1:])]
+        lines = [" | ".join(part) for part in (self.headings(), rule, *self.cells())]
+        body = "\n".join(f"| {line} |" for line in lines)
+        return f"**{self.title}**\n\n{body}\n\n" + "\n".join(f"- {remark}" for remark in self.remarks()) + "\n"
+
+    def to_csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        return text.getvalue()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "table": self.name,
+            "title": self.title,
+            "command": self.command,
+            "notes": list(self.notes),
+            **self.record,
+            "rows": list(self.rows),
+        }
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """`<name>.md`, `.csv` and `.json` in the folder, each when it is whole. Raises SinkError."""
+        place = Path(folder)
+        with sink_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
+        write_text(self.to_markdown(), place / f"{self.name}.md")
+        write_text(self.to_csv(), place / f"{self.name}.csv")
+        write_json(self.to_json(), place / f"{self.name}.json")
+        return [place / f"{self.name}{form}" for form in FORMS]
+
+
+def write_text(text: str, target: Path) -> None:
+    staged = Staged(target)
+    with sink_errors(target):
+        staged.part.write_text(text, encoding="utf-8")
+    staged.commit()
+
+
+def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) -> None:
+    """SinkError where one of the files exists already: said before anything is measured."""
+    for name in names:
+        if (Path(folder) / name).exists() and not overwrite:
+            raise SinkError(
+                f"{Path(folder) / name} exists", expected="no such file yet", do="give --overwrite to replace it"
+            )
+
+
+def machine() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}"
