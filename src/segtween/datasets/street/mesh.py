@@ -54,9 +54,13 @@ class Mesh:
         self._faces: list[NDArray[np.float32]] = []
 
     def triangles(
-        self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None
-    ) -> None:
-        """`points` (N, 3, 3); normals default to the flat ones. Windings are turned to agree with normals."""
+        self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None,
+        tints: Any = None,
+    ) -> None:  # fmt: skip
+        """`points` (N, 3, 3); normals default to the flat ones. Windings are turned to agree with normals.
+
+        `tints` (N, 3) are colours instead of the material's.
+        """
         p = np.asarray(points, np.float64).reshape(-1, 3, 3)
         flat = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
         length = np.linalg.norm(flat, axis=1, keepdims=True)
@@ -71,9 +75,15 @@ class Mesh:
         v[wrong] = v[wrong][:, ::-1]
         keep = length[:, 0] > 1e-9
         self._verts.append(v[keep])
-        self._faces.append(np.tile(np.array(material.row(), np.float32), (int(keep.sum()), 1)))
+        faces = np.tile(np.array(material.row(), np.float32), (len(p), 1))
+        if tints is not None:
+            faces[:, 2:5] = tints
+        self._faces.append(faces[keep])
 
-    def quads(self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None) -> None:
+    def quads(
+        self, points: Any, material: Material, *, normals: Any = None, uv: Any = None, light: Any = None,
+        tints: Any = None,
+    ) -> None:  # fmt: skip
         """`points` (N, 4, 3), counter-clockwise seen from the front."""
 
         def split(values: Any, width: int) -> Any:
@@ -82,7 +92,10 @@ class Mesh:
             a = np.asarray(values, np.float64).reshape(-1, 4, width)
             return a[:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3, width)
 
-        self.triangles(split(points, 3), material, normals=split(normals, 3), uv=split(uv, 2), light=split(light, 1))
+        self.triangles(
+            split(points, 3), material, normals=split(normals, 3), uv=split(uv, 2), light=split(light, 1),
+            tints=None if tints is None else np.repeat(tints, 2, axis=0),
+        )  # fmt: skip
 
     def box(
         self, low: Any, high: Any, material: Material, *, bottom: bool = False, top: Material | None = None

@@ -299,6 +299,7 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
     count = {"round": 74, "tall": 80, "cone": 64, "bare": 46, "bush": 12}[kind]
     size = {"round": 0.20, "tall": 0.125, "cone": 0.14, "bare": 0.19, "bush": 0.62}[kind] * height
     leaf = LAYER["twigs"] if kind == "bare" else LAYER["leaves2" if kind in ("cone", "tall") else "leaves"]
+    cards: list[tuple[Array, ...]] = []
     base = np.array([1.0, 1.0, 1.0]) * rng.uniform(0.75, 1.1)
     base = base * ([0.72, 0.9, 0.9] if kind == "cone" else [rng.uniform(0.75, 1.15), 1.0, rng.uniform(0.7, 1.1)])
     for _ in range(count):
@@ -324,12 +325,11 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
         rim = np.linalg.norm((quad - centre) / radii, axis=1)
         light = np.clip(0.30 + 0.55 * rim + 0.22 * out[:, 2], 0.2, 1.0)
-        tint = base * rng.uniform(0.82, 1.12)
-        material = Material(
-            LEAF, label, (float(tint[0]), float(tint[1]), float(tint[2])), leaf, flags=BOTH_SIDES | CUTOUT
-        )
-        normals = out if kind != "bare" else np.tile(d, (4, 1))
-        mesh.quads([quad], material, normals=[normals], uv=[[(0, 0), (1, 0), (1, 1), (0, 1)]], light=[light])
+        cards.append((quad, out if kind != "bare" else np.tile(d, (4, 1)), light, base * rng.uniform(0.82, 1.12)))
+    quads, normals, lights, tints = (np.array(v) for v in zip(*cards, strict=True))
+    material = Material(LEAF, label, layer=leaf, flags=BOTH_SIDES | CUTOUT)
+    uv = np.tile([(0, 0), (1, 0), (1, 1), (0, 1)], (count, 1, 1))
+    mesh.quads(quads, material, normals=normals, uv=uv, light=lights, tints=tints)
     return mesh.freeze()
 
 

@@ -431,7 +431,9 @@ def paint(rng: np.random.Generator) -> NDArray[np.uint8]:
         levels = []
         for k in range(9):
             size = N >> k
-            small = image.reshape(size, N // size, size, N // size, 4).mean(axis=(1, 3))
+            if k:
+                image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+            small = image.copy()
             if cutout and k:
                 # The opaque share stays the same at every level, or far leaves and bars would vanish.
                 cut = float(np.quantile(small[..., 3], 1 - share)) if size > 2 else 100.0
