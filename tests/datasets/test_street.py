@@ -77,7 +77,7 @@ def test_every_class_occurs_regularly() -> None:
     seen = np.zeros(11)
     city = np.zeros(19)
     looks = 0
-    for seed in (1, 6, 11):
+    for seed in (1, 6, 105):
         for frame in StreetClip(seed, size_hw=SIZE, frame_rate=Fraction(1, 3), frames=6):
             seen += np.bincount(frame.camvid11.ravel(), minlength=11) >= 5
             city += np.bincount(frame.cityscapes19.ravel(), minlength=19)
