@@ -90,7 +90,7 @@ class StreetClip:
 
     `size_hw` at least 32 x 32; `frames` None for no end; `start` skips that many frames (the drive is the same,
     the first frame given has no truth for its flow). The same seed, size and rate give the same bytes. Memory is
-    constant: about 60 MB and 40 bytes per pixel. Raises SettingError.
+    constant: about 120 MB and 300 bytes per pixel. Raises SettingError.
     """
 
     def __init__(
