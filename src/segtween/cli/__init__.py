@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segtween._version import __version__
-from segtween.cli import bench, demo, evaluate, export, models, run, scores, synth, table, train
+from segtween.cli import bench, demo, evaluate, export, models, run, scores, synth, table, train, weights
 from segtween.cli.guard import BAD_INPUT, say_error
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("synth")(synth.synth)
 app.add_typer(models.app, name="models")
+app.add_typer(weights.app, name="weights")
 app.add_typer(scores.app, name="scores")
 app.add_typer(table.app, name="table")
 

@@ -23,6 +23,8 @@ __all__ = [
     "build",
     "build_flow",
     "build_refiner",
+    "convert_weights",
+    "describe_weights",
     "export_checkpoint",
     "export_network",
     "fit_size",
@@ -124,6 +126,22 @@ def export_network(what: str | Path, out: str | Path, *, overwrite: bool = False
     from segtween.networks.portable import export_network as export
 
     return export(what, Path(out), overwrite=overwrite)
+
+
+def describe_weights(path: str | Path) -> dict[str, Any]:
+    """What a weight file holds, as plain values; see `segtween.networks.conversion.describe_weights`."""
+    need_torch("reading a checkpoint")
+    from segtween.networks.conversion import describe_weights as describe
+
+    return describe(path)
+
+
+def convert_weights(path: str | Path, out: str | Path, **options: Any) -> list[Path]:
+    """Write weights as safetensors or ONNX; see `segtween.networks.conversion.convert_weights`."""
+    need_torch("reading a checkpoint")
+    from segtween.networks.conversion import convert_weights as convert
+
+    return convert(path, out, **options)
 
 
 def need_torch(what: str) -> None:

@@ -10,6 +10,7 @@ import argparse
 import json
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -137,23 +138,11 @@ def _read_safetensors(path: Path) -> tuple[State, dict[str, Any]]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        with plain_containers():
+        with plain_containers(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about a pickle protocol that torch.save does not choose by itself
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if newer := re.search(r"pickle protocol (\d+)", str(error)):
-            raise ModelError(
-                f"checkpoint {path} is written with pickle protocol {newer[1]}, which cannot be kept from running code",
-                expected="protocol 2, which torch.save uses by itself",
-                do="have its author save its state_dict() again",
-            ) from None
-        needs = _code_in(str(error))
-        if needs is None:
-            raise _damaged(path, error) from None
-        raise ModelError(
-            f"checkpoint {path} carries code ({needs}), which was not run",
-            expected="tensors and plain values only",
-            do="get another file, or have its author save its state_dict() alone",
-        ) from None
+        raise _refused(path, error) from None
     except Exception as error:  # torch raises many kinds for a damaged file
         if "TorchScript" in str(error):
             raise ModelError(
@@ -172,14 +161,22 @@ def plain_containers() -> AbstractContextManager[Any]:
     return cast(AbstractContextManager[Any], torch.serialization.safe_globals([*kinds, *named]))
 
 
-def _code_in(message: str) -> str | None:
-    """What a refused pickle asked for, out of torch's message; None if it was not refused but is damaged."""
-    found = re.search(r"(?:GLOBAL|Unsupported class|class) ([A-Za-z_]\w*(?:\.\w+)+)", message)
-    if found:
-        return found[1]
+def _refused(path: Path, error: Exception) -> ModelError:
+    """Why torch would not unpickle a file: because of what it asked for, how it is written, or damage."""
+    message = str(error)
+    if code := re.search(r"(?:GLOBAL|Unsupported class|class) ([A-Za-z_]\w*(?:\.\w+)+)", message):
+        return ModelError(
+            f"checkpoint {path} carries code ({code[1]}), which was not run",
+            expected="tensors and plain values only",
+            do="get another file, or have its author save its state_dict() alone",
+        )
     if re.search(r"Unsupported operand|Can only|Trying to|blocklisted|not allowed", message):
-        return "pickle instructions that weights do not need"
-    return None
+        return ModelError(
+            f"checkpoint {path} is pickled in a way that could run code, so it was not read",
+            expected="what torch.save writes by itself (pickle protocol 2)",
+            do="have its author save its state_dict() again",
+        )
+    return _damaged(path, error)
 
 
 def _plain_values(stored: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from segtween.errors import ModelError, SinkError
 from segtween.networks.checkpoints import METADATA, Checkpoint, State, read_checkpoint
 from segtween.networks.export import round_to_float16
+from segtween.networks.export_parts import export_part, write_whole
 from segtween.networks.fitting import Fit, build_kind, identify, load_into
 from segtween.networks.propagation import FLOWS, REFINERS
 
@@ -72,16 +72,15 @@ def convert_weights(
     fit = identify(state)
     if out.suffix == ".onnx":
         return _to_onnx(checkpoint, name, state, fit, out)
-    if float16:
-        state = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in round_to_float16(state).items()}
-    else:
-        state = {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    # Counters, which older releases stored as floats, stay whole numbers.
+    state = {k: v.to(torch.int64) if k.endswith("num_batches_tracked") else v for k, v in state.items()}
+    kind = torch.float16 if float16 else torch.float32
+    state = round_to_float16(state) if float16 else state
+    state = {k: v.to(kind) if v.is_floating_point() else v for k, v in state.items()}
     return [_save(state, _metadata(checkpoint, name, fit), out)]
 
 
 def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, out: Path) -> list[Path]:
-    from segtween.networks.export_parts import export_part
-
     if fit is None or fit.kind.network not in (*FLOWS, *REFINERS):
         seen = "like no known network" if fit is None else f"{fit.kind}"
         raise ModelError(
@@ -95,28 +94,19 @@ def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, o
 
 
 def _metadata(checkpoint: Checkpoint, part: str, fit: Fit | None) -> dict[str, Any]:
-    known = {"network": fit.kind.network, "classes": fit.kind.classes or None} if fit else {}
+    known: dict[str, Any] = {"network": fit.kind.network} if fit else {}
+    if fit and fit.kind.classes:
+        known["classes"] = fit.kind.classes
     source = {"source": checkpoint.path.name, "source_sha256": checkpoint.sha256, "part": part}
     epoch = {"epoch": checkpoint.facts["epoch"]} if "epoch" in checkpoint.facts else {}
     return {**known, **source, **epoch}
 
 
 def _save(state: State, metadata: Mapping[str, Any], out: Path) -> Path:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    part = out.with_name(f".{out.name}.part")
-    try:
-        # Copies, because safetensors refuses tensors that share their memory.
-        tensors = {key: state[key].clone().contiguous() for key in sorted(state)}
-        save_file(tensors, part, metadata={METADATA: json.dumps(dict(metadata), sort_keys=True)})
-        part.chmod(0o644)  # safetensors makes files that only their owner may read
-        os.replace(part, out)
-    except OSError as error:
-        raise SinkError(
-            f"{out} cannot be written ({error.strerror or error})",
-            expected="a folder with some room",
-            do="give another --out",
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)
+    # Copies, because safetensors refuses tensors that share their memory.
+    tensors = {key: state[key].clone().contiguous() for key in sorted(state)}
+    content = save(tensors, metadata={METADATA: json.dumps(dict(metadata), sort_keys=True)})
+    write_whole(out, content)
     return out

@@ -6,6 +6,7 @@ the graph wants to see and what it answers.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,15 +26,15 @@ SIZE = {2: "height", 3: "width"}
 def export_part(net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any] | None = None) -> list[Path]:
     """Write `net`, a flow or refinement network in eval mode, as ONNX; returns the graph and its record.
 
-    Flow: inputs `current`, `previous` (1, 3, H, W), output `flow`. Refinement: inputs `scores` (1, classes, h, w),
-    `image` (1, 3, h, w), outputs `scores_out`, `guide`, `edge`. SinkError if they cannot be written.
+    Flow: inputs `current`, `previous` (1, 3, H, W), output `flow`. Refinement: inputs `warped` (1, classes, h, w),
+    `image` (1, 3, h, w), outputs `scores`, `guide`, `edge`. SinkError if they cannot be written.
     """
     image = torch.zeros(1, 3, *TRACED_HW)
     if kind.network in FLOWS:
         names, outputs = ("current", "previous"), {"flow": {2: "rows", 3: "columns"}}
         inputs = (image, image + 1)
     else:
-        names, outputs = ("scores", "image"), {"scores_out": SIZE, "guide": {3: "height", 4: "width"}, "edge": SIZE}
+        names, outputs = ("warped", "image"), {"scores": SIZE, "guide": {3: "height", 4: "width"}, "edge": SIZE}
         inputs = (torch.zeros(1, kind.classes, *TRACED_HW), image)
     model = trace(net.eval(), inputs, names=dict.fromkeys(names, SIZE), outputs=outputs)
     record = part_record(kind, out.name, outputs=list(outputs), edge=getattr(net, "edge", None))
@@ -48,7 +49,7 @@ def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None)
     if kind.network in FLOWS:
         record |= {"kind": "flow", "inputs": ["current", "previous"], "stride": spec.stride, "units": spec.units}
     else:
-        record |= {"kind": "refinement", "inputs": ["scores", "image"], "classes": kind.classes, "edge": edge}
+        record |= {"kind": "refinement", "inputs": ["warped", "image"], "classes": kind.classes, "edge": edge}
     return record | {"outputs": outputs, "image": {**pixels, "multiple_of": spec.multiple_of}}
 
 
@@ -57,14 +58,21 @@ def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
     import yaml
 
     text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    contents = {out: model.SerializeToString(deterministic=True), out.with_name(f"{out.name}.yaml"): text.encode()}
+    files = {out: model.SerializeToString(deterministic=True), out.with_name(f"{out.name}.yaml"): text.encode()}
+    for path, content in files.items():
+        write_whole(path, content)
+    return list(files)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under its final name only when it is whole; SinkError if it cannot be."""
+    part = path.with_name(f".{path.name}.part")
     try:
-        for path, content in contents.items():
-            part = path.with_name(f".{path.name}.part")
-            part.write_bytes(content)
-            os.replace(part, path)
+        part.write_bytes(content)
+        os.replace(part, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise SinkError(
-            f"{out} cannot be written ({error.strerror})", expected="a folder with some room", do="give another --out"
+            f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another --out"
         ) from None
-    return list(contents)
