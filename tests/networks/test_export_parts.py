@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from golden_cases import CHECKPOINT, array, cases, fill, share_changed, worst_error
 from segtween.errors import SettingError
-from segtween.networks import FLOWS, build_flow, build_refiner
+from segtween.networks import FLOWS, build_flow, build_refiner, convert_weights
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
@@ -86,6 +87,27 @@ def test_refinement_equals_torch_at_any_size(refinement: tuple[Any, Path], runti
         weights = expected[1].sum(1)
         assert np.all(np.isclose(weights, 1, atol=1e-5) | (weights == 0))
         assert np.any(expected[2]) == (net.edge == "laplacian")
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_published_weights_give_the_golden_numbers_without_torch(shared: Path, runtime: str, tmp_path: Path) -> None:
+    file = shared / "weights" / CHECKPOINT
+    graphs = {part: tmp_path / f"{part}.onnx" for part in ("state_dict", "state_dict_of")}
+    for part, path in graphs.items():
+        convert_weights(file, path, part=part)
+    normal = {"mean": fill.IMG_MEAN_BGR, "std": fill.IMG_STD_BGR, "bgr": True}
+    run = opened(graphs["state_dict_of"], runtime=runtime)
+    for case in [p.values[0] for p in cases("flowlight_seed")][:2]:
+        previous, current = np.split(fill.normalise(array(case, "clip_u8"), **normal), 2)
+        assert worst_error(case, "flow", run({"current": current, "previous": previous})[0]) <= 1
+    run = opened(graphs["state_dict"], runtime=runtime)
+    case = cases("gsv_fusion_seed")[0].values[0]
+    image = fill.normalise(array(case, "image_u8"), **normal)
+    scores, guide, edge = run({"warped": array(case, "logits"), "image": image})
+    assert worst_error(case, "pred", scores) <= 1
+    assert worst_error(case, "guide", guide) <= 1
+    assert share_changed(case, "edge", edge) == 0
 
 
 def test_record_says_what_the_graph_wants(flow: tuple[Any, Path, Any]) -> None:

@@ -119,16 +119,22 @@ def test_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     from segtween.networks import export_checkpoint
 
     path = tmp_path / "foreign.pth"
-    with pytest.raises(ModelError, match=r"foreign.pth is not found; expected a torch file"):
+    with pytest.raises(ModelError, match=r"foreign.pth is not found; expected a torch or safetensors file"):
         export_checkpoint(path, tmp_path / "out")
     path.write_text("no checkpoint")
-    with pytest.raises(ModelError, match=r"foreign.pth cannot be read .*; expected a torch file that holds tensors"):
+    with pytest.raises(ModelError, match=r"foreign.pth is neither a torch nor a safetensors file"):
         export_checkpoint(path, tmp_path / "out")
     torch.save({"a": 3}, path)
     with pytest.raises(ModelError, match=r"holds no state dict; expected keys and tensors"):
         export_checkpoint(path, tmp_path / "out")
     torch.save({"state_dict": {"a": torch.zeros(1)}}, path)
-    with pytest.raises(SettingError, match=r"does not say its network; expected --network NAME"):
+    with pytest.raises(ModelError, match=r"holds state_dict: no known network; expected one of swiftnet-r18, "):
         export_checkpoint(path, tmp_path / "out")
-    with pytest.raises(ModelError, match=r"differs from swiftnet-r18 with 11 classes in \d+ entries"):
+    with pytest.raises(ModelError, match=r"does not fit swiftnet-r18 with 11 classes: \d+ keys missing .*, 1 surplus"):
         export_checkpoint(path, tmp_path / "out", network="swiftnet-r18", labels="camvid11")
+    torch.save({f"module.{k}": v for k, v in build("swiftnet-lite0", classes=11).state_dict().items()}, path)
+    with pytest.raises(SettingError, match=r"does not say its labels; expected --labels NAME; add it"):
+        export_checkpoint(path, tmp_path / "out")
+    with pytest.raises(ModelError, match=r"does not fit swiftnet-lite0 with 19 .*it looks like swiftnet-lite0 with"):
+        export_checkpoint(path, tmp_path / "out", labels="cityscapes19")
+    assert (export_checkpoint(path, tmp_path / "out", labels="camvid11") / "weights.safetensors").is_file()

@@ -62,7 +62,11 @@ def _about(part: dict[str, Any]) -> dict[str, Any]:
 
 def _lines(values: dict[str, Any]) -> list[str]:
     width = max(map(len, values), default=0)
-    return [f"  {name:<{width}}  {value}" for name, value in values.items()]
+    return [f"  {name:<{width}}  {_short(str(value))}" for name, value in values.items()]
+
+
+def _short(text: str, *, most: int = 300) -> str:
+    return text if len(text) <= most else text[:most] + " ..."
 
 
 def _by(shape: list[int]) -> str:

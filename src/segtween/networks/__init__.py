@@ -117,15 +117,18 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -
     return export(checkpoint, out, **options)
 
 
-def export_network(what: str | Path, out: str | Path, *, overwrite: bool = False) -> list[Path]:
+def export_network(
+    what: str | Path, out: str | Path, *, overwrite: bool = False, labels: str | None = None
+) -> list[Path]:
     """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
 
-    `what` is a shipped name, a model folder, or a torch checkpoint (.pt, .pth), for which alone torch is needed.
+    `what` is a shipped name, a model folder, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which alone
+    torch is needed; `labels` is the label set of weights that do not say theirs.
     Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
     """
     from segtween.networks.portable import export_network as export
 
-    return export(what, Path(out), overwrite=overwrite)
+    return export(what, Path(out), overwrite=overwrite, labels=labels)
 
 
 def describe_weights(path: str | Path) -> dict[str, Any]:

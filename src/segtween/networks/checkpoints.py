@@ -180,12 +180,12 @@ def _refused(path: Path, error: Exception) -> ModelError:
 
 
 def _plain_values(stored: Any) -> dict[str, Any]:
-    """Numbers and short texts that stand beside the state dicts."""
+    """Numbers and texts that stand beside the state dicts."""
     values: dict[str, Any] = {}
     for key, value in stored.items() if isinstance(stored, dict) and not _is_state(stored) else ():
         if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0):
             value = value.item()
-        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) <= 80):
+        if isinstance(value, (bool, int, float, str)):
             values[str(key)] = value
     return values
 

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet, label_set
-from segtween.networks import build, network
+from segtween.networks import NETWORKS, build, network
+from segtween.networks.checkpoints import read_checkpoint
+from segtween.networks.fitting import Kind, identify, load_into
 from segtween.networks.tracing import trace
 from segtween.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
 from segtween.weights import aligned_offsets, sha256_of
@@ -170,50 +172,32 @@ def export_checkpoint(
     labels: str | LabelSet | None = None,
     name: str | None = None,
 ) -> Path:
-    """Write the model folder of a torch file: a training checkpoint, or a plain state dict.
+    """Write the model folder of a weight file in any form that `segtween.networks.checkpoints` reads.
 
-    A training checkpoint says itself what it is; for a state dict, or a file that holds one under `state_dict` or
-    `model`, `network` and `labels` say it. Raises ModelError for a file that does not fit, SettingError where
-    `network` or `labels` is missing.
+    A training checkpoint says itself what it is; for others the network is the one that the weights look like unless
+    `network` says it, and `labels` has to be given. Raises ModelError for a file that cannot be read or does not fit,
+    SettingError where `labels` is missing.
     """
     path = Path(checkpoint)
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"checkpoint {path} is not found", expected="a torch file", do="check the path") from None
-    except Exception as error:  # torch raises many kinds for a damaged or foreign file
+    found = read_checkpoint(path)
+    said = json.loads(found.facts.get("recipe_values", "{}"))
+    fits = {part: identify(state) for part, state in found.parts.items()}
+    known = {fit.kind.network: part for part, fit in fits.items() if fit is not None and fit.kind.network in NETWORKS}
+    network_name = network or said.get("network") or next(iter(known), None)
+    given = labels or said.get("labels")
+    if network_name is None:
+        holds = ", ".join(f"{part}: {fit.kind if fit else 'no known network'}" for part, fit in fits.items())
         raise ModelError(
-            f"checkpoint {path} cannot be read ({str(error).splitlines()[0][:80]})",
-            expected="a torch file that holds tensors only",
-            do="save its state_dict() again",
-        ) from None
-    state = stored
-    for key in ("model", "state_dict"):
-        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"checkpoint {path} holds no state dict", expected="keys and tensors", do="save one")
-    said = json.loads(stored["recipe_values"]) if "recipe_values" in stored else {}
-    network_name, given = network or said.get("network"), labels or said.get("labels")
-    if network_name is None or given is None:
-        missing = "network" if network_name is None else "labels"
-        raise SettingError(f"checkpoint {path} does not say its {missing}", expected=f"--{missing} NAME", do="add it")
+            f"checkpoint {path} holds {holds}",
+            expected=f"one of {', '.join(NETWORKS)}",
+            do="export other networks to ONNX yourself (docs/models.md)",
+        )
+    if given is None:
+        raise SettingError(f"checkpoint {path} does not say its labels", expected="--labels NAME", do="add it")
     chosen = label_set(given)
+    part, state = found.part(known.get(network_name))
     net = build(network_name, classes=len(chosen))
-    _check_fits(net, state, path=path, what=f"{network_name} with {len(chosen)} classes")
-    net.load_state_dict(state)
-    provenance = {"source": path.name, "source_sha256": sha256_of(path), "licence": said.get("licence", "unknown")}
+    load_into(net, state, kind=Kind(network_name, len(chosen)), source=f"{path} ({part})")
+    provenance = {"source": path.name, "source_sha256": found.sha256, "licence": said.get("licence", "unknown")}
     called = name or said.get("name") or path.stem
     return export_model(net, network=network_name, name=called, labels=chosen, out=Path(out), provenance=provenance)
-
-
-def _check_fits(net: Any, state: Mapping[str, Tensor], *, path: Path, what: str) -> None:
-    own = {k: tuple(v.shape) for k, v in net.state_dict().items()}
-    given = {k: tuple(v.shape) for k, v in state.items()}
-    wrong = sorted(k for k in own.keys() | given.keys() if own.get(k) != given.get(k))
-    if wrong:
-        first = wrong[0]
-        raise ModelError(
-            f"{path} differs from {what} in {len(wrong)} entries, first {first} ({given.get(first)})",
-            expected=f"{first} {own.get(first)}",
-            do="give the network and label set that it was trained with",
-        )

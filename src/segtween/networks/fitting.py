@@ -21,9 +21,11 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 CLASSES_IN = ("logits.conv.weight", "heads.2.conv_1x1.weight", "grm.intra_net.intra_net.6.weight")
 SIMILAR = 0.5  # share of a network's keys that a file must hold to look like it
-# Counters that older releases did not store, constants that belong to the model record, and biases that FlowNet2-S
-# does not have where the propagation code's layout does: there they are 0.
-OPTIONAL = re.compile(r"(^|\.)(num_batches_tracked|img_mean|img_std)$|^upsampled_flow\d_to_\d\.bias$")
+# Counters that older releases did not store, and biases that FlowNet2-S does not have where the propagation code's
+# layout does.
+ZERO_IF_ABSENT = re.compile(r"(^|\.)num_batches_tracked$|^upsampled_flow\d_to_\d\.bias$")
+# Constants that belong to the model record, and BiSeNet's heads that only training runs.
+KEPT_IF_ABSENT = re.compile(r"(^|\.)(img_mean|img_std)$|^heads\.[01]\.")
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,15 @@ class Fit:
     @property
     def whole(self) -> bool:
         """Fits; what it may lack is known without it."""
-        return not self.surplus and not self.wrong and all(OPTIONAL.search(key) for key in self.missing)
+        return not self.surplus and not self.wrong and not self.needed
+
+    @property
+    def needed(self) -> list[str]:
+        """Missing keys whose values are not known without the file."""
+        return [key for key in self.missing if not ZERO_IF_ABSENT.search(key) and not KEPT_IF_ABSENT.search(key)]
 
     def __str__(self) -> str:
-        absent = [key for key in self.missing if not OPTIONAL.search(key)]
-        parts = [f"{len(absent)} keys missing ({shortened(absent)})"] if absent else []
+        parts = [f"{len(self.needed)} keys missing ({shortened(self.needed)})"] if self.needed else []
         parts += [f"{len(self.surplus)} surplus ({shortened(self.surplus)})"] if self.surplus else []
         if self.wrong:
             key, got, wanted = self.wrong[0]
@@ -108,9 +114,9 @@ def load_into(net: Any, state: Mapping[str, Tensor], *, kind: Kind, source: str)
     for key, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ModelError(f"{source} holds values in {key} that are not finite", expected="numbers", do="train anew")
-    absent = {key: torch.zeros_like(value) for key, value in net.state_dict().items() if key in fit.missing}
-    absent = {key: value for key, value in absent.items() if not key.endswith(("img_mean", "img_std"))}
-    net.load_state_dict({**net.state_dict(), **absent, **state})
+    own = net.state_dict()
+    absent = {key: torch.zeros_like(own[key]) for key in fit.missing if ZERO_IF_ABSENT.search(key)}
+    net.load_state_dict({**own, **absent, **state})
 
 
 def load_network(

@@ -12,10 +12,10 @@ from segtween.errors import SinkError
 from segtween.records import ModelRecord, find_record, load_record, save_record
 from segtween.weights import load_weights, write_weights_bin
 
-CHECKPOINTS = (".pt", ".pth")
+CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
 
-def export_network(what: str | Path, out: Path, *, overwrite: bool) -> list[Path]:
+def export_network(what: str | Path, out: Path, *, overwrite: bool, labels: str | None = None) -> list[Path]:
     """See `segtween.networks.export_network`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another --out, or --overwrite")
@@ -23,7 +23,7 @@ def export_network(what: str | Path, out: Path, *, overwrite: bool) -> list[Path
         if str(what).endswith(CHECKPOINTS):
             from segtween.networks import export_checkpoint
 
-            record = load_record(export_checkpoint(what, folder) / "model.yaml")
+            record = load_record(export_checkpoint(what, folder, labels=labels) / "model.yaml")
         else:
             record = find_record(what)
         try:
