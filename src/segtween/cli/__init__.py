@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segtween._version import __version__
-from segtween.cli import bench, demo, evaluate, export, models, run, scores, synth, table, train, weights
+from segtween.cli import bench, demo, evaluate, export, figure, models, run, scores, synth, table, train, weights
 from segtween.cli.guard import BAD_INPUT, say_error
 
 app = typer.Typer(
@@ -48,6 +48,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(weights.app, name="weights")
 app.add_typer(scores.app, name="scores")
 app.add_typer(table.app, name="table")
+app.add_typer(figure.app, name="figure")
 
 
 def main() -> None:

@@ -1,0 +1,7 @@
+"""Pictures for papers and documents, drawn with NumPy and OpenCV (docs/figures.md).
+
+| member | what it shows |
+| --- | --- |
+| `clip.clip_figure` | input, edge, prediction, occlusion, truth and flow side by side |
+| `sequence.sequence_figure` | a key interval: inputs, the network on every frame, the method |
+"""

@@ -1,0 +1,166 @@
+"""Panels in rows and columns on white paper, with headings, row names, a legend and a footer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import SettingError, SinkError
+from segtween.labels import Colour, LabelSet
+from segtween.types import Labels, Rgb, SizeHW
+from segtween.video.staging import Staged, sink_errors
+
+INK, FAINT = (31, 41, 51), (110, 120, 130)
+LEAST_SHARE = 0.002
+"""A class is in the legend if it covers this share of a picture."""
+
+Entry = tuple[str, Colour]
+
+
+def panel_size(image_hw: SizeHW, width: int) -> SizeHW:
+    """A panel of this width in the image's proportions. Raises SettingError below 80 and above 4000 pixels."""
+    if not 80 <= width <= 4000:
+        raise SettingError(f"panel width {width}", expected="80 to 4000 pixels", do="give --panel 400")
+    return max(1, round(image_hw[0] * width / image_hw[1])), width
+
+
+def compose(
+    rows: Sequence[Sequence[Rgb]],
+    *,
+    headings: Sequence[str],
+    row_names: Sequence[str] = (),
+    legend: Sequence[Entry] = (),
+    footer: str = "",
+) -> Rgb:
+    """Panels of one size, row by row, on a page (H, W, 3). Row names may hold line breaks."""
+    height, width = rows[0][0].shape[:2]
+    line = max(14, round(width / 18))  # the height of a line of text
+    gap, margin = max(4, width // 60), max(8, width // 25)
+    left = margin + max((text_width(part, line) for name in row_names for part in name.split("\n")), default=0)
+    left += 2 * gap if row_names else 0
+    page_width = left + len(headings) * (width + gap) - gap + margin
+    entries = _flow(legend, line, page_width - 2 * margin)
+    small = max(12, round(0.75 * line))
+    top = margin + round(1.4 * line)
+    below = top + len(rows) * (height + gap)
+    page_height = below + len(entries) * round(1.5 * line) + (round(1.8 * small) if footer else 0) + margin - gap
+    page = np.full((page_height, page_width, 3), 255, np.uint8)
+    for column, heading in enumerate(headings):
+        x = left + column * (width + gap)
+        fitting = min(line, round(line * width / max(1, text_width(heading, line))))
+        write(page, heading, (x + (width - text_width(heading, fitting)) // 2, margin), fitting)
+    for i, panels in enumerate(rows):
+        y = top + i * (height + gap)
+        if row_names:
+            parts = row_names[i].split("\n")
+            for k, part in enumerate(parts):
+                write(
+                    page,
+                    part,
+                    (margin, y + (height - len(parts) * round(1.3 * line)) // 2 + k * round(1.3 * line)),
+                    line,
+                )
+        for column, panel in enumerate(panels):
+            x = left + column * (width + gap)
+            page[y : y + height, x : x + width] = panel
+    y = below + line // 4
+    for entry_line in entries:
+        x = margin
+        for name, colour in entry_line:
+            page[y : y + line, x : x + line] = colour
+            write(page, name, (x + round(1.4 * line), y), line)
+            x += _entry_width(name, line)
+        y += round(1.5 * line)
+    if footer:
+        fitting = min(small, round(small * (page_width - 2 * margin) / max(1, text_width(footer, small))))
+        write(page, footer, (margin, y + small // 3), fitting, colour=FAINT)
+    return page
+
+
+def seen_classes(labels: LabelSet, maps: Iterable[Labels]) -> list[Entry]:
+    """Names and colours of the classes that cover something in one of the label maps, in their own order."""
+    seen: set[int] = set()
+    for one in maps:
+        counts = np.bincount(one.ravel(), minlength=256)[: len(labels)]
+        seen.update(np.flatnonzero(counts >= max(1, LEAST_SHARE * one.size)).tolist())
+    return [(labels.names[i], labels.colours[i]) for i in sorted(seen)]
+
+
+def save_png(page: Rgb, target: str | Path) -> Path:
+    """Under its final name when it is whole. Raises SinkError."""
+    import cv2
+
+    path = Path(target)
+    with sink_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    staged = Staged(path)
+    done, data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not done:
+        raise SinkError(f"{path} cannot be encoded", expected="a smaller picture", do="give a smaller --panel")
+    with sink_errors(path):
+        staged.part.write_bytes(data.tobytes())
+    staged.commit()
+    return path
+
+
+def check_picture(target: str | Path, *, overwrite: bool) -> Path:
+    """The path, if a PNG may be written there: said before anything is computed."""
+    path = Path(target)
+    if path.suffix.lower() != ".png":
+        raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path} exists", expected="no such file yet", do="give --overwrite to replace it")
+    return path
+
+
+_FINER = 4  # text is drawn this much larger and reduced, because OpenCV's strokes are whole pixels
+
+
+def text_width(text: str, height: int) -> int:
+    """Pixels that `write` takes for lines of this height."""
+    import cv2
+
+    scale, thickness = _font(height)
+    return -(-int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0]) // _FINER) + 2
+
+
+def write(page: NDArray[np.uint8], text: str, at: tuple[int, int], height: int, *, colour: Colour = INK) -> None:
+    """One line of text, its top left corner at (x, y), cut off at the page's border."""
+    import cv2
+
+    scale, thickness = _font(height)
+    width, rows = text_width(text, height), round(1.3 * height)
+    ink = np.zeros((rows * _FINER, width * _FINER), np.uint8)
+    base = round(0.86 * height * _FINER)
+    cv2.putText(ink, text, (_FINER, base), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
+    cover = cv2.resize(ink, (width, rows), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
+    x, y = at
+    place = page[y : y + rows, x : x + width]
+    cover = cover[: place.shape[0], : place.shape[1]]
+    place[:] = np.rint(place + cover * (np.array(colour, np.float32) - place)).astype(np.uint8)
+
+
+def _font(height: int) -> tuple[float, int]:
+    """Scale and stroke of OpenCV's font, whose capitals are 21 pixels high at scale 1."""
+    return 0.72 * height * _FINER / 21, max(1, round(0.085 * height * _FINER))
+
+
+def _entry_width(name: str, line: int) -> int:
+    return round(1.4 * line) + text_width(name, line) + line
+
+
+def _flow(entries: Sequence[Entry], line: int, width: int) -> list[list[Entry]]:
+    """Entries broken into lines."""
+    lines: list[list[Entry]] = []
+    room = 0
+    for entry in entries:
+        needed = _entry_width(entry[0], line)
+        if needed > room:
+            lines.append([])
+            room = width
+        lines[-1].append(entry)
+        room -= needed
+    return lines
