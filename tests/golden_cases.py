@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ GOLDEN = Path(__file__).parent / "golden"
 INDEX: dict[str, Any] = json.loads((GOLDEN / "index.json").read_text())
 CHECKPOINT = "cityscapes-swnet_model_best.pth.tar"
 Case = dict[str, Any]
+LOG = logging.getLogger("golden")  # shown by pytest --log-cli-level=INFO
 
 
 def _fill() -> ModuleType:
@@ -75,13 +77,17 @@ def load_filled(net: Any, case: Case) -> Any:
 def worst_error(case: Case, output: str, values: Any) -> float:
     """Largest absolute error relative to the case's tolerance, 1e-4 std + 1e-4; at most 1 is right."""
     expected, found = _pair(case, output, values)
-    return float(np.abs(found.astype(np.float64) - expected).max() / (1e-4 * case["outputs"][output]["std"] + 1e-4))
+    error = float(np.abs(found.astype(np.float64) - expected).max() / (1e-4 * case["outputs"][output]["std"] + 1e-4))
+    LOG.info("%s %s: %.4f of what is allowed", case["file"], output, error)
+    return error
 
 
 def share_changed(case: Case, output: str, values: Any) -> float:
     """Share of a label map's pixels that differ; at most 1e-4 is right."""
     expected, found = _pair(case, output, values)
-    return float((expected != found).mean())
+    share = float((expected != found).mean())
+    LOG.info("%s %s: %.6f of the pixels differ", case["file"], output, share)
+    return share
 
 
 def _pair(case: Case, output: str, values: Any) -> tuple[Any, Any]:

@@ -1,5 +1,5 @@
 """SwiftNet on an image pyramid (Orsic and Segvic, Efficient semantic segmentation with pyramidal fusion, Pattern
-Recognition 2021, section 3).
+Recognition 2020).
 
 One ResNet-18 looks at the image at scales 1, 1/2 and 1/4, with batch norms of their own for each scale; features of
 equal stride are summed and merged from coarse to fine. Keys of the state dict are those of published checkpoints.
