@@ -71,7 +71,7 @@ def test_the_check_is_its_formula(seed: int, relative: float, absolute: float) -
 def test_looser_thresholds_find_less() -> None:
     rng = np.random.default_rng(0)
     there, forth = (rng.normal(0, 2, (*SIZE, 2)).astype(np.float32) for _ in range(2))
-    tight, loose = forward_backward(there, forth), forward_backward(there, forth, absolute=8)
+    tight, loose = forward_backward(there, forth), forward_backward(there, forth, absolute=32)
     assert loose.sum() < tight.sum()
     assert not (loose & ~tight).any()
 

@@ -22,9 +22,9 @@ Progress = Callable[[int, int], None]
 FRAME_RATE = Fraction(15)
 SWEEP: dict[str, list[dict[str, Any]]] = {
     "forward-backward": [
-        {"relative": a, "absolute": b} for a, b in product((0.0, 0.01, 0.03, 0.1), (0.5, 1.0, 2.0, 4.0))
+        {"relative": a, "absolute": b} for a, b in product((0.01, 0.03, 0.1, 0.3), (0.5, 2.0, 8.0, 32.0))
     ],
-    "photometric": [{"threshold": t, "window": w} for w, t in product((1, 5, 9, 13), (8.0, 11.0, 14.0, 20.0))],
+    "photometric": [{"threshold": t, "window": w} for w, t in product((1, 5, 9, 13, 17), (8.0, 11.0, 14.0, 20.0))],
 }
 """Thresholds that `--sweep` tries."""
 
