@@ -70,6 +70,7 @@ FORMS = {
     "without counters": lambda s: {k: v for k, v in s.items() if not k.endswith("num_batches_tracked")},
     "float counters": lambda s: {k: v.float() for k, v in s.items()},
     "double": lambda s: {k: v.double() if v.is_floating_point() else v for k, v in s.items()},
+    "plain values among the weights": lambda s: {**s, "epoch": 3},
     "a trainer's own": lambda s: {
         "state_dict": s,
         "epoch": 3,

@@ -195,7 +195,9 @@ def _parts(stored: Any) -> dict[str, State]:
         return {ONLY_PART: stored}
     if not isinstance(stored, dict):
         return {}
-    return {str(key): value for key, value in stored.items() if _is_state(value)}
+    parts = {str(key): value for key, value in stored.items() if _is_state(value)}
+    beside = {key: value for key, value in stored.items() if isinstance(value, Tensor) and value.ndim > 0}
+    return parts or ({ONLY_PART: beside} if _is_state(beside) else {})
 
 
 def _is_state(value: Any) -> bool:

@@ -107,6 +107,7 @@ class GuidedConvolution(nn.Module):
         edge = reference_edge(scores) if self.edge == "laplacian" else torch.zeros_like(scores[:, :1])
         guidance = seen if self.edge == "absent" else torch.cat((seen, edge), 1)
         weights = self.grm["guide"](guidance)
+        weights = weights.to(torch.promote_types(weights.dtype, torch.float32))  # half precision has no 1e-9
         weights = (weights / (weights.sum(1, keepdim=True) + 1e-9)).unsqueeze(2)  # (N, 11, 1, h, w)
         shifted = self.grm["ideal_dk"](scores)
         mixed = weights[:, 0] * scores + (weights[:, 1:-1] * shifted).sum(1) + weights[:, -1] * seen

@@ -27,6 +27,9 @@ def reference_warp(features: Tensor, flow: Tensor, *, corners: Corners = "apart"
     references = features.shape[1] if features.dim() == 5 else 1
     if features.dim() == 5:
         features = features.flatten(0, 1)
+    # Half precision cannot hold coordinates.
+    kind = torch.promote_types(torch.promote_types(features.dtype, flow.dtype), torch.float32)
+    features, flow = features.to(kind), flow.to(kind)
     height, width = features.shape[-2:]
     rows = torch.arange(height, dtype=flow.dtype, device=flow.device).view(1, -1, 1) + flow[:, 1] / FLOW_UNITS
     columns = torch.arange(width, dtype=flow.dtype, device=flow.device).view(1, 1, -1) + flow[:, 0] / FLOW_UNITS
@@ -42,7 +45,7 @@ def reference_edge(scores: Tensor) -> Tensor:
     is an edge. So a border pixel whose class is not 0 is one, and neighbours whose numbers cancel (1 and 3 around 2)
     are none.
     """
-    labels = scores.argmax(1, keepdim=True).to(scores.dtype)
-    laplacian = torch.ones(1, 1, 3, 3, dtype=scores.dtype, device=scores.device)
+    labels = scores.argmax(1, keepdim=True).float()
+    laplacian = torch.ones(1, 1, 3, 3, device=scores.device)
     laplacian[0, 0, 1, 1] = -8
     return (F.conv2d(labels, laplacian, padding=1) != 0).to(scores.dtype)
