@@ -199,5 +199,5 @@ def export_checkpoint(
     net = build(network_name, classes=len(chosen))
     load_into(net, state, kind=Kind(network_name, len(chosen)), source=f"{path} ({part})")
     provenance = {"source": path.name, "source_sha256": found.sha256, "licence": said.get("licence", "unknown")}
-    called = name or said.get("name") or path.stem
+    called = name or said.get("name") or (Path(path.stem).stem if path.suffix == ".tar" else path.stem)
     return export_model(net, network=network_name, name=called, labels=chosen, out=Path(out), provenance=provenance)
