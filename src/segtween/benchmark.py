@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,28 @@ def bench(
     segmenter has threads of its own, by its own setting). Raises SettingError for sizes below 64x64,
     intervals below 0 and fewer than one repeat.
     """
+    return bench_presets(
+        segmenter,
+        presets={name: settings},
+        size_hw=size_hw,
+        intervals=intervals,
+        repeats=repeats,
+        threads=threads,
+        progress=progress,
+    )[name]
+
+
+def bench_presets(
+    segmenter: Segmenter,
+    *,
+    presets: Mapping[str, Settings],
+    size_hw: SizeHW,
+    intervals: Sequence[int],
+    repeats: int = 7,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, BenchReport]:
+    """`bench` for several presets, by name. All take turns with each other and share interval 0."""
     if repeats < 1 or min(size_hw) < LEAST_SIDE:
         raise SettingError(
             f"{repeats} repeats on frames of {format_size(size_hw)}",
@@ -111,10 +133,13 @@ def bench(
             do="give larger numbers",
         )
     ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
-    plain = build_plain(segmenter, ops=ops)
-    runs = [_Run(0, plain, ops)]
-    runs += [_Run(i, build_engine(segmenter, settings.at(i), ops=ops), ops) for i in sorted(set(intervals) - {0})]
-    method = method_of(build_engine(segmenter, settings, ops=ops), name=name)
+    plain = _Run(0, build_plain(segmenter, ops=ops), ops)
+    above = sorted(set(intervals) - {0})
+    own = {
+        name: [_Run(i, build_engine(segmenter, settings.at(i), ops=ops), ops) for i in above]
+        for name, settings in presets.items()
+    }
+    runs = [plain, *(run for some in own.values() for run in some)]
     periods = WARM_UP_PERIODS + repeats
     done, total = 0, periods * sum(run.interval + 1 for run in runs)
     for period in range(periods):
@@ -123,17 +148,22 @@ def bench(
             done += run.interval + 1
             if progress is not None:
                 progress(done, total)
-    return BenchReport(
-        method=method,
-        network=segmenter.describe(),
-        size_hw=size_hw,
-        scale=float(getattr(segmenter, "scale", 1.0)),
-        threads=ops.rows.threads,
-        repeats=repeats,
-        versions=_versions(),
-        notes=[*getattr(segmenter, "notes", []), *(run.remark for run in runs if run.cuts)],
-        results=[run.result(plain_ms=runs[0].ms_per_frame()) for run in runs],
-    )
+
+    def report(name: str) -> BenchReport:
+        mine = [plain, *own[name]]
+        return BenchReport(
+            method=method_of(build_engine(segmenter, presets[name], ops=ops), name=name),
+            network=segmenter.describe(),
+            size_hw=size_hw,
+            scale=float(getattr(segmenter, "scale", 1.0)),
+            threads=ops.rows.threads,
+            repeats=repeats,
+            versions=_versions(),
+            notes=[*getattr(segmenter, "notes", []), *(run.remark for run in mine if run.cuts)],
+            results=[run.result(plain_ms=plain.ms_per_frame()) for run in mine],
+        )
+
+    return {name: report(name) for name in presets}
 
 
 def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) -> list[Rgb]:

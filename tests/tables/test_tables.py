@@ -94,6 +94,9 @@ def test_figures_are_those_of_evaluation_and_bench(two_presets: Study) -> None:
     assert row["share_of_limit"] == pytest.approx(plain["ms_per_frame"] / row["ms_per_frame"] / 3)
     assert row["times_faster"] == pytest.approx(row["share_of_limit"] * row["times_possible"])
     assert first["speed"]["size_hw"] == [64, 80], "timed on frames of the data's size"
+    every = [r["fps"] for r in two_presets.rows if r["row"] == "every frame"]
+    assert len(every) == 2
+    assert every[0] == every[1], "presets are compared with the same run"
 
 
 def test_all_forms_hold_the_same(two_presets: Study, tmp_path: Path) -> None:
@@ -124,6 +127,23 @@ def test_scales_have_rows_of_their_own(data: Dataset) -> None:
     assert "scale" in study.headings()
     with pytest.raises(SettingError, match=r"scale 0\.5 for this model; expected a network, which can be shown"):
         scales_table(data, lambda _: BrightnessSegmenter(), presets=PRESETS, **FAST)
+
+
+def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
+    for i, rgb in enumerate(panning(30, (64, 80), cell=16)):
+        name = f"bonn_000000_{i:06d}"
+        picture(
+            tmp_path / f"leftImg8bit_sequence/val/bonn/{name}_leftImg8bit.png", np.ascontiguousarray(rgb[..., ::-1])
+        )
+        if i == 19:
+            picture(tmp_path / f"gtFine/val/bonn/{name}_gtFine_labelIds.png", rgb[..., 0] // 64)
+    data = open_dataset("cityscapes", tmp_path, split="val", labels=numbered(4))
+    presets = {"blend": PRESETS["blend"]}
+    study = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[0, 2], **FAST)
+    assert [row["interval"] for row in study.rows] == [0, 0, 2]
+    assert all(row["avg_miou"] > 0.5 for row in study.rows)
+    assert any("one labelled frame per clip" in note for note in study.notes)
+    assert any(note.startswith("left out: vc8") for note in study.notes)
 
 
 def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:

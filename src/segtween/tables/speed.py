@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from segtween.benchmark import BenchReport, bench
+from segtween.benchmark import BenchReport, bench_presets
 from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
@@ -89,8 +89,9 @@ def _study(
     for scale in scales:
         segmenter = open_at(scale)
         _check_scale(segmenter, scale, scales)
-        for preset, settings in presets.items():
-            report, times = measure(dataset, segmenter, settings=settings, name=preset, intervals=intervals, **options)
+        for preset, (report, times) in measure(
+            dataset, segmenter, presets=presets, intervals=intervals, **options
+        ).items():
             rows += [{"preset": preset, "scale": scale, **row} for row in _rows(report, times)]
             sets.append({"preset": preset, "scale": scale, **_record(report, times)})
             notes += [note for note in _notes(report, times) if note not in notes]
@@ -104,46 +105,51 @@ def measure(
     dataset: Dataset,
     segmenter: Segmenter,
     *,
-    settings: Settings,
-    name: str,
+    presets: Mapping[str, Settings],
     intervals: Sequence[int],
     map_name: str | None = None,
     max_frames: int | None = None,
     repeats: int = 7,
     threads: int = 0,
     progress: Progress | None = None,
-) -> tuple[Report, BenchReport | None]:
-    """Accuracy, and speed on frames of the data's size; None for stored scores, which have no speed."""
-    report = evaluate_method(
-        dataset,
-        segmenter=segmenter,
-        settings=settings,
-        name=name,
-        intervals=intervals,
-        map_name=map_name,
-        max_frames=max_frames,
-        threads=threads,
-        progress=progress,
-    )
+) -> dict[str, tuple[Report, BenchReport | None]]:
+    """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores.
+
+    Presets are timed taking turns, so that their speeds may be compared. Each runs the network anew for its accuracy.
+    """
+    reports = {
+        name: evaluate_method(
+            dataset,
+            segmenter=segmenter,
+            settings=settings,
+            name=name,
+            intervals=intervals,
+            map_name=map_name,
+            max_frames=max_frames,
+            threads=threads,
+            progress=progress,
+        )
+        for name, settings in presets.items()
+    }
     if hasattr(segmenter, "select"):
-        return report, None
-    times = bench(
+        return {name: (report, None) for name, report in reports.items()}
+    times = bench_presets(
         segmenter,
-        settings=settings,
-        name=name,
+        presets=presets,
         size_hw=frame_size(dataset),
         intervals=intervals,
         repeats=repeats,
         threads=threads,
         progress=progress,
     )
-    if times.method.hash != report.method.hash:
-        raise SettingError(
-            f"speed of method {times.method.hash} beside accuracy of {report.method.hash}",
-            expected="one method",
-            do="measure with a segmenter that describes itself the same every time",
-        )
-    return report, times
+    for name, report in reports.items():
+        if times[name].method.hash != report.method.hash:
+            raise SettingError(
+                f"speed of method {times[name].method.hash} beside accuracy of {report.method.hash}",
+                expected="one method",
+                do="measure with a segmenter that describes itself the same every time",
+            )
+    return {name: (report, times[name]) for name, report in reports.items()}
 
 
 def frame_size(dataset: Dataset) -> SizeHW:
