@@ -29,5 +29,6 @@ def test_importing_loads_no_heavy_library() -> None:
 
 def test_the_commands_are_these() -> None:
     done = subprocess.run([sys.executable, "-m", "segtween", "--help"], capture_output=True, text=True, check=True)
-    for command in ("run", "demo", "evaluate", "bench", "train", "export", "synth", "models", "scores", "table", "figure"):
+    commands = ("run", "demo", "evaluate", "bench", "train", "export", "synth", "models", "scores", "table", "figure")
+    for command in commands:
         assert f" {command} " in done.stdout
