@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _series(study: Study) -> dict[str, list[dict[str, Any]]]:
     """Rows that belong on one line, by its name, in order of speed: over intervals a preset, over scales a row."""
     lines: dict[str, list[dict[str, Any]]] = {}
     for row in study.rows:
-        if row["fps"] is None:
+        if row["fps"] is None or row["avg_miou"] is None or row["min_miou"] is None:
             continue
         name = row["preset"]
         if study.name == "scales":
@@ -67,16 +68,15 @@ def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
         if has_low:
             low = [100 * row["min_miou"] for row in rows]
             axes.plot(speeds, low, "o--", color=colour, alpha=0.6, markersize=4, label=f"{name}, just before next key")
-        for row in rows:
-            if study.name == "scales" or i == 0 or row["interval"] > 0:  # all lines over intervals begin at one point
-                axes.annotate(
-                    _mark(study, row),
-                    (row["fps"], 100 * row["avg_miou"]),
-                    (0, 7 if i == 0 else -14),
-                    textcoords="offset points",
-                    ha="center",
-                    color=colour,
-                )
+    for row, colour, above in _marked(study, series):
+        axes.annotate(
+            _mark(study, row),
+            (row["fps"], 100 * row["avg_miou"]),
+            (0, 7 if above else -14),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+        )
     axes.set_xlabel("frames per second")
     axes.set_ylabel("mIoU (%)")
     axes.margins(x=0.08, y=0.15)
@@ -87,6 +87,22 @@ def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
     axes.set_title(study.title, loc="left", fontsize=10, color=INK)
     axes.legend(frameon=False, loc="best")
     return figure
+
+
+def _marked(study: Study, series: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[dict[str, Any], str, bool]]:
+    """Points that get a name, each with its colour and whether the name goes above it.
+
+    Points of one name at about one speed (within 10%) are named once, at the highest.
+    """
+    points = [(row, COLOURS[i % len(COLOURS)], i == 0) for i, rows in enumerate(series.values()) for row in rows]
+    named: dict[str, list[float]] = {}
+    for row, colour, first in sorted(points, key=lambda point: -point[0]["avg_miou"]):
+        speeds = named.setdefault(_mark(study, row), [])
+        if study.name == "scales":
+            yield row, colour, first
+        elif all(abs(row["fps"] / speed - 1) > 0.1 for speed in speeds):
+            yield row, colour, True
+            speeds.append(row["fps"])
 
 
 def _mark(study: Study, row: dict[str, Any]) -> str:

@@ -223,11 +223,12 @@ def _notes(report: Report, times: BenchReport | None) -> list[str]:
     ]
     if times is None:
         return [*notes, "speed: not measured, the scores are stored"]
+    threads = "1 thread" if times.threads == 1 else f"{times.threads} threads"
     versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
     return [
         *notes,
         f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of {times.repeats} periods,"
-        f" {times.network.get('precision', 'unknown')} precision, {times.threads} threads of {machine()}",
+        f" {times.network.get('precision', 'unknown')} precision, {threads} of {machine()}",
         "share of the limit: (ms per frame on every frame / ms per frame) / (interval + 1)",
         versions,
         *times.notes,
