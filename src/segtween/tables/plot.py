@@ -28,10 +28,10 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
 
     `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed was measured.
     """
-    require_matplotlib()
     series = _series(study)
     if not series:
         raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave --plot out")
+    require_matplotlib()
     from matplotlib import rc_context
 
     with rc_context({"font.size": 9, "svg.hashsalt": study.name, "svg.fonttype": "none", "axes.edgecolor": INK}):
