@@ -217,7 +217,7 @@ def test_frames_are_freed_as_they_are_read(make_video, tmp_path):
     gc.collect()
     gc.disable()
     try:
-        alive = [sum(isinstance(o, av.VideoFrame) for o in gc.get_objects()) for _ in source]
+        alive = [sum(type(o) is av.VideoFrame for o in gc.get_objects()) for _ in source]
     finally:
         gc.enable()
     assert max(alive) <= 6
