@@ -58,14 +58,14 @@ def test_name_range_holds_both_ends_of_its_own_recording() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"steps": None}, r"^steps is missing; expected steps: \.\.\.; add it to the recipe$"),
-    ({"stepz": 3}, r"^stepz is no field of a recipe; expected out of augment, batch, .*; rename it$"),
+    ({"stepz": 3}, r"^stepz is no field of a recipe; expected out of after, augment, .*; rename it$"),
     ({"steps": 0}, r"^steps is 0; expected 1 or more; correct the recipe$"),
     ({"steps": 1.5}, r"^steps is 1\.5; expected a whole number"),
     ({"batch": 1}, r"^batch is 1; expected 2 or more, because of batch norms"),
     ({"crop": "64"}, r"^crop is '64'; expected WIDTHxHEIGHT, such as 480x352"),
     ({"crop": "64x30"}, r"^crop is '64x30'; expected sides that are multiples of 32"),
     ({"name": "a b"}, r"^name is 'a b'; expected letters, digits, dots and dashes"),
-    ({"network": "swiftnet"}, r"^network is 'swiftnet'; expected one of swiftnet-r18, swiftnet-lite0"),
+    ({"network": "swiftnet"}, r"^network is 'swiftnet'; expected one of swiftnet-r18, .*; did you mean"),
     ({"network": "swiftnet-r18", "initial": "imagenet"}, r"^initial is 'imagenet'; expected random, for swiftnet-r18"),
     ({"initial": "zeros"}, r"^initial is 'zeros'; expected imagenet or random"),
     ({"precision": "float16"}, r"^precision is 'float16'; expected bfloat16 or float32"),
@@ -112,6 +112,22 @@ def test_unreadable_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.yaml").write_text("just text")
     with pytest.raises(SettingError, match=r"recipe is 'just text'; expected field: value lines"):
         load_recipe(tmp_path / "text.yaml")
+
+
+def test_recipe_after_another_holds_it_whole(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump({**PLAIN, "name": "first", "optimiser": {"warmup": 3}}))
+    recipe = load(tmp_path, after="first.yaml")
+    assert recipe.after is not None
+    assert recipe.after.name == "first"
+    assert recipe.with_steps(2).after == recipe.after.with_steps(2)
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump({**PLAIN, "name": "first", "seed": 9}))
+    assert load(tmp_path, after="first.yaml").sha256 != recipe.sha256
+    with pytest.raises(SettingError, match=r"^network is 'swiftnet-r18'; expected swiftnet-lite0, as in first, which"):
+        load(tmp_path, after="first.yaml", network="swiftnet-r18")
+    with pytest.raises(SettingError, match=r"^after is 'recipe.yaml', the recipe itself; expected another recipe"):
+        load(tmp_path, after="recipe.yaml")
+    with pytest.raises(SettingError, match=r"^after is 3; expected the name of a recipe file"):
+        load(tmp_path, after=3)
 
 
 def test_hash_is_of_values_not_of_writing(tmp_path: Path) -> None:

@@ -106,6 +106,36 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
     assert same_weights(out, whole[1])
 
 
+def test_recipe_after_another_begins_with_its_weights(
+    whole: tuple[Any, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.training import loop
+
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump({**RECIPE, "evaluate": []}))
+    recipe = write_recipe(tmp_path, after="first.yaml", steps=2, evaluate=[], optimiser={"rate": 1e-9})
+    original: Callable[..., Any] = loop.loss_of
+    calls = []
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == RECIPE["steps"] + 1:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "loss_of", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(recipe, out=tmp_path / "out", data_root=data, device="cpu")
+    report = train_recipe(recipe, out=tmp_path / "out", data_root=data, device="cpu")
+    assert len(calls) == RECIPE["steps"] + 1 + 2
+    assert report["before"]["steps"] == RECIPE["steps"]
+    first, second = (
+        torch.load(p / "checkpoint.pt", weights_only=True)["model"] for p in (tmp_path / "out/before", tmp_path / "out")
+    )
+    stored = torch.load(whole[1] / "checkpoint.pt", weights_only=True)["model"]
+    assert all(torch.equal(first[k], stored[k]) for k in stored)
+    assert torch.allclose(first["logits.conv.weight"], second["logits.conv.weight"], atol=1e-6)
+
+
 @pytest.mark.slow
 def test_killed_process_ends_with_the_same_bits(whole: tuple[Any, Path], data: Path, tmp_path: Path) -> None:
     recipe, out = write_recipe(tmp_path), tmp_path / "out"

@@ -58,17 +58,25 @@ def train(
     resume: bool = True,
     device: str = "auto",
     provenance: dict[str, Any] | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Train, score the last weights once, export them to `out/model`, write `out/report.json` and `.txt`.
 
-    `resume` goes on from `out/checkpoint.pt` where there is one. Raises SettingError for a checkpoint of another
+    A recipe with `after` trains that one first, in `out/before`. Rendered frames go to `cache` (`out/cache`). `resume`
+    goes on from `out/checkpoint.pt` where there is one. Raises SettingError for a checkpoint of another
     recipe or other data, DatasetError for data that does not fit, ModelError if the loss is no longer finite.
     """
     _make_folder(out)
-    run = prepare(recipe, data_root=data_root, cache=out / "cache", device=pick_device(device))
+    cache = cache or out / "cache"
+    run = prepare(recipe, data_root=data_root, cache=cache, device=pick_device(device))
+    before = None
+    if recipe.after is not None:
+        before = train(recipe.after, out=out / "before", data_root=data_root, resume=resume, device=device, cache=cache)
     data_hash = "".join(pool.sha256() for pool in run.pools)
     torch.manual_seed(recipe.seed)
     net = build(recipe.network, classes=len(recipe.label_set), initial=recipe.initial)
+    if before is not None:
+        net.load_state_dict(checkpoint.load(out / "before" / CHECKPOINT)["model"])
     net = net.to(run.device, memory_format=torch.channels_last).train()
     optimiser = make_optimiser(net, recipe)
 
@@ -127,10 +135,12 @@ def train(
     net.eval()
     scores = {}
     for source in recipe.evaluate:
-        pool = open_pool(source, recipe.label_set, data_root=data_root, cache=out / "cache")
+        pool = open_pool(source, recipe.label_set, data_root=data_root, cache=cache)
         scores[source.name] = score(net, pool, spec=run.spec, device=run.device)
     report = build_report(recipe, run.pools, losses=losses, scores=scores, spent_seconds=spent_seconds)
     report["device"] = run.device.type
+    if before is not None:
+        report["before"] = {k: before[k] for k in ("steps", "minutes", "loss_last_100", "weights_sha256")}
     folder = export_model(
         net.cpu(),
         network=recipe.network,

@@ -188,6 +188,7 @@ class Recipe:
     network      an entry of segtween.networks.NETWORKS
     labels       label set of the model and of every source
     initial      what the encoder begins with: imagenet or random
+    after        a recipe file beside this one: it is trained first, and this one begins with its last weights
     seed         of weights, order and augmentation
     steps        optimiser steps
     batch        samples in a step
@@ -213,6 +214,7 @@ class Recipe:
     optimiser: Optimiser = field(default_factory=Optimiser)
     loss: Loss = field(default_factory=Loss)
     licence: str = ""
+    after: Recipe | None = None
 
     def __post_init__(self) -> None:
         _check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
@@ -230,6 +232,10 @@ class Recipe:
         for group, sources in (("train", self.train), ("evaluate", self.evaluate)):
             names = [s.name for s in sources]
             _check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
+        if self.after is not None:
+            for what in ("network", "labels", "initial"):
+                own, first = getattr(self, what), getattr(self.after, what)
+                _check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
         _check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
         _ = self.label_set
 
@@ -243,14 +249,19 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Of the values, not of the file: comments and order do not count; those of `after` do."""
+        values = asdict(self)
+        if self.after is None:
+            del values["after"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_steps(self, steps: int) -> Recipe:
-        """The same recipe over another number of steps; the warm-up shrinks where it would not fit."""
+        """The same recipe, and what comes before it, over another number of steps; a warm-up shrinks where it would
+        not fit."""
         warmup = min(self.optimiser.warmup, max(0, steps - 1))
-        return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup))
+        after = None if self.after is None else self.after.with_steps(steps)
+        return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup), after=after)
 
 
 def parse_size(text: Any, *, name: str) -> SizeHW:
@@ -276,6 +287,10 @@ def load_recipe(path: str | Path) -> Recipe:
         raise SettingError(
             f"recipe {path} is not YAML ({str(error).splitlines()[0]})", expected="field: value lines", do="correct it"
         ) from None
+    if isinstance(values, dict) and isinstance(values.get("after"), str):
+        if (path.parent / values["after"]).resolve() == path.resolve():
+            raise SettingError(f"after is {values['after']!r}, the recipe itself", expected="another recipe", do="")
+        values["after"] = load_recipe(path.parent / values["after"])
     return _build(Recipe, values, where="")
 
 
@@ -300,6 +315,9 @@ def _build(kind: Any, values: Any, *, where: str) -> Any:
         elif kind is Recipe and name in ("train", "evaluate"):
             _check(isinstance(value, Sequence) and not isinstance(value, str), name, value, "a list of sources")
             built[name] = tuple(_build(Source, v, where=f"{name}[{i}].") for i, v in enumerate(value))
+        elif kind is Recipe and name == "after":
+            _check(value is None or isinstance(value, Recipe), name, value, "the name of a recipe file")
+            built[name] = value
         else:
             built[name] = _plain(hints[name], value, name=where + name)
     missing = [f.name for f in fields(kind) if f.name not in built and _is_needed(f)]
