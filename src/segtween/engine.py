@@ -33,7 +33,7 @@ class Carry:
 
     kind: CarriedKind = "probabilities"
     most_cells: int = 40_000
-    tolerance: float = 20.0
+    tolerance: float = 10.0
 
 
 @dataclass
