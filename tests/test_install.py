@@ -77,7 +77,7 @@ def test_the_demo_runs_from_the_wheel(core: Path, tmp_path: Path) -> None:
 
 def test_run_and_evaluate_need_no_torch(core: Path, tmp_path: Path) -> None:
     succeed(core / "segtween", "synth", "street", "--frames", "12", "--size", "240x180", cwd=tmp_path)
-    images = next(p for p in (tmp_path / "street").iterdir() if p.is_dir() and not p.name.endswith("annot"))
+    images = tmp_path / "street" / "val"
     succeed(core / "segtween", "run", images, "-o", "out", "--save", "labels,overlay", "--interval", "4", cwd=tmp_path)
     assert len(list((tmp_path / "out" / "labels").glob("*.png"))) == 12
     succeed(
