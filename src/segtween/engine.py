@@ -44,7 +44,6 @@ class _Past:
     carried: Carried
     reliability: NDArray[np.float32]
     distance: int
-    index: int
 
 
 class Engine:
@@ -110,7 +109,7 @@ class Engine:
                 carried, reliability = self.refiner(history[0], rgb, history[1]), history[1]
         with clock("label"):
             labels = self.ops.labels(carried, size_hw)
-        self._past = _Past(view, carried, reliability, distance, self._count)
+        self._past = _Past(view, carried, reliability, distance)
         return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
 
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
