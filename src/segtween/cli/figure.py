@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
+from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.build import Settings
@@ -19,16 +22,35 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE.png", help="The picture to write.")]
-Video = Annotated[str | None, typer.Argument(metavar="[INPUT]", help="A video or image folder.")]
-Dataset = Annotated[
-    str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
-]
-Root = Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
-Clip = Annotated[str, typer.Option("--clip", metavar="NAME|N", help="Clip of the data set, by name or number.")]
-Street = Annotated[int | None, typer.Option("--street", metavar="SEED", help="Or a drive through the street.")]
-Size = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the street's frames.")]
-Map = Annotated[str | None, typer.Option("--map", metavar="NAME", help="Label map to the data set's classes.")]
+
+
+@dataclass(frozen=True)
+class SceneOptions(options.InputOptions):
+    """Frames from a video, a data set's clip, or the synthetic street."""
+
+    clip: Annotated[str, typer.Option("--clip", metavar="NAME|N", help="Clip of the data set, by name or number.")] = (
+        "0"
+    )
+    label_map: options.LabelMapName = None
+    street: Annotated[int | None, typer.Option("--street", metavar="SEED", help="Or a drive through the street.")] = (
+        None
+    )
+    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the street's frames.")] = (
+        "640x480"
+    )
+
+    WAYS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
+    EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
+
+    def open(self, network: Segmenter, *, labels: str | None, threads: int) -> Shots:
+        from segtween.figures.shots import DatasetShots, StreetShots, VideoShots
+
+        data = self.open_dataset(network_labels=labels)
+        if data is not None:
+            return DatasetShots(data, self.clip, network.labels, map_name=self.label_map)
+        if self.street is not None:
+            return StreetShots(self.street, network.labels, size_hw=options.size(self.size))
+        return VideoShots(str(self.video), network.labels, threads=threads)
 
 
 @app.callback()
@@ -38,35 +60,23 @@ def figure() -> None:
 
 @app.command("clip")
 @guarded
+@grouped
 def clip(
+    *,
     out: Out,
-    video: Video = None,
-    dataset: Dataset = None,
-    root: Root = None,
-    split: Split = "val",
-    clip_name: Clip = "0",
-    street: Street = None,
-    size: Size = "640x480",
+    scene: SceneOptions,
     frames: Annotated[
         str | None, typer.Option("--frames", metavar="LIST", help="Frames to show, with commas, one row each.")
     ] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    preset: options.Preset = "blend",
+    method: MethodOptions,
     occlusion: Annotated[
         str, typer.Option("--occlusion", metavar="NAME", help="Estimate: photometric or forward-backward.")
     ] = "photometric",
     panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 360,
     overwrite: options.Overwrite = False,
-    model: options.Model = "swiftnet-lite0.camvid",
-    label_map: Map = None,
-    labels: options.Labels = None,
-    dataset_labels: options.DatasetLabels = None,
-    runtime: options.Runtime = "openvino",
-    provider: options.Provider = None,
-    precision: options.Precision = "float32",
-    scale: options.Scale = 1.0,
-    threads: options.Threads = 0,
+    network: NetworkOptions,
 ) -> None:
     """Input, edge, prediction, occlusion, truth and flow of single frames, each just before the next key frame.
 
@@ -79,45 +89,35 @@ def clip(
     from segtween.figures.clip import clip_figure
 
     shown = None if frames is None else options.numbers(frames, option="--frames")
-    settings, network = _method(
-        preset, interval, every, model, runtime=runtime, provider=provider, precision=precision, scale=scale,
-        threads=threads, labels=labels, out=out, overwrite=overwrite,
-    )  # fmt: skip
-    shots = _shots(video, dataset, root, street, network, size=size, split=split, clip=clip_name, label_map=label_map,
-                   labels=labels, dataset_labels=dataset_labels, threads=threads)  # fmt: skip
+    made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
     page = clip_figure(
-        shots, network, settings=settings, name=preset, frames=shown, occlusion=occlusion, width=panel, threads=threads
+        made.shots,
+        made.segmenter,
+        settings=made.settings,
+        name=method.name,
+        frames=shown,
+        occlusion=occlusion,
+        width=panel,
+        threads=network.threads,
     )
     _finish(page, out)
 
 
 @app.command("sequence")
 @guarded
+@grouped
 def sequence(
+    *,
     out: Out,
-    video: Video = None,
-    dataset: Dataset = None,
-    root: Root = None,
-    split: Split = "val",
-    clip_name: Clip = "0",
-    street: Street = None,
-    size: Size = "640x480",
+    scene: SceneOptions,
     key: Annotated[int | None, typer.Option("--key", metavar="N", help="The key frame to begin with.")] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    preset: options.Preset = "blend",
+    method: MethodOptions,
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False,
     panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 320,
     overwrite: options.Overwrite = False,
-    model: options.Model = "swiftnet-lite0.camvid",
-    label_map: Map = None,
-    labels: options.Labels = None,
-    dataset_labels: options.DatasetLabels = None,
-    runtime: options.Runtime = "openvino",
-    provider: options.Provider = None,
-    precision: options.Precision = "float32",
-    scale: options.Scale = 1.0,
-    threads: options.Threads = 0,
+    network: NetworkOptions,
 ) -> None:
     """A key interval, frame by frame: inputs, the network on every frame, the method.
 
@@ -129,61 +129,43 @@ def sequence(
     """
     from segtween.figures.sequence import sequence_figure
 
-    settings, network = _method(
-        preset, interval, every, model, runtime=runtime, provider=provider, precision=precision, scale=scale,
-        threads=threads, labels=labels, out=out, overwrite=overwrite,
-    )  # fmt: skip
-    shots = _shots(video, dataset, root, street, network, size=size, split=split, clip=clip_name, label_map=label_map,
-                   labels=labels, dataset_labels=dataset_labels, threads=threads)  # fmt: skip
+    made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
     page = sequence_figure(
-        shots, network, settings=settings, name=preset, key=key, truth=truth, width=panel, threads=threads
+        made.shots,
+        made.segmenter,
+        settings=made.settings,
+        name=method.name,
+        key=key,
+        truth=truth,
+        width=panel,
+        threads=network.threads,
     )
     _finish(page, out)
 
 
-def _method(
-    preset: str, interval: int | None, every: int | None, model: str, *, out: Path, overwrite: bool, **network: Any
-) -> tuple[Settings, Segmenter]:
+class _Made(NamedTuple):
+    shots: Shots
+    segmenter: Segmenter
+    settings: Settings
+
+
+def _prepare(
+    out: Path,
+    scene: SceneOptions,
+    method: MethodOptions,
+    network: NetworkOptions,
+    *,
+    interval: int | None,
+    every: int | None,
+    overwrite: bool,
+) -> _Made:
     from segtween.api import resolve_interval
-    from segtween.build import find_preset
     from segtween.figures.page import check_picture
-    from segtween.segmenters import open_segmenter
 
     check_picture(out, overwrite=overwrite)
-    settings = find_preset(preset).at(resolve_interval(interval, every))
-    return settings, open_segmenter(model, **network)
-
-
-def _shots(
-    video: str | None,
-    dataset: str | None,
-    root: Path | None,
-    street: int | None,
-    network: Segmenter,
-    *,
-    size: str,
-    split: str,
-    clip: str,
-    label_map: str | None,
-    labels: str | None,
-    dataset_labels: str | None,
-    threads: int,
-) -> Shots:
-    from segtween.errors import SettingError
-    from segtween.figures.shots import DatasetShots, StreetShots, VideoShots
-
-    if sum(given is not None for given in (video, dataset, street)) != 1 or (dataset is None) != (root is None):
-        raise SettingError(
-            "the input is not clear",
-            expected="one of a video, --street, or --dataset with --root",
-            do="give one of the three",
-        )
-    if street is not None:
-        return StreetShots(street, network.labels, size_hw=options.size(size))
-    if dataset is not None and root is not None:
-        data = options.labelled_data(dataset, root, split=split, labels=dataset_labels, network_labels=labels)
-        return DatasetShots(data, clip, network.labels, map_name=label_map)
-    return VideoShots(str(video), network.labels, threads=threads)
+    settings = method.settings().at(resolve_interval(interval, every))
+    segmenter = network.open()
+    return _Made(scene.open(segmenter, labels=network.labels, threads=network.threads), segmenter, settings)
 
 
 def _finish(page: Rgb, out: Path) -> None:

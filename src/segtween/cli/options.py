@@ -1,31 +1,30 @@
-"""Options that several commands share, and how lists and sizes are read."""
+"""Options that several commands share, in groups (`cli.grouping`) and alone, and how lists and sizes are read."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
+    from segtween.build import Settings
     from segtween.datasets import Dataset
+    from segtween.interfaces import Segmenter
     from segtween.types import SizeHW
 
-Model = Annotated[
-    str,
-    typer.Option(
-        "--model", "-m", metavar="NAME|FILE", help="A shipped network, an .onnx file, stored scores (.npz) or pkg:fn."
-    ),
-]
+DEFAULT_MODEL = "swiftnet-lite0.camvid"
+
 Interval = Annotated[
     int | None, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames (4: network on 1 in 5).")
 ]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Network on one frame in N (same: I + 1).")]
-Preset = Annotated[str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp.")]
 Labels = Annotated[
     str | None, typer.Option("--labels", metavar="NAME|YAML", help="Label set, where the network does not say.")
 ]
@@ -37,16 +36,181 @@ DatasetLabels = Annotated[
         help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --labels.",
     ),
 ]
-Runtime = Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")]
-Provider = Annotated[
-    str | None,
-    typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
+LabelMapName = Annotated[
+    str | None, typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's.")
 ]
-Precision = Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32 or bfloat16.")]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
+MaxFrames = Annotated[
+    int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
+]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Processors to use; 0: all.")]
-Scale = Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The network and how it runs. `scores` is the same as a `model` that ends in .npz."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME|FILE",
+            help="A shipped network, an .onnx file, stored scores (.npz) or pkg:fn.",
+        ),
+    ] = DEFAULT_MODEL
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", metavar="FILE.npz", help="Stored scores instead of a network (same as --model)."),
+    ] = None
+    labels: Labels = None
+    runtime: Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
+    ] = None
+    precision: Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32 or bfloat16.")] = "float32"
+    scale: Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")] = (
+        1.0
+    )
+    threads: Threads = 0
+
+    def open(self, *, scale: float | None = None) -> Segmenter:
+        """The segmenter; `scale` instead of the option's. Raises what `segmenters.open_segmenter` raises."""
+        from segtween.segmenters import open_segmenter
+
+        if self.scores is not None and self.model != DEFAULT_MODEL:
+            raise SettingError(
+                f"--scores {self.scores} and --model {self.model}", expected="one of them", do="leave one out"
+            )
+        return open_segmenter(
+            self.model if self.scores is None else str(self.scores),
+            runtime=self.runtime,
+            provider=self.provider,
+            precision=self.precision,
+            threads=self.threads,
+            scale=self.scale if scale is None else scale,
+            labels=self.labels,
+        )
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
+
+    preset: Annotated[str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp.")] = (
+        "blend"
+    )
+    refine: Annotated[
+        Literal["guided", "none"] | None,
+        typer.Option("--refine", help="Repair of carried scores: by the guided convolution network, or none."),
+    ] = None
+    edge: Annotated[
+        bool | None,
+        typer.Option("--edge/--no-edge", help="Whether the guided convolution sees where the prediction changes."),
+    ] = None
+    flow: Annotated[
+        str | None,
+        typer.Option(
+            "--flow",
+            metavar="NAME|FILE|FOLDER",
+            help="Optical flow: dis, zero, light, flownets, flownet2s, a network FILE.onnx, or a folder of flow files.",
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="NAME|FILE|FOLDER",
+            help="Weights of refinement and flow network: a published checkpoint, a trained folder or a shipped name.",
+        ),
+    ] = None
+
+    @property
+    def name(self) -> str:
+        """The preset's name, with a star where single settings differ."""
+        return f"{self.preset}*" if self._changes() else self.preset
+
+    def settings(self) -> Settings:
+        """The preset with the changes; SettingError for an unknown preset and for settings that contradict it."""
+        from segtween.api import adapt
+        from segtween.build import find_preset
+
+        return adapt(find_preset(self.preset), **self._changes())
+
+    def of_presets(self, names: Sequence[str]) -> dict[str, Settings]:
+        """Several presets by name, each with the changes and then starred; one that cannot take them stays as it is.
+
+        Raises SettingError for an unknown preset, and where no preset can take the changes.
+        """
+        from segtween.api import adapt
+        from segtween.build import find_preset
+
+        chosen: dict[str, Settings] = {}
+        refused: list[SettingError] = []
+        for name in names:
+            preset = find_preset(name)
+            try:
+                changed = adapt(preset, **self._changes())
+            except SettingError as error:
+                refused.append(error)
+                changed = preset
+            chosen[name if changed == preset else f"{name}*"] = changed
+        if refused and len(refused) == len(names):
+            raise refused[0]
+        return chosen
+
+    def _changes(self) -> dict[str, Any]:
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "preset"}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Labelled clips that a method is judged on."""
+
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")
+    ]
+    root: Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")]
+    split: Split = "val"
+    dataset_labels: DatasetLabels = None
+    label_map: LabelMapName = None
+    max_frames: MaxFrames = None
+
+    def open(self, *, network_labels: str | None) -> Dataset:
+        return labelled_data(
+            self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
+        )
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """Frames from a video or from a data set, one of the two."""
+
+    video: Annotated[str | None, typer.Argument(metavar="[INPUT]", help="A video or image folder.")] = None
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
+    ] = None
+    root: Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")] = None
+    split: Split = "val"
+    dataset_labels: DatasetLabels = None
+
+    WAYS: ClassVar[tuple[str, ...]] = ("video", "dataset")
+    EXPECTED: ClassVar[str] = "either a video, or --dataset with --root"
+
+    def open_dataset(self, *, network_labels: str | None) -> Dataset | None:
+        """None where the frames come from elsewhere. SettingError unless exactly one of the ways is given."""
+        given = [way for way in self.WAYS if getattr(self, way) is not None]
+        if len(given) != 1 or (self.dataset is None) != (self.root is None):
+            raise SettingError("the input is not clear", expected=self.EXPECTED, do="give one of them")
+        if self.dataset is None or self.root is None:
+            return None
+        return labelled_data(
+            self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
+        )
 
 
 def words(text: str | None) -> list[str] | None:

@@ -8,11 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
+from segtween.cli.options import MethodOptions, NetworkOptions
 
 
 @guarded
+@grouped
 def run(
+    *,
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT...", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
@@ -24,10 +28,10 @@ def run(
             metavar="KINDS", help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas."
         ),
     ] = "overlay",
-    model: options.Model = "swiftnet-lite0.camvid",
+    network: NetworkOptions,
+    method: MethodOptions,
     interval: options.Interval = None,
     every: options.Every = None,
-    preset: options.Preset = "blend",
     classes: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
     ] = None,
@@ -38,12 +42,6 @@ def run(
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Read so much.")] = None,
     frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
     overwrite: options.Overwrite = False,
-    labels: options.Labels = None,
-    runtime: options.Runtime = "openvino",
-    provider: options.Provider = None,
-    precision: options.Precision = "float32",
-    scale: options.Scale = 1.0,
-    threads: options.Threads = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
@@ -58,26 +56,18 @@ def run(
 
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
     """
-    from segtween.api import load
+    from segtween.api import Segtween, resolve_interval
     from segtween.cli.screen import console, notes, progress_bar
     from segtween.errors import SegtweenError
     from segtween.video import open_sources
 
     kinds = options.words(save) or []
-    todo = open_sources(inputs, start_seconds=start, duration_seconds=duration, threads=threads, frame_rate=frame_rate)
-    alone = len(todo) == 1 and todo[0].spec == inputs[0]
-    seg = load(
-        model,
-        interval=interval,
-        every=every,
-        labels=labels,
-        runtime=runtime,
-        provider=provider,
-        precision=precision,
-        threads=threads,
-        scale=scale,
-        preset=preset,
+    todo = open_sources(
+        inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
     )
+    alone = len(todo) == 1 and todo[0].spec == inputs[0]
+    settings = method.settings().at(resolve_interval(interval, every))
+    seg = Segtween(network.open(), settings, threads=network.threads, name=method.name)
     for note in getattr(seg.engine.segmenter, "notes", ()):
         notes.print(note)
     failed = 0

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
+from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
+    from segtween.build import Settings
     from segtween.tables.study import Study
 
 app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
 
-Dataset = Annotated[str, typer.Option("--dataset", "-d", metavar="NAME", help="camvid, cityscapes, folders or vspw.")]
-Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
 Presets = Annotated[str, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas.")]
-Map = Annotated[str | None, typer.Option("--map", metavar="NAME", help="Label map to the data set's classes.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")]
-MaxFrames = Annotated[
-    int | None, typer.Option("--max-frames", metavar="N", help="Accuracy on the first N frames of the data set only.")
-]
 Out = Annotated[
     Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write the table there: .md, .csv and .json.")
 ]
@@ -38,26 +35,18 @@ def table() -> None:
 
 @app.command("intervals")
 @guarded
+@grouped
 def intervals(
-    dataset: Dataset,
-    root: Root,
-    split: Split = "val",
-    model: options.Model = "swiftnet-lite0.camvid",
+    *,
+    data: DataOptions,
+    network: NetworkOptions,
     presets: Presets = "blend",
+    method: Annotated[MethodOptions, Without("preset")],
     wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4",
-    scale: options.Scale = 1.0,
     out: Out = None,
     plot: Plot = False,
     overwrite: options.Overwrite = False,
     repeats: Repeats = 7,
-    max_frames: MaxFrames = None,
-    label_map: Map = None,
-    labels: options.Labels = None,
-    dataset_labels: options.DatasetLabels = None,
-    runtime: options.Runtime = "openvino",
-    provider: options.Provider = None,
-    precision: options.Precision = "float32",
-    threads: options.Threads = 0,
 ) -> None:
     """Accuracy, speed and steadiness over intervals, at one scale.
 
@@ -65,43 +54,29 @@ def intervals(
 
         segtween table intervals --dataset camvid --root CamVid --presets blend,warp -o tables/ --plot
     """
-    network = {"runtime": runtime, "provider": provider, "precision": precision, "threads": threads, "labels": labels}
-    measured = {"max_frames": max_frames, "map_name": label_map, "repeats": repeats, "threads": threads}
-    _speed(
-        "intervals",
-        options.labelled_data(dataset, root, split=split, labels=dataset_labels, network_labels=labels),
-        model,
-        presets,
-        {"intervals": options.numbers(wanted, option="--intervals"), "scale": scale, **measured},
-        network,
-        out,
-        plot=plot,
-        overwrite=overwrite,
-    )
+    from segtween.tables.speed import intervals_table
+
+    chosen = options.numbers(wanted, option="--intervals")
+    make = partial(intervals_table, intervals=chosen, scale=network.scale)
+    _speed("intervals", make, data, network, method.of_presets(options.words(presets) or []), repeats, out, plot=plot,
+           overwrite=overwrite)  # fmt: skip
 
 
 @app.command("scales")
 @guarded
+@grouped
 def scales(
-    dataset: Dataset,
-    root: Root,
-    split: Split = "val",
-    model: options.Model = "swiftnet-lite0.camvid",
+    *,
+    data: DataOptions,
+    network: Annotated[NetworkOptions, Without("scale", "scores")],
     presets: Presets = "blend",
+    method: Annotated[MethodOptions, Without("preset")],
     wanted: Annotated[str, typer.Option("--scales", metavar="LIST", help="Scales, with commas.")] = "0.5,0.75,1",
     interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 2,
     out: Out = None,
     plot: Plot = False,
     overwrite: options.Overwrite = False,
     repeats: Repeats = 7,
-    max_frames: MaxFrames = None,
-    label_map: Map = None,
-    labels: options.Labels = None,
-    dataset_labels: options.DatasetLabels = None,
-    runtime: options.Runtime = "openvino",
-    provider: options.Provider = None,
-    precision: options.Precision = "float32",
-    threads: options.Threads = 0,
 ) -> None:
     """Accuracy, speed and steadiness at one interval, with frames shown to the network at several scales.
 
@@ -109,28 +84,22 @@ def scales(
 
         segtween table scales --dataset camvid --root CamVid --interval 2 -o tables/ --plot
     """
-    network = {"runtime": runtime, "provider": provider, "precision": precision, "threads": threads, "labels": labels}
-    measured = {"max_frames": max_frames, "map_name": label_map, "repeats": repeats, "threads": threads}
-    _speed(
-        "scales",
-        options.labelled_data(dataset, root, split=split, labels=dataset_labels, network_labels=labels),
-        model,
-        presets,
-        {"scales": options.scales(wanted), "interval": interval, **measured},
-        network,
-        out,
-        plot=plot,
-        overwrite=overwrite,
-    )
+    from segtween.tables.speed import scales_table
+
+    make = partial(scales_table, scales=options.scales(wanted), interval=interval)
+    _speed("scales", make, data, network, method.of_presets(options.words(presets) or []), repeats, out, plot=plot,
+           overwrite=overwrite)  # fmt: skip
 
 
 @app.command("occlusion")
 @guarded
+@grouped
 def occlusion(
+    *,
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")] = "1,2,3,4",
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 20,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
-    preset: options.Preset = "blend",
+    method: Annotated[MethodOptions, Without("refine", "edge")],
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds as well.")] = False,
     out: Out = None,
     overwrite: options.Overwrite = False,
@@ -141,7 +110,6 @@ def occlusion(
 
         segtween table occlusion --seeds 1,2,3,4
     """
-    from segtween.build import find_preset
     from segtween.cli.screen import progress_bar
     from segtween.tables.occlusion import occlusion_table
     from segtween.tables.study import FORMS, check_targets
@@ -153,7 +121,7 @@ def occlusion(
             seeds=options.numbers(seeds, option="--seeds"),
             frames=frames,
             size_hw=options.size(size),
-            settings=find_preset(preset),
+            settings=method.settings(),
             sweep=sweep,
             command=options.command_line(),
             progress=progress,
@@ -163,21 +131,18 @@ def occlusion(
 
 def _speed(
     name: str,
-    data: Any,
-    model: str,
-    presets: str,
-    measured: dict[str, Any],
-    network: dict[str, Any],
+    make: Callable[..., Study],
+    data: DataOptions,
+    network: NetworkOptions,
+    presets: dict[str, Settings],
+    repeats: int,
     out: Path | None,
     *,
     plot: bool,
     overwrite: bool,
 ) -> None:
-    from segtween.build import find_preset
     from segtween.cli.screen import progress_bar
     from segtween.errors import SettingError
-    from segtween.segmenters import open_segmenter
-    from segtween.tables import speed
     from segtween.tables.plot import FORMATS, require_matplotlib
     from segtween.tables.study import FORMS, check_targets
 
@@ -188,16 +153,17 @@ def _speed(
     if out is not None:
         forms = [*FORMS, *(f".{kind}" for kind in FORMATS if plot)]
         check_targets(out, [f"{name}{form}" for form in forms], overwrite=overwrite)
-    chosen = {preset: find_preset(preset) for preset in options.words(presets) or []}
-    make = speed.intervals_table if name == "intervals" else speed.scales_table
     with progress_bar(name) as progress:
         study = make(
-            data,
-            lambda scale: open_segmenter(model, scale=scale, **network),
-            presets=chosen,
+            data.open(network_labels=network.labels),
+            lambda scale: network.open(scale=scale),
+            presets=presets,
+            map_name=data.label_map,
+            max_frames=data.max_frames,
+            repeats=repeats,
+            threads=network.threads,
             command=options.command_line(),
             progress=progress,
-            **measured,
         )
     _finish(study, out, plot=plot)
 
