@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from segtween.training.recipe import Augment, Range
+from segtween.training.fields import Range
+from segtween.training.recipe import Augment
 from segtween.types import IGNORE, Labels, Rgb, SizeHW
 
 GREY = 0.5

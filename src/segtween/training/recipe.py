@@ -9,28 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet, label_set
 from segtween.networks import Initial, network
+from segtween.training.fields import Range, build, check, check_range, parse_size, read_yaml
 from segtween.types import SizeHW
 
-Range = tuple[float, float]
 Kind = Literal["list", "street"]
-
-
-def _check(good: bool, name: str, value: Any, expected: str) -> None:
-    if not good:
-        raise SettingError(f"{name} is {value!r}", expected=expected, do="correct the recipe")
-
-
-def _check_range(name: str, value: Range, *, low: float, high: float) -> None:
-    good = len(value) == 2 and low <= value[0] <= value[1] <= high
-    _check(good, name, list(value), f"two numbers, the smaller first, in {low:g}..{high:g}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class NameRange:
     def parse(cls, text: Any) -> NameRange:
         found = re.fullmatch(r"(.*?)(\d+)\s*\.\.\s*(.*?)(\d+)", str(text))
         good = found is not None and found[1] == found[3] and int(found[2]) <= int(found[4])
-        _check(good, "exclude", text, "FIRST..LAST, two frame names of one recording, such as 0001_10..0001_20")
+        check(good, "exclude", text, "FIRST..LAST, two frame names of one recording, such as 0001_10..0001_20")
         assert found is not None
         return cls(found[1], int(found[2]), int(found[4]))
 
@@ -80,13 +69,13 @@ class Source:
     size: str = "480x360"
 
     def __post_init__(self) -> None:
-        _check(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
-        _check(self.share > 0, "share", self.share, "a number above 0")
-        _check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
-        _check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        _check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
-        _check(self.frames >= 1, "frames", self.frames, "1 or more")
-        _check(self.stride >= 1, "stride", self.stride, "1 or more")
+        check(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
+        check(self.share > 0, "share", self.share, "a number above 0")
+        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
+        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
+        check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
+        check(self.frames >= 1, "frames", self.frames, "1 or more")
+        check(self.stride >= 1, "stride", self.stride, "1 or more")
         _ = self.ranges, parse_size(self.size, name="size")
         if not self.name:
             object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
@@ -122,12 +111,12 @@ class Augment:
     hue: Range = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        _check_range("augment.scale", self.scale, low=0.1, high=10)
-        _check_range("augment.aspect", self.aspect, low=0.25, high=4)
-        _check(0 <= self.flip <= 1, "augment.flip", self.flip, "a number in 0..1")
+        check_range("augment.scale", self.scale, low=0.1, high=10)
+        check_range("augment.aspect", self.aspect, low=0.25, high=4)
+        check(0 <= self.flip <= 1, "augment.flip", self.flip, "a number in 0..1")
         for name in ("brightness", "contrast", "saturation"):
-            _check_range(f"augment.{name}", getattr(self, name), low=0, high=4)
-        _check_range("augment.hue", self.hue, low=-0.5, high=0.5)
+            check_range(f"augment.{name}", getattr(self, name), low=0, high=4)
+        check_range("augment.hue", self.hue, low=-0.5, high=0.5)
 
 
 @dataclass(frozen=True)
@@ -150,12 +139,12 @@ class Optimiser:
     schedule: Literal["cosine", "poly"] = "cosine"
 
     def __post_init__(self) -> None:
-        _check(self.kind in ("adamw", "sgd"), "optimiser.kind", self.kind, "adamw or sgd")
-        _check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
-        _check(self.encoder_factor > 0, "optimiser.encoder_factor", self.encoder_factor, "a number above 0")
-        _check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
-        _check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
-        _check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
+        check(self.kind in ("adamw", "sgd"), "optimiser.kind", self.kind, "adamw or sgd")
+        check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
+        check(self.encoder_factor > 0, "optimiser.encoder_factor", self.encoder_factor, "a number above 0")
+        check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
+        check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
+        check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
 
 
 @dataclass(frozen=True)
@@ -174,10 +163,10 @@ class Loss:
     overlap: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
-        _check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
-        _check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
-        _check(0 <= self.overlap <= 10, "loss.overlap", self.overlap, "a number in 0..10")
+        check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
+        check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
+        check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
+        check(0 <= self.overlap <= 10, "loss.overlap", self.overlap, "a number in 0..10")
 
 
 @dataclass(frozen=True)
@@ -217,26 +206,26 @@ class Recipe:
     after: Recipe | None = None
 
     def __post_init__(self) -> None:
-        _check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
+        check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
         spec = network(self.network)
-        _check(self.initial in get_args(Initial), "initial", self.initial, "imagenet or random")
-        _check(self.initial == "random" or spec.imagenet, "initial", self.initial, f"random, for {self.network}")
-        _check(self.seed >= 0, "seed", self.seed, "0 or more")
-        _check(self.steps >= 1, "steps", self.steps, "1 or more")
-        _check(self.batch >= 2, "batch", self.batch, "2 or more, because of batch norms")
-        _check(self.precision in ("bfloat16", "float32"), "precision", self.precision, "bfloat16 or float32")
+        check(self.initial in get_args(Initial), "initial", self.initial, "imagenet or random")
+        check(self.initial == "random" or spec.imagenet, "initial", self.initial, f"random, for {self.network}")
+        check(self.seed >= 0, "seed", self.seed, "0 or more")
+        check(self.steps >= 1, "steps", self.steps, "1 or more")
+        check(self.batch >= 2, "batch", self.batch, "2 or more, because of batch norms")
+        check(self.precision in ("bfloat16", "float32"), "precision", self.precision, "bfloat16 or float32")
         crop = parse_size(self.crop, name="crop")
         good = all(side % spec.multiple_of == 0 for side in crop)
-        _check(good, "crop", self.crop, f"sides that are multiples of {spec.multiple_of}")
-        _check(len(self.train) >= 1, "train", [], "at least one source")
+        check(good, "crop", self.crop, f"sides that are multiples of {spec.multiple_of}")
+        check(len(self.train) >= 1, "train", [], "at least one source")
         for group, sources in (("train", self.train), ("evaluate", self.evaluate)):
             names = [s.name for s in sources]
-            _check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
+            check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
         if self.after is not None:
             for what in ("network", "labels", "initial"):
                 own, first = getattr(self, what), getattr(self.after, what)
-                _check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
-        _check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
+                check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
+        check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
         _ = self.label_set
 
     @property
@@ -264,93 +253,13 @@ class Recipe:
         return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup), after=after)
 
 
-def parse_size(text: Any, *, name: str) -> SizeHW:
-    """(height, width) of `WIDTHxHEIGHT`."""
-    found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", str(text))
-    _check(found is not None, name, text, "WIDTHxHEIGHT, such as 480x352")
-    assert found is not None
-    return int(found[2]), int(found[1])
-
-
 def load_recipe(path: str | Path) -> Recipe:
-    """A recipe from its YAML file; SettingError says which field is wrong."""
-    import yaml
-
+    """A segmenter's recipe from its YAML file; SettingError says which field is wrong."""
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(
-            f"recipe {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"recipe {path} is not YAML ({str(error).splitlines()[0]})", expected="field: value lines", do="correct it"
-        ) from None
+    values = read_yaml(path)
     if isinstance(values, dict) and isinstance(values.get("after"), str):
         if (path.parent / values["after"]).resolve() == path.resolve():
             raise SettingError(f"after is {values['after']!r}, the recipe itself", expected="another recipe", do="")
         values["after"] = load_recipe(path.parent / values["after"])
-    return _build(Recipe, values, where="")
-
-
-_SECTIONS: dict[str, Any] = {"augment": Augment, "optimiser": Optimiser, "loss": Loss}
-
-
-def _build(kind: Any, values: Any, *, where: str) -> Any:
-    _check(isinstance(values, Mapping), where.rstrip(".") or "recipe", values, "field: value lines")
-    known = {f.name for f in fields(kind)}
-    unknown = sorted(set(map(str, values)) - known)
-    if unknown:
-        raise SettingError(
-            f"{where}{unknown[0]} is no field of a recipe",
-            expected=f"out of {', '.join(sorted(known))}",
-            do="rename it",
-        )
-    hints = get_type_hints(kind)
-    built = {}
-    for name, value in values.items():
-        if kind is Recipe and name in _SECTIONS:
-            built[name] = _build(_SECTIONS[name], value, where=f"{name}.")
-        elif kind is Recipe and name in ("train", "evaluate"):
-            _check(isinstance(value, Sequence) and not isinstance(value, str), name, value, "a list of sources")
-            built[name] = tuple(_build(Source, v, where=f"{name}[{i}].") for i, v in enumerate(value))
-        elif kind is Recipe and name == "after":
-            _check(value is None or isinstance(value, Recipe), name, value, "the name of a recipe file")
-            built[name] = value
-        else:
-            built[name] = _plain(hints[name], value, name=where + name)
-    missing = [f.name for f in fields(kind) if f.name not in built and _is_needed(f)]
-    if missing:
-        raise SettingError(f"{where}{missing[0]} is missing", expected=f"{missing[0]}: ...", do="add it to the recipe")
-    try:
-        return kind(**built)
-    except SettingError as error:
-        if where.startswith(("train", "evaluate")):
-            raise SettingError(f"{where}{error.got}", expected=error.expected, do=error.do) from None
-        raise
-
-
-def _is_needed(f: Any) -> bool:
-    from dataclasses import MISSING
-
-    return f.default is MISSING and f.default_factory is MISSING
-
-
-def _plain(hint: Any, value: Any, *, name: str) -> Any:
-    """`value` as the field's type wants it, YAML lists as tuples."""
-    if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
-        _check(isinstance(value, Sequence) and not isinstance(value, str), name, value, "a list")
-        items = tuple(_plain(inner, v, name=name) for v in value)
-        if Ellipsis not in get_args(hint):
-            _check(len(items) == len(get_args(hint)), name, list(value), f"{len(get_args(hint))} values")
-        return items
-    if hint is float:
-        _check(isinstance(value, (int, float)) and not isinstance(value, bool), name, value, "a number")
-        return float(value)
-    if hint is int:
-        _check(isinstance(value, int) and not isinstance(value, bool), name, value, "a whole number")
-        return value
-    _check(isinstance(value, str), name, value, "text")
-    return value
+    built: Recipe = build(Recipe, values)
+    return built
