@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from segtween.engine import Carry, Engine
-from segtween.errors import SettingError
-from segtween.flow import open_flow
-from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Segmenter
+from segtween.errors import ModelError, SettingError
+from segtween.flow import FLOWS, open_flow
+from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Segmenter
 from segtween.ops.cpu import CpuOps
+from segtween.ops.reference import ReferenceOps
+from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.refine.identity import Identity
 from segtween.schedule.cuts import NoCuts, ResidualCuts
@@ -17,6 +20,10 @@ from segtween.schedule.fixed import FixedInterval
 from segtween.types import Method
 
 DEFAULT_INTERVAL = 4
+FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
+PUBLISHED_FLOW = {"flownets": "flownet.pth.tar", "flownet2s": "FlowNet2-S_checkpoint.pth.tar"}
+PUBLISHED_REFINEMENT = "cityscapes-swnet_model_best.pth.tar"
+RUNTIME = "openvino"
 
 
 @dataclass(frozen=True)
@@ -24,13 +31,19 @@ class Settings:
     """What can be chosen of the method. The defaults are the preset `blend`.
 
     interval        non-key frames between key frames, 0 or more
-    flow            flow estimator: dis, zero
+    flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
+                    weight file of a flow network; a folder of .flo or .npz files
     flow_effort     dis: ultrafast, fast, balanced, medium
-    flow_stride     the flow grid's stride in pixels of the image; None: by image size
+    flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     fusion          at key frames: blend (with the carried history) or replace
     history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
     cuts            whether a scene cut forces a key frame and drops the history
     carry           what is carried, on which grid, and how fast trust fades
+    arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
+    refine          guided: carried logits are repaired by a network (with arrays: reference); or none
+    edge            guided: whether the label map's edge guides it
+    weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
+                    shipped ones for as many classes as the segmentation network has
     """
 
     interval: int = DEFAULT_INTERVAL
@@ -41,12 +54,27 @@ class Settings:
     history_weight: float = 0.5
     cuts: bool = True
     carry: Carry = field(default_factory=Carry)
+    arrays: Literal["own", "reference"] = "own"
+    refine: Literal["none", "guided"] = "none"
+    edge: bool = True
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         FixedInterval(self.interval)
         ReliabilityBlend(weight=self.history_weight)
-        if self.fusion not in ("blend", "replace"):
-            raise SettingError(f"fusion {self.fusion!r}", expected="blend or replace", do="choose one of these")
+        for name, known in (("fusion", ("blend", "replace")), ("arrays", ("own", "reference"))):
+            if getattr(self, name) not in known:
+                raise SettingError(
+                    f"{name} {getattr(self, name)!r}", expected=" or ".join(known), do="choose one of these"
+                )
+        if self.refine not in ("none", "guided"):
+            raise SettingError(f"refine {self.refine!r}", expected="guided or none", do="choose one of these")
+        if self.refine == "guided" and (self.arrays != "reference" or self.carry.kind != "logits"):
+            raise SettingError(
+                "guided refinement in a preset that does not carry logits as the reference does",
+                expected="the grid that it was trained on",
+                do="give --preset swnet-seq",
+            )
 
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
@@ -56,6 +84,9 @@ class Settings:
 PRESETS: dict[str, Settings] = {
     "blend": Settings(),
     "warp": Settings(fusion="replace"),
+    "swnet-seq": Settings(
+        flow="light", fusion="replace", cuts=False, carry=Carry(kind="logits"), arrays="reference", refine="guided"
+    ),
 }
 
 
@@ -66,23 +97,60 @@ def find_preset(name: str) -> Settings:
     return PRESETS[name]
 
 
-def build_flow(settings: Settings) -> FlowEstimator:
-    return open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride)
+def build_ops(settings: Settings, *, threads: int = 0) -> CpuOps:
+    return ReferenceOps(threads=threads) if settings.arrays == "reference" else CpuOps(threads=threads)
+
+
+def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
+    """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
+    padded = settings.arrays == "reference"
+    if settings.flow in FLOWS:
+        flow = open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride)
+    elif Path(settings.flow).is_dir():
+        from segtween.flow.stored import StoredFlow
+
+        return StoredFlow(settings.flow, stride=settings.flow_stride, padded=padded)
+    else:
+        from segtween.flow.network import NetworkFlow
+
+        part = _flow_part(settings, classes)
+        flow = NetworkFlow(part, _runtime(part, ("flow",), threads), stride=settings.flow_stride)
+    if not padded:
+        return flow
+    from segtween.flow.network import PaddedFlow
+
+    return PaddedFlow(flow)
+
+
+def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner:
+    if settings.refine == "none":
+        return Identity()
+    from segtween.refine.guided import GuidedRefinement
+
+    part = _part(_weights(settings, classes), REFINE if settings.edge else REFINE_WITHOUT_EDGE, "refinement")
+    return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
 
 
 def build_engine(
     segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
 ) -> Engine:
-    """An engine of its own parts; `ops` and `flow` may be shared by engines that run one after the other."""
+    """An engine of its own parts; `ops` and `flow` may be shared by engines that run one after the other.
+
+    `ops` of another kind than the settings ask for say the number of threads only.
+    """
+    threads = 0 if ops is None else ops.rows.threads
+    if ops is None or isinstance(ops, ReferenceOps) != (settings.arrays == "reference"):
+        ops = build_ops(settings, threads=threads)
     fusion: Fusion = ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
     cuts: CutDetector = ResidualCuts() if settings.cuts else NoCuts()
+    classes = len(segmenter.labels)
     return Engine(
         segmenter,
-        flow or build_flow(settings),
-        ops=ops or CpuOps(),
+        flow or build_flow(settings, classes=classes, threads=threads),
+        ops=ops,
         schedule=FixedInterval(settings.interval),
         fusion=fusion,
-        refiner=Identity(),
+        refiner=build_refiner(settings, classes=classes, threads=threads),
         cuts=cuts,
         carry=settings.carry,
     )
@@ -108,3 +176,85 @@ def method(engine: Engine, *, name: str) -> Method:
     from segtween._version import __version__
 
     return Method(name, {"segtween": __version__, **engine.describe()})
+
+
+# ── Weights of refinement and flow network ────────────────────────────────────────────────────
+
+
+def _weights(settings: Settings, classes: int | None) -> Path:
+    """The folder that holds them, made from a checkpoint where that is what was given."""
+    shipped = shipped_parts()
+    if settings.weights is None:
+        fitting = [f for f in shipped.values() if classes in (None, read_part(f / REFINE, kind="refinement").classes)]
+        if fitting:
+            return fitting[0]
+        from segtween.networks.published import where_published
+
+        raise ModelError(
+            f"no refinement is shipped for {classes} classes",
+            expected=f"--weights, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
+            do=where_published(PUBLISHED_REFINEMENT),
+        )
+    return _as_folder(settings.weights, shipped)
+
+
+def _as_folder(which: str, shipped: dict[str, Path]) -> Path:
+    if which in shipped:
+        return shipped[which]
+    if Path(which).is_dir():
+        return Path(which)
+    from segtween.networks import parts_of_checkpoint
+
+    return parts_of_checkpoint(which)
+
+
+def _flow_part(settings: Settings, classes: int | None) -> Part:
+    network = FLOW_NETWORKS.get(settings.flow)
+    if network is None:
+        if not Path(settings.flow).is_file():
+            names = (*FLOWS, *FLOW_NETWORKS)
+            raise SettingError(
+                f"flow {settings.flow!r}",
+                expected=f"one of {', '.join(names)}, an .onnx or weight file of a flow network, a folder of flows",
+                do="choose one of these, or check the path",
+            )
+        if settings.flow.endswith(".onnx"):
+            return read_part(settings.flow, kind="flow")
+        return _part(_as_folder(settings.flow, {}), FLOW, "flow")
+    if settings.flow == "light" or (settings.weights is not None and _holds(settings, network)):
+        part = _part(_weights(settings, classes), FLOW, "flow")
+        if part.network == network:
+            return part
+        raise ModelError(f"{part.path} is {part.network}", expected=network, do="choose it with --flow or --weights")
+    file = Path("weights") / PUBLISHED_FLOW[settings.flow]
+    if not file.is_file():
+        from segtween.networks.published import where_published
+
+        raise ModelError(
+            f"weights of flow network {settings.flow} are not found",
+            expected=f"{file}, or its file given as --flow",
+            do=where_published(file),
+        )
+    return _part(_as_folder(str(file), {}), FLOW, "flow")
+
+
+def _holds(settings: Settings, network: str) -> bool:
+    path = _weights(settings, None) / FLOW
+    return path.is_file() and read_part(path, kind="flow").network == network
+
+
+def _part(folder: Path, name: str, kind: PartKind) -> Part:
+    if not (folder / name).is_file():
+        held = ", ".join(sorted(p.name for p in folder.glob("*.onnx"))) or "no graph"
+        raise ModelError(
+            f"{folder} holds no {name} ({held})",
+            expected="a trained refinement and flow network",
+            do="give other --weights, or --edge" if name == REFINE_WITHOUT_EDGE else "give other --weights",
+        )
+    return read_part(folder / name, kind=kind)
+
+
+def _runtime(part: Part, outputs: tuple[str, ...], threads: int) -> Any:
+    from segtween.runtimes import open_runtime
+
+    return open_runtime(RUNTIME, part.path, outputs=outputs, threads=threads)

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,13 @@ class Engine:
         """Forgets everything: the next frame is a key frame, with index 0."""
         self._past, self._count = None, 0
 
+    def select(self, key: str | int) -> None:
+        """Tells parts that read stored scores or flow which frame comes next, by its name or index."""
+        for part in (self.segmenter, self.flow):
+            chosen = getattr(part, "select", None)
+            if chosen is not None:
+                chosen(key)
+
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
         """The next frame, (H, W, 3) uint8 RGB, as labels (H, W). Frames must keep their size until `reset`.
 
@@ -116,14 +123,11 @@ class Engine:
         """One result for every frame, as they come; starts afresh."""
         self.reset()
         for item in source:
-            frame = item if isinstance(item, Frame) else None
-            select = getattr(self.segmenter, "select", None)
-            if select is not None:
-                select(self._count)
-            if frame is None:
-                yield self.step(item)  # type: ignore[arg-type]
+            self.select(self._count)
+            if isinstance(item, Frame):
+                yield self.step(item.rgb, pts_seconds=float(item.pts_seconds))
             else:
-                yield self.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
+                yield self.step(item)
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
@@ -150,7 +154,7 @@ class Engine:
         values, inside = self.ops.warp(past.carried.values, small)
         trust, _ = self.ops.warp(past.reliability[None], small)
         trust = trust[0] * np.exp(-np.square(self.ops.resize(error, grid) / np.float32(self.carry.tolerance))) * inside
-        return Carried(values, past.carried.kind, past.carried.image_hw), trust
+        return replace(past.carried, values=values), trust
 
     def _fuse(
         self, logits: NDArray[np.float32], history: tuple[Carried, NDArray[np.float32]] | None, size_hw: SizeHW

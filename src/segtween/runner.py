@@ -117,12 +117,10 @@ def run_source(
 
 def _frames(engine: Engine, source: Source, sink: Sink, summary: Summary, progress: Progress | None) -> None:
     engine.reset()
-    select = getattr(engine.segmenter, "select", None)
     clock = time.perf_counter()
     for frame in source:
         decoded = time.perf_counter()
-        if select is not None:
-            select(frame.index)
+        engine.select(frame.index)
         result = engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
         stepped = time.perf_counter()
         sink.write(frame, result)

@@ -96,12 +96,14 @@ class Carried:
     """Class scores on the way from frame to frame: float32 (C, h, w) on a grid that spans the image.
 
     `kind` says what the values are; a pixel of the grid covers image_hw / grid_hw pixels of the
-    image, half-pixel-centred.
+    image, half-pixel-centred. Where the image was padded right and bottom, `spans_hw` is the padded
+    size, which the grid spans.
     """
 
     values: NDArray[np.float32]
     kind: CarriedKind
     image_hw: SizeHW
+    spans_hw: SizeHW | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.dtype != np.float32:
@@ -120,11 +122,16 @@ class Carried:
         return self.values.shape[1], self.values.shape[2]
 
     def confidence(self) -> NDArray[np.float32]:
-        """(h, w) float32: the largest class probability of each cell."""
-        top = self.values.max(axis=0)
+        """(h, w) float32: the largest class probability of each cell that lies in the image."""
+        spans = self.spans_hw or self.image_hw
+        rows, columns = (
+            max(1, round(n * part / whole)) for n, part, whole in zip(self.grid_hw, self.image_hw, spans, strict=True)
+        )
+        values = self.values[:, :rows, :columns]
+        top = values.max(axis=0)
         if self.kind == "probabilities":
             return np.minimum(top, np.float32(1.0))
-        return np.float32(1.0) / np.exp(self.values - top).sum(axis=0)
+        return np.float32(1.0) / np.exp(values - top).sum(axis=0)
 
     def __repr__(self) -> str:
         return (

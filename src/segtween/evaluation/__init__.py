@@ -56,7 +56,7 @@ def evaluate_method(
     return evaluate(
         dataset,
         segmenter=segmenter,
-        flow=build_flow(settings),
+        flow=build_flow(settings, classes=len(segmenter.labels), threads=threads),
         make=make,
         intervals=intervals,
         method=method_of(build_engine(segmenter, settings, ops=ops), name=name),
@@ -100,7 +100,7 @@ def evaluate(
     for window in windows:
         for run in runs:
             run.begin(window)
-        for moment in moments(dataset, window, segmenter):
+        for moment in moments(dataset, window, (segmenter, flow)):
             for run in runs:
                 run.step(moment)
             done += 1

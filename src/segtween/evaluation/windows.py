@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from segtween.datasets import Clip, Dataset
 from segtween.errors import SettingError
-from segtween.interfaces import Segmenter
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.temporal import Correspondence, Farneback, correspondence
 from segtween.types import Labels, Rgb
@@ -90,8 +89,9 @@ class Moment:
     motion: Correspondence | None
 
 
-def moments(dataset: Dataset, window: Window, segmenter: Segmenter) -> Iterator[Moment]:
-    select, farneback = getattr(segmenter, "select", None), Farneback()
+def moments(dataset: Dataset, window: Window, parts: Iterable[object]) -> Iterator[Moment]:
+    """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
+    selecting, farneback = [part for part in parts if hasattr(part, "select")], Farneback()
     for offset, block in enumerate(window.blocks):
         frame = window.clip.frames[window.first + offset]
         rgb = dataset.read_rgb(frame)
@@ -102,8 +102,8 @@ def moments(dataset: Dataset, window: Window, segmenter: Segmenter) -> Iterator[
             motion = farneback(rgb)
         elif offset > 0 and (exact := dataset.read_flow(frame, size_hw=size_hw)) is not None:
             motion = correspondence(exact)
-        if select is not None:
-            select(frame.name)
+        for part in selecting:
+            part.select(frame.name)
         yield Moment(
             offset,
             int(block),

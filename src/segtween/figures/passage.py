@@ -40,10 +40,8 @@ def first_frame(shown: int, *, distance: int, interval: int) -> int:
 def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[Seen]:
     """Every frame first..last; the engine starts afresh."""
     engine.reset()
-    select = getattr(engine.segmenter, "select", None)
     for shot in shots.read(first, last):
-        if select is not None:
-            select(shot.key)
+        engine.select(shot.key)
         result = engine.step(shot.rgb)
         yield Seen(shot, shots.mapping(result.labels), result.distance)
 

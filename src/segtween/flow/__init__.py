@@ -4,6 +4,8 @@
 | --- | --- |
 | `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016) by OpenCV |
 | `zero` | no motion: the previous result stays where it is (a baseline) |
+| `network.NetworkFlow` | a flow network as ONNX (`segtween.build` finds its file) |
+| `stored.StoredFlow` | files, computed elsewhere |
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError
+from segtween.errors import unknown
 from segtween.flow.view import MOST_CELLS, GreyView
 from segtween.types import Flow, Rgb
 
@@ -38,7 +38,7 @@ class DisFlow:
 
     def __init__(self, *, effort: Effort = "balanced", stride: int | None = None) -> None:
         if effort not in _PRESETS:
-            raise SettingError(f"flow effort {effort!r}", expected=f"one of {', '.join(EFFORTS)}", do="choose one")
+            raise unknown(f"flow effort {effort!r}", effort, EFFORTS)
         self.effort, self._view = effort, GreyView(stride=stride)
         self._dis = cv2.DISOpticalFlow.create(_PRESETS[effort])
         if effort == "balanced":

@@ -76,13 +76,15 @@ def photometric(
     """Occluded where |current - previous moved along the flow|, in grey levels 0..255, is above `threshold` in the
     mean over `window` x `window` pixels (samples from outside count 0), or outside.
 
-    Images are (h, w) uint8 on the flow's grid. Raises SettingError for other sizes, a negative threshold and an even
-    window.
+    Images are (h, w), or (h, w, 3), on the flow's grid. Raises SettingError for other sizes, a negative threshold
+    and an even window.
     """
     import cv2
 
     from segtween.ops import kernels
+    from segtween.ops.cpu import grey
 
+    current, previous = grey(current), grey(previous)
     if not current.shape == previous.shape == backward.shape[:2]:
         raise SettingError(
             f"images of shapes {current.shape} and {previous.shape}, flow of {backward.shape}",

@@ -12,6 +12,9 @@ from segtween.types import Rgb, SizeHW
 MOST_CELLS = 260_000
 """Flow is estimated on the image divided by 1, 2, 4, ... until it has no more pixels than this."""
 
+STRIDE_FOR_NETWORKS = 8
+"""Flow networks of the propagation literature see the image at an eighth of its size."""
+
 
 class GreyView:
     """Reduces a frame to a grey image on the flow grid (area mean). `stride` None chooses by size."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.errors import MissingExtraError, SettingError
+from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
 
@@ -29,6 +29,7 @@ __all__ = [
     "export_network",
     "fit_size",
     "network",
+    "parts_of_checkpoint",
 ]
 
 Initial = Literal["imagenet", "random"]
@@ -145,6 +146,27 @@ def convert_weights(path: str | Path, out: str | Path, **options: Any) -> list[P
     from segtween.networks.conversion import convert_weights as convert
 
     return convert(path, out, **options)
+
+
+def parts_of_checkpoint(path: str | Path) -> Path:
+    """A folder with `flow.onnx` and `refine.onnx` (see `segtween.parts`) of a checkpoint that holds either or both.
+
+    It is made once per content of the file and kept in the cache; only making it needs torch. Raises ModelError for a
+    file that is not found, cannot be read or holds neither, MissingExtraError without torch.
+    """
+    from segtween.networks.published import where_published
+    from segtween.weights import cache_folder, sha256_of
+
+    path = Path(path)
+    if not path.is_file():
+        raise ModelError(f"weights {path} are not found", expected="a weight file", do=where_published(path))
+    folder = cache_folder() / "parts" / sha256_of(path)[:24]
+    if not folder.is_dir():
+        need_torch("reading a checkpoint")
+        from segtween.networks.conversion import write_parts
+
+        write_parts(path, folder)
+    return folder
 
 
 def need_torch(what: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +19,9 @@ from segtween.errors import ModelError, SinkError
 from segtween.networks.checkpoints import METADATA, Checkpoint, State, read_checkpoint
 from segtween.networks.export import round_to_float16
 from segtween.networks.export_parts import export_part, write_whole
-from segtween.networks.fitting import Fit, build_kind, identify, load_into
+from segtween.networks.fitting import Fit, Kind, build_kind, identify, load_into
 from segtween.networks.propagation import FLOWS, REFINERS
+from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
 
 
 def describe_weights(path: str | Path) -> dict[str, Any]:
@@ -91,6 +96,43 @@ def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, o
     net = build_kind(fit.kind)
     load_into(net, state, kind=fit.kind, source=f"{checkpoint.path} ({name})")
     return export_part(net, fit.kind, out, provenance=_metadata(checkpoint, name, fit))
+
+
+def write_parts(path: str | Path, folder: Path) -> None:
+    """Write the flow and the refinement network of a checkpoint, as `segtween.parts` names them, into a new folder
+    that is there only when whole. A refinement that wants an edge is written without one, too: its edge input is
+    zero then. Raises ModelError for a checkpoint that holds neither, or one that does not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    found = {name: identify(state) for name, state in checkpoint.parts.items()}
+    carrying = {n: fit for n, fit in found.items() if fit is not None and fit.kind.network in (*FLOWS, *REFINERS)}
+    if not carrying:
+        seen = ", ".join(f"{name}: {fit.kind if fit else 'like no known network'}" for name, fit in found.items())
+        raise ModelError(
+            f"{path} holds {seen}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        for name, fit in carrying.items():
+            net = build_kind(fit.kind)
+            load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
+            _write_part(net, fit.kind, part, provenance=_metadata(checkpoint, name, fit))
+        # Another process may have been faster; its folder is as good.
+        with contextlib.suppress(OSError):
+            os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_part(net: Any, kind: Kind, folder: Path, *, provenance: dict[str, Any]) -> None:
+    if kind.network in FLOWS:
+        export_part(net, kind, folder / FLOW, provenance=provenance)
+        return
+    export_part(net, kind, folder / REFINE, provenance=provenance)
+    if kind.edge:
+        net.edge = "zero"
+        export_part(net, kind, folder / REFINE_WITHOUT_EDGE, provenance=provenance)
 
 
 def _metadata(checkpoint: Checkpoint, part: str, fit: Fit | None) -> dict[str, Any]:

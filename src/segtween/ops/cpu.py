@@ -56,7 +56,10 @@ class CpuOps:
         return out, valid
 
     def difference(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
-        """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside."""
+        """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside.
+
+        Images are (h, w), or (h, w, 3), of which the mean over the colours counts."""
+        current, previous = grey(current), grey(previous)
         out = np.empty(current.shape, np.float32)
         self.rows(lambda a, b: kernels.difference_rows(current, previous, flow, out, a, b), current.shape[0])
         return out
@@ -84,7 +87,7 @@ class CpuOps:
         grid = carried.grid_hw
         best = np.empty(grid, np.uint8)
         self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
-        weight_x, starts_x, top, weight_y = _positions(size_hw, grid)
+        weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
 
@@ -95,8 +98,16 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
+    def _positions(self, size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
+        return _positions(size_hw, grid_hw)
+
     def describe(self) -> dict[str, Any]:
         return {"arrays": "cpu"}
+
+
+def grey(image: NDArray[Any]) -> NDArray[Any]:
+    """(h, w): the image itself, or the mean of its colours."""
+    return image if image.ndim == 2 else np.ascontiguousarray(image.mean(axis=2, dtype=np.float32))
 
 
 def softmax(logits: Float) -> Float:

@@ -65,6 +65,82 @@ def warp_rows(values: Array, flow: Array, out: Array, valid: Array, first: int, 
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def warp_stretched_rows(values: Array, flow: Array, out: Array, inside: Array, first: int, last: int) -> None:
+    """out[c, y, x] = values[c] at ((x + dx) w/(w-1) - 1/2, (y + dy) h/(h-1) - 1/2), bilinear, zeros outside.
+
+    `inside` says where that lies in [0, w-1] x [0, h-1].
+    """
+    classes, h, w = values.shape
+    flat = values.reshape(classes, h * w)
+    corner = np.empty((4, w), np.int32)
+    weight = np.empty((4, w), np.float32)
+    for y in range(first, last):
+        for x in range(w):
+            sx = (np.float64(x) + flow[y, x, 0]) * w / max(w - 1, 1) - 0.5
+            sy = (np.float64(y) + flow[y, x, 1]) * h / max(h - 1, 1) - 0.5
+            inside[y, x] = (sx >= 0.0) and (sx <= w - 1.0) and (sy >= 0.0) and (sy <= h - 1.0)
+            near = (sx > -1.0) and (sx < w) and (sy > -1.0) and (sy < h)  # NaN is not
+            x0 = int(np.floor(sx)) if near else 0
+            y0 = int(np.floor(sy)) if near else 0
+            for k in range(4):
+                xx = x0 + (k & 1)
+                yy = y0 + (k >> 1)
+                there = near and xx >= 0 and xx < w and yy >= 0 and yy < h
+                corner[k, x] = yy * w + xx if there else 0
+                fx = 1.0 - abs(sx - xx)
+                fy = 1.0 - abs(sy - yy)
+                weight[k, x] = np.float32(fx * fy) if there else np.float32(0.0)
+        for c in range(classes):
+            plane = flat[c]
+            for x in range(w):
+                out[c, y, x] = (
+                    weight[0, x] * plane[corner[0, x]]
+                    + weight[1, x] * plane[corner[1, x]]
+                    + weight[2, x] * plane[corner[2, x]]
+                    + weight[3, x] * plane[corner[3, x]]
+                )
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def resample_planes(values: Array, top: Array, weight_y: Array, left: Array, weight_x: Array, out: Array) -> None:
+    """out[c, y, x] = values[c] at (left + weight_x, top + weight_y), bilinear."""
+    classes, h, w = values.shape
+    for c in range(classes):
+        for y in range(out.shape[1]):
+            y0 = top[y]
+            y1 = min(y0 + 1, h - 1)
+            fy = weight_y[y]
+            for x in range(out.shape[2]):
+                x0 = left[x]
+                x1 = min(x0 + 1, w - 1)
+                fx = weight_x[x]
+                upper = values[c, y0, x0] + fx * (values[c, y0, x1] - values[c, y0, x0])
+                lower = values[c, y1, x0] + fx * (values[c, y1, x1] - values[c, y1, x0])
+                out[c, y, x] = upper + fy * (lower - upper)
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def resample_pixels(image: Array, top: Array, weight_y: Array, left: Array, weight_x: Array, out: Array) -> None:
+    """out[y, x, c] = image[..., c] at (left + weight_x, top + weight_y), bilinear, as float32."""
+    h, w, channels = image.shape
+    for y in range(out.shape[0]):
+        y0 = top[y]
+        y1 = min(y0 + 1, h - 1)
+        fy = weight_y[y]
+        for x in range(out.shape[1]):
+            x0 = left[x]
+            x1 = min(x0 + 1, w - 1)
+            fx = weight_x[x]
+            for c in range(channels):
+                a = np.float32(image[y0, x0, c])
+                b = np.float32(image[y0, x1, c])
+                p = np.float32(image[y1, x0, c])
+                q = np.float32(image[y1, x1, c])
+                upper = a + fx * (b - a)
+                out[y, x, c] = upper + fy * (p + fx * (q - p) - upper)
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def argmax_rows(values: Array, out: Array, first: int, last: int) -> None:
     """out[y, x] = the class of the largest values[:, y, x], ties to the lowest class."""
     classes, _, w = values.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class ReliabilityBlend:
         values = history.values - fresh.values
         values *= share
         values += fresh.values
-        return Carried(values, fresh.kind, fresh.image_hw)
+        return replace(fresh, values=values)
 
     def describe(self) -> dict[str, Any]:
         return {"fusion": "blend", "history_weight": self.weight}

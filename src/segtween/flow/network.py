@@ -1,0 +1,66 @@
+"""Flow by a network, on a small image.
+
+Convention: backward flow, current(x, y) = previous(x + dx, y + dy). The network is called with (current, previous).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import ModelError
+from segtween.flow.view import STRIDE_FOR_NETWORKS
+from segtween.geometry import stride_grid
+from segtween.ops.reference import pad_image, resize_kept, shrink_image
+from segtween.parts import Part
+from segtween.runtimes.base import Runtime
+from segtween.types import Flow, Rgb
+
+
+class NetworkFlow:
+    """A flow network in a runtime. It sees images of 1/`stride` of the frame, bilinear with the corners kept, and
+    its flow is enlarged to their size in the same way (as in SwNet-seq)."""
+
+    def __init__(self, part: Part, runtime: Runtime, *, stride: int | None = None) -> None:
+        self.part, self.runtime, self.stride = part, runtime, stride or STRIDE_FOR_NETWORKS
+
+    def prepare(self, rgb: Rgb) -> NDArray[Any]:
+        """(h, w, 3) float32 of 0..255."""
+        return shrink_image(rgb, stride_grid((rgb.shape[0], rgb.shape[1]), self.stride))
+
+    def __call__(self, current: NDArray[Any], previous: NDArray[Any]) -> Flow:
+        h, w = current.shape[:2]
+        pair = [self.part.see(pad_image(view, multiple=self.part.multiple_of)) for view in (current, previous)]
+        answer = self.runtime.run(*pair)[0]
+        if answer.ndim != 4 or answer.shape[:2] != (1, 2):
+            raise ModelError(
+                f"{self.part.path.name} answers with shape {answer.shape}",
+                expected="(1, 2, rows, columns)",
+                do="export the flow network again",
+            )
+        planes = resize_kept(np.ascontiguousarray(answer[0], np.float32), pair[0].shape[2:])[:, :h, :w]
+        return np.ascontiguousarray(np.moveaxis(planes, 0, 2) / np.float32(self.part.units))
+
+    def describe(self) -> dict[str, Any]:
+        return {"flow": self.part.describe(), "grid": self.stride}
+
+
+class PaddedFlow:
+    """Shows another estimator the frame padded right and bottom to multiples of 32 by its last row and column."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def prepare(self, rgb: Rgb) -> NDArray[Any]:
+        view: NDArray[Any] = self.inner.prepare(pad_image(rgb))
+        return view
+
+    def __call__(self, current: NDArray[Any], previous: NDArray[Any]) -> Flow:
+        flow: Flow = self.inner(current, previous)
+        return flow
+
+    def describe(self) -> dict[str, Any]:
+        described: dict[str, Any] = self.inner.describe()
+        return described

@@ -1,0 +1,42 @@
+"""Refinement by guided spatially-varying convolution (Lee et al., GSVNet, ICME 2021, section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.errors import ModelError
+from segtween.ops.reference import pad_image, shrink_image
+from segtween.parts import Part
+from segtween.runtimes.base import Runtime
+from segtween.types import Carried, Rgb
+
+
+class GuidedRefinement:
+    """The exported network in a runtime: (carried logits, the current image on their grid) -> logits.
+
+    `edge` is the label map's edge (h, w) of 0 and 1 that guided the last call, None before the first.
+    """
+
+    def __init__(self, part: Part, runtime: Runtime, *, classes: int) -> None:
+        if part.classes != classes:
+            raise ModelError(
+                f"refinement {part.path} is for {part.classes} classes",
+                expected=f"{classes}, as the segmentation network has",
+                do="give weights trained for these classes (--weights), or --refine none",
+            )
+        self.part, self.runtime = part, runtime
+        self.edge: NDArray[np.float32] | None = None
+
+    def __call__(self, carried: Carried, rgb: Rgb, reliability: NDArray[np.float32]) -> Carried:  # noqa: ARG002
+        whole = rgb if carried.spans_hw is None else pad_image(rgb)
+        seen = self.part.see(shrink_image(whole, carried.grid_hw))
+        scores, edge = self.runtime.run(carried.values[None], seen)
+        self.edge = edge[0, 0]
+        return replace(carried, values=np.ascontiguousarray(scores[0], np.float32))
+
+    def describe(self) -> dict[str, Any]:
+        return {"refine": self.part.describe(), "edge": self.part.edge}
