@@ -16,6 +16,10 @@ command line prints that line and exits with code 2.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+from typing import TypeVar
+
 
 class SegtweenError(Exception):
     """One line for a person: `got`; expected `expected`; `do`.
@@ -66,3 +70,27 @@ class MissingExtraError(SegtweenError):
             expected=f"the extra [{extra}]",
             do=f"pip install 'segtween[{extra}]'",
         )
+
+
+E = TypeVar("E", bound=SegtweenError)
+
+
+def unknown(
+    got: str,
+    name: str,
+    known: Iterable[str],
+    *,
+    among: str = "one of",
+    also: str = "",
+    otherwise: str = "choose one of these",
+    error: type[E] = SettingError,  # type: ignore[assignment]
+) -> E:
+    """The error for a name that a table does not hold: it lists the names and asks whether the nearest was meant.
+
+    `got` is what was got, in words; `among` goes before the names, `also`, what may be given besides a name, after
+    them; `otherwise` is what to do where no name is near.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    listed = f"{among} {', '.join(names)}" + (f", or {also}" if also else "")
+    return error(got, expected=listed, do=f"did you mean {near[0]}?" if near else otherwise)

@@ -6,7 +6,6 @@ In memory a label is a train id: uint8, 0..C-1, 255 = ignore. Files may hold a d
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import LabelError
+from segtween.errors import LabelError, unknown
 from segtween.types import IGNORE, Labels, Rgb
+from segtween.yamlfile import read_yaml
 
 Colour = tuple[int, int, int]
 
@@ -58,17 +58,12 @@ class LabelSet:
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """Train id of a class name; LabelError lists the nearest names."""
+        """Train id of a class name; LabelError names the nearest."""
         key = name.strip().lower().replace("_", "-").replace(" ", "-")
         for i, own in enumerate(self.names):
             if own.lower().replace(" ", "-") == key:
                 return i
-        near = difflib.get_close_matches(key, self.names, n=3, cutoff=0.4)
-        raise LabelError(
-            f"class {name!r} is not in label set {self.name!r}",
-            expected=f"one of {', '.join(self.names)}",
-            do=f"did you mean {' or '.join(near)}?" if near else "choose one of these",
-        )
+        raise unknown(f"class {name!r} is not in label set {self.name!r}", key, self.names, error=LabelError)
 
     @property
     def palette(self) -> NDArray[np.uint8]:
@@ -218,24 +213,17 @@ def label_set(which: str | Path | LabelSet | Sequence[str]) -> LabelSet:
         return LABEL_SETS[str(which)]
     path = Path(which)
     if path.suffix.lower() not in (".yaml", ".yml"):
-        near = difflib.get_close_matches(str(which), LABEL_SETS, n=1)
-        raise LabelError(
+        raise unknown(
             f"label set {str(which)!r} is not known",
-            expected=f"one of {', '.join(sorted(LABEL_SETS))}, or a .yaml file",
-            do=f"did you mean {near[0]}?" if near else "see docs/labels.md for the file's form",
+            str(which),
+            sorted(LABEL_SETS),
+            also="a .yaml file",
+            otherwise="see docs/labels.md for the file's form",
+            error=LabelError,
         )
-    import yaml
-
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabelError(
-            f"label file {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
-        ) from None
-    except yaml.YAMLError as error:
-        raise LabelError(
-            f"label file {path} is not YAML ({str(error).splitlines()[0]})", expected="names: [road, car, ...]", do=""
-        ) from None
+    record = read_yaml(
+        path, what="label file", expected="names: [road, car, ...]", do="see docs/labels.md", error=LabelError
+    )
     return label_set_from_record(record, name=path.stem)
 
 
@@ -276,12 +264,7 @@ def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) ->
     """
     if name is not None:
         if name not in LABEL_MAPS:
-            near = difflib.get_close_matches(name, LABEL_MAPS, n=1)
-            raise LabelError(
-                f"label map {name!r} is not known",
-                expected=f"one of {', '.join(sorted(LABEL_MAPS))}",
-                do=f"did you mean {near[0]}?" if near else "choose one of these",
-            )
+            raise unknown(f"label map {name!r} is not known", name, sorted(LABEL_MAPS), error=LabelError)
         known = LABEL_MAPS[name]
         if known.source.names != source.names or known.target.names != target.names:
             raise LabelError(

@@ -6,7 +6,6 @@ A network is a folder `shipped/<name>/` with `model.yaml`, or any ONNX file with
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -14,9 +13,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from segtween.errors import LabelError, ModelError
+from segtween.errors import LabelError, ModelError, unknown
 from segtween.labels import LABEL_SETS, LabelSet, label_set, label_set_from_record
 from segtween.types import SizeHW, format_size
+from segtween.yamlfile import read_yaml
 
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
@@ -198,21 +198,8 @@ class ModelRecord:
 
 def load_record(path: str | Path) -> ModelRecord:
     """Read a `model.yaml` or sidecar; ModelError names the file and the field."""
-    import yaml
-
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"model record {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{path} is not YAML ({' '.join(str(error).split())[:120]})",
-            expected="a model record",
-            do="see docs/models.md",
-        ) from None
+    values = read_yaml(path, what="model record", expected="a model record", do="see docs/models.md", error=ModelError)
     try:
         return record_from_dict(values, path=path)
     except (ModelError, LabelError) as error:
@@ -269,11 +256,13 @@ def _section(values: Any, where: str, *, known: set[str], needed: Iterable[str] 
         raise _refuse(where, values, "a mapping with " + ", ".join(sorted(needed or known)))
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            raise ModelError(
+            raise unknown(
                 f"{where} has an unknown field {key!r}",
-                expected="fields out of " + ", ".join(sorted(known)),
-                do=f"did you mean {near[0]}?" if near else "remove it",
+                str(key),
+                sorted(known),
+                among="fields out of",
+                otherwise="remove it",
+                error=ModelError,
             )
     for key in sorted(needed):
         if key not in values:
@@ -356,9 +345,11 @@ def _unknown(which: str, shipped: Mapping[str, Path]) -> ModelError:
             expected="an existing .onnx file or a shipped name: " + known,
             do="check the path",
         )
-    near = difflib.get_close_matches(which, shipped, n=3)
-    return ModelError(
+    return unknown(
         f"model {which!r} is not known",
-        expected=f"one of {known}, or an .onnx file",
-        do=f"did you mean {' or '.join(near)}?" if near else "see `segtween models`",
+        which,
+        shipped,
+        also="an .onnx file",
+        otherwise="see `segtween models`",
+        error=ModelError,
     )

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +19,7 @@ from segtween.datasets.cityscapes import open_cityscapes
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
 from segtween.datasets.folders import open_folders
 from segtween.datasets.vspw import open_vspw
-from segtween.errors import DatasetError
+from segtween.errors import DatasetError, unknown
 from segtween.labels import LabelSet, label_set
 
 __all__ = ["DATASETS", "WITHOUT_LABEL_SET", "Clip", "ClipFrame", "Dataset", "open_dataset"]
@@ -50,11 +49,12 @@ def open_dataset(
     root, and whatever the layout lacks.
     """
     if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        raise DatasetError(
+        raise unknown(
             f"data set {name!r} is not known",
-            expected=f"one of {', '.join(DATASETS)}",
-            do=f"did you mean {near[0]}?" if near else "choose the layout of your folders",
+            name,
+            DATASETS,
+            otherwise="choose the layout of your folders",
+            error=DatasetError,
         )
     root = Path(root)
     if not root.is_dir():

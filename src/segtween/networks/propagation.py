@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from segtween.errors import SettingError
+from segtween.errors import unknown
 
 if TYPE_CHECKING:
     from segtween.networks.guided import Edge
@@ -85,9 +84,4 @@ def build_refiner(name: str = "guided", *, classes: int, edge: Edge = "laplacian
 
 def _check_known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        raise SettingError(
-            f"{what} is {name!r}",
-            expected=f"one of {', '.join(known)}",
-            do=f"did you mean {near[0]}?" if near else "choose one of these",
-        )
+        raise unknown(f"{what} is {name!r}", name, known)

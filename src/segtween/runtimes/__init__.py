@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from segtween.errors import SettingError
+from segtween.errors import SettingError, unknown
 from segtween.records import InputRecord
 from segtween.runtimes.base import Precision, Runtime
 
@@ -50,16 +49,9 @@ def open_runtime(
     Raises SettingError, ModelError or MissingExtraError.
     """
     if name not in RUNTIMES:
-        near = difflib.get_close_matches(name, RUNTIMES, n=1)
-        raise SettingError(
-            f"runtime {name!r} is not known",
-            expected=f"one of {', '.join(RUNTIMES)}",
-            do=f"did you mean {near[0]}?" if near else "choose one of these",
-        )
+        raise unknown(f"runtime {name!r} is not known", name, RUNTIMES)
     if precision not in get_args(Precision):
-        raise SettingError(
-            f"precision {precision!r}", expected=f"one of {', '.join(get_args(Precision))}", do="choose one of these"
-        )
+        raise unknown(f"precision {precision!r}", precision, get_args(Precision))
     if threads < 0:
         raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change --threads")
     return RUNTIMES[name](

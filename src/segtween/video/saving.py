@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
 from segtween.types import SourceInfo
 from segtween.video import SaveKind
@@ -123,11 +122,8 @@ def save_kinds(save: Sequence[str]) -> list[SaveKind]:
         key = name.strip().lower()
         kind = _FILE_NAMES.get(key, key)
         if kind not in SAVINGS:
-            near = difflib.get_close_matches(kind, SAVINGS, n=1)
-            raise SettingError(
-                f"--save {name!r} is not known",
-                expected=f"some of {', '.join(SAVINGS)}",
-                do=f"did you mean {near[0]}?" if near else "choose among these",
+            raise unknown(
+                f"--save {name!r} is not known", kind, SAVINGS, among="some of", otherwise="choose among these"
             )
         if kind not in kinds:
             kinds.append(kind)
