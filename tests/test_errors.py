@@ -18,7 +18,7 @@ def test_an_unknown_name_lists_the_names_and_asks_for_the_nearest() -> None:
 
 def test_an_unknown_name_that_is_like_none_says_what_to_do() -> None:
     error = unknown(
-        "x 'qqq'", "qqq", ["b", "a"], among="some of", also="a file", otherwise="see docs", error=ModelError
+        "x 'qqq'", "qqq", ["b", "a"], among="some of", also="or a file", otherwise="see docs", error=ModelError
     )
     assert isinstance(error, ModelError)
     assert str(error) == "x 'qqq'; expected some of b, a, or a file; see docs"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, find_preset, method
 from segtween.engine import Engine
-from segtween.errors import SettingError
+from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.ops.cpu import CpuOps
@@ -81,13 +81,9 @@ def load(
 
 def adapt(settings: Settings, **changes: Any) -> Settings:
     """Settings with some of them changed; SettingError names one that does not exist."""
-    unknown = set(changes) - set(Settings.__dataclass_fields__)
-    if unknown:
-        raise SettingError(
-            f"setting {sorted(unknown)[0]!r}",
-            expected=f"one of {', '.join(Settings.__dataclass_fields__)}",
-            do="correct its name",
-        )
+    for name in changes:
+        if name not in Settings.__dataclass_fields__:
+            raise unknown(f"setting {name!r}", name, Settings.__dataclass_fields__)
     return replace(settings, **changes)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtween.engine import Carry, Engine
-from segtween.errors import ModelError, SettingError
+from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Segmenter
 from segtween.ops.cpu import CpuOps
@@ -93,7 +93,7 @@ PRESETS: dict[str, Settings] = {
 def find_preset(name: str) -> Settings:
     """A named group of settings; SettingError lists the names."""
     if name not in PRESETS:
-        raise SettingError(f"preset {name!r}", expected=f"one of {', '.join(PRESETS)}", do="choose one of these")
+        raise unknown(f"preset {name!r}", name, PRESETS)
     return PRESETS[name]
 
 
@@ -213,10 +213,12 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
     if network is None:
         if not Path(settings.flow).is_file():
             names = (*FLOWS, *FLOW_NETWORKS)
-            raise SettingError(
+            raise unknown(
                 f"flow {settings.flow!r}",
-                expected=f"one of {', '.join(names)}, an .onnx or weight file of a flow network, a folder of flows",
-                do="choose one of these, or check the path",
+                settings.flow,
+                names,
+                also="an .onnx or weight file of a flow network, or a folder of flows",
+                otherwise="choose one of these, or check the path",
             )
         if settings.flow.endswith(".onnx"):
             return read_part(settings.flow, kind="flow")

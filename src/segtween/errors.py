@@ -92,5 +92,5 @@ def unknown(
     """
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = f"{among} {', '.join(names)}" + (f", or {also}" if also else "")
+    listed = f"{among} {', '.join(names)}" + (f", {also}" if also else "")
     return error(got, expected=listed, do=f"did you mean {near[0]}?" if near else otherwise)

@@ -217,7 +217,7 @@ def label_set(which: str | Path | LabelSet | Sequence[str]) -> LabelSet:
             f"label set {str(which)!r} is not known",
             str(which),
             sorted(LABEL_SETS),
-            also="a .yaml file",
+            also="or a .yaml file",
             otherwise="see docs/labels.md for the file's form",
             error=LabelError,
         )

@@ -349,7 +349,7 @@ def _unknown(which: str, shipped: Mapping[str, Path]) -> ModelError:
         f"model {which!r} is not known",
         which,
         shipped,
-        also="an .onnx file",
+        also="or an .onnx file",
         otherwise="see `segtween models`",
         error=ModelError,
     )

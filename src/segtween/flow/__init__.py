@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from segtween.errors import SettingError
+from segtween.errors import unknown
 from segtween.interfaces import FlowEstimator
 
 
@@ -36,5 +36,5 @@ FLOWS: dict[str, Callable[..., FlowEstimator]] = {"dis": _dis, "zero": _zero}
 def open_flow(name: str, **options: Any) -> FlowEstimator:
     """A flow estimator by name; SettingError lists the names."""
     if name not in FLOWS:
-        raise SettingError(f"flow {name!r}", expected=f"one of {', '.join(FLOWS)}", do="choose one of these")
+        raise unknown(f"flow {name!r}", name, FLOWS)
     return FLOWS[name](**options)

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError
+from segtween.errors import SettingError, unknown
 from segtween.interfaces import FlowEstimator
 from segtween.types import Flow
 
@@ -160,5 +160,5 @@ OCCLUSIONS: dict[str, Callable[..., Occlusion]] = {
 def open_occlusion(name: str, **options: Any) -> Occlusion:
     """An estimate by name; SettingError lists the names."""
     if name not in OCCLUSIONS:
-        raise SettingError(f"occlusion {name!r}", expected=f"one of {', '.join(OCCLUSIONS)}", do="choose one of these")
+        raise unknown(f"occlusion {name!r}", name, OCCLUSIONS)
     return OCCLUSIONS[name](**options)

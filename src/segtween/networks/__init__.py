@@ -6,12 +6,11 @@ Needs the extra [train]; running an exported network does not. `NETWORKS` lists 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.errors import MissingExtraError, ModelError, SettingError, unknown
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
 
@@ -63,12 +62,7 @@ NETWORKS: dict[str, Network] = {
 def network(name: str) -> Network:
     """The entry of `NETWORKS`; SettingError names the nearest for an unknown one."""
     if name not in NETWORKS:
-        near = difflib.get_close_matches(name, NETWORKS, n=1)
-        raise SettingError(
-            f"network is {name!r}",
-            expected=f"one of {', '.join(NETWORKS)}",
-            do=f"did you mean {near[0]}?" if near else "choose one of these",
-        )
+        raise unknown(f"network is {name!r}", name, NETWORKS)
     return NETWORKS[name]
 
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from segtween import yamlfile
 from segtween.errors import SettingError
 from segtween.types import SizeHW
 
@@ -35,18 +36,7 @@ def parse_size(text: Any, *, name: str) -> SizeHW:
 
 def read_yaml(path: Path) -> Any:
     """The values of a recipe file; SettingError where it cannot be read."""
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(
-            f"recipe {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"recipe {path} is not YAML ({str(error).splitlines()[0]})", expected="field: value lines", do="correct it"
-        ) from None
+    return yamlfile.read_yaml(path, what="recipe", expected="field: value lines")
 
 
 def build(kind: Any, values: Any, *, where: str = "") -> Any:
