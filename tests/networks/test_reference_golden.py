@@ -114,8 +114,9 @@ def test_warp_of_several_references_is_their_sum() -> None:
 def test_sequence_with_the_published_weights(shared: Path) -> None:
     """The reference's chain: key scores at 1/8, flow from small pairs, its warp, its edge, guided convolution."""
     from segtween.networks.bisenet import keep_corners
+    from segtween.networks.chain import Chain, small
     from segtween.networks.fitting import load_weights_into
-    from segtween.networks.reference import reference_edge, reference_warp
+    from segtween.networks.reference import reference_edge
 
     frames = [p.values[0] for p in cases("sequence_seed")]
     file = shared / "weights" / CHECKPOINT
@@ -124,15 +125,11 @@ def test_sequence_with_the_published_weights(shared: Path) -> None:
     load_weights_into(refiner, file, part="state_dict")
     images = bgr(array(frames[0], "clip_u8"))
     size = images.shape[-2:]
-    grid = (size[0] // 8, size[1] // 8)
-    small = keep_corners(images, grid).split(1)
-    scores = keep_corners(torch.from_numpy(array(frames[0], "key_logits")), grid)
-    edge = reference_edge(scores)
-    for t, case in enumerate(frames):
-        if t > 0:
-            with torch.no_grad():
-                flow = keep_corners(flow_net.eval()(small[t], small[t - 1]), grid)
-                scores, _, edge = refiner.eval()(reference_warp(scores, flow), small[t])
+    key = keep_corners(torch.from_numpy(array(frames[0], "key_logits")), (size[0] // 8, size[1] // 8))
+    with torch.no_grad():
+        steps = Chain(flow_net, refiner).eval()(key, small(images).split(1))
+    found = [(key, reference_edge(key)), *((step.scores, step.edge) for step in steps)]
+    for case, (scores, edge) in zip(frames, found, strict=True):
         assert worst_error(case, "logits", scores) <= 1
         assert share_changed(case, "edge", edge) <= 1e-4
         assert share_changed(case, "labels", keep_corners(scores, size).argmax(1)) <= 1e-4

@@ -38,6 +38,20 @@ def reference_warp(features: Tensor, flow: Tensor, *, corners: Corners = "apart"
     return warped.unflatten(0, (-1, references)).sum(1)
 
 
+def reference_displacement(flow: Tensor) -> Tensor:
+    """How far `reference_warp` (corners apart) reaches: flow (N, 2, h, w) in its units -> pixels of its grid, x first.
+
+    Where the current pixel x is read at x + displacement in the previous frame, zero flow included.
+    """
+    height, width = flow.shape[-2:]
+    reached = []
+    for axis, size in ((0, width), (1, height)):
+        shape = (1, 1, -1) if axis == 0 else (1, -1, 1)
+        places = torch.arange(size, dtype=flow.dtype, device=flow.device).view(shape)
+        reached.append((places + flow[:, axis] / FLOW_UNITS) * size / max(size - 1, 1) - 0.5 - places)
+    return torch.stack(reached, 1)
+
+
 def reference_edge(scores: Tensor) -> Tensor:
     """Where the label map changes, as the reference finds it: (N, C, h, w) -> (N, 1, h, w) of 0 and 1.
 
