@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -12,6 +13,8 @@ from segtween.errors import ModelError
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Array = NDArray[Any]
+
+logger = logging.getLogger("segtween.runtimes")
 
 
 class Runtime(Protocol):
@@ -38,6 +41,20 @@ class Runtime(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]: ...
+
+
+class OnnxFileRuntime:
+    """What the runtimes of an ONNX file begin with: the file, what was asked for, and notes that are logged once."""
+
+    def __init__(self, path: str | Path, *, precision: Precision, threads: int) -> None:
+        self.path = check_onnx_file(path)
+        self.notes: list[str] = []
+        self._asked, self._threads = precision, threads
+
+    def _note(self, line: str) -> None:
+        if line not in self.notes:
+            self.notes.append(line)
+            logger.warning(line)
 
 
 _MODEL_PROTO_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
+    OnnxFileRuntime,
     Precision,
-    check_onnx_file,
     choose_outputs,
     is_identity,
     pixel_affine,
@@ -29,10 +28,8 @@ _TYPES = {
     "tensor(uint8)": np.uint8,
 }
 
-logger = logging.getLogger(__name__)
 
-
-class OnnxRuntime:
+class OnnxRuntime(OnnxFileRuntime):
     """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`)."""
 
     def __init__(
@@ -52,9 +49,8 @@ class OnnxRuntime:
                 expected="--precision float32 or auto",
                 do="use --runtime openvino for bfloat16",
             )
-        self.path, self.notes, self._pixels, self._threads = Path(path), list[str](), pixels, threads
-        self._precision: Precision = precision
-        check_onnx_file(path)
+        super().__init__(path, precision=precision, threads=threads)
+        self._pixels = pixels
         chosen = _provider(provider, library.get_available_providers())
         self._session = self._open(library, chosen)
         self.provider = str(self._session.get_providers()[0])
@@ -99,7 +95,7 @@ class OnnxRuntime:
         options.log_severity_level = 4
         options.intra_op_num_threads = self._threads
         # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
-        exact = {"use_tf32": 0} if chosen == "CUDAExecutionProvider" and self._precision == "float32" else {}
+        exact = {"use_tf32": 0} if chosen == "CUDAExecutionProvider" and self._asked == "float32" else {}
         providers = [(chosen, exact)] + ([] if chosen == CPU else [(CPU, {})])
         try:
             return library.InferenceSession(str(self.path), options, providers=providers)
@@ -109,10 +105,6 @@ class OnnxRuntime:
                 expected="an ONNX graph of operations that it knows",
                 do="try --runtime openvino, or export with another opset",
             ) from None
-
-    def _note(self, line: str) -> None:
-        self.notes.append(line)
-        logger.warning(line)
 
 
 def _library() -> Any:

@@ -7,7 +7,6 @@ disk: reading one back would save 0.05 s and cost 47 MB per size.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, OrderedDict
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from segtween.errors import ModelError, SettingError
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
+    OnnxFileRuntime,
     Precision,
     check_onnx_file,
     choose_outputs,
@@ -35,8 +35,6 @@ _HINTS: dict[Precision, dict[str, str]] = {
 }
 _PLAIN_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
 _HEAVY_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution")
-
-logger = logging.getLogger(__name__)
 
 
 @cache
@@ -67,7 +65,7 @@ def read_graph(path: str | Path) -> Any:
         ) from None
 
 
-class OpenVinoRuntime:
+class OpenVinoRuntime(OnnxFileRuntime):
     """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU)."""
 
     def __init__(
@@ -80,9 +78,8 @@ class OpenVinoRuntime:
         precision: Precision = "float32",
         threads: int = 0,
     ) -> None:
-        self.path, self.device = Path(path), _device(provider)
-        self.notes: list[str] = []
-        self._asked, self._threads = precision, threads
+        self.device = _device(provider)
+        super().__init__(path, precision=precision, threads=threads)
         graph = read_graph(path)
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
         graph = _only(graph, self.outputs)
@@ -148,11 +145,6 @@ class OpenVinoRuntime:
         if self._threads and self.device == "CPU":
             config["INFERENCE_NUM_THREADS"] = self._threads
         return core().compile_model(graph, self.device, config)
-
-    def _note(self, line: str) -> None:
-        if line not in self.notes:
-            self.notes.append(line)
-            logger.warning(line)
 
     def _refusal(self, shape: tuple[int, ...], error: Exception) -> ModelError:
         return ModelError(
