@@ -100,19 +100,25 @@ def export_model(
     labels: LabelSet,
     out: Path,
     provenance: Mapping[str, Any] | None = None,
+    float16: bool = True,
 ) -> Path:
-    """Write a model folder with the weights of `net` (a module of `segtween.networks.build`); returns the folder."""
+    """Write a model folder with the weights of `net` (a module of `segtween.networks.build`); returns the folder.
+
+    `float16` False keeps them as they are: twice the size, and the very numbers of a published checkpoint.
+    """
     from safetensors.torch import save_file
 
     model, shapes = export_graph(network, classes=len(labels))
-    state = round_to_float16(net.state_dict())
+    state = round_to_float16(net.state_dict()) if float16 else net.state_dict()
+    stored = torch.float16 if float16 else torch.float32
     out.mkdir(parents=True, exist_ok=True)
     weights = out / "weights.safetensors"
     part = out / ".weights.safetensors.part"
-    save_file({k: state[k].to(torch.float16).contiguous() for k in sorted(shapes)}, part)
+    save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
     part.chmod(0o644)  # safetensors makes files that only their owner may read
     os.replace(part, weights)
-    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights))
+    dtype = "float16" if float16 else "float32"
+    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype=dtype)
     _write_graph_and_record(model, record, network, name, labels, out, provenance)
     return out
 
@@ -171,12 +177,13 @@ def export_checkpoint(
     network: str | None = None,
     labels: str | LabelSet | None = None,
     name: str | None = None,
+    float16: bool = True,
 ) -> Path:
     """Write the model folder of a weight file in any form that `segtween.networks.checkpoints` reads.
 
     A training checkpoint says itself what it is; for others the network is the one that the weights look like unless
     `network` says it, and `labels` has to be given. Raises ModelError for a file that cannot be read or does not fit,
-    SettingError where `labels` is missing.
+    SettingError where `labels` is missing. `float16` as for `export_model`.
     """
     path = Path(checkpoint)
     found = read_checkpoint(path)
@@ -200,4 +207,12 @@ def export_checkpoint(
     load_into(net, state, kind=Kind(network_name, len(chosen)), source=f"{path} ({part})")
     provenance = {"source": path.name, "source_sha256": found.sha256, "licence": said.get("licence", "unknown")}
     called = name or said.get("name") or (Path(path.stem).stem if path.suffix == ".tar" else path.stem)
-    return export_model(net, network=network_name, name=called, labels=chosen, out=Path(out), provenance=provenance)
+    return export_model(
+        net,
+        network=network_name,
+        name=called,
+        labels=chosen,
+        out=Path(out),
+        provenance=provenance,
+        float16=float16,
+    )

@@ -1,0 +1,13 @@
+"""The reference system's command line: `python main.py --evaluate 1 ...` (docs/reference-commands.md)."""
+
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent / "src"
+if SOURCE.is_dir():
+    sys.path.insert(0, str(SOURCE))
+
+from segtween.cli.reference import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""`--evaluate 1` and `--inference 1`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtween.build import Settings
+from segtween.cli.reference import weights
+from segtween.cli.reference.clips import LAYOUTS, labelled_clips, unlabelled_clips
+from segtween.cli.reference.flags import Options
+from segtween.cli.reference.outputs import Predictions
+from segtween.cli.reference.passes import Moment, Passes, Window, read_ahead, windows_of
+from segtween.cli.reference.places import Places, RunLog
+from segtween.datasets import ClipFrame, Dataset
+from segtween.datasets.reading import read_rgb
+from segtween.interfaces import Segmenter
+from segtween.labels import LabelSet
+from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
+from segtween.types import Labels, Rgb
+
+Progress = Callable[[int, "int | None"], None]
+
+
+@dataclass
+class Scores:
+    """Confusion counts by distance; 0 is the network itself on the measured frames."""
+
+    labels: LabelSet
+    counts: dict[int, Counts]
+
+    def add(self, moment: Moment) -> None:
+        for answer in moment.measured:
+            if moment.truth is not None:
+                found = confusion(answer.labels, moment.truth, classes=len(self.labels))
+                self.counts[answer.distance] = self.counts.get(answer.distance, np.zeros_like(found)) + found
+
+    def miou(self, distance: int) -> float | None:
+        return fraction(miou(overlap(self.counts[distance])))
+
+    def pooled(self, distances: Sequence[int]) -> float | None:
+        """mIoU of all these distances' frames together: our average."""
+        return fraction(miou(overlap(np.sum([self.counts[k] for k in distances], axis=0))))
+
+    def mean(self, distances: Sequence[int], *, absent_as_zero: bool = False) -> float | None:
+        """Mean of the distances' mIoU; with `absent_as_zero` each counted as the reference does."""
+        if absent_as_zero:
+            return float(np.mean([reference_scores(self.counts[k])["miou_absent_as_zero"] for k in distances]))
+        known = [self.miou(k) for k in distances]
+        return None if None in known else float(np.mean([v for v in known if v is not None]))
+
+    def to_json(self) -> dict[str, Any]:
+        steps = sorted(self.counts)
+        return {
+            "distances": {
+                str(k): {
+                    "miou": self.miou(k),
+                    **reference_scores(self.counts[k]),
+                    **per_class(overlap(self.counts[k]), self.labels),
+                }
+                for k in steps
+            },
+            "avg_miou": self.pooled(steps),
+            "mean_miou": self.mean(steps),
+            "mean_miou_absent_as_zero": self.mean(steps, absent_as_zero=True),
+            "min_miou": self.miou(steps[-1]),
+        }
+
+    def lines(self) -> list[str]:
+        """What to print: each distance, then each interval up to it."""
+        steps = sorted(self.counts)
+        lines = ["frames since key   mIoU   pixel accuracy   mIoU, absent classes as 0"]
+        for k in steps:
+            found = reference_scores(self.counts[k])
+            named = f"{k} (network itself)" if k == 0 else str(k)
+            figures = (self.miou(k), found["pixel_accuracy"], found["miou_absent_as_zero"])
+            lines.append(f"{named:<18} {figures[0] or 0:6.2%} {figures[1]:>14.2%} {figures[2]:>24.2%}")
+        if len(steps) > 1:
+            lines.append("interval   avg mIoU   mean over k   min mIoU (at k = interval)   mean, absent classes as 0")
+        for i in range(1, len(steps)):
+            to = steps[: i + 1]
+            shown = (self.pooled(to) or 0, self.mean(to) or 0, self.miou(to[-1]) or 0)
+            lines.append(
+                f"{to[-1]:<8} {shown[0]:>10.2%} {shown[1]:>12.2%} {shown[2]:>16.2%} "
+                f"{self.mean(to, absent_as_zero=True) or 0:>36.2%}"
+            )
+        absent = per_class(overlap(np.sum(list(self.counts.values()), axis=0)), self.labels)["absent"]
+        return [
+            *lines,
+            *([f"in neither truth nor prediction, left out of mIoU: {', '.join(absent)}"] if absent else []),
+        ]
+
+
+def evaluate(options: Options, places: Places, log: RunLog, progress: Progress) -> dict[str, Any]:
+    """Measure, print, write what --save-res and --save-seq-res ask for; returns what `results.json` holds."""
+    # Alone, the network needs no frames before the labelled one, but for a strip.
+    steps = () if options.eval_single and not options.save_seq_res else options.eval_multi_step
+    files = _files(options, places)
+    data = labelled_clips(options, split=options.split or "val", listing=options.val_list, before=max(steps, default=0))
+    segmenter, settings = _open(options, files, log)
+    passes = Passes(segmenter, settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
+    method = passes.method(weights.PRESET)
+    predictions = Predictions(places.predictions, data.labels, single=options.eval_single)
+    windows = [window for clip in data.clips for window in windows_of(clip, steps)]
+    scores = measure(
+        passes, data, windows, options, progress, predictions if options.save_res or options.save_seq_res else None
+    )
+    log.say(f"{data.name} {data.split}: {len(data.clips)} clips, method {method.name} {method.hash}")
+    for line in scores.lines():
+        log.say(line)
+    for k in sorted(scores.counts):
+        log.scalar("eval/mIoU by frames since key", scores.miou(k) or 0.0, k)
+    found = {
+        "method": method.to_json(),
+        "options": options.to_json(),
+        "weights": {name: str(path) for name, path in files.items()},
+        "data": {"dataset": data.name, "split": data.split, "clips": len(data.clips)},
+        **scores.to_json(),
+    }
+    if predictions.images or predictions.strips:
+        found["predictions"] = {"images": predictions.images, "strips": predictions.strips}
+        log.say(f"{predictions.images} label images, {predictions.strips} strips: {places.predictions}")
+    return found
+
+
+def measure(
+    passes: Passes,
+    data: Dataset,
+    windows: Sequence[Window],
+    options: Options,
+    progress: Progress | None = None,
+    predictions: Predictions | None = None,
+) -> Scores:
+    """Confusion counts of all windows; what is written goes to `predictions`."""
+    scores = Scores(data.labels, {})
+
+    def read(item: tuple[ClipFrame, bool]) -> tuple[Rgb, Labels | None]:
+        frame, counts = item
+        rgb = data.read_rgb(frame)
+        return rgb, data.read_labels(frame, size_hw=(rgb.shape[0], rgb.shape[1])) if counts else None
+
+    wanted = [(f, w.is_dense or i == len(w.frames) - 1) for w in windows for i, f in enumerate(w.frames)]
+    ahead = options.batch_size * (passes.longest + 1)
+    frames = read_ahead(wanted, read, workers=options.num_worker, ahead=ahead)
+    done = 0
+    for window in windows:
+        for moment in passes.through(window, _take(frames, len(window.frames))):
+            scores.add(moment)
+            if predictions is not None and options.save_res:
+                for answer in moment.measured:
+                    predictions.image(moment.frame.name, answer.distance, answer.labels)
+            if predictions is not None:
+                predictions.show(moment)
+            done += 1
+            if progress is not None:
+                progress(done, len(wanted))
+    return scores
+
+
+def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> dict[str, Any]:
+    """Write the labels of every frame of every clip: a key frame, `longest` frames after it, the next key frame."""
+    files = _files(options, places)
+    clips = unlabelled_clips(options)
+    segmenter, settings = _open(options, files, log)
+    passes = Passes(segmenter, settings, steps=(options.longest,), threads=options.threads, strips=options.save_seq_res)
+    method = passes.method(weights.PRESET)
+    predictions = Predictions(places.predictions, LAYOUTS[options.dataset].labels, single=options.eval_single)
+    every = [frame for clip in clips for frame in clip.frames]
+
+    def read(frame: ClipFrame) -> tuple[Rgb, None]:
+        return read_rgb(frame.image_path), None
+
+    frames = read_ahead(every, read, workers=options.num_worker, ahead=options.batch_size * (passes.longest + 1))
+    done = 0
+    for clip in clips:
+        for moment in passes.along(clip, _take(frames, len(clip))):
+            answer = moment.measured[0]
+            predictions.image(moment.frame.name, answer.distance, answer.labels)
+            predictions.show(moment)
+            done += 1
+            progress(done, len(every))
+    log.say(f"{len(every)} frames of {len(clips)} clips, method {method.name} {method.hash}")
+    log.say(f"{predictions.images} label images, {predictions.strips} strips: {places.predictions}")
+    return {
+        "method": method.to_json(),
+        "options": options.to_json(),
+        "weights": {name: str(path) for name, path in files.items()},
+        "data": {"clips": len(clips), "frames": len(every)},
+        "predictions": {"images": predictions.images, "strips": predictions.strips},
+    }
+
+
+def _files(options: Options, places: Places) -> dict[str, Path]:
+    """The weight files that are used; ModelError for one that is missing, before anything is computed."""
+    files = {"segmenter": weights.key_network_file(options, places)}
+    if not options.eval_single:
+        files["propagation"] = weights.propagation_file(options, places)
+        if options.optical_flow_network == "flownet":
+            files["flow"] = weights.flow_file(options)
+    return files
+
+
+def _open(options: Options, files: dict[str, Path], log: RunLog) -> tuple[Segmenter, Settings | None]:
+    for name, path in files.items():
+        log.say(f"weights of {name}: {path}")
+    segmenter, said = weights.open_key_network(options, files["segmenter"])
+    for line in said:
+        log.say(f"note: {line}")
+    if "propagation" not in files:
+        return segmenter, None
+    return segmenter, weights.method_settings(options, files["propagation"])
+
+
+def _take(frames: Iterator[Any], count: int) -> Iterator[Any]:
+    """The next `count` of a shared iterator."""
+    for _ in range(count):
+        yield next(frames)
