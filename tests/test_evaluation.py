@@ -395,11 +395,11 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     figures, per_class, remarks = report.tables()
     assert not isinstance(figures, str)
     assert not isinstance(per_class, str)
-    assert list(figures.columns[0].cells) == ["every frame", "every frame, fused", "interval 4"]
-    shown = [list(column.cells)[2] for column in figures.columns]
+    assert figures.column(0) == ["every frame", "every frame, fused", "interval 4"]
+    shown = figures.rows[2]
     assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
     assert shown[5].startswith(f"{100 * rows[3]['gain']:+.1f} (")
-    assert list(per_class.columns[0].cells) == list(pan.labels.names)
+    assert per_class.column(0) == list(pan.labels.names)
     assert report.method.hash in str(remarks)
 
 

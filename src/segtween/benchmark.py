@@ -11,7 +11,7 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +22,8 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, quartiles
 from segtween.ops.cpu import CpuOps
+from segtween.texttable import TextTable
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Progress = Callable[[int, int], None]
 """Called after every frame with the frames done and all frames."""
@@ -65,7 +63,7 @@ class BenchReport:
             "results": self.results,
         }
 
-    def tables(self) -> list[Table | str]:
+    def tables(self) -> list[TextTable | str]:
         """The figures, the stages, and what has to be known to read them."""
         record = self.to_json()
         title = (
@@ -73,8 +71,8 @@ class BenchReport:
             f"{record['runtime']} in {record['precision']}, {self.threads} threads"
         )
         columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
-        figures = _table(title, [*columns, "mixed cells"], [_cells(result) for result in self.results])
-        stages = _table(
+        figures = TextTable(title, [*columns, "mixed cells"], [_cells(result) for result in self.results])
+        stages = TextTable(
             "median ms of each stage (lower to upper quartile)",
             ["interval", "frames", *STAGES],
             [row for result in self.results for row in _stage_rows(result)],
@@ -300,15 +298,3 @@ def _stage_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def _spread(stage: dict[str, float] | None) -> str:
     return "-" if stage is None else f"{stage['median']:.1f} ({stage['q1']:.1f} to {stage['q3']:.1f})"
-
-
-def _table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        widest = max(len(row[i]) for row in rows)  # a heading may be broken, a figure may not
-        table.add_column(name, justify="left" if i == 0 else "right", min_width=widest)
-    for row in rows:
-        table.add_row(*row)
-    return table

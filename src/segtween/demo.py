@@ -6,7 +6,6 @@ labels and flow are exact, so accuracy and steadiness are too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +22,7 @@ from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
 from segtween.runner import Progress, write_json
 from segtween.segmenters import open_segmenter
+from segtween.texttable import TextTable
 from segtween.types import Result, SizeHW
 
 SEED = 7
@@ -72,9 +72,7 @@ class Run:
 class Shown:
     """A table for the screen and the video beside it."""
 
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    table: TextTable
     video: Path
 
 
@@ -107,7 +105,7 @@ def run_demo(
     video = _film(folder, (every, ours), count, threads, progress)
     runs = [run.to_json() for run in (every, ours)]
     write_json({"seed": SEED, "interval": interval, "runs": runs}, folder / "demo.json")
-    return Shown("Street clip, exact truth", *_table(every, ours), video)
+    return Shown(_table(every, ours), video)
 
 
 def _film(folder: Path, runs: tuple[Run, Run], count: int, threads: int, progress: Progress | None) -> Path:
@@ -135,7 +133,7 @@ def _film(folder: Path, runs: tuple[Run, Run], count: int, threads: int, progres
     return target
 
 
-def _table(every: Run, ours: Run) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+def _table(every: Run, ours: Run) -> TextTable:
     columns = ("", "frames per second", "times faster", "mIoU", "steadiness")
     possible = ours.frames / len(ours.key_ms)
     faster = ours.fps / every.fps
@@ -144,4 +142,4 @@ def _table(every: Run, ours: Run) -> tuple[Sequence[str], Sequence[Sequence[str]
         figures = run.to_json()
         gain = "1.0x" if run is every else f"{faster:.1f}x of {possible:.1f}x possible ({faster / possible:.0%})"
         rows.append((run.name, f"{run.fps:.1f}", gain, *(f"{100 * figures[key]:.1f}" for key in ("miou", "tc"))))
-    return columns, rows
+    return TextTable("Street clip, exact truth", columns, rows)

@@ -117,7 +117,7 @@ def test_all_forms_hold_the_same(two_presets: Study, tmp_path: Path) -> None:
     for told in ("data: folders val, 6 frames scored, 1 clip", "80x64 (width x height)", "command: `segtween table`"):
         assert told in text
     assert "scale" not in two_presets.headings(), "all rows are at one"
-    assert two_presets.screen().row_count == len(two_presets.rows)
+    assert len(two_presets.screen().rows) == len(two_presets.rows)
 
 
 def test_scales_have_rows_of_their_own(data: Dataset) -> None:

@@ -32,7 +32,7 @@ def bench(
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
     """
     from segtween.benchmark import bench as measure
-    from segtween.cli.screen import console, progress_bar
+    from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
     size_hw = options.size(size)
@@ -52,5 +52,4 @@ def bench(
         )
     if json_file is not None:
         write_json(report.to_json(), json_file)
-    for part in report.tables():
-        console.print(part)
+    show(*report.tables())

@@ -26,12 +26,11 @@ def demo(
         segtween demo --out demo
     """
     from segtween.api import resolve_interval
-    from segtween.cli.screen import console, progress_bar, table
+    from segtween.cli.screen import progress_bar, show
     from segtween.demo import run_demo
 
     with progress_bar("demo") as progress:
         shown = run_demo(
             out, seconds=seconds, interval=resolve_interval(interval, every), threads=threads, progress=progress
         )
-    console.print(table(shown.title, shown.columns, shown.rows))
-    console.print(f"Watch {shown.video}")
+    show(shown.table, f"Watch {shown.video}")

@@ -33,7 +33,7 @@ def evaluate(
 
         segtween evaluate --dataset camvid --root CamVid --scores val_scores.npz --intervals 4
     """
-    from segtween.cli.screen import console, progress_bar
+    from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_method
     from segtween.runner import write_json
 
@@ -57,5 +57,4 @@ def evaluate(
     if csv_file is not None:
         report.write_csv(csv_file)
     if not quiet:
-        for part in report.tables():
-            console.print(part)
+        show(*report.tables())

@@ -19,7 +19,8 @@ def models(context: typer.Context) -> None:
     """List the shipped networks with their labels, licence and measured figures."""
     if context.invoked_subcommand is not None:
         return
-    from segtween.cli.screen import console, table
+    from segtween.cli.screen import show
+    from segtween.texttable import TextTable
     from segtween.weights import find_record, shipped_models
 
     records = [find_record(name) for name in shipped_models()]
@@ -28,7 +29,7 @@ def models(context: typer.Context) -> None:
         measured = record.provenance.get("measured") or {}
         figures = ", ".join(f"{k} {v}" for k, v in measured.items() if not isinstance(v, dict)) or "-"
         rows.append((record.name, record.labels.name, figures, record.provenance.get("licence", "-")))
-    console.print(table("Shipped networks", ("name", "labels", "measured", "licence"), rows))
+    show(TextTable("Shipped networks", ("name", "labels", "measured", "licence"), rows))
 
 
 @app.command("inspect")
@@ -44,18 +45,19 @@ def inspect(
 
         segtween models inspect my.onnx --write
     """
-    from segtween.cli.screen import console, table
+    from segtween.cli.screen import show
     from segtween.errors import SinkError
     from segtween.segmenters.inspect import inspect_onnx, summary_rows
+    from segtween.texttable import TextTable
     from segtween.weights import save_record, sidecar_path
 
     record = inspect_onnx(file)
-    console.print(table(f"{file}", ("field", "value", ""), summary_rows(record)))
+    show(TextTable(f"{file}", ("field", "value", ""), summary_rows(record)))
     if not write:
-        console.print("Add --write to keep this as the file's sidecar.")
+        show("Add --write to keep this as the file's sidecar.")
         return
     target = sidecar_path(file)
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
     save_record(record, target)
-    console.print(f"written: {target}" + ("; check the guessed fields" if record.guessed else ""))
+    show(f"written: {target}" + ("; check the guessed fields" if record.guessed else ""))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from segtween.texttable import TextTable
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Standard output, for results; wide enough for tables where it is a file or a pipe."""
@@ -50,15 +53,17 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Callable[
             bar.stop()
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table for the screen: the first column is text, the others are figures."""
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        made.add_column(name, justify="left" if i == 0 else "right")
-    for row in rows:
-        made.add_row(*(str(cell) for cell in row))
+def show(*parts: TextTable | str) -> None:
+    """Tables and lines on standard output. In a table a heading may be broken, a figure may not."""
+    for part in parts:
+        console.print(part if isinstance(part, str) else _drawn(part), markup=not isinstance(part, str))
+
+
+def _drawn(table: TextTable) -> Table:
+    made = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(table.columns):
+        widest = max((len(text) for text in table.column(i)), default=0)
+        made.add_column(escape(name), justify="right" if i else "left", min_width=widest)
+    for row in table.rows:
+        made.add_row(*map(escape, row))
     return made
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{100 * value:.{digits}f}"

@@ -169,10 +169,9 @@ def _speed(
 
 
 def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
-    from segtween.cli.screen import console
+    from segtween.cli.screen import show
 
-    console.print(study.screen())
-    console.print("\n".join(study.notes))
+    show(study.screen(), *study.notes)
     if out is None:
         return
     written: Sequence[Path] = study.save(out)
@@ -180,4 +179,4 @@ def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
         from segtween.tables.plot import plot as draw
 
         written = [*written, *draw(study, out)]
-    console.print("written: " + ", ".join(str(path) for path in written))
+    show("written: " + ", ".join(str(path) for path in written))

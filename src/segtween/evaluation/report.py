@@ -6,13 +6,11 @@ import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from segtween.errors import SinkError
+from segtween.texttable import TextTable
 from segtween.types import Method
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 HEADINGS = {
     "row": "method",
@@ -80,19 +78,19 @@ class Report:
                 f"{path} cannot be written ({error.strerror})", expected="a folder that can be written", do="choose one"
             ) from None
 
-    def tables(self) -> list[Table | str]:
+    def tables(self) -> list[TextTable | str]:
         """What to print: the figures, those of each class, and what has to be known to read them."""
         labels = "every frame labelled" if self.protocol == "dense" else "one labelled frame per clip"
         clips = f"{self.clips} clip{'s' if self.clips != 1 else ''}"
         title = f"{self.dataset} {self.split}: {self.frames} frames in {clips}, {labels}"
         rows = [row for row in self.rows() if row["interval"] != 0]  # that row is "every frame, fused"
-        figures = _table(title, list(HEADINGS.values()), [_cells(row) for row in rows])
+        figures = TextTable(title, list(HEADINGS.values()), [_cells(row) for row in rows])
         fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
         blocks = [self.every_frame, *fused, *(result for result in self.results if result["interval"] != 0)]
         classes = [
             [name, *(_percent(block["per_class"][name]) for block in blocks)] for name in self.every_frame["per_class"]
         ]
-        per_class = _table("IoU of each class", ["class", *(row["row"] for row in rows)], classes)
+        per_class = TextTable("IoU of each class", ["class", *(row["row"] for row in rows)], classes)
         level = f"{100 * self.bootstrap['level']:g}%"
         remarks = [
             f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
@@ -139,15 +137,3 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _percent(value: float | None, *, sign: str = "") -> str:
     return "-" if value is None else f"{100 * value:{sign}.1f}"
-
-
-def _table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(columns):
-        widest = max(len(row[i]) for row in rows)  # a heading may be broken, a figure may not
-        table.add_column(name, justify="left" if i == 0 else "right", min_width=widest)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -8,14 +8,12 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from segtween.errors import SinkError
 from segtween.runner import write_json
+from segtween.texttable import TextTable
 from segtween.video.staging import Staged, sink_errors
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 FORMS = (".md", ".csv", ".json")
 
@@ -52,17 +50,9 @@ class Study:
             for row in self.rows
         ]
 
-    def screen(self) -> Table:
-        """For the terminal: a heading may be broken, a figure may not."""
-        from rich.table import Table
-
-        cells = self.cells()
-        made = Table(title=self.title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for i, name in enumerate(self.headings()):
-            made.add_column(name, justify="right" if i else "left", min_width=max(len(row[i]) for row in cells))
-        for row in cells:
-            made.add_row(*row)
-        return made
+    def screen(self) -> TextTable:
+        """For the terminal."""
+        return TextTable(self.title, self.headings(), self.cells())
 
     def remarks(self) -> list[str]:
         return [*self.notes, *([] if self.command is None else [f"command: `{self.command}`"])]
