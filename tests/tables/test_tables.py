@@ -14,7 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS, Settings
+from segtween.build import PRESETS as ALL_PRESETS
+from segtween.build import Settings
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import MissingExtraError, SettingError, SinkError
@@ -26,6 +27,7 @@ from segtween.tables.speed import intervals_table, scales_table
 from segtween.tables.study import Column, Study, check_targets
 from small_sets import picture
 
+PRESETS = {name: ALL_PRESETS[name] for name in ("blend", "warp")}
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 FAST: dict[str, Any] = {"repeats": 1, "threads": 1}
 
