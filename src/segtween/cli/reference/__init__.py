@@ -22,7 +22,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
         run(options, given)
     except SegtweenError as error:
-        say_error(error)
+        # Of several processes, which all fail alike, only the first says why.
+        if os.environ.get("RANK", "0") == "0":
+            say_error(error)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("segtween: stopped; what was done by then is kept", file=sys.stderr)  # noqa: T201

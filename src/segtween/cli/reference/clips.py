@@ -68,6 +68,14 @@ def labelled_clips(options: Options, *, split: str, listing: str, before: int) -
     return Dataset(options.dataset, named, layout.labels, clips, None, layout.void_ids)
 
 
+def split_exists(options: Options, split: str) -> bool:
+    """Whether the data folder has this split."""
+    root = need_root(options)
+    if LAYOUTS[options.dataset].folders == "cityscapes":
+        return (root / IMAGES / split).is_dir()
+    return (root / f"{split}.txt").is_file()
+
+
 def clips_of_list(path: Path, root: Path | None, *, before: int, layout: Layout, labels: bool = True) -> list[Clip]:
     """One clip per line `image label`: the image with the `before` frames whose numbers come before its own."""
     try:

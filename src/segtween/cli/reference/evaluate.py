@@ -18,7 +18,6 @@ from segtween.cli.reference.passes import Moment, Passes, Window, read_ahead, wi
 from segtween.cli.reference.places import Places, RunLog
 from segtween.datasets import ClipFrame, Dataset
 from segtween.datasets.reading import read_rgb
-from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
 from segtween.types import Labels, Rgb
@@ -99,16 +98,20 @@ def evaluate(options: Options, places: Places, log: RunLog, progress: Progress) 
     """Measure, print, write what --save-res and --save-seq-res ask for; returns what `results.json` holds."""
     # Alone, the network needs no frames before the labelled one, but for a strip.
     steps = () if options.eval_single and not options.save_seq_res else options.eval_multi_step
-    files = _files(options, places)
+    chosen = _method(options, places)
     data = labelled_clips(options, split=options.split or "val", listing=options.val_list, before=max(steps, default=0))
-    segmenter, settings = _open(options, files, log)
-    passes = Passes(segmenter, settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
+    passes = _passes(options, chosen, log, steps=steps)
     method = passes.method(weights.PRESET)
     predictions = Predictions(places.predictions, data.labels, single=options.eval_single)
     windows = [window for clip in data.clips for window in windows_of(clip, steps)]
-    scores = measure(
-        passes, data, windows, options, progress, predictions if options.save_res or options.save_seq_res else None
-    )
+
+    def write(moment: Moment) -> None:
+        if options.save_res:
+            for answer in moment.measured:
+                predictions.image(moment.frame.name, answer.distance, answer.labels)
+        predictions.show(moment)
+
+    scores = measure(passes, data, windows, options, progress, write)
     log.say(f"{data.name} {data.split}: {len(data.clips)} clips, method {method.name} {method.hash}")
     for line in scores.lines():
         log.say(line)
@@ -117,7 +120,7 @@ def evaluate(options: Options, places: Places, log: RunLog, progress: Progress) 
     found = {
         "method": method.to_json(),
         "options": options.to_json(),
-        "weights": {name: str(path) for name, path in files.items()},
+        "weights": chosen.to_json(),
         "data": {"dataset": data.name, "split": data.split, "clips": len(data.clips)},
         **scores.to_json(),
     }
@@ -133,9 +136,9 @@ def measure(
     windows: Sequence[Window],
     options: Options,
     progress: Progress | None = None,
-    predictions: Predictions | None = None,
+    seen: Callable[[Moment], None] | None = None,
 ) -> Scores:
-    """Confusion counts of all windows; what is written goes to `predictions`."""
+    """Confusion counts of all windows; `seen` is shown every frame."""
     scores = Scores(data.labels, {})
 
     def read(item: tuple[ClipFrame, bool]) -> tuple[Rgb, Labels | None]:
@@ -150,11 +153,8 @@ def measure(
     for window in windows:
         for moment in passes.through(window, _take(frames, len(window.frames))):
             scores.add(moment)
-            if predictions is not None and options.save_res:
-                for answer in moment.measured:
-                    predictions.image(moment.frame.name, answer.distance, answer.labels)
-            if predictions is not None:
-                predictions.show(moment)
+            if seen is not None:
+                seen(moment)
             done += 1
             if progress is not None:
                 progress(done, len(wanted))
@@ -163,10 +163,9 @@ def measure(
 
 def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> dict[str, Any]:
     """Write the labels of every frame of every clip: a key frame, `longest` frames after it, the next key frame."""
-    files = _files(options, places)
+    chosen = _method(options, places)
     clips = unlabelled_clips(options)
-    segmenter, settings = _open(options, files, log)
-    passes = Passes(segmenter, settings, steps=(options.longest,), threads=options.threads, strips=options.save_seq_res)
+    passes = _passes(options, chosen, log, steps=(options.longest,))
     method = passes.method(weights.PRESET)
     predictions = Predictions(places.predictions, LAYOUTS[options.dataset].labels, single=options.eval_single)
     every = [frame for clip in clips for frame in clip.frames]
@@ -188,31 +187,42 @@ def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> 
     return {
         "method": method.to_json(),
         "options": options.to_json(),
-        "weights": {name: str(path) for name, path in files.items()},
+        "weights": chosen.to_json(),
         "data": {"clips": len(clips), "frames": len(every)},
         "predictions": {"images": predictions.images, "strips": predictions.strips},
     }
 
 
-def _files(options: Options, places: Places) -> dict[str, Path]:
-    """The weight files that are used; ModelError for one that is missing, before anything is computed."""
-    files = {"segmenter": weights.key_network_file(options, places)}
-    if not options.eval_single:
-        files["propagation"] = weights.propagation_file(options, places)
-        if options.optical_flow_network == "flownet":
-            files["flow"] = weights.flow_file(options)
-    return files
+@dataclass(frozen=True)
+class Method:
+    """The weight files that are used, by what they are for, and the settings of the preset; None: the network alone."""
+
+    files: dict[str, Path]
+    settings: Settings | None
+
+    def to_json(self) -> dict[str, str]:
+        return {name: str(path) for name, path in self.files.items()}
 
 
-def _open(options: Options, files: dict[str, Path], log: RunLog) -> tuple[Segmenter, Settings | None]:
-    for name, path in files.items():
+def _method(options: Options, places: Places) -> Method:
+    """ModelError for a weight file that is missing, before anything is computed."""
+    files = {"segmentation": weights.key_network_file(options, places)}
+    if options.eval_single:
+        return Method(files, None)
+    files["propagation"] = weights.propagation_file(options, places)
+    settings = weights.method_settings(options, files["propagation"])
+    if Path(settings.flow).is_file():
+        files["flow"] = Path(settings.flow)
+    return Method(files, settings)
+
+
+def _passes(options: Options, method: Method, log: RunLog, *, steps: Sequence[int]) -> Passes:
+    for name, path in method.files.items():
         log.say(f"weights of {name}: {path}")
-    segmenter, said = weights.open_key_network(options, files["segmenter"])
+    segmenter, said = weights.open_key_network(options, method.files["segmentation"])
     for line in said:
         log.say(f"note: {line}")
-    if "propagation" not in files:
-        return segmenter, None
-    return segmenter, weights.method_settings(options, files["propagation"])
+    return Passes(segmenter, method.settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
 
 
 def _take(frames: Iterator[Any], count: int) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from segtween.cli.reference.passes import Moment
@@ -16,6 +17,44 @@ from segtween.video.staging import sink_errors
 PANEL_WIDTH = 400
 
 
+class Strips:
+    """Collects the frames of a strip, from its key frame on, and hands on the picture when its last frame came."""
+
+    def __init__(self, labels: LabelSet, done: Callable[[str, int, Rgb], None], *, single: bool) -> None:
+        self.labels, self.done, self.single = labels, done, single
+        self._shown: list[tuple[Rgb, Labels, Labels, int]] = []
+
+    def show(self, moment: Moment) -> None:
+        """Adds a frame, where the passes were asked for strips."""
+        if moment.shown is None:
+            return
+        network, ours = moment.shown
+        if ours.distance == 0:
+            self._shown = []
+        height, width = moment.rgb.shape[:2]
+        size_hw = panel_size((height, width), min(PANEL_WIDTH, max(80, width)))
+        self._shown.append((panels.photo(moment.rgb, size_hw), network.labels, ours.labels, ours.distance))
+        if moment.ends_strip:
+            self.done(moment.frame.name, ours.distance, self._page(moment.frame.name))
+
+    def _page(self, name: str) -> Rgb:
+        size_hw = (self._shown[0][0].shape[0], self._shown[0][0].shape[1])
+        network, ours = [n for _, n, _, _ in self._shown], [o for _, _, o, _ in self._shown]
+        rows = [[photo for photo, *_ in self._shown], [panels.classes(n, self.labels, size_hw) for n in network]]
+        names = ["input", "network on\nevery frame"]
+        if not self.single:
+            rows.append([panels.classes(o, self.labels, size_hw) for o in ours])
+            names.append("network on\nkey frame only")
+        distances = [k for *_, k in self._shown]
+        return compose(
+            rows,
+            headings=[f"frame {k}" if self.single else f"{k} since key" if k else "key frame" for k in distances],
+            row_names=names,
+            legend=seen_classes(self.labels, network if self.single else network + ours),
+            footer=name,
+        )
+
+
 class Predictions:
     """Writes `<frame>_pred_k<k>.png` and `<frame>_seq_k<n>.png` into one folder, which is made when needed.
 
@@ -23,9 +62,10 @@ class Predictions:
     """
 
     def __init__(self, folder: Path, labels: LabelSet, *, single: bool) -> None:
-        self.folder, self.labels, self.single = folder, labels, single
+        self.folder, self.labels = folder, labels
         self.images = self.strips = 0
-        self._strip: list[tuple[Rgb, Labels, Labels, int]] = []
+        self._strips = Strips(labels, self._write_strip, single=single)
+        self.show = self._strips.show
 
     def image(self, name: str, distance: int, labels: Labels) -> None:
         """One frame, `distance` frames after its key frame."""
@@ -37,33 +77,6 @@ class Predictions:
             os.replace(part, path)
         self.images += 1
 
-    def show(self, moment: Moment) -> None:
-        """Adds a frame to the strip, which begins at a key frame and is written when its last frame came."""
-        if moment.shown is None:
-            return
-        network, ours = moment.shown
-        if ours.distance == 0:
-            self._strip = []
-        size_hw = panel_size((moment.rgb.shape[0], moment.rgb.shape[1]), min(PANEL_WIDTH, max(80, moment.rgb.shape[1])))
-        self._strip.append((panels.photo(moment.rgb, size_hw), network.labels, ours.labels, ours.distance))
-        if moment.ends_strip:
-            self._write_strip(moment.frame.name)
-
-    def _write_strip(self, name: str) -> None:
-        shown, self._strip = self._strip, []
-        size_hw = (shown[0][0].shape[0], shown[0][0].shape[1])
-        rows = [[photo for photo, *_ in shown], [panels.classes(n, self.labels, size_hw) for _, n, _, _ in shown]]
-        names, maps = ["input", "network on\nevery frame"], [n for _, n, _, _ in shown]
-        if not self.single:
-            rows.append([panels.classes(ours, self.labels, size_hw) for _, _, ours, _ in shown])
-            names.append("network on\nkey frame only")
-            maps += [ours for _, _, ours, _ in shown]
-        page = compose(
-            rows,
-            headings=[f"frame {k}" if self.single else f"{k} since key" if k else "key frame" for *_, k in shown],
-            row_names=names,
-            legend=seen_classes(self.labels, maps),
-            footer=name,
-        )
-        save_png(page, self.folder / f"{name}_seq_k{shown[-1][-1]}.png")
+    def _write_strip(self, name: str, distance: int, page: Rgb) -> None:
+        save_png(page, self.folder / f"{name}_seq_k{distance}.png")
         self.strips += 1

@@ -67,8 +67,19 @@ def method_settings(options: Options, propagation: Path) -> Settings:
     """The preset with these weights; the flow network is FlowNet2S where that was asked for."""
     from segtween.api import adapt
 
-    flow = "light" if options.optical_flow_network == "light" else str(flow_file(options))
+    flow = "light" if options.optical_flow_network == "light" else "flownets"
+    if flow == "flownets" and not _holds_flownet(propagation):
+        flow = str(flow_file(options))
     return adapt(find_preset(PRESET), weights=str(propagation), edge=options.edge, flow=flow, interval=options.longest)
+
+
+def _holds_flownet(propagation: Path) -> bool:
+    """Whether the experiment trained FlowNet2S itself."""
+    from segtween.networks import parts_of_checkpoint
+    from segtween.parts import FLOW, read_part
+
+    folder = propagation if propagation.is_dir() else parts_of_checkpoint(propagation)
+    return (folder / FLOW).is_file() and read_part(folder / FLOW, kind="flow").network == "flownets"
 
 
 def open_key_network(options: Options, path: Path) -> tuple[Segmenter, list[str]]:
