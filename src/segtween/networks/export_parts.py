@@ -1,7 +1,7 @@
 """Flow and refinement networks as ONNX files that run without torch.
 
-One self-contained file, float32, images of any size, batch 1, with a record `<file>.yaml` beside it that says what
-the graph wants to see and what it answers.
+One self-contained file, images of any size, batch 1, with a record `<file>.yaml` beside it that says what the graph
+wants to see and what it answers. It computes in float32; its weights may be stored as float16.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ TRACED_HW = (64, 128)
 SIZE = {2: "height", 3: "width"}
 
 
-def export_part(net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any] | None = None) -> list[Path]:
+def export_part(
+    net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any] | None = None, half: bool = False
+) -> list[Path]:
     """Write `net`, a flow or refinement network in eval mode, as ONNX; returns the graph and its record.
 
     Flow: inputs `current`, `previous` (1, 3, H, W), output `flow`. Refinement: inputs `warped` (1, classes, h, w),
-    `image` (1, 3, h, w), outputs `scores`, `guide`, `edge`. SinkError if they cannot be written.
+    `image` (1, 3, h, w), outputs `scores`, `guide`, `edge`. With `half` the weights are stored as float16, half the
+    size, and cast to float32 in the graph. SinkError if they cannot be written.
     """
     image = torch.zeros(1, 3, *TRACED_HW)
     if kind.network in FLOWS:
@@ -37,8 +40,28 @@ def export_part(net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any
         names, outputs = ("warped", "image"), {"scores": SIZE, "guide": {3: "height", 4: "width"}, "edge": SIZE}
         inputs = (torch.zeros(1, kind.classes, *TRACED_HW), image)
     model = trace(net.eval(), inputs, names=dict.fromkeys(names, SIZE), outputs=outputs)
+    if half:
+        store_as_float16(model)
     record = part_record(kind, out.name, outputs=list(outputs), edge=getattr(net, "edge", None))
     return write_part(model, record | {"provenance": dict(provenance or {})}, out)
+
+
+def store_as_float16(model: Any) -> None:
+    """Round the graph's float32 weights, in place; each is cast back before its use, under its own name."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.float16"
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:

@@ -59,21 +59,34 @@ def draw(settings: Augment, *, size_hw: SizeHW, crop_hw: SizeHW, seed: int, samp
 
 def augment(samples: Sequence[tuple[Rgb, Labels]], draws: Sequence[Draw], *, crop_hw: SizeHW) -> tuple[Tensor, Tensor]:
     """-> images (N, 3, *crop_hw) float32 in 0..1, labels (N, *crop_hw) int64 with 255 = ignore."""
-    images, labels = [], []
-    for (rgb, truth), d in zip(samples, draws, strict=True):
-        matrix = torch.from_numpy(d.matrix).float()[None]
-        # Zero is what kornia fills with: values are shifted so that it means grey and ignore.
-        image = torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255 - GREY
-        label = (IGNORE - torch.from_numpy(truth).float())[None, None]
-        images.append(KG.warp_affine(image, matrix, crop_hw, mode="bilinear", align_corners=True) + GREY)
-        labels.append(IGNORE - KG.warp_affine(label, matrix, crop_hw, mode="nearest", align_corners=True))
-    batch = torch.cat(images)  # (N, 3, H, W)
+    images = [place([rgb], d, crop_hw=crop_hw) for (rgb, _), d in zip(samples, draws, strict=True)]
+    labels = [place_labels(truth, d, crop_hw=crop_hw) for (_, truth), d in zip(samples, draws, strict=True)]
+    return recolour(torch.cat(images), draws), torch.stack(labels)
+
+
+def place(frames: Sequence[Rgb], draw: Draw, *, crop_hw: SizeHW) -> Tensor:
+    """Pictures of one size, moved alike -> (N, 3, *crop_hw) float32 in 0..1."""
+    # Zero is what kornia fills with: values are shifted so that it means grey.
+    images = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255 - GREY
+    matrix = torch.from_numpy(draw.matrix).float().expand(len(frames), 2, 3)
+    return KG.warp_affine(images, matrix, crop_hw, mode="bilinear", align_corners=True) + GREY
+
+
+def place_labels(truth: Labels, draw: Draw, *, crop_hw: SizeHW) -> Tensor:
+    """(H, W) train ids -> (*crop_hw) int64."""
+    label = (IGNORE - torch.from_numpy(truth).float())[None, None]  # so that zero means ignore
+    matrix = torch.from_numpy(draw.matrix).float()[None]
+    return (IGNORE - KG.warp_affine(label, matrix, crop_hw, mode="nearest", align_corners=True))[0, 0].round().long()
+
+
+def recolour(batch: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """(N, 3, H, W) in 0..1, each image in its draw's way."""
     batch = KE.adjust_brightness_accumulative(batch, _column(d.brightness for d in draws))
     batch = KE.adjust_contrast_with_mean_subtraction(batch, _column(d.contrast for d in draws))
     batch = KE.adjust_saturation_with_gray_subtraction(batch, _column(d.saturation for d in draws))
     if any(d.hue for d in draws):
         batch = KE.adjust_hue(batch, 2 * np.pi * _column(d.hue for d in draws))
-    return batch, torch.cat(labels)[:, 0].round().long()
+    return batch
 
 
 def normalise(images: Tensor, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:

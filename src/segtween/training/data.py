@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -101,7 +102,20 @@ def read_list(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
     return tuple(pairs)
 
 
-def plan(pools: Sequence[Pool], *, samples: int, seed: int) -> NDArray[np.int64]:
+class Mixed(Protocol):
+    """What `plan` asks of a source's items."""
+
+    @property
+    def source(self) -> Shared: ...
+    def __len__(self) -> int: ...
+
+
+class Shared(Protocol):
+    @property
+    def share(self) -> float: ...
+
+
+def plan(pools: Sequence[Mixed], *, samples: int, seed: int) -> NDArray[np.int64]:
     """(samples, 2): source and item of each sample.
 
     Sources take turns so that each has its share of any stretch; a source's items come in a new random

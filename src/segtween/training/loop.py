@@ -27,7 +27,7 @@ from segtween.training import checkpoint
 from segtween.training.augment import augment, draw, normalise
 from segtween.training.data import Pool, class_shares, open_pool, plan
 from segtween.training.progress import Progress
-from segtween.training.recipe import Loss, Recipe
+from segtween.training.recipe import Loss, Recipe, Weighting
 from segtween.training.report import build_report, write_report
 from segtween.training.score import score
 from segtween.types import IGNORE
@@ -66,7 +66,7 @@ def train(
     goes on from `out/checkpoint.pt` where there is one. Raises SettingError for a checkpoint of another
     recipe or other data, DatasetError for data that does not fit, ModelError if the loss is no longer finite.
     """
-    _make_folder(out)
+    make_folder(out)
     cache = cache or out / "cache"
     run = prepare(recipe, data_root=data_root, cache=cache, device=pick_device(device))
     before = None
@@ -210,7 +210,7 @@ def overlap_loss(p: Tensor, labels: Tensor) -> Tensor:
     return (1 - hits[present] / union[present]).mean()
 
 
-def class_weights(shares: NDArray[np.float64], settings: Loss) -> Tensor | None:
+def class_weights(shares: NDArray[np.float64], settings: Weighting) -> Tensor | None:
     """(classes,) weights share ** -power, limited, so that a pixel weighs 1 on average; None where all are equal."""
     if settings.class_power == 0:
         return None
@@ -270,7 +270,7 @@ def _picture(run: Run, images: Tensor, labels: Tensor, logits: Tensor) -> NDArra
     return np.concatenate([image, *colours], axis=1)
 
 
-def _make_folder(out: Path) -> None:
+def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK):

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet, label_set
@@ -145,6 +145,15 @@ class Optimiser:
         check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
         check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
         check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
+
+
+class Weighting(Protocol):
+    """How classes are weighed against each other."""
+
+    @property
+    def class_power(self) -> float: ...
+    @property
+    def weight_limit(self) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 import cv2
 import numpy as np
@@ -15,15 +18,34 @@ from rich.progress import track
 
 from segtween.errors import SettingError, SinkError
 from segtween.labels import LabelSet
-from segtween.training.recipe import Source
+from segtween.types import Flow, SizeHW
 
 CAMERA_RATE = 15
 RENDERED = ("camvid11", "cityscapes19")
+FLOW_STRIDE = 8
 
 
-def render(source: Source, labels: LabelSet, *, cache: Path) -> tuple[tuple[Path, Path], ...]:
+class Drives(Protocol):
+    """What a source says of the clips to render."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def seeds(self) -> tuple[int, int]: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def stride(self) -> int: ...
+    @property
+    def size(self) -> str: ...
+    @property
+    def size_hw(self) -> SizeHW: ...
+
+
+def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False) -> tuple[tuple[Path, Path], ...]:
     """Image and label files of every clip of a source, clip by clip; labels hold the label set's ids.
 
+    With `flow` a file `flow_file(image)` lies beside each image: the exact backward flow on a grid of 1/8.
     Files stand in a folder that is named by size, stride, label set and the renderer's own code, so that a changed
     renderer does not meet old frames. SettingError for a label set that streets are not rendered with.
     """
@@ -33,7 +55,8 @@ def render(source: Source, labels: LabelSet, *, cache: Path) -> tuple[tuple[Path
             expected=f"one of {', '.join(RENDERED)}",
             do="leave the street source out or choose another label set",
         )
-    folder = cache / f"street-{source.size}-{source.stride}-{labels.name}-{_renderer_hash()}"
+    kind = "street-flow" if flow else "street"
+    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{_renderer_hash()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
@@ -41,7 +64,7 @@ def render(source: Source, labels: LabelSet, *, cache: Path) -> tuple[tuple[Path
         folder.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
         for seed in track(missing, f"rendering {source.name}", console=console, disable=not console.is_terminal):
-            _render_clip(seed, source, labels, files[seed])
+            _render_clip(seed, source, labels, files[seed], flow=flow)
     except OSError as error:
         raise SinkError(
             f"cache folder {folder} cannot be written ({error.strerror})",
@@ -51,12 +74,27 @@ def render(source: Source, labels: LabelSet, *, cache: Path) -> tuple[tuple[Path
     return tuple(pair for pairs in files.values() for pair in pairs)
 
 
+def flow_file(image: Path) -> Path:
+    """(2, H/8, W/8) float16, x first, in pixels of that grid, whose corners are the frame's."""
+    return image.with_name(f"{image.stem}_flow.npy")
+
+
+def small_flow(flow: Flow) -> NDArray[np.float16]:
+    """A frame's flow (H, W, 2) on the grid of 1/8, corners kept, as `flow_file` holds it."""
+    sides = [(side, max(2, side // FLOW_STRIDE)) for side in flow.shape[:2]]
+    rows, columns = (np.linspace(0, full - 1, few, dtype=np.float32) for full, few in sides)
+    grid = np.meshgrid(columns, rows)
+    sampled = cv2.remap(flow, grid[0], grid[1], cv2.INTER_LINEAR)  # (h, w, 2)
+    factors = [(few - 1) / (full - 1) for full, few in reversed(sides)]
+    return np.ascontiguousarray((sampled * factors).transpose(2, 0, 1).astype(np.float16))
+
+
 def _pair(folder: Path, seed: int, index: int) -> tuple[Path, Path]:
     stem = f"{seed:06d}_{index:04d}"
     return folder / f"{stem}.png", folder / f"{stem}_labels.png"
 
 
-def _render_clip(seed: int, source: Source, labels: LabelSet, pairs: list[tuple[Path, Path]]) -> None:
+def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[Path, Path]], *, flow: bool) -> None:
     from segtween.datasets.street import StreetClip
 
     # A slower camera sees the same drive in longer steps.
@@ -64,15 +102,32 @@ def _render_clip(seed: int, source: Source, labels: LabelSet, pairs: list[tuple[
     clip = StreetClip(seed, size_hw=source.size_hw, frame_rate=rate, frames=source.frames)
     for frame, (image, label) in zip(clip, pairs, strict=True):
         _write(image, cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
+        if flow:
+            write_whole(flow_file(image), partial(_put_array, small_flow(frame.flow)))
         _write(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
 
 
 def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
+    write_whole(path, partial(put, data.tobytes()))
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Let `write` fill a file that has its final name only when it is whole."""
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.tobytes())
+    with open(part, "wb") as file:
+        write(file)
     os.replace(part, path)
+
+
+def put(content: bytes, file: IO[bytes]) -> None:
+    """What `write_whole` calls to write plain bytes."""
+    file.write(content)
+
+
+def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:
+    np.save(file, values)
 
 
 def _renderer_hash() -> str:

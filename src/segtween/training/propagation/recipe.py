@@ -80,7 +80,7 @@ class Clips:
     def _default_name(self) -> str:
         if self.kind == "street":
             return f"street {self.seeds[0]}..{self.seeds[1]}"
-        return self.list or ", ".join(self.files) or f"{self.layout} {self.split}"
+        return self.list or ", ".join(Path(f).name for f in self.files) or f"{self.layout} {self.split}"
 
     @property
     def ranges(self) -> tuple[NameRange, ...]:

@@ -1,0 +1,246 @@
+"""Clips to train on: where they lie, which frames end a chain, and reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
+from segtween.datasets.reading import read_rgb
+from segtween.errors import DatasetError, LabelError, SettingError, SinkError
+from segtween.labels import LabelSet
+from segtween.training.propagation.recipe import Clips
+from segtween.training.street import flow_file, put, render, write_whole
+from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
+from segtween.weights import sha256_of
+
+CITYSCAPES_IDS = range(34)
+_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>(_leftImg8bit)?\.\w+)")
+
+
+@dataclass(frozen=True)
+class ClipPool:
+    """The clips of one source; `samples` are (clip, index) of every frame that can end the longest chain."""
+
+    source: Clips
+    labels: LabelSet
+    clips: tuple[Clip, ...]
+    samples: tuple[tuple[int, int], ...]
+    dataset: Dataset | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def frames(self, item: int, length: int) -> tuple[ClipFrame, ...]:
+        """Key frame to last frame of one sample's chain of `length` steps."""
+        clip, last = self.samples[item]
+        return tuple(self.clips[clip].frames[last - length : last + 1])
+
+    def read_rgb(self, frame: ClipFrame) -> Rgb:
+        return read_rgb(frame.image_path)
+
+    def read_labels(self, frame: ClipFrame, *, size_hw: SizeHW) -> Labels:
+        """(H, W) train ids, all 255 where there are none to learn from."""
+        found = None
+        if self.dataset is not None and not self.source.label_free:
+            found = self.dataset.read_labels(frame, size_hw=size_hw)
+        return np.full(size_hw, IGNORE, np.uint8) if found is None else found
+
+    def read_flow(self, frame: ClipFrame) -> Flow | None:
+        """(2, h, w) true flow of a rendered frame to the one before, in pixels of a grid of 1/8."""
+        if self.source.kind != "street":
+            return None
+        flow: Flow = np.load(flow_file(frame.image_path)).astype(np.float32)
+        return flow
+
+    def listing_sha256(self) -> str:
+        """Of the names and sizes of all files, in order."""
+        digest = hashlib.sha256()
+        for frame in (frame for clip in self.clips for frame in clip.frames):
+            for path in (frame.image_path, frame.label_path):
+                if path is not None:
+                    digest.update(f"{frame.name} {path.name} {path.stat().st_size}\n".encode())
+        return digest.hexdigest()
+
+
+def open_clips(source: Clips, labels: LabelSet, *, longest: int, data_root: Path | None, cache: Path) -> ClipPool:
+    """Find a source's clips; streets are rendered and videos decoded into `cache` where they are not there yet.
+
+    DatasetError where a clip has fewer frames than the longest chain needs, or the labels are of another set.
+    """
+    opener = {"street": _street, "dataset": _dataset, "list-clips": _list_clips, "video": _videos}[source.kind]
+    clips, dataset = opener(source, labels, longest, data_root, cache)
+    if dataset is not None and dataset.labels.names != labels.names:
+        raise LabelError(
+            f"source {source.name!r} has the labels {dataset.labels.name}",
+            expected=f"those of the segmenter, {labels.name}",
+            do="choose another segmenter or another source",
+        )
+    samples = tuple((c, i) for c, clip in enumerate(clips) for i in _ends(clip, source, longest))
+    if not samples:
+        raise DatasetError(
+            f"source {source.name!r} has no clip with a usable frame after {longest} others "
+            f"(its longest clip has {max(map(len, clips), default=0)} frames)",
+            expected=f"clips of at least {longest + 1} frames",
+            do="shorten the recipe's chain, or give longer clips",
+        )
+    return ClipPool(source, labels, clips, samples, dataset)
+
+
+def _ends(clip: Clip, source: Clips, longest: int) -> list[int]:
+    known = range(len(clip)) if source.label_free or source.kind == "video" else clip.labelled
+    excluded = source.ranges
+    names = [Path(frame.name).name for frame in clip.frames]
+    return [i for i in known if i >= longest and not any(names[i] in e for e in excluded)]
+
+
+_Opened = tuple[tuple[Clip, ...], Dataset | None]
+
+
+def _street(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
+    del longest, data_root
+    pairs = render(source, labels, cache=cache, flow=True)
+    frames = [ClipFrame(image.stem, image, label) for image, label in pairs]
+    starts = range(0, len(frames), source.frames)
+    clips = tuple(Clip(f"drive {source.seeds[0] + i}", frames[s : s + source.frames]) for i, s in enumerate(starts))
+    return clips, Dataset("street", source.name, labels, clips)
+
+
+def _dataset(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
+    del longest, cache
+    given = None if source.layout in ("camvid", "cityscapes") else labels
+    root = _below(data_root, source.root, source)
+    dataset = open_dataset(source.layout, root, split=source.split, labels=given)
+    return tuple(dataset.clips), dataset
+
+
+def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
+    del cache
+    path = _below(data_root, source.list, source)
+    root = _below(data_root, source.root, source) if source.root else path.parent
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DatasetError(
+            f"list file {path} cannot be read ({error.strerror})",
+            expected="lines of `image label`",
+            do="check its name and the data folder",
+        ) from None
+    clips = []
+    for number, line in enumerate(lines, 1):
+        names = line.split()
+        if len(names) > 2:
+            raise DatasetError(
+                f"{path} line {number} is {line!r}", expected="an image and a label file", do="correct the line"
+            )
+        if names:
+            clips.append(_clip_before(_listed(root, names[0]), [_listed(root, n) for n in names[1:]], longest))
+    _check_there(path, clips)
+    if not any(clip.labelled for clip in clips):
+        return tuple(clips), None
+    void = tuple(i for i in CITYSCAPES_IDS if i not in labels.ids) if labels.name == "cityscapes19" else ()
+    return tuple(clips), Dataset("list", path.name, labels, clips, None, void)
+
+
+def _clip_before(image: Path, label: list[Path], longest: int) -> Clip:
+    """The frames that end at a listed one; earlier ones lie beside it or, in Cityscapes, among the sequences."""
+    found = _NUMBERED.fullmatch(image.name)
+    if found is None:
+        raise DatasetError(
+            f"frame {image.name} has no number", expected="<name>_<number>_leftImg8bit.png", do="rename the frames"
+        )
+    frames = []
+    for number in range(int(found["number"]) - longest, int(found["number"]) + 1):
+        name = f"{found['before']}{max(0, number):0{len(found['number'])}d}{found['after']}"
+        path = image.with_name(name)
+        among = Path(path.as_posix().replace("/leftImg8bit/", "/leftImg8bit_sequence/"))
+        last = number == int(found["number"])
+        truth = label[0] if last and label else None
+        frames.append(ClipFrame(path.stem, among if among.is_file() and not last else path, truth))
+    return Clip(image.stem, tuple(frames))
+
+
+def _check_there(listing: Path, clips: list[Clip]) -> None:
+    paths = [p for clip in clips for f in clip.frames for p in (f.image_path, f.label_path) if p is not None]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise DatasetError(
+            f"{listing} needs {len(missing)} files that are not there, first {missing[0]}",
+            expected="each listed frame, its label and the frames before it",
+            do="check that the data is whole",
+        )
+
+
+def _videos(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
+    del labels, longest
+    return tuple(_video(_below(data_root, name, source), source, cache) for name in source.files), None
+
+
+def _video(path: Path, source: Clips, cache: Path) -> Clip:
+    if not path.is_file():
+        raise DatasetError(f"video {path} is not found", expected="a video file", do="check its name and --data-root")
+    folder = cache / f"video-{path.stem}-{source.size or 'own'}-{source.stride}-{sha256_of(path)[:12]}"
+    if not folder.is_dir():
+        try:
+            _decode(path, source, folder)
+        except OSError as error:
+            raise SinkError(
+                f"cache folder {folder} cannot be written ({error.strerror})",
+                expected="a writable folder with some room",
+                do="give another --out",
+            ) from None
+    return Clip(path.name, tuple(ClipFrame(f"{path.stem}_{p.stem}", p) for p in sorted(folder.glob("*.png"))))
+
+
+def _decode(path: Path, source: Clips, folder: Path) -> None:
+    """All frames as pictures, in a folder that has its name only when it is whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        for index, rgb in _every(path, source.stride):
+            if source.size:
+                height, width = source.size_hw
+                rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+            done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            assert done
+            write_whole(part / f"{index:06d}.png", partial(put, data.tobytes()))
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _every(path: Path, stride: int) -> Iterator[tuple[int, Rgb]]:
+    from segtween.video import open_source
+
+    with closing(open_source(path)) as frames:
+        for frame in frames:
+            if frame.index % stride == 0:
+                yield frame.index, frame.rgb
+
+
+def _listed(root: Path, name: str) -> Path:
+    """A list file's path: below the root, also where it begins with a slash, unless it is there as it stands."""
+    path = Path(name)
+    return path if path.is_absolute() and path.is_file() else root / name.lstrip("/")
+
+
+def _below(data_root: Path | None, name: str, source: Clips) -> Path:
+    if Path(name).is_absolute():
+        return Path(name)
+    if data_root is None:
+        raise SettingError(
+            f"source {source.name!r} needs a data folder",
+            expected=f"the folder that holds {name or source.layout}",
+            do="give --data-root FOLDER or set SEGTWEEN_DATA",
+        )
+    return data_root / name

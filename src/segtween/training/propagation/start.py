@@ -1,0 +1,68 @@
+"""What a training of chains begins with: initial weights, and how often each class occurs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.datasets.reading import read_rgb
+from segtween.errors import ModelError
+from segtween.networks.chain import Chain
+from segtween.networks.checkpoints import read_checkpoint
+from segtween.networks.fitting import identify, load_into
+from segtween.training.propagation.clips import ClipPool
+from segtween.training.propagation.recipe import PropagationRecipe
+from segtween.training.propagation.stored import StoredPool
+from segtween.types import IGNORE
+
+MOST = 200  # labels that are looked at in each source
+
+
+def begin_with(
+    chain: Chain, recipe: PropagationRecipe, files: Sequence[str | Path], *, data_root: Path | None
+) -> dict[str, str]:
+    """Fill flow and refinement from weight files; returns the name and sha256 of each file.
+
+    ModelError for a file that holds neither of the recipe's networks, or one with other classes or edge.
+    """
+    parts = {recipe.flow: chain.flow, "guided": chain.refine}
+    own = {name: identify(net.state_dict()) for name, net in parts.items()}
+    used = {}
+    for file in (*recipe.initial, *files):
+        path = Path(file)
+        if not path.is_file() and not path.is_absolute() and data_root is not None:
+            path = data_root / path
+        checkpoint = read_checkpoint(path)
+        fits = {part: identify(state) for part, state in checkpoint.parts.items()}
+        known = {part: fit.kind.network for part, fit in fits.items() if fit and fit.kind.network in parts}
+        if not known:
+            raise ModelError(
+                f"{path} holds {', '.join(str(fit.kind) if fit else 'no known network' for fit in fits.values())}",
+                expected=f"weights of {recipe.flow} or of guided",
+                do="give another file, or another flow in the recipe",
+            )
+        for part, network in known.items():
+            fit = own[network]
+            assert fit is not None
+            load_into(parts[network], checkpoint.parts[part], kind=fit.kind, source=f"{path} ({part})")
+        used[path.name] = checkpoint.sha256
+    return used
+
+
+def class_shares(pools: Sequence[ClipPool | StoredPool], classes: int) -> NDArray[np.float64]:
+    """(classes,) share of labelled pixels, sources weighted as they are mixed; sources without labels do not count."""
+    total = np.zeros(classes)
+    for pool in (pool.pool if isinstance(pool, StoredPool) else pool for pool in pools):
+        if pool.dataset is None or pool.source.label_free:
+            continue
+        counts = np.zeros(256)
+        for item in np.unique(np.linspace(0, len(pool) - 1, min(MOST, len(pool))).round().astype(int)):
+            (frame,) = pool.frames(int(item), 0)
+            size_hw = read_rgb(frame.image_path).shape[:2]
+            counts += np.bincount(pool.read_labels(frame, size_hw=size_hw).ravel(), minlength=256)
+        counts[IGNORE] = 0
+        total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
+    return total / max(1e-12, float(total.sum()))

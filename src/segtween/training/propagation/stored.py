@@ -1,0 +1,148 @@
+"""Clips as a training with `scores: stored` needs them: what depends on no random number, computed once.
+
+For every frame: the small image, the segmenter's scores of the frame as it is and mirrored, its labels, thinned, and
+the true flow where it is known. A frame fills the crop, centred.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from segtween.networks.chain import small
+from segtween.training.augment import Draw, place, place_labels
+from segtween.training.propagation.clips import ClipPool
+from segtween.training.propagation.grids import grid_of, place_flow, thinned
+from segtween.training.propagation.recipe import Clips, PropagationRecipe
+from segtween.training.propagation.teacher import Teacher
+from segtween.types import SizeHW
+
+IMAGES, SCORES, LABELS, FLOW = "images.npy", "scores.npy", "labels.npy", "flow.npy"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One chain: images (k + 1, 3, h, w) RGB in 0..1, scores (2, C, h, w) of both ends, labels, flow (k, 2, h, w)."""
+
+    images: Tensor
+    scores: Tensor
+    labels: Tensor
+    flow: Tensor
+
+
+@dataclass(frozen=True)
+class StoredPool:
+    """A `ClipPool` whose frames have been seen; the arrays lie on disk, one row a frame, clip after clip."""
+
+    pool: ClipPool
+    firsts: tuple[int, ...]  # row of each clip's first frame
+    images: NDArray[np.float16]  # (frames, 3, h, w) in 0..255
+    scores: NDArray[np.float16]  # (frames, 2, C, h, w), as it is and mirrored
+    labels: NDArray[np.uint8]
+    flow: NDArray[np.float16]  # (frames, 2, h, w), NaN where it is not known
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    @property
+    def source(self) -> Clips:
+        return self.pool.source
+
+    def read(self, item: int, length: int, *, mirrored: bool) -> Held:
+        clip, index = self.pool.samples[item]
+        last = self.firsts[clip] + index
+        images = _float(self.images[last - length : last + 1]) / 255
+        scores = _float(self.scores[[last - length, last], int(mirrored)])
+        labels = torch.from_numpy(np.array(self.labels[last])).long()
+        flow = _float(self.flow[last - length + 1 : last + 1])
+        if mirrored:
+            images, labels = images.flip(-1), labels.flip(-1)
+            flow = flow.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+        return Held(images, scores, labels, flow)
+
+
+def store(
+    pool: ClipPool, recipe: PropagationRecipe, teacher: Teacher, *, cache: Path, device: torch.device
+) -> StoredPool:
+    """See every frame once, into `cache`, where that has not been done yet."""
+    folder = cache / f"stored-{_key(pool, recipe, teacher)}"
+    if not folder.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=cache))
+        try:
+            _fill(pool, recipe, teacher, part, device)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    arrays: Any = [np.load(folder / name, mmap_mode="r") for name in (IMAGES, SCORES, LABELS, FLOW)]
+    lengths = [len(clip) for clip in pool.clips]
+    return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), *arrays)
+
+
+def centred(size_hw: SizeHW, crop_hw: SizeHW, *, mirrored: bool = False) -> Draw:
+    """A picture that just fills the crop, its middle in the middle, its colours as they are."""
+    scale = max(crop_hw[0] / size_hw[0], crop_hw[1] / size_hw[1])
+    left, top = ((crop_hw[i] - size_hw[i] * scale) / 2 for i in (1, 0))
+    matrix = np.array([[scale, 0, left + 0.5 * scale - 0.5], [0, scale, top + 0.5 * scale - 0.5]])
+    if mirrored:
+        matrix = np.array([[-1.0, 0, crop_hw[1] - 1], [0, 1, 0]]) @ np.vstack([matrix, [0, 0, 1]])
+    return Draw(matrix, brightness=1, contrast=1, saturation=1, hue=0)
+
+
+def _fill(pool: ClipPool, recipe: PropagationRecipe, teacher: Teacher, folder: Path, device: torch.device) -> None:
+    frames = sum(len(clip) for clip in pool.clips)
+    arrays: dict[str, Any] = {}
+    console = Console(stderr=True)
+    seen = track(_each(pool, recipe, teacher, device), f"seeing {pool.source.name}", frames, console=console,
+                 disable=not console.is_terminal)  # fmt: skip
+    for row, values in enumerate(seen):
+        for name, value in values.items():
+            if row == 0:
+                shape = (frames, *value.shape)
+                arrays[name] = np.lib.format.open_memmap(folder / name, mode="w+", dtype=value.dtype, shape=shape)
+            arrays[name][row] = value
+    for array in arrays.values():
+        array.flush()
+
+
+def _each(
+    pool: ClipPool, recipe: PropagationRecipe, teacher: Teacher, device: torch.device
+) -> Iterator[dict[str, Any]]:
+    crop_hw = recipe.crop_hw
+    for frame in (frame for clip in pool.clips for frame in clip.frames):
+        rgb = pool.read_rgb(frame)
+        size_hw = rgb.shape[:2]
+        d = centred(size_hw, crop_hw)
+        image = place([rgb], d, crop_hw=crop_hw).to(device)  # (1, 3, H, W)
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            scores, _ = teacher(torch.cat((image, image.flip(-1))))
+        truth = place_labels(pool.read_labels(frame, size_hw=size_hw), d, crop_hw=crop_hw)
+        flow = place_flow([pool.read_flow(frame)], d, size_hw=size_hw, crop_hw=crop_hw, grid=grid_of(crop_hw))
+        yield {
+            IMAGES: (255 * small(image)[0]).cpu().numpy().astype(np.float16),
+            SCORES: scores.cpu().numpy().astype(np.float16),
+            LABELS: thinned(truth, recipe.loss.label_stride).numpy().astype(np.uint8),
+            FLOW: flow[0].numpy().astype(np.float16),
+        }
+
+
+def _key(pool: ClipPool, recipe: PropagationRecipe, teacher: Teacher) -> str:
+    parts = (pool.listing_sha256(), teacher.sha256, str(recipe.scale), recipe.crop, recipe.precision)
+    labels = f"{pool.source.label_free} {recipe.loss.label_stride} {pool.labels.name}"
+    return hashlib.sha256(" ".join((*parts, labels)).encode()).hexdigest()[:16]
+
+
+def _float(values: NDArray[np.float16]) -> Tensor:
+    return torch.from_numpy(np.array(values, np.float32))
