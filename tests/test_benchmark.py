@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from fakes import BrightnessSegmenter
 from segtween.benchmark import BenchReport, bench, moving_clip
-from segtween.build import build_engine, build_flow, find_preset, method
+from segtween.build import Settings, build_engine, build_flow, find_preset, method
 from segtween.errors import SettingError
 from segtween.schedule.cuts import ResidualCuts
 
@@ -125,3 +126,17 @@ def test_the_clip_moves_on_steadily() -> None:
     flow = build_flow(find_preset("blend"))
     found = flow(flow.prepare(frames[1]), flow.prepare(frames[0]))
     assert np.abs(np.median(found, axis=(0, 1)) - [2, 1]).max() < 0.3, "textured enough for flow to follow"
+
+
+def test_what_is_stored_cannot_be_timed(tmp_path: Path) -> None:
+    class Stored(BrightnessSegmenter):
+        def select(self, key: str | int) -> None: ...
+
+    given = {"name": "blend", "size_hw": (64, 64), "intervals": [1]}
+    with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give --model NAME"):
+        bench(Stored(), settings=Settings(), **given)  # type: ignore[arg-type]
+    with pytest.raises(
+        SettingError,
+        match=r"stored flow .* cannot be timed \(preset blend\); expected a flow estimator; give --flow dis",
+    ):
+        bench(BrightnessSegmenter(), settings=Settings(flow=str(tmp_path)), **given)  # type: ignore[arg-type]

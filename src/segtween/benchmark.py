@@ -11,11 +11,11 @@ import time
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from segtween.build import Settings, build_engine, build_plain
+from segtween.build import Settings, build_engine, build_plain, has_stored_flow
 from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.errors import SettingError
@@ -100,7 +100,7 @@ def bench(
 
     `repeats` periods are timed per interval, after two that are not. `threads` 0 uses every processor (the
     segmenter has threads of its own, by its own setting). Raises SettingError for sizes below 64x64,
-    intervals below 0 and fewer than one repeat.
+    intervals below 0, fewer than one repeat, and for stored scores or flow.
     """
     return bench_presets(
         segmenter,
@@ -130,11 +130,12 @@ def bench_presets(
             expected=f"1 repeat or more, frames of at least {LEAST_SIDE}x{LEAST_SIDE} (width x height)",
             do="give larger numbers",
         )
+    _refuse_stored(segmenter, presets)
     ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
-    plain = _Run(0, build_plain(segmenter, ops=ops), ops)
+    plain = _Run(0, build_plain(segmenter, ops=ops))
     above = sorted(set(intervals) - {0})
     own = {
-        name: [_Run(i, build_engine(segmenter, settings.at(i), ops=ops), ops) for i in above]
+        name: [_Run(i, build_engine(segmenter, settings.at(i), ops=ops)) for i in above]
         for name, settings in presets.items()
     }
     runs = [plain, *(run for some in own.values() for run in some)]
@@ -162,6 +163,18 @@ def bench_presets(
         )
 
     return {name: report(name) for name in presets}
+
+
+def _refuse_stored(segmenter: Segmenter, presets: Mapping[str, Settings]) -> None:
+    if hasattr(segmenter, "select"):
+        raise SettingError("stored scores cannot be timed", expected="a network", do="give --model NAME or FILE.onnx")
+    for name, settings in presets.items():
+        if has_stored_flow(settings):
+            raise SettingError(
+                f"stored flow {settings.flow} cannot be timed (preset {name})",
+                expected="a flow estimator",
+                do="give --flow dis",
+            )
 
 
 def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) -> list[Rgb]:
@@ -197,8 +210,8 @@ class _Kind:
 class _Run:
     """One interval's engine on its own way through the clip, and its times."""
 
-    def __init__(self, interval: int, engine: Engine, ops: CpuOps) -> None:
-        self.interval, self.engine, self.ops = interval, engine, ops
+    def __init__(self, interval: int, engine: Engine) -> None:
+        self.interval, self.engine = interval, engine
         self.key, self.other = _Kind(), _Kind()
         self.period_ms, self.mixed = array("d"), array("d")
         self.cuts = self._position = 0
@@ -227,7 +240,7 @@ class _Run:
         kind = self.key if result.is_key else self.other
         kind.frame_ms.append(frame_ms)
         kind.stages.update(result.stages_ms)
-        self.mixed.append(self.ops.mixed_cells)
+        self.mixed.append(cast(CpuOps, self.engine.ops).mixed_cells)
         self.cuts += result.is_cut
 
     def ms_per_frame(self) -> float:

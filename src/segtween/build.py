@@ -101,12 +101,17 @@ def build_ops(settings: Settings, *, threads: int = 0) -> CpuOps:
     return ReferenceOps(threads=threads) if settings.arrays == "reference" else CpuOps(threads=threads)
 
 
+def has_stored_flow(settings: Settings) -> bool:
+    """Whether the flow is read from a folder: it belongs to certain frames then, and says nothing of speed."""
+    return settings.flow not in FLOWS and Path(settings.flow).is_dir()
+
+
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     padded = settings.arrays == "reference"
     if settings.flow in FLOWS:
         flow = open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride)
-    elif Path(settings.flow).is_dir():
+    elif has_stored_flow(settings):
         from segtween.flow.stored import StoredFlow
 
         return StoredFlow(settings.flow, stride=settings.flow_stride, padded=padded)

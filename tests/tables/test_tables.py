@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from segtween.tables.plot import plot
 from segtween.tables.speed import intervals_table, scales_table
 from segtween.tables.study import Column, Study, check_targets
 from small_sets import picture
+from tiny_propagation import write_model
 
 PRESETS = {name: ALL_PRESETS[name] for name in ("blend", "warp")}
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -146,6 +148,54 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
     assert all(row["avg_miou"] > 0.5 for row in study.rows)
     assert any("one labelled frame per clip" in note for note in study.notes)
     assert any(note.startswith("left out: vc8") for note in study.notes)
+
+
+def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path: Path) -> None:
+    presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)))}
+    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets | PRESETS, intervals=[1], **FAST)
+    assert made.headings()[3:6] == ["avg mIoU", "min mIoU", "min mIoU without edge"]
+    lowest = {(r["preset"], r["row"]): (r["min_miou"], r["min_miou_without_edge"]) for r in made.rows}
+    with_edge, without = lowest["swnet-seq", "1 frame in 2"]
+    assert without < with_edge, "a class is lost without the edge"
+    assert {second for (name, row), (_, second) in lowest.items() if row != "1 frame in 2" or name != "swnet-seq"} == {
+        None
+    }
+    first = made.record["sets"][0]
+    judged = first["accuracy_without_edge"]
+    assert judged["results"][0]["min_miou"] == without
+    assert judged["method"]["hash"] != first["method"]["hash"]
+    note = f"min mIoU without edge: swnet-seq with --no-edge, nothing else changed, method {judged['method']['hash']}"
+    assert note in made.notes
+    assert first["speed"]["results"][1]["mixed_cells"] > 0
+
+
+def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path) -> None:
+    model = write_model(tmp_path, classes=4, without_edge=False)
+    presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(model))}
+    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[1], **FAST)
+    assert "min mIoU without edge" not in made.headings()
+    assert any(
+        re.match(r"swnet-seq without edge: not measured, .* holds no refine-no-edge.onnx", note) for note in made.notes
+    )
+
+
+def test_without_edge_there_is_nothing_to_leave_out(data: Dataset, tmp_path: Path) -> None:
+    settings = replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)), edge=False)
+    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets={"s*": settings}, intervals=[1], **FAST)
+    assert "min mIoU without edge" not in made.headings()
+    assert not [note for note in made.notes if "edge" in note]
+
+
+def test_stored_flow_has_no_speed(data: Dataset, tmp_path: Path) -> None:
+    for frame in data.clips[0].frames:
+        target = tmp_path / f"{frame.name}.npz"
+        target.parent.mkdir(exist_ok=True)
+        np.savez(target, flow=np.zeros((64, 80, 2), np.float32))
+    presets = {"warp": replace(PRESETS["warp"], flow=str(tmp_path)), "blend": PRESETS["blend"]}
+    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[1], **FAST)
+    timed = {(r["preset"], r["fps"] is not None) for r in made.rows if "fused" not in r["row"]}
+    assert timed == {("warp", False), ("blend", True)}
+    assert "speed of warp: not measured, the flow is stored" in made.notes
 
 
 def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:

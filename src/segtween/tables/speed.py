@@ -7,12 +7,13 @@ by `evaluation`, speed by `benchmark` on frames of the data's size.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from segtween.benchmark import BenchReport, bench_presets
-from segtween.build import Settings
+from segtween.build import Settings, build_refiner, has_stored_flow
 from segtween.datasets import Dataset
-from segtween.errors import SettingError
+from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.interfaces import Segmenter
 from segtween.tables.study import Column, Study, machine, percent
@@ -29,6 +30,7 @@ COLUMNS = (
     Column("row", "network on"),
     Column("avg_miou", "avg mIoU", percent),
     Column("min_miou", "min mIoU", percent),
+    Column("min_miou_without_edge", "min mIoU without edge", percent),
     Column("tc", "steadiness TC", percent),
     Column("fps", "frames per second", lambda v: f"{v:.1f}"),
     Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
@@ -89,16 +91,27 @@ def _study(
     for scale in scales:
         segmenter = open_at(scale)
         _check_scale(segmenter, scale, scales)
-        for preset, (report, times) in measure(
-            dataset, segmenter, presets=presets, intervals=intervals, **options
-        ).items():
-            rows += [{"preset": preset, "scale": scale, **row} for row in _rows(report, times)]
-            sets.append({"preset": preset, "scale": scale, **_record(report, times)})
-            notes += [note for note in _notes(report, times) if note not in notes]
+        for preset, measured in measure(dataset, segmenter, presets=presets, intervals=intervals, **options).items():
+            rows += [{"preset": preset, "scale": scale, **row} for row in _rows(measured)]
+            sets.append({"preset": preset, "scale": scale, **_record(measured)})
+            notes += [note for note in _notes(measured) if note not in notes]
     network = sets[0]["method"]["network"].get("name", "a function")
-    columns = [column for column in COLUMNS if column.key != "scale" or len(scales) > 1]
+    left_out = {"scale"} if len(scales) == 1 else set()
+    if all(row["min_miou_without_edge"] is None for row in rows):
+        left_out.add("min_miou_without_edge")
+    columns = [column for column in COLUMNS if column.key not in left_out]
     title = f"{title}: {network} on {dataset.name} {dataset.split}"
     return Study(name, title, columns, rows, notes, {"sets": sets}, command)
+
+
+class Measured(NamedTuple):
+    """One preset. `speed` is None where scores or flow are stored; `without_edge` is the accuracy with nothing but the
+    edge of the refinement left out, None where there is none, and `no_edge` then says why if one would expect it."""
+
+    accuracy: Report
+    speed: BenchReport | None
+    without_edge: Report | None = None
+    no_edge: str | None = None
 
 
 def measure(
@@ -112,13 +125,14 @@ def measure(
     repeats: int = 7,
     threads: int = 0,
     progress: Progress | None = None,
-) -> dict[str, tuple[Report, BenchReport | None]]:
-    """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores.
+) -> dict[str, Measured]:
+    """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores or flow.
 
     Presets are timed taking turns, so that their speeds may be compared. Each runs the network anew for its accuracy.
     """
-    reports = {
-        name: evaluate_method(
+
+    def judge(name: str, settings: Settings, intervals: Sequence[int]) -> Report:
+        return evaluate_method(
             dataset,
             segmenter=segmenter,
             settings=settings,
@@ -129,27 +143,43 @@ def measure(
             threads=threads,
             progress=progress,
         )
-        for name, settings in presets.items()
-    }
-    if hasattr(segmenter, "select"):
-        return {name: (report, None) for name, report in reports.items()}
-    times = bench_presets(
-        segmenter,
-        presets=presets,
-        size_hw=frame_size(dataset),
-        intervals=intervals,
-        repeats=repeats,
-        threads=threads,
-        progress=progress,
-    )
-    for name, report in reports.items():
-        if times[name].method.hash != report.method.hash:
-            raise SettingError(
-                f"speed of method {times[name].method.hash} beside accuracy of {report.method.hash}",
-                expected="one method",
-                do="measure with a segmenter that describes itself the same every time",
-            )
-    return {name: (report, times[name]) for name, report in reports.items()}
+
+    made = {name: Measured(judge(name, settings, intervals), None) for name, settings in presets.items()}
+    above = [interval for interval in intervals if interval > 0]
+    for name, settings in presets.items():
+        if settings.refine == "guided" and settings.edge and above:
+            without = replace(settings, edge=False)
+            try:
+                build_refiner(without, classes=len(segmenter.labels))
+            except ModelError as error:
+                made[name] = made[name]._replace(no_edge=error.got)
+            else:
+                made[name] = made[name]._replace(without_edge=judge(name, without, above))
+    timed = {name: s for name, s in presets.items() if not hasattr(segmenter, "select") and not has_stored_flow(s)}
+    if timed:
+        times = bench_presets(
+            segmenter,
+            presets=timed,
+            size_hw=frame_size(dataset),
+            intervals=intervals,
+            repeats=repeats,
+            threads=threads,
+            progress=progress,
+        )
+        made.update(
+            {name: made[name]._replace(speed=_of_one_method(made[name].accuracy, times[name])) for name in timed}
+        )
+    return made
+
+
+def _of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
+    if speed.method.hash != accuracy.method.hash:
+        raise SettingError(
+            f"speed of method {speed.method.hash} beside accuracy of {accuracy.method.hash}",
+            expected="one method",
+            do="measure with a segmenter that describes itself the same every time",
+        )
+    return speed
 
 
 def frame_size(dataset: Dataset) -> SizeHW:
@@ -168,18 +198,21 @@ def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) ->
         )
 
 
-def _rows(report: Report, times: BenchReport | None) -> list[dict[str, Any]]:
+def _rows(measured: Measured) -> list[dict[str, Any]]:
     """Every frame, every frame fused, then each interval above 0."""
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
     speeds = {} if times is None else {result["interval"]: result for result in times.results}
+    lowest = {} if without is None else {result["interval"]: result["min_miou"] for result in without.results}
     plain, fused = report.every_frame, report.every_frame_fused
     rows = [_row("every frame", 0, plain, speeds.get(0), report)]
     if fused is not None:
         # Only the plain network is timed at interval 0: it is what everything is compared with.
         rows.append(_row("every frame, fused", 0, fused, None, report))
     for result in report.results:
-        if result["interval"] > 0:
-            name = f"1 frame in {result['interval'] + 1}"
-            rows.append(_row(name, result["interval"], result, speeds.get(result["interval"]), report))
+        interval = result["interval"]
+        if interval > 0:
+            row = _row(f"1 frame in {interval + 1}", interval, result, speeds.get(interval), report)
+            rows.append({**row, "min_miou_without_edge": lowest.get(interval)})
     return rows
 
 
@@ -200,6 +233,7 @@ def _row(
         "avg_miou_high": block[f"{average}_high"],
         # At interval 0 every frame is the last one before the next key frame.
         "min_miou": block.get("min_miou", block[average]),
+        "min_miou_without_edge": None,
         "tc": block["tc"],
         **figures,
         **faster,
@@ -207,12 +241,20 @@ def _row(
     }
 
 
-def _record(report: Report, times: BenchReport | None) -> dict[str, Any]:
+def _record(measured: Measured) -> dict[str, Any]:
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
     speed = None if times is None else {k: v for k, v in times.to_json().items() if k != "method"}
-    return {"method": report.method.to_json(), "accuracy": report.to_json(), "speed": speed, "machine": machine()}
+    return {
+        "method": report.method.to_json(),
+        "accuracy": report.to_json(),
+        "accuracy_without_edge": None if without is None else without.to_json(),
+        "speed": speed,
+        "machine": machine(),
+    }
 
 
-def _notes(report: Report, times: BenchReport | None) -> list[str]:
+def _notes(measured: Measured) -> list[str]:
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
     labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
     clips = "1 clip" if report.clips == 1 else f"{report.clips} clips"
     notes = [
@@ -221,7 +263,16 @@ def _notes(report: Report, times: BenchReport | None) -> list[str]:
         "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]
+    if without is not None:
+        notes.append(
+            f"min mIoU without edge: {report.method.name} with --no-edge, nothing else changed, method "
+            f"{without.method.hash}"
+        )
+    if measured.no_edge is not None:
+        notes.append(f"{report.method.name} without edge: not measured, {measured.no_edge}")
     if times is None:
+        if report.method.record.get("flow") == "stored":
+            return [*notes, f"speed of {report.method.name}: not measured, the flow is stored"]
         return [*notes, "speed: not measured, the scores are stored"]
     threads = "1 thread" if times.threads == 1 else f"{times.threads} threads"
     versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
