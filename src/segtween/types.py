@@ -40,6 +40,13 @@ def format_size(size_hw: SizeHW) -> str:
     return f"{size_hw[1]}x{size_hw[0]}"
 
 
+def covered(grid_hw: SizeHW, *, image_hw: SizeHW, spans_hw: SizeHW) -> SizeHW:
+    """Of a grid over an image that was padded right and bottom to `spans_hw`: the rows and columns over the image
+    itself, at least one of each."""
+    rows, columns = (max(1, round(n * part / of)) for n, part, of in zip(grid_hw, image_hw, spans_hw, strict=True))
+    return rows, columns
+
+
 def check_rgb(rgb: Any, *, name: str = "frame") -> Rgb:
     """`rgb` itself if it is an image as the conventions say; SettingError otherwise."""
     if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
@@ -123,10 +130,7 @@ class Carried:
 
     def confidence(self) -> NDArray[np.float32]:
         """(h, w) float32: the largest class probability of each cell that lies in the image."""
-        spans = self.spans_hw or self.image_hw
-        rows, columns = (
-            max(1, round(n * part / whole)) for n, part, whole in zip(self.grid_hw, self.image_hw, spans, strict=True)
-        )
+        rows, columns = covered(self.grid_hw, image_hw=self.image_hw, spans_hw=self.spans_hw or self.image_hw)
         values = self.values[:, :rows, :columns]
         top = values.max(axis=0)
         if self.kind == "probabilities":

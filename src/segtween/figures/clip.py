@@ -1,4 +1,4 @@
-"""One row per frame: input, edge of the prediction, prediction, occlusion, truth, backward flow."""
+"""One row per frame: input, edge, prediction, occlusion, truth, backward flow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segtween.build import Settings, build_engine, build_flow, method
+from segtween.build import Settings, build_engine, method
 from segtween.figures import panels
 from segtween.figures.page import Entry, compose, panel_size, seen_classes
 from segtween.figures.passage import Motion, Seen, first_frame, footer, motion_between, passage
@@ -46,19 +46,23 @@ def clip_figure(
     interval = settings.interval
     wanted = [3 * (interval + 1) - 1] if frames is None else list(frames)
     engine = build_engine(segmenter, settings, ops=CpuOps(threads=threads))
-    flow, estimate = build_flow(settings), open_occlusion(occlusion)
+    estimate = open_occlusion(occlusion)
     rows = []
     for shown in wanted:
         before: Shot | None = None
         start = first_frame(shown, distance=min(interval, shown), interval=interval)
         for seen in passage(shots, engine, start, shown):
             last, before = before, seen.shot
-        motion = None if last is None else motion_between(last, seen.shot, flow=flow, estimate=estimate)
+        motion = None
+        if last is not None and engine.flow is not None:
+            motion = motion_between(last, seen, flow=engine.flow, estimate=estimate)
         rows.append(_Row(seen, motion))
     full = _full_colour(rows)
     size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)
     has_truth = any(row.seen.shot.truth is not None for row in rows)
-    headings = ["input", "edge of the prediction", "prediction", "occlusion", *(["truth"] if has_truth else [])]
+    guided = any(row.seen.edge is not None for row in rows)
+    edge = "edge that guides the repair" if guided else "edge of the prediction"
+    headings = ["input", edge, "prediction", "occlusion", *(["truth"] if has_truth else [])]
     return compose(
         [_panels(row, shots, size_hw, full=full, has_truth=has_truth) for row in rows],
         headings=[*headings, f"backward flow, up to {full:.0f} px"],
@@ -73,7 +77,7 @@ def _panels(row: _Row, shots: Shots, size_hw: SizeHW, *, full: float, has_truth:
     nothing = panels.empty(size_hw)
     shown = [
         panels.photo(shot.rgb, size_hw),
-        panels.edge(labels, size_hw),
+        panels.edge(labels, size_hw) if row.seen.edge is None else panels.guiding_edge(row.seen.edge, size_hw),
         panels.classes(labels, shots.labels, size_hw),
         panels.occlusion(shot.rgb, motion.occlusion, shot.occlusion, size_hw) if motion else nothing,
     ]

@@ -36,6 +36,14 @@ def edge(labels: Labels, size_hw: SizeHW) -> Rgb:
     return np.where(changes[..., None], np.uint8(255), np.uint8(DARK)).repeat(3, axis=2)
 
 
+def guiding_edge(edge: Mask, size_hw: SizeHW) -> Rgb:
+    """White where an edge (h, w) of the scores' grid is, cell by cell."""
+    import cv2
+
+    large = cv2.resize(edge.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.where(large[..., None] > 0, np.uint8(255), np.uint8(DARK)).repeat(3, axis=2)
+
+
 def occlusion(rgb: Rgb, estimate: Mask, exact: Mask | None, size_hw: SizeHW) -> Rgb:
     """The estimate over the dimmed picture; where the exact one is known, in the colours of hits, misses and errors."""
     import cv2

@@ -13,8 +13,8 @@ from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.figures.shots import Shot, Shots
 from segtween.flow.occlusion import Occlusion
-from segtween.interfaces import FlowEstimator
-from segtween.types import Flow, Labels, Method
+from segtween.interfaces import FlowEstimator, Refiner
+from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
 HISTORY = 2
 """Periods (a key frame and the frames up to the next) that a run has behind it, where the clip has them."""
@@ -22,11 +22,17 @@ HISTORY = 2
 
 @dataclass(frozen=True)
 class Seen:
-    """A frame and what the method says of it: labels of the truth's set, frames since the last key frame."""
+    """A frame and what the method says of it: labels of the truth's set, frames since the last key frame.
+
+    `edge` (h, w) is the one that guided the repair of its scores, over the image, True where the class changes; None
+    where nothing was repaired, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
+    """
 
     shot: Shot
     labels: Labels
     distance: int
+    spans_hw: SizeHW
+    edge: NDArray[np.bool_] | None = None
 
 
 def first_frame(shown: int, *, distance: int, interval: int) -> int:
@@ -43,7 +49,17 @@ def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[See
     for shot in shots.read(first, last):
         engine.select(shot.key)
         result = engine.step(shot.rgb)
-        yield Seen(shot, shots.mapping(result.labels), result.distance)
+        spans = result.carried.spans_hw or result.carried.image_hw
+        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.refiner, result))
+
+
+def _edge(refiner: Refiner, result: Result) -> NDArray[np.bool_] | None:
+    edge = getattr(refiner, "edge", None)
+    if result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
+        return None
+    carried = result.carried
+    rows, columns = covered(edge.shape, image_hw=carried.image_hw, spans_hw=carried.spans_hw or carried.image_hw)
+    return np.asarray(edge[:rows, :columns] > 0)
 
 
 @dataclass(frozen=True)
@@ -54,12 +70,15 @@ class Motion:
     occlusion: NDArray[np.bool_]
 
 
-def motion_between(previous: Shot, current: Shot, *, flow: FlowEstimator, estimate: Occlusion) -> Motion:
-    now, before = flow.prepare(current.rgb), flow.prepare(previous.rgb)
+def motion_between(previous: Shot, current: Seen, *, flow: FlowEstimator, estimate: Occlusion) -> Motion:
+    rgb, spans = current.shot.rgb, current.spans_hw
+    now, before = flow.prepare(rgb), flow.prepare(previous.rgb)
     backward = flow(now, before)
-    grid, size = backward.shape[:2], current.rgb.shape[:2]
-    scale = np.array([size[1] / grid[1], size[0] / grid[0]], np.float32)
-    return Motion(backward * scale, estimate(flow, now, before, backward))
+    grid = backward.shape[0], backward.shape[1]
+    rows, columns = covered(grid, image_hw=(rgb.shape[0], rgb.shape[1]), spans_hw=spans)
+    scale = np.array([spans[1] / grid[1], spans[0] / grid[0]], np.float32)
+    occluded = estimate(flow, now, before, backward)
+    return Motion((backward * scale)[:rows, :columns], occluded[:rows, :columns])
 
 
 def footer(method: Method, shots: Shots, *, interval: int) -> str:

@@ -113,13 +113,19 @@ class Occlusion(Protocol):
 
 
 class ForwardBackward:
-    """`forward_backward` with the forward flow of the same estimator."""
+    """`forward_backward` with the forward flow of the same estimator. SettingError for stored flow, which has none."""
 
     def __init__(self, *, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> None:
         _check(relative, absolute)
         self.relative, self.absolute = relative, absolute
 
     def __call__(self, flow: FlowEstimator, current: Grey, previous: Grey, backward: Flow) -> Mask:
+        if hasattr(flow, "select"):
+            raise SettingError(
+                "occlusion 'forward-backward' with stored flow",
+                expected="a flow estimator, which knows the way back too",
+                do="choose photometric, or another flow",
+            )
         return forward_backward(backward, flow(previous, current), relative=self.relative, absolute=self.absolute)
 
     def describe(self) -> dict[str, Any]:

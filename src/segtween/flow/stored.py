@@ -17,7 +17,7 @@ from segtween.errors import DatasetError, SettingError
 from segtween.flow.view import GreyView
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import pad_image, padded_size
-from segtween.types import Flow, Rgb, SizeHW, format_size
+from segtween.types import Flow, Rgb, SizeHW, covered, format_size
 
 MAGIC = np.float32(202021.25)  # "PIEH" of Middlebury's .flo
 NAMES = ("{}.flo", "{}.npz")
@@ -49,8 +49,8 @@ class StoredFlow:
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:  # noqa: ARG002
         flow, whole = read_flow(self._path()), (current.shape[0], current.shape[1])
         spans = padded_size(self._size) if self.padded else self._size
-        inner = tuple(max(1, round(n * part / all_)) for n, part, all_ in zip(whole, self._size, spans, strict=True))
-        flow = self._ops.resize_flow(flow, (inner[0], inner[1]))
+        inner = covered(whole, image_hw=self._size, spans_hw=spans)
+        flow = self._ops.resize_flow(flow, inner)
         return np.pad(flow, ((0, whole[0] - inner[0]), (0, whole[1] - inner[1]), (0, 0)), mode="edge")
 
     def describe(self) -> dict[str, Any]:

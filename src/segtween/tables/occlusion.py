@@ -14,8 +14,9 @@ from segtween.build import Settings, build_flow
 from segtween.datasets.street import StreetClip
 from segtween.errors import SettingError
 from segtween.flow.occlusion import OCCLUSIONS, Occlusion, open_occlusion
+from segtween.ops.reference import padded_size
 from segtween.tables.study import Column, Study, percent
-from segtween.types import SizeHW, format_size
+from segtween.types import SizeHW, covered, format_size
 
 Progress = Callable[[int, int], None]
 
@@ -58,6 +59,7 @@ def occlusion_table(
         raise SettingError(f"{frames} frames of {len(seeds)} drives", expected="2 or more of 1 or more", do="give more")
     chosen = settings or Settings()
     flow = build_flow(chosen)
+    spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
     estimates = _estimates(sweep)
     counts = np.zeros((len(estimates), 3), np.int64)  # found and true, found, true
     cells = done = 0
@@ -67,10 +69,12 @@ def occlusion_table(
             view = flow.prepare(frame.rgb)
             if before is not None:
                 motion = flow(view, before)
-                truth = reduce_mask(frame.occlusion, motion.shape[:2])
+                grid = motion.shape[0], motion.shape[1]
+                inner = covered(grid, image_hw=size_hw, spans_hw=spans_hw)
+                truth = reduce_mask(frame.occlusion, inner)
                 cells += truth.size
                 for row, (_, estimate) in zip(counts, estimates, strict=True):
-                    found = estimate(flow, view, before, motion)
+                    found = estimate(flow, view, before, motion)[: inner[0], : inner[1]]
                     row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
             before = view
             done += 1
