@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from segtween.video.staging import sink_errors
 if TYPE_CHECKING:
     from segtween.training import Epoch, PropagationRecipe
 
+BEGUN = "begun_with"
 SIDES = 32
 SCALES, FLIP = (1.0, 2.0), 0.5
 COLOURS = (0.8, 1.25)
@@ -39,11 +41,10 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
 
     Raises SettingError, DatasetError, ModelError or MissingExtraError.
     """
-    from segtween.training import train_propagation
     from segtween.training.processes import rank
 
     key_network = weights.key_network_file(options, places)
-    begin = _begin_with(options, places)
+    begin = _begin_with(options, places, log)
     learned, judged = training_data(options, log)
     # Every process writes it, each whole and all alike, so that none has to wait for another.
     listing = places.checkpoints / "training" / "train_list.txt"
@@ -51,12 +52,11 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
     recipe = recipe_of(options, key_network, learned, listing)
     keeper = Keeper(options, places, log, judged, key_network)
     log.say(f"training clips: {len(learned.clips)}, validation clips: {len(judged.clips)}")
-    for path in (key_network, *begin):
-        log.say(f"begins with {path}")
-    report = train_propagation(
+    log.say(f"network of key frames: {key_network}")
+    report = _trained(
         recipe,
         out=places.checkpoints / "training",
-        resume=options.resume and not options.reset_optimizer,
+        resume=goes_on(options, places),
         device="cpu" if options.device == "cpu" else _gpu(log),
         events=places.run,
         on_epoch=keeper,
@@ -64,6 +64,19 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
     )
     log.say(f"last epoch: {places.checkpoints / LAST}; best by validation: {places.checkpoints / BEST}")
     return {"options": options.to_json(), "best_validation": keeper.best, **report}
+
+
+def _trained(recipe: PropagationRecipe, **how: Any) -> dict[str, Any]:
+    """`train_propagation`, whose advice about a changed recipe is given in our flags."""
+    from segtween.training import train_propagation
+
+    try:
+        return train_propagation(recipe, **how)
+    except SettingError as error:
+        if "was made with another" not in error.got:
+            raise
+        do = "give --reset-optimizer 1 to begin a new training with its weights, or another --checkname"
+        raise SettingError(error.got, expected=error.expected, do=do) from None
 
 
 def recipe_of(options: Options, key_network: Path, learned: Dataset, listing: Path) -> PropagationRecipe:
@@ -238,28 +251,50 @@ def _apart(learned: Dataset, judged: Dataset) -> Dataset:
     return judged
 
 
-def _begin_with(options: Options, places: Places) -> list[Path]:
-    """The weight files to begin with. ModelError for one that is missing."""
+def _begin_with(options: Options, places: Places, log: RunLog) -> list[Path]:
+    """The weight files to begin with. ModelError for one that is missing.
+
+    The first process copies them beside the training's own checkpoint: going on exactly (--reset-optimizer 0) needs
+    the very files that it began with, and `checkpoint.pth.tar` changes with every epoch.
+    """
+    folder = places.checkpoints / "training"
+    if goes_on(options, places):
+        log.say(f"goes on from {folder / 'checkpoint.pt'}")
+        return sorted(path for path in (folder / BEGUN).glob("*") if not path.name.startswith("."))
     own = places.checkpoints / LAST
-    begin: list[Path] = []
+    found: list[Path] = []
     if options.resume:
-        begin.append(own if own.is_file() else weights.propagation_file(options, places))
-        if not options.load_flow:
-            begin = [_without_flow(begin[0], places)]
-    if options.load_flow and options.optical_flow_network == "flownet" and own not in begin:
-        begin.append(weights.flow_file(options))
-    return begin
+        found.append(own if own.is_file() else weights.propagation_file(options, places))
+    if options.load_flow and options.optical_flow_network == "flownet" and own not in found:
+        found.append(weights.flow_file(options))
+    for path in found:
+        log.say(f"begins with {path}{'' if options.load_flow else ', its refinement only'}")
+    return _kept(found, folder / BEGUN, flow=options.load_flow)
 
 
-def _without_flow(path: Path, places: Places) -> Path:
-    """The refinement of a checkpoint as a file of its own."""
-    from segtween.networks.checkpoints import read_checkpoint
-    from segtween.training.checkpoint import save
+def goes_on(options: Options, places: Places) -> bool:
+    """Whether the experiment's last training is continued, its optimiser and order of clips included."""
+    stored = places.checkpoints / "training" / "checkpoint.pt"
+    return options.resume and not options.reset_optimizer and stored.is_file()
 
-    _, state = read_checkpoint(path).part("state_dict")
-    alone = places.checkpoints / "training" / f"refinement_of_{path.name}"
-    alone.parent.mkdir(parents=True, exist_ok=True)
-    save(alone, {"state_dict": state})
+
+def _kept(found: Sequence[Path], folder: Path, *, flow: bool) -> list[Path]:
+    """The files to read now; each process has its own where they are changed first."""
+    from segtween.networks import convert_weights
+    from segtween.training.processes import rank
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if rank() == 0:
+        for old in folder.glob("*"):
+            old.unlink()
+    if flow:
+        for i, path in enumerate(found if rank() == 0 else ()):
+            shutil.copyfile(path, folder / f"{i}-{path.name}")
+        return list(found)
+    owner = "" if rank() == 0 else f".{rank()}-"
+    alone = [folder / f"{owner}{path.name}.safetensors" for path in found]
+    for path, out in zip(found, alone, strict=True):
+        convert_weights(path, out, part="state_dict", overwrite=True)
     return alone
 
 
