@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,19 +13,21 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings
+from segtween.build import PRESETS, Settings, build_engine, find_preset
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.figures import panels
 from segtween.figures.clip import clip_figure
 from segtween.figures.page import check_picture, compose, panel_size, save_png, seen_classes, text_width, write
-from segtween.figures.passage import HISTORY, first_frame
+from segtween.figures.passage import HISTORY, first_frame, motion_between, passage
 from segtween.figures.sequence import sequence_figure
 from segtween.figures.shots import DatasetShots, StreetShots, VideoShots
+from segtween.flow.occlusion import open_occlusion
 from segtween.labels import CAMVID11, CITYSCAPES19, numbered
 from segtween.segmenters.fake import FakeSegmenter
 from small_sets import picture
+from tiny_propagation import write_model
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 FOUR = numbered(4)
@@ -157,6 +160,39 @@ def test_stored_scores_are_told_each_frame(data: Dataset) -> None:
     fake.select = told.append  # type: ignore[method-assign]
     sequence_figure(DatasetShots(data, "a", FOUR), fake, settings=INTERVAL_2, name="blend", key=3, width=80, threads=1)
     assert told == [f"a/{i}" for i in (0, 1, 2, 3, 4, 5, 3, 4, 5)]
+
+
+def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path) -> None:
+    settings = replace(find_preset("swnet-seq"), interval=2, weights=str(write_model(tmp_path, classes=4)))
+    network, shots = BrightnessSegmenter(), DatasetShots(data, "a", FOUR)
+    engine = build_engine(network, settings)
+    seen = list(passage(shots, engine, 0, 3))
+    assert [one.edge is None for one in seen] == [True, False, False, True], "key frames are not repaired"
+    assert {one.spans_hw for one in seen} == {(64, 96)}
+    edge = seen[1].edge
+    assert edge is not None
+    assert edge.shape == (8, 10), "of the frame, without the padding to (64, 96)"
+    assert edge.any()
+    assert not edge.all()
+    motion = motion_between(seen[0].shot, seen[1], engine=engine, estimate=open_occlusion("photometric"))
+    assert motion is not None
+    assert motion.flow.shape == (60, 80, 2)
+    page = clip_figure(shots, network, settings=settings, name="swnet-seq", frames=[5], width=80, threads=1)
+    shown = list(passage(shots, engine, 0, 5))[5].edge
+    assert shown is not None
+    drawn = panels.guiding_edge(shown, (60, 80))
+    _, _, at, _ = cv2.minMaxLoc(cv2.matchTemplate(page, drawn, cv2.TM_SQDIFF))
+    np.testing.assert_array_equal(page[at[1] : at[1] + 60, at[0] : at[0] + 80], drawn)
+    silent = list(passage(shots, build_engine(network, replace(settings, edge=False)), 0, 1))
+    assert silent[1].edge is None, "nothing guides it"
+
+
+def test_a_sequence_of_every_preset(data: Dataset, tmp_path: Path) -> None:
+    shots, weights = DatasetShots(data, "a", FOUR), str(write_model(tmp_path, classes=4))
+    for name in PRESETS:
+        settings = replace(find_preset(name), interval=1, weights=weights)
+        page = sequence_figure(shots, BrightnessSegmenter(), settings=settings, name=name, width=80, threads=1)
+        assert page.shape[1] > 2 * 80
 
 
 def test_the_street_comes_with_exact_truth() -> None:

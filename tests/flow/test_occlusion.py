@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from fakes import panning, textured
 from segtween.errors import SettingError
 from segtween.flow import open_flow
+from segtween.flow.network import PaddedFlow
 from segtween.flow.occlusion import (
     OCCLUSIONS,
     ForwardBackward,
     Photometric,
     forward_backward,
+    look_at,
     open_occlusion,
     outside,
     photometric,
 )
+from segtween.flow.stored import StoredFlow
+from segtween.ops.cpu import CpuOps
+from segtween.ops.reference import ReferenceOps
+from segtween.types import Flow, Rgb
 
 SIZE = (24, 32)
 
@@ -112,13 +122,58 @@ def test_a_vector_that_is_no_number_is_occluded() -> None:
 
 @pytest.mark.parametrize("name", OCCLUSIONS)
 def test_every_estimate_works_with_a_flow_estimator(name: str) -> None:
-    flow, estimate = open_flow("dis"), open_occlusion(name)
-    previous, current = (flow.prepare(rgb) for rgb in panning(2, (64, 96), step=3))
-    mask = estimate(flow, current, previous, flow(current, previous))
+    estimate = open_occlusion(name)
+    previous, current = panning(2, (64, 96), step=3)
+    mask = estimate(look_at(current, previous, flow=open_flow("dis"), ops=CpuOps(threads=1)))
     assert mask.shape == (64, 96)
     assert mask.dtype == np.bool_
     assert mask.mean() < 0.2
     assert estimate.describe()["occlusion"] == name
+
+
+class Coarse:
+    """Everything came from 16 pixels to the right, on a grid of `stride`; nothing is known of the way back."""
+
+    def __init__(self, stride: int) -> None:
+        self.stride = stride
+
+    def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
+        return rgb[:: self.stride, :: self.stride, 0]
+
+    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:  # noqa: ARG002
+        return constant(16 / self.stride, 0, current.shape)
+
+    def describe(self) -> dict[str, Any]:
+        return {"flow": "coarse"}
+
+
+def test_a_flow_of_a_coarser_grid_is_seen_on_the_images_grid() -> None:
+    previous, current = panning(2, (64, 96), step=16)
+    fine, coarse = (look_at(current, previous, flow=Coarse(n), ops=CpuOps(threads=1)) for n in (1, 8))
+    np.testing.assert_array_equal(coarse.backward, fine.backward)
+    assert coarse.backward.shape == (64, 96, 2)
+    mask = open_occlusion("photometric")(coarse)
+    assert mask[:, -16:].all(), "came from outside"
+    assert not mask[:, :-16].any()
+
+
+def test_a_padded_frame_is_looked_at_without_its_padding() -> None:
+    previous, current = panning(2, (50, 70), step=16)
+    padded = {"flow": PaddedFlow(Coarse(8)), "ops": ReferenceOps(threads=1), "spans_hw": (64, 96)}
+    pair = look_at(current, previous, **padded)  # type: ignore[arg-type]
+    assert pair.current.shape == pair.previous.shape == pair.backward.shape[:2] == (50, 70)
+    np.testing.assert_allclose(pair.backward, constant(16, 0, (50, 70)), atol=1e-5)
+
+
+def test_stored_flow_knows_no_way_back(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", flow=constant(0, 0))
+    stored = StoredFlow(tmp_path)
+    stored.select("a")
+    previous, current = panning(2, SIZE)
+    pair = look_at(current, previous, flow=stored, ops=CpuOps(threads=1))
+    assert open_occlusion("photometric")(pair).shape == SIZE
+    with pytest.raises(SettingError, match=r"'forward-backward' with stored flow; expected .*; choose photometric"):
+        open_occlusion("forward-backward")(pair)
 
 
 def test_what_cannot_be_is_refused() -> None:

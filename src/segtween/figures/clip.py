@@ -53,9 +53,7 @@ def clip_figure(
         start = first_frame(shown, distance=min(interval, shown), interval=interval)
         for seen in passage(shots, engine, start, shown):
             last, before = before, seen.shot
-        motion = None
-        if last is not None and engine.flow is not None:
-            motion = motion_between(last, seen, flow=engine.flow, estimate=estimate)
+        motion = None if last is None else motion_between(last, seen, engine=engine, estimate=estimate)
         rows.append(_Row(seen, motion))
     full = _full_colour(rows)
     size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)

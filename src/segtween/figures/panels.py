@@ -37,11 +37,13 @@ def edge(labels: Labels, size_hw: SizeHW) -> Rgb:
 
 
 def guiding_edge(edge: Mask, size_hw: SizeHW) -> Rgb:
-    """White where an edge (h, w) of the scores' grid is, cell by cell."""
+    """White where an edge (h, w) of the scores' grid is, cell by cell; within a dark frame, because it may run along
+    the border, and the paper is white."""
     import cv2
 
-    large = cv2.resize(edge.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.where(large[..., None] > 0, np.uint8(255), np.uint8(DARK)).repeat(3, axis=2)
+    large = cv2.resize(edge.astype(np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    large[[0, -1]] = large[:, [0, -1]] = False
+    return np.where(large[..., None], np.uint8(255), np.uint8(DARK)).repeat(3, axis=2)
 
 
 def occlusion(rgb: Rgb, estimate: Mask, exact: Mask | None, size_hw: SizeHW) -> Rgb:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.figures.shots import Shot, Shots
-from segtween.flow.occlusion import Occlusion
-from segtween.interfaces import FlowEstimator, Refiner
+from segtween.flow.occlusion import Occlusion, look_at
+from segtween.interfaces import Refiner
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
 HISTORY = 2
@@ -70,15 +70,14 @@ class Motion:
     occlusion: NDArray[np.bool_]
 
 
-def motion_between(previous: Shot, current: Seen, *, flow: FlowEstimator, estimate: Occlusion) -> Motion:
-    rgb, spans = current.shot.rgb, current.spans_hw
-    now, before = flow.prepare(rgb), flow.prepare(previous.rgb)
-    backward = flow(now, before)
-    grid = backward.shape[0], backward.shape[1]
-    rows, columns = covered(grid, image_hw=(rgb.shape[0], rgb.shape[1]), spans_hw=spans)
-    scale = np.array([spans[1] / grid[1], spans[0] / grid[0]], np.float32)
-    occluded = estimate(flow, now, before, backward)
-    return Motion((backward * scale)[:rows, :columns], occluded[:rows, :columns])
+def motion_between(previous: Shot, current: Seen, *, engine: Engine, estimate: Occlusion) -> Motion | None:
+    """By the engine's own flow; None where it has none."""
+    if engine.flow is None:
+        return None
+    rgb = current.shot.rgb
+    pair = look_at(rgb, previous.rgb, flow=engine.flow, ops=engine.ops, spans_hw=current.spans_hw)
+    grid, size = pair.current.shape, rgb.shape
+    return Motion(pair.backward * np.array([size[1] / grid[1], size[0] / grid[0]], np.float32), estimate(pair))
 
 
 def footer(method: Method, shots: Shots, *, interval: int) -> str:

@@ -18,14 +18,17 @@ to 503, 480x360 at 15 Hz (`segtween table occlusion --seeds 500,501,502,503 --sw
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import SettingError, unknown
-from segtween.interfaces import FlowEstimator
-from segtween.types import Flow
+from segtween.flow.view import GreyView
+from segtween.interfaces import ArrayOps, FlowEstimator
+from segtween.ops.reference import pad_image
+from segtween.types import Flow, Rgb, SizeHW, covered
 
 Mask = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
@@ -76,15 +79,13 @@ def photometric(
     """Occluded where |current - previous moved along the flow|, in grey levels 0..255, is above `threshold` in the
     mean over `window` x `window` pixels (samples from outside count 0), or outside.
 
-    Images are (h, w), or (h, w, 3), on the flow's grid. Raises SettingError for other sizes, a negative threshold
-    and an even window.
+    Images are (h, w) uint8 on the flow's grid. Raises SettingError for other sizes, a negative threshold and an even
+    window.
     """
     import cv2
 
     from segtween.ops import kernels
-    from segtween.ops.cpu import grey
 
-    current, previous = grey(current), grey(previous)
     if not current.shape == previous.shape == backward.shape[:2]:
         raise SettingError(
             f"images of shapes {current.shape} and {previous.shape}, flow of {backward.shape}",
@@ -105,42 +106,73 @@ def _check(*thresholds: float) -> None:
         raise SettingError(f"occlusion thresholds {thresholds}", expected="0 or more", do="raise them")
 
 
-class Occlusion(Protocol):
-    """An estimate for two frames prepared by a flow estimator, and the backward flow it gave for them."""
+@dataclass(frozen=True)
+class Pair:
+    """Two frames as the estimates look at them, on one grid over the frame: grey images (h, w), the backward flow
+    (h, w, 2) and, when asked for, the forward flow."""
 
-    def __call__(self, flow: FlowEstimator, current: Grey, previous: Grey, backward: Flow) -> Mask: ...
-    def describe(self) -> dict[str, Any]: ...
+    current: Grey
+    previous: Grey
+    backward: Flow
+    forward: Callable[[], Flow]
 
 
-class ForwardBackward:
-    """`forward_backward` with the forward flow of the same estimator. SettingError for stored flow, which has none."""
+def look_at(current: Rgb, previous: Rgb, *, flow: FlowEstimator, ops: ArrayOps, spans_hw: SizeHW | None = None) -> Pair:
+    """The pair on the grid of `GreyView`. Flow of another grid is brought to it by `ops`, so that thresholds in pixels
+    mean the same with every estimator. `spans_hw` is the size to which the method pads its frames, if it does."""
+    image_hw = current.shape[0], current.shape[1]
+    spans = spans_hw or image_hw
+    view = GreyView()
+    shown = (current, previous) if spans == image_hw else (pad_image(current), pad_image(previous))
+    now, before = map(view, shown)
+    rows, columns = covered((now.shape[0], now.shape[1]), image_hw=image_hw, spans_hw=spans)
 
-    def __init__(self, *, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> None:
-        _check(relative, absolute)
-        self.relative, self.absolute = relative, absolute
+    def motion(to: Rgb, of: Rgb) -> Flow:
+        found = ops.resize_flow(flow(flow.prepare(to), flow.prepare(of)), (now.shape[0], now.shape[1]))
+        return np.ascontiguousarray(found[:rows, :columns])
 
-    def __call__(self, flow: FlowEstimator, current: Grey, previous: Grey, backward: Flow) -> Mask:
+    def forward() -> Flow:
         if hasattr(flow, "select"):
             raise SettingError(
                 "occlusion 'forward-backward' with stored flow",
                 expected="a flow estimator, which knows the way back too",
                 do="choose photometric, or another flow",
             )
-        return forward_backward(backward, flow(previous, current), relative=self.relative, absolute=self.absolute)
+        return motion(previous, current)
+
+    return Pair(now[:rows, :columns], before[:rows, :columns], motion(current, previous), forward)
+
+
+class Occlusion(Protocol):
+    """An estimate for two frames, on their grid."""
+
+    def __call__(self, pair: Pair) -> Mask: ...
+    def describe(self) -> dict[str, Any]: ...
+
+
+class ForwardBackward:
+    """`forward_backward` with the forward flow of the same estimator; SettingError for stored flow, which has none."""
+
+    def __init__(self, *, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> None:
+        _check(relative, absolute)
+        self.relative, self.absolute = relative, absolute
+
+    def __call__(self, pair: Pair) -> Mask:
+        return forward_backward(pair.backward, pair.forward(), relative=self.relative, absolute=self.absolute)
 
     def describe(self) -> dict[str, Any]:
         return {"occlusion": "forward-backward", "relative": self.relative, "absolute": self.absolute}
 
 
 class Photometric:
-    """`photometric` on the estimator's own images."""
+    """`photometric` on the grey images."""
 
     def __init__(self, *, threshold: float = THRESHOLD, window: int = WINDOW) -> None:
         _check(threshold)
         self.threshold, self.window = threshold, window
 
-    def __call__(self, flow: FlowEstimator, current: Grey, previous: Grey, backward: Flow) -> Mask:  # noqa: ARG002
-        return photometric(current, previous, backward, threshold=self.threshold, window=self.window)
+    def __call__(self, pair: Pair) -> Mask:
+        return photometric(pair.current, pair.previous, pair.backward, threshold=self.threshold, window=self.window)
 
     def describe(self) -> dict[str, Any]:
         return {"occlusion": "photometric", "threshold": self.threshold, "window": self.window}
@@ -149,8 +181,8 @@ class Photometric:
 class Outside:
     """`outside`: what the image's border alone explains."""
 
-    def __call__(self, flow: FlowEstimator, current: Grey, previous: Grey, backward: Flow) -> Mask:  # noqa: ARG002
-        return outside(backward)
+    def __call__(self, pair: Pair) -> Mask:
+        return outside(pair.backward)
 
     def describe(self) -> dict[str, Any]:
         return {"occlusion": "outside"}

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.build import Settings, build_flow
+from segtween.build import Settings, build_flow, build_ops
 from segtween.datasets.street import StreetClip
 from segtween.errors import SettingError
-from segtween.flow.occlusion import OCCLUSIONS, Occlusion, open_occlusion
+from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusion
 from segtween.ops.reference import padded_size
 from segtween.tables.study import Column, Study, percent
-from segtween.types import SizeHW, covered, format_size
+from segtween.types import Rgb, SizeHW, format_size
 
 Progress = Callable[[int, int], None]
 
@@ -51,32 +51,29 @@ def occlusion_table(
 ) -> Study:
     """Precision, recall and F1 of every estimate with the settings' flow estimator, all pixels of all drives pooled.
 
-    `frames` per drive; the first of each, which has no frame before it, is not counted. Judged on the flow's grid,
-    where a cell is occluded if more than half of its pixels are. `sweep` tries other thresholds as well. Raises
-    SettingError for fewer than two frames, and what `StreetClip` refuses.
+    `frames` per drive; the first of each, which has no frame before it, is not counted. Judged on the grid of
+    `flow.view.GreyView`, where a cell is occluded if more than half of its pixels are. `sweep` tries other thresholds
+    as well. Raises SettingError for fewer than two frames, and what `StreetClip` refuses.
     """
     if frames < 2 or not seeds:
         raise SettingError(f"{frames} frames of {len(seeds)} drives", expected="2 or more of 1 or more", do="give more")
     chosen = settings or Settings()
-    flow = build_flow(chosen)
+    flow, ops = build_flow(chosen), build_ops(chosen)
     spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
     estimates = _estimates(sweep)
     counts = np.zeros((len(estimates), 3), np.int64)  # found and true, found, true
     cells = done = 0
     for seed in seeds:
-        before: NDArray[np.uint8] | None = None
+        before: Rgb | None = None
         for frame in StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames):
-            view = flow.prepare(frame.rgb)
             if before is not None:
-                motion = flow(view, before)
-                grid = motion.shape[0], motion.shape[1]
-                inner = covered(grid, image_hw=size_hw, spans_hw=spans_hw)
-                truth = reduce_mask(frame.occlusion, inner)
+                pair = look_at(frame.rgb, before, flow=flow, ops=ops, spans_hw=spans_hw)
+                truth = reduce_mask(frame.occlusion, (pair.current.shape[0], pair.current.shape[1]))
                 cells += truth.size
                 for row, (_, estimate) in zip(counts, estimates, strict=True):
-                    found = estimate(flow, view, before, motion)[: inner[0], : inner[1]]
+                    found = estimate(pair)
                     row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
-            before = view
+            before = frame.rgb
             done += 1
             if progress is not None:
                 progress(done, len(seeds) * frames)
@@ -85,7 +82,7 @@ def occlusion_table(
     notes = [
         f"data: synthetic street, drives {', '.join(map(str, seeds))}, {frames - 1} pairs of frames each, "
         f"{format_size(size_hw)} (width x height) at {FRAME_RATE} Hz; {percent(share)}% of all pixels are occluded",
-        f"flow: {', '.join(f'{key} {value}' for key, value in flow.describe().items())}",
+        f"flow: {', '.join(_told(flow.describe()))}",
         "all figures in percent; calling every pixel occluded would have F1 " + percent(2 * share / (1 + share)),
     ]
     record = {"seeds": list(seeds), "frames": frames, "size_hw": list(size_hw), "flow": flow.describe(),
@@ -125,3 +122,11 @@ def _row(name: str, described: dict[str, Any], counts: NDArray[np.int64], cells:
         "f1": 2 * both / (found + true) if found + true else None,
         "estimated_share": found / cells,
     }
+
+
+def _told(described: dict[str, Any]) -> Iterator[str]:
+    for key, value in described.items():
+        if isinstance(value, dict):
+            yield from _told(value)
+        else:
+            yield f"{key} {value}"
