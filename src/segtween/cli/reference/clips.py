@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from segtween.cli.reference.flags import Options, data_root
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.camvid import equal_runs
 from segtween.datasets.cityscapes import ALL_IDS, IMAGES
+from segtween.datasets.numbering import frames_before, split_number
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
 from segtween.video.inputs import IMAGE_SUFFIXES, natural_key
-
-_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>_leftImg8bit)?")
-CLOSEST = 2
-"""CamVid's frames are numbered at 30 Hz and often kept at 15 Hz: every second number."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ def labelled_clips(options: Options, *, split: str, listing: str, before: int) -
     """
     layout = LAYOUTS[options.dataset]
     if listing:
-        clips = clips_of_list(Path(listing), data_root(options), before=before, layout=layout)
+        clips = clips_of_list(Path(listing), data_root(options), before=before)
         named = Path(listing).stem
     else:
         found = open_dataset(layout.folders, need_root(options), split=split, labels=layout.labels)
@@ -76,7 +71,7 @@ def split_exists(options: Options, split: str) -> bool:
     return (root / f"{split}.txt").is_file()
 
 
-def clips_of_list(path: Path, root: Path | None, *, before: int, layout: Layout, labels: bool = True) -> list[Clip]:
+def clips_of_list(path: Path, root: Path | None, *, before: int, labels: bool = True) -> list[Clip]:
     """One clip per line `image label`: the image with the `before` frames whose numbers come before its own."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -98,7 +93,7 @@ def clips_of_list(path: Path, root: Path | None, *, before: int, layout: Layout,
             )
         image = _find(words[0], path, root, where)
         label = _find(words[1], path, root, where) if labels else None
-        frames = _frames_before(image, before, layout, where=where)
+        frames = _frames_before(image, before, where=where)
         clips.append(Clip(_name(image), (*frames, ClipFrame(_name(image), image, label))))
     if not clips:
         raise DatasetError(f"list file {path} names no frame", expected="lines of `image label`", do="add some")
@@ -110,7 +105,7 @@ def unlabelled_clips(options: Options) -> list[Clip]:
     layout = LAYOUTS[options.dataset]
     if options.test_list:
         path, root = Path(options.test_list), data_root(options)
-        return clips_of_list(path, root, before=options.longest, layout=layout, labels=False)
+        return clips_of_list(path, root, before=options.longest, labels=False)
     root = need_root(options)
     top = root / IMAGES if layout.folders == "cityscapes" else root
     split = options.split or _only_split(top, default="test")
@@ -142,8 +137,7 @@ def _runs(folder: Path) -> list[Clip]:
     recordings: dict[str, list[tuple[int, ClipFrame]]] = {}
     pictures = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
     for i, path in enumerate(sorted(pictures, key=natural_key)):
-        match = _NUMBERED.fullmatch(path.stem)
-        recording, number = (match["before"], int(match["number"])) if match else ("", i)
+        recording, number = split_number(path.stem) or ("", i)
         recordings.setdefault(recording, []).append((number, ClipFrame(_name(path), path)))
     clips = []
     for members in recordings.values():
@@ -169,36 +163,20 @@ def _find(name: str, listing: Path, root: Path | None, where: str) -> Path:
     )
 
 
-def _frames_before(image: Path, before: int, layout: Layout, *, where: str) -> list[ClipFrame]:
-    match = _NUMBERED.fullmatch(image.stem)
-    if match is None:
+def _frames_before(image: Path, before: int, *, where: str) -> list[ClipFrame]:
+    paths = frames_before(image, before)
+    if paths is None:
         raise DatasetError(
             f"{where}: {image.name} has no frame number", expected="a number at the end of its name", do="rename it"
         )
-    number, digits = int(match["number"]), len(match["number"])
-    step = _spacing(image, match["before"], layout)
-    frames = []
-    for k in range(before, 0, -1):
-        name = f"{match['before']}{max(0, number - k * step):0{digits}d}{match['after'] or ''}{image.suffix}"
-        path = image.with_name(name)
-        if number < k * step or not path.is_file():
+    for k, path in zip(range(before, 0, -1), paths, strict=True):
+        if not path.is_file():
             raise DatasetError(
-                f"{where}: {path.name if number >= k * step else 'a frame'}, {k} before {image.name}, is missing",
-                expected=f"the {before} frames before each labelled one beside it",
+                f"{where}: {path} is missing, {k} before {image.name}",
+                expected=f"the {before} frames before each labelled one",
                 do="add them, or give shorter steps",
             )
-        frames.append(ClipFrame(_name(path), path))
-    return frames
-
-
-def _spacing(image: Path, recording: str, layout: Layout) -> int:
-    """The step from one frame's number to the next: 1, or 2 where a CamVid recording has every second number only."""
-    if layout.folders == "cityscapes":
-        return 1
-    found = (_NUMBERED.fullmatch(p.stem) for p in image.parent.glob(f"{recording}*{image.suffix}"))
-    numbers = sorted(int(m["number"]) for m in found if m is not None and m["before"] == recording)
-    gaps = [b - a for a, b in pairwise(numbers) if b > a]
-    return CLOSEST if gaps and min(gaps) == CLOSEST else 1
+    return [ClipFrame(_name(path), path) for path in paths]
 
 
 def _with_frames_before(clip: Clip, before: int, layout: Layout) -> Clip:
@@ -206,7 +184,7 @@ def _with_frames_before(clip: Clip, before: int, layout: Layout) -> Clip:
     if layout.folders != "camvid" or len(clip) != 1 or before == 0:
         return clip
     frame = clip.frames[0]
-    return replace(clip, frames=(*_frames_before(frame.image_path, before, layout, where=clip.name), frame))
+    return replace(clip, frames=(*_frames_before(frame.image_path, before, where=clip.name), frame))
 
 
 def _check_length(clip: Clip, before: int) -> None:
