@@ -16,8 +16,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
     try:
         options, given = parse(sys.argv[1:] if words is None else words)
-        # torch.distributed.launch, the older form of torchrun, says the process's number by a flag only.
-        os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
+        if "WORLD_SIZE" in os.environ:
+            # torch.distributed.launch, the older form of torchrun, says the process's number by a flag only.
+            os.environ.setdefault("LOCAL_RANK", str(options.local_rank))
         from segtween.cli.reference.run import run
 
         run(options, given)
