@@ -69,6 +69,16 @@ class Settings:
                 )
         if self.refine not in ("none", "guided"):
             raise SettingError(f"refine {self.refine!r}", expected="guided or none", do="choose one of these")
+        if self.weights is not None and self.refine == "none" and self.flow not in FLOW_NETWORKS:
+            raise SettingError(
+                f"weights {self.weights} with refine none and flow {self.flow}",
+                expected="a refinement or flow network that takes them",
+                do="give --preset swnet-seq or --flow light, or leave --weights out",
+            )
+        if not self.edge and self.refine == "none":
+            raise SettingError(
+                "no edge without refinement", expected="refine guided, which may see one", do="leave --no-edge out"
+            )
         if self.refine == "guided" and (self.arrays != "reference" or self.carry.kind != "logits"):
             raise SettingError(
                 "guided refinement in a preset that does not carry logits as the reference does",
@@ -232,7 +242,11 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
         part = _part(_weights(settings, classes), FLOW, "flow")
         if part.network == network:
             return part
-        raise ModelError(f"{part.path} is {part.network}", expected=network, do="choose it with --flow or --weights")
+        raise ModelError(
+            f"the flow network in {part.origin} is {part.network}",
+            expected=network,
+            do="choose it with --flow or --weights",
+        )
     file = Path("weights") / PUBLISHED_FLOW[settings.flow]
     if not file.is_file():
         from segtween.networks.published import where_published

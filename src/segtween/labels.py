@@ -281,5 +281,5 @@ def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) ->
     raise LabelError(
         f"no map is known from label set {source.name!r} to {target.name!r}",
         expected=f"labels of {target.name!r}, or one of the maps {', '.join(sorted(LABEL_MAPS))}",
-        do="give --map or a network with the data set's classes",
+        do="give --map, other --dataset-labels, or a network with the data set's classes",
     )

@@ -34,7 +34,8 @@ class Part:
 
     `mean` and `std` are of pixels in 0..255 in the order of `channels`. `units`: so many of a flow's values are one
     pixel of the images that the network sees. `classes` is 0 for a flow network. `edge` says how a refinement is
-    guided by the label map's edge: laplacian, zero or absent.
+    guided by the label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was
+    made of, where it was.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Part:
     units: float = 1.0
     classes: int = 0
     edge: str | None = None
+    origin: str = ""
 
     @property
     def output(self) -> str:
@@ -83,6 +85,7 @@ def read_part(path: str | Path, *, kind: PartKind) -> Part:
             units=float(values.get("units", 1)),
             classes=int(values.get("classes", 0)),
             edge=values.get("edge"),
+            origin=str((values.get("provenance") or {}).get("source") or path),
         )
     except OSError as error:
         raise ModelError(
@@ -90,7 +93,7 @@ def read_part(path: str | Path, *, kind: PartKind) -> Part:
             expected=f"the record of {path.name}",
             do="make both with `segtween weights convert`",
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error).splitlines()[0]
         raise ModelError(
             f"{record_path} is no record of a flow or refinement network ({what})",

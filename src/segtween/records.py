@@ -326,7 +326,9 @@ def find_record(which: str | Path, *, root: Path | None = None) -> ModelRecord:
         if path.suffix.lower() in (".yaml", ".yml"):
             return load_record(path)
         if path.suffix.lower() != ".onnx":
-            raise ModelError(f"{path} is no model file", expected="an .onnx file", do="export the network to ONNX")
+            raise ModelError(
+                f"{path} is no model file", expected="an .onnx file", do=f"segtween export {path} -o FOLDER"
+            )
         if not sidecar_path(path).is_file():
             raise ModelError(
                 f"{path} has no sidecar {sidecar_path(path).name}",

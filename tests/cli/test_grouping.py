@@ -88,5 +88,14 @@ def test_changes_go_to_every_preset() -> None:
     chosen = MethodOptions(flow="zero").of_presets(["blend", "warp"])
     assert {name: settings.flow for name, settings in chosen.items()} == {"blend*": "zero", "warp*": "zero"}
     assert list(MethodOptions().of_presets(["blend"])) == ["blend"]
+    mixed = MethodOptions(weights="w", edge=False).of_presets(["blend", "swnet-seq"])
+    assert list(mixed) == ["blend", "swnet-seq*"], "blend has no use for weights and stays as it is"
+    assert mixed["blend"] == PRESETS["blend"]
+    with pytest.raises(SettingError, match="weights w with refine none and flow dis; expected a refinement or flow"):
+        MethodOptions(weights="w").of_presets(["blend", "warp"])
+    with pytest.raises(
+        SettingError, match="no edge without refinement; expected refine guided, .*; leave --no-edge out"
+    ):
+        MethodOptions(edge=False).settings()
     with pytest.raises(SettingError, match="preset 'magic'; expected one of blend, warp"):
         MethodOptions().of_presets(["magic"])

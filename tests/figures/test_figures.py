@@ -190,7 +190,7 @@ def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path)
 def test_a_sequence_of_every_preset(data: Dataset, tmp_path: Path) -> None:
     shots, weights = DatasetShots(data, "a", FOUR), str(write_model(tmp_path, classes=4))
     for name in PRESETS:
-        settings = replace(find_preset(name), interval=1, weights=weights)
+        settings = replace(find_preset(name), interval=1, weights=weights if name == "swnet-seq" else None)
         page = sequence_figure(shots, BrightnessSegmenter(), settings=settings, name=name, width=80, threads=1)
         assert page.shape[1] > 2 * 80
 
@@ -215,7 +215,9 @@ def test_a_video_has_no_truth(data: Dataset) -> None:
 
 
 def test_frames_and_clips_that_are_not_there_are_named(data: Dataset) -> None:
-    with pytest.raises(SettingError, match="frame 10 of folders val, clip a; expected 0 to 9; give a lower number"):
+    with pytest.raises(
+        SettingError, match="frame 10 of folders val, clip a; expected 0 to 9; show earlier frames, or give a shorter"
+    ):
         list(DatasetShots(data, "a", FOUR).read(9, 10))
     folder = data.clips[0].frames[0].image_path.parent
     with pytest.raises(SettingError, match="frame 12 of a; expected 0 to 9"):

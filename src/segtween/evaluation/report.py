@@ -129,7 +129,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     cells = {key: _percent(row[key]) for key in HEADINGS if key != "row"}
     if row["gain"] is not None:
         low, high = (_percent(row[key], sign="+") for key in ("gain_low", "gain_high"))
-        cells["gain"] = f"{_percent(row['gain'], sign='+')} ({low} to {high})"
+        sure = "" if row["gain_low"] is None else f" ({low} to {high})"
+        cells["gain"] = f"{_percent(row['gain'], sign='+')}{sure}"
     if row["flicker_at_keys"] is not None:
         cells["flicker_at_keys"] = f"{row['flicker_at_keys']:.2f}x"
     return [row["row"], *cells.values()]

@@ -122,4 +122,8 @@ def _find_clip(dataset: Dataset, which: str) -> Clip:
 
 
 def _too_few(last: int, frames: int, title: str) -> SettingError:
-    return SettingError(f"frame {last} of {title}", expected=f"0 to {frames - 1}", do="give a lower number")
+    return SettingError(
+        f"frame {last} of {title}",
+        expected=f"0 to {frames - 1}",
+        do="show earlier frames, or give a shorter --interval",
+    )

@@ -24,7 +24,7 @@ class GuidedRefinement:
     def __init__(self, part: Part, runtime: Runtime, *, classes: int) -> None:
         if part.classes != classes:
             raise ModelError(
-                f"refinement {part.path} is for {part.classes} classes",
+                f"the refinement in {part.origin} is for {part.classes} classes",
                 expected=f"{classes}, as the segmentation network has",
                 do="give weights trained for these classes (--weights), or --refine none",
             )
