@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from segtween.errors import SettingError
+from segtween.training import PropagationRecipe
+from segtween.training import load_recipe as load_either
 from segtween.training.recipe import NameRange, Recipe, load_recipe
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
@@ -29,10 +31,13 @@ def load(tmp_path: Path, **changes: Any) -> Recipe:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_every_published_recipe_loads(path: Path) -> None:
-    recipe = load_recipe(path)
+    recipe = load_either(path)
     assert path.name == f"{recipe.name}.yaml"
     for source in recipe.train:
         assert all("val" not in name for name in (source.list, source.name)), "val is for measuring only"
+    if isinstance(recipe, PropagationRecipe):
+        assert all(source.split == "train" for source in recipe.train)
+        assert all(source.seeds[0] >= 2000 for source in recipe.train if source.kind == "street")
 
 
 def test_camvid_recipes_leave_the_neighbours_of_val_out() -> None:

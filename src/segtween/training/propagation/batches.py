@@ -113,13 +113,13 @@ def _load(recipe: PropagationRecipe, pool: ClipPool | StoredPool, item: int, num
         held = pool.read(item, length, mirrored=bool(d.matrix[0, 0] < 0))
         return _Sample(d, held.images, held.labels, held.flow, held.scores)
     frames = pool.frames(item, length)
-    pictures = [pool.read_rgb(frame) for frame in frames]
+    pictures = _same_size([pool.read_rgb(frame) for frame in frames])
     size_hw = pictures[0].shape[:2]
     d = draw(recipe.augment, size_hw=size_hw, crop_hw=crop_hw, seed=recipe.seed, sample=number)
     truth = place_labels(pool.read_labels(frames[-1], size_hw=size_hw), d, crop_hw=crop_hw)
     flows = [pool.read_flow(frame) for frame in frames[1:]]
     flow = place_flow(flows, d, size_hw=size_hw, crop_hw=crop_hw, grid=grid)
-    return _Sample(d, place(_same_size(pictures), d, crop_hw=crop_hw), thinned(truth, recipe.loss.label_stride), flow)
+    return _Sample(d, place(pictures, d, crop_hw=crop_hw), thinned(truth, recipe.loss.label_stride), flow)
 
 
 def _same_size(pictures: list[Rgb]) -> list[Rgb]:

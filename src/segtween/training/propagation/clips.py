@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
+from segtween.datasets.numbering import frames_before
 from segtween.datasets.reading import read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError, SinkError
 from segtween.labels import LabelSet
@@ -25,7 +25,6 @@ from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 from segtween.weights import sha256_of
 
 CITYSCAPES_IDS = range(34)
-_NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>(_leftImg8bit)?\.\w+)")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,11 @@ def open_clips(source: Clips, labels: LabelSet, *, longest: int, data_root: Path
 
 
 def _ends(clip: Clip, source: Clips, longest: int) -> list[int]:
-    known = range(len(clip)) if source.label_free or source.kind == "video" else clip.labelled
+    known: Sequence[int] = clip.labelled
+    if source.kind == "list-clips":
+        known = [len(clip) - 1]
+    elif source.label_free or source.kind == "video":
+        known = range(len(clip))
     excluded = source.ranges
     names = [Path(frame.name).name for frame in clip.frames]
     return [i for i in known if i >= longest and not any(names[i] in e for e in excluded)]
@@ -153,21 +156,14 @@ def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path |
 
 
 def _clip_before(image: Path, label: list[Path], longest: int) -> Clip:
-    """The frames that end at a listed one; earlier ones lie beside it or, in Cityscapes, among the sequences."""
-    found = _NUMBERED.fullmatch(image.name)
-    if found is None:
+    """The frames that end at a listed one."""
+    before = frames_before(image, longest)
+    if before is None:
         raise DatasetError(
             f"frame {image.name} has no number", expected="<name>_<number>_leftImg8bit.png", do="rename the frames"
         )
-    frames = []
-    for number in range(int(found["number"]) - longest, int(found["number"]) + 1):
-        name = f"{found['before']}{max(0, number):0{len(found['number'])}d}{found['after']}"
-        path = image.with_name(name)
-        among = Path(path.as_posix().replace("/leftImg8bit/", "/leftImg8bit_sequence/"))
-        last = number == int(found["number"])
-        truth = label[0] if last and label else None
-        frames.append(ClipFrame(path.stem, among if among.is_file() and not last else path, truth))
-    return Clip(image.stem, tuple(frames))
+    last = ClipFrame(image.stem, image, label[0] if label else None)
+    return Clip(image.stem, (*(ClipFrame(path.stem, path) for path in before), last))
 
 
 def _check_there(listing: Path, clips: list[Clip]) -> None:

@@ -30,7 +30,7 @@ from segtween.training.processes import Processes, joined
 from segtween.training.progress import Progress
 from segtween.training.propagation.batches import chain_length, load_batch
 from segtween.training.propagation.clips import ClipPool, open_clips
-from segtween.training.propagation.finish import finish, save_best
+from segtween.training.propagation.finish import BEST, finish, save_best
 from segtween.training.propagation.losses import Counts, chain_loss
 from segtween.training.propagation.recipe import PropagationRecipe
 from segtween.training.propagation.start import begin_with, class_shares
@@ -87,15 +87,21 @@ def train(
     on_epoch: Callable[[Epoch], float | None] | None = None,
     init: Sequence[str | Path] = (),
     provenance: dict[str, Any] | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
-    """See `segtween.training.train_propagation`."""
+    """See `segtween.training.train_propagation`. A recipe with `after` trains that one first, in `out/before`; what
+    is rendered, decoded and stored goes to `cache` (`out/cache`)."""
     chosen = pick_device(device)
+    cache, before = cache or out / "cache", None
+    if recipe.after is not None:
+        first: dict[str, Any] = {"data_root": data_root, "resume": resume, "device": device, "cache": cache}
+        before = Path(train(recipe.after, out=out / "before", **first)["model"]) / BEST
     with joined(chosen, batch=recipe.batch, parts=recipe.accumulate) as processes:
         make_folder(out)
-        run = prepare(recipe, out=out, data_root=data_root, device=chosen, processes=processes)
+        run = prepare(recipe, cache=cache, data_root=data_root, device=chosen, processes=processes)
         torch.manual_seed(recipe.seed)
         chain = Chain(build_flow(recipe.flow), build_refiner(classes=len(run.labels), edge=recipe.edge)).to(run.device)
-        begun_with = begin_with(chain, recipe, init, data_root=data_root)
+        begun_with = begin_with(chain, recipe, init, before=before, data_root=data_root)
         optimiser = make_optimiser(chain, run)
         position = Position()
         hashes = {"recipe": recipe.sha256, "data": data_hash(run, begun_with)}
@@ -113,11 +119,10 @@ def train(
 
 
 def prepare(
-    recipe: PropagationRecipe, *, out: Path, data_root: Path | None, device: torch.device, processes: Processes
+    recipe: PropagationRecipe, *, cache: Path, data_root: Path | None, device: torch.device, processes: Processes
 ) -> Run:
     """Find segmenter and data first, so that what is missing is said before the long part."""
     teacher = open_teacher(recipe, data_root=data_root, device=device)
-    cache = out / "cache"
     pools: list[ClipPool | StoredPool] = []
     with processes.first_alone():
         for source in recipe.train:

@@ -167,6 +167,8 @@ class PropagationRecipe:
     flow            flow-light or flownets
     edge            laplacian: guide with the label map's edge; zero: with that input silent; absent: without it
     initial         weight files of flow and refinement to begin with; otherwise random
+    after           a recipe file beside this one: it is trained first, and this one begins with its flow network and,
+                    where the edge is the same, its refinement
     train_flow      whether the flow network moves too
     finetune_all    whether the segmenter moves too
     freeze_norms    whether batch norms keep the statistics they begin with
@@ -211,6 +213,7 @@ class PropagationRecipe:
     seed: int = 1
     early_stop: int = 0
     licence: str = ""
+    after: PropagationRecipe | None = None
 
     def __post_init__(self) -> None:
         check(self.trains == "propagation", "trains", self.trains, "propagation, or nothing for a segmenter")
@@ -241,6 +244,10 @@ class PropagationRecipe:
             still = self.augment.scale == self.augment.aspect == (1.0, 1.0)
             check(still, "augment.scale", list(self.augment.scale), "[1, 1], as aspect, because scores is stored")
             check(not self.finetune_all, "finetune_all", True, "false, because scores is stored")
+        if self.after is not None:
+            for what in ("segmenter", "labels", "flow"):
+                own, first = getattr(self, what), getattr(self.after, what)
+                check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
         _ = self.label_set
 
     @property
@@ -254,16 +261,25 @@ class PropagationRecipe:
 
     @property
     def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Of the values, not of the file: comments and order do not count; those of `after` do."""
+        values = asdict(self)
+        if self.after is None:
+            del values["after"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_steps(self, steps: int) -> PropagationRecipe:
-        """The same recipe over a number of steps."""
-        return replace(self, steps=steps, epochs=0)
+        """The same recipe, and what comes before it, over a number of steps."""
+        after = None if self.after is None else self.after.with_steps(steps)
+        return replace(self, steps=steps, epochs=0, after=after)
 
 
 def load_propagation(path: str | Path) -> PropagationRecipe:
     """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    built: PropagationRecipe = build(PropagationRecipe, read_yaml(Path(path)))
+    path = Path(path)
+    values = read_yaml(path)
+    if isinstance(values, dict) and isinstance(values.get("after"), str):
+        check((path.parent / values["after"]).resolve() != path.resolve(), "after", values["after"], "another recipe")
+        values["after"] = load_propagation(path.parent / values["after"])
+    built: PropagationRecipe = build(PropagationRecipe, values)
     return built

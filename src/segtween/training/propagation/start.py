@@ -22,15 +22,27 @@ MOST = 200  # labels that are looked at in each source
 
 
 def begin_with(
-    chain: Chain, recipe: PropagationRecipe, files: Sequence[str | Path], *, data_root: Path | None
+    chain: Chain,
+    recipe: PropagationRecipe,
+    files: Sequence[str | Path],
+    *,
+    before: Path | None = None,
+    data_root: Path | None,
 ) -> dict[str, str]:
     """Fill flow and refinement from weight files; returns the name and sha256 of each file.
 
-    ModelError for a file that holds neither of the recipe's networks, or one with other classes or edge.
+    `before` is the file of the training that came before this one. ModelError for another file that holds neither of
+    the recipe's networks, or one with other classes or edge.
     """
     parts = {recipe.flow: chain.flow, "guided": chain.refine}
     own = {name: identify(net.state_dict()) for name, net in parts.items()}
     used = {}
+    if before is not None and recipe.after is not None:
+        checkpoint = read_checkpoint(before)
+        chain.flow.load_state_dict(checkpoint.parts["state_dict_of"])
+        if recipe.edge == recipe.after.edge:
+            chain.refine.load_state_dict(checkpoint.parts["state_dict"])
+        used[recipe.after.name] = checkpoint.sha256
     for file in (*recipe.initial, *files):
         path = Path(file)
         if not path.is_file() and not path.is_absolute() and data_root is not None:
