@@ -164,7 +164,8 @@ def plain_containers() -> AbstractContextManager[Any]:
 def _refused(path: Path, error: Exception) -> ModelError:
     """Why torch would not unpickle a file: because of what it asked for, how it is written, or damage."""
     message = str(error)
-    if code := re.search(r"(?:GLOBAL|Unsupported class|class) ([A-Za-z_]\w*(?:\.\w+)+)", message):
+    # A built-in function stands there without its module.
+    if code := re.search(r"(?:GLOBAL (?=\w)|(?:Unsupported class|class) (?=\w+\.))([A-Za-z_]\w*(?:\.\w+)*)", message):
         return ModelError(
             f"checkpoint {path} carries code ({code[1]}), which was not run",
             expected="tensors and plain values only",
