@@ -33,9 +33,11 @@ def train(
         segtween train recipes/swiftnet-lite0.camvid.yaml --data-root data/
     """
     from segtween.cli.screen import console
+    from segtween.parts import REFINE
     from segtween.training import train_recipe
 
     folder = out or Path("runs") / recipe.stem
     report = train_recipe(recipe, data_root=data_root, out=folder, resume=not fresh, device=device, steps=steps)
     console.print(report["text"])
-    console.print(f"the network: {folder / 'model'}, for --model")
+    option = "--weights" if (folder / "model" / REFINE).is_file() else "--model"
+    console.print(f"trained: {folder / 'model'}, for {option}")
