@@ -56,13 +56,18 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Callable[
 def show(*parts: TextTable | str) -> None:
     """Tables and lines on standard output. In a table a heading may be broken, a figure may not."""
     for part in parts:
-        console.print(part if isinstance(part, str) else _drawn(part), markup=not isinstance(part, str))
+        if isinstance(part, str):
+            console.print(part, markup=False)
+        else:
+            drawn = _drawn(part)
+            needed = console.measure(drawn).minimum
+            console.print(drawn, width=max(console.width, needed))
 
 
 def _drawn(table: TextTable) -> Table:
     made = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for i, name in enumerate(table.columns):
-        widest = max((len(text) for text in table.column(i)), default=0)
+        widest = max(len(text) for text in (*name.split(), *table.column(i), ""))
         made.add_column(escape(name), justify="right" if i else "left", min_width=widest)
     for row in table.rows:
         made.add_row(*map(escape, row))

@@ -24,7 +24,8 @@ def require_matplotlib() -> None:
 
 
 def plot(study: Study, folder: str | Path) -> list[Path]:
-    """`<name>.png` and `<name>.svg` in the folder: average (line) and minimum mIoU (dashed) over frames per second.
+    """`<name>.png` and `<name>.svg` in the folder: average (line) and minimum mIoU (dashed; without edge
+    dotted) over frames per second.
 
     `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed was measured.
     """
@@ -68,6 +69,11 @@ def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
         if has_low:
             low = [100 * row["min_miou"] for row in rows]
             axes.plot(speeds, low, "o--", color=colour, alpha=0.6, markersize=4, label=f"{name}, just before next key")
+        without = [row for row in rows if row["min_miou_without_edge"] is not None]
+        if without:
+            lowest = [100 * row["min_miou_without_edge"] for row in without]
+            label = f"{name}, just before next key, without edge"
+            axes.plot([row["fps"] for row in without], lowest, "x:", color=colour, alpha=0.6, markersize=5, label=label)
     for row, colour, above in _marked(study, series):
         axes.annotate(
             _mark(study, row),

@@ -16,7 +16,7 @@ from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.interfaces import Segmenter
-from segtween.tables.study import Column, Study, machine, percent
+from segtween.tables.study import Column, Study, count, machine, percent
 from segtween.types import SizeHW, format_size
 
 Progress = Callable[[int, int], None]
@@ -212,7 +212,9 @@ def _rows(measured: Measured) -> list[dict[str, Any]]:
         interval = result["interval"]
         if interval > 0:
             row = _row(f"1 frame in {interval + 1}", interval, result, speeds.get(interval), report)
-            rows.append({**row, "min_miou_without_edge": lowest.get(interval)})
+            if without is not None:
+                row |= {"min_miou_without_edge": lowest[interval], "hash_without_edge": without.method.hash}
+            rows.append(row)
     return rows
 
 
@@ -238,6 +240,7 @@ def _row(
         **figures,
         **faster,
         "hash": report.method.hash,
+        "hash_without_edge": None,
     }
 
 
@@ -256,17 +259,16 @@ def _record(measured: Measured) -> dict[str, Any]:
 def _notes(measured: Measured) -> list[str]:
     report, times, without = measured.accuracy, measured.speed, measured.without_edge
     labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
-    clips = "1 clip" if report.clips == 1 else f"{report.clips} clips"
+    frames, clips = count(report.frames, "frame"), count(report.clips, "clip")
     notes = [
-        f"data: {report.dataset} {report.split}, {report.frames} frames scored, {clips}, {labels}; "
-        f"labels by {report.label_map}",
+        f"data: {report.dataset} {report.split}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
         "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]
     if without is not None:
         notes.append(
-            f"min mIoU without edge: {report.method.name} with --no-edge, nothing else changed, method "
-            f"{without.method.hash}"
+            f"min mIoU without edge: {report.method.name} with --no-edge, nothing else changed (its method: "
+            "hash_without_edge in CSV and JSON)"
         )
     if measured.no_edge is not None:
         notes.append(f"{report.method.name} without edge: not measured, {measured.no_edge}")
@@ -274,12 +276,12 @@ def _notes(measured: Measured) -> list[str]:
         if report.method.record.get("flow") == "stored":
             return [*notes, f"speed of {report.method.name}: not measured, the flow is stored"]
         return [*notes, "speed: not measured, the scores are stored"]
-    threads = "1 thread" if times.threads == 1 else f"{times.threads} threads"
     versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
     return [
         *notes,
-        f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of {times.repeats} periods,"
-        f" {times.network.get('precision', 'unknown')} precision, {threads} of {machine()}",
+        f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of "
+        f"{count(times.repeats, 'period')}, {times.network.get('precision', 'unknown')} precision, "
+        f"{count(times.threads, 'thread')} of {machine()}",
         "share of the limit: (ms per frame on every frame / ms per frame) / (interval + 1)",
         versions,
         *times.notes,
