@@ -43,7 +43,7 @@ def test_defaults_are_those_of_the_reference() -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"trains": "flow"}, r"^trains is 'flow'; expected propagation, or nothing for a segmenter"),
     ({"segmenter": None}, r"^segmenter is missing; expected segmenter: \.\.\.; add it to the recipe"),
-    ({"batchs": 3}, r"^batchs is no field of a recipe; expected out of accumulate, augment, batch, chain"),
+    ({"batchs": 3}, r"^batchs is no field of a recipe; expected out of accumulate, after, augment, batch, chain"),
     ({"name": "a b"}, r"^name is 'a b'; expected letters"),
     ({"flow": "flownet2s"}, r"^flow is 'flownet2s'; expected one of flow-light, flownets"),
     ({"edge": "sobel"}, r"^edge is 'sobel'; expected one of laplacian, zero, absent"),

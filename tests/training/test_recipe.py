@@ -63,7 +63,7 @@ def test_name_range_holds_both_ends_of_its_own_recording() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"steps": None}, r"^steps is missing; expected steps: \.\.\.; add it to the recipe$"),
-    ({"stepz": 3}, r"^stepz is no field of a recipe; expected out of after, augment, .*; rename it$"),
+    ({"stepz": 3}, r"^stepz is no field of a recipe; expected out of accumulate, after, augment, .*; rename it$"),
     ({"steps": 0}, r"^steps is 0; expected 1 or more; correct the recipe$"),
     ({"steps": 1.5}, r"^steps is 1\.5; expected a whole number"),
     ({"batch": 1}, r"^batch is 1; expected 2 or more, because of batch norms"),
@@ -73,7 +73,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"network": "swiftnet"}, r"^network is 'swiftnet'; expected one of swiftnet-r18, .*; did you mean"),
     ({"network": "swiftnet-r18", "initial": "imagenet"}, r"^initial is 'imagenet'; expected random, for swiftnet-r18"),
     ({"initial": "zeros"}, r"^initial is 'zeros'; expected imagenet or random"),
-    ({"precision": "float16"}, r"^precision is 'float16'; expected bfloat16 or float32"),
+    ({"precision": "int8"}, r"^precision is 'int8'; expected bfloat16, float16 or float32"),
+    ({"batch": 8, "accumulate": 3}, r"^accumulate is 3; expected a divisor of batch, 8"),
+    ({"loss": {"hard_threshold": 1}}, r"^loss\.hard_threshold is 1\.0; expected 0 or more, below 1"),
+    ({"loss": {"hard_threshold": 0.7}}, r"^loss\.hard_fraction is 1\.0; expected less than 1, because there is a hard"),
+    ({"loss": {"boundary": -1}}, r"^loss\.boundary is -1\.0; expected a number in 0\.\.100"),
+    ({"loss": {"boundary_sigma": 0}}, r"^loss\.boundary_sigma is 0\.0; expected a number above 0"),
     ({"seed": -1}, r"^seed is -1; expected 0 or more"),
     ({"train": []}, r"^train is \[\]; expected at least one source"),
     ({"train": "train.txt"}, r"^train is 'train\.txt'; expected a list of sources"),

@@ -265,7 +265,7 @@ def test_unknown_device_is_refused() -> None:
 def test_loss_that_is_not_finite_ends_the_training(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segtween.training import loop
 
-    monkeypatch.setattr(loop, "loss_of", lambda logits, *_: logits.sum() * float("nan"))
+    monkeypatch.setattr(loop, "loss_of", lambda logits, *_, **__: logits.sum() * float("nan"))
     with pytest.raises(ModelError, match=r"the loss at step 1 is nan; lower optimiser\.rate in the recipe"):
         train_recipe(write_recipe(tmp_path), out=tmp_path / "out", data_root=data, device="cpu")
 

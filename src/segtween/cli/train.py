@@ -38,6 +38,8 @@ def train(
 
     folder = out or Path("runs") / recipe.stem
     report = train_recipe(recipe, data_root=data_root, out=folder, resume=not fresh, device=device, steps=steps)
+    if not report["text"]:
+        return  # another process of the same training shows it
     console.print(report["text"])
     option = "--weights" if (folder / "model" / REFINE).is_file() else "--model"
     console.print(f"trained: {folder / 'model'}, for {option}")

@@ -20,6 +20,7 @@ from segtween.training.fields import Range, build, check, check_range, parse_siz
 from segtween.types import SizeHW
 
 Kind = Literal["list", "street"]
+Precision = Literal["bfloat16", "float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -160,22 +161,35 @@ class Weighting(Protocol):
 class Loss:
     """Cross-entropy at the labels' own size, ignored pixels left out.
 
-    class_power    class c weighs (share of pixels of c) ** -class_power, scaled to mean 1 over pixels; 0: all equal
-    weight_limit   no class weighs more than this many times the lightest
-    hard_fraction  only this part of the pixels of a batch, those with the largest loss, counts; 1: all
-    overlap        weight of a second term, 1 - soft IoU averaged over classes; 0: none
+    class_power     class c weighs (share of pixels of c) ** -class_power, scaled to mean 1 over pixels; 0: all equal
+    weight_limit    no class weighs more than this many times the lightest
+    hard_fraction   only this part of the pixels of a batch, those with the largest loss, counts; 1: all
+    hard_threshold  all pixels count whose true class has less than this probability, and at least `hard_fraction` of
+                    all (Wu et al. 2016, arXiv 1605.06885, section 3.3); 0: none by this
+    boundary        extra weight of a pixel on a boundary between labels; it fades with the distance d to it as
+                    exp(-d^2 / (2 boundary_sigma^2)) (Ronneberger et al., U-Net, MICCAI 2015, equation 2); 0: none
+    boundary_sigma  in pixels of the sample
+    overlap         weight of a second term, 1 - soft IoU averaged over classes; 0: none
     """
 
     class_power: float = 0.0
     weight_limit: float = 10.0
     hard_fraction: float = 1.0
     overlap: float = 0.0
+    hard_threshold: float = 0.0
+    boundary: float = 0.0
+    boundary_sigma: float = 5.0
 
     def __post_init__(self) -> None:
         check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
         check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
         check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
         check(0 <= self.overlap <= 10, "loss.overlap", self.overlap, "a number in 0..10")
+        check(0 <= self.hard_threshold < 1, "loss.hard_threshold", self.hard_threshold, "0 or more, below 1")
+        good = self.hard_threshold == 0 or self.hard_fraction < 1
+        check(good, "loss.hard_fraction", self.hard_fraction, "less than 1, because there is a hard_threshold")
+        check(0 <= self.boundary <= 100, "loss.boundary", self.boundary, "a number in 0..100")
+        check(self.boundary_sigma > 0, "loss.boundary_sigma", self.boundary_sigma, "a number above 0")
 
 
 @dataclass(frozen=True)
@@ -189,9 +203,10 @@ class Recipe:
     after        a recipe file beside this one: it is trained first, and this one begins with its last weights
     seed         of weights, order and augmentation
     steps        optimiser steps
-    batch        samples in a step
+    batch        samples in a step, over all processes
+    accumulate   parts that a batch is worked through in, to save memory
     crop         WIDTHxHEIGHT of the training samples
-    precision    bfloat16 (autocast; weights stay float32) or float32
+    precision    bfloat16, float16 (autocast; weights stay float32; float16 on a GPU only) or float32
     train        sources, mixed by their shares
     evaluate     sources scored once, at the end, by the last weights
     licence      the line that travels with the weights
@@ -207,12 +222,13 @@ class Recipe:
     initial: Initial = "random"
     seed: int = 0
     batch: int = 8
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     augment: Augment = field(default_factory=Augment)
     optimiser: Optimiser = field(default_factory=Optimiser)
     loss: Loss = field(default_factory=Loss)
     licence: str = ""
     after: Recipe | None = None
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
@@ -222,7 +238,9 @@ class Recipe:
         check(self.seed >= 0, "seed", self.seed, "0 or more")
         check(self.steps >= 1, "steps", self.steps, "1 or more")
         check(self.batch >= 2, "batch", self.batch, "2 or more, because of batch norms")
-        check(self.precision in ("bfloat16", "float32"), "precision", self.precision, "bfloat16 or float32")
+        check(self.precision in get_args(Precision), "precision", self.precision, "bfloat16, float16 or float32")
+        good = self.accumulate >= 1 and self.batch % self.accumulate == 0
+        check(good, "accumulate", self.accumulate, f"a divisor of batch, {self.batch}")
         crop = parse_size(self.crop, name="crop")
         good = all(side % spec.multiple_of == 0 for side in crop)
         check(good, "crop", self.crop, f"sides that are multiples of {spec.multiple_of}")
@@ -247,8 +265,11 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count; those of `after` do."""
-        values = asdict(self)
+        """Of the values, not of the file: comments and order do not count; those of `after` do.
+
+        Fields that came later do not count where they have their defaults, so that published hashes stay.
+        """
+        values = _without_later(asdict(self))
         if self.after is None:
             del values["after"]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
@@ -260,6 +281,14 @@ class Recipe:
         warmup = min(self.optimiser.warmup, max(0, steps - 1))
         after = None if self.after is None else self.after.with_steps(steps)
         return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup), after=after)
+
+
+_LATER = {"accumulate": 1, "hard_threshold": 0.0, "boundary": 0.0, "boundary_sigma": 5.0}
+
+
+def _without_later(values: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in values.items() if k not in _LATER or v != _LATER[k]}
+    return {k: _without_later(v) if isinstance(v, dict) else v for k, v in kept.items()}
 
 
 def load_recipe(path: str | Path) -> Recipe:

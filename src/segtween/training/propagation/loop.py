@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from segtween.training import Epoch, checkpoint
 from segtween.training.data import plan
 from segtween.training.loop import CHECKPOINT, SCALARS_EVERY, class_weights, make_folder, pick_device
 from segtween.training.processes import Processes, joined
-from segtween.training.progress import Progress
+from segtween.training.progress import Progress, shown
 from segtween.training.propagation.batches import chain_length, load_batch
 from segtween.training.propagation.clips import ClipPool, open_clips
 from segtween.training.propagation.finish import BEST, finish, save_best
@@ -107,7 +106,9 @@ def train(
         hashes = {"recipe": recipe.sha256, "data": data_hash(run, begun_with)}
         if resume and (out / CHECKPOINT).is_file():
             position = _restore(out / CHECKPOINT, chain, optimiser, run, hashes)
-        with _shown(recipe.name, events or out / "events", position, run) as progress:
+        with shown(
+            recipe.name, events or out / "events", first=position.step, steps=run.steps, shown=processes.first
+        ) as progress:
             _learn(run, chain, optimiser, position, out=out, hashes=hashes, progress=progress, on_epoch=on_epoch)
         if not processes.first:
             processes.wait()
@@ -315,13 +316,3 @@ def _restore(path: Path, chain: Chain, optimiser: torch.optim.Optimizer, run: Ru
     if run.recipe.finetune_all:
         run.teacher.net.load_state_dict(state["segmenter"])
     return Position(**{name: state[name] for name in asdict(Position())})
-
-
-@contextmanager
-def _shown(name: str, events: Path, position: Position, run: Run) -> Iterator[Progress | None]:
-    """What a person sees, in the first process."""
-    if not run.processes.first:
-        yield None
-        return
-    with Progress(name, events, first=position.step, steps=run.steps) as progress:
-        yield progress
