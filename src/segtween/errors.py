@@ -91,6 +91,6 @@ def unknown(
     them; `otherwise` is what to do where no name is near.
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=1)
     listed = f"{among} {', '.join(names)}" + (f", {also}" if also else "")
     return error(got, expected=listed, do=f"did you mean {near[0]}?" if near else otherwise)

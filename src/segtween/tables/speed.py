@@ -267,8 +267,7 @@ def _notes(measured: Measured) -> list[str]:
     ]
     if without is not None:
         notes.append(
-            f"min mIoU without edge: {report.method.name} with --no-edge, nothing else changed (its method: "
-            "hash_without_edge in CSV and JSON)"
+            f"min mIoU without edge: {report.method.name} with --no-edge (its method: hash_without_edge in CSV and JSON)"
         )
     if measured.no_edge is not None:
         notes.append(f"{report.method.name} without edge: not measured, {measured.no_edge}")
