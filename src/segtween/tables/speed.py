@@ -265,15 +265,14 @@ def _notes(measured: Measured) -> list[str]:
         "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]
+    name = report.method.name
     if without is not None:
-        notes.append(
-            f"min mIoU without edge: {report.method.name} with --no-edge (its method: hash_without_edge in CSV and JSON)"
-        )
+        notes.append(f"min mIoU without edge: {name} with --no-edge (its method: hash_without_edge in CSV and JSON)")
     if measured.no_edge is not None:
-        notes.append(f"{report.method.name} without edge: not measured, {measured.no_edge}")
+        notes.append(f"{name} without edge: not measured, {measured.no_edge}")
     if times is None:
         if report.method.record.get("flow") == "stored":
-            return [*notes, f"speed of {report.method.name}: not measured, the flow is stored"]
+            return [*notes, f"speed of {name}: not measured, the flow is stored"]
         return [*notes, "speed: not measured, the scores are stored"]
     versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
     return [
