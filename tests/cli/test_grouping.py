@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from segtween import api
 from segtween.build import PRESETS
+from segtween.cli.bench import bench
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DEFAULT_MODEL, MethodOptions, NetworkOptions
@@ -68,6 +69,11 @@ def test_defaults_are_those_of_the_python_door() -> None:
         for name, value in vars(options).items():
             if name in loaded:
                 assert value == loaded[name].default, name
+
+
+def test_help_names_every_preset() -> None:
+    (option,) = inspect.signature(bench).parameters["preset"].annotation.__metadata__
+    assert option.help == f"Preset of the method: {', '.join(PRESETS)}."
 
 
 def test_stored_scores_beside_a_model_are_refused() -> None:

@@ -268,6 +268,8 @@ def test_occlusion_is_judged_on_exact_masks() -> None:
     assert 0 < true < 0.2
     with pytest.raises(SettingError, match="1 frames of 1 drives; expected 2 or more of 1 or more"):
         occlusion_table(seeds=[1], frames=1)
+    with pytest.raises(SettingError, match=r"stored flow .* for drives that are rendered; expected a flow estimator"):
+        occlusion_table(seeds=[1], settings=Settings(flow=str(Path(__file__).parent)))
 
 
 def test_the_sweep_tries_all_thresholds() -> None:

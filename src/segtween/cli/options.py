@@ -100,9 +100,9 @@ class NetworkOptions:
 class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
 
-    preset: Annotated[str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp.")] = (
-        "blend"
-    )
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp, swnet-seq.")
+    ] = "blend"
     refine: Annotated[
         Literal["guided", "none"] | None,
         typer.Option("--refine", help="Repair of carried scores: by the guided convolution network, or none."),

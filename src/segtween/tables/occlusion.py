@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.build import Settings, build_flow, build_ops
+from segtween.build import Settings, build_flow, build_ops, has_stored_flow
 from segtween.datasets.street import StreetClip
 from segtween.errors import SettingError
 from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusion
@@ -58,6 +58,12 @@ def occlusion_table(
     if frames < 2 or not seeds:
         raise SettingError(f"{frames} frames of {len(seeds)} drives", expected="2 or more of 1 or more", do="give more")
     chosen = settings or Settings()
+    if has_stored_flow(chosen):
+        raise SettingError(
+            f"stored flow {chosen.flow} for drives that are rendered",
+            expected="a flow estimator",
+            do="give --flow dis or a network",
+        )
     flow, ops = build_flow(chosen), build_ops(chosen)
     spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
     estimates = _estimates(sweep)
