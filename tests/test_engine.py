@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning, textured
-from segtween.build import Settings, build_engine, build_plain, method
-from segtween.engine import Engine
+from segtween.build import Settings, build_engine, build_plain, find_preset, method
+from segtween.engine import Carry, Engine
 from segtween.errors import SettingError
 from segtween.types import Frame
 
@@ -115,7 +116,7 @@ def test_results_carry_sizes_times_and_confidence() -> None:
     assert key.labels.dtype == np.uint8
     assert other.pts_seconds == pytest.approx(0.04)
     assert {"prepare", "segment", "label"} <= set(key.stages_ms)
-    assert {"prepare", "flow", "propagate", "refine", "label"} == set(other.stages_ms)
+    assert {"prepare", "flow", "propagate", "label"} == set(other.stages_ms)
     assert other.confidence.shape == other.carried.grid_hw
     assert 0 < other.confidence.min() <= other.confidence.max() <= 1
 
@@ -190,3 +191,35 @@ def test_the_method_hash_changes_with_every_setting_and_with_nothing_else() -> N
     assert len(hashes) == 4
     assert method(engine(9), name="blend").hash == base.hash, "the interval stands beside the method"
     assert base.to_json()["hash"] == base.hash
+
+
+def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
+    frames = panning(5, SIZE, step=3, cell=20)
+    built = build_engine(BrightnessSegmenter(), find_preset("path"))
+    resampled = build_engine(BrightnessSegmenter(), replace(find_preset("path"), carry=Carry(kind="logits")))
+    plain = build_plain(BrightnessSegmenter())
+    for rgb in frames:
+        result, other, own = built.step(rgb), resampled.step(rgb), plain.step(rgb)
+    assert result.distance == 4
+    inside = (slice(8, -8), slice(8, -24))
+    agreement = (result.labels == own.labels)[inside].mean()
+    assert agreement > 0.9
+    # Scores that are resampled in every frame lose their detail.
+    assert agreement > (other.labels == own.labels)[inside].mean()
+    carried = built.ops.labels(result.carried, SIZE)
+    assert (carried == result.labels)[inside].mean() > 0.9
+
+
+def test_a_frozen_clip_keeps_its_labels_along_the_path() -> None:
+    rgb = textured(SIZE)
+    built = build_engine(BrightnessSegmenter(), replace(find_preset("path"), interval=3))
+    results = [built.step(rgb) for _ in range(8)]
+    assert not any(r.is_cut for r in results)
+    changed = [float((r.labels != results[0].labels).mean()) for r in results]
+    assert max(changed) < 1e-3
+
+
+def test_the_path_has_another_hash_and_resampling_the_old_one() -> None:
+    built = build_engine(BrightnessSegmenter(), find_preset("path"))
+    assert built.describe()["carry"]["resample"] is False
+    assert "resample" not in engine().describe()["carry"]

@@ -14,7 +14,6 @@ from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
 from segtween.refine.blend import ReliabilityBlend, Replace
-from segtween.refine.identity import Identity
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
 from segtween.types import Method
@@ -94,6 +93,7 @@ class Settings:
 PRESETS: dict[str, Settings] = {
     "blend": Settings(),
     "warp": Settings(fusion="replace"),
+    "path": Settings(carry=Carry(kind="logits", resample=False)),
     "swnet-seq": Settings(
         flow="light", fusion="replace", cuts=False, carry=Carry(kind="logits"), arrays="reference", refine="guided"
     ),
@@ -137,9 +137,9 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     return PaddedFlow(flow)
 
 
-def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner:
+def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner | None:
     if settings.refine == "none":
-        return Identity()
+        return None
     from segtween.refine.guided import GuidedRefinement
 
     part = _part(_weights(settings, classes), REFINE if settings.edge else REFINE_WITHOUT_EDGE, "refinement")
@@ -180,7 +180,7 @@ def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
         ops=ops or CpuOps(),
         schedule=FixedInterval(0),
         fusion=Replace(),
-        refiner=Identity(),
+        refiner=None,
         cuts=NoCuts(),
         carry=settings.carry,
     )

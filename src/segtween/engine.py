@@ -12,38 +12,56 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import SettingError
+from segtween.geometry import stride_grid
 from segtween.interfaces import ArrayOps, CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
-from segtween.types import Carried, CarriedKind, Frame, Result, Rgb, SizeHW, check_rgb, format_size
+from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Result, Rgb, SizeHW, check_rgb, format_size
 
 
 @dataclass(frozen=True)
 class Carry:
     """What is carried (`kind`), on which grid (`most_cells`: the scores' own grid reduced to at most so many
     cells), and how fast trust in it fades: r = exp(-(e / tolerance)^2) per frame, e = how far the moved previous
-    image is from the current one, in grey levels."""
+    image is from the current one, in grey levels.
+
+    With `resample` scores go from frame to frame and are resampled in each. Without, the flows since the key frame are
+    joined to one path, on a grid half as fine as the flow's, and labels are read along it from the key frame's scores.
+    A refinement resamples in any case."""
 
     kind: CarriedKind = "probabilities"
     most_cells: int = 40_000
     tolerance: float = 10.0
+    resample: bool = True
 
 
 @dataclass
 class _Past:
-    """What the next frame needs of this one."""
+    """What the next frame needs of this one: scores, and the flow that leads from it to the frame they are of (None:
+    this one)."""
 
     view: NDArray[np.uint8]
-    carried: Carried
+    scores: Carried
+    path: Flow | None
     reliability: NDArray[np.float32]
     distance: int
+
+
+@dataclass
+class _History:
+    """What is known of a frame before the network sees it: scores, the path that leads to them, their reliability."""
+
+    scores: Carried
+    path: Flow
+    reliability: NDArray[np.float32]
 
 
 class Engine:
@@ -57,7 +75,7 @@ class Engine:
         ops: ArrayOps,
         schedule: Schedule,
         fusion: Fusion,
-        refiner: Refiner,
+        refiner: Refiner | None,
         cuts: CutDetector,
         carry: Carry,
     ) -> None:
@@ -86,10 +104,10 @@ class Engine:
         clock, past, flow = _Clock(), self._past, self.flow
         if flow is None:
             return self._plain(rgb, size_hw, clock, pts_seconds)
-        if past is not None and past.carried.image_hw != size_hw:
+        if past is not None and past.scores.image_hw != size_hw:
             raise SettingError(
                 f"frame {self._count} is {format_size(size_hw)}",
-                expected=f"{format_size(past.carried.image_hw)} as before",
+                expected=f"{format_size(past.scores.image_hw)} as before",
                 do="call reset() where a new clip begins",
             )
         with clock("prepare"):
@@ -101,7 +119,7 @@ class Engine:
             with clock("propagate"):
                 error = self.ops.difference(view, past.view, motion)
                 cut = self.cuts(view, past.view, error)
-                history = None if cut else self._move(past, motion, error)
+                history = None if cut else self._follow(past, motion, error)
         distance = 0 if past is None or cut else past.distance + 1
         is_key = history is None or self.schedule.is_key(distance)
         if is_key:
@@ -109,14 +127,21 @@ class Engine:
             with clock("segment"):
                 logits = self.segmenter(rgb)
             with clock("propagate"):
-                carried, reliability = self._fuse(logits, history, size_hw)
+                scores, path = self._fuse(logits, history, size_hw), None
+            reliability = np.ones(scores.grid_hw, np.float32)
         else:
             assert history is not None
-            with clock("refine"):
-                carried, reliability = self.refiner(history[0], rgb, history[1]), history[1]
+            scores, path, reliability = history.scores, history.path, history.reliability
+            if self.carry.resample:
+                with clock("propagate"):
+                    scores, path = self._moved(scores, path), None
+            if self.refiner is not None:
+                with clock("refine"):
+                    scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
         with clock("label"):
-            labels = self.ops.labels(carried, size_hw)
-        self._past = _Past(view, carried, reliability, distance)
+            labels = self.ops.labels(scores, size_hw, path=path)
+        self._past = _Past(view, scores, path, reliability, distance)
+        carried = scores if path is None else partial(self._moved, scores, path)
         return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
 
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
@@ -134,9 +159,12 @@ class Engine:
         network = self.segmenter.describe()
         if self.flow is None:
             return {"network": network, **self.ops.describe()}
-        carry = {"kind": self.carry.kind, "most_cells": self.carry.most_cells, "tolerance": self.carry.tolerance}
-        parts = (self.flow, self.schedule, self.fusion, self.refiner, self.cuts, self.ops)
-        return {"network": network, "carry": carry, **{k: v for part in parts for k, v in part.describe().items()}}
+        # Left out where scores are resampled, so that records from before there was a choice keep their hash.
+        carry = {k: v for k, v in asdict(self.carry).items() if k != "resample" or not v}
+        refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
+        parts = (self.flow, self.schedule, self.fusion, self.cuts, self.ops)
+        others = {key: value for part in parts for key, value in part.describe().items()}
+        return {"network": network, "carry": carry, **refine, **others}
 
     def _plain(self, rgb: Rgb, size_hw: SizeHW, clock: _Clock, pts_seconds: float | None) -> Result:
         with clock("segment"):
@@ -145,28 +173,40 @@ class Engine:
             labels = self.ops.labels(carried, size_hw)
         return self._result(labels, carried, clock, pts_seconds, is_key=True, distance=0, is_cut=False)
 
-    def _move(
-        self, past: _Past, motion: NDArray[np.float32], error: NDArray[np.float32]
-    ) -> tuple[Carried, NDArray[np.float32]]:
-        """The previous scores where the motion takes them, and how far they can be trusted there."""
-        grid = past.carried.grid_hw
-        small = self.ops.resize_flow(motion, grid)
-        values, inside = self.ops.warp(past.carried.values, small)
-        trust, _ = self.ops.warp(past.reliability[None], small)
+    def _follow(self, past: _Past, motion: Flow, error: NDArray[np.float32]) -> _History:
+        """The kept scores, the path that leads to them from the frame after, and how far they can be trusted there."""
+        grid = past.scores.grid_hw
+        near = self.ops.resize_flow(motion, grid)
+        trust, inside = self.ops.warp(past.reliability[None], near)
         trust = trust[0] * np.exp(-np.square(self.ops.resize(error, grid) / np.float32(self.carry.tolerance))) * inside
-        return replace(past.carried, values=values), trust
+        if not self.carry.resample:
+            near = self.ops.resize_flow(motion, stride_grid((motion.shape[0], motion.shape[1]), 2))
+        return _History(past.scores, near if past.path is None else self.ops.join(near, past.path), trust)
 
-    def _fuse(
-        self, logits: NDArray[np.float32], history: tuple[Carried, NDArray[np.float32]] | None, size_hw: SizeHW
-    ) -> tuple[Carried, NDArray[np.float32]]:
+    def _moved(self, scores: Carried, path: Flow | None) -> Carried:
+        """Scores where the path leads, on their own grid."""
+        if path is None:
+            return scores
+        values, _ = self.ops.warp(scores.values, self.ops.resize_flow(path, scores.grid_hw))
+        return replace(scores, values=values)
+
+    def _fuse(self, logits: NDArray[np.float32], history: _History | None, size_hw: SizeHW) -> Carried:
         fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)
-        trusted = np.ones(fresh.grid_hw, np.float32)
-        return (fresh if history is None else self.fusion(fresh, *history)), trusted
+        if history is None:
+            return fresh
+        return self.fusion(fresh, self._moved(history.scores, history.path), history.reliability)
 
-    def _result(self, labels: Any, carried: Carried, clock: _Clock, pts_seconds: float | None, **flags: Any) -> Result:
+    def _result(
+        self,
+        labels: Labels,
+        scores: Carried | Callable[[], Carried],
+        clock: _Clock,
+        pts_seconds: float | None,
+        **flags: Any,
+    ) -> Result:
         index, self._count = self._count, self._count + 1
         seconds = math.nan if pts_seconds is None else pts_seconds
-        return Result(index, seconds, labels=labels, carried=carried, stages_ms=clock.stages_ms, **flags)
+        return Result(index, seconds, labels=labels, scores=scores, stages_ms=clock.stages_ms, **flags)
 
 
 class _Clock:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -148,8 +149,8 @@ class Carried:
 class Result:
     """What the engine says of one frame.
 
-    `labels` is (H, W) uint8 at the frame's own size. `carried` are the scores that go on to the
-    next frame. `distance` counts frames since the last key frame, 0 at a key frame. `is_cut` marks
+    `labels` is (H, W) uint8 at the frame's own size. `scores` are those that go on to the next frame, or a
+    function that computes them. `distance` counts frames since the last key frame, 0 at a key frame. `is_cut` marks
     the first frame after a scene cut. `stages_ms` holds the time of each stage (prepare, segment,
     flow, propagate, refine, label).
     """
@@ -160,8 +161,13 @@ class Result:
     distance: int
     is_cut: bool
     labels: Labels
-    carried: Carried
+    scores: Carried | Callable[[], Carried]
     stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def carried(self) -> Carried:
+        """The frame's scores on the carried grid. Computed when asked for."""
+        return self.scores() if callable(self.scores) else self.scores
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:

@@ -152,3 +152,67 @@ def test_carry_gives_probabilities_on_a_grid_of_at_most_so_many_cells() -> None:
 def test_threads_below_zero_are_refused() -> None:
     with pytest.raises(SettingError, match=r"threads is -1; expected 0 \(all\) or more"):
         CpuOps(threads=-1)
+
+
+def along(values: np.ndarray, path: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scores (C, H, W) where the path leads from every pixel, computed plainly in float64."""
+    (h, w), (gh, gw), (rows, columns) = values.shape[1:], path.shape[:2], size
+    ys, xs = np.mgrid[:rows, :columns].astype(np.float64)
+
+    def sample(plane: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x, y = np.clip(x, 0, plane.shape[1] - 1), np.clip(y, 0, plane.shape[0] - 1)
+        x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
+        x1, y1 = np.minimum(x0 + 1, plane.shape[1] - 1), np.minimum(y0 + 1, plane.shape[0] - 1)
+        upper = plane[y0, x0] * (1 - (x - x0)) + plane[y0, x1] * (x - x0)
+        lower = plane[y1, x0] * (1 - (x - x0)) + plane[y1, x1] * (x - x0)
+        return np.asarray(upper * (1 - (y - y0)) + lower * (y - y0))
+
+    gx, gy = (xs + 0.5) * gw / columns - 0.5, (ys + 0.5) * gh / rows - 0.5
+    dx, dy = (sample(path[..., k].astype(np.float64), gx, gy) for k in (0, 1))
+    sx = (xs + dx * columns / gw + 0.5) * w / columns - 0.5
+    sy = (ys + dy * rows / gh + 0.5) * h / rows - 0.5
+    return np.stack([sample(plane.astype(np.float64), sx, sy) for plane in values])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    grid=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+    cells=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    reach=st.sampled_from([0.0, 0.4, 3.0, 40.0]),
+    smooth=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_labels_along_a_path_are_those_of_the_scores_it_leads_to(
+    grid: tuple[int, int], cells: tuple[int, int], size: tuple[int, int], reach: float, smooth: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = scores(4, *grid, seed)
+    if smooth:  # most of it one class, as in pictures
+        values[0] += 2.5
+    path = (rng.normal(size=(*cells, 2)) * reach).astype(np.float32)
+    labels = OPS.labels(Carried(values, "logits", size), size, path=path)
+    expected = along(values, path, size)
+    # Float32 may decide a tie otherwise, but never far from it.
+    gap = expected.max(axis=0) - np.take_along_axis(expected, labels[None].astype(int), 0)[0]
+    assert labels.shape == size
+    assert gap.max() < 1e-3
+
+
+def test_a_path_of_no_length_gives_the_enlarged_labels() -> None:
+    carried = Carried(scores(5, 22, 30, 3), "logits", (88, 120))
+    still = OPS.labels(carried, (88, 120), path=np.zeros((44, 60, 2), np.float32))
+    assert (still != OPS.labels(carried, (88, 120))).mean() < 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(2, 30), st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 99))
+def test_two_flows_joined_lead_where_the_second_leads_from_the_first(
+    h: int, w: int, dx: int, dy: int, seed: int
+) -> None:
+    far = np.random.default_rng(seed).normal(size=(h, w, 2)).astype(np.float32)
+    near = np.broadcast_to(np.array([dx, dy], np.float32), (h, w, 2))
+    joined = OPS.join(near, far)
+    ys, xs = np.mgrid[:h, :w]
+    expected = near + far[np.clip(ys + dy, 0, h - 1), np.clip(xs + dx, 0, w - 1)]
+    np.testing.assert_allclose(joined, expected, atol=1e-6)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from segtween.refine.blend import ReliabilityBlend, Replace
-from segtween.refine.identity import Identity
 from segtween.types import Carried
 
 
@@ -26,7 +25,6 @@ def test_the_baselines_leave_scores_alone() -> None:
     fresh, history = carried(0.2), carried(0.7)
     one = np.ones((3, 4), np.float32)
     assert Replace()(fresh, history, one) is fresh
-    assert Identity()(history, np.zeros((12, 16, 3), np.uint8), one) is history
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.0, float("nan")])

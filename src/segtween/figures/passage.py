@@ -53,9 +53,9 @@ def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[See
         yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.refiner, result))
 
 
-def _edge(refiner: Refiner, result: Result) -> NDArray[np.bool_] | None:
+def _edge(refiner: Refiner | None, result: Result) -> NDArray[np.bool_] | None:
     edge = getattr(refiner, "edge", None)
-    if result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
+    if refiner is None or result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
         return None
     carried = result.carried
     rows, columns = covered(edge.shape, image_hw=carried.image_hw, spans_hw=carried.spans_hw or carried.image_hw)

@@ -28,6 +28,7 @@ class CpuOps:
     def __init__(self, *, threads: int = 0) -> None:
         self.rows = Rows(threads)
         cv2.setNumThreads(self.rows.threads)
+        self._kept: tuple[Float, Float, NDArray[np.uint8]] | None = None
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -55,6 +56,11 @@ class CpuOps:
         self.rows(lambda a, b: kernels.warp_rows(values, flow, out, valid, a, b), values.shape[1])
         return out, valid
 
+    def join(self, near: Flow, far: Flow) -> Flow:
+        """One flow along two: `near` leads from this frame to another, `far` from there on; all on one grid."""
+        onward, _ = CpuOps.warp(self, np.ascontiguousarray(np.moveaxis(far, 2, 0)), near)
+        return near + np.moveaxis(onward, 0, 2)
+
     def difference(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
         """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside.
 
@@ -78,15 +84,17 @@ class CpuOps:
         """One plane (h, w) on another grid: area mean when it shrinks, bilinear when it grows."""
         return resize_planes(plane[None], grid_hw)[0]
 
-    def labels(self, carried: Carried, size_hw: SizeHW) -> Labels:
+    def labels(self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
+        With a `path`, on any grid that spans the image, each pixel's scores are those where the path leads from it.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
         values = carried.values
         grid = carried.grid_hw
-        best = np.empty(grid, np.uint8)
-        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
+        if path is not None:
+            return self._labels_along(carried, path, size_hw)
+        best = self._best(values)
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
@@ -96,6 +104,28 @@ class CpuOps:
 
         self.rows(part, size_hw[0], least=64)
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
+        return out
+
+    def _best(self, values: Float) -> NDArray[np.uint8]:
+        best = np.empty(values.shape[1:], np.uint8)
+        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), values.shape[1])
+        return best
+
+    def _labels_along(self, carried: Carried, path: Flow, size_hw: SizeHW) -> Labels:
+        values = carried.values
+        # Both are of a key frame's scores, which stay the same until the next one.
+        if self._kept is None or self._kept[0] is not values:
+            self._kept = values, np.ascontiguousarray(np.moveaxis(values, 0, 2)), self._best(values)
+        _, last, best = self._kept
+        scaled = path * np.array([carried.grid_hw[1] / path.shape[1], carried.grid_hw[0] / path.shape[0]], np.float32)
+        where = _positions(size_hw, (path.shape[0], path.shape[1]))
+        out, mixed = np.empty(size_hw, np.uint8), list[int]()
+        self.rows(
+            lambda a, b: mixed.append(kernels.labels_along_rows(last, best, scaled, *where, out, a, b)),
+            size_hw[0],
+            least=64,
+        )
+        self.mixed_cells = sum(mixed) / max(1, (path.shape[0] - 1) * (path.shape[1] - 1))
         return out
 
     def _positions(self, size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:

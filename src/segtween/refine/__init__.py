@@ -2,7 +2,6 @@
 
 | member | what it does |
 | --- | --- |
-| `identity.Identity` | leaves carried scores as they are (a baseline) |
 | `guided.GuidedRefinement` | repairs carried logits by guided spatially-varying convolution |
 | `blend.Replace` | takes a key frame's scores alone (a baseline) |
 | `blend.ReliabilityBlend` | blends in the carried history where the motion explained the image |
