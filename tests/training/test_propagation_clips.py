@@ -172,7 +172,7 @@ def test_enlarged_picture_has_longer_flow() -> None:
     assert inner[1].numpy() == pytest.approx(1.5 * (63 / 7) * 2 * 15 / 127, rel=1e-3)
 
 
-def loaded(tmp_path: Path, *, numbers: range, length: int, **changes: Any) -> Any:
+def loaded(tmp_path: Path, *, numbers: range, length: int, readers: int = 0, **changes: Any) -> Any:
     from small_clips import write_recipe
 
     from segtween.training import load_recipe
@@ -188,7 +188,8 @@ def loaded(tmp_path: Path, *, numbers: range, length: int, **changes: Any) -> An
     if recipe.scores == "stored":  # type: ignore[union-attr]
         pool = store(pool, recipe, teacher, cache=tmp_path / "cache", device=cpu)  # type: ignore[arg-type]
     order = plan([pool], samples=8, seed=0)
-    return load_batch(recipe, [pool], teacher, numbers=numbers, order=order, length=length, device=cpu)  # type: ignore[arg-type]
+    drawn: dict[str, Any] = {"numbers": numbers, "order": order, "length": length, "readers": readers}
+    return load_batch(recipe, [pool], teacher, device=cpu, **drawn)  # type: ignore[arg-type]
 
 
 def test_frames_of_a_chain_move_and_change_alike(tmp_path: Path) -> None:
@@ -211,6 +212,9 @@ def test_batch_is_a_function_of_sample_numbers(tmp_path: Path) -> None:
     assert torch.equal(whole.images[2:], part.images)
     assert torch.equal(whole.labels[2:], part.labels)
     assert torch.allclose(whole.key[2:], part.key, atol=1e-4)
+    by_several = loaded(tmp_path, numbers=range(4), length=1, readers=3)
+    assert torch.equal(whole.images, by_several.images)
+    assert torch.equal(whole.labels, by_several.labels)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

@@ -96,6 +96,7 @@ def train_propagation(
     on_epoch: Callable[[Epoch], float | None] | None = None,
     init: str | Path | Sequence[str | Path] = (),
     provenance: dict[str, Any] | None = None,
+    readers: int = 0,
 ) -> dict[str, Any]:
     """Train flow and refinement on chains of frames; returns the report that is also written into `out`.
 
@@ -104,7 +105,8 @@ def train_propagation(
     file those parts are taken that are of the recipe's networks. TensorBoard events go to `events` (`out/events`).
     `on_epoch` is called in the first process after each epoch; if it returns a score (larger is better), the best
     epoch's weights are the ones that are kept, otherwise the last ones; without a score `early_stop` goes by the
-    epoch's mean loss. Raises SettingError for a checkpoint of another recipe or other data, for sizes or processes
+    epoch's mean loss. So many `readers` (threads) load a batch's samples side by side; the weights do not depend on
+    it. Raises SettingError for a checkpoint of another recipe or other data, for sizes or processes
     that do not fit, DatasetError for data that does not fit, ModelError for weights that do not fit or a loss that
     is no longer finite.
     """
@@ -121,6 +123,7 @@ def train_propagation(
         on_epoch=on_epoch,
         init=(init,) if isinstance(init, (str, Path)) else tuple(init),
         provenance=provenance,
+        readers=readers,
     )
 
 

@@ -33,7 +33,9 @@ BEGUN = "begun_with"
 SIDES = 32
 SCALES, FLIP = (1.0, 2.0), 0.5
 COLOURS = (0.8, 1.25)
-"""Random changes of a training clip: size against one that just fills the crop, mirroring, brightness and so on."""
+CLASS_POWER = 0.35
+"""What the reference does not say in numbers: sizes of a training clip against one that just fills the crop, chance of
+mirroring, factors of brightness, contrast and saturation; how much rare classes weigh (`ChainLoss.class_power`)."""
 
 
 def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
         events=places.run,
         on_epoch=keeper,
         init=[str(path) for path in begin],
+        readers=options.num_worker,
     )
     log.say(f"last epoch: {places.checkpoints / LAST}; best by validation: {places.checkpoints / BEST}")
     return {"options": options.to_json(), "best_validation": keeper.best, **report}
@@ -90,6 +93,8 @@ def recipe_of(options: Options, key_network: Path, learned: Dataset, listing: Pa
             expected=f"multiples of {SIDES}",
             do=f"give --crop-width {_nearest(crop_hw[1])} --crop-height {_nearest(crop_hw[0])}",
         )
+    # The reference's weight and rates belong to a divergence averaged over pixels and classes; ours adds classes up.
+    classes = len(LAYOUTS[options.dataset].labels)
     return PropagationRecipe(
         name=f"{options.segnet}_{options.checkname}",
         segmenter=str(key_network),
@@ -123,7 +128,9 @@ def recipe_of(options: Options, key_network: Path, learned: Dataset, listing: Pa
             gamma=options.lr_gamma,
         ),
         loss=ChainLoss(
-            ce=options.param_ce, distil=options.param_ce_distil if options.distil else 0.0, class_power=0.35
+            ce=options.param_ce,
+            distil=options.param_ce_distil / classes if options.distil else 0.0,
+            class_power=CLASS_POWER,
         ),
         seed=options.seed,
         early_stop=options.early_stop,

@@ -6,6 +6,7 @@ One draw moves and colours all frames of a chain alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,9 +61,20 @@ def load_batch(
     order: NDArray[np.int64],
     length: int,
     device: torch.device,
+    readers: int = 0,
 ) -> Batch:
-    """The samples `numbers`; `order` (samples, 2) says source and item of each."""
-    samples = [_load(recipe, pools[source], int(item), n, length) for n, (source, item) in _at(order, numbers)]
+    """The samples `numbers`; `order` (samples, 2) says source and item of each. So many `readers` (threads) load them
+    side by side, which does not change them; 0: none but the caller."""
+
+    def load(which: tuple[int, tuple[int, int]]) -> _Sample:
+        n, (source, item) = which
+        return _load(recipe, pools[source], item, n, length)
+
+    if readers:
+        with ThreadPoolExecutor(readers, "segtween-reading") as threads:
+            samples = list(threads.map(load, _at(order, numbers)))
+    else:
+        samples = [load(which) for which in _at(order, numbers)]
     small_images = torch.cat([s.images for s in samples])
     draws = [s.draw for s in samples for _ in range(length + 1)]
     labels = torch.stack([s.labels for s in samples]).to(device)

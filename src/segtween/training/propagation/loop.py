@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ class Run:
     epoch_steps: int
     device: torch.device
     processes: Processes
+    readers: int = 0
 
     @property
     def labels(self) -> LabelSet:
@@ -87,6 +88,7 @@ def train(
     init: Sequence[str | Path] = (),
     provenance: dict[str, Any] | None = None,
     cache: Path | None = None,
+    readers: int = 0,
 ) -> dict[str, Any]:
     """See `segtween.training.train_propagation`. A recipe with `after` trains that one first, in `out/before`; what
     is rendered, decoded and stored goes to `cache` (`out/cache`)."""
@@ -94,10 +96,12 @@ def train(
     cache, before = cache or out / "cache", None
     if recipe.after is not None:
         first: dict[str, Any] = {"data_root": data_root, "resume": resume, "device": device, "cache": cache}
+        first["readers"] = readers
         before = Path(train(recipe.after, out=out / "before", **first)["model"]) / BEST
     with joined(chosen, batch=recipe.batch, parts=recipe.accumulate) as processes:
         make_folder(out)
         run = prepare(recipe, cache=cache, data_root=data_root, device=chosen, processes=processes)
+        run = replace(run, readers=readers)
         torch.manual_seed(recipe.seed)
         chain = Chain(build_flow(recipe.flow), build_refiner(classes=len(run.labels), edge=recipe.edge)).to(run.device)
         begun_with = begin_with(chain, recipe, init, before=before, data_root=data_root)
@@ -187,7 +191,7 @@ def gradients(run: Run, chain: Chain, optimiser: torch.optim.Optimizer, step: in
     parts = [
         load_batch(
             recipe, run.pools, run.teacher, numbers=numbers[i * size : (i + 1) * size], order=run.order,
-            length=length, device=run.device,
+            length=length, device=run.device, readers=run.readers,
         )
         for i in range(recipe.accumulate)
     ]  # fmt: skip
