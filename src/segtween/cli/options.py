@@ -101,7 +101,7 @@ class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
 
     preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp, swnet-seq.")
+        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp, path, swnet-seq.")
     ] = "blend"
     refine: Annotated[
         Literal["guided", "none"] | None,
