@@ -72,6 +72,14 @@ def eleven_classes(path: Path) -> None:
     torch.save({**{name: net.state_dict() for name, net in parts.items()}, "epoch": 1}, path)
 
 
+def flow_alone(path: Path) -> None:
+    import torch
+
+    from segtween.networks import build_flow
+
+    torch.save({"state_dict_of": build_flow("flow-light").state_dict()}, path)
+
+
 def cut_off(path: Path) -> None:
     eleven_classes(path)
     path.write_bytes(path.read_bytes()[:100_000])
@@ -98,6 +106,7 @@ def not_there(path: Path) -> None:
 BAD_WEIGHTS: list[tuple[Callable[[Path], None], str]] = [
     (a_segmenter, "bad.pth.tar holds state_dict: swiftnet-lite0 with 4 classes; expected one of flow-light, "),
     (eleven_classes, "the refinement in bad.pth.tar is for 11 classes; expected 4, as the segmentation network has; "),
+    (flow_alone, "bad.pth.tar holds no refinement network; expected a trained refinement and flow network; give other"),
     (cut_off, "bad.pth.tar is damaged or cut off ("),
     (code, "bad.pth.tar carries code (posix.mkdir), which was not run; expected tensors and plain values only; "),
     (plain_pickle, "bad.pth.tar is pickled in a way that could run code, so it was not read; expected what torch.save"),
@@ -121,7 +130,7 @@ def test_weights_that_do_not_fit(
 
 
 @pytest.mark.train
-@pytest.mark.parametrize(("make", "text"), BAD_WEIGHTS[2:5], ids=["cut off", "code", "pickle"])
+@pytest.mark.parametrize(("make", "text"), BAD_WEIGHTS[3:6], ids=["cut off", "code", "pickle"])
 def test_weights_that_cannot_be_read_are_not_taken_over(
     make: Callable[[Path], None], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,7 +142,12 @@ def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refi
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    part = _part(_weights(settings, classes), REFINE if settings.edge else REFINE_WITHOUT_EDGE, "refinement")
+    part = _part(
+        _weights(settings, classes),
+        REFINE if settings.edge else REFINE_WITHOUT_EDGE,
+        "refinement",
+        given=settings.weights,
+    )
     return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
 
 
@@ -237,9 +242,9 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
             )
         if settings.flow.endswith(".onnx"):
             return read_part(settings.flow, kind="flow")
-        return _part(_as_folder(settings.flow, {}), FLOW, "flow")
+        return _part(_as_folder(settings.flow, {}), FLOW, "flow", given=settings.flow)
     if settings.flow == "light" or (settings.weights is not None and _holds(settings, network)):
-        part = _part(_weights(settings, classes), FLOW, "flow")
+        part = _part(_weights(settings, classes), FLOW, "flow", given=settings.weights)
         if part.network == network:
             return part
         raise ModelError(
@@ -256,7 +261,7 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
             expected=f"{file}, or its file given as --flow",
             do=where_published(file),
         )
-    return _part(_as_folder(str(file), {}), FLOW, "flow")
+    return _part(_as_folder(str(file), {}), FLOW, "flow", given=str(file))
 
 
 def _holds(settings: Settings, network: str) -> bool:
@@ -264,11 +269,13 @@ def _holds(settings: Settings, network: str) -> bool:
     return path.is_file() and read_part(path, kind="flow").network == network
 
 
-def _part(folder: Path, name: str, kind: PartKind) -> Part:
+def _part(folder: Path, name: str, kind: PartKind, *, given: str | None) -> Part:
+    """One graph of a folder, which was `given` as such or made of a file."""
     if not (folder / name).is_file():
         held = ", ".join(sorted(p.name for p in folder.glob("*.onnx"))) or "no graph"
+        made = given is not None and Path(given).is_file()
         raise ModelError(
-            f"{folder} holds no {name} ({held})",
+            f"{given} holds no {kind} network" if made else f"{folder} holds no {name} ({held})",
             expected="a trained refinement and flow network",
             do="give other --weights, or --edge" if name == REFINE_WITHOUT_EDGE else "give other --weights",
         )
