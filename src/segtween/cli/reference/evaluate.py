@@ -70,7 +70,7 @@ class Scores:
         }
 
     def lines(self) -> list[str]:
-        """What to print: each distance, then each interval up to it."""
+        """What to print: each distance, then all up to each."""
         steps = sorted(self.counts)
         lines = ["frames since key   mIoU   pixel accuracy   mIoU, absent classes as 0"]
         for k in steps:
@@ -79,13 +79,13 @@ class Scores:
             figures = (self.miou(k), found["pixel_accuracy"], found["miou_absent_as_zero"])
             lines.append(f"{named:<18} {figures[0] or 0:6.2%} {figures[1]:>14.2%} {figures[2]:>24.2%}")
         if len(steps) > 1:
-            lines.append("interval   avg mIoU   mean over k   min mIoU (at k = interval)   mean, absent classes as 0")
+            lines.append("up to k   avg mIoU   mean over k   min mIoU (at that k)   mean, absent classes as 0")
         for i in range(1, len(steps)):
             to = steps[: i + 1]
             shown = (self.pooled(to) or 0, self.mean(to) or 0, self.miou(to[-1]) or 0)
             lines.append(
-                f"{to[-1]:<8} {shown[0]:>10.2%} {shown[1]:>12.2%} {shown[2]:>16.2%} "
-                f"{self.mean(to, absent_as_zero=True) or 0:>36.2%}"
+                f"{to[-1]:<7} {shown[0]:>10.2%} {shown[1]:>13.2%} {shown[2]:>22.2%} "
+                f"{self.mean(to, absent_as_zero=True) or 0:>27.2%}"
             )
         absent = per_class(overlap(np.sum(list(self.counts.values()), axis=0)), self.labels)["absent"]
         return [

@@ -20,6 +20,8 @@ from segtween.types import Rgb
 
 BEST, LAST = "model_best.pth.tar", "checkpoint.pth.tar"
 BEST_KEY_NETWORK = "key_network_best.pt"
+TRAINING = "training"
+"""Of the experiment's folder: what a training that is gone on from needs."""
 TIME = "%Y%m%d-%H%M%S"
 
 
