@@ -22,7 +22,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, quartiles
 from segtween.ops.cpu import CpuOps
-from segtween.texttable import TextTable
+from segtween.texttable import TextTable, count
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
 
 Progress = Callable[[int, int], None]
@@ -68,7 +68,7 @@ class BenchReport:
         record = self.to_json()
         title = (
             f"{record['model']} on frames of {format_size(self.size_hw)} (width x height), scale {self.scale:g}, "
-            f"{record['runtime']} in {record['precision']}, {self.threads} threads"
+            f"{record['runtime']} in {record['precision']}, {count(self.threads, 'thread')}"
         )
         columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
         figures = TextTable(title, [*columns, "mixed cells"], [_cells(result) for result in self.results])
@@ -78,7 +78,7 @@ class BenchReport:
             [row for result in self.results for row in _stage_rows(result)],
         )
         remarks = [
-            f"method {self.method.name} {self.method.hash}; medians of {self.repeats} periods after warm-up",
+            f"method {self.method.name} {self.method.hash}; medians of {count(self.repeats, 'period')} after warm-up",
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             *self.notes,
         ]

@@ -1,4 +1,4 @@
-"""A table of text, for people."""
+"""Words and tables for people."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ class TextTable:
     def column(self, number: int) -> list[str]:
         """The texts of one column, without its heading."""
         return [row[number] for row in self.rows]
+
+
+def count(number: int, what: str) -> str:
+    """`1 clip`, `3 clips`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SinkError
-from segtween.texttable import TextTable
+from segtween.texttable import TextTable, count
 from segtween.types import Method
 
 HEADINGS = {
@@ -81,8 +81,8 @@ class Report:
     def tables(self) -> list[TextTable | str]:
         """What to print: the figures, those of each class, and what has to be known to read them."""
         labels = "every frame labelled" if self.protocol == "dense" else "one labelled frame per clip"
-        clips = f"{self.clips} clip{'s' if self.clips != 1 else ''}"
-        title = f"{self.dataset} {self.split}: {self.frames} frames in {clips}, {labels}"
+        frames, clips = count(self.frames, "frame"), count(self.clips, "clip")
+        title = f"{self.dataset} {self.split}: {frames} in {clips}, {labels}"
         rows = [row for row in self.rows() if row["interval"] != 0]  # that row is "every frame, fused"
         figures = TextTable(title, list(HEADINGS.values()), [_cells(row) for row in rows])
         fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
@@ -91,10 +91,10 @@ class Report:
             [name, *(_percent(block["per_class"][name]) for block in blocks)] for name in self.every_frame["per_class"]
         ]
         per_class = TextTable("IoU of each class", ["class", *(row["row"] for row in rows)], classes)
-        level = f"{100 * self.bootstrap['level']:g}%"
+        level, blocks = f"{100 * self.bootstrap['level']:g}%", count(self.bootstrap["blocks"], "block")
         remarks = [
             f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
-            f"in brackets the {level} interval of the difference (block bootstrap, {self.bootstrap['blocks']} blocks)",
+            f"in brackets the {level} interval of the difference (block bootstrap, {blocks})",
             *(f"left out: {what}" for what in self.left_out),
         ]
         absent = sorted({name for block in blocks for name in block["absent"]})

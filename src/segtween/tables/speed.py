@@ -16,7 +16,8 @@ from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.interfaces import Segmenter
-from segtween.tables.study import Column, Study, count, machine, percent
+from segtween.tables.study import Column, Study, machine, percent
+from segtween.texttable import count
 from segtween.types import SizeHW, format_size
 
 Progress = Callable[[int, int], None]

@@ -117,10 +117,5 @@ def machine() -> str:
     return named or platform.processor() or platform.machine()
 
 
-def count(number: int, what: str) -> str:
-    """`1 clip`, `3 clips`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def percent(value: float) -> str:
     return f"{100 * value:.1f}"
