@@ -91,10 +91,10 @@ class Report:
             [name, *(_percent(block["per_class"][name]) for block in blocks)] for name in self.every_frame["per_class"]
         ]
         per_class = TextTable("IoU of each class", ["class", *(row["row"] for row in rows)], classes)
-        level, blocks = f"{100 * self.bootstrap['level']:g}%", count(self.bootstrap["blocks"], "block")
+        level, drawn = f"{100 * self.bootstrap['level']:g}%", count(self.bootstrap["blocks"], "block")
         remarks = [
             f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
-            f"in brackets the {level} interval of the difference (block bootstrap, {blocks})",
+            f"in brackets the {level} interval of the difference (block bootstrap, {drawn})",
             *(f"left out: {what}" for what in self.left_out),
         ]
         absent = sorted({name for block in blocks for name in block["absent"]})
