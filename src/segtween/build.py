@@ -208,12 +208,12 @@ def _weights(settings: Settings, classes: int | None) -> Path:
         fitting = [f for f in shipped.values() if classes in (None, read_part(f / REFINE, kind="refinement").classes)]
         if fitting:
             return fitting[0]
-        from segtween.networks.published import where_published
+        from segtween.networks.published import PUBLISHED
 
         raise ModelError(
             f"no refinement is shipped for {classes} classes",
-            expected=f"--weights, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
-            do=where_published(PUBLISHED_REFINEMENT),
+            expected=f"--weights FILE, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
+            do=f"get that from {PUBLISHED[PUBLISHED_REFINEMENT].where}",
         )
     return _as_folder(settings.weights, shipped)
 
