@@ -94,7 +94,8 @@ class CpuOps:
         grid = carried.grid_hw
         if path is not None:
             return self._labels_along(carried, path, size_hw)
-        best = self._best(values)
+        best = np.empty(grid, np.uint8)
+        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
@@ -106,22 +107,19 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
-    def _best(self, values: Float) -> NDArray[np.uint8]:
-        best = np.empty(values.shape[1:], np.uint8)
-        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), values.shape[1])
-        return best
-
     def _labels_along(self, carried: Carried, path: Flow, size_hw: SizeHW) -> Labels:
         values = carried.values
         # Both are of a key frame's scores, which stay the same until the next one.
         if self._kept is None or self._kept[0] is not values:
-            self._kept = values, np.ascontiguousarray(np.moveaxis(values, 0, 2)), self._best(values)
-        _, last, best = self._kept
+            last, rivals = np.ascontiguousarray(np.moveaxis(values, 0, 2)), np.zeros((*carried.grid_hw, 4), np.uint8)
+            self.rows(lambda a, b: kernels.rivals_rows(last, rivals, a, b), carried.grid_hw[0])
+            self._kept = values, last, rivals
+        _, last, rivals = self._kept
         scaled = path * np.array([carried.grid_hw[1] / path.shape[1], carried.grid_hw[0] / path.shape[0]], np.float32)
         where = _positions(size_hw, (path.shape[0], path.shape[1]))
         out, mixed = np.empty(size_hw, np.uint8), list[int]()
         self.rows(
-            lambda a, b: mixed.append(kernels.labels_along_rows(last, best, scaled, *where, out, a, b)),
+            lambda a, b: mixed.append(kernels.labels_along_rows(last, rivals, scaled, *where, out, a, b)),
             size_hw[0],
             least=64,
         )

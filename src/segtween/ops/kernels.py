@@ -245,9 +245,36 @@ def enlarge_labels_rows(
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def rivals_rows(values: Array, out: Array, first: int, last: int) -> None:
+    """Which classes can be largest somewhere in each cell between four score centres, `values` (h, w, C).
+
+    out[y, x] (uint8) = how many, then the first three of them; 0 where there are more. A class can only be largest
+    where its largest corner reaches the largest of all classes' smallest corners (bilinear weights are a convex
+    combination).
+    """
+    h, w, classes = values.shape
+    for y in range(first, last):
+        y1 = min(y + 1, h - 1)
+        for x in range(w):
+            x1 = min(x + 1, w - 1)
+            floor = np.float32(-np.inf)
+            for c in range(classes):
+                p, q, r, s = values[y, x, c], values[y, x1, c], values[y1, x, c], values[y1, x1, c]
+                floor = max(floor, min(min(p, q), min(r, s)))
+            n = 0
+            for c in range(classes):
+                p, q, r, s = values[y, x, c], values[y, x1, c], values[y1, x, c], values[y1, x1, c]
+                if max(max(p, q), max(r, s)) >= floor:
+                    n += 1
+                    if n <= 3:
+                        out[y, x, n] = c
+            out[y, x, 0] = n if n <= 3 else 0
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def labels_along_rows(
     values: Array,
-    best: Array,
+    rivals: Array,
     path: Array,
     weight_x: Array,
     starts_x: Array,
@@ -262,20 +289,15 @@ def labels_along_rows(
 
     `path` (gh, gw, 2) is in pixels of `values`'s grid and enlarged bilinearly to `out`'s size; `weight_x`, `starts_x`,
     `top`, `weight_y` say how (`geometry.sample_positions`). The pixels of one cell of the path, between four of its
-    samples, are led to a box that is known beforehand: where `best`, the argmax at the score centres, is the same in
-    the whole box, so is theirs. Elsewhere only those classes compete whose largest value in the box reaches the largest
-    of all classes' smallest ones (bilinear weights are a convex combination).
+    samples, are led to a box that is known beforehand: where it holds one class only (`rivals`), so do they.
     """
     h, w, classes = values.shape
     gh, gw = path.shape[:2]
     height, width = out.shape
     cells = starts_x.shape[0] - 1
     step_x, step_y = np.float32(w / width), np.float32(h / height)
-    half = np.float32(0.5)
+    half, edge, none = np.float32(0.5), np.float32(1e-3), np.float32(0)
     right, bottom = np.float32(w - 1), np.float32(h - 1)
-    names = np.empty(classes, np.int32)
-    low = np.empty(classes, np.float32)
-    high = np.empty(classes, np.float32)
     mixed = 0
     y = first
     while y < last:
@@ -288,65 +310,44 @@ def labels_along_rows(
             begin, end = starts_x[cell], starts_x[cell + 1]
             if begin == end:
                 continue
-            next_cell = min(cell + 1, gw - 1)
-            ax, bx, cx, dx = path[g0, cell, 0], path[g0, next_cell, 0], path[g1, cell, 0], path[g1, next_cell, 0]
-            ay, by, cy, dy = path[g0, cell, 1], path[g0, next_cell, 1], path[g1, cell, 1], path[g1, next_cell, 1]
-            # The box that every pixel of the cell is led into, as score cells.
-            x_low = (begin + half) * step_x - half + min(min(ax, bx), min(cx, dx))
-            x_high = (end - half) * step_x - half + max(max(ax, bx), max(cx, dx))
-            y_low = (y + half) * step_y - half + min(min(ay, by), min(cy, dy))
-            y_high = (stop - half) * step_y - half + max(max(ay, by), max(cy, dy))
-            left_end = int(min(max(x_low - np.float32(1e-3), np.float32(0)), right))
-            right_end = min(int(min(max(x_high + np.float32(1e-3), np.float32(0)), right)) + 1, w - 1)
-            upper_end = int(min(max(y_low - np.float32(1e-3), np.float32(0)), bottom))
-            lower_end = min(int(min(max(y_high + np.float32(1e-3), np.float32(0)), bottom)) + 1, h - 1)
-            one = best[upper_end, left_end]
+            near = min(cell + 1, gw - 1)
+            ax, bx, cx, dx = path[g0, cell, 0], path[g0, near, 0], path[g1, cell, 0], path[g1, near, 0]
+            ay, by, cy, dy = path[g0, cell, 1], path[g0, near, 1], path[g1, cell, 1], path[g1, near, 1]
+            x_low = (begin + half) * step_x - half + min(min(ax, bx), min(cx, dx)) - edge
+            x_high = (end - half) * step_x - half + max(max(ax, bx), max(cx, dx)) + edge
+            y_low = (y + half) * step_y - half + min(min(ay, by), min(cy, dy)) - edge
+            y_high = (stop - half) * step_y - half + max(max(ay, by), max(cy, dy)) + edge
+            left_end, right_end = int(min(max(x_low, none), right)), int(min(max(x_high, none), right))
+            upper_end, lower_end = int(min(max(y_low, none), bottom)), int(min(max(y_high, none), bottom))
+            one = rivals[upper_end, left_end, 1]
             same = True
             for yy in range(upper_end, lower_end + 1):
                 for xx in range(left_end, right_end + 1):
-                    same = same and best[yy, xx] == one
+                    same = same and rivals[yy, xx, 0] == 1 and rivals[yy, xx, 1] == one
             if same:
                 for yy in range(y, stop):
                     out[yy, begin:end] = one
                 continue
             mixed += 1
-            for c in range(classes):
-                low[c] = np.float32(np.inf)
-                high[c] = np.float32(-np.inf)
-            for yy in range(upper_end, lower_end + 1):
-                for xx in range(left_end, right_end + 1):
-                    for c in range(classes):
-                        v = values[yy, xx, c]
-                        low[c] = min(low[c], v)
-                        high[c] = max(high[c], v)
-            floor = low[0]
-            for c in range(1, classes):
-                floor = max(floor, low[c])
-            n = 0
-            for c in range(classes):
-                if high[c] >= floor:
-                    names[n] = c
-                    n += 1
             for yy in range(y, stop):
                 fy = weight_y[yy]
                 lx, rx = ax + fy * (cx - ax), bx + fy * (dx - bx)
                 ly, ry = ay + fy * (cy - ay), by + fy * (dy - by)
                 for xx in range(begin, end):
                     fx = weight_x[xx]
-                    sx = (xx + half) * step_x - half + lx + fx * (rx - lx)
-                    sy = (yy + half) * step_y - half + ly + fx * (ry - ly)
-                    sx = min(max(sx, np.float32(0)), right)
-                    sy = min(max(sy, np.float32(0)), bottom)
-                    x0 = int(sx)
-                    y0 = int(sy)
-                    x1 = min(x0 + 1, w - 1)
-                    y1 = min(y0 + 1, h - 1)
-                    qx = sx - np.float32(x0)
-                    qy = sy - np.float32(y0)
+                    sx = min(max((xx + half) * step_x - half + lx + fx * (rx - lx), none), right)
+                    sy = min(max((yy + half) * step_y - half + ly + fx * (ry - ly), none), bottom)
+                    x0, y0 = int(sx), int(sy)
+                    n = rivals[y0, x0, 0]
+                    if n == 1:
+                        out[yy, xx] = rivals[y0, x0, 1]
+                        continue
+                    x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)
+                    qx, qy = sx - np.float32(x0), sy - np.float32(y0)
                     winner = 0
                     highest = np.float32(-np.inf)
-                    for k in range(n):
-                        c = names[k]
+                    for k in range(n if n > 0 else classes):
+                        c = np.int64(rivals[y0, x0, k + 1]) if n > 0 else k
                         p, q = values[y0, x0, c], values[y1, x0, c]
                         upper = p + qx * (values[y0, x1, c] - p)
                         lower = q + qx * (values[y1, x1, c] - q)
