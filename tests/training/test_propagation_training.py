@@ -412,6 +412,10 @@ def test_recipe_after_another_begins_with_its_flow(whole: Path, data: Path, tmp_
     report = train(tmp_path, data, **changes)
     assert all(torch.equal(v, weights(tmp_path / "out/before")[k]) for k, v in weights(whole).items())
     assert list(report["provenance"]["initial"]) == ["tiny-chain"]
+    model = tmp_path / "out/model"
+    assert (model / "refine.onnx").read_bytes() == (whole / "model/refine.onnx").read_bytes()
+    assert (model / "refine-no-edge.onnx").is_file(), "a name of its own, beside the one with edge"
+    assert (model / "flow.onnx").read_bytes() == (whole / "model/flow.onnx").read_bytes()
     first, second = weights(whole), weights(tmp_path / "out")
     assert all(torch.equal(first[k], second[k]) for k in first if k.startswith("flow."))
     assert second["refine.grm.guide.guide_conv.0.weight"].shape[1] == 11

@@ -19,6 +19,7 @@ from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.export import export_model, round_to_float16
 from segtween.networks.export_parts import export_part, write_whole
 from segtween.networks.fitting import identify
+from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from segtween.training.propagation.stored import StoredPool
 from segtween.weights import sha256_of
 
@@ -42,8 +43,14 @@ def save_best(
     write_whole(out / "model" / BEST, written.getvalue())
 
 
-def finish(run: Run, chain: Chain, position: Position, *, out: Path, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Write `out/model` and the report; the weights are the best epoch's where epochs were scored, else the last."""
+def finish(
+    run: Run, chain: Chain, position: Position, *, out: Path, provenance: dict[str, Any], before: Path | None = None
+) -> dict[str, Any]:
+    """Write `out/model` and the report; the weights are the best epoch's where epochs were scored, else the last.
+
+    A refinement without edge has a name of its own; beside it goes the one of the model folder `before`, if that is on
+    the same flow network.
+    """
     from segtween.training.propagation.loop import weights_of
 
     if not position.scored:
@@ -51,19 +58,24 @@ def finish(run: Run, chain: Chain, position: Position, *, out: Path, provenance:
     folder = out / "model"
     best = read_checkpoint(folder / BEST)
     report = _report(run, position, provenance)
-    nets = {"refine": (chain.refine, best.parts["state_dict"]), "flow": (chain.flow, best.parts["state_dict_of"])}
+    refine = REFINE_WITHOUT_EDGE if run.recipe.edge == "absent" else REFINE
+    nets = {refine: (chain.refine, best.parts["state_dict"]), FLOW: (chain.flow, best.parts["state_dict_of"])}
     for name, (net, state) in nets.items():
         net.cpu().load_state_dict(round_to_float16(state))
         fit = identify(net.state_dict())
         assert fit is not None
-        export_part(net, fit.kind, folder / f"{name}.onnx", provenance=report["provenance"], half=True)
+        export_part(net, fit.kind, folder / name, provenance=report["provenance"], half=True)
+    if before is not None and refine == REFINE_WITHOUT_EDGE and not run.recipe.train_flow:
+        for path in (before / REFINE, before / f"{REFINE}.yaml"):
+            if path.is_file():
+                write_whole(folder / path.name, path.read_bytes())
     if run.recipe.finetune_all:
         run.teacher.net.cpu().load_state_dict(best.parts["state_dict_segmenter"])
         export_model(
             run.teacher.net, network=run.teacher.spec.name, name=run.recipe.name, labels=run.labels,
             out=folder / SEGMENTER, provenance=report["provenance"],
         )  # fmt: skip
-    hashes = {f"{name}_sha256": sha256_of(folder / f"{name}.onnx") for name in nets}
+    hashes = {"refine_sha256": sha256_of(folder / refine), "flow_sha256": sha256_of(folder / FLOW)}
     return _write(report | hashes | {"model": str(folder)}, out)
 
 
@@ -105,6 +117,7 @@ def _report(run: Run, position: Position, provenance: dict[str, Any]) -> dict[st
             "python": platform.python_version(),
         },
         "provenance": {
+            "name": recipe.name,
             **provenance,
             "licence": recipe.licence,
             "segmenter": run.teacher.name,

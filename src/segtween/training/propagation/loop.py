@@ -118,7 +118,8 @@ def train(
             processes.wait()
             return {"text": "", "model": str(out / "model")}
         kept = {"recipe_sha256": recipe.sha256, **(provenance or {}), "initial": begun_with}
-        report = finish(run, chain, position, out=out, provenance=kept)
+        folder = None if before is None else before.parent
+        report = finish(run, chain, position, out=out, provenance=kept, before=folder)
         processes.wait()
         return report
 
