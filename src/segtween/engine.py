@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import stride_grid
-from segtween.interfaces import ArrayOps, CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
+from segtween.interfaces import ArrayOps, CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter, Situation
 from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Result, Rgb, SizeHW, check_rgb, format_size
 
 
@@ -53,15 +53,18 @@ class _Past:
     path: Flow | None
     reliability: NDArray[np.float32]
     distance: int
+    took_ms: float
 
 
 @dataclass
 class _History:
-    """What is known of a frame before the network sees it: scores, the path that leads to them, their reliability."""
+    """What is known of a frame before the network sees it: scores, the path that leads to them, their reliability; and
+    what may make it a key frame."""
 
     scores: Carried
     path: Flow
     reliability: NDArray[np.float32]
+    situation: Situation
 
 
 class Engine:
@@ -87,6 +90,7 @@ class Engine:
     def reset(self) -> None:
         """Forgets everything: the next frame is a key frame, with index 0."""
         self._past, self._count = None, 0
+        self.schedule.reset()
 
     def select(self, key: str | int) -> None:
         """Tells parts that read stored scores or flow which frame comes next, by its name or index."""
@@ -120,10 +124,9 @@ class Engine:
                 error = self.ops.difference(view, past.view, motion)
                 cut = self.cuts(view, past.view, error)
                 history = None if cut else self._follow(past, motion, error)
-        distance = 0 if past is None or cut else past.distance + 1
-        is_key = history is None or self.schedule.is_key(distance)
+        is_key = history is None or self.schedule.is_key(history.situation)
+        distance = 0 if history is None or is_key else history.situation.distance
         if is_key:
-            distance = 0
             with clock("segment"):
                 logits = self.segmenter(rgb)
             with clock("propagate"):
@@ -140,7 +143,7 @@ class Engine:
                     scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
         with clock("label"):
             labels = self.ops.labels(scores, size_hw, path=path)
-        self._past = _Past(view, scores, path, reliability, distance)
+        self._past = _Past(view, scores, path, reliability, distance, clock.total_ms)
         carried = scores if path is None else partial(self._moved, scores, path)
         return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
 
@@ -181,7 +184,8 @@ class Engine:
         trust = trust[0] * np.exp(-np.square(self.ops.resize(error, grid) / np.float32(self.carry.tolerance))) * inside
         if not self.carry.resample:
             near = self.ops.resize_flow(motion, stride_grid((motion.shape[0], motion.shape[1]), 2))
-        return _History(past.scores, near if past.path is None else self.ops.join(near, past.path), trust)
+        situation = Situation(self._count, past.distance + 1, trust, error, past.took_ms)
+        return _History(past.scores, near if past.path is None else self.ops.join(near, past.path), trust, situation)
 
     def _moved(self, scores: Carried, path: Flow | None) -> Carried:
         """Scores where the path leads, on their own grid."""
@@ -214,6 +218,10 @@ class _Clock:
 
     def __init__(self) -> None:
         self.stages_ms: dict[str, float] = {}
+
+    @property
+    def total_ms(self) -> float:
+        return sum(self.stages_ms.values())
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:

@@ -8,6 +8,7 @@ method record and its hash.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,10 +60,43 @@ class Fusion(Protocol):
     def describe(self) -> Described: ...
 
 
-class Schedule(Protocol):
-    """Says whether the frame `distance` frames after the last key frame is a key frame itself."""
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known of a frame before the network may see it. Not known for a clip's first frame and after a cut.
 
-    def is_key(self, distance: int) -> bool: ...
+    index        frames since the clip's first, 1 or more
+    distance     frames since the last key frame, 1 or more
+    reliability  of the carried scores, (h, w) in 0..1; it fades from frame to frame
+    error        what the motion leaves unexplained, (h, w) in grey levels, 255 where nothing is carried from
+    previous_ms  what the frame before took, milliseconds
+    """
+
+    index: int
+    distance: int
+    reliability: NDArray[np.float32]
+    error: NDArray[np.float32]
+    previous_ms: float
+
+    @property
+    def unreliability(self) -> float:
+        """0..1: the share of trust that is lost since the last key frame."""
+        return 1.0 - float(self.reliability.mean())
+
+
+class Schedule(Protocol):
+    """Says whether a frame is a key frame, from that frame and those before it.
+
+    It is asked once for every frame but a clip's first and those after a cut, which are key frames in any case; `reset`
+    tells it that a new clip begins. `longest` is the largest distance that a frame can have. `by_distance` says that
+    nothing but the distance counts: then runs that begin at other frames have other key frames.
+    """
+
+    @property
+    def longest(self) -> int: ...
+    @property
+    def by_distance(self) -> bool: ...
+    def reset(self) -> None: ...
+    def is_key(self, situation: Situation) -> bool: ...
     def describe(self) -> Described: ...
 
 

@@ -7,14 +7,22 @@ from hypothesis import strategies as st
 
 from fakes import panning
 from segtween.flow.dis import DisFlow
+from segtween.interfaces import Situation
 from segtween.ops.cpu import CpuOps
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
 
 
+def situation(*, index: int = 1, distance: int = 1, lost: float = 0.0, took_ms: float = 0.0) -> Situation:
+    reliability = np.full((4, 4), 1.0 - lost, np.float32)
+    return Situation(index, distance, reliability, np.zeros((8, 8), np.float32), took_ms)
+
+
 @given(st.integers(0, 30), st.integers(1, 40))
 def test_a_fixed_interval_leaves_so_many_frames_between_keys(interval: int, distance: int) -> None:
-    assert FixedInterval(interval).is_key(distance) == (distance > interval)
+    schedule = FixedInterval(interval)
+    assert schedule.is_key(situation(distance=distance)) == (distance > interval)
+    assert (schedule.longest, schedule.by_distance) == (interval, True)
 
 
 def score(previous: np.ndarray, current: np.ndarray) -> float:

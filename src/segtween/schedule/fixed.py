@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from segtween.errors import SettingError
+from segtween.interfaces import Situation
 
 
 class FixedInterval:
     """`interval` non-key frames between key frames; 0 makes every frame a key frame."""
+
+    by_distance = True
 
     def __init__(self, interval: int) -> None:
         if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:
@@ -19,8 +22,15 @@ class FixedInterval:
             )
         self.interval = interval
 
-    def is_key(self, distance: int) -> bool:
-        return distance > self.interval
+    @property
+    def longest(self) -> int:
+        return self.interval
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def is_key(self, situation: Situation) -> bool:
+        return situation.distance > self.interval
 
     def describe(self) -> dict[str, Any]:
         """Without the interval: one method has figures at many intervals, and each says its own."""
