@@ -103,11 +103,13 @@ class Report:
         return [figures, per_class, "\n".join(remarks)]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every frame, every frame fused, then each interval. None: nothing to measure, or the row itself."""
+        """Every frame, every frame fused, each interval, then adaptive schedules, of which `interval` is None.
+
+        None elsewhere: nothing to measure, or the row itself."""
         rows = [_row("every frame", self.every_frame)]
         if self.every_frame_fused is not None:
             rows.append(_row("every frame, fused", self.every_frame_fused))
-        return rows + [_row(f"interval {result['interval']}", result) for result in self.results]
+        return rows + [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

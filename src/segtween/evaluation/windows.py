@@ -34,9 +34,9 @@ class Window:
         return phase if self.is_dense else len(self.blocks) - 1 - phase
 
 
-def plan(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Window], list[str]]:
-    """What is run, and what is left out, in words."""
-    return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest)
+def plan(dataset: Dataset, longest: int, settings: Bootstrap, *, whole: bool = False) -> tuple[list[Window], list[str]]:
+    """What is run, and what is left out, in words. `whole`: from every clip's first frame on."""
+    return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest, whole=whole)
 
 
 def _dense(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Window], list[str]]:
@@ -55,7 +55,7 @@ def _dense(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Wi
     return windows, []
 
 
-def _sparse(dataset: Dataset, longest: int) -> tuple[list[Window], list[str]]:
+def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window], list[str]]:
     """One window, and one bootstrap block, per labelled frame that has enough frames before it."""
     history = max(longest, SHORTEST_HISTORY)
     labelled = [(clip, last) for clip in dataset.clips for last in clip.labelled]
@@ -69,7 +69,7 @@ def _sparse(dataset: Dataset, longest: int) -> tuple[list[Window], list[str]]:
         )
     windows = []
     for block, (clip, last) in enumerate(usable):
-        first = max(0, last - history)
+        first = 0 if whole else max(0, last - history)
         windows.append(Window(clip, first, np.full(last - first + 1, block), False))
     left_out = ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
     if len(usable) < len(labelled):

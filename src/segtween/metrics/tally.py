@@ -17,11 +17,16 @@ WINDOWS = (8, 16)
 
 
 class Tally:
-    """Sums over all runs of a row. Size: blocks x distances x 2 x classes numbers, whatever the pictures' size."""
+    """Sums over all runs of a row. Size: blocks x distances x 2 x classes numbers, whatever the pictures' size.
 
-    def __init__(self, labels: LabelSet, *, blocks: int, distances: int) -> None:
-        self.labels = labels
+    `by_distance`: frames just before the next key frame are those at the last distance; else they are counted apart.
+    """
+
+    def __init__(self, labels: LabelSet, *, blocks: int, distances: int, by_distance: bool = True) -> None:
+        self.labels, self.by_distance = labels, by_distance
         self.overlap = np.zeros((blocks, distances, 2, len(labels)), np.int64)
+        self.before_key = np.zeros((blocks, 2, len(labels)), np.int64)
+        self.frames_at = np.zeros(distances, np.int64)
         self.tc = np.zeros((blocks, 2, len(labels)), np.int64)
         self.vc = np.zeros((blocks, len(WINDOWS), 2), np.int64)
         self.changes = np.zeros((2, 2), np.int64)
@@ -38,7 +43,17 @@ class Tally:
     def score(self, confusion: Counts, *, block: int, distance: int) -> None:
         """The agreement of one frame with its truth, `distance` frames after the last key frame."""
         self.overlap[block, distance] += overlap(confusion)
+        self.frames_at[distance] += 1
         self.scored += 1
+
+    def score_before_key(self, confusion: Counts, *, block: int) -> None:
+        """The agreement of a frame, scored already, of which the next one turned out to be a key frame."""
+        self.before_key[block] += overlap(confusion)
+
+    @property
+    def farthest(self) -> Counts:
+        """(blocks, 2, classes) over the frames just before the next key frame."""
+        return np.asarray(self.overlap[:, -1]) if self.by_distance else self.before_key
 
     @property
     def distances(self) -> int:
@@ -60,6 +75,10 @@ class Tally:
     def per_distance(self) -> list[float | None]:
         return [fraction(value) for value in miou(self.overlap.sum(axis=0))]
 
+    def min_miou(self) -> float | None:
+        """mIoU over the frames just before the next key frame."""
+        return fraction(miou(self.farthest.sum(axis=0)))
+
     def steadiness(self) -> dict[str, float | None]:
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
@@ -74,11 +93,11 @@ class Tally:
         def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, float | None]:
             return difference(statistic, a, b, settings=settings).to_json()
 
-        farthest = other.pooled() if other.distances == 1 else other.overlap[:, -1]
+        farthest = other.pooled() if other.distances == 1 else other.farthest
         vc = {f"vc{n}": of(share, self.vc[:, i], other.vc[:, i]) for i, n in enumerate(WINDOWS)}
         return {
             **of(miou, self.pooled(), other.pooled()),
-            "min_miou": of(miou, self.overlap[:, -1], farthest),
+            "min_miou": of(miou, self.farthest, farthest),
             "tc": of(miou, self.tc, other.tc),
             **vc,
         }

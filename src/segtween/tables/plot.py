@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,17 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
     series = _series(study)
     if not series:
         raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave --plot out")
+    return save(lambda: _draw(study, series), study.name, folder)
+
+
+def save(draw: Callable[[], Any], name: str, folder: str | Path) -> list[Path]:
+    """What `draw` draws as `<name>.png` and `<name>.svg`. Raises MissingExtraError and SinkError."""
     require_matplotlib()
     from matplotlib import rc_context
 
-    with rc_context({"font.size": 9, "svg.hashsalt": study.name, "svg.fonttype": "none", "axes.edgecolor": INK}):
-        figure = _draw(study, series)
-        return [_save(figure, Path(folder) / f"{study.name}.{kind}", kind) for kind in FORMATS]
+    with rc_context({"font.size": 9, "svg.hashsalt": name, "svg.fonttype": "none", "axes.edgecolor": INK}):
+        figure = draw()
+        return [_save(figure, Path(folder) / f"{name}.{kind}", kind) for kind in FORMATS]
 
 
 def _series(study: Study) -> dict[str, list[dict[str, Any]]]:
