@@ -100,3 +100,19 @@ def test_hash_is_of_values(tmp_path: Path) -> None:
     first = load_recipe(write_recipe(tmp_path))
     assert load_recipe(write_recipe(tmp_path)).sha256 == first.sha256
     assert load_recipe(write_recipe(tmp_path, seed=9)).sha256 != first.sha256
+
+
+def test_shipped_propagation_models_name_their_recipes() -> None:
+    import yaml
+
+    from segtween.parts import shipped_parts
+
+    folders = shipped_parts()
+    assert "swnet-seq-lite0.camvid" in folders
+    for folder in folders.values():
+        for path in sorted(folder.glob("*.onnx.yaml")):
+            provenance = yaml.safe_load(path.read_text())["provenance"]
+            recipe = load_recipe(RECIPES.parent / provenance["recipe"])
+            assert isinstance(recipe, PropagationRecipe)
+            assert (recipe.sha256, recipe.steps) == (provenance["recipe_sha256"], provenance["steps"])
+            assert provenance["licence"] == recipe.licence
