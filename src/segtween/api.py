@@ -12,6 +12,7 @@ from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
+from segtween.metrics.steadiness import SteadinessMeter
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
 from segtween.types import Frame, Method, Result, Rgb
@@ -23,8 +24,15 @@ DEFAULT_SAVE = ("overlay",)
 Model = str | Path | Callable[[Rgb], Any]
 
 
-def resolve_interval(interval: int | None, every: int | None) -> int:
-    """`--interval I` and `--every I + 1` say the same; SettingError if both are given and differ."""
+def resolve_interval(
+    interval: int | None, every: int | None, *, budget: float | None = None, target_ms: float | None = None
+) -> int:
+    """`--interval I` and `--every I + 1` say the same; SettingError if both are given and differ, or beside a budget
+    or target, which say it otherwise."""
+    if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
+        said = f"interval {interval}" if every is None else f"every {every}"
+        other = f"budget {budget:g}" if budget is not None else f"target {target_ms} ms"
+        raise SettingError(f"{said} and {other}", expected="one of them", do="leave one out")
     if every is None:
         return DEFAULT_INTERVAL if interval is None else interval
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
@@ -72,7 +80,8 @@ def load(
     """
     from segtween.segmenters import open_segmenter
 
-    settings = adapt(find_preset(preset), interval=resolve_interval(interval, every), **changes)
+    chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
+    settings = adapt(find_preset(preset), interval=chosen, **changes)
     segmenter = open_segmenter(
         model, runtime=runtime, provider=provider, precision=precision, threads=threads, scale=scale, labels=labels
     )
@@ -133,6 +142,7 @@ class Segtween:
         overwrite: bool = False,
         classes: Sequence[str] | None = None,
         ids: Literal["train", "dataset"] = "train",
+        report: bool = False,
         progress: Progress | None = None,
     ) -> Summary:
         """One input, every frame, into files of fixed names in `folder`.
@@ -140,6 +150,7 @@ class Segtween:
         `source` is a file, folder, pattern, camera, stream address or `-`, or an opened source; `start_seconds`,
         `duration_seconds` and `frame_rate` belong to the former.
         `save` is any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written.
+        `report` measures steadiness and flicker as well (`Summary.steadiness`, run.json), which takes longer.
         Raises SourceError or SinkError; what was done by then is kept.
         """
         opened = (
@@ -173,7 +184,8 @@ class Segtween:
             sink,
             folder,
             method=self.method,
-            interval=self.settings.interval,
+            interval=self.settings.interval if self.settings.schedule == "fixed" else None,
             saved=save,
+            meter=SteadinessMeter(len(self.labels)) if report else None,
             progress=progress,
         )

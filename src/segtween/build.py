@@ -9,11 +9,12 @@ from typing import Any, Literal
 from segtween.engine import Carry, Engine
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
-from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Segmenter
+from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
 from segtween.refine.blend import ReliabilityBlend, Replace
+from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
 from segtween.types import Method
@@ -30,6 +31,11 @@ class Settings:
     """What can be chosen of the method. The defaults are the preset `blend`.
 
     interval        non-key frames between key frames, 0 or more
+    schedule        which frames are key frames: fixed (by the interval), or adaptive (`schedule.adaptive.Adaptive`)
+    budget          adaptive: network runs per 100 frames; None, with no target_ms: as many as at the interval
+    target_ms       adaptive: milliseconds per frame on average, instead of a budget
+    least_distance  adaptive: frames from a key frame to the next at least, 1 or more
+    most_distance   adaptive: and at most
     flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
                     weight file of a flow network; a folder of .flo or .npz files
     flow_effort     dis: ultrafast, fast, balanced, medium
@@ -46,6 +52,11 @@ class Settings:
     """
 
     interval: int = DEFAULT_INTERVAL
+    schedule: Literal["fixed", "adaptive"] = "fixed"
+    budget: float | None = None
+    target_ms: float | None = None
+    least_distance: int = 1
+    most_distance: int = MOST_DISTANCE
     flow: str = "dis"
     flow_effort: str = "balanced"
     flow_stride: int | None = None
@@ -60,6 +71,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         FixedInterval(self.interval)
+        self._check_schedule()
         ReliabilityBlend(weight=self.history_weight)
         for name, known in (("fusion", ("blend", "replace")), ("arrays", ("own", "reference"))):
             if getattr(self, name) not in known:
@@ -85,9 +97,45 @@ class Settings:
                 do="give --preset swnet-seq",
             )
 
+    def _check_schedule(self) -> None:
+        if self.schedule not in ("fixed", "adaptive"):
+            raise SettingError(f"schedule {self.schedule!r}", expected="fixed or adaptive", do="choose one of these")
+        bounded = (self.least_distance, self.most_distance) != (1, MOST_DISTANCE)
+        if self.schedule == "fixed" and (self.budget is not None or self.target_ms is not None or bounded):
+            raise SettingError(
+                "a budget, a target or bounds on the distance with a fixed interval",
+                expected="an adaptive schedule, which keeps to them",
+                do="give --schedule adaptive, or leave them out",
+            )
+        build_schedule(self)
+
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
         return replace(self, interval=interval)
+
+    def fixed(self, interval: int) -> Settings:
+        """The same settings with a fixed interval."""
+        return replace(
+            self,
+            interval=interval,
+            schedule="fixed",
+            budget=None,
+            target_ms=None,
+            least_distance=1,
+            most_distance=MOST_DISTANCE,
+        )
+
+
+def build_schedule(settings: Settings) -> Schedule:
+    if settings.schedule == "fixed":
+        return FixedInterval(settings.interval)
+    by_interval = settings.budget is None and settings.target_ms is None
+    return Adaptive(
+        budget=100 / (settings.interval + 1) if by_interval else settings.budget,
+        target_ms=settings.target_ms,
+        least_distance=settings.least_distance,
+        most_distance=settings.most_distance,
+    )
 
 
 PRESETS: dict[str, Settings] = {
@@ -168,7 +216,7 @@ def build_engine(
         segmenter,
         flow or build_flow(settings, classes=classes, threads=threads),
         ops=ops,
-        schedule=FixedInterval(settings.interval),
+        schedule=build_schedule(settings),
         fusion=fusion,
         refiner=build_refiner(settings, classes=classes, threads=threads),
         cuts=cuts,

@@ -13,29 +13,32 @@ import numpy as np
 
 from segtween.engine import Engine
 from segtween.interfaces import Sink, Source
+from segtween.metrics.steadiness import SteadinessMeter
 from segtween.types import Method, SourceInfo, format_size
 from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
 """Called after every frame with the number of frames done and, where known, of all frames."""
 
-STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode")
+STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report")
 
 
 @dataclass
 class Summary:
-    """What was done with one input. `error` is the line that ended it early, None if it came to its end."""
+    """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
+    it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report."""
 
     input: SourceInfo
     folder: Path
     method: Method
-    interval: int
+    interval: int | None
     saved: tuple[str, ...]
     frames: int = 0
     network_runs: int = 0
     cuts: int = 0
     seconds: float = 0.0
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    steadiness: dict[str, Any] | None = None
     error: str | None = None
 
     @property
@@ -77,6 +80,7 @@ class Summary:
                 s: {"median": round(v, 3), "runs": len(self.stages_ms[s]), "share": round(shares[s], 4)}
                 for s, v in self.stage_medians_ms().items()
             },
+            "steadiness": self.steadiness,
             "error": self.error,
         }
 
@@ -88,19 +92,21 @@ def run_source(
     folder: str | Path,
     *,
     method: Method,
-    interval: int,
+    interval: int | None,
     saved: Sequence[str],
+    meter: SteadinessMeter | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Every frame of `source` through `engine` into `sink`; `run.json` is written beside the outputs.
 
+    A `meter` looks at every result too, which takes time of its own (stage `report`).
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began = time.perf_counter()
     try:
-        _frames(engine, source, sink, summary, progress)
+        _frames(engine, source, sink, summary, meter, progress)
     except BaseException as error:
         summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
         sink.abort()
@@ -110,30 +116,41 @@ def run_source(
     finally:
         source.close()
         summary.seconds = time.perf_counter() - began
+        summary.steadiness = None if meter is None else meter.compute()
         if summary.frames:
             write_json(summary.to_json(), Path(folder) / "run.json")
     return summary
 
 
-def _frames(engine: Engine, source: Source, sink: Sink, summary: Summary, progress: Progress | None) -> None:
+def _frames(
+    engine: Engine,
+    source: Source,
+    sink: Sink,
+    summary: Summary,
+    meter: SteadinessMeter | None,
+    progress: Progress | None,
+) -> None:
     engine.reset()
     clock = time.perf_counter()
     for frame in source:
-        decoded = time.perf_counter()
+        decode_ms = (time.perf_counter() - clock) * 1e3
         engine.select(frame.index)
         result = engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
         stepped = time.perf_counter()
         sink.write(frame, result)
-        done = time.perf_counter()
-        times = {"decode": (decoded - clock) * 1e3, **result.stages_ms, "encode": (done - stepped) * 1e3}
+        times = {"decode": decode_ms, **result.stages_ms, "encode": (time.perf_counter() - stepped) * 1e3}
+        if meter is not None:
+            written = time.perf_counter()
+            meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+            times["report"] = (time.perf_counter() - written) * 1e3
         for stage, ms in times.items():
             summary.stages_ms.setdefault(stage, []).append(ms)
         summary.frames += 1
         summary.network_runs += result.is_key
         summary.cuts += result.is_cut
-        clock = done
         if progress is not None:
             progress(summary.frames, source.info.n_frames)
+        clock = time.perf_counter()
 
 
 def write_json(record: dict[str, Any], path: str | Path) -> None:

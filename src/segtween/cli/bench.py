@@ -17,7 +17,7 @@ from segtween.cli.options import MethodOptions, NetworkOptions
 def bench(
     *,
     network: Annotated[NetworkOptions, Without("scores")],
-    method: MethodOptions,
+    method: Annotated[MethodOptions, options.BY_INTERVAL],
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "1280x720",
     intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas; 0 is always run.")] = "0,4",
     repeats: Annotated[

@@ -20,7 +20,9 @@ def evaluate(
     data: DataOptions,
     network: NetworkOptions,
     method: MethodOptions,
-    intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas: 0,4,9.")] = "0,4",
+    intervals: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Intervals, with commas (0,4; adaptive schedules: none).")
+    ] = None,
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -39,6 +41,10 @@ def evaluate(
 
     dataset = data.open(network_labels=network.labels)
     settings = method.settings()
+    if intervals is None:
+        wanted = [0, 4] if settings.schedule == "fixed" else []
+    else:
+        wanted = options.numbers(intervals, option="--intervals")
     segmenter = network.open()
     with progress_bar(f"{data.dataset} {data.split}") as progress:
         report = evaluate_method(
@@ -46,7 +52,7 @@ def evaluate(
             segmenter=segmenter,
             settings=settings,
             name=method.name,
-            intervals=options.numbers(intervals, option="--intervals"),
+            intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,
             threads=network.threads,

@@ -70,7 +70,7 @@ def clip(
     ] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    method: MethodOptions,
+    method: Annotated[MethodOptions, options.BY_INTERVAL],
     occlusion: Annotated[
         str, typer.Option("--occlusion", metavar="NAME", help="Estimate: photometric or forward-backward.")
     ] = "photometric",
@@ -113,7 +113,7 @@ def sequence(
     key: Annotated[int | None, typer.Option("--key", metavar="N", help="The key frame to begin with.")] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    method: MethodOptions,
+    method: Annotated[MethodOptions, options.BY_INTERVAL],
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False,
     panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 320,
     overwrite: options.Overwrite = False,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from segtween.cli.grouping import Without
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
@@ -128,6 +129,27 @@ class MethodOptions:
         ),
     ] = None
 
+    schedule: Annotated[
+        Literal["fixed", "adaptive"] | None,
+        typer.Option("--schedule", help="Key frames at a fixed interval, or where carried scores go bad."),
+    ] = None
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", metavar="N", help="Adaptive: network runs per 100 frames (as at the interval)."),
+    ] = None
+    target_ms: Annotated[
+        float | None,
+        typer.Option("--target-ms", metavar="MS", help="Adaptive, instead: milliseconds per frame on average."),
+    ] = None
+    least_distance: Annotated[
+        int | None,
+        typer.Option("--least-distance", metavar="N", help="Adaptive: frames from key to key frame at least (1)."),
+    ] = None
+    most_distance: Annotated[
+        int | None,
+        typer.Option("--most-distance", metavar="N", help="Adaptive: frames from key to key frame at most (30)."),
+    ] = None
+
     @property
     def name(self) -> str:
         """The preset's name, with a star where single settings differ."""
@@ -165,6 +187,10 @@ class MethodOptions:
     def _changes(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "preset"}
         return {name: value for name, value in values.items() if value is not None}
+
+
+BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most_distance")
+"""Marks the method of a command that shows or times whole intervals: its schedule is fixed."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ def run(
     start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0,
     duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Read so much.")] = None,
     frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Measure how steady the labels are and how much they flicker; takes longer."),
+    ] = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -54,6 +58,8 @@ def run(
 
         segtween run videos/ more.mkv -o out/ --save labels --classes car,pedestrian
 
+        segtween run drive.mp4 -o out/ --schedule adaptive --budget 20 --report
+
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
     """
     from segtween.api import Segtween, resolve_interval
@@ -66,9 +72,11 @@ def run(
         inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
-    settings = method.settings().at(resolve_interval(interval, every))
-    seg = Segtween(network.open(), settings, threads=network.threads, name=method.name)
-    for note in getattr(seg.engine.segmenter, "notes", ()):
+    chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
+    settings = method.settings().at(chosen)
+    segmenter = network.open()
+    seg = Segtween(segmenter, settings, threads=network.threads, name=method.name)
+    for note in getattr(segmenter, "notes", ()):
         notes.print(note)
     failed = 0
     for item in todo:
@@ -82,6 +90,7 @@ def run(
                     overwrite=overwrite,
                     classes=options.words(classes),
                     ids=ids,
+                    report=report,
                     progress=None if quiet else progress,
                 )
         except SegtweenError as error:
@@ -99,10 +108,13 @@ def run(
 def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
     console.print(
-        f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames, "
-        f"{summary.fps:.1f} frames per second" + (f", {summary.cuts} scene cuts" if summary.cuts else "")
+        f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames "
+        f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
+        + (f", {summary.cuts} scene cuts" if summary.cuts else "")
     )
     console.print(f"  time: {stages}")
+    if summary.steadiness is not None:
+        console.print(f"  {_steadiness(summary.steadiness)}")
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
     console.print(f"  written: {', '.join([*summary.saved, 'frames.csv', 'run.json'])} in {summary.folder}")
 
@@ -110,3 +122,15 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
 def _network(summary) -> str:  # type: ignore[no-untyped-def]
     network = summary.method.record["network"]
     return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
+
+
+def _steadiness(figures: dict[str, Any]) -> str:
+    if figures["tc"] is None:
+        return "steadiness: no two frames to compare"
+    said = (
+        f"steadiness {figures['tc']:.1%}; flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
+    )
+    if figures["change_rate_at_keys"] is not None and figures["change_rate_elsewhere"] is not None:
+        at_keys, elsewhere = figures["change_rate_at_keys"], figures["change_rate_elsewhere"]
+        said += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
+    return said + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")

@@ -41,7 +41,7 @@ def intervals(
     data: DataOptions,
     network: NetworkOptions,
     presets: Presets = "blend",
-    method: Annotated[MethodOptions, Without("preset")],
+    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
     wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4",
     out: Out = None,
     plot: Plot = False,
@@ -70,7 +70,7 @@ def scales(
     data: DataOptions,
     network: Annotated[NetworkOptions, Without("scale", "scores")],
     presets: Presets = "blend",
-    method: Annotated[MethodOptions, Without("preset")],
+    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
     wanted: Annotated[str, typer.Option("--scales", metavar="LIST", help="Scales, with commas.")] = "0.5,0.75,1",
     interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 2,
     out: Out = None,
@@ -91,6 +91,47 @@ def scales(
            overwrite=overwrite)  # fmt: skip
 
 
+@app.command("budgets")
+@guarded
+@grouped
+def budgets(
+    *,
+    data: DataOptions,
+    network: NetworkOptions,
+    presets: Presets = "blend",
+    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    wanted: Annotated[
+        str, typer.Option("--intervals", metavar="LIST", help="Intervals, and as many runs for the adaptive schedule.")
+    ] = "1,2,4,9,14",
+    out: Out = None,
+    plot: Plot = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Accuracy against network runs: a fixed interval beside an adaptive schedule with as many runs.
+
+    Example:
+
+        segtween table budgets --dataset camvid --root street/ --presets path -o tables/ --plot
+    """
+    from segtween.cli.screen import progress_bar
+    from segtween.tables.budgets import budgets_table
+
+    _check_out("budgets", out, plot=plot, overwrite=overwrite)
+    with progress_bar("budgets") as progress:
+        study = budgets_table(
+            data.open(network_labels=network.labels),
+            network.open(),
+            presets=method.of_presets(options.words(presets) or []),
+            intervals=options.numbers(wanted, option="--intervals"),
+            map_name=data.label_map,
+            max_frames=data.max_frames,
+            threads=network.threads,
+            command=options.command_line(),
+            progress=progress,
+        )
+    _finish(study, out, plot=plot)
+
+
 @app.command("occlusion")
 @guarded
 @grouped
@@ -99,7 +140,7 @@ def occlusion(
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")] = "1,2,3,4",
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 20,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
-    method: Annotated[MethodOptions, Without("refine", "edge")],
+    method: Annotated[MethodOptions, Without("refine", "edge"), options.BY_INTERVAL],
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds as well.")] = False,
     out: Out = None,
     overwrite: options.Overwrite = False,
@@ -142,17 +183,8 @@ def _speed(
     overwrite: bool,
 ) -> None:
     from segtween.cli.screen import progress_bar
-    from segtween.errors import SettingError
-    from segtween.tables.plot import FORMATS, require_matplotlib
-    from segtween.tables.study import FORMS, check_targets
 
-    if plot:
-        require_matplotlib()
-        if out is None:
-            raise SettingError("--plot without --out", expected="a folder for the plot", do="give --out tables/")
-    if out is not None:
-        forms = [*FORMS, *(f".{kind}" for kind in FORMATS if plot)]
-        check_targets(out, [f"{name}{form}" for form in forms], overwrite=overwrite)
+    _check_out(name, out, plot=plot, overwrite=overwrite)
     with progress_bar(name) as progress:
         study = make(
             data.open(network_labels=network.labels),
@@ -168,6 +200,21 @@ def _speed(
     _finish(study, out, plot=plot)
 
 
+def _check_out(name: str, out: Path | None, *, plot: bool, overwrite: bool) -> None:
+    """Whether the files can be written: said before anything is measured."""
+    from segtween.errors import SettingError
+    from segtween.tables.plot import FORMATS, require_matplotlib
+    from segtween.tables.study import FORMS, check_targets
+
+    if plot:
+        require_matplotlib()
+        if out is None:
+            raise SettingError("--plot without --out", expected="a folder for the plot", do="give --out tables/")
+    if out is not None:
+        forms = [*FORMS, *(f".{kind}" for kind in FORMATS if plot)]
+        check_targets(out, [f"{name}{form}" for form in forms], overwrite=overwrite)
+
+
 def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
     from segtween.cli.screen import show
 
@@ -176,7 +223,9 @@ def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
         return
     written: Sequence[Path] = study.save(out)
     if plot:
-        from segtween.tables.plot import plot as draw
+        from segtween.tables.budgets import plot_budgets
+        from segtween.tables.plot import plot as plot_speeds
 
+        draw = plot_budgets if study.name == "budgets" else plot_speeds
         written = [*written, *draw(study, out)]
     show("written: " + ", ".join(str(path) for path in written))

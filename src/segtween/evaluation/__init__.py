@@ -8,7 +8,7 @@ memory does not grow with the clip.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from segtween.build import Settings, build_engine, build_flow, build_plain
 from segtween.build import method as method_of
@@ -16,7 +16,7 @@ from segtween.datasets import Dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError
 from segtween.evaluation.report import HEADINGS, Report
-from segtween.evaluation.runs import Make, Table, every_frame
+from segtween.evaluation.runs import Make, MakeAdaptive, Table, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
 from segtween.evaluation.windows import moments, plan
 from segtween.interfaces import FlowEstimator, Segmenter
@@ -27,7 +27,7 @@ from segtween.metrics.temporal import FARNEBACK
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
 
-__all__ = ["HEADINGS", "Make", "Progress", "Report", "evaluate", "evaluate_method"]
+__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method"]
 
 Progress = Callable[[int, int], None]
 """Called after every frame with the frames done and all frames."""
@@ -40,18 +40,27 @@ def evaluate_method(
     settings: Settings,
     name: str,
     intervals: Sequence[int],
+    adaptive: Sequence[Settings] = (),
     map_name: str | None = None,
     max_frames: int | None = None,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor."""
+    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
+
+    An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
+    the schedule alone.
+    """
+    wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
     ops = CpuOps(threads=threads)
 
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
             return build_plain(network, ops=ops)
-        return build_engine(network, settings.at(interval), ops=ops, flow=flow)
+        return build_engine(network, settings.fixed(interval), ops=ops, flow=flow)
+
+    def free(chosen: Settings) -> MakeAdaptive:
+        return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
 
     return evaluate(
         dataset,
@@ -59,6 +68,7 @@ def evaluate_method(
         flow=build_flow(settings, classes=len(segmenter.labels), threads=threads),
         make=make,
         intervals=intervals,
+        adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         method=method_of(build_engine(segmenter, settings, ops=ops), name=name),
         label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
         progress=progress,
@@ -74,6 +84,7 @@ def evaluate(
     make: Make,
     intervals: Sequence[int],
     method: Method,
+    adaptive: Mapping[str, MakeAdaptive] | None = None,
     label_map: LabelMap | None = None,
     progress: Progress | None = None,
     bootstrap: Bootstrap | None = None,
@@ -81,6 +92,7 @@ def evaluate(
 ) -> Report:
     """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
 
+    `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` is told each frame's name first.
 
@@ -88,14 +100,14 @@ def evaluate(
     other, DatasetError for unreadable files.
     """
     settings = bootstrap or Bootstrap()
-    wanted = _checked(intervals, flow)
+    wanted, free = _checked(intervals, flow), adaptive or {}
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
-    windows, left_out = plan(dataset, max(wanted, default=0), settings)
+    windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
     blocks = windows[-1].blocks[-1] + 1
     table = Table(dataset, blocks)
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
-    runs = table.runs(make, *shared, intervals=wanted, mapping=mapping)
+    runs = table.runs(make, *shared, intervals=wanted, adaptive=free, mapping=mapping)
     done, total = 0, sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
@@ -116,7 +128,10 @@ def evaluate(
         frames=table.plain.scored,
         every_frame=every_frame(table.plain, None, settings),
         every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
-        results=[table.result(interval, settings) for interval in wanted],
+        results=[
+            *(table.result(interval, settings) for interval in wanted),
+            *(table.adaptive_result(name, settings) for name in free),
+        ],
         tc_flow={"flow": "exact"} if dataset.has_flow else {"flow": "farneback", **FARNEBACK},
         bootstrap={
             "blocks": int(blocks),
@@ -127,6 +142,13 @@ def evaluate(
         },
         left_out=left_out,
     )
+
+
+def _row_name(settings: Settings) -> str:
+    if settings.target_ms is not None:
+        return f"adaptive, {settings.target_ms:g} ms"
+    budget = 100 / (settings.interval + 1) if settings.budget is None else settings.budget
+    return f"adaptive, {budget:.3g} per 100"
 
 
 def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoCons
 Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
 """(segmenter, flow, interval) -> a new engine; flow None gives the plain network on every frame."""
 
+MakeAdaptive = Callable[[Segmenter, FlowEstimator], Engine]
+"""(segmenter, flow) -> a new engine whose key frames depend on more than the distance."""
+
+ENOUGH_FRAMES = 30
+"""Adaptive schedules: a distance that fewer frames have is not asked whether it is the worst."""
+
 
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row."""
@@ -31,9 +37,10 @@ class Table:
         self.plain = self._tally(0)
         self.fused: Tally | None = None
         self.at: dict[int, Tally] = {}
+        self.adaptive: dict[str, tuple[Engine, Tally]] = {}
 
-    def _tally(self, interval: int) -> Tally:
-        return Tally(self.dataset.labels, blocks=self.blocks, distances=interval + 1)
+    def _tally(self, longest: int, *, by_distance: bool = True) -> Tally:
+        return Tally(self.dataset.labels, blocks=self.blocks, distances=longest + 1, by_distance=by_distance)
 
     def runs(
         self,
@@ -42,6 +49,7 @@ class Table:
         flow: FlowEstimator | None,
         *,
         intervals: Sequence[int],
+        adaptive: Mapping[str, MakeAdaptive],
         mapping: LabelMap,
     ) -> list[Run]:
         runs = [Run(make(segmenter, None, 0), self.plain, mapping)]
@@ -55,23 +63,48 @@ class Table:
                 continue
             tally = self.at[interval] = self._tally(interval)
             runs += [Run(make(segmenter, flow, interval), tally, mapping, phase=p) for p in range(interval + 1)]
+        for name, of in adaptive.items():
+            engine = of(segmenter, flow)
+            self.adaptive[name] = engine, self._tally(engine.schedule.longest, by_distance=False)
+            runs.append(Run(engine, self.adaptive[name][1], mapping))
         return runs
 
     def result(self, interval: int, settings: Bootstrap) -> dict[str, Any]:
         tally = self.at[interval]
-        average = tally.average(settings)
         # A run with sparse labels ends at the label, not at the next key frame: its own rate says nothing.
         key_rate = tally.keys / tally.frames if self.dataset.is_dense else 1 / (interval + 1)
+        figures = per_distance_figures(tally.per_distance())
+        return {"interval": interval, **self._figures(tally, settings, figures), "key_rate": key_rate}
+
+    def adaptive_result(self, name: str, settings: Bootstrap) -> dict[str, Any]:
+        engine, tally = self.adaptive[name]
+        most = int(np.flatnonzero(tally.frames_at)[-1])
+        seen, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
+        enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, seen, strict=True)]
+        figures = {
+            **per_distance_figures(values),
+            **{k: v for k, v in per_distance_figures(enough).items() if k.startswith("worst")},
+            "min_miou": tally.min_miou(),
+            "frames_at_distance": seen.tolist(),
+        }
+        return {
+            "interval": None,
+            "row": name,
+            "schedule": engine.schedule.describe(),
+            **self._figures(tally, settings, figures),
+            "key_rate": tally.keys / tally.frames,
+        }
+
+    def _figures(self, tally: Tally, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
+        average = tally.average(settings)
         assert self.fused is not None
         return {
-            "interval": interval,
             "avg_miou": average.value,
             "avg_miou_low": average.low,
             "avg_miou_high": average.high,
-            **per_distance_figures(tally.per_distance()),
+            **per_distance,
             **tally.agreement(),
             **_steadiness(tally, is_dense=self.dataset.is_dense),
-            "key_rate": key_rate,
             "gain_over_every_frame": tally.gain_over(self.plain, settings),
             "gain_over_every_frame_fused": tally.gain_over(self.fused, settings),
         }
@@ -112,6 +145,7 @@ class Run:
         self._flicker.begin()
         self.start = window.start_of(self.phase)
         self._is_dense = window.is_dense
+        self._last: tuple[NDArray[np.int64], int] | None = None
 
     def step(self, moment: Moment) -> None:
         if moment.offset < self.start:
@@ -123,6 +157,9 @@ class Run:
         if moment.truth is not None:
             counts = confusion(labels, moment.truth, classes=self._classes)
             self._score(counts, moment.block, result.distance)
+            if self._last is not None and result.is_key and not result.is_cut:
+                self.tally.score_before_key(self._last[0], block=self._last[1])
+            self._last = counts, moment.block
             if self._is_dense:
                 self._vc.update(labels, moment.truth)
         taken = {"tc": self._tc.take(), "vc": self._vc.take(), "changes": self._flicker.take()}
@@ -132,7 +169,7 @@ class Run:
         if distance >= self.tally.distances:
             raise SettingError(
                 f"a frame {distance} frames after its key frame",
-                expected=f"at most {self.tally.distances - 1}, the interval the engine was made for",
-                do="measure fixed intervals",
+                expected=f"at most {self.tally.distances - 1}, the longest that its schedule allows",
+                do="give engines with adaptive schedules as such",
             )
         self.tally.score(counts, block=block, distance=distance)
