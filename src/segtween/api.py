@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.build import DEFAULT_INTERVAL, Settings, build_engine, build_plain, find_preset, method
+from segtween.build import DEFAULT_INTERVAL, Settings, build_method, build_plain, find_preset, method
 from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
+from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
 from segtween.types import Frame, Method, Result, Rgb
@@ -104,12 +105,15 @@ class Segtween:
     ) -> None:
         ops = CpuOps(threads=threads)
         self.settings, self.threads = settings, threads
-        self.engine: Engine = build_plain(segmenter, ops=ops) if plain else build_engine(segmenter, settings, ops=ops)
+        self._segmenter = segmenter
+        self.engine: Engine | TwoSided = (
+            build_plain(segmenter, ops=ops) if plain else build_method(segmenter, settings, ops=ops)
+        )
         self.method: Method = method(self.engine, name="every-frame" if plain else name)
 
     @property
     def labels(self) -> LabelSet:
-        return self.engine.segmenter.labels
+        return self._segmenter.labels
 
     def reset(self) -> None:
         """Forgets the video so far: the next frame is a key frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,8 @@ from segtween.engine import Carry, Engine
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
+from segtween.labels import LabelSet
+from segtween.offline import LabelKeys, NetworkKeys, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
@@ -17,7 +20,7 @@ from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
-from segtween.types import Method
+from segtween.types import Labels, Method
 
 DEFAULT_INTERVAL = 4
 FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
@@ -47,6 +50,8 @@ class Settings:
     arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
     refine          guided: carried logits are repaired by a network (with arrays: reference); or none
     edge            guided: whether the label map's edge guides it
+    offline         for files: a frame between two key frames hears both (`segtween.offline`). Logits are carried, along
+                    paths; without refinement
     weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
                     shipped ones for as many classes as the segmentation network has
     """
@@ -68,6 +73,7 @@ class Settings:
     refine: Literal["none", "guided"] = "none"
     edge: bool = True
     weights: str | None = None
+    offline: bool = False
 
     def __post_init__(self) -> None:
         FixedInterval(self.interval)
@@ -85,6 +91,18 @@ class Settings:
                 f"weights {self.weights} with refine none and flow {self.flow}",
                 expected="a refinement or flow network that takes them",
                 do="give --preset swnet-seq or --flow light, or leave --weights out",
+            )
+        if self.offline and (self.refine != "none" or self.arrays != "own"):
+            raise SettingError(
+                "the offline mode with a preset that works as the reference does",
+                expected="a preset with arrays of our own and no refinement",
+                do="give --preset path, or leave --offline out",
+            )
+        if self.offline and self.schedule != "fixed":
+            raise SettingError(
+                f"the offline mode with schedule {self.schedule}",
+                expected="a fixed interval",
+                do="leave --schedule or --offline out",
             )
         if not self.edge and self.refine == "none":
             raise SettingError(
@@ -209,19 +227,80 @@ def build_engine(
     threads = 0 if ops is None else ops.rows.threads
     if ops is None or isinstance(ops, ReferenceOps) != (settings.arrays == "reference"):
         ops = build_ops(settings, threads=threads)
-    fusion: Fusion = ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
-    cuts: CutDetector = ResidualCuts() if settings.cuts else NoCuts()
     classes = len(segmenter.labels)
     return Engine(
         segmenter,
         flow or build_flow(settings, classes=classes, threads=threads),
         ops=ops,
         schedule=build_schedule(settings),
-        fusion=fusion,
+        fusion=_fusion(settings),
         refiner=build_refiner(settings, classes=classes, threads=threads),
-        cuts=cuts,
+        cuts=_cuts(settings),
         carry=settings.carry,
     )
+
+
+def build_offline(
+    segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
+) -> TwoSided:
+    """The same method with both neighbouring key frames; what `settings.carry` says of kind and resampling is not used.
+
+    Raises SettingError for stored flow, which has no way back.
+    """
+    if has_stored_flow(settings):
+        raise SettingError(
+            f"the offline mode with stored flow {settings.flow}",
+            expected="a flow estimator, which knows the way back too",
+            do="give another --flow, or leave --offline out",
+        )
+    ops = ops or build_ops(settings)
+    keys = NetworkKeys(
+        segmenter,
+        ops=ops,
+        interval=settings.interval,
+        fusion=_fusion(settings),
+        most_cells=settings.carry.most_cells,
+    )
+    flow = flow or build_flow(settings, classes=len(segmenter.labels), threads=ops.rows.threads)
+    return TwoSided(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
+
+
+def build_labelled(
+    labels: LabelSet,
+    read: Callable[[int], Labels],
+    frames: Collection[int],
+    settings: Settings,
+    *,
+    ops: CpuOps | None = None,
+    flow: FlowEstimator | None = None,
+) -> TwoSided:
+    """The offline mode with somebody's labels of some frames as key frames (`offline.LabelKeys`)."""
+    if has_stored_flow(settings):
+        raise SettingError(
+            f"labels carried by stored flow {settings.flow}",
+            expected="a flow estimator, which knows the way back too",
+            do="give another --flow",
+        )
+    ops = ops or build_ops(settings)
+    keys = LabelKeys(labels, read, frames, ops=ops, most_cells=settings.carry.most_cells)
+    flow = flow or build_flow(settings, classes=len(labels), threads=ops.rows.threads)
+    return TwoSided(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
+
+
+def build_method(
+    segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
+) -> Engine | TwoSided:
+    """What the settings ask for: `build_offline` or `build_engine`."""
+    build = build_offline if settings.offline else build_engine
+    return build(segmenter, settings, ops=ops, flow=flow)
+
+
+def _fusion(settings: Settings) -> Fusion:
+    return ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
+
+
+def _cuts(settings: Settings) -> CutDetector:
+    return ResidualCuts() if settings.cuts else NoCuts()
 
 
 def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
@@ -239,7 +318,7 @@ def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
     )
 
 
-def method(engine: Engine, *, name: str) -> Method:
+def method(engine: Engine | TwoSided, *, name: str) -> Method:
     """The record of everything that changes an engine's numbers. Sources and sinks do not."""
     from segtween._version import __version__
 

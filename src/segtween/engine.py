@@ -105,7 +105,7 @@ class Engine:
         Without `pts_seconds` the result's is NaN. Raises SettingError for anything but such a frame.
         """
         size_hw = check_rgb(rgb).shape[:2]
-        clock, past, flow = _Clock(), self._past, self.flow
+        clock, past, flow = Clock(), self._past, self.flow
         if flow is None:
             return self._plain(rgb, size_hw, clock, pts_seconds)
         if past is not None and past.scores.image_hw != size_hw:
@@ -169,7 +169,7 @@ class Engine:
         others = {key: value for part in parts for key, value in part.describe().items()}
         return {"network": network, "carry": carry, **refine, **others}
 
-    def _plain(self, rgb: Rgb, size_hw: SizeHW, clock: _Clock, pts_seconds: float | None) -> Result:
+    def _plain(self, rgb: Rgb, size_hw: SizeHW, clock: Clock, pts_seconds: float | None) -> Result:
         with clock("segment"):
             carried = self.ops.carry(self.segmenter(rgb), kind="logits", most_cells=None, image_hw=size_hw)
         with clock("label"):
@@ -204,7 +204,7 @@ class Engine:
         self,
         labels: Labels,
         scores: Carried | Callable[[], Carried],
-        clock: _Clock,
+        clock: Clock,
         pts_seconds: float | None,
         **flags: Any,
     ) -> Result:
@@ -213,7 +213,7 @@ class Engine:
         return Result(index, seconds, labels=labels, scores=scores, stages_ms=clock.stages_ms, **flags)
 
 
-class _Clock:
+class Clock:
     """Milliseconds per stage of one frame."""
 
     def __init__(self) -> None:

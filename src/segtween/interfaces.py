@@ -128,6 +128,17 @@ class ArrayOps(Protocol):
     def describe(self) -> Described: ...
 
 
+class BetweenOps(ArrayOps, Protocol):
+    """Array operations of the offline mode besides: what two frames say of a third one, each along a path to it."""
+
+    def mixed_labels(
+        self, first: tuple[Carried, Flow], second: tuple[Carried, Flow], share: NDArray[np.float32], size_hw: SizeHW
+    ) -> Labels: ...
+    def voted_labels(
+        self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: NDArray[np.float32]
+    ) -> Labels: ...
+
+
 class Selecting(Protocol):
     """What a segmenter with stored scores offers besides: `select` says which frame comes next, by name or index."""
 

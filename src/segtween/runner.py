@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 from segtween.engine import Engine
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
-from segtween.types import Method, SourceInfo, format_size
+from segtween.offline import TwoSided
+from segtween.types import Frame, Method, Result, SourceInfo, format_size
 from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
@@ -86,7 +88,7 @@ class Summary:
 
 
 def run_source(
-    engine: Engine,
+    engine: Engine | TwoSided,
     source: Source,
     sink: Sink,
     folder: str | Path,
@@ -123,19 +125,14 @@ def run_source(
 
 
 def _frames(
-    engine: Engine,
+    engine: Engine | TwoSided,
     source: Source,
     sink: Sink,
     summary: Summary,
     meter: SteadinessMeter | None,
     progress: Progress | None,
 ) -> None:
-    engine.reset()
-    clock = time.perf_counter()
-    for frame in source:
-        decode_ms = (time.perf_counter() - clock) * 1e3
-        engine.select(frame.index)
-        result = engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
+    for frame, result, decode_ms in _results(engine, source):
         stepped = time.perf_counter()
         sink.write(frame, result)
         times = {"decode": decode_ms, **result.stages_ms, "encode": (time.perf_counter() - stepped) * 1e3}
@@ -150,7 +147,31 @@ def _frames(
         summary.cuts += result.is_cut
         if progress is not None:
             progress(summary.frames, source.info.n_frames)
+
+
+def _results(engine: Engine | TwoSided, source: Source) -> Iterator[tuple[Frame, Result, float]]:
+    """Every frame with its result and the milliseconds that it took to decode."""
+    engine.reset()
+    waiting = deque[tuple[Frame, float]]()
+    clock = time.perf_counter()
+    for frame in source:
+        waiting.append((frame, (time.perf_counter() - clock) * 1e3))
+        engine.select(frame.index)
+        seconds = float(frame.pts_seconds)
+        if isinstance(engine, TwoSided):
+            results = engine.push(frame.rgb, pts_seconds=seconds)
+        else:
+            results = [engine.step(frame.rgb, pts_seconds=seconds)]
+        yield from _beside(waiting, results)
         clock = time.perf_counter()
+    if isinstance(engine, TwoSided):
+        yield from _beside(waiting, engine.finish())
+
+
+def _beside(waiting: deque[tuple[Frame, float]], results: Sequence[Result]) -> Iterator[tuple[Frame, Result, float]]:
+    for result in results:
+        frame, decode_ms = waiting.popleft()
+        yield frame, result, decode_ms
 
 
 def write_json(record: dict[str, Any], path: str | Path) -> None:

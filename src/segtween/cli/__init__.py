@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from segtween._version import __version__
-from segtween.cli import bench, demo, evaluate, export, figure, models, run, scores, synth, table, train, weights
+from segtween.cli import (
+    bench,
+    demo,
+    evaluate,
+    export,
+    figure,
+    models,
+    propagate,
+    run,
+    scores,
+    synth,
+    table,
+    train,
+    weights,
+)
 from segtween.cli.guard import BAD_INPUT, say_error
 
 app = typer.Typer(
@@ -38,6 +52,7 @@ def root(
 
 
 app.command("run")(run.run)
+app.command("propagate")(propagate.propagate)
 app.command("demo")(demo.demo)
 app.command("evaluate")(evaluate.evaluate)
 app.command("bench")(bench.bench)

@@ -20,6 +20,7 @@ def evaluate(
     data: DataOptions,
     network: NetworkOptions,
     method: MethodOptions,
+    offline: options.Offline = False,
     intervals: Annotated[
         str | None, typer.Option(metavar="LIST", help="Intervals, with commas (0,4; adaptive schedules: none).")
     ] = None,
@@ -40,7 +41,7 @@ def evaluate(
     from segtween.runner import write_json
 
     dataset = data.open(network_labels=network.labels)
-    settings = method.settings()
+    settings = method.settings(offline=offline)
     if intervals is None:
         wanted = [0, 4] if settings.schedule == "fixed" else []
     else:
@@ -51,7 +52,7 @@ def evaluate(
             dataset,
             segmenter=segmenter,
             settings=settings,
-            name=method.name,
+            name=options.spoken(method, offline=offline),
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,

@@ -45,6 +45,10 @@ MaxFrames = Annotated[
     int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Processors to use; 0: all.")]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", help="For files: a frame between two key frames hears both: better, but late."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
 
@@ -155,12 +159,15 @@ class MethodOptions:
         """The preset's name, with a star where single settings differ."""
         return f"{self.preset}*" if self._changes() else self.preset
 
-    def settings(self) -> Settings:
-        """The preset with the changes; SettingError for an unknown preset and for settings that contradict it."""
+    def settings(self, *, offline: bool = False) -> Settings:
+        """The preset with the changes, in the offline mode if asked for.
+
+        Raises SettingError for an unknown preset and for settings that contradict it.
+        """
         from segtween.api import adapt
         from segtween.build import find_preset
 
-        return adapt(find_preset(self.preset), **self._changes())
+        return adapt(find_preset(self.preset), **self._changes(), **({"offline": True} if offline else {}))
 
     def of_presets(self, names: Sequence[str]) -> dict[str, Settings]:
         """Several presets by name, each with the changes and then starred; one that cannot take them stays as it is.
@@ -267,6 +274,11 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
         raise SettingError(
             f"{option} {text!r}", expected="numbers with commas between", do=f"give {option} 0.5,0.75,1"
         ) from None
+
+
+def spoken(method: MethodOptions, *, offline: bool) -> str:
+    """The method's name, with the mode where it is not the usual one."""
+    return f"{method.name}, offline" if offline else method.name
 
 
 def command_line() -> str:

@@ -30,6 +30,7 @@ def run(
     ] = "overlay",
     network: NetworkOptions,
     method: MethodOptions,
+    offline: options.Offline = False,
     interval: options.Interval = None,
     every: options.Every = None,
     classes: Annotated[
@@ -73,9 +74,9 @@ def run(
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
-    settings = method.settings().at(chosen)
+    settings = method.settings(offline=offline).at(chosen)
     segmenter = network.open()
-    seg = Segtween(segmenter, settings, threads=network.threads, name=method.name)
+    seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
     for note in getattr(segmenter, "notes", ()):
         notes.print(note)
     failed = 0

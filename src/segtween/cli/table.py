@@ -170,6 +170,46 @@ def occlusion(
     _finish(study, out, plot=False)
 
 
+@app.command("propagation")
+@guarded
+@grouped
+def propagation(
+    *,
+    data: Annotated[DataOptions, Without("label_map")],
+    every: Annotated[int, typer.Option("--every", metavar="N", help="One labelled frame in N.")] = 30,
+    flow: Annotated[str, typer.Option("--flow", metavar="NAME|FILE", help="Optical flow: dis, zero, or a network.")] = (
+        "dis"
+    ),
+    threads: options.Threads = 0,
+    out: Out = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """What `segtween propagate` makes of true labels of one frame in N, beside copying and carrying from one side.
+
+    Example:
+
+        segtween table propagation --dataset camvid --root CamVid --every 30
+    """
+    from segtween.build import Settings
+    from segtween.cli.screen import progress_bar
+    from segtween.tables.propagation import propagation_table
+    from segtween.tables.study import FORMS, check_targets
+
+    if out is not None:
+        check_targets(out, [f"propagation{form}" for form in FORMS], overwrite=overwrite)
+    with progress_bar("propagation") as progress:
+        study = propagation_table(
+            data.open(network_labels=None),
+            every=every,
+            settings=Settings(flow=flow),
+            max_frames=data.max_frames,
+            threads=threads,
+            command=options.command_line(),
+            progress=progress,
+        )
+    _finish(study, out, plot=False)
+
+
 def _speed(
     name: str,
     make: Callable[..., Study],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from segtween.build import Settings, build_engine, build_flow, build_plain
+from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine import Engine
@@ -24,6 +24,7 @@ from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.temporal import FARNEBACK
+from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
 
@@ -54,10 +55,12 @@ def evaluate_method(
     wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
     ops = CpuOps(threads=threads)
 
-    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
+    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
         if flow is None:
             return build_plain(network, ops=ops)
-        return build_engine(network, settings.fixed(interval), ops=ops, flow=flow)
+        # Interval 0 has no frames in between: the offline mode and the engine are one there.
+        build = build_method if interval else build_engine
+        return build(network, settings.fixed(interval), ops=ops, flow=flow)
 
     def free(chosen: Settings) -> MakeAdaptive:
         return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
@@ -69,7 +72,7 @@ def evaluate_method(
         make=make,
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
-        method=method_of(build_engine(segmenter, settings, ops=ops), name=name),
+        method=method_of(build_method(segmenter, settings, ops=ops), name=name),
         label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
         progress=progress,
         max_frames=max_frames,
@@ -118,6 +121,8 @@ def evaluate(
             done += 1
             if progress is not None:
                 progress(done, total)
+        for run in runs:
+            run.end()
     return Report(
         method=method,
         dataset=dataset.name,

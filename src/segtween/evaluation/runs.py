@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,9 +19,13 @@ from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.segmentation import confusion
 from segtween.metrics.tally import Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
+from segtween.offline import TwoSided
+from segtween.types import Result
 
-Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
-"""(segmenter, flow, interval) -> a new engine; flow None gives the plain network on every frame."""
+Make = Callable[[Segmenter, "FlowEstimator | None", int], "Engine | TwoSided"]
+"""(segmenter, flow, interval) -> a new engine, or a two-sided one, whose results come late.
+
+Flow None gives the plain network on every frame."""
 
 MakeAdaptive = Callable[[Segmenter, FlowEstimator], Engine]
 """(segmenter, flow) -> a new engine whose key frames depend on more than the distance."""
@@ -132,7 +137,7 @@ def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
 class Run:
     """One engine on its way through a window, and what is measured of it."""
 
-    def __init__(self, engine: Engine, tally: Tally, mapping: LabelMap, *, phase: int | None = None) -> None:
+    def __init__(self, engine: Engine | TwoSided, tally: Tally, mapping: LabelMap, *, phase: int | None = None) -> None:
         self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
         self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
@@ -140,6 +145,7 @@ class Run:
 
     def begin(self, window: Window) -> None:
         self.engine.reset()
+        self._waiting = deque[Moment]()
         self._tc.begin()
         self._vc.begin()
         self._flicker.begin()
@@ -150,7 +156,22 @@ class Run:
     def step(self, moment: Moment) -> None:
         if moment.offset < self.start:
             return
-        result = self.engine.step(moment.rgb, pts_seconds=moment.pts_seconds)
+        self._waiting.append(moment)
+        if isinstance(self.engine, TwoSided):
+            self._take(self.engine.push(moment.rgb, pts_seconds=moment.pts_seconds))
+        else:
+            self._take([self.engine.step(moment.rgb, pts_seconds=moment.pts_seconds)])
+
+    def end(self) -> None:
+        """The frames whose results were still to come."""
+        if isinstance(self.engine, TwoSided):
+            self._take(self.engine.finish())
+
+    def _take(self, results: Sequence[Result]) -> None:
+        for result in results:
+            self._judge(result, self._waiting.popleft())
+
+    def _judge(self, result: Result, moment: Moment) -> None:
         labels = result.labels if self._mapping is None else self._mapping(result.labels)
         self._tc.update(labels, moment.motion)
         self._flicker.update(labels, is_key=result.is_key)

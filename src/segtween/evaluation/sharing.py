@@ -33,12 +33,12 @@ class SharedSegmenter:
 
 
 class SharedFlow:
-    """Prepares each frame once and computes the flow of a pair of prepared frames once."""
+    """Prepares each frame once and computes the flow of a pair of prepared frames once, in each direction."""
 
     def __init__(self, inner: FlowEstimator) -> None:
         self._inner = inner
         self._view: tuple[Rgb, NDArray[np.uint8]] | None = None
-        self._flow: tuple[NDArray[np.uint8], NDArray[np.uint8], Flow] | None = None
+        self._flows: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Flow]] = []
 
     def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
         if self._view is None or self._view[0] is not rgb:
@@ -46,10 +46,12 @@ class SharedFlow:
         return self._view[1]
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
-        known = self._flow
-        if known is None or known[0] is not current or known[1] is not previous:
-            known = self._flow = current, previous, self._inner(current, previous)
-        return known[2]
+        for known in self._flows:
+            if known[0] is current and known[1] is previous:
+                return known[2]
+        found = self._inner(current, previous)
+        self._flows = [*self._flows[-1:], (current, previous, found)]
+        return found
 
     def describe(self) -> dict[str, Any]:
         return self._inner.describe()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import kernels
+from segtween.ops import between, kernels
 from segtween.ops.threads import Rows
 from segtween.types import Carried, CarriedKind, Flow, Labels, SizeHW
 
@@ -29,6 +29,7 @@ class CpuOps:
         self.rows = Rows(threads)
         cv2.setNumThreads(self.rows.threads)
         self._kept: tuple[Float, Float, NDArray[np.uint8]] | None = None
+        self._sides: list[tuple[Float, Float, NDArray[np.uint8]]] = []
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -106,6 +107,46 @@ class CpuOps:
         self.rows(part, size_hw[0], least=64)
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
+
+    def mixed_labels(
+        self, first: tuple[Carried, Flow], second: tuple[Carried, Flow], share: Float, size_hw: SizeHW
+    ) -> Labels:
+        """(H, W) train ids: the argmax of (1 - share) first + share second, both scores read where their path leads.
+
+        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image. Ties go to the lowest class.
+        """
+        (one, near), (other, far) = first, second
+        grid, out = share.shape, np.empty(size_hw, np.uint8)
+        scale = np.array([one.grid_hw[1] / grid[1], one.grid_hw[0] / grid[0]], np.float32)
+        ways = (*self._rivals(one.values), near * scale, *self._rivals(other.values), far * scale)
+        where = _positions(size_hw, (grid[0], grid[1]))
+        self.rows(lambda a, b: between.mix_scores_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        return out
+
+    def voted_labels(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
+        """(H, W): of the labels around the places where the paths lead from a pixel, the one with the most weight:
+        bilinear, times 1 - share for the first and share for the second. Any values, 255 among them.
+
+        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image.
+        """
+        (one, near), (other, far) = first, second
+        size_hw, grid = (one.shape[0], one.shape[1]), (share.shape[0], share.shape[1])
+        scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
+        ways = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
+        where = _positions(size_hw, grid)
+        self.rows(lambda a, b: between.mix_labels_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        return out
+
+    def _rivals(self, values: Float) -> tuple[Float, NDArray[np.uint8]]:
+        """Scores with classes last, and their rivals (`kernels.rivals_rows`). Those of the last two are kept: key
+        frames' scores stay the same for a whole period."""
+        for kept in self._sides:
+            if kept[0] is values:
+                return kept[1], kept[2]
+        last, rivals = np.ascontiguousarray(np.moveaxis(values, 0, 2)), np.zeros((*values.shape[1:], 4), np.uint8)
+        self.rows(lambda a, b: kernels.rivals_rows(last, rivals, a, b), values.shape[1])
+        self._sides = [*self._sides[-1:], (values, last, rivals)]
+        return last, rivals
 
     def _labels_along(self, carried: Carried, path: Flow, size_hw: SizeHW) -> Labels:
         values = carried.values

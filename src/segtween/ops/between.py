@@ -1,0 +1,168 @@
+"""The compiled loops for a frame that two others speak for: scores, or labels, read along a path to each and mixed.
+
+Both paths and the share lie on one grid over the frame and are enlarged bilinearly to its size; `weight_x`, `starts_x`,
+`top`, `weight_y` say how (`geometry.sample_positions`; cell i covers the columns starts_x[i]..starts_x[i + 1]).
+Convention (docs/conventions.md): a path leads from a pixel of the frame to a place in another frame, in pixels of what
+is read there; bilinear, border clamped, pixel centres on integers, half-pixel-centred.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _between(a: Any, b: Any, c: Any, d: Any, fx: Any, fy: Any) -> Any:
+    upper = a + fx * (b - a)
+    return upper + fy * (c + fx * (d - c) - upper)
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def mix_scores_rows(
+    first_scores: Array,
+    first_rivals: Array,
+    first_path: Array,
+    second_scores: Array,
+    second_rivals: Array,
+    second_path: Array,
+    share: Array,
+    weight_x: Array,
+    starts_x: Array,
+    top: Array,
+    weight_y: Array,
+    out: Array,
+    begin: int,
+    end: int,
+) -> None:
+    """out[y, x] = argmax over classes of (1 - share) first + share second, each (h, w, C) read where its path leads.
+
+    `share` (gh, gw) is in 0..1. `rivals` are those of `kernels.rivals_rows`: where only one class can win in both
+    places and it is the same one, it needs no scores. Ties go to the lowest class.
+    """
+    h, w, classes = first_scores.shape
+    gh, gw = share.shape
+    height, width = out.shape
+    step_x, step_y = np.float32(w / width), np.float32(h / height)
+    half, none, one = np.float32(0.5), np.float32(0), np.float32(1)
+    right, bottom = np.float32(w - 1), np.float32(h - 1)
+    for y in range(begin, end):
+        g0 = top[y]
+        g1 = min(g0 + 1, gh - 1)
+        fy = weight_y[y]
+        centre_y = (y + half) * step_y - half
+        for cell in range(starts_x.shape[0] - 1):
+            near = min(cell + 1, gw - 1)
+            for x in range(starts_x[cell], starts_x[cell + 1]):
+                fx = weight_x[x]
+                centre_x = (x + half) * step_x - half
+                p, q, r, s = first_path[g0, cell], first_path[g0, near], first_path[g1, cell], first_path[g1, near]
+                ax = min(max(centre_x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
+                ay = min(max(centre_y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                p, q, r, s = second_path[g0, cell], second_path[g0, near], second_path[g1, cell], second_path[g1, near]
+                bx = min(max(centre_x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
+                by = min(max(centre_y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                ax0, ay0, bx0, by0 = int(ax), int(ay), int(bx), int(by)
+                if (
+                    first_rivals[ay0, ax0, 0] == 1
+                    and second_rivals[by0, bx0, 0] == 1
+                    and first_rivals[ay0, ax0, 1] == second_rivals[by0, bx0, 1]
+                ):
+                    out[y, x] = first_rivals[ay0, ax0, 1]
+                    continue
+                ax1, ay1, bx1, by1 = min(ax0 + 1, w - 1), min(ay0 + 1, h - 1), min(bx0 + 1, w - 1), min(by0 + 1, h - 1)
+                ax -= np.float32(ax0)
+                ay -= np.float32(ay0)
+                bx -= np.float32(bx0)
+                by -= np.float32(by0)
+                part = _between(share[g0, cell], share[g0, near], share[g1, cell], share[g1, near], fx, fy)
+                winner, highest = 0, np.float32(-np.inf)
+                for c in range(classes):
+                    v = (one - part) * _between(
+                        first_scores[ay0, ax0, c], first_scores[ay0, ax1, c],
+                        first_scores[ay1, ax0, c], first_scores[ay1, ax1, c], ax, ay,
+                    )  # fmt: skip
+                    v += part * _between(
+                        second_scores[by0, bx0, c], second_scores[by0, bx1, c],
+                        second_scores[by1, bx0, c], second_scores[by1, bx1, c], bx, by,
+                    )  # fmt: skip
+                    if v > highest:
+                        highest, winner = v, c
+                out[y, x] = winner
+
+
+@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
+def mix_labels_rows(
+    first_labels: Array,
+    first_path: Array,
+    second_labels: Array,
+    second_path: Array,
+    share: Array,
+    weight_x: Array,
+    starts_x: Array,
+    top: Array,
+    weight_y: Array,
+    out: Array,
+    begin: int,
+    end: int,
+) -> None:
+    """out[y, x] = the label with most votes among the four pixels around the place where each path leads.
+
+    Labels are (H, W) uint8 of any values, of the same size as `out`. A pixel's vote is its bilinear weight, times
+    1 - share for the first and share for the second. Ties go to the value that was met first.
+    """
+    gh, gw = share.shape
+    height, width = out.shape
+    none, one = np.float32(0), np.float32(1)
+    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    values, votes = np.empty(8, np.uint8), np.empty(8, np.float32)
+    for y in range(begin, end):
+        g0 = top[y]
+        g1 = min(g0 + 1, gh - 1)
+        fy = weight_y[y]
+        for cell in range(starts_x.shape[0] - 1):
+            near = min(cell + 1, gw - 1)
+            for x in range(starts_x[cell], starts_x[cell + 1]):
+                fx = weight_x[x]
+                p, q, r, s = first_path[g0, cell], first_path[g0, near], first_path[g1, cell], first_path[g1, near]
+                ax = min(max(x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
+                ay = min(max(y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                p, q, r, s = second_path[g0, cell], second_path[g0, near], second_path[g1, cell], second_path[g1, near]
+                bx = min(max(x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
+                by = min(max(y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                ax0, ay0, bx0, by0 = int(ax), int(ay), int(bx), int(by)
+                ax1, ay1 = min(ax0 + 1, width - 1), min(ay0 + 1, height - 1)
+                bx1, by1 = min(bx0 + 1, width - 1), min(by0 + 1, height - 1)
+                ax -= np.float32(ax0)
+                ay -= np.float32(ay0)
+                bx -= np.float32(bx0)
+                by -= np.float32(by0)
+                part = _between(share[g0, cell], share[g0, near], share[g1, cell], share[g1, near], fx, fy)
+                rest = one - part
+                values[0], votes[0] = first_labels[ay0, ax0], rest * (one - ax) * (one - ay)
+                values[1], votes[1] = first_labels[ay0, ax1], rest * ax * (one - ay)
+                values[2], votes[2] = first_labels[ay1, ax0], rest * (one - ax) * ay
+                values[3], votes[3] = first_labels[ay1, ax1], rest * ax * ay
+                values[4], votes[4] = second_labels[by0, bx0], part * (one - bx) * (one - by)
+                values[5], votes[5] = second_labels[by0, bx1], part * bx * (one - by)
+                values[6], votes[6] = second_labels[by1, bx0], part * (one - bx) * by
+                values[7], votes[7] = second_labels[by1, bx1], part * bx * by
+                same = True
+                for i in range(1, 8):
+                    same = same and values[i] == values[0]
+                if same:
+                    out[y, x] = values[0]
+                    continue
+                winner, highest = values[0], np.float32(-1)
+                for i in range(8):
+                    total = none
+                    for j in range(8):
+                        if values[j] == values[i]:
+                            total += votes[j]
+                    if total > highest:
+                        highest, winner = total, values[i]
+                out[y, x] = winner
