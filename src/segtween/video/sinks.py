@@ -113,7 +113,9 @@ class SharedPainter:
 
 def how_made(result: Result) -> str:
     if result.is_key:
-        return "network (key frame)"
+        return (
+            "network (key frame)" if "segment" in result.stages_ms or not result.stages_ms else "labelled (key frame)"
+        )
     return f"optical flow, {result.distance} frame{'s' * (result.distance > 1)} since key"
 
 

@@ -1,0 +1,146 @@
+"""`--offline` of run and evaluate, and the table that measures labels of some frames."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import segtween
+from fakes import BrightnessSegmenter, panning
+from segtween.build import Settings
+from segtween.cli import app
+from segtween.datasets import Dataset, open_dataset
+from segtween.errors import SettingError
+from segtween.evaluation.sharing import SharedFlow
+from segtween.flow import open_flow
+from segtween.labels import numbered
+from segtween.tables.propagation import propagation_table
+from small_sets import picture
+
+MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
+FRAMES, SIZE = 12, (64, 80)
+
+
+def call(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Layout `folders`: a clip of four classes."""
+    root = tmp_path_factory.mktemp("set")
+    for i, rgb in enumerate(panning(FRAMES, SIZE, cell=16)):
+        picture(root / "val/frames/a" / f"{i}.png", np.ascontiguousarray(rgb[..., ::-1]))
+        picture(root / "val/labels/a" / f"{i}.png", rgb[..., 0] // 64)
+    (root / "labels.yaml").write_text("names: [dark, dim, light, bright]\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(root: Path) -> Dataset:
+    return open_dataset("folders", root, split="val", labels=numbered(4))
+
+
+def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path) -> None:
+    done = call("run", root / "val/frames/a", "-o", tmp_path, "--model", MODEL, "--offline", "--preset", "path",
+                "--save", "labels", "--interval", "3", "--threads", "1")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "network on 3 of 12 frames" in done.stdout
+    assert "method: path, offline" in done.stdout
+    rows = list(csv.DictReader((tmp_path / "frames.csv").read_text().splitlines()))
+    assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
+    assert [int(row["frames_since_key"]) for row in rows] == [i % 4 for i in range(FRAMES)]
+    assert len(list((tmp_path / "labels").iterdir())) == FRAMES
+    assert json.loads((tmp_path / "run.json").read_text())["method"]["sides"] == "both"
+
+
+def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tmp_path: Path) -> None:
+    args = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--preset", "path", "--intervals",
+            "0,3", "--threads", "1", "--quiet")  # fmt: skip
+    reports = {}
+    for name, more in (("one", ()), ("both", ("--offline",))):
+        assert call(*args, *more, "--json", tmp_path / f"{name}.json").exit_code == 0
+        reports[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    one, both = reports["one"], reports["both"]
+    assert one["method"]["hash"] != both["method"]["hash"]
+    assert one["every_frame_fused"]["miou"] == both["every_frame_fused"]["miou"]
+    assert len(both["results"][1]["per_distance"]) == 4
+    assert both["results"][1]["key_rate"] == one["results"][1]["key_rate"]
+    assert both["results"][1]["avg_miou"] > one["results"][1]["avg_miou"]
+
+
+def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) -> None:
+    clip = root / "val/frames/a"
+    for more, text in (
+        (("--schedule", "adaptive"), "the offline mode with schedule adaptive; expected a fixed interval"),
+        (("--preset", "swnet-seq"), "the offline mode with a preset that works as the reference does"),
+        (("--flow", str(tmp_path)), "the offline mode with stored flow"),
+    ):
+        done = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--offline", *more)
+        assert done.exit_code == 2
+        assert text in done.stderr
+
+
+def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
+    frames = panning(6, SIZE)
+    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="path", offline=True)
+    assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
+    with pytest.raises(SettingError, match="one step of the offline mode"):
+        seg.step(frames[0])
+
+
+def test_flow_is_computed_once_in_each_direction() -> None:
+    calls = []
+
+    class Counting:
+        def __init__(self) -> None:
+            self.inner = open_flow("zero")
+
+        def prepare(self, rgb: np.ndarray) -> np.ndarray:
+            return self.inner.prepare(rgb)
+
+        def __call__(self, current: np.ndarray, previous: np.ndarray) -> np.ndarray:
+            calls.append((id(current), id(previous)))
+            return self.inner(current, previous)
+
+        def describe(self) -> dict[str, str]:
+            return {}
+
+    shared, (a, b) = SharedFlow(Counting()), panning(2, SIZE)
+    first, second = shared.prepare(a), shared.prepare(b)
+    for _ in range(3):
+        shared(second, first)
+        shared(first, second)
+    assert calls == [(id(second), id(first)), (id(first), id(second))]
+
+
+def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) -> None:
+    done: list[int] = []
+    study = propagation_table(data, every=5, threads=1, progress=lambda n, _: done.append(n))
+    copied, one, both = (row["miou"] for row in study.rows)
+    assert copied < one < both
+    assert done == list(range(1, 5 * FRAMES + 1))
+    # At a distance of up to 2 frames both sides speak; 3 and 4 occur after the last labelled frame only.
+    assert [column.key for column in study.columns][4:] == ["d1_1", "d2_2", "d3_4"]
+    assert study.rows[0]["gain"] is None
+    assert str(study.rows[2]["gain"]).startswith("+")
+
+
+@pytest.mark.parametrize("every", [1, FRAMES])
+def test_a_table_that_cannot_be_is_refused(every: int, data: Dataset) -> None:
+    with pytest.raises(SettingError, match=rf"one labelled frame in {every} of folders val; expected 2 or more"):
+        propagation_table(data, every=every, settings=Settings())
+
+
+def test_the_table_is_a_command(root: Path, tmp_path: Path) -> None:
+    args = ("table", "propagation", "--dataset", "folders", "--root", root, "--every", "6", "--threads", "1")
+    done = call(*args, "--flow", "zero", "-o", tmp_path / "t")
+    assert done.exit_code == 0, done.output
+    assert "One frame in 6 labelled" in done.stdout
+    assert json.loads((tmp_path / "t" / "propagation.json").read_text())["every"] == 6
+    assert call(*args, "-o", tmp_path / "t").exit_code == 2
