@@ -42,6 +42,7 @@ def evaluate_method(
     name: str,
     intervals: Sequence[int],
     adaptive: Sequence[Settings] = (),
+    starts: int = 1,
     map_name: str | None = None,
     max_frames: int | None = None,
     threads: int = 0,
@@ -50,7 +51,7 @@ def evaluate_method(
     """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
-    the schedule alone.
+    the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
     ops = CpuOps(threads=threads)
@@ -58,9 +59,7 @@ def evaluate_method(
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
         if flow is None:
             return build_plain(network, ops=ops)
-        # Interval 0 has no frames in between: the offline mode and the engine are one there.
-        build = build_method if interval else build_engine
-        return build(network, settings.fixed(interval), ops=ops, flow=flow)
+        return build_method(network, settings.fixed(interval), ops=ops, flow=flow)
 
     def free(chosen: Settings) -> MakeAdaptive:
         return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
@@ -72,6 +71,7 @@ def evaluate_method(
         make=make,
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
+        starts=starts,
         method=method_of(build_method(segmenter, settings, ops=ops), name=name),
         label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
         progress=progress,
@@ -88,6 +88,7 @@ def evaluate(
     intervals: Sequence[int],
     method: Method,
     adaptive: Mapping[str, MakeAdaptive] | None = None,
+    starts: int = 1,
     label_map: LabelMap | None = None,
     progress: Progress | None = None,
     bootstrap: Bootstrap | None = None,
@@ -95,7 +96,8 @@ def evaluate(
 ) -> Report:
     """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
 
-    `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip.
+    `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip; with more
+    `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` is told each frame's name first.
 
@@ -110,7 +112,7 @@ def evaluate(
     blocks = windows[-1].blocks[-1] + 1
     table = Table(dataset, blocks)
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
-    runs = table.runs(make, *shared, intervals=wanted, adaptive=free, mapping=mapping)
+    runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
     done, total = 0, sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
