@@ -42,6 +42,10 @@ def test_adaptive_beside_fixed_at_the_same_number_of_runs(data: Dataset) -> None
     assert adaptive["runs_per_100"] == pytest.approx(20, abs=7.6)
     assert fixed["longest"] == 4
     assert adaptive["avg_miou"] > fixed["avg_miou"], "runs are saved for the motion"
+    assert adaptive["gain"] == pytest.approx(adaptive["avg_miou"] - fixed["avg_miou"])
+    assert adaptive["min_gain"] == pytest.approx(adaptive["min_miou"] - fixed["min_miou"])
+    assert adaptive["gain_low"] <= adaptive["gain"] <= adaptive["gain_high"]
+    assert (fixed["gain"], plain["min_gain"]) == (None, None)
     (record,) = study.record["evaluations"]
     row = record["results"][-1]
     assert row["schedule"]["budget"] == 20
@@ -77,6 +81,15 @@ def adaptive_every(settings, frames):  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
     return replace(settings, schedule="adaptive", budget=20.0, least_distance=frames, most_distance=frames)
+
+
+def test_more_starts_are_pooled(data: Dataset) -> None:
+    presets, network = {"blend": PRESETS["blend"]}, BrightnessSegmenter()
+    study = budgets_table(data, network, presets=presets, intervals=[4], starts=3, threads=1)
+    frames = study.record["evaluations"][0]["results"][-1]["frames_at_distance"]
+    assert sum(frames) == 40 + 39 + 38
+    assert frames[0] > 3 * 5, "key frames of three runs"
+    assert "runs from the first 3 frames, pooled" in study.to_markdown()
 
 
 def test_nothing_to_compare_is_refused(data: Dataset) -> None:

@@ -103,6 +103,9 @@ def budgets(
     wanted: Annotated[
         str, typer.Option("--intervals", metavar="LIST", help="Intervals, and as many runs for the adaptive schedule.")
     ] = "1,2,4,9,14",
+    starts: Annotated[
+        int, typer.Option("--starts", metavar="N", help="Run the adaptive schedule from each of the first N frames.")
+    ] = 1,
     out: Out = None,
     plot: Plot = False,
     overwrite: options.Overwrite = False,
@@ -123,6 +126,7 @@ def budgets(
             network.open(),
             presets=method.of_presets(options.words(presets) or []),
             intervals=options.numbers(wanted, option="--intervals"),
+            starts=starts,
             map_name=data.label_map,
             max_frames=data.max_frames,
             threads=network.threads,

@@ -55,6 +55,7 @@ class Table:
         *,
         intervals: Sequence[int],
         adaptive: Mapping[str, MakeAdaptive],
+        starts: int,
         mapping: LabelMap,
     ) -> list[Run]:
         runs = [Run(make(segmenter, None, 0), self.plain, mapping)]
@@ -70,8 +71,11 @@ class Table:
             runs += [Run(make(segmenter, flow, interval), tally, mapping, phase=p) for p in range(interval + 1)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
-            self.adaptive[name] = engine, self._tally(engine.schedule.longest, by_distance=False)
-            runs.append(Run(engine, self.adaptive[name][1], mapping))
+            tally = self._tally(engine.schedule.longest, by_distance=False)
+            self.adaptive[name] = engine, tally
+            runs.append(Run(engine, tally, mapping))
+            later = range(1, starts) if self.dataset.is_dense else ()
+            runs += [Run(of(segmenter, flow), tally, mapping, phase=p) for p in later]
         return runs
 
     def result(self, interval: int, settings: Bootstrap) -> dict[str, Any]:
@@ -92,12 +96,15 @@ class Table:
             "min_miou": tally.min_miou(),
             "frames_at_distance": seen.tolist(),
         }
+        described = engine.schedule.describe()
+        fixed = [i for i in self.at if i > 0 and described.get("budget") == 100 / (i + 1)]
         return {
             "interval": None,
             "row": name,
-            "schedule": engine.schedule.describe(),
+            "schedule": described,
             **self._figures(tally, settings, figures),
             "key_rate": tally.keys / tally.frames,
+            "gain_over_fixed": tally.gain_over(self.at[fixed[0]], settings) if fixed else None,
         }
 
     def _figures(self, tally: Tally, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:

@@ -17,12 +17,23 @@ from segtween.tables.study import Column, Study, percent
 
 Progress = Callable[[int, int], None]
 
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
 COLUMNS = (
     Column("preset", "preset"),
     Column("schedule", "schedule"),
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
     Column("min_miou", "just before next key", percent),
+    Column("gain", "avg against fixed", _signed),
+    Column("gain_low", "from", _signed),
+    Column("gain_high", "to", _signed),
+    Column("min_gain", "just before next key against fixed", _signed),
+    Column("min_gain_low", "from", _signed),
+    Column("min_gain_high", "to", _signed),
     Column("worst_miou", "worst distance", percent),
     Column("longest", "longest distance"),
     Column("tc", "steadiness TC", percent),
@@ -37,13 +48,16 @@ def budgets_table(
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (1, 2, 4, 9, 14),
+    starts: int = 1,
     map_name: str | None = None,
     max_frames: int | None = None,
     threads: int = 0,
     command: str | None = None,
     progress: Progress | None = None,
 ) -> Study:
-    """Every interval, all its phases pooled, beside the adaptive schedule with as many runs, from the first frame on.
+    """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
+    frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
+    sets its key frames is then less a matter of luck.
 
     Raises SettingError for no interval above 0, and what `evaluation.evaluate` refuses.
     """
@@ -61,6 +75,7 @@ def budgets_table(
             name=preset,
             intervals=wanted,
             adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in wanted],
+            starts=starts,
             map_name=map_name,
             max_frames=max_frames,
             threads=threads,
@@ -73,7 +88,8 @@ def budgets_table(
     unit = "every frame labelled" if dataset.is_dense else "one labelled frame per clip"
     notes.append(
         f"data: {dataset.name} {dataset.split}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
-        "fixed: all phases; adaptive: one run from the first frame; worst distance: among those of 30 frames or more"
+        f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
+        "from, to: 95% interval of the difference (paired block bootstrap)"
     )
     title = f"Accuracy against network runs: {dataset.name} {dataset.split}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
@@ -86,6 +102,8 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
         name, longest = "adaptive", len(figures["per_distance"]) - 1
     else:
         name, longest = "fixed", figures["interval"]
+    gain = figures.get("gain_over_fixed") or {}
+    least = gain.get("min_miou", {})
     same = ("min_miou", "worst_miou", "tc", "flicker_at_keys")
     return {
         "preset": preset if plain is not None else "-",
@@ -94,7 +112,17 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
         "avg_miou": figures.get("avg_miou", figures.get("miou")),
         "longest": longest,
         **{key: figures.get(key) for key in same},
+        "gain": gain.get("value"),
+        "gain_low": gain.get("low"),
+        "gain_high": gain.get("high"),
+        "min_gain": least.get("value"),
+        "min_gain_low": least.get("low"),
+        "min_gain_high": least.get("high"),
     }
+
+
+def _told(starts: int) -> str:
+    return "one run from the first frame" if starts == 1 else f"runs from the first {starts} frames, pooled"
 
 
 def plot_budgets(study: Study, folder: str | Path) -> list[Path]:
