@@ -20,6 +20,7 @@ from segtween.metrics.tally import Tally
 from segtween.offline import LabelKeys, Sides, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.tables.study import Column, Study, percent
+from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
 
 Progress = Callable[[int, int], None]
@@ -72,7 +73,8 @@ def propagation_table(
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
     notes = [
-        f"data: {dataset.name} {dataset.split}, {dataset.n_frames} frames in {len(dataset.clips)} clips; "
+        f"data: {dataset.name} {dataset.split}, {count(dataset.n_frames, 'frame')} in "
+        f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
         "mIoU in percent; in brackets the 95% interval of the difference to copying (paired block bootstrap)",
     ]
