@@ -149,8 +149,8 @@ class LabelKeys:
     """Labels of some frames. `read` gives those of a frame by its index, (H, W) train ids, 255 = unknown.
 
     `scores` are probabilities: what the labelled frames say, as often as it is right when it can be trusted so far, and
-    every class alike for the rest. Where nobody labelled a scene, all of it is unknown. Raises LabelError for labels of another size than
-    the frame's.
+    every class alike for the rest. Where nobody labelled a scene, all of it is unknown. Raises LabelError for labels of
+    another size than the frame's.
     """
 
     stage = "label"
