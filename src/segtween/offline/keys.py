@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -182,11 +181,8 @@ class LabelKeys:
                 do="give labels at the frames' own size",
             )
         grid = shrink_to(size_hw, cells=self.most_cells)
-        shares = np.empty((len(self.labels), *grid), np.float32)
-        for train_id, plane in enumerate(shares):
-            covered = (labels == train_id).astype(np.float32)
-            cv2.resize(covered, grid[::-1], dst=plane, interpolation=cv2.INTER_AREA)
-        return _Labelled(labels, shares)
+        shares = [self.ops.resize((labels == i).astype(np.float32), grid) for i in range(len(self.labels))]
+        return _Labelled(labels, np.stack(shares))
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         if sides.only is not None and sides.only.path is None:
