@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fakes import panning
 from golden_cases import CHECKPOINT, array, cases, share_changed, worst_error
 from segtween.build import build_engine, find_preset
 from segtween.labels import CITYSCAPES19
+from segtween.segmenters import open_segmenter
 
 
 class Given:
@@ -32,8 +35,6 @@ class Given:
 @pytest.mark.train
 @pytest.mark.shared
 def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path))
     golden = sorted((c.values[0] for c in cases("sequence_seed")), key=lambda case: case["frame"])
     settings = replace(find_preset("swnet-seq"), interval=2, weights=str(shared / "weights" / CHECKPOINT))
@@ -48,3 +49,15 @@ def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.M
             edges.append(share_changed(case, "edge", engine.refiner.edge[None, None]))  # type: ignore[attr-defined]
     assert len(edges) == 2
     assert max(edges) == 0
+
+
+@pytest.mark.parametrize("edge", [True, False])
+def test_the_shipped_refinement_runs_without_torch(edge: bool) -> None:
+    segmenter = open_segmenter("swiftnet-lite0.camvid", threads=2)
+    settings = replace(find_preset("swnet-seq"), interval=2, edge=edge)
+    assert settings.weights is None
+    results = list(build_engine(segmenter, settings).stream(panning(4, (100, 130), cell=30)))
+    assert [r.is_key for r in results] == [True, False, False, True]
+    assert {r.labels.shape for r in results} == {(100, 130)}
+    assert all(np.isfinite(r.carried.values).all() for r in results)
+    assert int(results[2].labels.max()) < len(segmenter.labels)
