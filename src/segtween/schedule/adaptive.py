@@ -22,9 +22,10 @@ class Adaptive:
 
     A frame is a key frame when the trust lost since the last key frame reaches what the clip loses, on the average so
     far, over the frames that one run is for. An account keeps the budget: every frame pays in its share of a run, every
-    key frame takes one out. Savings lower that bar and debts raise it, by exp(-0.3 x runs). With 3 runs saved a frame
-    is a key frame in any case, and none may bring more than 3 of debt: so up to any frame of a clip the runs
-    are within 3 of the budget. Only what scene cuts and the bounds on the distance force may go beyond.
+    key frame but a clip's first takes one out. Savings lower that bar and debts raise it, by exp(-0.3 x runs). With 3
+    runs saved a frame is a key frame in any case, and none may bring more than 3 of debt: so up to any frame of a clip
+    the runs after the first are within 3 of the budget. Only what scene cuts and the bounds on the distance force may
+    go beyond.
 
     budget          network runs per 100 frames
     target_ms       instead: milliseconds per frame on average. What key frames and other frames take is measured on
@@ -81,9 +82,10 @@ class Adaptive:
         if situation.index > 2:
             (self._key_ms if situation.distance == 1 else self._other_ms).append(situation.previous_ms)
         rate, lost = self._rate(), situation.unreliability
-        # Frames in between that it was not asked about were key frames: a clip's first, and those after a cut.
+        # Frames in between that it was not asked about were key frames: a clip's first, which is free of charge, and
+        # those after a cut.
         unasked = situation.index - self._index - 1
-        self._account += rate * (unasked + 1) - unasked
+        self._account += rate * (unasked + 1) - unasked + (1.0 - rate) * (self._index < 0)
         self._lost += self._latest if unasked else 0.0
         self._index = situation.index
         is_key = self._decides(situation.distance, lost, rate)
