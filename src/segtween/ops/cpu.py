@@ -60,13 +60,14 @@ class CpuOps:
     def join(self, near: Flow, far: Flow) -> Flow:
         """One flow along two: `near` leads from this frame to another, `far` from there on; all on one grid."""
         onward, _ = CpuOps.warp(self, np.ascontiguousarray(np.moveaxis(far, 2, 0)), near)
-        return near + np.moveaxis(onward, 0, 2)
+        return np.ascontiguousarray(near + np.moveaxis(onward, 0, 2))
 
     def difference(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
         """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside.
 
-        Images are (h, w), or (h, w, 3), of which the mean over the colours counts."""
-        current, previous = grey(current), grey(previous)
+        Images are (h, w), or (h, w, 3), of which the mean over the colours counts.
+        """
+        current, previous, flow = grey(current), grey(previous), np.ascontiguousarray(flow, np.float32)
         out = np.empty(current.shape, np.float32)
         self.rows(lambda a, b: kernels.difference_rows(current, previous, flow, out, a, b), current.shape[0])
         return out
@@ -175,8 +176,8 @@ class CpuOps:
 
 
 def grey(image: NDArray[Any]) -> NDArray[Any]:
-    """(h, w): the image itself, or the mean of its colours."""
-    return image if image.ndim == 2 else np.ascontiguousarray(image.mean(axis=2, dtype=np.float32))
+    """(h, w) uint8: the image itself, or the mean of its colours."""
+    return image if image.ndim == 2 else np.rint(image.mean(axis=2, dtype=np.float32)).astype(np.uint8)
 
 
 def softmax(logits: Float) -> Float:
