@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from segtween.runtimes.openvino import own_signal_stack
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 SHARED = Path(os.environ.get("SEGTWEEN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -34,6 +37,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="needs the extra [train]"))
         if item.get_closest_marker("slow") and not chosen:
             item.add_marker(pytest.mark.skip(reason="slow; run with `pytest -m slow` or CI=true"))
+
+
+@pytest.fixture(autouse=True)
+def _own_signal_stack() -> Iterator[None]:
+    """For tests that compile with OpenVINO themselves: a later Ctrl-C must not meet a signal stack that is gone."""
+    with own_signal_stack():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,11 @@ disk: reading one back would save 0.05 s and cost 47 MB per size.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +39,30 @@ _HINTS: dict[Precision, dict[str, str]] = {
 }
 _PLAIN_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
 _HEAVY_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution")
+
+
+class _SignalStack(ctypes.Structure):
+    """The C library's stack_t."""
+
+    _fields_ = (("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def own_signal_stack() -> Iterator[None]:
+    """Leaves the thread the signal stack that it had.
+
+    Compiling sets one of OpenVINO's CPU plugin, which stays set when the plugin frees it: Ctrl-C would then end the
+    process with a segmentation fault.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    library, before = ctypes.CDLL(None), _SignalStack()
+    library.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        library.sigaltstack(ctypes.byref(before), None)
 
 
 @cache
@@ -144,7 +172,8 @@ class OpenVinoRuntime(OnnxFileRuntime):
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", **_HINTS[precision]}
         if self._threads and self.device == "CPU":
             config["INFERENCE_NUM_THREADS"] = self._threads
-        return core().compile_model(graph, self.device, config)
+        with own_signal_stack():
+            return core().compile_model(graph, self.device, config)
 
     def _refusal(self, shape: tuple[int, ...], error: Exception) -> ModelError:
         return ModelError(
