@@ -22,6 +22,12 @@ def _between(a: Any, b: Any, c: Any, d: Any, fx: Any, fy: Any) -> Any:
     return upper + fy * (c + fx * (d - c) - upper)
 
 
+@njit(nogil=True, inline="always", error_model="numpy")
+def _step(path: Array, axis: int, g0: Any, g1: Any, cell: Any, near: Any, fx: Any, fy: Any) -> Any:
+    """How far the path leads along x (0) or y (1), between four of its samples."""
+    return _between(path[g0, cell, axis], path[g0, near, axis], path[g1, cell, axis], path[g1, near, axis], fx, fy)
+
+
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def mix_scores_rows(
     first_scores: Array,
@@ -60,12 +66,10 @@ def mix_scores_rows(
             for x in range(starts_x[cell], starts_x[cell + 1]):
                 fx = weight_x[x]
                 centre_x = (x + half) * step_x - half
-                p, q, r, s = first_path[g0, cell], first_path[g0, near], first_path[g1, cell], first_path[g1, near]
-                ax = min(max(centre_x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
-                ay = min(max(centre_y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
-                p, q, r, s = second_path[g0, cell], second_path[g0, near], second_path[g1, cell], second_path[g1, near]
-                bx = min(max(centre_x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
-                by = min(max(centre_y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                ax = min(max(centre_x + _step(first_path, 0, g0, g1, cell, near, fx, fy), none), right)
+                ay = min(max(centre_y + _step(first_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
+                bx = min(max(centre_x + _step(second_path, 0, g0, g1, cell, near, fx, fy), none), right)
+                by = min(max(centre_y + _step(second_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
                 ax0, ay0, bx0, by0 = int(ax), int(ay), int(bx), int(by)
                 if (
                     first_rivals[ay0, ax0, 0] == 1
@@ -128,12 +132,10 @@ def mix_labels_rows(
             near = min(cell + 1, gw - 1)
             for x in range(starts_x[cell], starts_x[cell + 1]):
                 fx = weight_x[x]
-                p, q, r, s = first_path[g0, cell], first_path[g0, near], first_path[g1, cell], first_path[g1, near]
-                ax = min(max(x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
-                ay = min(max(y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
-                p, q, r, s = second_path[g0, cell], second_path[g0, near], second_path[g1, cell], second_path[g1, near]
-                bx = min(max(x + _between(p[0], q[0], r[0], s[0], fx, fy), none), right)
-                by = min(max(y + _between(p[1], q[1], r[1], s[1], fx, fy), none), bottom)
+                ax = min(max(x + _step(first_path, 0, g0, g1, cell, near, fx, fy), none), right)
+                ay = min(max(y + _step(first_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
+                bx = min(max(x + _step(second_path, 0, g0, g1, cell, near, fx, fy), none), right)
+                by = min(max(y + _step(second_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
                 ax0, ay0, bx0, by0 = int(ax), int(ay), int(bx), int(by)
                 ax1, ay1 = min(ax0 + 1, width - 1), min(ay0 + 1, height - 1)
                 bx1, by1 = min(bx0 + 1, width - 1), min(by0 + 1, height - 1)

@@ -28,7 +28,6 @@ class CpuOps:
     def __init__(self, *, threads: int = 0) -> None:
         self.rows = Rows(threads)
         cv2.setNumThreads(self.rows.threads)
-        self._kept: tuple[Float, Float, NDArray[np.uint8]] | None = None
         self._sides: list[tuple[Float, Float, NDArray[np.uint8]]] = []
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
@@ -150,13 +149,7 @@ class CpuOps:
         return last, rivals
 
     def _labels_along(self, carried: Carried, path: Flow, size_hw: SizeHW) -> Labels:
-        values = carried.values
-        # Both are of a key frame's scores, which stay the same until the next one.
-        if self._kept is None or self._kept[0] is not values:
-            last, rivals = np.ascontiguousarray(np.moveaxis(values, 0, 2)), np.zeros((*carried.grid_hw, 4), np.uint8)
-            self.rows(lambda a, b: kernels.rivals_rows(last, rivals, a, b), carried.grid_hw[0])
-            self._kept = values, last, rivals
-        _, last, rivals = self._kept
+        last, rivals = self._rivals(carried.values)
         scaled = path * np.array([carried.grid_hw[1] / path.shape[1], carried.grid_hw[0] / path.shape[0]], np.float32)
         where = _positions(size_hw, (path.shape[0], path.shape[1]))
         out, mixed = np.empty(size_hw, np.uint8), list[int]()

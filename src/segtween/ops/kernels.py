@@ -13,6 +13,20 @@ from numba import njit
 Array = Any
 
 
+@njit(nogil=True, inline="always", fastmath=False, error_model="numpy")
+def _gather_row(flat: Array, corner: Array, weight: Array, out: Array, y: int) -> None:
+    """out[c, y, x] = sum over k of weight[k, x] * flat[c, corner[k, x]], four corners."""
+    for c in range(flat.shape[0]):
+        plane = flat[c]
+        for x in range(corner.shape[1]):
+            out[c, y, x] = (
+                weight[0, x] * plane[corner[0, x]]
+                + weight[1, x] * plane[corner[1, x]]
+                + weight[2, x] * plane[corner[2, x]]
+                + weight[3, x] * plane[corner[3, x]]
+            )
+
+
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def warp_rows(values: Array, flow: Array, out: Array, valid: Array, first: int, last: int) -> None:
     """out[c, y, x] = values[c] at (x + dx, y + dy), bilinear, float32 weights from exact coordinates.
@@ -53,15 +67,7 @@ def warp_rows(values: Array, flow: Array, out: Array, valid: Array, first: int, 
             weight[1, x] = (one - fy) * fx
             weight[2, x] = fy * (one - fx)
             weight[3, x] = fy * fx
-        for c in range(classes):
-            plane = flat[c]
-            for x in range(w):
-                out[c, y, x] = (
-                    weight[0, x] * plane[corner[0, x]]
-                    + weight[1, x] * plane[corner[1, x]]
-                    + weight[2, x] * plane[corner[2, x]]
-                    + weight[3, x] * plane[corner[3, x]]
-                )
+        _gather_row(flat, corner, weight, out, y)
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
@@ -90,15 +96,7 @@ def warp_stretched_rows(values: Array, flow: Array, out: Array, inside: Array, f
                 fx = 1.0 - abs(sx - xx)
                 fy = 1.0 - abs(sy - yy)
                 weight[k, x] = np.float32(fx * fy) if there else np.float32(0.0)
-        for c in range(classes):
-            plane = flat[c]
-            for x in range(w):
-                out[c, y, x] = (
-                    weight[0, x] * plane[corner[0, x]]
-                    + weight[1, x] * plane[corner[1, x]]
-                    + weight[2, x] * plane[corner[2, x]]
-                    + weight[3, x] * plane[corner[3, x]]
-                )
+        _gather_row(flat, corner, weight, out, y)
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
