@@ -79,13 +79,12 @@ class Settings:
         FixedInterval(self.interval)
         self._check_schedule()
         ReliabilityBlend(weight=self.history_weight)
-        for name, known in (("fusion", ("blend", "replace")), ("arrays", ("own", "reference"))):
+        choices = {"fusion": ("blend", "replace"), "arrays": ("own", "reference"), "refine": ("guided", "none")}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SettingError(
                     f"{name} {getattr(self, name)!r}", expected=" or ".join(known), do="choose one of these"
                 )
-        if self.refine not in ("none", "guided"):
-            raise SettingError(f"refine {self.refine!r}", expected="guided or none", do="choose one of these")
         if self.weights is not None and self.refine == "none" and self.flow not in FLOW_NETWORKS:
             raise SettingError(
                 f"weights {self.weights} with refine none and flow {self.flow}",

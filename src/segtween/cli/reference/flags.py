@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from segtween.errors import SettingError
+from segtween.yamlfile import read_yaml
 
 Kind = Literal["switch", "whole", "number", "text", "steps"]
 Mode = Literal["train", "evaluate", "inference"]
@@ -147,18 +148,7 @@ def parse(words: Sequence[str]) -> tuple[Options, list[str]]:
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """Field -> value of a YAML file `flag: value`; names may be written with - or _. Raises SettingError."""
-    import yaml
-
-    try:
-        stored = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(
-            f"--config {path} cannot be read ({error.strerror})", expected="a YAML file", do="check the path"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingError(
-            f"--config {path} is not YAML ({str(error).splitlines()[0]})", expected="flag: value lines", do="correct it"
-        ) from None
+    stored = read_yaml(path, what="--config", expected="flag: value lines")
     if stored is None:
         return {}
     if not isinstance(stored, Mapping):
