@@ -44,8 +44,33 @@ class NameRange:
         return cls(found[1], int(found[2]), int(found[4]))
 
 
+class Sampled:
+    """What every source of a recipe says of its share, its names and its rendered clips."""
+
+    share: float
+    exclude: tuple[str, ...]
+    seeds: tuple[int, int]
+    frames: int
+    stride: int
+    size: str
+
+    def check_shares_and_clips(self) -> None:
+        check(self.share > 0, "share", self.share, "a number above 0")
+        check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
+        check(self.frames >= 1, "frames", self.frames, "1 or more")
+        check(self.stride >= 1, "stride", self.stride, "1 or more")
+
+    @property
+    def ranges(self) -> tuple[NameRange, ...]:
+        return tuple(NameRange.parse(text) for text in self.exclude)
+
+    @property
+    def size_hw(self) -> SizeHW:
+        return parse_size(self.size, name="size")
+
+
 @dataclass(frozen=True)
-class Source:
+class Source(Sampled):
     """Where images and labels come from.
 
     kind     list: a file of lines `image label`, paths beside that file; street: rendered, needs no data
@@ -71,23 +96,12 @@ class Source:
 
     def __post_init__(self) -> None:
         check(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
-        check(self.share > 0, "share", self.share, "a number above 0")
+        self.check_shares_and_clips()
         check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
         check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
-        check(self.frames >= 1, "frames", self.frames, "1 or more")
-        check(self.stride >= 1, "stride", self.stride, "1 or more")
         _ = self.ranges, parse_size(self.size, name="size")
         if not self.name:
             object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
-
-    @property
-    def ranges(self) -> tuple[NameRange, ...]:
-        return tuple(NameRange.parse(text) for text in self.exclude)
-
-    @property
-    def size_hw(self) -> SizeHW:
-        return parse_size(self.size, name="size")
 
 
 @dataclass(frozen=True)

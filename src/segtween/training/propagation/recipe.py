@@ -15,7 +15,7 @@ from typing import Literal, get_args
 from segtween.labels import LabelSet, label_set
 from segtween.networks import FLOWS
 from segtween.training.fields import build, check, parse_size, read_yaml
-from segtween.training.recipe import Augment, NameRange
+from segtween.training.recipe import Augment, Sampled
 from segtween.types import SizeHW
 
 ClipKind = Literal["street", "dataset", "list-clips", "video"]
@@ -26,7 +26,7 @@ MULTIPLE_OF = 32  # sides of what the guided refinement sees at 1/8
 
 
 @dataclass(frozen=True)
-class Clips:
+class Clips(Sampled):
     """Where clips come from. Paths are below the data folder; absolute ones are taken as they are.
 
     kind        street: rendered, exact labels and flow; dataset: clips in a layout of `segtween evaluate`;
@@ -63,13 +63,10 @@ class Clips:
 
     def __post_init__(self) -> None:
         check(self.kind in get_args(ClipKind), "kind", self.kind, f"one of {', '.join(get_args(ClipKind))}")
-        check(self.share > 0, "share", self.share, "a number above 0")
+        self.check_shares_and_clips()
         for name, kind in (("layout", "dataset"), ("list", "list-clips"), ("files", "video")):
             given = bool(getattr(self, name))
             check(given == (self.kind == kind), name, getattr(self, name), f"something for kind {kind} only")
-        check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
-        check(self.frames >= 1, "frames", self.frames, "1 or more")
-        check(self.stride >= 1, "stride", self.stride, "1 or more")
         check(self.kind == "dataset" or not self.exclude, "exclude", self.exclude, "nothing but for kind dataset")
         if self.kind == "street" and not self.size:
             object.__setattr__(self, "size", "480x360")
@@ -81,14 +78,6 @@ class Clips:
         if self.kind == "street":
             return f"street {self.seeds[0]}..{self.seeds[1]}"
         return self.list or ", ".join(Path(f).name for f in self.files) or f"{self.layout} {self.split}"
-
-    @property
-    def ranges(self) -> tuple[NameRange, ...]:
-        return tuple(NameRange.parse(text) for text in self.exclude)
-
-    @property
-    def size_hw(self) -> SizeHW:
-        return parse_size(self.size, name="size")
 
 
 @dataclass(frozen=True)
