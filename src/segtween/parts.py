@@ -25,7 +25,6 @@ from segtween.weights import sha256_of
 
 PartKind = Literal["flow", "refinement"]
 FLOW, REFINE, REFINE_WITHOUT_EDGE = "flow.onnx", "refine.onnx", "refine-no-edge.onnx"
-INPUTS: dict[PartKind, int] = {"flow": 2, "refinement": 2}
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,6 @@ class Part:
     classes: int = 0
     edge: str | None = None
     origin: str = ""
-
-    @property
-    def output(self) -> str:
-        return "flow" if self.kind == "flow" else "scores"
 
     def describe(self) -> dict[str, Any]:
         return {"network": self.network, "sha256": sha256_of(self.path)[:12]}
