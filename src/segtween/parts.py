@@ -1,13 +1,14 @@
-"""Networks that carry scores between key frames, as files: `flow.onnx` and `refine.onnx`, each with its record.
+"""Networks that carry scores between key frames, as files: `flow.onnx` and others, each with its record.
 
 The record stands beside the graph (`refine.onnx.yaml`) and says what the graph wants to see and what it answers;
-`segtween weights convert` and training write both. A *propagation model* is a folder of them:
+`segtween weights convert` (not of `mend.onnx`) and training write both. A *propagation model* is a folder of them:
 
 | file | what it is |
 | --- | --- |
 | `flow.onnx` | flow network (current, previous image) -> flow |
 | `refine.onnx` | refinement (carried scores, image) -> scores |
 | `refine-no-edge.onnx` | the same without the edge as guidance, where there is one |
+| `mend.onnx` | repair by borrowing (frame, key frame moved onto it, cells) -> shares and attention |
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from segtween.errors import ModelError
 from segtween.records import SHIPPED, sidecar_path
 from segtween.weights import sha256_of
 
-PartKind = Literal["flow", "refinement"]
-FLOW, REFINE, REFINE_WITHOUT_EDGE = "flow.onnx", "refine.onnx", "refine-no-edge.onnx"
+PartKind = Literal["flow", "refinement", "mend"]
+FLOW, REFINE, REFINE_WITHOUT_EDGE, MEND = "flow.onnx", "refine.onnx", "refine-no-edge.onnx", "mend.onnx"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Part:
     """One graph and what its record says of it.
 
     `mean` and `std` are of pixels in 0..255 in the order of `channels`. `units`: so many of a flow's values are one
-    pixel of the images that the network sees. `classes` is 0 for a flow network. `edge` says how a refinement is
+    pixel of the images that the network sees. `classes` is 0 for a flow network, and for a repair that
+    serves any label set; `labels` names the label set of one that serves only that. `edge` says how a refinement is
     guided by the label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was
     made of, where it was.
     """
@@ -47,6 +49,7 @@ class Part:
     units: float = 1.0
     classes: int = 0
     edge: str | None = None
+    labels: str = ""
     origin: str = ""
 
     def describe(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def read_part(path: str | Path, *, kind: PartKind) -> Part:
             units=float(values.get("units", 1)),
             classes=int(values.get("classes", 0)),
             edge=values.get("edge"),
+            labels=str(values.get("labels") or ""),
             origin=str((values.get("provenance") or {}).get("source") or path),
         )
     except OSError as error:
@@ -102,7 +106,7 @@ def read_part(path: str | Path, *, kind: PartKind) -> Part:
     return part
 
 
-def shipped_parts(root: Path | None = None) -> dict[str, Path]:
-    """Name -> folder of every propagation model that comes with the package, sorted by name."""
+def shipped_parts(root: Path | None = None, *, holding: str = REFINE) -> dict[str, Path]:
+    """Name -> folder of every propagation model that comes with the package and holds that file, sorted by name."""
     root = SHIPPED if root is None else root
-    return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{REFINE}"))}
+    return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{holding}"))}
