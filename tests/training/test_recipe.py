@@ -40,8 +40,9 @@ def test_every_published_recipe_loads(path: Path) -> None:
         assert all(source.seeds[0] >= 2000 for source in recipe.train if source.kind == "street")
 
 
-def test_camvid_recipes_leave_the_neighbours_of_val_out() -> None:
-    recipe = load_recipe(next(p for p in RECIPES if p.name == "swiftnet-lite0.camvid.yaml"))
+@pytest.mark.parametrize("name", ["swiftnet-lite0.camvid", "swiftnet-r18.camvid"])
+def test_camvid_recipes_leave_the_neighbours_of_val_out(name: str) -> None:
+    recipe = load_recipe(next(p for p in RECIPES if p.name == f"{name}.yaml"))
     (camvid,) = (s for s in recipe.train if s.kind == "list")
     excluded = [n for n in range(9000) if any(f"0016E5_{n:05d}" in r for r in camvid.ranges)]
     assert (excluded[0], excluded[-1]) == (7800, 8310)

@@ -190,3 +190,21 @@ def test_colours_change_the_image_only() -> None:
     assert np.abs(image - np.minimum(rgb * 1.5, 255)).max() < 0.05
     grey, _ = augmented(rgb, truth, Augment(flip=0, saturation=(0, 0), hue=(0.1, 0.1)), crop_hw=(32, 32))
     assert np.abs(grey - grey.mean(-1, keepdims=True)).max() < 0.5
+
+
+def test_decoded_frames_are_kept_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.training import data
+
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((4, 6, 3), 50 * i, np.uint8))
+        cv2.imwrite(str(tmp_path / f"{i}_l.png"), np.full((4, 6), i, np.uint8))
+    files = tuple((tmp_path / f"{i}.png", tmp_path / f"{i}_l.png") for i in range(3))
+    pool = data.Pool(Source(kind="list", list="train.txt"), CAMVID11, files)
+    monkeypatch.setattr(data, "KEPT_BYTES", 2 * 4 * 6 * 4)
+    first = [pool.read(i) for i in range(3)]
+    assert sorted(pool.kept) == [0, 1]
+    for item, (rgb, truth) in enumerate(first):
+        again = pool.read(item)
+        assert (again[0] == rgb).all()
+        assert (again[1] == truth).all()
+        assert truth.max() == truth.min() == item

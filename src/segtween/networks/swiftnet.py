@@ -83,11 +83,15 @@ class SwiftNet(nn.Module):
         self.logits = NormReluConv(WIDTH, classes, 1, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.logits(self.maps(x)[-1]))
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The decoder's maps, 128 channels at strides 32, 16, 8 and 4; `logits` of the last is the output."""
         *skips, deepest = self.backbone.features(x)
-        deep = self.backbone.spp(deepest)
+        maps = [self.backbone.spp(deepest)]
         for unit, skip in zip(self.backbone.upsample, reversed(skips), strict=True):
-            deep = unit(deep, skip)
-        return cast(Tensor, self.logits(deep))
+            maps.append(unit(maps[-1], skip))
+        return maps
 
 
 def enlarge(x: Tensor, size_hw: Any) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,20 +21,35 @@ from segtween.labels import LabelSet
 from segtween.training.recipe import Source
 from segtween.types import Labels, Rgb, format_size
 
+KEPT_BYTES = 2 << 30
+
 
 @dataclass(frozen=True)
 class Pool:
-    """The image and label files of one source, in order; labels hold the label set's own ids."""
+    """The image and label files of one source, in order; labels hold the label set's own ids.
+
+    What `read` decoded is kept, up to 2 GiB of a source: decoding takes longer than the rest of a sample's way.
+    """
 
     source: Source
     labels: LabelSet
     files: tuple[tuple[Path, Path], ...]
+    kept: dict[int, tuple[Rgb, Labels]] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def read(self, item: int) -> tuple[Rgb, Labels]:
-        """(H, W, 3) RGB and (H, W) train ids, 255 = ignore; DatasetError for files that do not fit."""
+        """(H, W, 3) RGB and (H, W) train ids, 255 = ignore, not to be written to; DatasetError for files that do not
+        fit."""
+        if item in self.kept:
+            return self.kept[item]
+        decoded = self._decode(item)
+        if (len(self.kept) + 1) * sum(array.nbytes for array in decoded) <= KEPT_BYTES:
+            self.kept[item] = decoded
+        return decoded
+
+    def _decode(self, item: int) -> tuple[Rgb, Labels]:
         image_path, label_path = self.files[item]
         image, ids = _read(image_path, cv2.IMREAD_COLOR), _read(label_path, cv2.IMREAD_UNCHANGED)
         if image.shape[:2] != ids.shape[:2]:

@@ -28,6 +28,7 @@ from segtween.networks.export import export_model, round_to_float16
 from segtween.training import checkpoint
 from segtween.training.augment import augment, draw, normalise
 from segtween.training.data import Pool, class_shares, open_pool, plan
+from segtween.training.distil import Teacher, distil_loss, look, open_teacher
 from segtween.training.processes import Processes, joined
 from segtween.training.progress import Progress, shown
 from segtween.training.recipe import Loss, Recipe, Weighting
@@ -52,6 +53,7 @@ class Run:
     weights: Tensor | None  # (classes,)
     device: torch.device
     processes: Processes = field(default_factory=Processes)
+    teacher: Teacher | None = None
 
 
 def train(
@@ -92,7 +94,7 @@ def _learn(run: Run, *, out: Path, resume: bool, first: Path | None) -> tuple[to
     """The network after the last step, all losses, and the seconds that were spent; `first` is the folder of the
     training that came before."""
     recipe = run.recipe
-    data_hash = "".join(pool.sha256() for pool in run.pools)
+    data_hash = "".join(pool.sha256() for pool in run.pools) + ("" if run.teacher is None else run.teacher.sha256)
     torch.manual_seed(recipe.seed)
     net = build(recipe.network, classes=len(recipe.label_set), initial=recipe.initial)
     if first is not None:
@@ -162,9 +164,12 @@ def gradients(
     total = 0.0
     for images, labels in parts:  # (n, 3, H, W) normalised, (n, H, W)
         with torch.autocast(run.device.type, kind, enabled=recipe.precision != "float32"):
-            logits = net(images)  # (n, classes, H/4, W/4)
-        share = 1 / (len(parts) * processes.count)
+            said = look(net, images)  # logits (n, classes, H/4, W/4), and maps
+            taught = None if run.teacher is None else run.teacher(images, of=run.spec)
+        logits, share = said[0], 1 / (len(parts) * processes.count)
         loss = loss_of(logits.float(), labels, recipe.loss, run.weights, counted=counted, share=share)
+        if taught is not None:
+            loss = loss + share * distil_loss(said, taught, recipe.distil)
         scaler.scale(loss).backward()
         total += float(loss.detach())
     processes.add_up([p.grad for p in net.parameters() if p.grad is not None])
@@ -204,6 +209,8 @@ def _finish(
         scores[source.name] = score(net, pool, spec=run.spec, device=run.device)
     report = build_report(recipe, run.pools, losses=losses, scores=scores, spent_seconds=spent_seconds)
     report["device"] = run.device.type
+    if run.teacher is not None:
+        report["provenance"]["teacher"] = {"name": recipe.distil.teacher, "sha256": run.teacher.sha256}
     if before is not None:
         report["before"] = {k: before[k] for k in ("steps", "minutes", "loss_last_100", "weights_sha256")}
     folder = export_model(
@@ -227,6 +234,7 @@ def prepare(
 ) -> Run:
     """Find all data first, that of the evaluation too, so that what is missing is said before the long part."""
     labels = recipe.label_set
+    teacher = open_teacher(recipe, device=device)
     with processes.first_alone():
         pools = tuple(open_pool(s, labels, data_root=data_root, cache=cache) for s in recipe.train)
         for source in recipe.evaluate:
@@ -234,7 +242,7 @@ def prepare(
     order = plan(pools, samples=recipe.steps * recipe.batch, seed=recipe.seed)
     weights = class_weights(class_shares(pools, classes=len(labels)), recipe.loss)
     weights = None if weights is None else weights.to(device)
-    return Run(recipe, network(recipe.network), pools, order, weights, device, processes)
+    return Run(recipe, network(recipe.network), pools, order, weights, device, processes, teacher)
 
 
 def load_batch(run: Run, numbers: range) -> tuple[Tensor, Tensor]:

@@ -162,6 +162,31 @@ class Optimiser:
         check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
 
 
+@dataclass(frozen=True)
+class Distil:
+    """A trained network that teaches on the same crops (segtween.training.distil); none where `teacher` is empty.
+
+    teacher      a shipped name or model folder with the recipe's labels
+    weight       of the divergence KL(teacher || learner), relative to the loss by labels
+    temperature  by which both networks' logits are divided; the divergence is multiplied by its square
+    features     weight of the distance between the decoders' maps, for SwiftNets; 0: none
+    """
+
+    teacher: str = ""
+    weight: float = 1.0
+    temperature: float = 1.0
+    features: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(0 <= self.weight <= 100, "distil.weight", self.weight, "a number in 0..100")
+        check(self.temperature > 0, "distil.temperature", self.temperature, "a number above 0")
+        check(0 <= self.features <= 100, "distil.features", self.features, "a number in 0..100")
+        if not self.teacher:
+            good = (self.weight, self.temperature, self.features) == (1.0, 1.0, 0.0)
+            check(good, "distil.teacher", self.teacher, "a shipped name or model folder")
+        check(self.weight + self.features > 0, "distil.weight", self.weight, "a number above 0, or distil.features")
+
+
 class Weighting(Protocol):
     """How classes are weighed against each other."""
 
@@ -219,6 +244,7 @@ class Recipe:
     steps        optimiser steps
     batch        samples in a step, over all processes
     accumulate   parts that a batch is worked through in, to save memory
+    distil       a network that teaches this one besides the labels
     crop         WIDTHxHEIGHT of the training samples
     precision    bfloat16, float16 (autocast; weights stay float32; float16 on a GPU only) or float32
     train        sources, mixed by their shares
@@ -243,6 +269,7 @@ class Recipe:
     licence: str = ""
     after: Recipe | None = None
     accumulate: int = 1
+    distil: Distil = field(default_factory=Distil)
 
     def __post_init__(self) -> None:
         check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
@@ -297,7 +324,9 @@ class Recipe:
         return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup), after=after)
 
 
-_LATER = {"accumulate": 1, "hard_threshold": 0.0, "boundary": 0.0, "boundary_sigma": 5.0}
+_LATER = {
+    "accumulate": 1, "distil": asdict(Distil()), "hard_threshold": 0.0, "boundary": 0.0, "boundary_sigma": 5.0,
+}  # fmt: skip
 
 
 def _without_later(values: dict[str, Any]) -> dict[str, Any]:

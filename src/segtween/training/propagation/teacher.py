@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
-from segtween.networks import NETWORKS, Network, build, fit_size, network
+from segtween.networks import NETWORKS, Network, fit_size, network
 from segtween.networks.bisenet import keep_corners
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import identify, load_network
-from segtween.records import find_record
 from segtween.training.augment import normalise
+from segtween.training.distil import load_frozen
 from segtween.training.propagation.recipe import STRIDE, PropagationRecipe
-from segtween.weights import load_weights, sha256_of
+from segtween.weights import sha256_of
 
 WEIGHT_FILES = (".pt", ".pth", ".tar", ".safetensors")
 
@@ -80,22 +80,9 @@ def _from_file(recipe: PropagationRecipe, path: Path) -> Teacher:
 
 
 def _from_record(recipe: PropagationRecipe) -> Teacher:
-    record = find_record(recipe.segmenter)
-    name = cast(str, record.provenance.get("network", ""))
-    if name not in NETWORKS or record.weights is None:
-        raise ModelError(
-            f"segmenter {recipe.segmenter} is not one of our networks in torch",
-            expected=f"a model folder made from one of {', '.join(NETWORKS)}",
-            do="export one with `segtween export` or `segtween train`",
-        )
-    labels = record.labels
+    net, spec, labels, digest = load_frozen(recipe.segmenter, what="segmenter")
     if recipe.label_set is not None and recipe.label_set.names != labels.names:
         raise SettingError(
             f"labels is {recipe.labels!r}, with segmenter {recipe.segmenter}", expected=labels.name, do="leave it out"
         )
-    net = build(name, classes=len(labels))
-    known = {key: torch.from_numpy(value) for key, value in load_weights(record).items()}
-    # What the graph does without (counters, constants of the input) keeps its value.
-    net.load_state_dict({**net.state_dict(), **known})
-    digest = record.weights.sha256 or f"random {record.weights.random_seed}"
-    return Teacher(recipe.segmenter, net, network(name), labels, digest, recipe.scale)
+    return Teacher(recipe.segmenter, net, spec, labels, digest, recipe.scale)
