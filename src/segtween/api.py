@@ -71,7 +71,7 @@ def load(
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
     labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
-    precision     auto, float32, bfloat16
+    precision     auto, float32, bfloat16, int8
     threads       0 uses every processor
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: blend, warp, path, swnet-seq

@@ -16,6 +16,18 @@ def export(
     what: Annotated[str, typer.Argument(metavar="NAME|CHECKPOINT", help="A shipped network or a weight file.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the network goes.")],
     labels: options.Labels = None,
+    calibrate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--calibrate",
+            metavar="IMAGES|VIDEO|street",
+            help="Make it ready for int8: example images, a video, or synthetic drives. May be given several times.",
+        ),
+    ] = None,
+    calibrate_frames: Annotated[
+        int, typer.Option("--calibrate-frames", metavar="N", help="Frames taken of each, evenly spaced.")
+    ] = 64,
+    threads: options.Threads = 0,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Write a network as graph, weights and record, ready for `--model FOLDER` and for any ONNX runtime.
@@ -27,9 +39,19 @@ def export(
         segtween export runs/mine/checkpoint.pt -o mine/
 
         segtween export cityscapes-swnet-R18.pt --labels cityscapes19 -o swiftnet/
+
+        segtween export my.onnx -o mine/ --calibrate drive.mp4
     """
-    from segtween.cli.screen import console
+    from segtween.cli.screen import console, progress_bar, show
     from segtween.networks import export_network
 
     written = export_network(what, out, overwrite=overwrite, labels=labels)
     console.print("written: " + ", ".join(str(path) for path in written))
+    if not calibrate:
+        return
+    from segtween.calibration import calibrate_folder
+
+    with progress_bar("calibrate") as progress:
+        done = calibrate_folder(out, calibrate, frames=calibrate_frames, threads=threads, progress=progress)
+    agrees = "int8 cannot run here" if done.agreement is None else f"int8 has float32's class at {done.agreement:.2%}"
+    show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {agrees} of their cells")

@@ -76,7 +76,9 @@ class NetworkOptions:
         str | None,
         typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
     ] = None
-    precision: Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32 or bfloat16.")] = "float32"
+    precision: Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32, bfloat16 or int8.")] = (
+        "float32"
+    )
     scale: Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")] = (
         1.0
     )

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from segtween.errors import SinkError
+from segtween.int8 import int8_path, load_int8, save_int8
 from segtween.records import ModelRecord, find_record, load_record, save_record
 from segtween.weights import load_weights, write_weights_bin
 
@@ -48,4 +49,11 @@ def _write(record: ModelRecord, out: Path) -> list[Path]:
         files.append(out / "weights.bin")
     written = replace(record, graph=graph.name, path=out / "model.yaml", weights=None)
     save_record(written, written.path)
-    return [*files, written.path]
+    files.append(written.path)
+    ranges = load_int8(record)
+    if ranges is None:
+        int8_path(written).unlink(missing_ok=True)  # of a network that lay here before
+    else:
+        save_int8(ranges, int8_path(written))
+        files.append(int8_path(written))
+    return files

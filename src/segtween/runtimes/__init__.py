@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segtween.errors import SettingError, unknown
+from segtween.int8 import Int8Record
 from segtween.records import InputRecord
 from segtween.runtimes.base import Precision, Runtime
 
@@ -38,13 +39,15 @@ def open_runtime(
     provider: str | None = None,
     precision: Precision = "float32",
     threads: int = 0,
+    int8: Int8Record | None = None,
 ) -> Runtime:
     """A runtime for an ONNX file.
 
     `outputs` are the ones to compute, all of them by default. With `pixels` the graph's one input
     becomes uint8 (1, H, W, 3) RGB, and what the record says of layout, channels and normalisation is
     done inside. `provider` is an OpenVINO device or an ONNX Runtime execution provider. `precision`
-    `auto` leaves the choice to the runtime. `threads` 0 leaves their number to it.
+    `int8` needs the ranges `int8`; `auto` is int8 where they are given and the processor is made for it, otherwise the
+    runtime's own choice. `threads` 0 leaves their number to it.
 
     Raises SettingError, ModelError or MissingExtraError.
     """
@@ -55,5 +58,5 @@ def open_runtime(
     if threads < 0:
         raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change --threads")
     return RUNTIMES[name](
-        onnx_path, outputs=outputs, pixels=pixels, provider=provider, precision=precision, threads=threads
+        onnx_path, outputs=outputs, pixels=pixels, provider=provider, precision=precision, threads=threads, int8=int8
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError
 
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Array = NDArray[Any]
 
 logger = logging.getLogger("segtween.runtimes")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.int8 import Int8Record
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
@@ -41,13 +42,15 @@ class OnnxRuntime(OnnxFileRuntime):
         provider: str | None = None,
         precision: Precision = "float32",
         threads: int = 0,
+        int8: Int8Record | None = None,
     ) -> None:
+        del int8  # it belongs to graphs of OpenVINO
         library = _library()
-        if precision == "bfloat16":
+        if precision in ("bfloat16", "int8"):
             raise SettingError(
                 "ONNX Runtime computes in the graph's own number types",
                 expected="--precision float32 or auto",
-                do="use --runtime openvino for bfloat16",
+                do=f"use --runtime openvino for {precision}",
             )
         super().__init__(path, precision=precision, threads=threads)
         self._pixels = pixels

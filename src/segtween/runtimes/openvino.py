@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from segtween.errors import ModelError, SettingError
+from segtween.int8 import Int8Record, not_calibrated
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
@@ -30,13 +31,18 @@ from segtween.runtimes.base import (
     pixel_affine,
     wrong_input,
 )
+from segtween.runtimes.quantise import has_int8_dot_products, quantised
 
 SIZES_KEPT = 2
 _HINTS: dict[Precision, dict[str, str]] = {
     "auto": {},
     "float32": {"INFERENCE_PRECISION_HINT": "f32"},
     "bfloat16": {"INFERENCE_PRECISION_HINT": "bf16"},
+    "int8": {},
 }
+"""int8 says so in its graph; what is not a convolution runs in OpenVINO's own choice, bfloat16 where there is any."""
+_NEXT: dict[Precision, Precision] = {"int8": "bfloat16", "bfloat16": "float32", "auto": "float32"}
+"""What is tried where a precision does not compile."""
 _PLAIN_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
 _HEAVY_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution")
 
@@ -94,7 +100,10 @@ def read_graph(path: str | Path) -> Any:
 
 
 class OpenVinoRuntime(OnnxFileRuntime):
-    """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU)."""
+    """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU).
+
+    `change` makes another graph of the one in the file before anything else is done with it.
+    """
 
     def __init__(
         self,
@@ -105,13 +114,17 @@ class OpenVinoRuntime(OnnxFileRuntime):
         provider: str | None = None,
         precision: Precision = "float32",
         threads: int = 0,
+        int8: Int8Record | None = None,
+        change: Callable[[Any], Any] | None = None,
     ) -> None:
         self.device = _device(provider)
         super().__init__(path, precision=precision, threads=threads)
-        graph = read_graph(path)
+        graph = read_graph(path) if change is None else change(read_graph(path))
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
-        graph = _only(graph, self.outputs)
-        self._graph = graph if pixels is None else _with_pixels(graph, pixels, self.path)
+        self._int8 = int8
+        rounded = self._rounded(graph)
+        self._graph = self._prepared(graph, pixels)
+        self._graph_int8 = None if rounded is None else self._prepared(rounded, pixels)
         self._compiled: OrderedDict[tuple[Any, ...], tuple[Any, Any]] = OrderedDict()
 
     @property
@@ -134,7 +147,43 @@ class OpenVinoRuntime(OnnxFileRuntime):
         import openvino
 
         version = str(openvino.__version__).split("-")[0]
-        return {"runtime": f"openvino {version}", "provider": self.device, "precision": self.precision}
+        said = {"runtime": f"openvino {version}", "provider": self.device, "precision": self.precision}
+        if self._asked == "int8" and self._int8 is not None:
+            said["int8_ranges"] = self._int8.digest
+            said["int8_beside"] = _plain_name(self._latest().get_property("INFERENCE_PRECISION_HINT").to_string())
+        return said
+
+    def _rounded(self, graph: Any) -> Any | None:
+        """The graph in int8 where that was asked for, or where it is the best of `auto`, which is then decided.
+
+        Raises SettingError or ModelError where int8 was asked for by name and cannot be.
+        """
+        if self._asked not in ("auto", "int8") or (self._asked == "auto" and self._int8 is None):
+            return None
+        if self.device != "CPU" or not has_int8_dot_products():
+            if self._asked == "auto":
+                return None
+            where = "this processor, which has no dot products of bytes" if self.device == "CPU" else self.device
+            raise SettingError(
+                f"--precision int8 on {where}",
+                expected="a processor with AVX-512 VNNI, AVX-VNNI, AMX or Arm's dot product",
+                do="use --precision auto, bfloat16 or float32",
+            )
+        if self._int8 is None:
+            raise not_calibrated(self.path.stem)
+        try:
+            rounded = quantised(graph, self._int8, name=self.path.name)
+        except ModelError as error:
+            if self._asked == "int8":
+                raise
+            self._note(f"int8 is not used: {error}")
+            return None
+        self._asked = "int8"
+        return rounded
+
+    def _prepared(self, graph: Any, pixels: InputRecord | None) -> Any:
+        graph = _only(graph, self.outputs)
+        return graph if pixels is None else _with_pixels(graph, pixels, self.path)
 
     def _latest(self) -> Any:
         if not self._compiled:
@@ -151,7 +200,8 @@ class OpenVinoRuntime(OnnxFileRuntime):
         return self._compiled[shapes][1]
 
     def _compile(self, shapes: tuple[Any, ...]) -> Any:
-        graph = self._graph.clone()
+        rounded = self._graph_int8 if self._asked == "int8" else None
+        graph = (self._graph if rounded is None else rounded).clone()
         try:
             graph.reshape(dict(zip(graph.inputs, map(list, shapes), strict=True)))
         except (RuntimeError, ValueError) as error:
@@ -159,13 +209,13 @@ class OpenVinoRuntime(OnnxFileRuntime):
         try:
             compiled = self._compile_as(graph, self._asked)
         except RuntimeError as error:
-            if self._asked == "float32":
+            if self._asked not in _NEXT:
                 raise self._refusal(shapes[0], error) from None
-            self._note(f"{self.path.name} does not compile as {self._asked} ({first_line(error)}); float32 is used")
-            self._asked = "float32"
+            refused, self._asked = self._asked, _NEXT[self._asked]
+            self._note(f"{self.path.name} does not compile as {refused} ({first_line(error)}); {self._asked} is used")
             return self._compile(shapes)
-        if self._asked == "bfloat16" and (used := _effective_precision(compiled)) != "bfloat16":
-            self._note(f"bfloat16 was asked for, but {self.device} computes {self.path.name} in {used}")
+        if self._asked in ("bfloat16", "int8") and (used := _effective_precision(compiled)) != self._asked:
+            self._note(f"{self._asked} was asked for, but {self.device} computes {self.path.name} in {used}")
         return compiled
 
     def _compile_as(self, graph: Any, precision: Precision) -> Any:
@@ -245,4 +295,8 @@ def _effective_precision(compiled: Any) -> str:
         if "layerType" in info and info["layerType"].astype(str) in _HEAVY_LAYERS
     )
     (found, _), *_ = used.most_common(1) or [(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), 0)]
-    return _PLAIN_NAMES.get(found, found)
+    return _plain_name(found)
+
+
+def _plain_name(precision: str) -> str:
+    return _PLAIN_NAMES.get(precision, precision)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
+from segtween.int8 import load_int8, not_calibrated
 from segtween.labels import LabelSet, label_set
 from segtween.records import ModelRecord
 from segtween.runtimes import open_runtime
@@ -69,16 +70,12 @@ class NetworkSegmenter:
     def __call__(self, rgb: Rgb) -> Scores:
         image = check_rgb(rgb)
         self._frames += 1
-        answer = self.runtime.run(_resize(image, self.input_size(image.shape[:2]))[None])[0]
+        answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
         return self._logits(answer, f"network {self.record.name!r} in the {_nth(self._frames)} frame it was given")
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
-        if self.record.input.size_hw is not None:
-            return self.record.input.size_hw
-        m = self.record.input.multiple_of
-        height, width = (max(1, round(side * self.scale / m)) * m for side in size_hw)
-        return height, width
+        return input_size(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:
         seen = json.dumps([self.record.input.to_dict(), self.record.output.to_dict()], sort_keys=True)
@@ -151,6 +148,9 @@ def open_network(
     labels: Any = None,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes."""
+    int8 = load_int8(record) if precision in ("auto", "int8") else None
+    if precision == "int8" and int8 is None and runtime == "openvino":
+        raise not_calibrated(record.name)
     opened = open_runtime(
         runtime,
         materialise(record),
@@ -159,6 +159,7 @@ def open_network(
         provider=provider,
         precision=precision,
         threads=threads,
+        int8=int8,
     )
     return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
 
@@ -177,7 +178,16 @@ def _check_scale(scale: float, record: ModelRecord) -> float:
     return float(scale)
 
 
-def _resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
+def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: float = 1.0) -> SizeHW:
+    """What an image of this size is resized to for the network."""
+    if record.input.size_hw is not None:
+        return record.input.size_hw
+    m = record.input.multiple_of
+    height, width = (max(1, round(side * scale / m)) * m for side in size_hw)
+    return height, width
+
+
+def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
     """Half-pixel-centred; bilinear, and by area below half size, where bilinear would skip pixels."""
     import cv2
 

@@ -1,0 +1,116 @@
+"""Calibrating a model folder for int8: pictures from files or the synthetic street, ranges beside the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+
+from segtween.errors import SettingError
+from segtween.int8 import Int8Record, int8_path, save_int8
+from segtween.records import find_record
+from segtween.types import Rgb
+
+STREET = "street"
+STREET_SEED = 1000
+STREET_DRIVES = 8
+"""Drives 1000 to 1007, one frame a second: seen in the training of shipped networks, in none of their figures."""
+CHECKED = 16
+STREAM_STEP = 15
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """`agreement` is the share of cells with the same class as in float32, None where int8 cannot run here."""
+
+    path: Path
+    record: Int8Record
+    agreement: float | None
+
+
+def calibrate_folder(
+    folder: str | Path,
+    sources: Sequence[str],
+    *,
+    frames: int = 64,
+    scale: float = 1.0,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Calibrated:
+    """Measure the ranges of the network in a model folder and write them beside its record.
+
+    Each of `sources` is a folder, pattern or file of images, a video, or `street` for synthetic drives; `frames` of
+    each are taken, evenly spaced. Raises SettingError, SourceError or ModelError.
+    """
+    from segtween.runtimes.quantise import has_int8_dot_products
+    from segtween.segmenters.calibrate import agreement, calibrate
+
+    record, kept = find_record(folder), list[Rgb]()
+    every = max(1, frames * len(sources) // CHECKED)
+    if frames < 1:
+        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="change --calibrate-frames")
+
+    def seen() -> Iterator[Rgb]:
+        for index, rgb in enumerate(chain.from_iterable(pictures(source, frames) for source in sources)):
+            if index % every == 0:
+                kept.append(rgb)
+            yield rgb
+            if progress is not None:
+                progress(index + 1, frames * len(sources))
+
+    told = {"sources": [_called(source) for source in sources]}
+    found = calibrate(record, seen(), scale=scale, threads=threads, told=told)
+    save_int8(found, int8_path(record))
+    same = agreement(record, kept, threads=threads) if has_int8_dot_products() else None
+    return Calibrated(int8_path(record), found, same)
+
+
+def pictures(source: str, count: int) -> Iterator[Rgb]:
+    """At most `count` pictures of a source, evenly spaced. Of a stream, whose length is not known, every 15th frame."""
+    if source == STREET:
+        yield from _street(count)
+        return
+    from segtween.video import open_source
+    from segtween.video.images import read_image
+    from segtween.video.inputs import image_files, kind_of, split_clips
+
+    if kind_of(source) == "images" and split_clips(source) == [source]:
+        files = image_files(source)  # one by one: they need not have one size
+        yield from (read_image(files[i]) for i in _spread(count, len(files)))
+        return
+    opened = open_source(source)
+    total = opened.info.n_frames
+    try:
+        every = (frame.rgb for frame in opened)
+        if total is None:
+            yield from islice(every, 0, STREAM_STEP * count, STREAM_STEP)
+        else:
+            wanted = set(_spread(count, total))
+            yield from (rgb for index, rgb in enumerate(every) if index in wanted)
+    finally:
+        opened.close()
+
+
+def _street(count: int) -> Iterator[Rgb]:
+    from segtween.datasets.street import StreetClip
+
+    drives = min(STREET_DRIVES, count)
+    for i in range(drives):
+        frames = count // drives + (i < count % drives)
+        for frame in StreetClip(STREET_SEED + i, frame_rate=Fraction(1), frames=frames):
+            yield frame.rgb
+
+
+def _spread(count: int, total: int) -> list[int]:
+    """`count` of the numbers below `total`, evenly spaced, or all of them."""
+    return list(range(total)) if total <= count else [i * total // count for i in range(count)]
+
+
+def _called(source: str) -> str:
+    """A source's name without the folders above it."""
+    path = Path(source)
+    return source if source == STREET else "/".join(path.parts[-2:]) if path.is_dir() else path.name
