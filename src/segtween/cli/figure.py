@@ -143,6 +143,28 @@ def sequence(
     _finish(page, out)
 
 
+@app.command("training")
+@guarded
+def training(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where `segtween train` wrote to.")],
+    *,
+    out: Out,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """How the loss of a training fell, with that of the recipes before it.
+
+    Examples:
+
+        segtween figure training runs/mine -o loss.png
+    """
+    from segtween.cli.screen import console
+    from segtween.figures.curves import loss_figure
+    from segtween.figures.page import check_picture
+
+    parts = loss_figure(folder, check_picture(out, overwrite=overwrite))
+    console.print(f"written: {out}, {sum(len(part.losses) for part in parts)} steps")
+
+
 class _Made(NamedTuple):
     shots: Shots
     segmenter: Segmenter

@@ -4,4 +4,5 @@
 | --- | --- |
 | `clip.clip_figure` | input, edge, prediction, occlusion, truth and flow side by side |
 | `sequence.sequence_figure` | a key interval: inputs, the network on every frame, the method |
+| `curves.loss_figure` | how a training's loss fell (with Matplotlib) |
 """
