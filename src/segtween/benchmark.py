@@ -9,18 +9,19 @@ from __future__ import annotations
 import platform
 import time
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
 
-from segtween.build import Settings, build_engine, build_plain, has_stored_flow
+from segtween.build import Settings, build_method, build_plain, has_stored_flow
 from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, quartiles
+from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.texttable import TextTable, count
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
@@ -47,6 +48,8 @@ class BenchReport:
     versions: dict[str, str]
     notes: list[str]
     results: list[dict[str, Any]]
+    fused: dict[str, Any] | None = None
+    """Interval 0 with flow and fusion, where it was timed; `results` at 0 are the plain network's."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -61,6 +64,7 @@ class BenchReport:
             "versions": self.versions,
             "notes": self.notes,
             "results": self.results,
+            **({} if self.fused is None else {"fused": self.fused}),
         }
 
     def tables(self) -> list[TextTable | str]:
@@ -121,9 +125,14 @@ def bench_presets(
     intervals: Sequence[int],
     repeats: int = 7,
     threads: int = 0,
+    fused: Collection[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, BenchReport]:
-    """`bench` for several presets, by name. All take turns with each other and share interval 0."""
+    """`bench` for several presets, by name. All take turns with each other and share interval 0.
+
+    Presets named in `fused` are timed at interval 0 with flow and fusion too. In the offline mode, whose frames come
+    late, a period is timed as a whole.
+    """
     if repeats < 1 or min(size_hw) < LEAST_SIDE:
         raise SettingError(
             f"{repeats} repeats on frames of {format_size(size_hw)}",
@@ -135,10 +144,11 @@ def bench_presets(
     plain = _Run(0, build_plain(segmenter, ops=ops))
     above = sorted(set(intervals) - {0})
     own = {
-        name: [_Run(i, build_engine(segmenter, settings.at(i), ops=ops)) for i in above]
+        name: [_Run(i, build_method(segmenter, settings.at(i), ops=ops)) for i in above]
         for name, settings in presets.items()
     }
-    runs = [plain, *(run for some in own.values() for run in some)]
+    whole = {name: _Run(0, build_method(segmenter, presets[name].at(0), ops=ops)) for name in fused}
+    runs = [plain, *whole.values(), *(run for some in own.values() for run in some)]
     periods = WARM_UP_PERIODS + repeats
     done, total = 0, periods * sum(run.interval + 1 for run in runs)
     for period in range(periods):
@@ -151,7 +161,7 @@ def bench_presets(
     def report(name: str) -> BenchReport:
         mine = [plain, *own[name]]
         return BenchReport(
-            method=method_of(build_engine(segmenter, presets[name], ops=ops), name=name),
+            method=method_of(build_method(segmenter, presets[name], ops=ops), name=name),
             network=segmenter.describe(),
             size_hw=size_hw,
             scale=float(getattr(segmenter, "scale", 1.0)),
@@ -160,6 +170,7 @@ def bench_presets(
             versions=_versions(),
             notes=[*getattr(segmenter, "notes", []), *(run.remark for run in mine if run.cuts)],
             results=[run.result(plain_ms=plain.ms_per_frame()) for run in mine],
+            fused=whole[name].result(plain_ms=plain.ms_per_frame()) if name in whole else None,
         )
 
     return {name: report(name) for name in presets}
@@ -210,7 +221,7 @@ class _Kind:
 class _Run:
     """One interval's engine on its own way through the clip, and its times."""
 
-    def __init__(self, interval: int, engine: Engine) -> None:
+    def __init__(self, interval: int, engine: Engine | TwoSided) -> None:
         self.interval, self.engine = interval, engine
         self.key, self.other = _Kind(), _Kind()
         self.period_ms, self.mixed = array("d"), array("d")
@@ -227,12 +238,14 @@ class _Run:
             to_and_fro = self._position % (2 * len(frames) - 2)
             rgb = frames[min(to_and_fro, 2 * len(frames) - 2 - to_and_fro)]
             began = time.perf_counter()
-            result = self.engine.step(rgb)
+            late = isinstance(self.engine, TwoSided)
+            results = self.engine.push(rgb) if isinstance(self.engine, TwoSided) else [self.engine.step(rgb)]
             frame_ms = (time.perf_counter() - began) * 1e3
             self._position += 1
             whole += frame_ms
             if timed:
-                self._note(result, frame_ms)
+                for result in results:
+                    self._note(result, sum(result.stages_ms.values()) if late else frame_ms)
         if timed:
             self.period_ms.append(whole)
 
@@ -244,7 +257,9 @@ class _Run:
         self.cuts += result.is_cut
 
     def ms_per_frame(self) -> float:
-        """Mean over a period made of the median key frame and median other frames."""
+        """Mean over a period made of the median key frame and median other frames; offline, of the median period."""
+        if isinstance(self.engine, TwoSided):
+            return quartiles(self.period_ms)["median"] / (self.interval + 1)
         return self._mean(self.key.to_json(), self.other.to_json(), lambda kind: float(kind["median"]))
 
     def _mean(

@@ -216,7 +216,8 @@ def test_a_video_has_no_truth(data: Dataset) -> None:
 
 def test_frames_and_clips_that_are_not_there_are_named(data: Dataset) -> None:
     with pytest.raises(
-        SettingError, match="frame 10 of folders val, clip a; expected 0 to 9; show earlier frames, or give a shorter"
+        SettingError,
+        match=r"frame 10 of data\d val \(folders layout\), clip a; expected 0 to 9; show earlier frames",
     ):
         list(DatasetShots(data, "a", FOUR).read(9, 10))
     folder = data.clips[0].frames[0].image_path.parent

@@ -35,6 +35,8 @@ def evaluate(
         segtween evaluate --dataset camvid --root CamVid --split val --intervals 0,4,9 --json out.json
 
         segtween evaluate --dataset camvid --root CamVid --scores val_scores.npz --intervals 4
+
+        segtween evaluate --dataset camvid --root street/ --scores labels --intervals 4
     """
     from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_method
@@ -46,8 +48,8 @@ def evaluate(
         wanted = [0, 4] if settings.schedule == "fixed" else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
-    segmenter = network.open()
-    with progress_bar(f"{data.dataset} {data.split}") as progress:
+    segmenter = network.open(data=dataset)
+    with progress_bar(dataset.title) as progress:
         report = evaluate_method(
             dataset,
             segmenter=segmenter,

@@ -53,6 +53,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs th
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
 
 
+TRUE_LABELS = Path("labels")
+"""As `--scores`: the true labels of a data set stand in for the network's scores."""
+
+
 @dataclass(frozen=True)
 class NetworkOptions:
     """The network and how it runs. `scores` is the same as a `model` that ends in .npz."""
@@ -68,7 +72,11 @@ class NetworkOptions:
     ] = DEFAULT_MODEL
     scores: Annotated[
         Path | None,
-        typer.Option("--scores", metavar="FILE.npz", help="Stored scores instead of a network (same as --model)."),
+        typer.Option(
+            "--scores",
+            metavar="FILE.npz|labels",
+            help="Stored scores instead of a network (same as --model); labels: the data set's true ones.",
+        ),
     ] = None
     labels: Labels = None
     runtime: Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
@@ -84,14 +92,27 @@ class NetworkOptions:
     )
     threads: Threads = 0
 
-    def open(self, *, scale: float | None = None) -> Segmenter:
-        """The segmenter; `scale` instead of the option's. Raises what `segmenters.open_segmenter` raises."""
+    def open(self, *, scale: float | None = None, data: Dataset | None = None) -> Segmenter:
+        """The segmenter; `scale` instead of the option's. True labels are those of `data`.
+
+        Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
+        """
         from segtween.segmenters import open_segmenter
 
         if self.scores is not None and self.model != DEFAULT_MODEL:
             raise SettingError(
                 f"--scores {self.scores} and --model {self.model}", expected="one of them", do="leave one out"
             )
+        if self.scores == TRUE_LABELS:
+            from segtween.evaluation.truth import true_labels
+
+            if data is None:
+                raise SettingError(
+                    "--scores labels",
+                    expected="a command that measures on a data set with labels",
+                    do="use segtween evaluate, table intervals, table methods, table ablation or table budgets",
+                )
+            return true_labels(data)
         return open_segmenter(
             self.model if self.scores is None else str(self.scores),
             runtime=self.runtime,

@@ -1,11 +1,11 @@
-"""`segtween table`: accuracy and speed in one table, over intervals or scales; how well occlusion is estimated."""
+"""`segtween table`: accuracy and speed in one table; what each part of a method brings; how well parts do alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -91,6 +91,74 @@ def scales(
            overwrite=overwrite)  # fmt: skip
 
 
+@app.command("methods")
+@guarded
+@grouped
+def methods(
+    *,
+    data: DataOptions,
+    network: NetworkOptions,
+    presets: Annotated[
+        str | None, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas (all).")
+    ] = None,
+    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals above 0, with commas.")] = "4",
+    offline: Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")] = True,
+    out: Out = None,
+    plot: Plot = False,
+    overwrite: options.Overwrite = False,
+    repeats: Repeats = 7,
+) -> None:
+    """Accuracy, steadiness and speed of everything there is to choose: every frame, every frame fused, the presets.
+
+    Examples:
+
+        segtween table methods --dataset camvid --root street/ --intervals 4,9 -o tables/ --plot
+
+        segtween table methods --dataset camvid --root street/ --scores labels
+    """
+    from segtween.build import PRESETS
+    from segtween.tables.methods import methods_table
+
+    default = MethodOptions.preset
+    names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
+    if default not in names:
+        default = names[-1]
+    chosen = method.of_presets(names)
+    _compared(
+        "methods", methods_table, data, network, repeats, out, plot=plot, overwrite=overwrite,
+        presets=chosen, default=list(chosen)[names.index(default)], offline=offline,
+        intervals=options.numbers(wanted, option="--intervals"),
+    )  # fmt: skip
+
+
+@app.command("ablation")
+@guarded
+@grouped
+def ablation(
+    *,
+    data: DataOptions,
+    network: NetworkOptions,
+    method: Annotated[MethodOptions, options.BY_INTERVAL],
+    interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 4,
+    out: Out = None,
+    overwrite: options.Overwrite = False,
+    repeats: Repeats = 7,
+) -> None:
+    """What each part of a preset brings: each is switched off, or made simpler, one at a time.
+
+    Example:
+
+        segtween table ablation --dataset camvid --root street/ -o tables/
+    """
+    from segtween.tables.ablation import ablation_table
+
+    _compared(
+        "ablation", ablation_table, data, network, repeats, out, plot=False, overwrite=overwrite,
+        settings=method.settings(), name=method.name, interval=interval,
+    )  # fmt: skip
+
+
 @app.command("budgets")
 @guarded
 @grouped
@@ -121,9 +189,10 @@ def budgets(
 
     _check_out("budgets", out, plot=plot, overwrite=overwrite)
     with progress_bar("budgets") as progress:
+        opened = data.open(network_labels=network.labels)
         study = budgets_table(
-            data.open(network_labels=network.labels),
-            network.open(),
+            opened,
+            network.open(data=opened),
             presets=method.of_presets(options.words(presets) or []),
             intervals=options.numbers(wanted, option="--intervals"),
             starts=starts,
@@ -230,10 +299,42 @@ def _speed(
 
     _check_out(name, out, plot=plot, overwrite=overwrite)
     with progress_bar(name) as progress:
+        opened = data.open(network_labels=network.labels)
         study = make(
-            data.open(network_labels=network.labels),
-            lambda scale: network.open(scale=scale),
+            opened,
+            lambda scale: network.open(scale=scale, data=opened),
             presets=presets,
+            map_name=data.label_map,
+            max_frames=data.max_frames,
+            repeats=repeats,
+            threads=network.threads,
+            command=options.command_line(),
+            progress=progress,
+        )
+    _finish(study, out, plot=plot)
+
+
+def _compared(
+    table: str,
+    make: Callable[..., Study],
+    data: DataOptions,
+    network: NetworkOptions,
+    repeats: int,
+    out: Path | None,
+    *,
+    plot: bool,
+    overwrite: bool,
+    **chosen: Any,
+) -> None:
+    from segtween.cli.screen import progress_bar
+
+    _check_out(table, out, plot=plot, overwrite=overwrite)
+    opened = data.open(network_labels=network.labels)
+    with progress_bar(table) as progress:
+        study = make(
+            opened,
+            network.open(data=opened),
+            **chosen,
             map_name=data.label_map,
             max_frames=data.max_frames,
             repeats=repeats,
@@ -268,8 +369,9 @@ def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
     written: Sequence[Path] = study.save(out)
     if plot:
         from segtween.tables.budgets import plot_budgets
+        from segtween.tables.methods import plot_methods
         from segtween.tables.plot import plot as plot_speeds
 
-        draw = plot_budgets if study.name == "budgets" else plot_speeds
+        draw = {"budgets": plot_budgets, "methods": plot_methods}.get(study.name, plot_speeds)
         written = [*written, *draw(study, out)]
     show("written: " + ", ".join(str(path) for path in written))

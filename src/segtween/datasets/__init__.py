@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -59,4 +60,5 @@ def open_dataset(
     root = Path(root)
     if not root.is_dir():
         raise DatasetError(f"root {root} is not a folder", expected=f"a data set laid out as {name}", do="check --root")
-    return DATASETS[name](root, split=split, labels=None if labels is None else label_set(labels))
+    opened = DATASETS[name](root, split=split, labels=None if labels is None else label_set(labels))
+    return replace(opened, folder=root.resolve().name)

@@ -50,7 +50,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Clips of one split. `void_ids` may stand in label files and read as 255 besides the label set's own ignore id.
+    """Clips of one split. `void_ids` may stand in label files and read as 255 besides the label set's own ignore id;
+    `name` is the layout's, `folder` where the data lies.
 
     Raises DatasetError where there is no frame or no label to measure against.
     """
@@ -61,6 +62,7 @@ class Dataset:
     clips: Sequence[Clip]
     frame_rate: Fraction | None = None
     void_ids: tuple[int, ...] = ()
+    folder: str = ""
 
     def __post_init__(self) -> None:
         if not any(len(clip) for clip in self.clips):
@@ -73,6 +75,13 @@ class Dataset:
                 expected="a label image for at least one frame",
                 do="choose a split with labels; use `segtween run` where there are none",
             )
+
+    @property
+    def title(self) -> str:
+        """For people: `camvid val`; in a folder of another name `street val (camvid layout)`."""
+        if not self.folder or self.name in self.folder.lower():
+            return f"{self.name} {self.split}"
+        return f"{self.folder} {self.split} ({self.name} layout)"
 
     @property
     def n_frames(self) -> int:

@@ -8,6 +8,7 @@ memory does not grow with the clip.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
@@ -16,9 +17,9 @@ from segtween.datasets import Dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError
 from segtween.evaluation.report import HEADINGS, Report
-from segtween.evaluation.runs import Make, MakeAdaptive, Table, every_frame
+from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
-from segtween.evaluation.windows import moments, plan
+from segtween.evaluation.windows import Window, moments, plan
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
@@ -28,7 +29,7 @@ from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
 
-__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method"]
+__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
 
 Progress = Callable[[int, int], None]
 """Called after every frame with the frames done and all frames."""
@@ -56,11 +57,6 @@ def evaluate_method(
     wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
     ops = CpuOps(threads=threads)
 
-    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
-        if flow is None:
-            return build_plain(network, ops=ops)
-        return build_method(network, settings.fixed(interval), ops=ops, flow=flow)
-
     def free(chosen: Settings) -> MakeAdaptive:
         return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
 
@@ -68,12 +64,12 @@ def evaluate_method(
         dataset,
         segmenter=segmenter,
         flow=build_flow(settings, classes=len(segmenter.labels), threads=threads),
-        make=make,
+        make=_make(settings, ops),
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
         method=method_of(build_method(segmenter, settings, ops=ops), name=name),
-        label_map=None if map_name is None else known_map(segmenter.labels, dataset.labels, name=map_name),
+        label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,
     )
@@ -109,15 +105,97 @@ def evaluate(
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    blocks = windows[-1].blocks[-1] + 1
-    table = Table(dataset, blocks)
+    table = Table(dataset, _blocks(windows))
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
+    _walk(dataset, windows, runs, (segmenter, flow), progress)
+    return _report(table, method, dataset, mapping, wanted, settings, left_out)
+
+
+def evaluate_methods(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    methods: Mapping[str, Settings],
+    intervals: Sequence[int],
+    against: str | None = None,
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Report]:
+    """`evaluate_method` for several methods by name, with fixed intervals, in one pass: the plain network runs once,
+    and methods with one flow estimator share its flows. The reports are those of separate evaluations.
+
+    With `against`, one of the names, every result also says how it differs from that method at the same interval, as
+    `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
+    """
+    settings, ops = Bootstrap(), CpuOps(threads=threads)
+    wanted = sorted(set(intervals))
+    dataset = dataset.limited(max_frames)
+    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
+    windows, left_out = plan(dataset, max(wanted, default=0), settings)
+    network, flows = SharedSegmenter(segmenter), _Flows(len(segmenter.labels), threads)
+    tables: dict[str, Table] = {}
+    runs: list[Run] = []
+    for name, chosen in methods.items():
+        flow = flows.of(chosen)
+        _checked(intervals, flow)
+        plain = next(iter(tables.values())).plain if tables else None
+        table = tables[name] = Table(dataset, _blocks(windows), plain=plain)
+        runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
+    _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
+    other = None if against is None else tables[against]
+    named = {name: method_of(build_method(segmenter, chosen, ops=ops), name=name) for name, chosen in methods.items()}
+    return {
+        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, against=other)
+        for name, table in tables.items()
+    }
+
+
+class _Flows:
+    """One shared flow estimator for all settings whose flow describes itself alike."""
+
+    def __init__(self, classes: int, threads: int) -> None:
+        self._classes, self._threads = classes, threads
+        self._shared: dict[str, SharedFlow] = {}
+        self.estimators: list[FlowEstimator] = []
+
+    def of(self, settings: Settings) -> SharedFlow:
+        flow = build_flow(settings, classes=self._classes, threads=self._threads)
+        record = json.dumps(flow.describe(), sort_keys=True)
+        if record not in self._shared:
+            self._shared[record] = SharedFlow(flow)
+            self.estimators.append(flow)
+        return self._shared[record]
+
+
+def _make(settings: Settings, ops: CpuOps) -> Make:
+    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
+        if flow is None:
+            return build_plain(network, ops=ops)
+        return build_method(network, settings.fixed(interval), ops=ops, flow=flow)
+
+    return make
+
+
+def _blocks(windows: Sequence[Window]) -> int:
+    return int(windows[-1].blocks[-1]) + 1
+
+
+def _walk(
+    dataset: Dataset,
+    windows: Sequence[Window],
+    runs: Sequence[Run],
+    parts: Sequence[object],
+    progress: Progress | None,
+) -> None:
+    """All runs through all frames, side by side."""
     done, total = 0, sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
             run.begin(window)
-        for moment in moments(dataset, window, (segmenter, flow)):
+        for moment in moments(dataset, window, parts):
             for run in runs:
                 run.step(moment)
             done += 1
@@ -125,10 +203,24 @@ def evaluate(
                 progress(done, total)
         for run in runs:
             run.end()
+
+
+def _report(
+    table: Table,
+    method: Method,
+    dataset: Dataset,
+    mapping: LabelMap,
+    wanted: Sequence[int],
+    settings: Bootstrap,
+    left_out: list[str],
+    *,
+    against: Table | None = None,
+) -> Report:
     return Report(
         method=method,
         dataset=dataset.name,
         split=dataset.split,
+        title=dataset.title,
         protocol="dense" if dataset.is_dense else "sparse",
         label_map=mapping.name,
         clips=len(dataset.clips),
@@ -136,12 +228,12 @@ def evaluate(
         every_frame=every_frame(table.plain, None, settings),
         every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
         results=[
-            *(table.result(interval, settings) for interval in wanted),
-            *(table.adaptive_result(name, settings) for name in free),
+            *(table.result(interval, settings, against=against) for interval in wanted),
+            *(table.adaptive_result(name, settings) for name in table.adaptive),
         ],
         tc_flow={"flow": "exact"} if dataset.has_flow else {"flow": "farneback", **FARNEBACK},
         bootstrap={
-            "blocks": int(blocks),
+            "blocks": table.blocks,
             "block_frames": settings.block_frames if dataset.is_dense else 1,
             "resamples": settings.resamples,
             "level": settings.level,
@@ -167,6 +259,10 @@ def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
         )
     return sorted(set(intervals))
+
+
+def _named_map(name: str | None, segmenter: Segmenter, dataset: Dataset) -> LabelMap | None:
+    return None if name is None else known_map(segmenter.labels, dataset.labels, name=name)
 
 
 def _mapping(source: LabelSet, target: LabelSet, given: LabelMap | None) -> LabelMap:

@@ -44,12 +44,15 @@ class Report:
     tc_flow: dict[str, Any]
     bootstrap: dict[str, Any]
     left_out: list[str]
+    title: str
+    """What people call the data: `datasets.Dataset.title`."""
 
     def to_json(self) -> dict[str, Any]:
         return {
             "method": self.method.to_json(),
             "dataset": self.dataset,
             "split": self.split,
+            "data": self.title,
             "frames": self.frames,
             "clips": self.clips,
             "protocol": self.protocol,
@@ -82,7 +85,7 @@ class Report:
         """What to print: the figures, those of each class, and what has to be known to read them."""
         labels = "every frame labelled" if self.protocol == "dense" else "one labelled frame per clip"
         frames, clips = count(self.frames, "frame"), count(self.clips, "clip")
-        title = f"{self.dataset} {self.split}: {frames} in {clips}, {labels}"
+        title = f"{self.title}: {frames} in {clips}, {labels}"
         rows = [row for row in self.rows() if row["interval"] != 0]  # that row is "every frame, fused"
         figures = TextTable(title, list(HEADINGS.values()), [_cells(row) for row in rows])
         fused = [] if self.every_frame_fused is None else [self.every_frame_fused]

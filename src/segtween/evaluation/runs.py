@@ -35,11 +35,15 @@ ENOUGH_FRAMES = 30
 
 
 class Table:
-    """The rows, each with its counts. Interval 0 and "every frame, fused" are one row."""
+    """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
-    def __init__(self, dataset: Dataset, blocks: int) -> None:
+    `plain` holds the counts of the plain network where another table's runs fill them.
+    """
+
+    def __init__(self, dataset: Dataset, blocks: int, *, plain: Tally | None = None) -> None:
         self.dataset, self.blocks = dataset, blocks
-        self.plain = self._tally(0)
+        self._fills_plain = plain is None
+        self.plain = plain or self._tally(0)
         self.fused: Tally | None = None
         self.at: dict[int, Tally] = {}
         self.adaptive: dict[str, tuple[Engine, Tally]] = {}
@@ -58,7 +62,7 @@ class Table:
         starts: int,
         mapping: LabelMap,
     ) -> list[Run]:
-        runs = [Run(make(segmenter, None, 0), self.plain, mapping)]
+        runs = [Run(make(segmenter, None, 0), self.plain, mapping)] if self._fills_plain else []
         if flow is None:
             return runs
         self.fused = self._tally(0)
@@ -78,12 +82,14 @@ class Table:
             runs += [Run(of(segmenter, flow), tally, mapping, phase=p) for p in later]
         return runs
 
-    def result(self, interval: int, settings: Bootstrap) -> dict[str, Any]:
+    def result(self, interval: int, settings: Bootstrap, *, against: Table | None = None) -> dict[str, Any]:
+        """The row of an interval; with `against` also its differences to that table's row of the interval."""
         tally = self.at[interval]
+        other = {} if against is None else {"gain_over_method": tally.gain_over(against.at[interval], settings)}
         # A run with sparse labels ends at the label, not at the next key frame: its own rate says nothing.
         key_rate = tally.keys / tally.frames if self.dataset.is_dense else 1 / (interval + 1)
         figures = per_distance_figures(tally.per_distance())
-        return {"interval": interval, **self._figures(tally, settings, figures), "key_rate": key_rate}
+        return {"interval": interval, **self._figures(tally, settings, figures), **other, "key_rate": key_rate}
 
     def adaptive_result(self, name: str, settings: Bootstrap) -> dict[str, Any]:
         engine, tally = self.adaptive[name]

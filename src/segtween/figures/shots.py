@@ -49,8 +49,10 @@ class Shots(Protocol):
 class StreetShots:
     """A drive through the synthetic street, with exact truth; the label set is CamVid's or Cityscapes'."""
 
-    def __init__(self, seed: int, network: LabelSet, *, size_hw: SizeHW = STREET_SIZE) -> None:
-        self.seed, self.size_hw = seed, size_hw
+    def __init__(
+        self, seed: int, network: LabelSet, *, size_hw: SizeHW = STREET_SIZE, rate: Fraction = STREET_RATE
+    ) -> None:
+        self.seed, self.size_hw, self.rate = seed, size_hw, rate
         self.labels = CITYSCAPES19 if network.names == CITYSCAPES19.names else CAMVID11
         self.mapping = label_map(network, self.labels)
         self.title = f"synthetic street, drive {seed}"
@@ -60,7 +62,7 @@ class StreetShots:
 
         # One frame earlier, because a drive's first frame has no exact occlusion.
         start = max(0, first - 1)
-        clip = StreetClip(self.seed, size_hw=self.size_hw, frame_rate=STREET_RATE, frames=last + 1 - start, start=start)
+        clip = StreetClip(self.seed, size_hw=self.size_hw, frame_rate=self.rate, frames=last + 1 - start, start=start)
         for frame in clip:
             if frame.index >= first:
                 truth = frame.cityscapes19 if self.labels is CITYSCAPES19 else frame.camvid11
@@ -74,7 +76,7 @@ class DatasetShots:
     def __init__(self, dataset: Dataset, clip: str, network: LabelSet, *, map_name: str | None = None) -> None:
         self.dataset, self.clip = dataset, _find_clip(dataset, clip)
         self.labels, self.mapping = dataset.labels, label_map(network, dataset.labels, name=map_name)
-        self.title = f"{dataset.name} {dataset.split}, clip {self.clip.name}"
+        self.title = f"{dataset.title}, clip {self.clip.name}"
 
     def read(self, first: int, last: int) -> Iterator[Shot]:
         if last >= len(self.clip):

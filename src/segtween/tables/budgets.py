@@ -87,11 +87,11 @@ def budgets_table(
         notes.append(f"method {report.method.name} {report.method.hash}; labels by {report.label_map}")
     unit = "every frame labelled" if dataset.is_dense else "one labelled frame per clip"
     notes.append(
-        f"data: {dataset.name} {dataset.split}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
+        f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
         "from, to: 95% interval of the difference (paired block bootstrap)"
     )
-    title = f"Accuracy against network runs: {dataset.name} {dataset.split}"
+    title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
 
 

@@ -73,7 +73,7 @@ def propagation_table(
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
     notes = [
-        f"data: {dataset.name} {dataset.split}, {count(dataset.n_frames, 'frame')} in "
+        f"data: {dataset.title}, {count(dataset.n_frames, 'frame')} in "
         f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
         "mIoU in percent; in brackets the 95% interval of the difference to copying (paired block bootstrap)",

@@ -101,7 +101,7 @@ def _study(
     if all(row["min_miou_without_edge"] is None for row in rows):
         left_out.add("min_miou_without_edge")
     columns = [column for column in COLUMNS if column.key not in left_out]
-    title = f"{title}: {network} on {dataset.name} {dataset.split}"
+    title = f"{title}: {network} on {dataset.title}"
     return Study(name, title, columns, rows, notes, {"sets": sets}, command)
 
 
@@ -168,12 +168,12 @@ def measure(
             progress=progress,
         )
         made.update(
-            {name: made[name]._replace(speed=_of_one_method(made[name].accuracy, times[name])) for name in timed}
+            {name: made[name]._replace(speed=of_one_method(made[name].accuracy, times[name])) for name in timed}
         )
     return made
 
 
-def _of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
+def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
     if speed.method.hash != accuracy.method.hash:
         raise SettingError(
             f"speed of method {speed.method.hash} beside accuracy of {accuracy.method.hash}",
@@ -262,7 +262,7 @@ def _notes(measured: Measured) -> list[str]:
     labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
     frames, clips = count(report.frames, "frame"), count(report.clips, "clip")
     notes = [
-        f"data: {report.dataset} {report.split}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
+        f"data: {report.title}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
         "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]

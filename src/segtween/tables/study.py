@@ -19,11 +19,19 @@ FORMS = (".md", ".csv", ".json")
 
 
 class Column(NamedTuple):
-    """A figure of a row: its short key, what people call it, and how it is written (None never reaches `show`)."""
+    """A figure of a row: its short key, what people call it, and how it is written (None never reaches `show`).
+
+    `show` is also handed the row's values of the keys in `along`, None or not.
+    """
 
     key: str
     heading: str
-    show: Callable[[Any], str] = str
+    show: Callable[..., str] = str
+    along: tuple[str, ...] = ()
+
+    def cell(self, row: dict[str, Any]) -> str:
+        value = row[self.key]
+        return "-" if value is None else self.show(value, *(row[key] for key in self.along))
 
 
 @dataclass(frozen=True)
@@ -45,10 +53,7 @@ class Study:
         return [column.heading for column in self.columns]
 
     def cells(self) -> list[list[str]]:
-        return [
-            ["-" if row[column.key] is None else column.show(row[column.key]) for column in self.columns]
-            for row in self.rows
-        ]
+        return [[column.cell(row) for column in self.columns] for row in self.rows]
 
     def screen(self) -> TextTable:
         """For the terminal."""
