@@ -143,6 +143,45 @@ def sequence(
     _finish(page, out)
 
 
+@app.command("failures")
+@guarded
+@grouped
+def failures(
+    *,
+    out: Out,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Drives through the synthetic street.")],
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive, one a second.")] = 10,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", help="Frames to show.")] = 4,
+    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
+    panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 240,
+    overwrite: options.Overwrite = False,
+    network: NetworkOptions,
+) -> None:
+    """The worst frames of a network on drives through the synthetic street, beside their truth.
+
+    Examples:
+
+        segtween figure failures --seeds 640,641,642,643 -o failures.png
+    """
+    from segtween.cli.screen import progress_bar
+    from segtween.figures.failures import failure_figure
+    from segtween.figures.page import check_picture
+
+    check_picture(out, overwrite=overwrite)
+    with progress_bar("street") as progress:
+        page, _ = failure_figure(
+            network.open(),
+            seeds=options.numbers(seeds, option="--seeds"),
+            frames=frames,
+            rows=rows,
+            size_hw=options.size(size),
+            width=panel,
+            threads=network.threads,
+            progress=progress,
+        )
+    _finish(page, out)
+
+
 @app.command("training")
 @guarded
 def training(
