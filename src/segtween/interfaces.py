@@ -132,7 +132,11 @@ class BetweenOps(ArrayOps, Protocol):
     """Array operations of the offline mode besides: what two frames say of a third one, each along a path to it."""
 
     def mixed_labels(
-        self, first: tuple[Carried, Flow], second: tuple[Carried, Flow], share: NDArray[np.float32], size_hw: SizeHW
+        self,
+        first: tuple[Carried, Flow | None],
+        second: tuple[Carried, Flow | None],
+        share: NDArray[np.float32],
+        size_hw: SizeHW,
     ) -> Labels: ...
     def voted_labels(
         self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The compiled loops for a frame that two others speak for: scores, or labels, read along a path to each and mixed.
+"""The compiled loop for a frame that two others speak for: labels read along a path to each and mixed.
 
 Both paths and the share lie on one grid over the frame and are enlarged bilinearly to its size; `weight_x`, `starts_x`,
 `top`, `weight_y` say how (`geometry.sample_positions`; cell i covers the columns starts_x[i]..starts_x[i + 1]).
@@ -26,77 +26,6 @@ def _between(a: Any, b: Any, c: Any, d: Any, fx: Any, fy: Any) -> Any:
 def _step(path: Array, axis: int, g0: Any, g1: Any, cell: Any, near: Any, fx: Any, fy: Any) -> Any:
     """How far the path leads along x (0) or y (1), between four of its samples."""
     return _between(path[g0, cell, axis], path[g0, near, axis], path[g1, cell, axis], path[g1, near, axis], fx, fy)
-
-
-@njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
-def mix_scores_rows(
-    first_scores: Array,
-    first_rivals: Array,
-    first_path: Array,
-    second_scores: Array,
-    second_rivals: Array,
-    second_path: Array,
-    share: Array,
-    weight_x: Array,
-    starts_x: Array,
-    top: Array,
-    weight_y: Array,
-    out: Array,
-    begin: int,
-    end: int,
-) -> None:
-    """out[y, x] = argmax over classes of (1 - share) first + share second, each (h, w, C) read where its path leads.
-
-    `share` (gh, gw) is in 0..1. `rivals` are those of `kernels.rivals_rows`: where only one class can win in both
-    places and it is the same one, it needs no scores. Ties go to the lowest class.
-    """
-    h, w, classes = first_scores.shape
-    gh, gw = share.shape
-    height, width = out.shape
-    step_x, step_y = np.float32(w / width), np.float32(h / height)
-    half, none, one = np.float32(0.5), np.float32(0), np.float32(1)
-    right, bottom = np.float32(w - 1), np.float32(h - 1)
-    for y in range(begin, end):
-        g0 = top[y]
-        g1 = min(g0 + 1, gh - 1)
-        fy = weight_y[y]
-        centre_y = (y + half) * step_y - half
-        for cell in range(starts_x.shape[0] - 1):
-            near = min(cell + 1, gw - 1)
-            for x in range(starts_x[cell], starts_x[cell + 1]):
-                fx = weight_x[x]
-                centre_x = (x + half) * step_x - half
-                ax = min(max(centre_x + _step(first_path, 0, g0, g1, cell, near, fx, fy), none), right)
-                ay = min(max(centre_y + _step(first_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
-                bx = min(max(centre_x + _step(second_path, 0, g0, g1, cell, near, fx, fy), none), right)
-                by = min(max(centre_y + _step(second_path, 1, g0, g1, cell, near, fx, fy), none), bottom)
-                ax0, ay0, bx0, by0 = int(ax), int(ay), int(bx), int(by)
-                if (
-                    first_rivals[ay0, ax0, 0] == 1
-                    and second_rivals[by0, bx0, 0] == 1
-                    and first_rivals[ay0, ax0, 1] == second_rivals[by0, bx0, 1]
-                ):
-                    out[y, x] = first_rivals[ay0, ax0, 1]
-                    continue
-                ax1, ay1, bx1, by1 = min(ax0 + 1, w - 1), min(ay0 + 1, h - 1), min(bx0 + 1, w - 1), min(by0 + 1, h - 1)
-                ax -= np.float32(ax0)
-                ay -= np.float32(ay0)
-                bx -= np.float32(bx0)
-                by -= np.float32(by0)
-                part = _between(share[g0, cell], share[g0, near], share[g1, cell], share[g1, near], fx, fy)
-                winner, highest = 0, np.float32(-np.inf)
-                for c in range(classes):
-                    v = (one - part) * _between(
-                        first_scores[ay0, ax0, c], first_scores[ay0, ax1, c],
-                        first_scores[ay1, ax0, c], first_scores[ay1, ax1, c], ax, ay,
-                    )  # fmt: skip
-                    v += part * _between(
-                        second_scores[by0, bx0, c], second_scores[by0, bx1, c],
-                        second_scores[by1, bx0, c], second_scores[by1, bx1, c], bx, by,
-                    )  # fmt: skip
-                    if v > highest:
-                        highest, winner = v, c
-                out[y, x] = winner
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import between, kernels
+from segtween.ops import along, between, kernels
 from segtween.ops.threads import Rows
 from segtween.types import Carried, CarriedKind, Flow, Labels, SizeHW
 
@@ -28,7 +28,7 @@ class CpuOps:
     def __init__(self, *, threads: int = 0) -> None:
         self.rows = Rows(threads)
         cv2.setNumThreads(self.rows.threads)
-        self._sides: list[tuple[Float, Float, NDArray[np.uint8]]] = []
+        self._sides: list[tuple[Any, ...]] = []
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -94,7 +94,8 @@ class CpuOps:
         values = carried.values
         grid = carried.grid_hw
         if path is not None:
-            return self._labels_along(carried, path, size_hw)
+            source, still = self._source(carried, path, path.shape[:2]), np.zeros(path.shape[:2], np.float32)
+            return self._read((source, source), still, size_hw)
         best = np.empty(grid, np.uint8)
         self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
@@ -109,19 +110,15 @@ class CpuOps:
         return out
 
     def mixed_labels(
-        self, first: tuple[Carried, Flow], second: tuple[Carried, Flow], share: Float, size_hw: SizeHW
+        self, first: tuple[Carried, Flow | None], second: tuple[Carried, Flow | None], share: Float, size_hw: SizeHW
     ) -> Labels:
         """(H, W) train ids: the argmax of (1 - share) first + share second, both scores read where their path leads.
 
-        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image. Ties go to the lowest class.
+        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image. Without a path a source is of this very
+        frame. Where the share is 0 or 1 the other source costs nothing. Ties go to the lowest class.
         """
-        (one, near), (other, far) = first, second
-        grid, out = share.shape, np.empty(size_hw, np.uint8)
-        scale = np.array([one.grid_hw[1] / grid[1], one.grid_hw[0] / grid[0]], np.float32)
-        ways = (*self._rivals(one.values), near * scale, *self._rivals(other.values), far * scale)
-        where = _positions(size_hw, (grid[0], grid[1]))
-        self.rows(lambda a, b: between.mix_scores_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
-        return out
+        sources = self._source(*first, share.shape), self._source(*second, share.shape)
+        return self._read(sources, np.ascontiguousarray(share, np.float32), size_hw)
 
     def voted_labels(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
         """(H, W): of the labels around the places where the paths lead from a pixel, the one with the most weight:
@@ -137,28 +134,28 @@ class CpuOps:
         self.rows(lambda a, b: between.mix_labels_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
         return out
 
-    def _rivals(self, values: Float) -> tuple[Float, NDArray[np.uint8]]:
-        """Scores with classes last, and their rivals (`kernels.rivals_rows`). Those of the last two are kept: key
-        frames' scores stay the same for a whole period."""
-        for kept in self._sides:
-            if kept[0] is values:
-                return kept[1], kept[2]
-        last, rivals = np.ascontiguousarray(np.moveaxis(values, 0, 2)), np.zeros((*values.shape[1:], 4), np.uint8)
-        self.rows(lambda a, b: kernels.rivals_rows(last, rivals, a, b), values.shape[1])
-        self._sides = [*self._sides[-1:], (values, last, rivals)]
-        return last, rivals
+    def _source(self, carried: Carried, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
+        """What `along.read_rows` wants of scores. Their tables are kept for the last two: key frames' scores stay the
+        same for a whole period."""
+        values = carried.values
+        tables = next((kept for kept in self._sides if kept[0] is values), None)
+        if tables is None:
+            scores, (h, w) = np.ascontiguousarray(values, np.float32), carried.grid_hw
+            best, runs, rivals = np.empty((h, w), np.uint8), np.empty((h, w), np.uint8), np.empty((h, w), np.uint64)
+            self.rows(lambda a, b: kernels.argmax_rows(scores, best, a, b), h)
+            along.runs_of(best, runs)
+            self.rows(lambda a, b: along.rivals_rows(scores, best, rivals, a, b), h)
+            tables = values, scores, best, runs, rivals
+        self._sides = [*[kept for kept in self._sides if kept is not tables][-1:], tables]
+        scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
+        way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
+        return (*tables[1:], way)
 
-    def _labels_along(self, carried: Carried, path: Flow, size_hw: SizeHW) -> Labels:
-        last, rivals = self._rivals(carried.values)
-        scaled = path * np.array([carried.grid_hw[1] / path.shape[1], carried.grid_hw[0] / path.shape[0]], np.float32)
-        where = _positions(size_hw, (path.shape[0], path.shape[1]))
-        out, mixed = np.empty(size_hw, np.uint8), list[int]()
-        self.rows(
-            lambda a, b: mixed.append(kernels.labels_along_rows(last, rivals, scaled, *where, out, a, b)),
-            size_hw[0],
-            least=64,
-        )
-        self.mixed_cells = sum(mixed) / max(1, (path.shape[0] - 1) * (path.shape[1] - 1))
+    def _read(self, sources: tuple[Any, Any], share: Float, size_hw: SizeHW) -> Labels:
+        (gh, gw), out, mixed = share.shape, np.empty(size_hw, np.uint8), list[int]()
+        starts = _starts(size_hw[0], gh), _starts(size_hw[1], gw)
+        self.rows(lambda a, b: mixed.append(along.read_rows(sources, share, *starts, out, a, b)), gh + 1, least=4)
+        self.mixed_cells = sum(mixed) / ((gh + 1) * (gw + 1))
         return out
 
     def _positions(self, size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
@@ -199,3 +196,11 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
     starts_x = np.searchsorted(left, np.arange(cells + 1)).astype(np.int32)
     starts_x[-1] = size_hw[1]
     return weight_x, starts_x, top, weight_y
+
+
+@lru_cache(maxsize=16)
+def _starts(target: int, source: int) -> NDArray[np.int32]:
+    """Where each of the source + 1 spaces between `source` samples, and before and after them, begins among `target`
+    samples; then `target`."""
+    centre = (np.arange(target) + 0.5) * (source / target) + 0.5
+    return np.searchsorted(np.floor(centre), np.arange(source + 2)).astype(np.int32)
