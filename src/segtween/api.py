@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from segtween.beside import Beside
 from segtween.build import DEFAULT_INTERVAL, Settings, build_method, build_plain, find_preset, method
 from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
@@ -18,6 +19,7 @@ from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
 from segtween.types import Frame, Method, Result, Rgb
 from segtween.video import open_sinks, open_source
+from segtween.video.beside import Another
 
 DEFAULT_MODEL = "swiftnet-lite0.camvid"
 DEFAULT_SAVE = ("overlay",)
@@ -147,6 +149,7 @@ class Segtween:
         classes: Sequence[str] | None = None,
         ids: Literal["train", "dataset"] = "train",
         report: bool = False,
+        beside: Segtween | None = None,
         progress: Progress | None = None,
     ) -> Summary:
         """One input, every frame, into files of fixed names in `folder`.
@@ -155,6 +158,8 @@ class Segtween:
         `duration_seconds` and `frame_rate` belong to the former.
         `save` is any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written.
         `report` measures steadiness and flicker as well (`Summary.steadiness`, run.json), which takes longer.
+        `beside` is another method with a segmenter of its own, such as `Segtween(..., plain=True)`: both are filmed
+        next to each other, with their flicker below (`beside-<its name>.mp4`, `Summary.beside`).
         Raises SourceError or SinkError; what was done by then is kept.
         """
         opened = (
@@ -169,6 +174,7 @@ class Segtween:
             else source
         )
         try:
+            other = None if beside is None else Beside(beside.engine, beside.method, classes=len(beside.labels))
             sink = open_sinks(
                 folder,
                 save=save,
@@ -178,6 +184,7 @@ class Segtween:
                 classes=classes,
                 ids=ids,
                 threads=self.threads,
+                beside=None if other is None else Another(other.method.name, self._said(), other.take),
             )
         except BaseException:
             opened.close()
@@ -191,5 +198,12 @@ class Segtween:
             interval=self.settings.interval if self.settings.schedule == "fixed" else None,
             saved=save,
             meter=SteadinessMeter(len(self.labels)) if report else None,
+            beside=other,
             progress=progress,
         )
+
+    def _said(self) -> str:
+        """For a caption."""
+        if self.settings.schedule != "fixed":
+            return f"segtween ({self.method.name})"
+        return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"

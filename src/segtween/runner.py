@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from segtween.beside import Beside
 from segtween.engine import Engine
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
@@ -22,13 +23,14 @@ from segtween.video.staging import Staged, sink_errors
 Progress = Callable[[int, "int | None"], None]
 """Called after every frame with the number of frames done and, where known, of all frames."""
 
-STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report")
+STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "beside")
 
 
 @dataclass
 class Summary:
     """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
-    it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report."""
+    it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
+    `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`)."""
 
     input: SourceInfo
     folder: Path
@@ -41,6 +43,7 @@ class Summary:
     seconds: float = 0.0
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     steadiness: dict[str, Any] | None = None
+    beside: dict[str, Any] | None = None
     error: str | None = None
 
     @property
@@ -83,6 +86,7 @@ class Summary:
                 for s, v in self.stage_medians_ms().items()
             },
             "steadiness": self.steadiness,
+            **({} if self.beside is None else {"beside": self.beside}),
             "error": self.error,
         }
 
@@ -97,18 +101,20 @@ def run_source(
     interval: int | None,
     saved: Sequence[str],
     meter: SteadinessMeter | None = None,
+    beside: Beside | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Every frame of `source` through `engine` into `sink`; `run.json` is written beside the outputs.
 
-    A `meter` looks at every result too, which takes time of its own (stage `report`).
+    A `meter` looks at every result too, which takes time of its own (stage `report`); so does another method `beside`
+    this one, before the frame goes into the sink.
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began = time.perf_counter()
     try:
-        _frames(engine, source, sink, summary, meter, progress)
+        _frames(engine, source, sink, summary, meter, beside, progress)
     except BaseException as error:
         summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
         sink.abort()
@@ -119,6 +125,7 @@ def run_source(
         source.close()
         summary.seconds = time.perf_counter() - began
         summary.steadiness = None if meter is None else meter.compute()
+        summary.beside = None if beside is None else beside.to_json()
         if summary.frames:
             write_json(summary.to_json(), Path(folder) / "run.json")
     return summary
@@ -130,12 +137,20 @@ def _frames(
     sink: Sink,
     summary: Summary,
     meter: SteadinessMeter | None,
+    beside: Beside | None,
     progress: Progress | None,
 ) -> None:
+    if beside is not None:
+        beside.reset()
     for frame, result, decode_ms in _results(engine, source):
+        times = {"decode": decode_ms, **result.stages_ms}
+        if beside is not None:
+            began = time.perf_counter()
+            beside.update(frame, result)
+            times["beside"] = (time.perf_counter() - began) * 1e3
         stepped = time.perf_counter()
         sink.write(frame, result)
-        times = {"decode": decode_ms, **result.stages_ms, "encode": (time.perf_counter() - stepped) * 1e3}
+        times["encode"] = (time.perf_counter() - stepped) * 1e3
         if meter is not None:
             written = time.perf_counter()
             meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)

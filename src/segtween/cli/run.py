@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,10 @@ from segtween.cli import options
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
+
+if TYPE_CHECKING:
+    from segtween.api import Segtween
+    from segtween.build import Settings
 
 
 @guarded
@@ -46,6 +50,14 @@ def run(
         bool,
         typer.Option("--report", help="Measure how steady the labels are and how much they flicker; takes longer."),
     ] = False,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            "--beside",
+            metavar="every-frame|PRESET",
+            help="Film another method beside this one, with the flicker of both below; takes longer.",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -60,6 +72,8 @@ def run(
         segtween run videos/ more.mkv -o out/ --save labels --classes car,pedestrian
 
         segtween run drive.mp4 -o out/ --schedule adaptive --budget 20 --report
+
+        segtween run drive.mp4 -o out/ --beside every-frame
 
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
     """
@@ -79,6 +93,7 @@ def run(
     seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
     for note in getattr(segmenter, "notes", ()):
         notes.print(note)
+    other = None if beside is None else _beside(beside, network, settings)
     failed = 0
     for item in todo:
         folder = out if alone else out / item.name
@@ -92,6 +107,7 @@ def run(
                     classes=options.words(classes),
                     ids=ids,
                     report=report,
+                    beside=other,
                     progress=None if quiet else progress,
                 )
         except SegtweenError as error:
@@ -106,6 +122,19 @@ def run(
         raise typer.Exit(BAD_INPUT)
 
 
+def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
+    """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
+    from segtween.api import Segtween
+    from segtween.build import PRESETS, find_preset
+    from segtween.errors import unknown
+
+    if name == "every-frame":
+        return Segtween(network.open(), settings, threads=network.threads, plain=True)
+    if name not in PRESETS:
+        raise unknown(f"--beside {name!r}", name, ["every-frame", *PRESETS])
+    return Segtween(network.open(), find_preset(name).at(settings.interval), threads=network.threads, name=name)
+
+
 def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
     console.print(
@@ -116,8 +145,14 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
     console.print(f"  time: {stages}")
     if summary.steadiness is not None:
         console.print(f"  {_steadiness(summary.steadiness)}")
+    if summary.beside is not None:
+        named = summary.beside["method"]["name"]
+        console.print(f"  beside it, {named}: {_steadiness(summary.beside['steadiness'])}")
+        if summary.steadiness is None:
+            console.print(f"  here: {_steadiness(summary.beside['own_steadiness'])}")
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
-    console.print(f"  written: {', '.join([*summary.saved, 'frames.csv', 'run.json'])} in {summary.folder}")
+    films = [] if summary.beside is None else ["beside"]
+    console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 
 
 def _network(summary) -> str:  # type: ignore[no-untyped-def]

@@ -46,18 +46,23 @@ class SteadinessMeter:
         self._back = np.zeros(2, np.int64)
         self._seen = np.zeros(256, np.bool_)
 
-    def update(self, rgb: Rgb, labels: Labels, *, is_key: bool, is_cut: bool = False) -> None:
-        """The next frame, (H, W, 3), and its labels (H, W). At a cut nothing is compared."""
+    def update(self, rgb: Rgb, labels: Labels, *, is_key: bool, is_cut: bool = False) -> float | None:
+        """The next frame, (H, W, 3), and its labels (H, W); nothing is compared at a cut. Returns as `follow` does."""
         if is_cut:
             self._farneback.begin()
-            self._tc.begin()
-        motion = self._farneback(rgb)
+        return self.follow(labels, self._farneback(rgb), is_key=is_key)
+
+    def follow(self, labels: Labels, motion: Correspondence | None, *, is_key: bool) -> float | None:
+        """`update` where the motion to the frame before is known; None: there is no such frame.
+
+        Returns the share of the frame's pixels that changed back, None where there was nothing to compare.
+        """
         self._tc.update(labels, motion)
         self._seen[np.bincount(labels.ravel(), minlength=256) > 0] = True
         if self._trace is None or motion is None:
             unknown = np.full(labels.shape, IGNORE, np.uint8)
             self._trace = _Trace(labels, unknown, unknown)
-            return
+            return None
         before = self._trace.moved(motion)
         counted = motion.inside & (labels != IGNORE) & (before.labels != IGNORE)
         changed = counted & (labels != before.labels)
@@ -71,6 +76,7 @@ class SteadinessMeter:
             np.where(changed, before.labels, np.where(counted, before.earlier, np.uint8(IGNORE))),
             np.where(changed, np.uint8(1), older),
         )
+        return np.count_nonzero(back) / size if size else None
 
     def compute(self) -> dict[str, Any]:
         """Shares in 0..1, None where there was nothing to compare:

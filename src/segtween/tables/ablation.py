@@ -41,7 +41,7 @@ def _effort(steps: int) -> Callable[[Settings], str]:
 
 def _no_mend(settings: Settings) -> str:
     """A repair that reads along paths goes where there is none."""
-    return "none" if settings.refine == "mend" else settings.refine
+    return settings.refine if settings.arrays == "reference" else "none"
 
 
 PARTS = (

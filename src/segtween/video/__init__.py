@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
 from segtween.labels import LabelSet
 from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
+
+if TYPE_CHECKING:
+    from segtween.video.beside import Another
 
 __all__ = [
     "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_sinks", "open_source", "open_sources",
@@ -132,6 +135,7 @@ def open_sinks(
     ids: Literal["train", "dataset"] = "train",
     threads: int = 1,
     legend: bool = True,
+    beside: Another | None = None,
     notice: Callable[[str], None] | None = None,
 ) -> Sink:
     """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
@@ -147,5 +151,6 @@ def open_sinks(
         ids=ids,
         threads=threads,
         legend=legend,
+        beside=beside,
         notice=notice,
     )

@@ -11,6 +11,7 @@ from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
 from segtween.types import SourceInfo
 from segtween.video import SaveKind
+from segtween.video.beside import Another, BesidePicture
 from segtween.video.encode import Clock, Codec, Notice, VideoWriter
 from segtween.video.inputs import safe_name
 from segtween.video.paint import Painter
@@ -141,15 +142,16 @@ def open_sinks(
     ids: Ids = "train",
     threads: int = 1,
     legend: bool = True,
+    beside: Another | None = None,
     notice: Notice | None = None,
 ) -> Sinks:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
     `classes` are the class names that are tinted and that get masks (all, if None). `ids` says whether
-    label files hold train ids or the data set's own. `notice` is told once what could not be done (a
-    sound track that does not fit); the log gets it otherwise. Raises SettingError for an unknown kind,
-    LabelError for an unknown class, and SinkError where an output exists already (unless `overwrite`)
-    or cannot be written; nothing has been changed then.
+    label files hold train ids or the data set's own. `beside` is another method: `beside-<name>.mp4` shows
+    both. `notice` is told once what could not be done (a sound track that does not fit); the log gets it
+    otherwise. Raises SettingError for an unknown kind, LabelError for an unknown class, and SinkError where
+    an output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
     """
     root = Path(folder)
     chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
@@ -159,7 +161,8 @@ def open_sinks(
     tell = _once(notice or logging.getLogger("segtween").warning)
     request = Request(root, info, labels, chosen, ids, threads, tell, painter)
     savings = [SAVINGS[kind] for kind in save_kinds(save)]
-    names = [FRAMES_TABLE, *(name for saving in savings for name in saving.names(request))]
+    films = {} if beside is None else _films(beside, labels, chosen if classes else None)
+    names = [FRAMES_TABLE, *films, *(name for saving in savings for name in saving.names(request))]
     if not overwrite:
         _refuse_existing([root / name for name in names])
     with sink_errors(root):
@@ -169,11 +172,16 @@ def open_sinks(
     try:
         for saving in savings:
             parts += saving.build(request)
+        parts += [request.video(name, "h264", draw) for name, draw in films.items()]
         parts.append(FramesTable(root / FRAMES_TABLE, labels))  # last: a line says that the frame's files are there
     except BaseException:
         Sinks(parts).abort()
         raise
     return Sinks(parts, stale=stale if overwrite else ())
+
+
+def _films(beside: Another, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
+    return {f"beside-{safe_name(beside.name)}.mp4": BesidePicture(beside, labels, classes=classes)}
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:
