@@ -40,6 +40,9 @@ class Mending(NamedTuple):
     attention: Tensor
     scores: Tensor | None
 
+    def float32(self) -> Mending:
+        return Mending(self.share.float(), self.attention.float(), None if self.scores is None else self.scores.float())
+
 
 class Mend(nn.Module):
     """See the module. `classes` 0: for any classes."""

@@ -1,4 +1,5 @@
-"""Training from a recipe (docs/training.md): segmenters, and what carries their scores from frame to frame.
+"""Training from a recipe (docs/training.md): segmenters, what carries their scores from frame to frame, and what mends
+them in between.
 
 Needs the extra [train]; importing this does not.
 """
@@ -12,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import MissingExtraError
-from segtween.training.fields import read_yaml
+from segtween.training.fields import check, read_yaml
+from segtween.training.mend import Disturb, MendLoss, MendRecipe, Moments, load_mend
 from segtween.training.propagation import ChainLoss, Clips, PropagationRecipe, Rates, load_propagation
 from segtween.training.recipe import Augment, Recipe
 from segtween.training.recipe import load_recipe as load_segmenter
 
 __all__ = [
-    "Augment", "ChainLoss", "Clips", "Epoch", "PropagationRecipe", "Rates", "Recipe", "load_recipe",
-    "train_propagation", "train_recipe",
+    "Augment", "ChainLoss", "Clips", "Disturb", "Epoch", "MendLoss", "MendRecipe", "Moments", "PropagationRecipe",
+    "Rates", "Recipe", "load_recipe", "train_propagation", "train_recipe",
 ]  # fmt: skip
 
 
@@ -41,14 +43,17 @@ class Epoch:
     segmenter: dict[str, Any] | None
 
 
-def load_recipe(path: str | Path) -> Recipe | PropagationRecipe:
-    """A recipe from its YAML file: of a propagation model where it says `trains: propagation`, else of a segmenter.
+def load_recipe(path: str | Path) -> Recipe | PropagationRecipe | MendRecipe:
+    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation or mend.
 
     SettingError says which field is wrong.
     """
     values = read_yaml(Path(path))
-    kind = isinstance(values, dict) and "trains" in values
-    return load_propagation(path) if kind else load_segmenter(path)
+    if not isinstance(values, dict) or "trains" not in values:
+        return load_segmenter(path)
+    trains = values["trains"]
+    check(trains in ("propagation", "mend"), "trains", trains, "propagation or mend, or nothing for a segmenter")
+    return load_mend(path) if trains == "mend" else load_propagation(path)
 
 
 def train_recipe(
@@ -80,6 +85,10 @@ def train_recipe(
     if isinstance(recipe, PropagationRecipe):
         return train_propagation(recipe, data_root=data_root, **options)
     _need_torch()
+    if isinstance(recipe, MendRecipe):
+        from segtween.training.mend.loop import train as train_mend
+
+        return train_mend(recipe, data_root=_data_root(data_root), **options)
     from segtween.training.loop import train
 
     return train(recipe, data_root=_data_root(data_root), **options)

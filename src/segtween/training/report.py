@@ -27,7 +27,6 @@ def build_report(
     spent_seconds: float,
 ) -> dict[str, Any]:
     """Everything but the weights' hash, which `write_report` adds. `provenance` is what travels with the weights."""
-    import kornia
     import torch
 
     data = [{"name": p.source.name, "frames": len(p), "share": p.source.share, "sha256": p.sha256()} for p in pools]
@@ -40,12 +39,7 @@ def build_report(
         "loss_last_100": float(np.mean(losses[-100:])),
         "minutes": round(spent_seconds / 60, 1),
         "scores": scores,
-        "versions": {
-            "segtween": __version__,
-            "torch": torch.__version__,
-            "kornia": kornia.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "threads": torch.get_num_threads(),
         "provenance": {
             "licence": recipe.licence,
@@ -59,12 +53,29 @@ def build_report(
 def write_report(report: dict[str, Any], *, out: Path, model: Path) -> dict[str, Any]:
     """Write `report.json` and `report.txt` into `out`; returns the report with the model's folder and hash."""
     report = {**report, "model": str(model), "weights_sha256": sha256_of(model / "weights.safetensors")}
-    text = as_text(report)
+    return save_report(report, as_text(report), out=out)
+
+
+def save_report(report: dict[str, Any], text: str, *, out: Path) -> dict[str, Any]:
+    """`report.json` and `report.txt`, each under its name only when whole; returns the report with its text."""
     for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
         part = out / f".{name}.part"
         part.write_text(content, encoding="utf-8")
         os.replace(part, out / name)
     return {**report, "text": text}
+
+
+def versions() -> dict[str, str]:
+    """Of what decides a training's numbers."""
+    import kornia
+    import torch
+
+    return {
+        "segtween": __version__,
+        "torch": torch.__version__,
+        "kornia": kornia.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def as_text(report: dict[str, Any]) -> str:

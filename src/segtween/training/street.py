@@ -56,7 +56,7 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
             do="leave the street source out or choose another label set",
         )
     kind = "street-flow" if flow else "street"
-    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{_renderer_hash()}"
+    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_hash()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
@@ -130,7 +130,8 @@ def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:
     np.save(file, values)
 
 
-def _renderer_hash() -> str:
+def renderer_hash() -> str:
+    """Of the renderer's own code."""
     import segtween.datasets.street as street
 
     digest = hashlib.sha256()

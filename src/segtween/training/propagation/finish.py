@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtween._version import __version__
 from segtween.networks.chain import Chain
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.export import export_model, round_to_float16
@@ -21,6 +18,7 @@ from segtween.networks.export_parts import export_part, write_whole
 from segtween.networks.fitting import identify
 from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from segtween.training.propagation.stored import StoredPool
+from segtween.training.report import save_report, versions
 from segtween.weights import sha256_of
 
 if TYPE_CHECKING:
@@ -76,14 +74,11 @@ def finish(
             out=folder / SEGMENTER, provenance=report["provenance"],
         )  # fmt: skip
     hashes = {"refine_sha256": sha256_of(folder / refine), "flow_sha256": sha256_of(folder / FLOW)}
-    return _write(report | hashes | {"model": str(folder)}, out)
+    report |= hashes | {"model": str(folder)}
+    return save_report(report, as_text(report), out=out)
 
 
 def _report(run: Run, position: Position, provenance: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    import kornia
-
     pools = [pool.pool if isinstance(pool, StoredPool) else pool for pool in run.pools]
     data = [
         {
@@ -110,12 +105,7 @@ def _report(run: Run, position: Position, provenance: dict[str, Any]) -> dict[st
         "device": run.device.type,
         "processes": run.processes.count,
         "threads": torch.get_num_threads(),
-        "versions": {
-            "segtween": __version__,
-            "torch": torch.__version__,
-            "kornia": kornia.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "provenance": {
             "name": recipe.name,
             **provenance,
@@ -126,16 +116,6 @@ def _report(run: Run, position: Position, provenance: dict[str, Any]) -> dict[st
             "data": [{k: d[k] for k in ("name", "clips", "frames", "labels", "listing_sha256")} for d in data],
         },
     }
-
-
-def _write(report: dict[str, Any], out: Path) -> dict[str, Any]:
-    """`report.json` and `report.txt`."""
-    text = as_text(report)
-    for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
-        part = out / f".{name}.part"
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, out / name)
-    return {**report, "text": text}
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -7,8 +7,6 @@ the true flow where it is known. A frame fills the crop, centred.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from segtween.networks.chain import small
+from segtween.training.arrays import computed_once
 from segtween.training.augment import Draw, place, place_labels
 from segtween.training.propagation.clips import ClipPool
 from segtween.training.propagation.grids import grid_of, place_flow, thinned
@@ -29,7 +26,7 @@ from segtween.training.propagation.recipe import Clips, PropagationRecipe
 from segtween.training.propagation.teacher import Teacher
 from segtween.types import SizeHW
 
-IMAGES, SCORES, LABELS, FLOW = "images.npy", "scores.npy", "labels.npy", "flow.npy"
+IMAGES, SCORES, LABELS, FLOW = "images", "scores", "labels", "flow"
 
 
 @dataclass(frozen=True)
@@ -78,17 +75,14 @@ def store(
 ) -> StoredPool:
     """See every frame once, into `cache`, where that has not been done yet."""
     folder = cache / f"stored-{_key(pool, recipe, teacher)}"
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=cache))
-        try:
-            _fill(pool, recipe, teacher, part, device)
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    arrays: Any = [np.load(folder / name, mmap_mode="r") for name in (IMAGES, SCORES, LABELS, FLOW)]
+    arrays: Any = computed_once(
+        folder,
+        lambda: _each(pool, recipe, teacher, device),
+        count=sum(len(clip) for clip in pool.clips),
+        title=f"seeing {pool.source.name}",
+    )
     lengths = [len(clip) for clip in pool.clips]
-    return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), *arrays)
+    return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), **arrays)
 
 
 def centred(size_hw: SizeHW, crop_hw: SizeHW, *, mirrored: bool = False) -> Draw:
@@ -99,22 +93,6 @@ def centred(size_hw: SizeHW, crop_hw: SizeHW, *, mirrored: bool = False) -> Draw
     if mirrored:
         matrix = np.array([[-1.0, 0, crop_hw[1] - 1], [0, 1, 0]]) @ np.vstack([matrix, [0, 0, 1]])
     return Draw(matrix, brightness=1, contrast=1, saturation=1, hue=0)
-
-
-def _fill(pool: ClipPool, recipe: PropagationRecipe, teacher: Teacher, folder: Path, device: torch.device) -> None:
-    frames = sum(len(clip) for clip in pool.clips)
-    arrays: dict[str, Any] = {}
-    console = Console(stderr=True)
-    seen = track(_each(pool, recipe, teacher, device), f"seeing {pool.source.name}", frames, console=console,
-                 disable=not console.is_terminal)  # fmt: skip
-    for row, values in enumerate(seen):
-        for name, value in values.items():
-            if row == 0:
-                shape = (frames, *value.shape)
-                arrays[name] = np.lib.format.open_memmap(folder / name, mode="w+", dtype=value.dtype, shape=shape)
-            arrays[name][row] = value
-    for array in arrays.values():
-        array.flush()
 
 
 def _each(

@@ -1,0 +1,215 @@
+"""From stored clips to the batches of a step: what the network sees of a crop, and what it is to be mended to.
+
+Everything that is drawn for a sample depends on the recipe's seed and the sample's number alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from segtween.errors import SettingError
+from segtween.networks.mend import MIDDLE, RADII
+from segtween.ops.cpu import CpuOps
+from segtween.training.mend.paths import joined_path, made_up_path
+from segtween.training.mend.recipe import Disturb, MendRecipe
+from segtween.training.mend.sources import Clip, MomentPool
+from segtween.types import Flow, SizeHW
+
+MARGIN = max(RADII)  # cells around a crop that its cells may borrow from
+TRUTH_SURENESS = 0.96  # of labels as scores; the rest is shared out among all classes
+NOISE_VALUES = 1 << 21
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N crops of h x w cells. Images are (N, 12, h, w), as `segtween.networks.mend.fold` lays them; scores are less
+    their mean over the C classes."""
+
+    image: Tensor
+    key: Tensor
+    cells: Tensor  # (N, 8, h, w)
+    around: Tensor  # (N, C, h + 2 MARGIN, w + 2 MARGIN) scores read along the path
+    fine: Tensor  # (N, C, 2h, 2w) the same at two pixels to a cell's side
+    labels: Tensor  # (N, 2h, 2w) int64
+
+    @property
+    def scores(self) -> Tensor:
+        """(N, C, h, w) scores that the crop's own cells read."""
+        return self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads samples; `order` says source and item of each."""
+
+    recipe: MendRecipe
+    pools: tuple[MomentPool, ...]
+    order: NDArray[np.int64]
+    ops: CpuOps
+    noise: Tensor  # drawn once; a sample takes a stretch of it
+
+    def batch(self, numbers: Sequence[int]) -> Batch:
+        samples = [self._sample(n) for n in numbers]
+        stacked = {
+            f.name: torch.stack([getattr(s, f.name) for s in samples]) for f in fields(Batch) if f.name != "cells"
+        }
+        scores = stacked["around"][:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        cells = torch.cat((sureness(scores), torch.stack([s.cells for s in samples])), 1)
+        return Batch(**stacked, cells=cells)
+
+    def _sample(self, number: int) -> Batch:
+        """One sample without the batch's axis; `cells` lack the two planes of `sureness`."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, number])
+        source, item = self.order[number]
+        pool = self.pools[source]
+        clip = pool[item]
+        h, w = recipe.crop_hw
+        rows, columns = clip.grid
+        top, left = int(rng.integers(0, rows - h + 1)), int(rng.integers(0, columns - w + 1))
+        if clip.flow is None:
+            key = now = 0
+            path, distance = made_up_path(clip.labels[0], rng), int(rng.integers(1, 9))
+        else:
+            distance = int(rng.integers(1, pool.frames))
+            key = int(rng.integers(0, pool.frames - distance))
+            now = key + distance
+            path = joined_path(clip.flow, key=key, now=now, ops=self.ops)
+        flip = rng.random() < recipe.disturb.flip
+        scores = self._scores(clip, key, pool.source.scores, rng)
+        places, fine = _places(path, (top, left), (h, w)), _fine_places(path, (top, left), (h, w))
+        box = (slice(2 * top, 2 * (top + h)), slice(2 * left, 2 * (left + w)))
+        image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine)
+        truth = torch.from_numpy(np.array(clip.labels[now][box], np.int64))
+        parts = [image, moved, about(path, distance, (top, left), (h, w))]
+        parts += [_read(scores, places), _read(scores, fine), truth]
+        if flip:
+            parts = [part.flip(-1) for part in parts]
+            parts[2][4] = -2.0 / columns - parts[2][4]  # the column c is now columns - 1 - c
+        image, moved = self._disturbed(parts[0], parts[1], rng)
+        return Batch(
+            F.pixel_unshuffle(image, 2), F.pixel_unshuffle(moved, 2), parts[2], parts[3], parts[4], labels=parts[5]
+        )
+
+    def _scores(self, clip: Clip, key: int, parts: tuple[float, float, float], rng: np.random.Generator) -> Tensor:
+        """(C, rows, columns) of the key frame, less their mean over classes, on a grid of their own."""
+        recipe = self.recipe
+        chosen = rng.choice(3, p=np.array(parts) / sum(parts))
+        if chosen == 2:
+            scores = truth_as_scores(clip.labels[key], classes=len(recipe.label_set))
+        else:
+            scores = torch.from_numpy(np.array((clip.scores, clip.half_scores)[chosen][key], np.float32))
+        factor = 1.0 if recipe.class_head else float(np.exp(recipe.disturb.temperature * rng.standard_normal()))
+        return factor * (scores - scores.mean(0))
+
+    def _disturbed(self, image: Tensor, key: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Frame and key frame (3, 2h, 2w) in other light, each with noise of its own."""
+        d: Disturb = self.recipe.disturb
+        gain, drift = (1 + s * rng.standard_normal((3, 1, 1)) for s in (d.gain, d.drift))
+        offset, shift = d.offset * rng.standard_normal(), d.drift * rng.standard_normal()
+        image = image * torch.from_numpy(gain).float() + offset
+        key = key * torch.from_numpy(gain * drift).float() + torch.from_numpy(offset * drift + shift).float()
+        return image.add_(self._noise(image, rng)), key.add_(self._noise(key, rng))
+
+    def _noise(self, like: Tensor, rng: np.random.Generator) -> Tensor:
+        n = like.numel()
+        begin = int(rng.integers(0, len(self.noise) - n + 1))
+        return self.noise[begin : begin + n].view(like.shape)
+
+
+def open_reader(recipe: MendRecipe, pools: tuple[MomentPool, ...], order: NDArray[np.int64], ops: CpuOps) -> Reader:
+    """SettingError for a crop that does not fit into a source's frames."""
+    h, w = recipe.crop_hw
+    for pool in pools:
+        rows, columns = pool[0].grid
+        if rows < h or columns < w:
+            raise SettingError(
+                f"crop is {recipe.crop!r}, with source {pool.source.name!r}",
+                expected=f"at most {columns}x{rows} cells, as its scores have",
+                do="correct the recipe",
+            )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    noise = recipe.disturb.noise * torch.randn(max(NOISE_VALUES, 24 * h * w), generator=generator)
+    return Reader(recipe, pools, order, ops, noise)
+
+
+def truth_as_scores(labels: NDArray[np.uint8], *, classes: int) -> Tensor:
+    """(classes, h, w): logarithms of the classes' parts of each cell of 2 x 2 labels (2h, 2w)."""
+    which = np.arange(classes, dtype=np.uint8)[:, None, None]
+    count = np.zeros((classes, labels.shape[0] // 2, labels.shape[1] // 2), np.float32)
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        count += labels[None, dy::2, dx::2] == which
+    return torch.from_numpy(np.log(count * (TRUTH_SURENESS / 4) + (1 - TRUTH_SURENESS) / classes))
+
+
+def sureness(scores: Tensor) -> Tensor:
+    """(N, 2, h, w): the largest probability of scores (N, C, h, w), and its lead over the next."""
+    highest, where = scores.max(1, keepdim=True)
+    following = scores.scatter(1, where, -torch.inf).amax(1, keepdim=True)
+    total = (scores - highest).exp_().sum(1, keepdim=True)
+    return torch.cat((1 / total, (1 - (following - highest).exp_()) / total), 1)
+
+
+def about(path: Flow, distance: int, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
+    """(6, h, w) of a crop: whether the path ends inside the image, its stretch along x and y, the distance, and where
+    the cell lies: the planes of `segtween.networks.mend.CELLS` from the third on."""
+    (h, w), (rows, columns) = path.shape[:2], _around(corner, crop_hw, 1)
+    near = path[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
+    x, y = columns[None, 1:-1].astype(np.float32), rows[1:-1, None].astype(np.float32)
+    to_x, to_y = x + near[1:-1, 1:-1, 0], y + near[1:-1, 1:-1, 1]
+    out = np.empty((6, *crop_hw), np.float32)
+    out[0] = (to_x >= -0.5) & (to_x <= w - 0.5) & (to_y >= -0.5) & (to_y <= h - 0.5)
+    np.clip(near[1:-1, 2:, 0] - near[1:-1, :-2, 0], -3, 3, out=out[1])
+    np.clip(near[2:, 1:-1, 1] - near[:-2, 1:-1, 1], -3, 3, out=out[2])
+    out[3], out[4], out[5] = distance / 8, 2 * x / w - 1, 2 * y / h - 1
+    return torch.from_numpy(out)
+
+
+def _pixels(rgb: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) of 0..255 -> (3, H, W) of -1..1."""
+    return torch.from_numpy(np.array(np.moveaxis(rgb, 2, 0), np.float32)) / MIDDLE - 1
+
+
+def _places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
+    """(h + 2 MARGIN, w + 2 MARGIN, 2) in -1..1: where the cells of a crop and around it are led; around the image its
+    border repeats."""
+    rows, columns = (
+        np.clip(at, 0, side - 1) for at, side in zip(_around(corner, crop_hw, MARGIN), path.shape[:2], strict=True)
+    )
+    return _led(path[rows[:, None], columns], rows, columns, (path.shape[0], path.shape[1]))
+
+
+def _fine_places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
+    """(2h, 2w, 2) in -1..1: where the pixels of a crop are led, two to a cell's side; the path is bilinear."""
+    # One cell more on each side for the pixels at the rim.
+    rows, columns = _around(corner, crop_hw, 1)
+    grid = path.shape[0], path.shape[1]
+    near = path[np.clip(rows, 0, grid[0] - 1)[:, None], np.clip(columns, 0, grid[1] - 1)]
+    led = _led(near, rows, columns, grid).permute(2, 0, 1)[None]
+    return F.interpolate(led, scale_factor=2, mode="bilinear")[0, :, 2:-2, 2:-2].permute(1, 2, 0)
+
+
+def _around(corner: tuple[int, int], crop_hw: SizeHW, margin: int) -> list[NDArray[np.int64]]:
+    """Rows and columns of a crop and around it, also outside the image."""
+    return [np.arange(first - margin, first + n + margin) for first, n in zip(corner, crop_hw, strict=True)]
+
+
+def _led(path: Flow, rows: NDArray[np.int64], columns: NDArray[np.int64], grid: SizeHW) -> Tensor:
+    x = (2 * (path[..., 0] + columns) + 1) / grid[1] - 1
+    y = (2 * (path[..., 1] + rows[:, None]) + 1) / grid[0] - 1
+    return torch.from_numpy(np.stack((x, y), -1).astype(np.float32))
+
+
+def _read(values: Tensor, places: Tensor) -> Tensor:
+    """(C, h, w) of values (C, rows, columns) on any grid over the image, bilinear, border clamped."""
+    return F.grid_sample(values[None], places[None], "bilinear", "border", align_corners=False)[0]

@@ -1,0 +1,334 @@
+"""Training what mends: what is drawn and read, what is lost and borrowed, exact resume, what is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from segtween.errors import SettingError
+from segtween.training import MendRecipe, Moments, load_recipe, train_recipe
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
+RECIPE: dict[str, Any] = {
+    "trains": "mend",
+    "name": "tiny-mend",
+    "segmenter": "swiftnet-lite0.camvid",
+    "steps": 5,
+    "batch": 2,
+    "crop": "20x16",
+    "train": [
+        {"kind": "list", "list": "train.txt", "scores": [0.6, 0.4, 0]},
+        {"kind": "street", "seeds": [0, 1], "frames": 3, "size": "96x64", "begins": 2},
+    ],
+    "optimiser": {"warmup": 2},
+    "licence": "none: pictures made for a test",
+}
+COLOURS = np.array([[30, 60, 200], [220, 200, 40], [60, 160, 60], [200, 40, 120]], np.uint8)
+
+
+def picture(seed: int) -> tuple[Any, Any]:
+    """(64, 96, 3) and labels 0..3: boxes, each class in its own colour."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros((64, 96), np.uint8)
+    for _ in range(6):
+        y, x = rng.integers(0, 44), rng.integers(0, 70)
+        labels[y : y + rng.integers(12, 30), x : x + rng.integers(12, 40)] = rng.integers(0, 4)
+    return COLOURS[labels], labels
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    for n in range(3):
+        rgb, labels = picture(n)
+        cv2.imwrite(str(root / f"{n}.png"), rgb[..., ::-1])
+        cv2.imwrite(str(root / f"{n}_labels.png"), labels)
+    (root / "train.txt").write_text("".join(f"{n}.png {n}_labels.png\n" for n in range(3)))
+    return root
+
+
+def write_recipe(folder: Path, **changes: Any) -> Path:
+    path = folder / "tiny-mend.yaml"
+    path.write_text(yaml.safe_dump({k: v for k, v in {**RECIPE, **changes}.items() if v is not None}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    train_recipe(write_recipe(folder), out=folder / "out", data_root=data, device="cpu")
+    return folder / "out"
+
+
+def train(folder: Path, data: Path, *, cache: Path, **changes: Any) -> dict[str, Any]:
+    """With what another training has seen."""
+    from segtween.training.mend import loop
+
+    path = write_recipe(folder, **changes)
+    recipe = load_recipe(path)
+    assert isinstance(recipe, MendRecipe)
+    made_of = {"recipe": f"recipes/{path.name}", "recipe_sha256": recipe.sha256}
+    return loop.train(
+        recipe, out=folder / "out", data_root=data, device="cpu", cache=cache / "cache", provenance=made_of
+    )
+
+
+# ── What is read ──────────────────────────────────────────────────────────────────────────────
+
+
+def still_pool(n: int, *, scores: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Any:
+    """Pictures whose labels are their scores."""
+    from segtween.training.mend.sources import MomentPool
+
+    both = [picture(seed) for seed in range(n)]
+    scale = np.random.default_rng(0).normal(size=(n, 4, 32, 48)).astype(np.float16)
+    arrays = {
+        "images": np.stack([rgb for rgb, _ in both]),
+        "labels": np.stack([labels for _, labels in both]),
+        "scores": scale,
+        "half_scores": scale[:, :, ::2, ::2],
+    }
+    return MomentPool(Moments("list", list="train.txt", scores=scores), arrays, 1, "of a test")
+
+
+def reader(pool: Any, *, samples: int, **changes: Any) -> Any:
+    from segtween.ops.cpu import CpuOps
+    from segtween.training.data import plan
+    from segtween.training.mend.batches import open_reader
+
+    class Four(MendRecipe):
+        label_set = ("a", "b", "c", "d")  # type: ignore[assignment]
+
+    plain = {k: v for k, v in RECIPE.items() if k not in ("train", "optimiser")}
+    recipe = Four(**{**plain, "train": (pool.source,), "steps": 100, **changes})
+    return open_reader(recipe, (pool,), plan([pool], samples=samples, seed=1), CpuOps(threads=1))
+
+
+def test_a_still_path_reads_what_lies_in_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.training import Disturb
+    from segtween.training.mend import batches
+
+    monkeypatch.setattr(batches, "made_up_path", lambda *_: np.zeros((32, 48, 2), np.float32))
+    calm = Disturb(flip=0.5, gain=0, offset=0, drift=0, noise=0, temperature=0)
+    batch = reader(still_pool(4), samples=8, disturb=calm).batch(range(8))
+    assert torch.allclose(batch.image, batch.key, atol=1e-5)
+    at_cells = torch.stack([batch.labels[:, y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    alone = (at_cells == at_cells[0]).all(0)
+    assert torch.equal(batch.scores.argmax(1)[alone], at_cells[0][alone])
+    assert batch.cells.shape == (8, 8, 16, 20)
+    assert bool((batch.cells[:, 2] == 1).all())
+    assert float(batch.cells[:, 3:5].abs().max()) == 0
+    steps = torch.full((8, 16, 19), 2 / 48)
+    assert torch.allclose(batch.cells[:, 6].diff(dim=2), steps, atol=1e-6)
+
+
+def test_joined_paths_are_the_engines() -> None:
+    from segtween.ops.cpu import CpuOps
+    from segtween.training.mend.paths import joined_path
+
+    ops, flow = CpuOps(threads=1), np.zeros((4, 6, 9, 2), np.float16)
+    flow[1:] = [1, -0.5]
+    assert joined_path(flow, key=0, now=3, ops=ops) == pytest.approx(np.broadcast_to([3, -1.5], (6, 9, 2)))
+    assert joined_path(flow, key=2, now=3, ops=ops) == pytest.approx(np.broadcast_to([1, -0.5], (6, 9, 2)))
+
+
+def test_made_up_paths_have_errors_of_some_size() -> None:
+    from segtween.training.mend.paths import made_up_path
+
+    sizes = []
+    for seed in range(20):
+        labels = picture(seed)[1]
+        path = made_up_path(labels, np.random.default_rng(seed))
+        assert path.shape == (32, 48, 2)
+        assert path.dtype == np.float32
+        assert np.array_equal(path, made_up_path(labels, np.random.default_rng(seed)))
+        sizes.append(np.linalg.norm(path, axis=2))
+    assert 0.05 < float(np.mean(np.array(sizes) > 2)) < 0.8
+
+
+# ── What is lost ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
+    from segtween.networks.mend import offsets
+    from segtween.training.mend.batches import MARGIN
+    from segtween.training.mend.losses import borrowed
+
+    g = torch.Generator().manual_seed(0)
+    around = torch.randn(2, 3, 4 + 2 * MARGIN, 5 + 2 * MARGIN, generator=g, dtype=torch.float64)
+    attention = torch.randn(2, 32, 4, 5, generator=g, dtype=torch.float64).softmax(1).requires_grad_()
+    expected = sum(
+        attention[:, i : i + 1] * around[:, :, MARGIN + dy : MARGIN + dy + 4, MARGIN + dx : MARGIN + dx + 5]
+        for i, (dx, dy) in enumerate(offsets())
+    )
+    assert torch.allclose(borrowed(attention, around), expected)
+    assert torch.autograd.gradcheck(lambda a: borrowed(a, around), attention, fast_mode=True)
+
+
+def test_borrowing_is_learnt_where_it_helps() -> None:
+    """Things whose path is wrong stand in surroundings that read the right scores."""
+    from segtween.networks.mend import Mend
+    from segtween.training import MendLoss
+    from segtween.training.mend.losses import mend_loss
+
+    torch.manual_seed(0)
+    net, read = Mend(), reader(still_pool(12), samples=400, crop="24x16", batch=4)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
+    settings, terms = MendLoss(), []
+    for step in range(100):
+        batch = read.batch(range(4 * step, 4 * step + 4))
+        loss, said = mend_loss(net(batch.image, batch.key, batch.cells), batch, settings, None, compare=True)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        terms.append(said)
+    first, last = ([np.mean([t[k] for t in part]) for k in ("before", "overlap")] for part in (terms[:10], terms[-20:]))
+    assert first[1] > 0.95 * first[0]
+    assert last[1] < 0.9 * last[0]
+
+
+# ── The loop ──────────────────────────────────────────────────────────────────────────────────
+
+
+def weights(out: Path) -> dict[str, Any]:
+    return dict(torch.load(out / "checkpoint.pt", weights_only=True)["model"])
+
+
+@pytest.mark.parametrize("kill_at", [1, 4])
+def test_killed_at_any_step_it_ends_with_the_same_bits(
+    kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.training.mend import loop
+
+    original: Callable[..., Any] = loop.mend_loss
+    calls: list[int] = []
+
+    def dying(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == kill_at:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(loop, "mend_loss", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, data, cache=whole)
+    monkeypatch.setattr(loop, "mend_loss", original)
+    train(tmp_path, data, cache=whole)
+    one, two = weights(tmp_path / "out"), weights(whole)
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    for name in ("mend.onnx", "mend.onnx.yaml"):
+        assert (tmp_path / "out/model" / name).read_bytes() == (whole / "model" / name).read_bytes()
+
+
+def test_another_recipe_is_not_gone_on_with(whole: Path, data: Path, tmp_path: Path) -> None:
+    before = (whole / "checkpoint.pt").read_bytes()
+    with pytest.raises(SettingError, match=r"checkpoint.pt was made with another recipe \(.*; expected the same train"):
+        train_recipe(write_recipe(tmp_path, seed=7), out=whole, data_root=data, device="cpu")
+    assert (whole / "checkpoint.pt").read_bytes() == before
+
+
+def test_what_is_left_behind(whole: Path) -> None:
+    import json
+
+    from segtween.parts import MEND, read_part
+
+    part = read_part(whole / "model" / MEND, kind="mend")
+    assert (part.network, part.classes, part.labels) == ("mend", 0, "")
+    report = json.loads((whole / "report.json").read_text())
+    assert report["steps"] == 5
+    assert [d["frames"] for d in report["data"]] == [3, 6]
+    assert set(report["last_100"]) == {"loss", "ce", "overlap", "share", "before"}
+    assert "tiny-mend: 5 steps in" in (whole / "report.txt").read_text()
+    record = yaml.safe_load((whole / "model/mend.onnx.yaml").read_text())
+    assert record["provenance"]["recipe_sha256"] == report["recipe_sha256"]
+    assert str(whole) not in json.dumps(record)
+    assert not list(whole.rglob("*.part"))
+
+
+def test_a_class_head_belongs_to_its_labels(data: Path, whole: Path, tmp_path: Path) -> None:
+    from segtween.parts import MEND, read_part
+
+    train(tmp_path, data, cache=whole, class_head=True, steps=2, optimiser={"warmup": 1})
+    part = read_part(tmp_path / "out/model" / MEND, kind="mend")
+    assert (part.classes, part.labels) == (11, "camvid11")
+
+
+def test_what_does_not_fit_is_said_before_the_long_part(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingError, match=r"crop is '28x16', with source 'train.txt'; expected at most 24x16 cells"):
+        train(tmp_path, data, cache=whole, crop="28x16")
+    with pytest.raises(SettingError, match=r"labels is 'cityscapes19', with segmenter .*; expected camvid11"):
+        train(tmp_path, data, cache=whole, labels="cityscapes19")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SettingError, match=r"2 processes; expected one, for trains: mend; start it without torchrun"):
+        train(tmp_path, data, cache=whole)
+
+
+# ── Recipes ───────────────────────────────────────────────────────────────────────────────────
+
+STREET: dict[str, Any] = {"kind": "street"}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"segmenter": None}, r"^segmenter is missing; expected segmenter: \.\.\.; add it to the recipe"),
+    ({"cells": 3}, r"^cells is no field of a recipe; expected out of batch, class_head, crop"),
+    ({"name": "a b"}, r"^name is 'a b'; expected letters"),
+    ({"class_head": 1}, r"^class_head is 1; expected true or false"),
+    ({"half": 1.0}, r"^half is 1\.0; expected a number above 0, below 1"),
+    ({"steps": 0}, r"^steps is 0; expected 1 or more"),
+    ({"batch": 0}, r"^batch is 0; expected 1 or more"),
+    ({"crop": "22x16"}, r"^crop is '22x16'; expected sides that are multiples of 4"),
+    ({"seed": -1}, r"^seed is -1; expected 0 or more"),
+    ({"precision": "float16"}, r"^precision is 'float16'; expected float32 or bfloat16"),
+    ({"train": []}, r"^train is \[\]; expected at least one source"),
+    ({"train": [STREET, STREET]}, r"^train\.name is .*; expected each name once"),
+    ({"train": [{"kind": "video"}]}, r"^train\[0\]\.kind is 'video'; expected one of street, list"),
+    ({"train": [{"kind": "list"}]}, r"^train\[0\]\.list is ''; expected a file name, for kind list only"),
+    ({"train": [{**STREET, "frames": 1}]}, r"^train\[0\]\.frames is 1; expected 2 or more"),
+    ({"train": [{**STREET, "begins": 0}]}, r"^train\[0\]\.begins is 0; expected 1 or more"),
+    ({"train": [{**STREET, "scores": [1, 0]}]}, r"^train\[0\]\.scores is \[1, 0\]; expected 3 values"),
+    ({"train": [{**STREET, "scores": [0, 0, 0]}]}, r"^train\[0\]\.scores is .*; expected three parts of 0 or more"),
+    ({"train": [{**STREET, "exclude": ["a1..a2"]}]}, r"^train\[0\]\.exclude is .*; expected nothing for kind street"),
+    ({"loss": {"overlap": -1}}, r"^loss\.overlap is -1\.0; expected a number in 0\.\.100"),
+    ({"loss": {"ce": 0, "overlap": 0}}, r"^loss\.ce is 0\.0; expected a number above 0, or loss\.overlap"),
+    ({"loss": {"sharpness": 0}}, r"^loss\.sharpness is 0\.0; expected a number above 0"),
+    ({"loss": {"least": 0}}, r"^loss\.least is 0; expected 1 or more pixels"),
+    ({"disturb": {"flip": 2}}, r"^disturb\.flip is 2\.0; expected a number in 0\.\.1"),
+    ({"disturb": {"gain": -1}}, r"^disturb\.gain is -1\.0; expected a number in 0\.\.2"),
+    ({"optimiser": {"rate": 0}}, r"^optimiser\.rate is 0\.0; expected a number above 0"),
+    ({"optimiser": {"warmup": 5}}, r"^optimiser\.warmup is 5; expected less than steps"),
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), WRONG, ids=[text[1:40] for _, text in WRONG])
+def test_wrong_field_is_named(changes: dict[str, Any], text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=text):
+        load_recipe(write_recipe(tmp_path, **changes))
+
+
+def test_hash_is_of_values(tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(tmp_path))
+    assert isinstance(recipe, MendRecipe)
+    assert load_recipe(write_recipe(tmp_path)).sha256 == recipe.sha256
+    assert replace(recipe, seed=9).sha256 != recipe.sha256
+    assert recipe.with_steps(2).optimiser.warmup == 1
+
+
+def test_mending_recipes_keep_to_training_data() -> None:
+    folder = Path(__file__).resolve().parents[2] / "recipes"
+    for name in ("mend", "mend.camvid11"):
+        recipe = load_recipe(folder / f"{name}.yaml")
+        assert isinstance(recipe, MendRecipe)
+        street, camvid = recipe.train
+        assert street.seeds[0] >= 2000
+        assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
+        assert recipe.class_head == (name != "mend")
