@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 from hypothesis import given
@@ -112,8 +113,10 @@ def test_padding_and_pooling_come_after_the_rounding(tmp_path: Path) -> None:
     rounded = quantised(graph, Int8Record({"b": (0.0, 4.0)}), name="deep")
     before = {op.get_friendly_name(): op.input_value(0) for op in rounded.get_ordered_ops() if op.get_input_size()}
     assert before["c"].get_node().get_type_name() == "FakeQuantize"
-    fakes = [op for op in rounded.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
-    assert len(fakes) == 2, "what is seen once, and the weights of the one convolution that sees it"
+    constants = [op for op in rounded.get_ordered_ops() if op.get_type_name() == "Constant"]
+    small = [list(op.shape) for op in constants if op.get_element_type() == openvino.Type.i8]
+    assert small == [[8, 1, 1, 3, 3]], "of the one convolution that sees it"
+    assert sum(op.get_type_name() == "FakeQuantize" for op in rounded.get_ordered_ops()) == 1
     assert not [op for op in graph.get_ordered_ops() if op.get_type_name() == "FakeQuantize"], "the argument stays"
 
 
@@ -134,6 +137,20 @@ def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path) -> None
     used = [info["runtimePrecision"].astype(str) for info in layers if info["layerType"].astype(str) == "Convolution"]
     assert len(used) == 3
     assert set(used) <= {"u8", "i8"}
+
+
+def test_channels_of_nothing_stay_nothing(tmp_path: Path) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    values = np.zeros((5, 3, 4, 4), np.float32)
+    values[1], values[2] = 1e-42, 0.5
+    model = onnx.load(path)
+    kernel = next(t for t in model.graph.initializer if t.name == "kernel")
+    kernel.CopyFrom(numpy_helper.from_array(values, "kernel"))
+    onnx.save(model, path)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
+    (scores,) = runtime.run(np.full((1, 8, 8, 3), 255, np.uint8))
+    expected = values.sum(axis=(1, 2, 3)) + colour_weights(5)[1]
+    np.testing.assert_allclose(scores[0, :, 0, 0], expected, rtol=0.01, atol=0.02)
 
 
 def test_what_int8_did_is_in_the_record(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 What every convolution sees is rounded to 256 steps between the ends of a measured range, its weights to 255 steps
 between plus and minus the largest of each output channel (Jacob et al., "Quantization and Training of Neural Networks
-for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 2). The rounding is put into the graph as
-FakeQuantize operations, of which OpenVINO makes int8 kernels when it compiles. Sums, enlargements and what else is
-cheap stay as they are.
+for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 2). The first is put into the graph as
+FakeQuantize operations, the second as bytes with a factor; of both OpenVINO makes int8 kernels when it compiles. Sums,
+enlargements and what else is cheap stay as they are.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _CONVOLUTIONS = {"Convolution": 1, "GroupConvolution": 2}
 """Operations that become int8, and how many leading axes of their weights are output channels."""
 _KEEPS_VALUES = ("MaxPool", "Pad")
 _MAY_READ_INT8 = (*_CONVOLUTIONS, *_KEEPS_VALUES, "Add")
+_NOTHING = 1e-30
+"""Weights below it are 0: a step between such could not be told from 0 itself."""
 _DOT_PRODUCTS = ("avx512vnni", "avxvnni", "avxvnniint8", "amx-int8", "dotprod", "i8mm")
 
 
@@ -171,13 +173,15 @@ def _largest(convolution: Any) -> NDArray[np.float32]:
 
 
 def _round_weights(convolution: Any) -> None:
+    """Bytes and a factor for each output channel in place of the weights: compiling need not round them each time."""
     from openvino import opset13 as op
 
-    port = convolution.input_value(1)
-    largest = _largest(convolution)
-    largest[largest == 0] = 1
-    low, high = _constant(-largest, port), _constant(largest, port)
-    convolution.input(1).replace_source_output(op.fake_quantize(port, low, high, low, high, 255).output(0))
+    port, weights, largest = convolution.input_value(1), _weights(convolution), _largest(convolution)
+    assert weights is not None
+    factor = np.where(largest < _NOTHING, 1, largest) / 127
+    whole = np.rint(weights / factor).clip(-127, 127).astype(np.int8)
+    values = op.convert(op.constant(whole), port.get_element_type())
+    convolution.input(1).replace_source_output(op.multiply(values, _constant(factor, port)).output(0))
 
 
 def _constant(value: Any, like: Any) -> Any:
