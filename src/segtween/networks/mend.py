@@ -41,7 +41,9 @@ class Mending(NamedTuple):
     scores: Tensor | None
 
     def float32(self) -> Mending:
-        return Mending(self.share.float(), self.attention.float(), None if self.scores is None else self.scores.float())
+        """In float32 and in the plain order of axes."""
+        own = None if self.scores is None else self.scores.float().contiguous()
+        return Mending(self.share.float().contiguous(), self.attention.float().contiguous(), own)
 
 
 class Mend(nn.Module):

@@ -44,6 +44,11 @@ class Batch:
         """(N, C, h, w) scores that the crop's own cells read."""
         return self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
 
+    def seen(self, *, scores: bool) -> list[Tensor]:
+        """What the network sees, in the order of axes in which it is fastest."""
+        seen = [self.image, self.key, self.cells, *([self.scores] if scores else [])]
+        return [values.contiguous(memory_format=torch.channels_last) for values in seen]
+
     def to(self, device: torch.device) -> Batch:
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 

@@ -81,7 +81,8 @@ def train(
     make_folder(out)
     run = prepare(recipe, data_root=data_root, cache=cache or out / "cache", device=chosen)
     torch.manual_seed(recipe.seed)
-    net = Mend(classes=len(recipe.label_set) if recipe.class_head else 0).to(chosen)
+    net = Mend(classes=len(recipe.label_set) if recipe.class_head else 0)
+    net = net.to(chosen, memory_format=torch.channels_last)
     settings = recipe.optimiser
     optimiser = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
     position = Position()
@@ -118,7 +119,7 @@ def _learn(
         first = position.step * recipe.batch
         batch = run.reader.batch(range(first, first + recipe.batch)).to(run.device)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            said = net(batch.image, batch.key, batch.cells, batch.scores if recipe.class_head else None)
+            said = net(*batch.seen(scores=recipe.class_head))
         compare = position.step % SCALARS_EVERY == 0
         loss, terms = mend_loss(said.float32(), batch, recipe.loss, run.weights, compare=compare)
         optimiser.zero_grad(set_to_none=True)
