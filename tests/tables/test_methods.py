@@ -248,3 +248,16 @@ def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
 def test_true_labels_belong_to_a_data_set(tmp_path: Path) -> None:
     told = call("run", tmp_path, "-o", tmp_path / "out", "--scores", "labels")
     assert "--scores labels; expected a command that measures on a data set with labels" in told
+
+
+def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -> None:
+    given = replace(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
+    presets = {"warp": ALL_PRESETS["warp"], "odd*": replace(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
+    unchanged = {"odd*": ("path", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
+    study = methods_table(
+        data, true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged, threads=1
+    )
+    assert [row["row"] for row in study.rows[2:]] == ["warp", "path", "path, offline"]
+    told = study.to_markdown()
+    assert "path: unchanged, since" in told
+    assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

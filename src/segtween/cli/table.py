@@ -128,6 +128,7 @@ def methods(
     _compared(
         "methods", methods_table, data, network, repeats, out, plot=plot, overwrite=overwrite,
         presets=chosen, default=list(chosen)[names.index(default)], offline=offline,
+        unchanged={key: (name, PRESETS[name]) for key, name in zip(chosen, names, strict=True)},
         intervals=options.numbers(wanted, option="--intervals"),
     )  # fmt: skip
 

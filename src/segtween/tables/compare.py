@@ -138,17 +138,23 @@ def compare(
 def _buildable(
     segmenter: Segmenter, methods: Mapping[str, Settings], *, needed: str | None
 ) -> tuple[dict[str, Settings], list[str]]:
-    built, left_out, ops = {}, [], CpuOps(threads=1)
+    built, left_out = {}, []
     for name, settings in methods.items():
-        try:
-            build_method(segmenter, settings, ops=ops)
-        except ModelError as error:
-            if name == needed:
-                raise
-            left_out.append(f"{name}: {error.got} ({error.do})")
-        else:
+        reason = None if name == needed else unfit(segmenter, settings)
+        if reason is None:
             built[name] = settings
+        else:
+            left_out.append(f"{name}: {reason}")
     return built, left_out
+
+
+def unfit(segmenter: Segmenter, settings: Settings) -> str | None:
+    """Why a method cannot be had for this segmenter's classes, for want of weights; None if it can."""
+    try:
+        build_method(segmenter, settings, ops=CpuOps(threads=1))
+    except ModelError as error:
+        return f"{error.got} ({error.do})"
+    return None
 
 
 def signed(value: float, low: float | None = None, high: float | None = None) -> str:

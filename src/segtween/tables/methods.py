@@ -11,7 +11,7 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
-from segtween.tables.compare import Compared, compare, signed, spread
+from segtween.tables.compare import Compared, compare, signed, spread, unfit
 from segtween.tables.plot import COLOURS, GRID, INK, save
 from segtween.tables.study import Column, Study, percent
 
@@ -44,11 +44,13 @@ def methods_table(
     default: str,
     intervals: Sequence[int] = (4,),
     offline: bool = True,
+    unchanged: Mapping[str, tuple[str, Settings]] | None = None,
     command: str | None = None,
     **options: Any,
 ) -> Study:
     """Every frame, every frame fused (the preset `default`), then each preset at each interval, and one offline: the
-    default, or the last preset that has such a mode. `options` are those of `compare.compare`.
+    default, or the last preset that has such a mode. `options` are those of `compare.compare`. `unchanged` gives a
+    preset's own name and settings by the name that it has here: they are taken where the changed ones lack weights.
 
     With true labels for scores the table says how much of the error of the preset `warp` a method removes, just before
     the next key frame. Raises SettingError for no interval above 0, and what `compare` raises.
@@ -56,8 +58,9 @@ def methods_table(
     wanted = sorted({i for i in intervals if i > 0})
     if not wanted or default not in presets:
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
-    methods = dict(presets)
-    notes = _add_offline(methods, default) if offline else []
+    methods, notes = _fitting(segmenter, presets, unchanged or {})
+    default = list(methods)[list(presets).index(default)]
+    notes += _add_offline(methods, default) if offline else []
     done = compare(dataset, segmenter, methods=methods, intervals=wanted, fused=[default], **options)
     shown = default if default in done.reports else next(iter(done.reports))
     rows = [_every(done), _fused(done, shown)]
@@ -78,6 +81,20 @@ def methods_table(
 
 
 COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster")
+
+
+def _fitting(
+    segmenter: Segmenter, presets: Mapping[str, Settings], unchanged: Mapping[str, tuple[str, Settings]]
+) -> tuple[dict[str, Settings], list[str]]:
+    """The presets, those unchanged whose changes do not fit (weights that belong to another one); and what was done."""
+    methods, notes = {}, []
+    for name, settings in presets.items():
+        own, plain = unchanged.get(name, (name, settings))
+        reason = None if settings == plain else unfit(segmenter, settings)
+        methods[name if reason is None else own] = settings if reason is None else plain
+        if reason is not None:
+            notes.append(f"{own}: unchanged, since {reason}")
+    return methods, notes
 
 
 def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
