@@ -220,5 +220,18 @@ def test_the_command_says_what_it_measured(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert "int8.yaml; ranges of 2 images; int8 has float32's class at" in done.output
-    failed = CliRunner().invoke(app, [*command[:-3], str(tmp_path / "none"), "--overwrite"])
-    assert failed.exit_code == 2
+
+
+def test_sources_are_looked_at_before_anything_is_written(tmp_path: Path) -> None:
+    tiny(tmp_path)
+    begin = ["export", str(tmp_path / "net.onnx"), "-o", str(tmp_path / "mine")]
+    (tmp_path / "empty").mkdir()
+    for end, told in (
+        (["--calibrate", str(tmp_path / "none.mp4")], "none.mp4' does not exist; expected a video file"),
+        (["--calibrate", str(tmp_path / "empty")], "empty holds no images or videos"),
+        (["--calibrate", "street", "--calibrate-frames", "0"], "0 frames to calibrate on; expected 1 or more"),
+    ):
+        failed = CliRunner().invoke(app, begin + end)
+        assert failed.exit_code == 2
+        assert told in failed.stderr
+    assert not (tmp_path / "mine").exists()

@@ -44,15 +44,14 @@ def calibrate_folder(
     """Measure the ranges of the network in a model folder and write them beside its record.
 
     Each of `sources` is a folder, pattern or file of images, a video, or `street` for synthetic drives; `frames` of
-    each are taken, evenly spaced. Raises SettingError, SourceError or ModelError.
+    each are taken, evenly spaced. Raises ModelError, and what `check_sources` raises.
     """
+    check_sources(sources, frames=frames)
     from segtween.runtimes.quantise import has_int8_dot_products
     from segtween.segmenters.calibrate import agreement, calibrate
 
     record, kept = find_record(folder), list[Rgb]()
     every = max(1, frames * len(sources) // CHECKED)
-    if frames < 1:
-        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="change --calibrate-frames")
 
     def seen() -> Iterator[Rgb]:
         for index, rgb in enumerate(chain.from_iterable(pictures(source, frames) for source in sources)):
@@ -69,6 +68,17 @@ def calibrate_folder(
     return Calibrated(int8_path(record), found, same)
 
 
+def check_sources(sources: Sequence[str], *, frames: int) -> None:
+    """Raises SettingError for a number of frames that cannot be, SourceError for a source that cannot be opened."""
+    if frames < 1:
+        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="change --calibrate-frames")
+    from segtween.video import open_source
+
+    for source in sources:
+        if source != STREET and not _is_images(source):
+            open_source(source).close()
+
+
 def pictures(source: str, count: int) -> Iterator[Rgb]:
     """At most `count` pictures of a source, evenly spaced. Of a stream, whose length is not known, every 15th frame."""
     if source == STREET:
@@ -76,9 +86,9 @@ def pictures(source: str, count: int) -> Iterator[Rgb]:
         return
     from segtween.video import open_source
     from segtween.video.images import read_image
-    from segtween.video.inputs import image_files, kind_of, split_clips
+    from segtween.video.inputs import image_files
 
-    if kind_of(source) == "images" and split_clips(source) == [source]:
+    if _is_images(source):
         files = image_files(source)  # one by one: they need not have one size
         yield from (read_image(files[i]) for i in _spread(count, len(files)))
         return
@@ -103,6 +113,13 @@ def _street(count: int) -> Iterator[Rgb]:
         frames = count // drives + (i < count % drives)
         for frame in StreetClip(STREET_SEED + i, frame_rate=Fraction(1), frames=frames):
             yield frame.rgb
+
+
+def _is_images(source: str) -> bool:
+    """Whether it is images, of which there are any; SourceError where there should be."""
+    from segtween.video.inputs import image_files, kind_of, split_clips
+
+    return kind_of(source) == "images" and split_clips(source) == [source] and bool(image_files(source))
 
 
 def _spread(count: int, total: int) -> list[int]:

@@ -45,6 +45,10 @@ def export(
     from segtween.cli.screen import console, progress_bar, show
     from segtween.networks import export_network
 
+    if calibrate:
+        from segtween.calibration import check_sources
+
+        check_sources(calibrate, frames=calibrate_frames)
     written = export_network(what, out, overwrite=overwrite, labels=labels)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
