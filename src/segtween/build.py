@@ -10,13 +10,14 @@ from typing import Any, Literal
 from segtween.engine import Carry, Engine
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
-from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter
+from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Mender, Refiner, Schedule, Segmenter
 from segtween.labels import LabelSet
 from segtween.offline import LabelKeys, NetworkKeys, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
-from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
+from segtween.parts import FLOW, MEND, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
 from segtween.refine.blend import ReliabilityBlend, Replace
+from segtween.runtimes.base import Precision
 from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
@@ -48,7 +49,8 @@ class Settings:
     cuts            whether a scene cut forces a key frame and drops the history
     carry           what is carried, on which grid, and how fast trust fades
     arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
-    refine          guided: carried logits are repaired by a network (with arrays: reference); or none
+    refine          mend: what the key frame cannot know is borrowed from cells near by (without resampling); guided:
+                    carried logits are repaired by a network (with arrays: reference); or none
     edge            guided: whether the label map's edge guides it
     offline         for files: a frame between two key frames hears both (`segtween.offline`). Logits are carried, along
                     paths; without refinement
@@ -70,7 +72,7 @@ class Settings:
     cuts: bool = True
     carry: Carry = field(default_factory=Carry)
     arrays: Literal["own", "reference"] = "own"
-    refine: Literal["none", "guided"] = "none"
+    refine: Literal["none", "mend", "guided"] = "none"
     edge: bool = True
     weights: str | None = None
     offline: bool = False
@@ -79,7 +81,7 @@ class Settings:
         FixedInterval(self.interval)
         self._check_schedule()
         ReliabilityBlend(weight=self.history_weight)
-        choices = {"fusion": ("blend", "replace"), "arrays": ("own", "reference"), "refine": ("guided", "none")}
+        choices = {"fusion": ("blend", "replace"), "arrays": ("own", "reference"), "refine": ("mend", "guided", "none")}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SettingError(
@@ -91,7 +93,7 @@ class Settings:
                 expected="a refinement or flow network that takes them",
                 do="give --preset swnet-seq or --flow light, or leave --weights out",
             )
-        if self.offline and (self.refine != "none" or self.arrays != "own"):
+        if self.offline and (self.refine == "guided" or self.arrays != "own"):
             raise SettingError(
                 "the offline mode with a preset that works as the reference does",
                 expected="a preset with arrays of our own and no refinement",
@@ -103,7 +105,13 @@ class Settings:
                 expected="a fixed interval",
                 do="leave --schedule or --offline out",
             )
-        if not self.edge and self.refine == "none":
+        if self.refine == "mend" and (self.arrays != "own" or self.carry.resample):
+            raise SettingError(
+                "refine mend in a preset that resamples scores in each frame",
+                expected="a preset that reads them along a path",
+                do="give --preset path or mend",
+            )
+        if not self.edge and self.refine != "guided":
             raise SettingError(
                 "no edge without refinement", expected="refine guided, which may see one", do="leave --no-edge out"
             )
@@ -203,7 +211,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
 
 
 def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner | None:
-    if settings.refine == "none":
+    if settings.refine != "guided":
         return None
     from segtween.refine.guided import GuidedRefinement
 
@@ -214,6 +222,17 @@ def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refi
         given=settings.weights,
     )
     return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
+
+
+def build_mender(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Mender | None:
+    """The repair of the preset `mend`: the one for these labels, where there is one, or the one for any."""
+    if settings.refine != "mend":
+        return None
+    from segtween.refine.mend import Mend
+
+    part = _mend_part(settings, labels)
+    outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
+    return Mend(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
 
 
 def build_engine(
@@ -236,6 +255,7 @@ def build_engine(
         refiner=build_refiner(settings, classes=classes, threads=threads),
         cuts=_cuts(settings),
         carry=settings.carry,
+        mender=build_mender(settings, labels=segmenter.labels, ops=ops),
     )
 
 
@@ -344,6 +364,27 @@ def _weights(settings: Settings, classes: int | None) -> Path:
     return _as_folder(settings.weights, shipped)
 
 
+def _mend_part(settings: Settings, labels: LabelSet) -> Part:
+    if settings.weights is not None:
+        part = _part(_as_folder(settings.weights, shipped_parts(holding=MEND)), MEND, "mend", given=settings.weights)
+        if part.labels in ("", labels.name):
+            return part
+        raise ModelError(
+            f"the repair in {part.origin} is for the label set {part.labels}",
+            expected=f"{labels.name}, as the segmentation network has, or any",
+            do="give other --weights, or leave them out",
+        )
+    shipped = [read_part(folder / MEND, kind="mend") for folder in shipped_parts(holding=MEND).values()]
+    fitting = [part for part in shipped if part.labels in ("", labels.name)]
+    if not fitting:
+        raise ModelError(
+            f"no repair is shipped for the label set {labels.name}",
+            expected="--weights FOLDER with a mend.onnx",
+            do="train one with `segtween train`, or give --refine none",
+        )
+    return max(fitting, key=lambda part: len(part.labels))
+
+
 def _as_folder(which: str, shipped: dict[str, Path]) -> Path:
     if which in shipped:
         return shipped[which]
@@ -408,7 +449,7 @@ def _part(folder: Path, name: str, kind: PartKind, *, given: str | None) -> Part
     return read_part(folder / name, kind=kind)
 
 
-def _runtime(part: Part, outputs: tuple[str, ...], threads: int) -> Any:
+def _runtime(part: Part, outputs: tuple[str, ...], threads: int, *, precision: Precision = "float32") -> Any:
     from segtween.runtimes import open_runtime
 
-    return open_runtime(RUNTIME, part.path, outputs=outputs, threads=threads)
+    return open_runtime(RUNTIME, part.path, outputs=outputs, threads=threads, precision=precision)

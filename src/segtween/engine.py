@@ -23,8 +23,30 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import stride_grid
-from segtween.interfaces import ArrayOps, CutDetector, FlowEstimator, Fusion, Refiner, Schedule, Segmenter, Situation
-from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Result, Rgb, SizeHW, check_rgb, format_size
+from segtween.interfaces import (
+    ArrayOps,
+    CutDetector,
+    FlowEstimator,
+    Fusion,
+    Mender,
+    Refiner,
+    Schedule,
+    Segmenter,
+    Situation,
+)
+from segtween.types import (
+    Carried,
+    CarriedKind,
+    Flow,
+    Frame,
+    Labels,
+    Mended,
+    Result,
+    Rgb,
+    SizeHW,
+    check_rgb,
+    format_size,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,8 @@ class _Past:
     reliability: NDArray[np.float32]
     distance: int
     took_ms: float
+    seen: NDArray[np.uint8] | None = None
+    """What the mender saw of the frame that the scores are of."""
 
 
 @dataclass
@@ -81,9 +105,10 @@ class Engine:
         refiner: Refiner | None,
         cuts: CutDetector,
         carry: Carry,
+        mender: Mender | None = None,
     ) -> None:
         self.segmenter, self.flow, self.ops, self.schedule = segmenter, flow, ops, schedule
-        self.fusion, self.refiner, self.cuts, self.carry = fusion, refiner, cuts, carry
+        self.fusion, self.refiner, self.mender, self.cuts, self.carry = fusion, refiner, mender, cuts, carry
         self._past: _Past | None = None
         self._count = 0
 
@@ -141,10 +166,18 @@ class Engine:
             if self.refiner is not None:
                 with clock("refine"):
                     scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
+        seen, mended = None if past is None else past.seen, None
+        if self.mender is not None:
+            with clock("refine"):
+                sight = self.mender.see(rgb)
+                if path is None or seen is None:
+                    seen = sight
+                else:
+                    mended = self.mender(scores, path, seen, sight, distance)
         with clock("label"):
-            labels = self.ops.labels(scores, size_hw, path=path)
-        self._past = _Past(view, scores, path, reliability, distance, clock.total_ms)
-        carried = scores if path is None else partial(self._moved, scores, path)
+            labels = self.ops.labels(scores, size_hw, path=path, mended=mended)
+        self._past = _Past(view, scores, path, reliability, distance, clock.total_ms, seen)
+        carried = scores if path is None else partial(self._mixed, scores, path, mended)
         return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
 
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
@@ -164,7 +197,8 @@ class Engine:
             return {"network": network, **self.ops.describe()}
         # Left out where scores are resampled, so that records from before there was a choice keep their hash.
         carry = {k: v for k, v in asdict(self.carry).items() if k != "resample" or not v}
-        refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
+        repair = self.mender or self.refiner
+        refine = {"refine": "none"} if repair is None else repair.describe()
         parts = (self.flow, self.schedule, self.fusion, self.cuts, self.ops)
         others = {key: value for part in parts for key, value in part.describe().items()}
         return {"network": network, "carry": carry, **refine, **others}
@@ -193,6 +227,15 @@ class Engine:
             return scores
         values, _ = self.ops.warp(scores.values, self.ops.resize_flow(path, scores.grid_hw))
         return replace(scores, values=values)
+
+    def _mixed(self, scores: Carried, path: Flow, mended: Mended | None) -> Carried:
+        """Scores where the path leads, and the mended ones in their share, on their own grid."""
+        moved = self._moved(scores, path)
+        if mended is None:
+            return moved
+        grid = moved.grid_hw
+        other = np.stack([self.ops.resize(plane, grid) for plane in mended.scores.values])
+        return replace(moved, values=moved.values + self.ops.resize(mended.share, grid) * (other - moved.values))
 
     def _fuse(self, logits: NDArray[np.float32], history: _History | None, size_hw: SizeHW) -> Carried:
         fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)

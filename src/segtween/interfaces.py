@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
-from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Result, Rgb, SizeHW, SourceInfo
+from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Mended, Result, Rgb, SizeHW, SourceInfo
 
 Described = dict[str, Any]
 
@@ -50,6 +50,20 @@ class Refiner(Protocol):
     """Repairs carried scores at a non-key frame: (carried, current image, reliability (h, w)) -> carried."""
 
     def __call__(self, carried: Carried, rgb: Rgb, reliability: NDArray[np.float32]) -> Carried: ...
+    def describe(self) -> Described: ...
+
+
+class Mender(Protocol):
+    """Replaces what a key frame's scores, read along a path, cannot say of a later frame.
+
+    `see` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the path
+    that leads to them, what was seen of the key frame and of this one, and the distance in frames.
+    """
+
+    def see(self, rgb: Rgb) -> NDArray[np.uint8]: ...
+    def __call__(
+        self, scores: Carried, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
+    ) -> Mended: ...
     def describe(self) -> Described: ...
 
 
@@ -124,8 +138,27 @@ class ArrayOps(Protocol):
     ) -> NDArray[np.float32]: ...
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
-    def labels(self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None) -> Labels: ...
+    def labels(
+        self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None, mended: Mended | None = None
+    ) -> Labels: ...
     def describe(self) -> Described: ...
+
+
+class ReadingOps(Protocol):
+    """What a `Mender` needs of the array operations."""
+
+    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
+    def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
+    def read(self, carried: Carried, path: Flow) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    def borrow(
+        self,
+        read: NDArray[np.float32],
+        attention: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        share: NDArray[np.float32],
+        *,
+        least: float,
+    ) -> NDArray[np.float32]: ...
 
 
 class BetweenOps(ArrayOps, Protocol):

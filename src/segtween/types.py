@@ -145,6 +145,15 @@ class Carried:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What is to stand in place of a key frame's scores: other ones on a grid over the frame itself, and their share
+    (h, w) float32 in 0..1 on that grid."""
+
+    scores: Carried
+    share: NDArray[np.float32]
+
+
 @dataclass(frozen=True)
 class Result:
     """What the engine says of one frame.

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, between, kernels
+from segtween.ops import along, between, borrow, kernels
 from segtween.ops.threads import Rows
-from segtween.types import Carried, CarriedKind, Flow, Labels, SizeHW
+from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, SizeHW
 
 Float = NDArray[np.float32]
 
@@ -29,6 +29,7 @@ class CpuOps:
         self.rows = Rows(threads)
         cv2.setNumThreads(self.rows.threads)
         self._sides: list[tuple[Any, ...]] = []
+        self._last: tuple[Float, Float] | None = None
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -85,14 +86,20 @@ class CpuOps:
         """One plane (h, w) on another grid: area mean when it shrinks, bilinear when it grows."""
         return resize_planes(plane[None], grid_hw)[0]
 
-    def labels(self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None) -> Labels:
+    def labels(
+        self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None, mended: Mended | None = None
+    ) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
-        With a `path`, on any grid that spans the image, each pixel's scores are those where the path leads from it.
+        With a `path`, on any grid that spans the image, each pixel's scores are those where the path leads from it;
+        `mended` ones take their share in their place.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
         values = carried.values
         grid = carried.grid_hw
+        if path is not None and mended is not None:
+            share = self.resize(mended.share, (path.shape[0], path.shape[1]))
+            return self.mixed_labels((carried, path), (mended.scores, None), share, size_hw)
         if path is not None:
             source, still = self._source(carried, path, path.shape[:2]), np.zeros(path.shape[:2], np.float32)
             return self._read((source, source), still, size_hw)
@@ -108,6 +115,27 @@ class CpuOps:
         self.rows(part, size_hw[0], least=64)
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
+
+    def read(self, carried: Carried, path: Flow) -> tuple[Float, Float]:
+        """Scores (h, w, C) where a path (h, w, 2) leads from each of its cells; and (2, h, w): their largest class
+        probability, and its lead over the next."""
+        last, (h, w) = self._classes_last(carried.values), path.shape[:2]
+        out, certainty = np.empty((h, w, carried.classes), np.float32), np.empty((2, h, w), np.float32)
+        self.rows(lambda a, b: borrow.read_rows(last, path, out, certainty, a, b), h)
+        return out, certainty
+
+    def borrow(self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float) -> Float:
+        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `borrow.borrow_rows` says."""
+        out = np.empty((read.shape[2], *read.shape[:2]), np.float32)
+        attention, share = np.ascontiguousarray(attention), np.ascontiguousarray(share)
+        self.rows(lambda a, b: borrow.borrow_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
+        return out
+
+    def _classes_last(self, values: Float) -> Float:
+        """(h, w, C) of (C, h, w); the last one is kept: a key frame's scores stay the same for a whole period."""
+        if self._last is None or self._last[0] is not values:
+            self._last = values, np.ascontiguousarray(np.moveaxis(values, 0, 2))
+        return self._last[1]
 
     def mixed_labels(
         self, first: tuple[Carried, Flow | None], second: tuple[Carried, Flow | None], share: Float, size_hw: SizeHW
