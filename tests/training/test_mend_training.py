@@ -164,7 +164,7 @@ def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
     from segtween.training.mend.losses import borrowed
 
     g = torch.Generator().manual_seed(0)
-    around = torch.randn(2, 3, 4 + 2 * MARGIN, 5 + 2 * MARGIN, generator=g, dtype=torch.float64)
+    around = torch.randn(2, 12, 4 + 2 * MARGIN, 5 + 2 * MARGIN, generator=g, dtype=torch.float64)
     attention = torch.randn(2, 32, 4, 5, generator=g, dtype=torch.float64).softmax(1).requires_grad_()
     expected = sum(
         attention[:, i : i + 1] * around[:, :, MARGIN + dy : MARGIN + dy + 4, MARGIN + dx : MARGIN + dx + 5]
@@ -172,6 +172,28 @@ def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
     )
     assert torch.allclose(borrowed(attention, around), expected)
     assert torch.autograd.gradcheck(lambda a: borrowed(a, around), attention, fast_mode=True)
+
+
+def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
+    from segtween.networks.mend import Mending, offsets
+    from segtween.training.mend.batches import MARGIN, Batch
+    from segtween.training.mend.losses import mended
+
+    values = torch.randn(1, 3, 2 * (4 + 2 * MARGIN), 2 * (6 + 2 * MARGIN), generator=torch.Generator().manual_seed(0))
+    around = torch.nn.functional.pixel_unshuffle(values, 2)
+    batch = Batch(*torch.zeros(4, 1), around=around, labels=torch.zeros(1))
+    first = 2 * MARGIN
+    assert torch.equal(batch.fine, values[:, :, first : first + 8, first : first + 12])
+    for i, (dx, dy) in enumerate(offsets()):
+        attention = torch.zeros(1, 32, 4, 6)
+        attention[:, i] = 100
+        y, x = first + 2 * dy, first + 2 * dx
+        replacement = values[:, :, y : y + 8, x : x + 12]
+        for share in (0.0, 0.25, 1.0):
+            scores = mended(Mending(torch.full((1, 1, 4, 6), share), attention, None), batch)
+            assert torch.allclose(scores, (1 - share) * batch.fine + share * replacement, atol=1e-5)
+    more = mended(Mending(torch.ones(1, 1, 4, 6), attention, torch.full((1, 3, 4, 6), 2.0)), batch)
+    assert torch.allclose(more, replacement + 2, atol=1e-5)
 
 
 def test_borrowing_is_learnt_where_it_helps() -> None:

@@ -29,20 +29,20 @@ NOISE_VALUES = 1 << 21
 
 @dataclass(frozen=True)
 class Batch:
-    """N crops of h x w cells. Images are (N, 12, h, w), as `segtween.networks.mend.fold` lays them; scores are less
-    their mean over the C classes."""
+    """N crops of h x w cells, of 2 x 2 pixels each. What has pixels has four of them as channels, in the order of
+    `F.pixel_unshuffle`; scores are less their mean over the C classes."""
 
-    image: Tensor
-    key: Tensor
+    image: Tensor  # (N, 12, h, w)
+    key: Tensor  # (N, 12, h, w), read along the path
     cells: Tensor  # (N, 8, h, w)
-    around: Tensor  # (N, C, h + 2 MARGIN, w + 2 MARGIN) scores read along the path
-    fine: Tensor  # (N, C, 2h, 2w) the same at two pixels to a cell's side
+    scores: Tensor  # (N, C, h, w) read along the path at the cells
+    around: Tensor  # (N, 4 C, h + 2 MARGIN, w + 2 MARGIN) read along the path at the pixels, of the crop and around it
     labels: Tensor  # (N, 2h, 2w) int64
 
     @property
-    def scores(self) -> Tensor:
-        """(N, C, h, w) scores that the crop's own cells read."""
-        return self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    def fine(self) -> Tensor:
+        """(N, C, 2h, 2w) scores that the crop's own pixels read."""
+        return F.pixel_shuffle(self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN], 2)
 
     def seen(self, *, scores: bool) -> list[Tensor]:
         """What the network sees, in the order of axes in which it is fastest."""
@@ -65,12 +65,9 @@ class Reader:
 
     def batch(self, numbers: Sequence[int]) -> Batch:
         samples = [self._sample(n) for n in numbers]
-        stacked = {
-            f.name: torch.stack([getattr(s, f.name) for s in samples]) for f in fields(Batch) if f.name != "cells"
-        }
-        scores = stacked["around"][:, :, MARGIN:-MARGIN, MARGIN:-MARGIN]
-        cells = torch.cat((sureness(scores), torch.stack([s.cells for s in samples])), 1)
-        return Batch(**stacked, cells=cells)
+        stacked = {f.name: torch.stack([getattr(s, f.name) for s in samples]) for f in fields(Batch)}
+        stacked["cells"] = torch.cat((sureness(stacked["scores"]), stacked["cells"]), 1)
+        return Batch(**stacked)
 
     def _sample(self, number: int) -> Batch:
         """One sample without the batch's axis; `cells` lack the two planes of `sureness`."""
@@ -92,19 +89,20 @@ class Reader:
             path = joined_path(clip.flow, key=key, now=now, ops=self.ops)
         flip = rng.random() < recipe.disturb.flip
         scores = self._scores(clip, key, pool.source.scores, rng)
-        places, fine = _places(path, (top, left), (h, w)), _fine_places(path, (top, left), (h, w))
+        corner = top, left
+        fine = _fine_places(path, corner, (h, w))
         box = (slice(2 * top, 2 * (top + h)), slice(2 * left, 2 * (left + w)))
-        image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine)
+        inner = slice(2 * MARGIN, -2 * MARGIN)
+        image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine[inner, inner])
         truth = torch.from_numpy(np.array(clip.labels[now][box], np.int64))
-        parts = [image, moved, about(path, distance, (top, left), (h, w))]
-        parts += [_read(scores, places), _read(scores, fine), truth]
+        parts = [image, moved, about(path, distance, corner, (h, w))]
+        parts += [_read(scores, _places(path, corner, (h, w))), _read(scores, fine), truth]
         if flip:
             parts = [part.flip(-1) for part in parts]
             parts[2][4] = -2.0 / columns - parts[2][4]  # the column c is now columns - 1 - c
         image, moved = self._disturbed(parts[0], parts[1], rng)
-        return Batch(
-            F.pixel_unshuffle(image, 2), F.pixel_unshuffle(moved, 2), parts[2], parts[3], parts[4], labels=parts[5]
-        )
+        pixels = [F.pixel_unshuffle(part, 2) for part in (image, moved, parts[4])]
+        return Batch(pixels[0], pixels[1], parts[2], parts[3], pixels[2], labels=parts[5])
 
     def _scores(self, clip: Clip, key: int, parts: tuple[float, float, float], rng: np.random.Generator) -> Tensor:
         """(C, rows, columns) of the key frame, less their mean over classes, on a grid of their own."""
@@ -186,22 +184,25 @@ def _pixels(rgb: NDArray[np.uint8]) -> Tensor:
 
 
 def _places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
-    """(h + 2 MARGIN, w + 2 MARGIN, 2) in -1..1: where the cells of a crop and around it are led; around the image its
-    border repeats."""
-    rows, columns = (
-        np.clip(at, 0, side - 1) for at, side in zip(_around(corner, crop_hw, MARGIN), path.shape[:2], strict=True)
-    )
-    return _led(path[rows[:, None], columns], rows, columns, (path.shape[0], path.shape[1]))
+    """(h, w, 2) in -1..1: where the cells of a crop are led."""
+    rows, columns = _around(corner, crop_hw, 0)
+    return _led(torch.from_numpy(path), rows, columns)
 
 
 def _fine_places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
-    """(2h, 2w, 2) in -1..1: where the pixels of a crop are led, two to a cell's side; the path is bilinear."""
-    # One cell more on each side for the pixels at the rim.
-    rows, columns = _around(corner, crop_hw, 1)
-    grid = path.shape[0], path.shape[1]
-    near = path[np.clip(rows, 0, grid[0] - 1)[:, None], np.clip(columns, 0, grid[1] - 1)]
-    led = _led(near, rows, columns, grid).permute(2, 0, 1)[None]
-    return F.interpolate(led, scale_factor=2, mode="bilinear")[0, :, 2:-2, 2:-2].permute(1, 2, 0)
+    """(2h + 4 MARGIN, 2w + 4 MARGIN, 2) in -1..1: where the pixels of a crop and around it are led, two to a cell's
+    side; the path is bilinear between cells, and around the image its border repeats."""
+    both = torch.from_numpy(path).permute(2, 0, 1)[None]
+    fine = 2 * F.interpolate(both, scale_factor=2, mode="bilinear")[0].permute(1, 2, 0)
+    rows, columns = (
+        np.clip(at, 0, side - 1)
+        for at, side in zip(
+            _around((2 * corner[0], 2 * corner[1]), (2 * crop_hw[0], 2 * crop_hw[1]), 2 * MARGIN),
+            fine.shape[:2],
+            strict=True,
+        )
+    )
+    return _led(fine, rows, columns)
 
 
 def _around(corner: tuple[int, int], crop_hw: SizeHW, margin: int) -> list[NDArray[np.int64]]:
@@ -209,10 +210,14 @@ def _around(corner: tuple[int, int], crop_hw: SizeHW, margin: int) -> list[NDArr
     return [np.arange(first - margin, first + n + margin) for first, n in zip(corner, crop_hw, strict=True)]
 
 
-def _led(path: Flow, rows: NDArray[np.int64], columns: NDArray[np.int64], grid: SizeHW) -> Tensor:
-    x = (2 * (path[..., 0] + columns) + 1) / grid[1] - 1
-    y = (2 * (path[..., 1] + rows[:, None]) + 1) / grid[0] - 1
-    return torch.from_numpy(np.stack((x, y), -1).astype(np.float32))
+def _led(path: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Tensor:
+    """(rows, columns, 2) in -1..1 of a path over a whole image, in its own pixels."""
+    h, w = path.shape[:2]
+    down, right = torch.from_numpy(rows), torch.from_numpy(columns)
+    places = path[down[:, None], right]
+    places[..., 0] += right
+    places[..., 1] += down[:, None]
+    return (2 * places + 1) / torch.tensor([w, h]) - 1
 
 
 def _read(values: Tensor, places: Tensor) -> Tensor:

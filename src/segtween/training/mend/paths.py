@@ -27,10 +27,10 @@ def made_up_path(labels: NDArray[np.uint8], rng: Rng) -> Flow:
     """What a path may have of errors, on a picture of labels (2h, 2w): a smooth one, things that moved with what is
     around them, and a border that the camera saw only later."""
     h, w = labels.shape[0] // 2, labels.shape[1] // 2
-    path = _smooth((h, w), rng, knots=8, size=0.3) + _smooth((h, w), rng, knots=20, size=0.2)
+    path = _smooth((h, w), rng, knots=8, size=0.15) + _smooth((h, w), rng, knots=20, size=0.1)
     cells = labels[::2, ::2]
-    for _ in range(rng.integers(2, 8)):
-        path[_thing(cells, rng)] += rng.normal(0, 4, 2).astype(np.float32)
+    for _ in range(rng.integers(1, 5)):
+        path[_thing(cells, rng)] += rng.normal(0, 2, 2).astype(np.float32)
     if rng.random() < 0.6:
         _uncover(path, rng)
     return path
@@ -60,7 +60,7 @@ def _uncover(path: Flow, rng: Rng) -> None:
     """A strip along one side that leads out of the picture, the further out the nearer to the side."""
     h, w = path.shape[:2]
     y, x = np.mgrid[:h, :w].astype(np.float32)
-    wide, steep, side = int(rng.integers(1, 14)), rng.uniform(1.2, 2.5), int(rng.integers(4))
+    wide, steep, side = int(rng.integers(1, 14)), rng.uniform(1.1, 1.75), int(rng.integers(4))
     near = (wide - x, x - (w - 1 - wide), wide / 2 - y, y - (h - 1 - wide))[side]
     out = np.float32(steep) * np.maximum(near, 0)
     path[..., 0 if side < 2 else 1] += -out if side in (0, 2) else out

@@ -75,7 +75,7 @@ class MendLoss:
     share          weight of the mean share that is replaced: what it costs to mend
     """
 
-    ce: float = 0.3
+    ce: float = 0.5
     class_power: float = 0.3
     weight_limit: float = 8.0
     overlap: float = 1.0
