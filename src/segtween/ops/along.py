@@ -215,10 +215,10 @@ def _candidates(source: Any, places: Any, names: Array) -> int:
 @njit(nogil=True, inline="always", error_model="numpy")
 def _loses(values: Array, c: Any, one: Any, other: Any, places: Any) -> bool:
     """Whether class c is below the mean of two classes at every score centre around the places."""
-    a, b, d = values[c], values[one], values[other]
     for y in range(places[4], places[5] + 1):
         for x in range(places[2], places[3] + 1):
-            if not (a[y, x] - b[y, x]) + (a[y, x] - d[y, x]) < 0:
+            v = values[c, y, x]
+            if not (v - values[one, y, x]) + (v - values[other, y, x]) < 0:
                 return False
     return True
 
