@@ -131,6 +131,67 @@ def test_a_still_path_reads_what_lies_in_the_crop(monkeypatch: pytest.MonkeyPatc
     assert torch.allclose(batch.cells[:, 6].diff(dim=2), steps, atol=1e-6)
 
 
+def test_cells_are_what_the_engine_computes() -> None:
+    from segtween.ops.cpu import CpuOps
+    from segtween.refine import mend
+    from segtween.training.mend.batches import about, sureness
+    from segtween.types import Carried
+
+    rng = np.random.default_rng(0)
+    path = (4 * rng.normal(size=(12, 20, 2))).astype(np.float32)
+    assert about(path, 5, (0, 0), (12, 20)).numpy() == pytest.approx(mend._about(path, 5), abs=1e-6)
+    part = about(path, 5, (3, 4), (8, 12)).numpy()
+    assert part == pytest.approx(mend._about(path, 5)[:, 3:11, 4:16], abs=1e-6)
+    scores = rng.normal(size=(5, 12, 20)).astype(np.float32)
+    still = np.zeros_like(path)
+    _, certainty = CpuOps(threads=1).read(Carried(scores, "logits", (48, 80)), still)
+    assert sureness(torch.from_numpy(scores[None]))[0].numpy() == pytest.approx(certainty, abs=1e-5)
+
+
+def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.networks.export_parts import export_mend
+    from segtween.networks.mend import Mend
+    from segtween.ops.cpu import CpuOps
+    from segtween.parts import MEND, read_part
+    from segtween.refine import mend
+    from segtween.runtimes import open_runtime
+    from segtween.training import Disturb
+    from segtween.training.mend import batches
+    from segtween.training.mend.losses import borrowed
+    from segtween.training.mend.sources import MomentPool
+    from segtween.types import Carried
+
+    torch.manual_seed(0)
+    net, rng = Mend(classes=4), np.random.default_rng(0)
+    torch.nn.init.normal_(net.head.weight, std=0.3)
+    export_mend(net, tmp_path / MEND, labels="four")
+    path = cv2.resize((3 * rng.normal(size=(3, 4, 2))).astype(np.float32), (24, 16), interpolation=cv2.INTER_CUBIC)
+    scores = rng.normal(size=(2, 4, 16, 24)).astype(np.float16)
+    images = np.stack([cv2.resize(picture(n)[0], (48, 32)) for n in range(2)])
+    arrays = {"images": images, "labels": images[..., 0] % 4, "scores": scores, "half_scores": scores}
+    arrays["flow"] = np.zeros((2, 16, 24, 2), np.float16)
+    monkeypatch.setattr(batches, "joined_path", lambda *_, **__: path)
+    pool = MomentPool(Moments("street", frames=2, scores=(1, 0, 0)), arrays, 2, "of a test")
+    calm = Disturb(flip=0, gain=0, offset=0, drift=0, noise=0, temperature=0)
+    batch = reader(pool, samples=1, crop="24x16", disturb=calm, class_head=True).batch([0])
+    with torch.no_grad():
+        said = net(*batch.seen(scores=True))
+        replacement = torch.nn.functional.pixel_shuffle(borrowed(said.attention.softmax(1), batch.around), 2)
+        replacement += torch.nn.functional.interpolate(said.scores, scale_factor=2, mode="bilinear")
+
+    monkeypatch.setattr(mend, "LEAST_SHARE", 0.0)
+    monkeypatch.setattr(mend, "LEAST_WEIGHT", 0.0)
+    part, ops = read_part(tmp_path / MEND, kind="mend"), CpuOps(threads=1)
+    runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
+    carried = Carried(scores[0].astype(np.float32), "logits", (64, 96))
+    found = mend.Mend(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
+    assert found.share == pytest.approx(said.share[0, 0].numpy(), abs=0.02)
+    values = found.scores.values - found.scores.values.mean(0)
+    expected = (replacement - replacement.mean(1, keepdim=True))[0].numpy()
+    assert np.abs(values - expected).mean() < 0.01
+    assert np.abs(values - expected).max() < 0.1
+
+
 def test_joined_paths_are_the_engines() -> None:
     from segtween.ops.cpu import CpuOps
     from segtween.training.mend.paths import joined_path

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,12 @@ def open_moments(source: Moments, recipe: MendRecipe, eyes: Eyes, *, data_root: 
     if source.kind == "street":
         frames, count = source.frames, source.seeds[1] - source.seeds[0] + 1
         made_of = _street_key(source, recipe)
-        rows = lambda: _street_rows(source, recipe, eyes)  # noqa: E731
+        rows = partial(_street_rows, source, recipe, eyes)
     else:
         listed = Source("list", name=source.name, list=source.list, exclude=source.exclude)
         pool = open_pool(listed, recipe.label_set, data_root=data_root, cache=cache)
         frames, count, made_of = 1, len(pool), pool.sha256()
-        rows = lambda: _still_rows(pool, eyes)  # noqa: E731
+        rows = partial(_still_rows, pool, eyes)
     text = json.dumps([made_of, eyes.describe()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     folder = cache / f"mend-{digest[:16]}"
