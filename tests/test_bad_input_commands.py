@@ -220,6 +220,7 @@ def test_lists_and_folders_of_the_other_layouts(tmp_path: Path) -> None:
     )
 
 
+EARLIER = "frame {} of set val (folders layout), clip a; expected 0 to 5; show"
 TOO_LONG = "interval 6; expected less than the 6 frames of the longest clip; give shorter intervals"
 
 
@@ -230,10 +231,16 @@ TOO_LONG = "interval 6; expected less than the 6 frames of the longest clip; giv
         (("table", "intervals", "--intervals", "6"), TOO_LONG),
         (
             ("figure", "clip", "--interval", "6", "-o", "f.png"),
-            "frame 20 of folders val, clip a; expected 0 to 5; show",
+            EARLIER.format(20),
         ),
-        (("figure", "clip", "--frames", "6", "-o", "f.png"), "frame 6 of folders val, clip a; expected 0 to 5; show"),
-        (("figure", "sequence", "--key", "2", "-o", "f.png"), "frame 6 of folders val, clip a; expected 0 to 5; show"),
+        (
+            ("figure", "clip", "--frames", "6", "-o", "f.png"),
+            EARLIER.format(6),
+        ),
+        (
+            ("figure", "sequence", "--key", "2", "-o", "f.png"),
+            EARLIER.format(6),
+        ),
     ],
 )
 def test_a_clip_shorter_than_the_interval(

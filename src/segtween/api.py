@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtween.beside import Beside
-from segtween.build import DEFAULT_INTERVAL, Settings, build_method, build_plain, find_preset, method
+from segtween.build import Settings, build_method, build_plain, find_preset, method
+from segtween.defaults import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
@@ -21,7 +22,6 @@ from segtween.types import Frame, Method, Result, Rgb
 from segtween.video import open_sinks, open_source
 from segtween.video.beside import Another
 
-DEFAULT_MODEL = "swiftnet-lite0.camvid"
 DEFAULT_SAVE = ("overlay",)
 
 Model = str | Path | Callable[[Rgb], Any]
@@ -64,7 +64,7 @@ def load(
     precision: str = "float32",
     threads: int = 0,
     scale: float = 1.0,
-    preset: str = "blend",
+    preset: str = DEFAULT_PRESET,
     **changes: Any,
 ) -> Segtween:
     """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
@@ -76,7 +76,7 @@ def load(
     precision     auto, float32, bfloat16, int8
     threads       0 uses every processor
     scale         the network sees the frame enlarged by this factor, above 0
-    preset        of the method: blend, warp, path, swnet-seq
+    preset        of the method: path, blend, warp, swnet-seq
     changes       single settings of the preset, see `segtween.build.Settings`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
@@ -103,7 +103,13 @@ class Segtween:
     """A segmenter and a method, ready for video. Made by `load`; holds one engine, so it runs one video at a time."""
 
     def __init__(
-        self, segmenter: Segmenter, settings: Settings, *, threads: int = 0, name: str = "blend", plain: bool = False
+        self,
+        segmenter: Segmenter,
+        settings: Settings,
+        *,
+        threads: int = 0,
+        name: str = DEFAULT_PRESET,
+        plain: bool = False,
     ) -> None:
         ops = CpuOps(threads=threads)
         self.settings, self.threads = settings, threads

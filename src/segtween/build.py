@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from segtween.defaults import DEFAULT_INTERVAL
 from segtween.engine import Carry, Engine
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
@@ -23,7 +24,6 @@ from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
 from segtween.types import Labels, Method
 
-DEFAULT_INTERVAL = 4
 FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
 PUBLISHED_FLOW = {"flownets": "flownet.pth.tar", "flownet2s": "FlowNet2-S_checkpoint.pth.tar"}
 PUBLISHED_REFINEMENT = "cityscapes-swnet_model_best.pth.tar"
@@ -32,7 +32,7 @@ RUNTIME = "openvino"
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be chosen of the method. The defaults are the preset `blend`.
+    """What can be chosen of the method. The defaults are the preset `blend`; `DEFAULT_PRESET` is what commands take.
 
     interval        non-key frames between key frames, 0 or more
     schedule        which frames are key frames: fixed (by the interval), or adaptive (`schedule.adaptive.Adaptive`)
@@ -134,6 +134,17 @@ class Settings:
             )
         build_schedule(self)
 
+    @property
+    def can_be_offline(self) -> bool:
+        """Whether there is something for the offline mode to do, and nothing in its way."""
+        return (
+            self.interval > 0
+            and self.schedule == "fixed"
+            and self.arrays == "own"
+            and self.refine != "guided"
+            and not has_stored_flow(self)
+        )
+
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
         return replace(self, interval=interval)
@@ -164,9 +175,9 @@ def build_schedule(settings: Settings) -> Schedule:
 
 
 PRESETS: dict[str, Settings] = {
+    "path": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
     "blend": Settings(),
     "warp": Settings(fusion="replace"),
-    "path": Settings(carry=Carry(kind="logits", resample=False)),
     "swnet-seq": Settings(
         flow="light", fusion="replace", cuts=False, carry=Carry(kind="logits"), arrays="reference", refine="guided"
     ),

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from segtween.api import DEFAULT_MODEL, Segtween
-from segtween.build import Settings
+from segtween.api import Segtween
+from segtween.build import find_preset
 from segtween.datasets.street import StreetClip, StreetFrame
+from segtween.defaults import DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
@@ -94,7 +95,7 @@ def run_demo(
         raise SettingError(f"seconds is {seconds}", expected="room for a frame", do="give --seconds 6")
     folder = Path(out)
     segmenter = open_segmenter(model, threads=threads)
-    settings = Settings(interval=interval)
+    settings = find_preset(DEFAULT_PRESET).at(interval)
     every = Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True))
     ours = Run(f"segtween, network on 1 frame in {interval + 1}", Segtween(segmenter, settings, threads=threads))
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))

@@ -169,16 +169,23 @@ def _results(engine: Engine | TwoSided, source: Source) -> Iterator[tuple[Frame,
     engine.reset()
     waiting = deque[tuple[Frame, float]]()
     clock = time.perf_counter()
-    for frame in source:
-        waiting.append((frame, (time.perf_counter() - clock) * 1e3))
-        engine.select(frame.index)
-        seconds = float(frame.pts_seconds)
+    try:
+        for frame in source:
+            waiting.append((frame, (time.perf_counter() - clock) * 1e3))
+            engine.select(frame.index)
+            seconds = float(frame.pts_seconds)
+            if isinstance(engine, TwoSided):
+                results = engine.push(frame.rgb, pts_seconds=seconds)
+            else:
+                results = [engine.step(frame.rgb, pts_seconds=seconds)]
+            yield from _beside(waiting, results)
+            clock = time.perf_counter()
+    except GeneratorExit:
+        raise
+    except BaseException:  # frames that still wait for a key frame are done too: they hear the earlier one alone
         if isinstance(engine, TwoSided):
-            results = engine.push(frame.rgb, pts_seconds=seconds)
-        else:
-            results = [engine.step(frame.rgb, pts_seconds=seconds)]
-        yield from _beside(waiting, results)
-        clock = time.perf_counter()
+            yield from _beside(waiting, engine.finish())
+        raise
     if isinstance(engine, TwoSided):
         yield from _beside(waiting, engine.finish())
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 import segtween
 from fakes import by_brightness, panning
+from segtween.defaults import DEFAULT_PRESET
 from segtween.errors import SettingError
 from small_sets import picture
 
@@ -48,7 +49,7 @@ def test_run_spends_a_budget_and_reports_steadiness(clip: Path, tmp_path: Path) 
     assert record["interval"] is None
     assert (record["method"]["schedule"], record["method"]["budget"], record["method"]["most_distance"]) == (
         "adaptive", 25.0, 8)  # fmt: skip
-    assert record["method"]["name"] == "blend*"
+    assert record["method"]["name"] == f"{DEFAULT_PRESET}*"
     assert 0 < record["steadiness"]["tc"] <= 1
     assert record["steadiness"]["classes_seen"] > 1
     assert record["stages_ms"]["report"]["runs"] == 20

@@ -16,7 +16,8 @@ from segtween.build import PRESETS
 from segtween.cli.bench import bench
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import DEFAULT_MODEL, MethodOptions, NetworkOptions
+from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.defaults import DEFAULT_PRESET
 from segtween.errors import SettingError
 
 
@@ -63,7 +64,6 @@ def test_leaving_out_what_is_not_there_is_a_mistake() -> None:
 
 
 def test_defaults_are_those_of_the_python_door() -> None:
-    assert DEFAULT_MODEL == api.DEFAULT_MODEL
     loaded = inspect.signature(api.load).parameters
     for options in (NetworkOptions(), MethodOptions()):
         for name, value in vars(options).items():
@@ -82,8 +82,8 @@ def test_stored_scores_beside_a_model_are_refused() -> None:
 
 
 def test_a_setting_that_is_given_replaces_the_presets_and_stars_its_name() -> None:
-    assert MethodOptions().settings() == PRESETS["blend"]
-    assert MethodOptions().name == "blend"
+    assert MethodOptions().settings() == PRESETS[DEFAULT_PRESET]
+    assert MethodOptions().name == DEFAULT_PRESET
     changed = MethodOptions(preset="warp", flow="zero")
     assert changed.settings().flow == "zero"
     assert changed.settings().fusion == PRESETS["warp"].fusion
@@ -103,5 +103,5 @@ def test_changes_go_to_every_preset() -> None:
         SettingError, match="no edge without refinement; expected refine guided, .*; leave --no-edge out"
     ):
         MethodOptions(edge=False).settings()
-    with pytest.raises(SettingError, match="preset 'magic'; expected one of blend, warp"):
+    with pytest.raises(SettingError, match="preset 'magic'; expected one of path, blend, warp"):
         MethodOptions().of_presets(["magic"])

@@ -18,7 +18,6 @@ from segtween.build import PRESETS as ALL_PRESETS
 from segtween.build import Settings
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
-from segtween.engine import Carry
 from segtween.errors import DatasetError, ScoresError, SettingError
 from segtween.evaluation import evaluate_method, evaluate_methods
 from segtween.evaluation.truth import true_labels
@@ -33,7 +32,7 @@ MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 NAMES = ("blend", "warp", "path", "swnet-seq")
 PRESETS = {name: ALL_PRESETS[name] for name in NAMES}
 FAST: dict[str, Any] = {"repeats": 1, "threads": 1}
-PATH = Settings(carry=Carry(kind="logits", resample=False))
+PATH = PRESETS["path"]
 
 
 @pytest.fixture(scope="module")

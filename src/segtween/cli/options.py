@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from segtween.cli.grouping import Without
+from segtween.defaults import DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from segtween.datasets import Dataset
     from segtween.interfaces import Segmenter
     from segtween.types import SizeHW
-
-DEFAULT_MODEL = "swiftnet-lite0.camvid"
 
 Interval = Annotated[
     int | None, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames (4: network on 1 in 5).")
@@ -129,8 +128,8 @@ class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
 
     preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: blend, warp, path, swnet-seq.")
-    ] = "blend"
+        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: path, blend, warp, swnet-seq.")
+    ] = DEFAULT_PRESET
     refine: Annotated[
         Literal["guided", "none"] | None,
         typer.Option("--refine", help="Repair of carried scores: by the guided convolution network, or none."),

@@ -13,6 +13,7 @@ from segtween.cli import options
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
+from segtween.defaults import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from segtween.build import Settings
@@ -40,7 +41,7 @@ def intervals(
     *,
     data: DataOptions,
     network: NetworkOptions,
-    presets: Presets = "blend",
+    presets: Presets = DEFAULT_PRESET,
     method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
     wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4",
     out: Out = None,
@@ -69,7 +70,7 @@ def scales(
     *,
     data: DataOptions,
     network: Annotated[NetworkOptions, Without("scale", "scores")],
-    presets: Presets = "blend",
+    presets: Presets = DEFAULT_PRESET,
     method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
     wanted: Annotated[str, typer.Option("--scales", metavar="LIST", help="Scales, with commas.")] = "0.5,0.75,1",
     interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 2,
@@ -167,7 +168,7 @@ def budgets(
     *,
     data: DataOptions,
     network: NetworkOptions,
-    presets: Presets = "blend",
+    presets: Presets = DEFAULT_PRESET,
     method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
     wanted: Annotated[
         str, typer.Option("--intervals", metavar="LIST", help="Intervals, and as many runs for the adaptive schedule.")
