@@ -68,10 +68,11 @@ def test_the_demo_runs_from_the_wheel(core: Path, tmp_path: Path) -> None:
     )
     assert (tmp_path / "demo" / "side-by-side.mp4").stat().st_size > 10_000
     figures = json.loads((tmp_path / "demo" / "demo.json").read_text())
-    every, ours = figures["runs"]
+    every, *ours = figures["runs"]
     assert every["network_runs"] == every["frames"] == 30
-    assert ours["network_runs"] == 6
-    assert ours["miou"] > 0.5
+    for run in ours:
+        assert (run["frames"], run["network_runs"]) == (30, 6)
+        assert run["miou"] > 0.5
     assert "times faster" in printed
 
 

@@ -1,17 +1,22 @@
 """The demonstration: one street clip, labelled by the plain network on every frame and by segtween.
 
-Both take each frame in turn, so that the machine's other work falls on both alike. The synthetic street's
-labels and flow are exact, so accuracy and steadiness are too.
+All take each frame in turn, so that the machine's other work falls on all alike. segtween does it twice: as it would
+from a camera, and in the offline mode, as from a file. The synthetic street's labels and flow are exact, so accuracy
+and steadiness are too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segtween.api import Segtween
 from segtween.build import find_preset
@@ -31,6 +36,10 @@ FRAME_RATE = Fraction(15)
 SIZE_HW: SizeHW = (480, 640)
 
 
+Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
+"""Times and pictures of one side of the film that wait for the other side's."""
+
+
 class Run:
     """One way through the clip and what was measured of it."""
 
@@ -39,13 +48,22 @@ class Run:
         self.accuracy, self.steadiness = Segmentation(CAMVID11), TemporalConsistency(len(CAMVID11))
         self.key_ms: list[float] = []
         self.other_ms: list[float] = []
+        self._waiting = deque[StreetFrame]()
 
-    def step(self, frame: StreetFrame) -> Result:
-        result = self.seg.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
-        self.accuracy.update(result.labels, frame.camvid11)
-        self.steadiness.update(result.labels, correspondence(frame.flow) if frame.index else None)
-        (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
-        return result
+    def push(self, frame: StreetFrame | None) -> Iterator[tuple[StreetFrame, Result]]:
+        """The results that a frame completes, each with its own frame; None for those that are left after the last."""
+        engine = self.seg.engine
+        if frame is None:
+            results = engine.finish()
+        else:
+            self._waiting.append(frame)
+            results = engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds))
+        for result in results:
+            own = self._waiting.popleft()
+            self.accuracy.update(result.labels, own.camvid11)
+            self.steadiness.update(result.labels, correspondence(own.flow) if own.index else None)
+            (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
+            yield own, result
 
     @property
     def frames(self) -> int:
@@ -96,21 +114,25 @@ def run_demo(
     folder = Path(out)
     segmenter = open_segmenter(model, threads=threads)
     settings = find_preset(DEFAULT_PRESET).at(interval)
-    every = Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True))
-    ours = Run(f"segtween, network on 1 frame in {interval + 1}", Segtween(segmenter, settings, threads=threads))
+    both = replace(settings, offline=interval > 0)
+    few = f"segtween, network on 1 frame in {interval + 1}"
+    runs = (
+        Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),
+        Run(f"{few}, as from a camera", Segtween(segmenter, settings, threads=threads)),
+        Run(f"{few}, as from a file", Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, offline")),
+    )
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))
-    for run in (every, ours):
-        for _ in range(2):
-            run.seg.step(warm_up.rgb)
-        run.seg.reset()
-    video = _film(folder, (every, ours), count, threads, progress)
-    runs = [run.to_json() for run in (every, ours)]
-    write_json({"seed": SEED, "interval": interval, "runs": runs}, folder / "demo.json")
-    return Shown(_table(every, ours), video)
+    for run in runs:
+        for _ in range(2 * interval + 2):
+            run.seg.engine.push(warm_up.rgb)
+        run.seg.engine.finish()
+    video = _film(folder, runs, count, threads, progress)
+    write_json({"seed": SEED, "interval": interval, "runs": [run.to_json() for run in runs]}, folder / "demo.json")
+    return Shown(_table(runs), video)
 
 
-def _film(folder: Path, runs: tuple[Run, Run], count: int, threads: int, progress: Progress | None) -> Path:
-    """Runs both and films them next to each other."""
+def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress: Progress | None) -> Path:
+    """Runs all of them and films the first and the last next to each other."""
     from segtween.video.encode import Clock, VideoWriter
     from segtween.video.paint import Painter, side_by_side
     from segtween.video.staging import sink_errors
@@ -121,12 +143,21 @@ def _film(folder: Path, runs: tuple[Run, Run], count: int, threads: int, progres
     painters = [Painter(CAMVID11, legend=False), Painter(CAMVID11)]
     writer = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
     try:
-        for frame in StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count):
-            painted = [paint(frame.rgb, run.step(frame).labels) for run, paint in zip(runs, painters, strict=True)]
-            captions = (runs[0].name, runs[1].name)
-            writer.write(side_by_side(painted[0], painted[1], captions=captions), frame.pts_seconds)
-            if progress is not None:
-                progress(frame.index + 1, count)
+        clip = StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count)
+        waiting: list[Painted] = [deque(), deque()]
+        done = 0
+        for frame in chain(clip, [None]):
+            for run in runs[1:-1]:
+                for _ in run.push(frame):
+                    pass
+            for run, paint, pictures in zip((runs[0], runs[-1]), painters, waiting, strict=True):
+                pictures.extend((own.pts_seconds, paint(own.rgb, result.labels)) for own, result in run.push(frame))
+            while all(waiting):
+                (pts_seconds, left), (_, right) = (pictures.popleft() for pictures in waiting)
+                writer.write(side_by_side(left, right, captions=(runs[0].name, runs[-1].name)), pts_seconds)
+                done += 1
+                if progress is not None:
+                    progress(done, count)
     except BaseException:
         writer.abort()
         raise
@@ -134,13 +165,11 @@ def _film(folder: Path, runs: tuple[Run, Run], count: int, threads: int, progres
     return target
 
 
-def _table(every: Run, ours: Run) -> TextTable:
+def _table(runs: Sequence[Run]) -> TextTable:
     columns = ("", "frames per second", "times faster", "mIoU", "steadiness")
-    possible = ours.frames / len(ours.key_ms)
-    faster = ours.fps / every.fps
     rows = []
-    for run in (every, ours):
-        figures = run.to_json()
-        gain = "1.0x" if run is every else f"{faster:.1f}x of {possible:.1f}x possible ({faster / possible:.0%})"
+    for run in runs:
+        figures, faster, possible = run.to_json(), run.fps / runs[0].fps, run.frames / len(run.key_ms)
+        gain = "1.0x" if run is runs[0] else f"{faster:.1f}x of {possible:.1f}x possible ({faster / possible:.0%})"
         rows.append((run.name, f"{run.fps:.1f}", gain, *(f"{100 * figures[key]:.1f}" for key in ("miou", "tc"))))
     return TextTable("Street clip, exact truth", columns, rows)

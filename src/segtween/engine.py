@@ -180,6 +180,15 @@ class Engine:
         carried = scores if path is None else partial(self._mixed, scores, path, mended)
         return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
 
+    def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
+        """`step` in the form that the offline mode has, where a frame may complete none or several results."""
+        return [self.step(rgb, pts_seconds=pts_seconds)]
+
+    def finish(self) -> list[Result]:
+        """What is still to come after the last frame: nothing. The next frame begins a new clip."""
+        self.reset()
+        return []
+
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result for every frame, as they come; starts afresh."""
         self.reset()
