@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from segtween.benchmark.rivals import RIVALS, Rival, check_rivals
 from segtween.build import Settings, build_method, build_plain, has_stored_flow
 from segtween.build import method as method_of
 from segtween.engine import Engine
@@ -50,6 +51,8 @@ class BenchReport:
     results: list[dict[str, Any]]
     fused: dict[str, Any] | None = None
     """Interval 0 with flow and fusion, where it was timed; `results` at 0 are the plain network's."""
+    against: Sequence[dict[str, Any]] = ()
+    """What a user would pick instead, timed in the same run."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -65,6 +68,7 @@ class BenchReport:
             "notes": self.notes,
             "results": self.results,
             **({} if self.fused is None else {"fused": self.fused}),
+            **({"against": list(self.against)} if self.against else {}),
         }
 
     def tables(self) -> list[TextTable | str]:
@@ -86,7 +90,8 @@ class BenchReport:
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             *self.notes,
         ]
-        return [figures, stages, "\n".join(remarks)]
+        compared = [_comparison(self)] if self.against else []
+        return [figures, *compared, stages, "\n".join(remarks)]
 
 
 def bench(
@@ -98,13 +103,15 @@ def bench(
     intervals: Sequence[int],
     repeats: int = 7,
     threads: int = 0,
+    against: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> BenchReport:
     """Times a preset's settings at the intervals, always beside interval 0, on a moving textured clip.
 
     `repeats` periods are timed per interval, after two that are not. `threads` 0 uses every processor (the
-    segmenter has threads of its own, by its own setting). Raises SettingError for sizes below 64x64,
-    intervals below 0, fewer than one repeat, and for stored scores or flow.
+    segmenter has threads of its own, by its own setting). `against` names entries of `rivals.RIVALS`, which take turns
+    with the intervals. Raises SettingError for sizes below 64x64, intervals below 0, fewer than one repeat, and for
+    stored scores or flow; what cannot be opened raises its own error (MissingExtraError without torch).
     """
     return bench_presets(
         segmenter,
@@ -113,6 +120,7 @@ def bench(
         intervals=intervals,
         repeats=repeats,
         threads=threads,
+        against=against,
         progress=progress,
     )[name]
 
@@ -126,6 +134,7 @@ def bench_presets(
     repeats: int = 7,
     threads: int = 0,
     fused: Collection[str] = (),
+    against: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, BenchReport]:
     """`bench` for several presets, by name. All take turns with each other and share interval 0.
@@ -140,6 +149,7 @@ def bench_presets(
             do="give larger numbers",
         )
     _refuse_stored(segmenter, presets)
+    check_rivals(against)
     ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
     plain = _Run(0, build_plain(segmenter, ops=ops))
     above = sorted(set(intervals) - {0})
@@ -148,7 +158,13 @@ def bench_presets(
         for name, settings in presets.items()
     }
     whole = {name: _Run(0, build_method(segmenter, presets[name].at(0), ops=ops)) for name in fused}
-    runs = [plain, *whole.values(), *(run for some in own.values() for run in some)]
+    others = [
+        _RivalRun(name, interval, rival)
+        for name in dict.fromkeys(against)
+        for rival in (RIVALS[name].open(segmenter, size_hw, ops),)
+        for interval in (above if RIVALS[name].has_keys else [0])
+    ]
+    runs: list[_Run | _RivalRun] = [plain, *whole.values(), *(run for some in own.values() for run in some), *others]
     periods = WARM_UP_PERIODS + repeats
     done, total = 0, periods * sum(run.interval + 1 for run in runs)
     for period in range(periods):
@@ -171,6 +187,7 @@ def bench_presets(
             notes=[*getattr(segmenter, "notes", []), *(run.remark for run in mine if run.cuts)],
             results=[run.result(plain_ms=plain.ms_per_frame()) for run in mine],
             fused=whole[name].result(plain_ms=plain.ms_per_frame()) if name in whole else None,
+            against=[run.result(plain_ms=plain.ms_per_frame(), ours=mine) for run in others],
         )
 
     return {name: report(name) for name in presets}
@@ -207,6 +224,12 @@ def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) ->
     return [np.ascontiguousarray(texture[y : y + height, x : x + width]) for y, x in corners]
 
 
+def to_and_fro(frames: Sequence[Rgb], position: int) -> Rgb:
+    """The frame at a position of a clip that is played forwards and backwards for ever."""
+    at = position % (2 * len(frames) - 2)
+    return frames[min(at, 2 * len(frames) - 2 - at)]
+
+
 @dataclass
 class _Kind:
     """Times of the key frames, or of the other frames."""
@@ -235,8 +258,7 @@ class _Run:
         """A key frame and the frames up to the next one."""
         whole = 0.0
         for _ in range(self.interval + 1):
-            to_and_fro = self._position % (2 * len(frames) - 2)
-            rgb = frames[min(to_and_fro, 2 * len(frames) - 2 - to_and_fro)]
+            rgb = to_and_fro(frames, self._position)
             began = time.perf_counter()
             late = isinstance(self.engine, TwoSided)
             results = self.engine.push(rgb) if isinstance(self.engine, TwoSided) else [self.engine.step(rgb)]
@@ -260,19 +282,15 @@ class _Run:
         """Mean over a period made of the median key frame and median other frames; offline, of the median period."""
         if isinstance(self.engine, TwoSided):
             return quartiles(self.period_ms)["median"] / (self.interval + 1)
-        return self._mean(self.key.to_json(), self.other.to_json(), lambda kind: float(kind["median"]))
-
-    def _mean(
-        self, key: dict[str, Any] | None, other: dict[str, Any] | None, figure: Callable[[dict[str, Any]], float]
-    ) -> float:
-        both = (0.0 if kind is None else figure(kind) for kind in (key, other))
-        return sum(n * value for n, value in zip((1, self.interval), both, strict=True)) / (self.interval + 1)
+        return _mean(self.interval, self.key.to_json(), self.other.to_json(), lambda kind: float(kind["median"]))
 
     def result(self, *, plain_ms: float) -> dict[str, Any]:
         key, other, ms = self.key.to_json(), self.other.to_json(), self.ms_per_frame()
 
         def stage_ms(stage: str) -> float:
-            return self._mean(key, other, lambda kind: kind["stages_ms"].get(stage, {"median": 0.0})["median"])
+            return _mean(
+                self.interval, key, other, lambda kind: kind["stages_ms"].get(stage, {"median": 0.0})["median"]
+            )
 
         return {
             "interval": self.interval,
@@ -289,11 +307,54 @@ class _Run:
         }
 
 
+class _RivalRun:
+    """One rival at one interval on its way through the clip, and its times."""
+
+    def __init__(self, name: str, interval: int, rival: Rival) -> None:
+        self.name, self.interval, self.rival = name, interval, rival
+        self.key, self.other = _Kind(), _Kind()
+        self._position = 0
+
+    def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
+        """A key frame and the frames up to the next one."""
+        for i in range(self.interval + 1):
+            rgb = to_and_fro(frames, self._position)
+            began = time.perf_counter()
+            self.rival(rgb, is_key=i == 0)
+            frame_ms = (time.perf_counter() - began) * 1e3
+            self._position += 1
+            if timed:
+                (self.other if i else self.key).frame_ms.append(frame_ms)
+
+    def result(self, *, plain_ms: float, ours: Sequence[_Run]) -> dict[str, Any]:
+        key, other = self.key.to_json(), self.other.to_json()
+        ms = _mean(self.interval, key, other, lambda kind: float(kind["median"]))
+        return {
+            "name": self.name,
+            "title": RIVALS[self.name].title,
+            "interval": self.interval,
+            "ms_per_frame": ms,
+            "fps": 1e3 / ms,
+            "share_of_limit": plain_ms / ms / (self.interval + 1),
+            "key_frame": key,
+            "other_frame": other,
+            "method_times_faster": {f"{run.interval}": ms / run.ms_per_frame() for run in ours},
+        }
+
+
+def _mean(
+    interval: int, key: dict[str, Any] | None, other: dict[str, Any] | None, figure: Callable[[dict[str, Any]], float]
+) -> float:
+    """Over a period: one key frame and `interval` others."""
+    both = (0.0 if kind is None else figure(kind) for kind in (key, other))
+    return sum(n * value for n, value in zip((1, interval), both, strict=True)) / (interval + 1)
+
+
 def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for package in ("segtween", "numpy", "opencv-python-headless", "numba", "openvino", "onnxruntime"):
+    for package in ("segtween", "numpy", "opencv-python-headless", "numba", "openvino", "onnxruntime", "torch"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -313,6 +374,42 @@ def _cells(result: dict[str, Any]) -> list[str]:
         "-" if possible == 1 else f"{faster:.1f}x of {possible}x possible ({100 * share:.0f}%)",
         f"{100 * result['mixed_cells']:.0f}%",
     ]
+
+
+def _comparison(report: BenchReport) -> TextTable:
+    """The rivals and the method itself, slowest first, and how many times faster the method is at each interval."""
+    plain_ms = report.results[0]["ms_per_frame"]
+    own = [
+        {
+            "title": f"segtween, {report.method.name}" if result["interval"] else "segtween, network on every frame",
+            **result,
+            "method_times_faster": {
+                f"{other['interval']}": result["ms_per_frame"] / other["ms_per_frame"] for other in report.results
+            },
+        }
+        for result in report.results
+    ]
+    above = [result["interval"] for result in report.results if result["interval"]]
+    measured = sorted([*report.against, *own], key=lambda row: -float(row["ms_per_frame"]))
+    with_accuracy = any(row.get("miou") is not None for row in measured)
+    rows = []
+    for row in measured:
+        other, possible = row["other_frame"], row["interval"] + 1
+        faster = [row["method_times_faster"][f"{interval}"] for interval in above]
+        accuracy = "-" if row.get("miou") is None else f"{100 * row['miou']:.1f}"
+        rows.append([
+            row["title"],
+            f"{row['interval']}",
+            *([accuracy] if with_accuracy else []),
+            f"{row['ms_per_frame']:.1f}",
+            f"{row['key_frame']['median']:.1f}",
+            "-" if other is None else f"{other['median']:.1f}",
+            f"{100 * plain_ms / row['ms_per_frame'] / possible:.0f}%",
+            *(f"{times:.1f}x" for times in faster),
+        ])  # fmt: skip
+    columns = ["in the same run", "interval", *(["mIoU"] if with_accuracy else []), "ms per frame", "key frame ms"]
+    columns += ["other frame ms", "share of the limit", *(f"segtween at {interval} is faster" for interval in above)]
+    return TextTable("against what one would pick instead, the slowest first", columns, rows)
 
 
 def _stage_rows(result: dict[str, Any]) -> list[list[str]]:
