@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,27 @@ from typing import Any
 import numpy as np
 
 from segtween.beside import Beside
-from segtween.engine import Engine
+from segtween.engine import Clock, Engine
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.offline import TwoSided
+from segtween.overlap import Ahead, Behind
 from segtween.types import Frame, Method, Result, SourceInfo, format_size
+from segtween.video.interrupt import Interrupts
 from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
 """Called after every frame with the number of frames done and, where known, of all frames."""
 
+THREADS = {
+    "reading": ("decode",),
+    "labelling": ("prepare", "flow", "propagate", "segment", "refine", "label", "beside"),
+    "writing": ("encode", "report"),
+}
+"""The stages of each of the threads that work beside each other."""
+
 STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "beside")
+FRAMES_AHEAD, FRAMES_BEHIND = 4, 8
 
 
 @dataclass
@@ -55,9 +65,15 @@ class Summary:
         return {s: float(np.median(self.stages_ms[s])) for s in STAGES if s in self.stages_ms}
 
     def stage_shares(self) -> dict[str, float]:
-        """Share of the whole time that each stage took, 0..1."""
+        """Share of each stage in the work, 0..1: in the sum of all stages, which run beside each other."""
         total = sum(sum(v) for v in self.stages_ms.values()) or 1.0
         return {s: sum(self.stages_ms[s]) / total for s in STAGES if s in self.stages_ms}
+
+    def limited_by(self) -> str | None:
+        """The longest stage of the thread that had most to do: what to make faster first."""
+        busy = {stage: sum(values) for stage, values in self.stages_ms.items()}
+        busiest = max(THREADS.values(), key=lambda stages: sum(busy.get(stage, 0.0) for stage in stages))
+        return max((stage for stage in busiest if stage in busy), key=busy.__getitem__, default=None)
 
     def to_json(self) -> dict[str, Any]:
         rate = self.input.frame_rate
@@ -85,6 +101,7 @@ class Summary:
                 s: {"median": round(v, 3), "runs": len(self.stages_ms[s]), "share": round(shares[s], 4)}
                 for s, v in self.stage_medians_ms().items()
             },
+            "limited_by": self.limited_by(),
             "steadiness": self.steadiness,
             **({} if self.beside is None else {"beside": self.beside}),
             "error": self.error,
@@ -108,6 +125,7 @@ def run_source(
 
     A `meter` looks at every result too, which takes time of its own (stage `report`); so does another method `beside`
     this one, before the frame goes into the sink.
+    Frames are read in a thread of their own, a few ahead, and written in another, a few behind.
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
@@ -122,7 +140,6 @@ def run_source(
     else:
         sink.close()
     finally:
-        source.close()
         summary.seconds = time.perf_counter() - began
         summary.steadiness = None if meter is None else meter.compute()
         summary.beside = None if beside is None else beside.to_json()
@@ -140,38 +157,57 @@ def _frames(
     beside: Beside | None,
     progress: Progress | None,
 ) -> None:
-    if beside is not None:
-        beside.reset()
-    for frame, result, decode_ms in _results(engine, source):
-        times = {"decode": decode_ms, **result.stages_ms}
-        if beside is not None:
-            began = time.perf_counter()
-            beside.update(frame, result)
-            times["beside"] = (time.perf_counter() - began) * 1e3
-        stepped = time.perf_counter()
-        sink.write(frame, result)
-        times["encode"] = (time.perf_counter() - stepped) * 1e3
+    def put_away(item: tuple[Frame, Result, dict[str, float]]) -> tuple[Result, dict[str, float]]:
+        frame, result, times = item
+        clock = Clock()
+        with clock("encode"):
+            sink.write(frame, result)
         if meter is not None:
-            written = time.perf_counter()
-            meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
-            times["report"] = (time.perf_counter() - written) * 1e3
-        for stage, ms in times.items():
-            summary.stages_ms.setdefault(stage, []).append(ms)
-        summary.frames += 1
-        summary.network_runs += result.is_key
-        summary.cuts += result.is_cut
+            with clock("report"):
+                meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+        return result, {**times, **clock.stages_ms}
+
+    def note() -> None:
+        before = summary.frames
+        for result, times in behind.done():
+            for stage, ms in times.items():
+                summary.stages_ms.setdefault(stage, []).append(ms)
+            summary.frames += 1
+            summary.network_runs += result.is_key
+            summary.cuts += result.is_cut
         if progress is not None:
-            progress(summary.frames, source.info.n_frames)
+            for count in range(before + 1, summary.frames + 1):
+                progress(count, source.info.n_frames)
+
+    interrupts = Interrupts()
+    ahead = Ahead(source, most=FRAMES_AHEAD, close=source.close)
+    behind = Behind(put_away, most=FRAMES_BEHIND)
+    try:
+        if beside is not None:
+            beside.reset()
+        for frame, result, decode_ms in _results(engine, ahead):
+            clock = Clock()
+            if beside is not None:
+                with clock("beside"):
+                    beside.update(frame, result)
+            behind.put((frame, result, {"decode": decode_ms, **result.stages_ms, **clock.stages_ms}))
+            note()
+    finally:
+        with interrupts.held():  # nobody may touch the sink before its thread is through
+            ahead.stop()
+            behind.finish()
+        note()
+    behind.check()
+    interrupts.raise_if_asked()
 
 
-def _results(engine: Engine | TwoSided, source: Source) -> Iterator[tuple[Frame, Result, float]]:
+def _results(engine: Engine | TwoSided, frames: Iterable[tuple[Frame, float]]) -> Iterator[tuple[Frame, Result, float]]:
     """Every frame with its result and the milliseconds that it took to decode."""
     engine.reset()
     waiting = deque[tuple[Frame, float]]()
-    clock = time.perf_counter()
     try:
-        for frame in source:
-            waiting.append((frame, (time.perf_counter() - clock) * 1e3))
+        for frame, decode_ms in frames:
+            waiting.append((frame, decode_ms))
             engine.select(frame.index)
             seconds = float(frame.pts_seconds)
             if isinstance(engine, TwoSided):
@@ -179,7 +215,6 @@ def _results(engine: Engine | TwoSided, source: Source) -> Iterator[tuple[Frame,
             else:
                 results = [engine.step(frame.rgb, pts_seconds=seconds)]
             yield from _beside(waiting, results)
-            clock = time.perf_counter()
     except GeneratorExit:
         raise
     except BaseException:  # frames that still wait for a key frame are done too: they hear the earlier one alone

@@ -160,7 +160,7 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
         + (f", {summary.cuts} scene cuts" if summary.cuts else "")
     )
-    console.print(f"  time: {stages}")
+    console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
     if summary.steadiness is not None:
         console.print(f"  {_steadiness(summary.steadiness)}")
     if summary.beside is not None:

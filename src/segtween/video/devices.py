@@ -32,7 +32,8 @@ def open_stdin(spec: str = "-", *, name: str | None = None) -> Opened:
         raise SourceError(
             "standard input is not a video", expected="a video piped in", do="write: cat video.mkv | segtween run -"
         )
-    return Opened(_open(_Pipe(stdin), "standard input"), "-", name or clip_name(spec), "stdin")
+    # Read below its buffer, whose lock a thread may hold when the program ends.
+    return Opened(_open(_Pipe(getattr(stdin, "raw", stdin)), "standard input"), "-", name or clip_name(spec), "stdin")
 
 
 def open_stream(spec: str, *, name: str | None = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Opened:

@@ -1,0 +1,137 @@
+"""Threads beside the main one: what is needed next is made ahead, what is done is put away behind.
+
+Both keep order and a bounded number of items. Where one has nothing to do it waits; errors appear in the main thread,
+after everything that came before them. The main thread never holds a lock that another one needs, so that Ctrl-C may
+strike it at any place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+PATIENCE_SECONDS = 3.0
+"""How long a thread is waited for that must stop: a camera that gives nothing may hold it for longer."""
+
+
+class _Failed:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class Ahead(Generic[Item]):
+    """The items of an iterable, each with the milliseconds that it took, taken in a thread of its own.
+
+    At most `most` wait to be asked for. `close`, if given, is called by that thread when it is through.
+    """
+
+    def __init__(self, items: Iterable[Item], *, most: int, close: Callable[[], None] = lambda: None) -> None:
+        self._items, self._close = items, close
+        self._room, self._ready = SimpleQueue[None](), SimpleQueue["tuple[Item, float] | _Failed | None"]()
+        self._stopped = False
+        for _ in range(most):
+            self._room.put(None)
+        self._thread = threading.Thread(target=self._work, name="segtween-ahead", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[tuple[Item, float]]:
+        while True:
+            ready = self._ready.get()
+            self._room.put(None)
+            if ready is None:
+                return
+            if isinstance(ready, _Failed):
+                raise ready.error
+            yield ready
+
+    def stop(self) -> None:
+        """Takes no more items, and waits for the thread: for a while only, since it may wait for a camera."""
+        self._stopped = True
+        self._room.put(None)
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _work(self) -> None:
+        end: _Failed | None = None
+        try:
+            items = iter(self._items)
+            while True:
+                self._room.get()
+                if self._stopped:
+                    break
+                began = time.perf_counter()
+                try:
+                    item = next(items)
+                except StopIteration:
+                    break
+                self._ready.put((item, (time.perf_counter() - began) * 1e3))
+                del item
+        except BaseException as error:
+            end = _Failed(error)
+        try:
+            self._close()
+        except BaseException as error:
+            end = end or _Failed(error)
+        self._ready.put(end)
+
+
+class Behind(Generic[Item, Done]):
+    """Calls `work` with each item, in order, in a thread of its own. At most `most` items wait.
+
+    After an error the items that follow are dropped; `put` and `check` raise it, once.
+    """
+
+    def __init__(self, work: Callable[[Item], Done], *, most: int) -> None:
+        self._call = work
+        self._room, self._items = SimpleQueue[None](), SimpleQueue["tuple[Item] | None"]()
+        self._done = SimpleQueue[Done]()
+        self._error: BaseException | None = None
+        for _ in range(most):
+            self._room.put(None)
+        self._thread = threading.Thread(target=self._work, name="segtween-behind", daemon=True)
+        self._thread.start()
+
+    def put(self, item: Item) -> None:
+        """Waits where there is no room."""
+        self.check()
+        self._room.get()
+        self.check()
+        self._items.put((item,))
+
+    def done(self) -> list[Done]:
+        """What `work` returned since the last call."""
+        taken: list[Done] = []
+        while True:
+            try:
+                taken.append(self._done.get_nowait())
+            except Empty:
+                return taken
+
+    def finish(self) -> None:
+        """Waits until all that was put is done."""
+        self._items.put(None)
+        self._thread.join()
+
+    def check(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _work(self) -> None:
+        failed = False
+        while True:
+            item = self._items.get()
+            if item is None:
+                return
+            if not failed:
+                try:
+                    self._done.put(self._call(*item))
+                except BaseException as error:
+                    failed, self._error = True, error
+            del item
+            self._room.put(None)
