@@ -76,7 +76,7 @@ def load(
     precision     auto, float32, bfloat16, int8
     threads       0 uses every processor
     scale         the network sees the frame enlarged by this factor, above 0
-    preset        of the method: path, blend, warp, swnet-seq
+    preset        of the method: path, mend, blend, warp, swnet-seq
     changes       single settings of the preset, see `segtween.build.Settings`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.

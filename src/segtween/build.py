@@ -176,6 +176,7 @@ def build_schedule(settings: Settings) -> Schedule:
 
 PRESETS: dict[str, Settings] = {
     "path": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
+    "mend": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False), refine="mend"),
     "blend": Settings(),
     "warp": Settings(fusion="replace"),
     "swnet-seq": Settings(

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fakes import BrightnessSegmenter, textured
+from segtween.build import build_engine, find_preset
+from segtween.errors import ModelError, SettingError
 from segtween.ops.cpu import CpuOps
-from segtween.parts import Part
+from segtween.parts import MEND, Part, shipped_parts
 from segtween.refine.mend import LEAST_SHARE, OFFSETS, Mend, cell_grid
 from segtween.runtimes.fake import FakeRuntime
 from segtween.types import Carried
@@ -17,6 +20,8 @@ from segtween.types import Carried
 SIZE = (96, 128)
 GRID = (24, 32)
 PATH = np.zeros((48, 64, 2), np.float32)
+BLACK, WHITE = (np.full((48, 64, 3), grey, np.uint8) for grey in (0, 255))
+"""What is seen of two frames that have nothing in common."""
 PART = Part(Path("mend.onnx"), "mend", "mend", "RGB", (0.0,) * 3, (1.0,) * 3, 2)
 
 
@@ -89,17 +94,24 @@ def test_the_network_sees_the_frame_and_the_key_frame_where_the_path_leads(score
 
 def test_a_small_share_is_none_and_nothing_is_borrowed(scores: Carried) -> None:
     repair = mend(Answers(LEAST_SHARE * 0.9))
-    seen = repair.see(picture(1))
-    mended = repair(scores, PATH, seen, seen, 1)
+    mended = repair(scores, PATH, BLACK, WHITE, 1)
     assert not mended.share.any()
     labels = CpuOps(threads=1).labels(scores, SIZE, path=PATH, mended=mended)
     np.testing.assert_array_equal(labels, CpuOps(threads=1).labels(scores, SIZE, path=PATH))
 
 
+def test_where_the_key_frame_shows_the_same_nothing_is_replaced(scores: Carried) -> None:
+    repair = mend(Answers(1.0))
+    half = BLACK.copy()
+    half[:, 32:] = 255
+    mended = repair(scores, PATH, BLACK, half, 1)
+    assert not mended.share[:, :16].any()
+    assert (mended.share[:, 16:] == 1).all()
+
+
 def test_what_is_borrowed_comes_from_where_attention_points(scores: Carried) -> None:
     repair, ops = mend(Answers(1.0, (8, 0))), CpuOps(threads=1)
-    seen = repair.see(picture(1))
-    mended = repair(scores, PATH, seen, seen, 1)
+    mended = repair(scores, PATH, BLACK, WHITE, 1)
     labels, plain = (ops.labels(scores, SIZE, path=PATH, mended=m) for m in (mended, None))
     cells = 8 * SIZE[1] // GRID[1]
     np.testing.assert_array_equal(labels[:, : -cells - 8], plain[:, cells:-8])
@@ -110,8 +122,35 @@ def test_the_head_for_classes_sees_the_scores_and_adds_to_them(scores: Carried) 
     added[0, 2] = 9
     answers = Answers(1.0, added=added)
     repair = mend(answers, replace(PART, classes=3, labels="three"))
-    seen = repair.see(picture(1))
-    mended = repair(scores, PATH, seen, seen, 1)
+    mended = repair(scores, PATH, BLACK, WHITE, 1)
     np.testing.assert_allclose(answers.inputs[3].sum(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(answers.inputs[3][0], scores.values - scores.values.mean(axis=0), atol=1e-5)
     assert (CpuOps(threads=1).labels(scores, SIZE, path=PATH, mended=mended) == 2).all()
+
+
+def test_the_shipped_repair_serves_any_classes_and_leaves_a_still_picture_alone() -> None:
+    engine = build_engine(BrightnessSegmenter(), find_preset("mend").at(3))
+    rgb = textured(SIZE)
+    results = [engine.step(rgb) for _ in range(4)]
+    assert [r.distance for r in results] == [0, 1, 2, 3]
+    assert all(np.array_equal(r.labels, results[0].labels) for r in results)
+    assert engine.describe()["refine"]["mend"]["network"] == "mend"
+    assert results[3].carried.values.shape == results[0].carried.values.shape
+    assert "refine" in results[3].stages_ms
+
+
+def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
+    shipped = shipped_parts(holding=MEND)["mend"]
+    for name in (MEND, f"{MEND}.yaml"):
+        (tmp_path / name).write_bytes((shipped / name).read_bytes())
+    record = tmp_path / f"{MEND}.yaml"
+    record.write_text(record.read_text().replace("labels: ''", "labels: camvid11"))
+    settings = replace(find_preset("mend"), weights=str(tmp_path))
+    with pytest.raises(ModelError, match="for the label set camvid11; expected classes4, .*; give other --weights"):
+        build_engine(BrightnessSegmenter(), settings)
+
+
+@pytest.mark.parametrize("preset", ["blend", "swnet-seq"])
+def test_a_preset_that_resamples_has_no_use_for_it(preset: str) -> None:
+    with pytest.raises(SettingError, match="refine mend in a preset that resamples .*; give --preset path or mend"):
+        replace(find_preset(preset), refine="mend")

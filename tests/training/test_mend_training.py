@@ -181,6 +181,7 @@ def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(mend, "LEAST_SHARE", 0.0)
     monkeypatch.setattr(mend, "LEAST_WEIGHT", 0.0)
+    monkeypatch.setattr(mend, "_doubt", lambda *_: 1.0)
     part, ops = read_part(tmp_path / MEND, kind="mend"), CpuOps(threads=1)
     runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
     carried = Carried(scores[0].astype(np.float32), "logits", (64, 96))

@@ -128,11 +128,13 @@ class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
 
     preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: path, blend, warp, swnet-seq.")
+        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: path, mend, blend, warp, swnet-seq.")
     ] = DEFAULT_PRESET
     refine: Annotated[
-        Literal["guided", "none"] | None,
-        typer.Option("--refine", help="Repair of carried scores: by the guided convolution network, or none."),
+        Literal["mend", "guided", "none"] | None,
+        typer.Option(
+            "--refine", help="Repair of carried scores: borrowed from cells near by, by guided convolution, or none."
+        ),
     ] = None
     edge: Annotated[
         bool | None,

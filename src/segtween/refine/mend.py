@@ -30,6 +30,10 @@ OFFSETS = np.array(
 MOST_CELLS = 15_000
 """The frame is divided into cells of 4, 8, 16, ... pixels until there are no more than this."""
 
+TOLERANCE = 10.0
+"""Where the key frame, moved, differs from the frame by e grey levels, at most 1 - exp(-(e / TOLERANCE)^2) is replaced:
+nothing where it shows the same."""
+
 LEAST_SHARE = 0.05
 """A smaller share is taken as none: nothing is computed there."""
 
@@ -62,11 +66,13 @@ class Mend:
         fine = seen.shape[0], seen.shape[1]
         fine_path, path = self.ops.resize_flow(path, fine), self.ops.resize_flow(path, (fine[0] // 2, fine[1] // 2))
         read, certainty = self.ops.read(scores, path)
-        inputs = [seen[None], _moved(key, fine_path)[None], np.concatenate([certainty, _about(path, distance)])[None]]
+        moved = _moved(key, fine_path)
+        inputs = [seen[None], moved[None], np.concatenate([certainty, _about(path, distance)])[None]]
         if self.part.classes:
             inputs.append(_centred(read))
         share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
-        share = np.where(share[0] < LEAST_SHARE, np.float32(0), share[0])
+        share = share[0] * _doubt(seen, moved)
+        share[share < LEAST_SHARE] = 0
         read, _ = self.ops.read(scores, fine_path)
         values = self.ops.borrow(read, attention, OFFSETS, share, least=LEAST_WEIGHT)
         for planes in added:
@@ -75,7 +81,14 @@ class Mend:
         return Mended(replace(scores, values=values), share)
 
     def describe(self) -> dict[str, Any]:
-        return {"refine": {"mend": self.part.describe(), "cells": MOST_CELLS, "least": [LEAST_SHARE, LEAST_WEIGHT]}}
+        return {
+            "refine": {
+                "mend": self.part.describe(),
+                "cells": MOST_CELLS,
+                "tolerance": TOLERANCE,
+                "least": [LEAST_SHARE, LEAST_WEIGHT],
+            }
+        }
 
 
 def _about(path: Flow, distance: int) -> NDArray[np.float32]:
@@ -100,6 +113,13 @@ def _moved(image: NDArray[np.uint8], path: Flow) -> NDArray[np.uint8]:
     return np.asarray(
         cv2.remap(image, x + path[..., 0], y + path[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )
+
+
+def _doubt(seen: NDArray[np.uint8], moved: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(h, w) in 0..1: how far the pictures (2h, 2w, 3) let a cell be replaced."""
+    error = cv2.absdiff(seen, moved).mean(axis=2, dtype=np.float32)
+    error = cv2.resize(error, (seen.shape[1] // 2, seen.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(1 - np.exp(-np.square(error / np.float32(TOLERANCE))), np.float32)
 
 
 def _centred(read: NDArray[np.float32]) -> NDArray[np.float32]:
