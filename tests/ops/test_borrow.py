@@ -29,6 +29,9 @@ def test_reading_on_the_scores_own_grid_is_warping(ops: CpuOps) -> None:
     np.testing.assert_allclose(np.moveaxis(read, 2, 0), warped, atol=1e-5)
     ranked = np.sort(softmax(warped), axis=0)
     np.testing.assert_allclose(certainty, [ranked[-1], ranked[-1] - ranked[-2]], atol=1e-5)
+    alone, nothing = ops.read(scores, path, certain=False)
+    assert np.array_equal(alone, read)
+    assert nothing.shape == (0, 24, 32)
 
 
 def test_reading_on_a_coarser_grid_lands_between_the_centres_of_four_scores(ops: CpuOps) -> None:

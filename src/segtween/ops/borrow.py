@@ -11,12 +11,15 @@ import numpy as np
 from numba import njit
 
 Array = Any
+NOTHING = np.float32(-18)
+"""exp of it is lost when it is added to a float32 of 1 or more."""
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def read_rows(values: Array, path: Array, out: Array, cells: Array, first: int, last: int) -> None:
     """out[y, x] = `values` (h, w, C) where the path (gh, gw, 2), in pixels of `out`'s grid (gh, gw, C), leads from
-    there; cells[0] and cells[1] (gh, gw) = the largest class probability of these scores, and its lead over the next.
+    there; cells[0] and cells[1] (gh, gw) = the largest class probability of these scores, and its lead over the next
+    (`cells` of length 0: not computed).
     """
     h, w, classes = values.shape
     gh, gw = path.shape[:2]
@@ -30,19 +33,24 @@ def read_rows(values: Array, path: Array, out: Array, cells: Array, first: int, 
             x0, y0 = int(sx), int(sy)
             x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)
             fx, fy = sx - np.float32(x0), sy - np.float32(y0)
-            highest, next_highest = np.float32(-np.inf), np.float32(-np.inf)
             for c in range(classes):
                 upper = values[y0, x0, c] + fx * (values[y0, x1, c] - values[y0, x0, c])
                 lower = values[y1, x0, c] + fx * (values[y1, x1, c] - values[y1, x0, c])
-                v = upper + fy * (lower - upper)
-                out[y, x, c] = v
+                out[y, x, c] = upper + fy * (lower - upper)
+            if cells.shape[0] == 0:
+                continue
+            highest, next_highest = np.float32(-np.inf), np.float32(-np.inf)
+            for c in range(classes):
+                v = out[y, x, c]
                 if v > highest:
                     highest, next_highest = v, highest
                 elif v > next_highest:
                     next_highest = v
             total = none
             for c in range(classes):
-                total += np.exp(out[y, x, c] - highest)
+                below = out[y, x, c] - highest
+                if below > NOTHING:
+                    total += np.exp(below)
             cells[0, y, x] = one / total
             cells[1, y, x] = (one - np.exp(next_highest - highest)) / total
 

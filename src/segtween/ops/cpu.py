@@ -116,11 +116,11 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
-    def read(self, carried: Carried, path: Flow) -> tuple[Float, Float]:
+    def read(self, carried: Carried, path: Flow, *, certain: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where a path (h, w, 2) leads from each of its cells; and (2, h, w): their largest class
-        probability, and its lead over the next."""
+        probability, and its lead over the next. Without `certain` the latter are left out: (0, h, w)."""
         last, (h, w) = self._classes_last(carried.values), path.shape[:2]
-        out, certainty = np.empty((h, w, carried.classes), np.float32), np.empty((2, h, w), np.float32)
+        out, certainty = np.empty((h, w, carried.classes), np.float32), np.empty((2 * certain, h, w), np.float32)
         self.rows(lambda a, b: borrow.read_rows(last, path, out, certainty, a, b), h)
         return out, certainty
 

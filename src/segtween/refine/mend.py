@@ -73,7 +73,7 @@ class Mend:
         share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
         share = share[0] * _doubt(seen, moved)
         share[share < LEAST_SHARE] = 0
-        read, _ = self.ops.read(scores, fine_path)
+        read, _ = self.ops.read(scores, fine_path, certain=False)
         values = self.ops.borrow(read, attention, OFFSETS, share, least=LEAST_WEIGHT)
         for planes in added:
             for value, plane in zip(values, planes, strict=True):
