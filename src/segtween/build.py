@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Mender, Refiner, Schedule, Segmenter
 from segtween.labels import LabelSet
+from segtween.late import LateEngine, check_late
 from segtween.offline import LabelKeys, NetworkKeys, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
@@ -54,6 +56,8 @@ class Settings:
     edge            guided: whether the label map's edge guides it
     offline         for files: a frame between two key frames hears both (`segtween.offline`). Logits are carried, along
                     paths; without refinement
+    late            causal: a key frame's scores arrive so many frames late, from a thread of their own
+                    (`segtween.late`); auto: as soon as they are there; None or 0: the frame waits for them
     weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
                     shipped ones for as many classes as the segmentation network has
     """
@@ -76,6 +80,7 @@ class Settings:
     edge: bool = True
     weights: str | None = None
     offline: bool = False
+    late: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
         FixedInterval(self.interval)
@@ -105,6 +110,15 @@ class Settings:
                 expected="a fixed interval",
                 do="leave --schedule or --offline out",
             )
+        if self.late not in (None, 0):
+            check_late(self.late)
+            if self.offline or self.schedule != "fixed":
+                mode = "the offline mode" if self.offline else f"schedule {self.schedule}"
+                raise SettingError(
+                    f"late {self.late} with {mode}",
+                    expected="frames that come one by one, and a fixed interval",
+                    do="leave one of them out",
+                )
         if self.refine == "mend" and (self.arrays != "own" or self.carry.resample):
             raise SettingError(
                 "refine mend in a preset that resamples scores in each frame",
@@ -139,6 +153,7 @@ class Settings:
         """Whether there is something for the offline mode to do, and nothing in its way."""
         return (
             self.interval > 0
+            and self.late in (None, 0)
             and self.schedule == "fixed"
             and self.arrays == "own"
             and self.refine != "guided"
@@ -258,7 +273,7 @@ def build_engine(
     if ops is None or isinstance(ops, ReferenceOps) != (settings.arrays == "reference"):
         ops = build_ops(settings, threads=threads)
     classes = len(segmenter.labels)
-    return Engine(
+    return _engine_of(settings)(
         segmenter,
         flow or build_flow(settings, classes=classes, threads=threads),
         ops=ops,
@@ -269,6 +284,19 @@ def build_engine(
         carry=settings.carry,
         mender=build_mender(settings, labels=segmenter.labels, ops=ops),
     )
+
+
+def _engine_of(settings: Settings) -> Callable[..., Engine]:
+    """The engine, or the one with late keys; SettingError for a delay longer than from key frame to key frame."""
+    if settings.late is None or settings.late == 0:
+        return Engine
+    if settings.late != "auto" and settings.late > settings.interval + 1:
+        raise SettingError(
+            f"late {settings.late} at interval {settings.interval}",
+            expected=f"at most {settings.interval + 1} frames: one key frame is on its way at a time",
+            do="lower --late, or raise --interval",
+        )
+    return partial(LateEngine, late=settings.late)
 
 
 def build_offline(

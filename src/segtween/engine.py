@@ -66,7 +66,7 @@ class Carry:
 
 
 @dataclass
-class _Past:
+class Past:
     """What the next frame needs of this one: scores, and the flow that leads from it to the frame they are of (None:
     this one)."""
 
@@ -81,7 +81,7 @@ class _Past:
 
 
 @dataclass
-class _History:
+class History:
     """What is known of a frame before the network sees it: scores, the path that leads to them, their reliability; and
     what may make it a key frame."""
 
@@ -89,6 +89,10 @@ class _History:
     path: Flow
     reliability: NDArray[np.float32]
     situation: Situation
+    seen: NDArray[np.uint8] | None = None
+    """What the mender saw of the frame that the scores are of."""
+    is_new: bool = False
+    """Whether these are the scores of another key frame than the frame before had (`segtween.late`)."""
 
 
 class Engine:
@@ -109,7 +113,7 @@ class Engine:
     ) -> None:
         self.segmenter, self.flow, self.ops, self.schedule = segmenter, flow, ops, schedule
         self.fusion, self.refiner, self.mender, self.cuts, self.carry = fusion, refiner, mender, cuts, carry
-        self._past: _Past | None = None
+        self._past: Past | None = None
         self._count = 0
 
     def reset(self) -> None:
@@ -149,11 +153,11 @@ class Engine:
                 error = self.ops.difference(view, past.view, motion)
                 cut = self.cuts(view, past.view, error)
                 history = None if cut else self._follow(past, motion, error)
-        is_key = history is None or self.schedule.is_key(history.situation)
+        history, is_key = self._decide(rgb, history, clock)
         distance = 0 if history is None or is_key else history.situation.distance
         if is_key:
             with clock("segment"):
-                logits = self.segmenter(rgb)
+                logits = self._segment(rgb)
             with clock("propagate"):
                 scores, path = self._fuse(logits, history, size_hw), None
             reliability = np.ones(scores.grid_hw, np.float32)
@@ -166,7 +170,7 @@ class Engine:
             if self.refiner is not None:
                 with clock("refine"):
                     scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
-        seen, mended = None if past is None else past.seen, None
+        seen, mended = None if history is None else history.seen, None
         if self.mender is not None:
             with clock("refine"):
                 sight = self.mender.see(rgb)
@@ -176,9 +180,10 @@ class Engine:
                     mended = self.mender(scores, path, seen, sight, distance)
         with clock("label"):
             labels = self.ops.labels(scores, size_hw, path=path, mended=mended)
-        self._past = _Past(view, scores, path, reliability, distance, clock.total_ms, seen)
+        self._past = Past(view, scores, path, reliability, distance, clock.total_ms, seen)
         carried = scores if path is None else partial(self._mixed, scores, path, mended)
-        return self._result(labels, carried, clock, pts_seconds, is_key=is_key, distance=distance, is_cut=cut)
+        is_new = is_key or (history is not None and history.is_new)
+        return self._result(labels, carried, clock, pts_seconds, is_key=is_new, distance=distance, is_cut=cut)
 
     def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
         """`step` in the form that the offline mode has, where a frame may complete none or several results."""
@@ -219,7 +224,7 @@ class Engine:
             labels = self.ops.labels(carried, size_hw)
         return self._result(labels, carried, clock, pts_seconds, is_key=True, distance=0, is_cut=False)
 
-    def _follow(self, past: _Past, motion: Flow, error: NDArray[np.float32]) -> _History:
+    def _follow(self, past: Past, motion: Flow, error: NDArray[np.float32]) -> History:
         """The kept scores, the path that leads to them from the frame after, and how far they can be trusted there."""
         grid = past.scores.grid_hw
         near = self.ops.resize_flow(motion, grid)
@@ -228,7 +233,15 @@ class Engine:
         if not self.carry.resample:
             near = self.ops.resize_flow(motion, stride_grid((motion.shape[0], motion.shape[1]), 2))
         situation = Situation(self._count, past.distance + 1, trust, error, past.took_ms)
-        return _History(past.scores, near if past.path is None else self.ops.join(near, past.path), trust, situation)
+        path = near if past.path is None else self.ops.join(near, past.path)
+        return History(past.scores, path, trust, situation, past.seen)
+
+    def _decide(self, rgb: Rgb, history: History | None, clock: Clock) -> tuple[History | None, bool]:  # noqa: ARG002
+        """Whether this is a key frame; and the history, which may be another one from here on."""
+        return history, history is None or self.schedule.is_key(history.situation)
+
+    def _segment(self, rgb: Rgb) -> NDArray[np.float32]:
+        return self.segmenter(rgb)
 
     def _moved(self, scores: Carried, path: Flow | None) -> Carried:
         """Scores where the path leads, on their own grid."""
@@ -246,7 +259,7 @@ class Engine:
         other = np.stack([self.ops.resize(plane, grid) for plane in mended.scores.values])
         return replace(moved, values=moved.values + self.ops.resize(mended.share, grid) * (other - moved.values))
 
-    def _fuse(self, logits: NDArray[np.float32], history: _History | None, size_hw: SizeHW) -> Carried:
+    def _fuse(self, logits: NDArray[np.float32], history: History | None, size_hw: SizeHW) -> Carried:
         fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)
         if history is None:
             return fresh

@@ -159,7 +159,8 @@ class Result:
     """What the engine says of one frame.
 
     `labels` is (H, W) uint8 at the frame's own size. `scores` are those that go on to the next frame, or a
-    function that computes them. `distance` counts frames since the last key frame, 0 at a key frame. `is_cut` marks
+    function that computes them. `distance` counts frames since the last key frame, 0 at a key frame; where scores come
+    late (`segtween.late`), since the one whose scores are used, and `is_key` marks where they arrive. `is_cut` marks
     the first frame after a scene cut. `stages_ms` holds the time of each stage (prepare, segment,
     flow, propagate, refine, label).
     """
@@ -172,6 +173,11 @@ class Result:
     labels: Labels
     scores: Carried | Callable[[], Carried]
     stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def key_index(self) -> int:
+        """The key frame whose scores the labels come from; offline, where two speak, the earlier one."""
+        return self.index - self.distance
 
     @cached_property
     def carried(self) -> Carried:

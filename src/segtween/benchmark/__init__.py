@@ -21,7 +21,7 @@ from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
-from segtween.metrics.timing import Timing, quartiles
+from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.texttable import TextTable, count
@@ -88,6 +88,7 @@ class BenchReport:
         remarks = [
             f"method {self.method.name} {self.method.hash}; medians of {count(self.repeats, 'period')} after warm-up",
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            *(_latency(result) for result in self.results),
             *self.notes,
         ]
         compared = [_comparison(self)] if self.against else []
@@ -302,6 +303,7 @@ class _Run:
             "times_possible": self.interval + 1,
             "key_frame": key,
             "other_frame": other,
+            "latency_ms": percentiles([*self.key.frame_ms, *self.other.frame_ms]),
             "period_ms": quartiles(self.period_ms),
             "mixed_cells": quartiles(self.mixed)["median"],
         }
@@ -340,6 +342,14 @@ class _RivalRun:
             "other_frame": other,
             "method_times_faster": {f"{run.interval}": ms / run.ms_per_frame() for run in ours},
         }
+
+
+def _latency(result: dict[str, Any]) -> str:
+    ms = result["latency_ms"]
+    return (
+        f"interval {result['interval']}: half of the frames take up to {ms['p50']:.1f} ms, "
+        f"95% {ms['p95']:.1f} ms, 99% {ms['p99']:.1f} ms, the slowest {ms['most']:.1f} ms"
+    )
 
 
 def _mean(

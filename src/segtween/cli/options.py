@@ -177,6 +177,14 @@ class MethodOptions:
         int | None,
         typer.Option("--most-distance", metavar="N", help="Adaptive: frames from key to key frame at most (30)."),
     ] = None
+    late: Annotated[
+        str | None,
+        typer.Option(
+            "--late",
+            metavar="auto|N",
+            help="The network works beside the frames that follow; its scores come N frames late, or when ready.",
+        ),
+    ] = None
 
     @property
     def name(self) -> str:
@@ -217,6 +225,8 @@ class MethodOptions:
 
     def _changes(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "preset"}
+        if self.late is not None and self.late.isdecimal():
+            values["late"] = int(self.late)
         return {name: value for name, value in values.items() if value is not None}
 
 

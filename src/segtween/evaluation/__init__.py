@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
 from segtween.build import method as method_of
@@ -174,8 +175,15 @@ def _make(settings: Settings, ops: CpuOps) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
         if flow is None:
             return build_plain(network, ops=ops)
-        return build_method(network, settings.fixed(interval), ops=ops, flow=flow)
+        chosen = replace(settings, late=None) if interval == 0 else settings
+        return build_method(network, chosen.fixed(interval), ops=ops, flow=flow)
 
+    if settings.late == "auto":
+        raise SettingError(
+            "late auto in an evaluation",
+            expected="a number: when scores arrive would depend on the machine",
+            do="give --late 2",
+        )
     return make
 
 

@@ -71,8 +71,10 @@ class Table:
             if interval == 0:
                 self.at[0] = self.fused
                 continue
-            tally = self.at[interval] = self._tally(interval)
-            runs += [Run(make(segmenter, flow, interval), tally, mapping, phase=p) for p in range(interval + 1)]
+            engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
+            late = getattr(engines[0], "late", 0)
+            tally = self.at[interval] = self._tally(interval + late)
+            runs += [Run(engine, tally, mapping, phase=p) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
             tally = self._tally(engine.schedule.longest, by_distance=False)

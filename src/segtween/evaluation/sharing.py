@@ -13,7 +13,11 @@ from segtween.types import Flow, Rgb
 
 
 class SharedSegmenter:
-    """Computes the scores of a frame once for all engines that are shown the same array."""
+    """Computes the scores of a frame once for all engines that are shown the same array.
+
+    `at_once` says that late keys call it in the engine's own thread: it keeps one frame at a time."""
+
+    at_once = True
 
     def __init__(self, inner: Segmenter) -> None:
         self._inner = inner

@@ -31,3 +31,9 @@ def quartiles(values: array[float] | list[float]) -> dict[str, float]:
     """`median`, `q1`, `q3` (linear between the two nearest) of at least one value, and their number `frames`."""
     q1, median, q3 = np.quantile(np.asarray(values, np.float64), [0.25, 0.5, 0.75])
     return {"median": float(median), "q1": float(q1), "q3": float(q3), "frames": len(values)}
+
+
+def percentiles(values: array[float] | list[float]) -> dict[str, float]:
+    """`p50`, `p95`, `p99` and the largest (`most`) of at least one value: how long a frame can take."""
+    p50, p95, p99, most = np.quantile(np.asarray(values, np.float64), [0.5, 0.95, 0.99, 1.0])
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "most": float(most)}

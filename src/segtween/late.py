@@ -1,0 +1,125 @@
+"""Late keys: the network looks at a key frame beside the frames that follow it, so that no frame waits for it.
+
+    key frame       is sent to the network, which has a thread of its own, and is labelled like any other frame
+    meanwhile       labels come from the key frame before; the way back to the one that was sent is followed too
+    its scores      arrive `late` frames later: blended with the history as it was at their own frame, as in the engine,
+                    and read along the path that leads back to it
+
+What arrives is what the engine would have had at the key frame itself; only the frames in between have older labels.
+One key frame is on its way at a time. A clip's first frame and the first after a scene cut wait for the network:
+nothing older speaks for them.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.engine import Clock, Engine, History, Past
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.types import Flow, Rgb
+
+Late = int | Literal["auto"]
+"""Frames, 1 or more; or auto: as soon as they are there."""
+
+MOST_LATE = 120
+"""So many frames after a key frame, auto too waits for its scores: labels do not grow older without bounds."""
+
+
+@dataclass
+class _Sent:
+    """A key frame on its way through the network: what was known of it before, and how this frame sees it."""
+
+    scores: Future[NDArray[np.float32]]
+    before: History
+    now: Past
+
+
+class LateEngine(Engine):
+    """An engine whose key frames' scores arrive `late` frames late. Takes what `Engine` takes.
+
+    A result's `is_key` says that the scores of another key frame are used from this frame on, `distance` how many
+    frames ago that was. A segmenter that has its scores at once (stored ones: it has `select`, or `at_once`) is called
+    where the frame is sent, without a thread. Scores of `auto` depend on the machine: not for evaluation.
+    """
+
+    def __init__(self, segmenter: Segmenter, *parts: Any, late: Late, **others: Any) -> None:
+        super().__init__(segmenter, *parts, **others)
+        self.late = check_late(late)
+        self._sent: _Sent | None = None
+        at_once = hasattr(segmenter, "select") or getattr(segmenter, "at_once", False)
+        self._thread = None if at_once else ThreadPoolExecutor(1, "segtween-network")
+
+    def reset(self) -> None:
+        super().reset()
+        self._sent = None
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "late": self.late}
+
+    def _segment(self, rgb: Rgb) -> NDArray[np.float32]:
+        return self._send(rgb).result()  # in the same thread: a key frame that nobody needs any more may be in it
+
+    def _follow(self, past: Past, motion: Flow, error: NDArray[np.float32]) -> History:
+        if self._sent is not None:
+            seen = super()._follow(self._sent.now, motion, error)
+            self._sent.now = replace(
+                self._sent.now, path=seen.path, reliability=seen.reliability, distance=seen.situation.distance
+            )
+        return super()._follow(past, motion, error)
+
+    def _decide(self, rgb: Rgb, history: History | None, clock: Clock) -> tuple[History | None, bool]:
+        if history is None:
+            self._sent = None
+            return None, True
+        if self._sent is not None and self._is_there(self._sent):
+            history = self._arrived(self._sent, history, clock)
+        if self._sent is None and self.schedule.is_key(history.situation):
+            with clock("segment"):
+                trusted = np.ones_like(history.reliability)
+                now = replace(self._here(history), path=None, reliability=trusted, distance=0)
+                seen = None if self.mender is None else self.mender.see(rgb)
+                self._sent = _Sent(self._send(rgb), history, replace(now, seen=seen))
+        return history, False
+
+    def _is_there(self, sent: _Sent) -> bool:
+        if self.late == "auto":
+            return sent.scores.done() or sent.now.distance >= MOST_LATE
+        return sent.now.distance >= self.late
+
+    def _arrived(self, sent: _Sent, history: History, clock: Clock) -> History:
+        self._sent = None
+        with clock("segment"):
+            logits = sent.scores.result()
+        with clock("propagate"):
+            scores = self._fuse(logits, sent.before, history.scores.image_hw)
+        assert sent.now.path is not None, "at least one frame came since"
+        situation = replace(history.situation, distance=sent.now.distance, reliability=sent.now.reliability)
+        return History(scores, sent.now.path, sent.now.reliability, situation, sent.now.seen, is_new=True)
+
+    def _here(self, history: History) -> Past:
+        """What to follow a frame by, with nothing said of it yet: the scores give the grid alone."""
+        return Past(np.empty((0, 0), np.uint8), history.scores, None, history.reliability, 0, 0.0)
+
+    def _send(self, rgb: Rgb) -> Future[NDArray[np.float32]]:
+        if self._thread is not None:
+            return self._thread.submit(self.segmenter, rgb)
+        there = Future[NDArray[np.float32]]()
+        there.set_result(self.segmenter(rgb))
+        return there
+
+
+def check_late(late: Any) -> Late:
+    """`late` itself; SettingError for what it cannot be."""
+    if late == "auto" or (isinstance(late, int) and not isinstance(late, bool) and 1 <= late <= MOST_LATE):
+        return late
+    raise SettingError(
+        f"late {late}",
+        expected=f"auto, or a whole number of frames from 1 to {MOST_LATE}",
+        do="give --late auto, or leave --late out",
+    )
