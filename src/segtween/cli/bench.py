@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,11 @@ from segtween.cli import options
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
+
+if TYPE_CHECKING:
+    from segtween.build import Settings
+    from segtween.interfaces import Segmenter
+    from segtween.types import SizeHW
 
 
 @guarded
@@ -35,6 +42,22 @@ def bench(
         str | None,
         typer.Option(metavar="FILES", help="Accuracy beside speed: files of evaluate --json, with commas."),
     ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="How far each stage is from what memory and processor allow, measured here.")
+    ] = False,
+    start: Annotated[
+        bool, typer.Option("--start", help="Only the time from a process's start to its first labels.")
+    ] = False,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Only how cost grows with: pixels, classes, interval, length (the last interval)."
+        ),
+    ] = None,
+    sweep_frames: Annotated[int, typer.Option(metavar="N", help="The longest video of --sweep length.")] = 10_000,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw the curves of --sweep there (extra [figures]).")
+    ] = None,
     json_file: options.Json = None,
 ) -> None:
     """Measure speed: frames in memory, label arrays out, one frame after the other, every stage apart.
@@ -53,7 +76,17 @@ def bench(
     size_hw = options.size(size)
     wanted = options.numbers(intervals, option="--intervals")
     settings = method.settings()
+    if start:
+        show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
+        return
     segmenter = network.open()
+    if sweep is not None:
+        shown = settings.at(wanted[-1])
+        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats, "threads": network.threads}
+        show_sweeps(
+            options.words(sweep) or [], segmenter, shown, measured, frames=sweep_frames, plot=plot, json_file=json_file
+        )
+        return
     with progress_bar("bench") as progress:
         report = measure(
             segmenter,
@@ -68,6 +101,65 @@ def bench(
         )
     if accuracy is not None:
         report = with_accuracy(report, options.words(accuracy) or ())
+    lowest = None
+    if floor:
+        from segtween.benchmark.floor import floor as floor_of
+        from segtween.benchmark.floor import measure_machine
+
+        lowest = floor_of(report, segmenter, settings=settings, machine=measure_machine(threads=network.threads))
+    if json_file is not None:
+        write_json({**report.to_json(), **({} if lowest is None else {"floor": lowest.to_json()})}, json_file)
+    show(*report.tables(), *([] if lowest is None else [lowest.table()]))
+
+
+def show_start(
+    network: NetworkOptions, method: MethodOptions, *, size_hw: SizeHW, repeats: int, json_file: Path | None
+) -> None:
+    from segtween.benchmark.start import Started, measure_start
+    from segtween.cli.screen import show
+    from segtween.runner import write_json
+
+    names = ("runtime", "provider", "precision", "scale", "labels")
+    started = Started(
+        model=network.model,
+        options={name: getattr(network, name) for name in names},
+        name=method.name,
+        settings=method.settings(),
+        size_hw=size_hw,
+        threads=network.threads,
+    )
+    report = measure_start(started, repeats=repeats)
     if json_file is not None:
         write_json(report.to_json(), json_file)
-    show(*report.tables())
+    show(report.table())
+
+
+def show_sweeps(
+    kinds: Sequence[str],
+    segmenter: Segmenter,
+    settings: Settings,
+    measured: dict[str, Any],
+    *,
+    frames: int,
+    plot: Path | None,
+    json_file: Path | None,
+) -> None:
+    from segtween.benchmark.sweeps import check_kinds
+    from segtween.benchmark.sweeps import sweep as one
+    from segtween.cli.screen import progress_bar, show
+    from segtween.runner import write_json
+    from segtween.tables.plot import plot_sweep, require_matplotlib
+
+    check_kinds(kinds)
+    if plot is not None:
+        require_matplotlib()
+    curves = []
+    for kind in kinds:
+        with progress_bar(kind) as progress:
+            curves.append(one(kind, segmenter, settings=settings, most_frames=frames, progress=progress, **measured))
+        show(curves[-1].table())
+    if json_file is not None:
+        write_json({"sweeps": [curve.to_json() for curve in curves]}, json_file)
+    if plot is not None:
+        for curve in curves:
+            plot_sweep(curve, plot)

@@ -153,6 +153,19 @@ class OpenVinoRuntime(OnnxFileRuntime):
             said["int8_beside"] = _plain_name(self._latest().get_property("INFERENCE_PRECISION_HINT").to_string())
         return said
 
+    def work(self, *shapes: tuple[int, ...]) -> tuple[int, int]:
+        """Multiply-adds of the convolutions for inputs of these shapes, and how many weights they have."""
+        graph = self._graph.clone()
+        graph.reshape(dict(zip(graph.inputs, map(list, shapes), strict=True)))
+        done = weights = 0
+        for operation in graph.get_ops():
+            grouped = {"Convolution": 1, "GroupConvolution": 2}.get(operation.get_type_name())
+            if grouped is not None:
+                kernel = list(operation.input_value(1).get_shape())
+                done += int(np.prod(list(operation.output(0).get_shape()))) * int(np.prod(kernel[grouped:]))
+                weights += int(np.prod(kernel))
+        return done, weights
+
     def _rounded(self, graph: Any) -> Any | None:
         """The graph in int8 where that was asked for, or where it is the best of `auto`, which is then decided.
 

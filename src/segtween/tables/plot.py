@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segtween.errors import MissingExtraError, SettingError
 from segtween.tables.study import Study
 from segtween.video.staging import Staged, sink_errors
+
+if TYPE_CHECKING:
+    from segtween.benchmark.sweeps import Sweep
 
 FORMATS = ("png", "svg")
 INK, GRID = "#1f2933", "#d9dee3"
@@ -33,6 +36,44 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
     if not series:
         raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave --plot out")
     return save(lambda: _draw(study, series), study.name, folder)
+
+
+def plot_sweep(sweep: Sweep, folder: str | Path) -> list[Path]:
+    """`cost-<kind>.png` and `.svg` in the folder. Raises MissingExtraError and SinkError."""
+    return save(lambda: _draw_sweep(sweep), f"cost-{sweep.kind}", folder)
+
+
+def _draw_sweep(sweep: Sweep) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    lines = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
+    for colour, (key, name) in zip(COLOURS, lines.items(), strict=False):
+        points = [(row["at"], row[key]) for row in sweep.rows if row.get(key) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+    axes.set_xlabel(sweep.unit)
+    axes.set_ylabel("ms")
+    axes.set_ylim(bottom=0)
+    if sweep.kind == "length":
+        axes.set_xscale("log")
+        _draw_memory(axes, sweep)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines["top"].set_visible(False)
+    axes.set_title(f"Cost against {sweep.kind}: {sweep.note}", loc="left", fontsize=9, color=INK)
+    axes.legend(frameon=False, loc="best")
+    return figure
+
+
+def _draw_memory(axes: Any, sweep: Sweep) -> None:
+    points = [(row["at"], row["peak_mib"]) for row in sweep.rows if row.get("peak_mib") is not None]
+    if points:
+        memory = axes.twinx()
+        memory.plot(*zip(*points, strict=True), "s--", color=COLOURS[1])
+        memory.set_ylabel("peak memory (MiB, dashed)")
+        memory.set_ylim(bottom=0)
 
 
 def save(draw: Callable[[], Any], name: str, folder: str | Path) -> list[Path]:
