@@ -148,18 +148,6 @@ class Settings:
             )
         build_schedule(self)
 
-    @property
-    def can_be_offline(self) -> bool:
-        """Whether there is something for the offline mode to do, and nothing in its way."""
-        return (
-            self.interval > 0
-            and self.late in (None, 0)
-            and self.schedule == "fixed"
-            and self.arrays == "own"
-            and self.refine != "guided"
-            and not has_stored_flow(self)
-        )
-
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
         return replace(self, interval=interval)

@@ -11,7 +11,6 @@ from segtween.cli import options
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.defaults import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
@@ -35,14 +34,7 @@ def run(
     ] = "overlay",
     network: NetworkOptions,
     method: MethodOptions,
-    offline: Annotated[
-        bool | None,
-        typer.Option(
-            "--offline/--causal",
-            help="Files: a frame between two key frames hears both, or only the one before, as from a camera.",
-            show_default="offline for files",
-        ),
-    ] = None,
+    offline: options.Offline = False,
     interval: options.Interval = None,
     every: options.Every = None,
     classes: Annotated[
@@ -96,9 +88,6 @@ def run(
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
-    if offline is None:
-        settings = method.settings().at(chosen)
-        offline = method.preset == DEFAULT_PRESET and settings.can_be_offline and all(_is_file(c.spec) for c in todo)
     settings = method.settings(offline=offline).at(chosen)
     segmenter = network.open()
     seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
@@ -131,13 +120,6 @@ def run(
         if len(todo) > 1:
             notes.print(f"{len(todo) - failed} of {len(todo)} inputs done, {failed} failed")
         raise typer.Exit(BAD_INPUT)
-
-
-def _is_file(spec: str | Path | int) -> bool:
-    """Whether all of it is there to be read: no camera, stream or standard input."""
-    from segtween.video.inputs import kind_of
-
-    return kind_of(str(spec)) not in ("stdin", "camera", "stream")
 
 
 def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
