@@ -71,19 +71,31 @@ def test_at_most_a_period_late() -> None:
     assert not isinstance(engine(0), LateEngine)
 
 
-def test_no_frame_but_the_first_waits_for_the_network() -> None:
-    frames, network = panning(12, SIZE, cell=16), Held()
-    late = engine("auto", segmenter=network)
-    late.step(frames[0])
+@pytest.mark.parametrize("preset", ["path", "blend"])
+def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
+    frames, network = panning(13, SIZE, cell=16), Held()
+    late = engine("auto", segmenter=network, preset=preset)
     network.may.clear()
-    held = [late.step(rgb) for rgb in frames[1:9]]
-    assert [r.distance for r in held] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert not any(r.is_key for r in held)
+    unknown = [late.step(rgb) for rgb in frames[:3]]
+    assert all((r.labels == 255).all() for r in unknown)
+    assert not any(r.is_key for r in unknown)
+    assert unknown[2].confidence.max() < 0.26, "four classes, all alike"
     network.may.set()
     late._sent.scores.result()
-    arrived = late.step(frames[9])
+    first = late.step(frames[3])
+    assert first.is_key
+    assert (first.distance, first.key_index) == (3, 0)
+    expected = results(engine(None, preset=preset), frames[:4])[3]
+    assert np.mean(first.labels == expected.labels) > (0.99 if preset == "path" else 0.9)
+    network.may.clear()
+    held = [late.step(rgb) for rgb in frames[4:10]]
+    assert [r.distance for r in held] == [4, 5, 6, 7, 8, 9]
+    assert not any(r.is_key or (r.labels == 255).any() for r in held)
+    network.may.set()
+    late._sent.scores.result()
+    arrived = late.step(frames[10])
     assert arrived.is_key
-    assert (arrived.distance, arrived.key_index) == (5, 4)
+    assert (arrived.distance, arrived.key_index) == (6, 4)
     assert late._sent is not None, "the next one is due, and goes at once"
     assert {name.split("_")[0] for name in network.threads} == {"segtween-network"}
 
@@ -109,6 +121,24 @@ def test_a_cut_drops_what_was_on_its_way() -> None:
     alone = results(engine(3), frames[6:])
     for one, other in zip(made[6:], alone, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_with_auto_nothing_is_known_after_a_cut_and_one_frame_waits_in_line() -> None:
+    scenes = [panning(3, SIZE, seed=seed, cell=cell) for seed, cell in ((0, 16), (5, 9), (9, 16), (5, 9))]
+    network = Held()
+    late = engine("auto", segmenter=network)
+    late.step(scenes[0][0])
+    late._sent.scores.result()
+    assert (late.step(scenes[0][1]).labels != 255).all()
+    network.may.clear()
+    made = [late.step(rgb) for scene in scenes[1:] for rgb in scene]
+    assert [r.is_cut for r in made] == [True, False, False] * 3
+    assert all((r.labels == 255).all() for r in made)
+    network.may.set()
+    late._sent.scores.result()
+    arrived = late.step(scenes[3][2])
+    assert (arrived.distance, arrived.is_key) == (3, True)
+    assert network.calls <= 3, "the frame between was never begun"
 
 
 def test_reset_begins_afresh_and_runs_repeat_themselves() -> None:

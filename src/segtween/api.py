@@ -156,6 +156,7 @@ class Segtween:
         ids: Literal["train", "dataset"] = "train",
         report: bool = False,
         beside: Segtween | None = None,
+        live: bool = False,
         progress: Progress | None = None,
     ) -> Summary:
         """One input, every frame, into files of fixed names in `folder`.
@@ -166,6 +167,8 @@ class Segtween:
         `report` measures steadiness and flicker as well (`Summary.steadiness`, run.json), which takes longer.
         `beside` is another method with a segmenter of its own, such as `Segtween(..., plain=True)`: both are filmed
         next to each other, with their flicker below (`beside-<its name>.mp4`, `Summary.beside`).
+        `live` keeps up with a camera, a stream, or a file that is played at its rate: frames that come too fast are
+        dropped (`Summary.live`). Load with `late="auto"`, so that a busy network makes the interval longer instead.
         Raises SourceError or SinkError; what was done by then is kept.
         """
         opened = (
@@ -205,6 +208,7 @@ class Segtween:
             saved=save,
             meter=SteadinessMeter(len(self.labels)) if report else None,
             beside=other,
+            live=live,
             progress=progress,
         )
 

@@ -86,7 +86,7 @@ class History:
     what may make it a key frame."""
 
     scores: Carried
-    path: Flow
+    path: Flow | None
     reliability: NDArray[np.float32]
     situation: Situation
     seen: NDArray[np.uint8] | None = None

@@ -6,8 +6,11 @@
                     and read along the path that leads back to it
 
 What arrives is what the engine would have had at the key frame itself; only the frames in between have older labels.
-One key frame is on its way at a time. A clip's first frame and the first after a scene cut wait for the network:
-nothing older speaks for them.
+One key frame is on its way at a time.
+
+At a clip's first frame and the first after a scene cut nothing older speaks. With a number of frames they wait for the
+network. With `auto` they do not, and nothing is known (label 255) until its scores arrive: a camera goes on meanwhile,
+and the frame after a long wait looks like another cut.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from numpy.typing import NDArray
 
 from segtween.engine import Clock, Engine, History, Past
 from segtween.errors import SettingError
-from segtween.interfaces import Segmenter
-from segtween.types import Flow, Rgb
+from segtween.geometry import stride_grid
+from segtween.interfaces import Segmenter, Situation
+from segtween.types import IGNORE, Flow, Result, Rgb
 
 Late = int | Literal["auto"]
 """Frames, 1 or more; or auto: as soon as they are there."""
@@ -36,7 +40,7 @@ class _Sent:
     """A key frame on its way through the network: what was known of it before, and how this frame sees it."""
 
     scores: Future[NDArray[np.float32]]
-    before: History
+    before: History | None
     now: Past
 
 
@@ -52,12 +56,18 @@ class LateEngine(Engine):
         super().__init__(segmenter, *parts, **others)
         self.late = check_late(late)
         self._sent: _Sent | None = None
+        self._knows = True
         at_once = hasattr(segmenter, "select") or getattr(segmenter, "at_once", False)
         self._thread = None if at_once else ThreadPoolExecutor(1, "segtween-network")
 
     def reset(self) -> None:
         super().reset()
-        self._sent = None
+        self._drop()
+        self._knows = True
+
+    def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
+        result = super().step(rgb, pts_seconds=pts_seconds)
+        return result if self._knows else replace(result, labels=np.full_like(result.labels, IGNORE))
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "late": self.late}
@@ -75,17 +85,38 @@ class LateEngine(Engine):
 
     def _decide(self, rgb: Rgb, history: History | None, clock: Clock) -> tuple[History | None, bool]:
         if history is None:
-            self._sent = None
-            return None, True
+            self._drop()
+            if self.late != "auto":
+                return None, True
+            history, self._knows = self._nothing(rgb), False
+            self._send_key(rgb, history, None, clock)
+            return history, False
         if self._sent is not None and self._is_there(self._sent):
             history = self._arrived(self._sent, history, clock)
         if self._sent is None and self.schedule.is_key(history.situation):
-            with clock("segment"):
-                trusted = np.ones_like(history.reliability)
-                now = replace(self._here(history), path=None, reliability=trusted, distance=0)
-                seen = None if self.mender is None else self.mender.see(rgb)
-                self._sent = _Sent(self._send(rgb), history, replace(now, seen=seen))
+            self._send_key(rgb, history, history, clock)
         return history, False
+
+    def _send_key(self, rgb: Rgb, history: History, before: History | None, clock: Clock) -> None:
+        with clock("segment"):
+            seen = None if self.mender is None else self.mender.see(rgb)
+            # To be followed like any frame; of its scores the grid alone is known.
+            trusted = np.ones_like(history.reliability)
+            now = Past(np.empty((0, 0), np.uint8), history.scores, None, trusted, 0, 0.0, seen)
+            self._sent = _Sent(self._send(rgb), before, now)
+
+    def _drop(self) -> None:
+        if self._sent is not None:
+            self._sent.scores.cancel()  # unless the network is at it
+            self._sent = None
+
+    def _nothing(self, rgb: Rgb) -> History:
+        """All classes alike, and not to be trusted."""
+        image_hw = rgb.shape[0], rgb.shape[1]
+        even = np.zeros((len(self.segmenter.labels), *stride_grid(image_hw, 8)), np.float32)
+        scores = self.ops.carry(even, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=image_hw)
+        none = np.zeros(scores.grid_hw, np.float32)
+        return History(scores, None, none, Situation(self._count, 0, none, none, 0.0))
 
     def _is_there(self, sent: _Sent) -> bool:
         if self.late == "auto":
@@ -93,18 +124,16 @@ class LateEngine(Engine):
         return sent.now.distance >= self.late
 
     def _arrived(self, sent: _Sent, history: History, clock: Clock) -> History:
-        self._sent = None
+        self._sent, self._knows = None, True
         with clock("segment"):
             logits = sent.scores.result()
         with clock("propagate"):
             scores = self._fuse(logits, sent.before, history.scores.image_hw)
-        assert sent.now.path is not None, "at least one frame came since"
-        situation = replace(history.situation, distance=sent.now.distance, reliability=sent.now.reliability)
-        return History(scores, sent.now.path, sent.now.reliability, situation, sent.now.seen, is_new=True)
-
-    def _here(self, history: History) -> Past:
-        """What to follow a frame by, with nothing said of it yet: the scores give the grid alone."""
-        return Past(np.empty((0, 0), np.uint8), history.scores, None, history.reliability, 0, 0.0)
+            path, trust = sent.now.path, self.ops.resize(sent.now.reliability, scores.grid_hw)
+            if path is not None and self.carry.resample:
+                path = self.ops.resize_flow(path, scores.grid_hw)
+        situation = replace(history.situation, distance=sent.now.distance, reliability=trust)
+        return History(scores, path, trust, situation, sent.now.seen, is_new=True)
 
     def _send(self, rgb: Rgb) -> Future[NDArray[np.float32]]:
         if self._thread is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -78,6 +79,62 @@ class Ahead(Generic[Item]):
         except BaseException as error:
             end = end or _Failed(error)
         self._ready.put(end)
+
+
+class Newest(Generic[Item]):
+    """`Ahead` for what does not wait: of the items that came meanwhile only the last one is given, others are dropped.
+
+    `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` how many were lost.
+    """
+
+    def __init__(self, items: Iterable[Item], *, close: Callable[[], None] = lambda: None) -> None:
+        self._items, self._close = items, close
+        self._last = deque[tuple[Item, float, float]](maxlen=1)
+        self._came = SimpleQueue["_Failed | bool"]()
+        self._stopped = False
+        self._all = self._given = 0
+        self.arrived = 0.0
+        self._thread = threading.Thread(target=self._work, name="segtween-newest", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        return self._all - self._given
+
+    def __iter__(self) -> Iterator[tuple[Item, float]]:
+        while (came := self._came.get()) is not False:
+            if isinstance(came, _Failed):
+                raise came.error
+            if not self._last:
+                continue  # it was replaced by one that has been given
+            item, milliseconds, self.arrived = self._last.popleft()
+            self._given += 1
+            yield item, milliseconds
+
+    def stop(self) -> None:
+        """As `Ahead.stop`."""
+        self._stopped = True
+        self._thread.join(PATIENCE_SECONDS)
+
+    def _work(self) -> None:
+        end: _Failed | bool = False
+        try:
+            began = time.perf_counter()
+            for item in self._items:
+                now = time.perf_counter()
+                self._all += 1
+                self._last.append((item, (now - began) * 1e3, now))
+                self._came.put(True)
+                if self._stopped:
+                    break
+                began = now
+        except BaseException as error:
+            end = _Failed(error)
+        try:
+            self._close()
+        except BaseException as error:
+            end = end or _Failed(error)
+        self._came.put(end)
 
 
 class Behind(Generic[Item, Done]):

@@ -14,12 +14,15 @@ import numpy as np
 
 from segtween.beside import Beside
 from segtween.engine import Clock, Engine
+from segtween.errors import SettingError
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
+from segtween.metrics.timing import percentiles
 from segtween.offline import TwoSided
-from segtween.overlap import Ahead, Behind
+from segtween.overlap import Ahead, Behind, Newest
 from segtween.types import Frame, Method, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
+from segtween.video.pace import AtItsRate
 from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
@@ -40,7 +43,8 @@ FRAMES_AHEAD, FRAMES_BEHIND = 4, 8
 class Summary:
     """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
     it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
-    `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`)."""
+    `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`). Live: `dropped` frames
+    came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels."""
 
     input: SourceInfo
     folder: Path
@@ -54,6 +58,8 @@ class Summary:
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     steadiness: dict[str, Any] | None = None
     beside: dict[str, Any] | None = None
+    dropped: int = 0
+    latency_ms: list[float] = field(default_factory=list)
     error: str | None = None
 
     @property
@@ -104,8 +110,13 @@ class Summary:
             "limited_by": self.limited_by(),
             "steadiness": self.steadiness,
             **({} if self.beside is None else {"beside": self.beside}),
+            **({"live": self.live()} if self.latency_ms else {}),
             "error": self.error,
         }
+
+    def live(self) -> dict[str, Any]:
+        """How well the source's rate was kept: frames dropped, and percentiles of the latency."""
+        return {"dropped_frames": self.dropped, "latency_ms": percentiles(self.latency_ms)}
 
 
 def run_source(
@@ -119,20 +130,22 @@ def run_source(
     saved: Sequence[str],
     meter: SteadinessMeter | None = None,
     beside: Beside | None = None,
+    live: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Every frame of `source` through `engine` into `sink`; `run.json` is written beside the outputs.
 
     A `meter` looks at every result too, which takes time of its own (stage `report`); so does another method `beside`
     this one, before the frame goes into the sink.
-    Frames are read in a thread of their own, a few ahead, and written in another, a few behind.
+    Frames are read in a thread of their own, a few ahead, and written in another, a few behind. `live`: none ahead;
+    each frame comes at its time, and those that come while others are labelled are dropped, but for the last.
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began = time.perf_counter()
     try:
-        _frames(engine, source, sink, summary, meter, beside, progress)
+        _frames(engine, source, sink, summary, meter, beside, live, progress)
     except BaseException as error:
         summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
         sink.abort()
@@ -155,6 +168,7 @@ def _frames(
     summary: Summary,
     meter: SteadinessMeter | None,
     beside: Beside | None,
+    live: bool,
     progress: Progress | None,
 ) -> None:
     def put_away(item: tuple[Frame, Result, dict[str, float]]) -> tuple[Result, dict[str, float]]:
@@ -180,13 +194,17 @@ def _frames(
                 progress(count, source.info.n_frames)
 
     interrupts = Interrupts()
-    ahead = Ahead(source, most=FRAMES_AHEAD, close=source.close)
+    if live:
+        warm_up(engine, source)
+    ahead = _arriving(source) if live else Ahead(source, most=FRAMES_AHEAD, close=source.close)
     behind = Behind(put_away, most=FRAMES_BEHIND)
     try:
         if beside is not None:
             beside.reset()
         for frame, result, decode_ms in _results(engine, ahead):
             clock = Clock()
+            if isinstance(ahead, Newest):
+                summary.latency_ms.append((time.perf_counter() - ahead.arrived) * 1e3)
             if beside is not None:
                 with clock("beside"):
                     beside.update(frame, result)
@@ -196,9 +214,34 @@ def _frames(
         with interrupts.held():  # nobody may touch the sink before its thread is through
             ahead.stop()
             behind.finish()
+        if isinstance(ahead, Newest):
+            summary.dropped = ahead.dropped
         note()
     behind.check()
     interrupts.raise_if_asked()
+
+
+def warm_up(engine: Engine | TwoSided, source: Source) -> None:
+    """Shows the engine two frames of the source's size before the source begins: what is compiled, is compiled then.
+
+    Raises SettingError for an engine whose results come late.
+    """
+    if isinstance(engine, TwoSided):
+        source.close()
+        raise SettingError(
+            "the offline mode live",
+            expected="a mode that gives each frame's labels at once",
+            do="leave one of them out",
+        )
+    if not hasattr(engine.segmenter, "select"):  # stored scores need none, and have none for these frames
+        black = np.zeros((*source.info.size_hw, 3), np.uint8)
+        engine.segmenter(black)  # not in a thread of its own, where nobody waits for it
+        for _ in range(2):
+            engine.step(black)
+
+
+def _arriving(source: Source) -> Newest[Frame]:
+    return Newest(AtItsRate(source), close=source.close)
 
 
 def _results(engine: Engine | TwoSided, frames: Iterable[tuple[Frame, float]]) -> Iterator[tuple[Frame, Result, float]]:

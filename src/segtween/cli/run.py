@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -58,6 +59,13 @@ def run(
             help="Film another method beside this one, with the flicker of both below; takes longer.",
         ),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Keep up with a camera, a stream, or a file played at its rate; what comes too fast is dropped.",
+        ),
+    ] = False,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -87,6 +95,8 @@ def run(
         inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
+    if live and method.late is None and not offline and method.schedule != "adaptive":
+        method = replace(method, late="auto")
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
     settings = method.settings(offline=offline).at(chosen)
     segmenter = network.open()
@@ -108,6 +118,7 @@ def run(
                     ids=ids,
                     report=report,
                     beside=other,
+                    live=live,
                     progress=None if quiet else progress,
                 )
         except SegtweenError as error:
@@ -143,6 +154,8 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         + (f", {summary.cuts} scene cuts" if summary.cuts else "")
     )
     console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
+    if summary.latency_ms:
+        console.print(f"  {_live(summary.live())}")
     if summary.steadiness is not None:
         console.print(f"  {_steadiness(summary.steadiness)}")
     if summary.beside is not None:
@@ -158,6 +171,14 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
 def _network(summary) -> str:  # type: ignore[no-untyped-def]
     network = summary.method.record["network"]
     return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
+
+
+def _live(figures: dict[str, Any]) -> str:
+    ms = figures["latency_ms"]
+    return (
+        f"live: {figures['dropped_frames']} frames dropped; labels after {ms['p50']:.0f} ms (half of the frames), "
+        f"{ms['p95']:.0f} ms (95%), {ms['p99']:.0f} ms (99%), {ms['most']:.0f} ms (the slowest)"
+    )
 
 
 def _steadiness(figures: dict[str, Any]) -> str:

@@ -197,7 +197,7 @@ class CvatArchive:
         self._objects = np.zeros((256, 3), np.uint8)
         self._objects[: len(labels)] = [_object_colour(i + 1) for i in range(len(labels))]
         self._zip: zipfile.ZipFile | None = None
-        self._count = 0
+        self._written: list[str] = []
         self._done = self.broken = False
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -213,7 +213,7 @@ class CvatArchive:
             except OSError:
                 self.broken = True
                 raise
-        self._count += 1
+        self._written.append(f"frame_{frame.index:06d}\n")
 
     def _add(self, name: str, data: bytes) -> None:
         assert self._zip is not None
@@ -230,8 +230,7 @@ class CvatArchive:
             head = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
             try:
                 self._add("labelmap.txt", ("\n".join([*head, *lines]) + "\n").encode())
-                names = "".join(f"frame_{i:06d}\n" for i in range(self._count))
-                self._add("ImageSets/Segmentation/default.txt", names.encode())
+                self._add("ImageSets/Segmentation/default.txt", "".join(self._written).encode())
                 self._zip.close()
             except OSError:
                 self.broken = True
