@@ -211,3 +211,21 @@ def test_an_evaluation_needs_a_number(tmp_path: Any) -> None:
     refused = CliRunner().invoke(app, [*command, "--late", "auto"])
     assert refused.exit_code == 2
     assert "late auto in an evaluation; expected a number" in " ".join(refused.output.split())
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, 2), (1, 1)])
+def test_the_network_may_have_threads_of_its_own(
+    own: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.api import load
+    from segtween.cli.options import NetworkOptions
+
+    def opened(_: Any, *, threads: int, **__: Any) -> BrightnessSegmenter:
+        asked.append(threads)
+        return BrightnessSegmenter()
+
+    asked: list[int] = []
+    monkeypatch.setattr("segtween.segmenters.open_segmenter", opened)
+    assert load(threads=2, network_threads=own).threads == 2
+    NetworkOptions(threads=2, network_threads=own).open()
+    assert asked == [expected, expected]

@@ -63,6 +63,7 @@ def load(
     provider: str | None = None,
     precision: str = "float32",
     threads: int = 0,
+    network_threads: int | None = None,
     scale: float = 1.0,
     preset: str = DEFAULT_PRESET,
     **changes: Any,
@@ -74,7 +75,7 @@ def load(
     labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32, bfloat16, int8
-    threads       0 uses every processor
+    threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: path, mend, blend, warp, swnet-seq
     changes       single settings of the preset, see `segtween.build.Settings`
@@ -86,7 +87,13 @@ def load(
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     settings = adapt(find_preset(preset), interval=chosen, **changes)
     segmenter = open_segmenter(
-        model, runtime=runtime, provider=provider, precision=precision, threads=threads, scale=scale, labels=labels
+        model,
+        runtime=runtime,
+        provider=provider,
+        precision=precision,
+        threads=threads if network_threads is None else network_threads,
+        scale=scale,
+        labels=labels,
     )
     return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*")
 

@@ -145,6 +145,9 @@ def run_source(
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began = time.perf_counter()
     try:
+        if live:
+            warm_up(engine, source)
+            began = time.perf_counter()
         _frames(engine, source, sink, summary, meter, beside, live, progress)
     except BaseException as error:
         summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
@@ -194,8 +197,6 @@ def _frames(
                 progress(count, source.info.n_frames)
 
     interrupts = Interrupts()
-    if live:
-        warm_up(engine, source)
     ahead = _arriving(source) if live else Ahead(source, most=FRAMES_AHEAD, close=source.close)
     behind = Behind(put_away, most=FRAMES_BEHIND)
     try:

@@ -90,6 +90,14 @@ class NetworkOptions:
         1.0
     )
     threads: Threads = 0
+    network_threads: Annotated[
+        int | None,
+        typer.Option(
+            "--network-threads",
+            metavar="N",
+            help="Processors for the network alone (as --threads); with --late the others stay for the frames.",
+        ),
+    ] = None
 
     def open(self, *, scale: float | None = None, data: Dataset | None = None) -> Segmenter:
         """The segmenter; `scale` instead of the option's. True labels are those of `data`.
@@ -117,7 +125,7 @@ class NetworkOptions:
             runtime=self.runtime,
             provider=self.provider,
             precision=self.precision,
-            threads=self.threads,
+            threads=self.threads if self.network_threads is None else self.network_threads,
             scale=self.scale if scale is None else scale,
             labels=self.labels,
         )
