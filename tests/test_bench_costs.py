@@ -69,7 +69,7 @@ def test_patches_are_smooth_scores_of_any_number_of_classes() -> None:
 def test_sweeps_are_drawn(tmp_path: Path) -> None:
     from segtween.tables.plot import plot_sweep
 
-    written = plot_sweep(of("length", most_frames=20), tmp_path)
+    written = plot_sweep(of("length", most_frames=20), tmp_path / "new")
     assert [path.name for path in written] == ["cost-length.png", "cost-length.svg"]
     assert "peak memory" in written[1].read_text()
 

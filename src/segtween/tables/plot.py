@@ -39,7 +39,10 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
 
 
 def plot_sweep(sweep: Sweep, folder: str | Path) -> list[Path]:
-    """`cost-<kind>.png` and `.svg` in the folder. Raises MissingExtraError and SinkError."""
+    """`cost-<kind>.png` and `.svg` in the folder, which is made. Raises MissingExtraError and SinkError."""
+    require_matplotlib()
+    with sink_errors(Path(folder)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
     return save(lambda: _draw_sweep(sweep), f"cost-{sweep.kind}", folder)
 
 
@@ -61,7 +64,7 @@ def _draw_sweep(sweep: Sweep) -> Any:
         _draw_memory(axes, sweep)
     axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.spines["top"].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"Cost against {sweep.kind}: {sweep.note}", loc="left", fontsize=9, color=INK)
     axes.legend(frameon=False, loc="best")
     return figure
@@ -73,7 +76,7 @@ def _draw_memory(axes: Any, sweep: Sweep) -> None:
         memory = axes.twinx()
         memory.plot(*zip(*points, strict=True), "s--", color=COLOURS[1])
         memory.set_ylabel("peak memory (MiB, dashed)")
-        memory.set_ylim(bottom=0)
+        memory.set_ylim(0, 1.15 * max(mib for _, mib in points))
 
 
 def save(draw: Callable[[], Any], name: str, folder: str | Path) -> list[Path]:
