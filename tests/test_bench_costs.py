@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.benchmark import bench, sweeps
@@ -14,6 +15,7 @@ from segtween.benchmark.floor import Machine, Need, floor, measure_machine
 from segtween.benchmark.start import Started, measure_start
 from segtween.benchmark.sweeps import Patches, sweep
 from segtween.build import find_preset
+from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import NetworkSegmenter
@@ -121,3 +123,13 @@ def test_a_process_that_fails_says_why() -> None:
     started = Started("swiftnet-lite9", {}, "path", PATH, SIZE, threads=1)
     with pytest.raises(SettingError, match=r"a process that does not start \(.*lite9.*\); expected a first frame"):
         measure_start(started, repeats=1)
+
+
+def test_the_command_sweeps_and_writes_what_it_drew(tmp_path: Path) -> None:
+    given = ["--size", "128x64", "--intervals", "1", "--repeats", "1", "--threads", "1", "--sweep-frames", "20"]
+    out = tmp_path / "sweeps.json"
+    done = CliRunner().invoke(app, ["bench", *given, "--sweep", "length", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "cost against length (frames of 128x64, interval 1)" in done.output
+    (curve,) = json.loads(out.read_text())["sweeps"]
+    assert [row["at"] for row in curve["rows"]] == [10, 20]
