@@ -34,10 +34,10 @@ MODEL = f"{Path(__file__).parent / 'fakes.py'}:by_brightness"
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """24 frames, half a second."""
-    writer = VideoWriter(tmp_path / "clip.mkv", codec="h264", clock=Clock(Fraction(1, 48), Fraction(48)))
+    """24 frames, a second and a half."""
+    writer = VideoWriter(tmp_path / "clip.mkv", codec="h264", clock=Clock(Fraction(1, 16), Fraction(16)))
     for i, rgb in enumerate(panning(24, SIZE, cell=16)):
-        writer.write(rgb, Fraction(i, 48))
+        writer.write(rgb, Fraction(i, 16))
     writer.close()
     return tmp_path / "clip.mkv"
 
@@ -85,7 +85,7 @@ def test_a_file_is_played_at_its_rate(clip: Path) -> None:
     assert len(times) == 24
     first = times[0][1]
     assert all(came - first >= due - 0.05 for due, came in times)
-    assert times[-1][1] - first >= 23 / 48 - 0.05
+    assert times[-1][1] - first >= 23 / 16 - 0.05
 
 
 def test_a_live_source_is_not_held_back() -> None:
@@ -104,20 +104,20 @@ def test_a_live_source_is_not_held_back() -> None:
 
 
 def test_late_keys_keep_up_by_a_longer_interval(clip: Path, tmp_path: Path) -> None:
-    summary, sink = run(clip, tmp_path, network_seconds=0.1, late="auto")
+    summary, sink = run(clip, tmp_path, network_seconds=0.25, late="auto")
     assert summary.dropped <= 8
     assert summary.frames + summary.dropped == 24
     assert sink.frames == sorted(set(sink.frames))
     assert max(r.distance for r in sink.results) > 2, "more than the interval of 1: the network is busy"
-    assert 2 <= summary.network_runs <= 8
+    assert 1 <= summary.network_runs <= 6
     assert json.loads((tmp_path / "run.json").read_text())["live"]["dropped_frames"] == summary.dropped
-    assert summary.live()["latency_ms"]["p50"] < 60
+    assert summary.live()["latency_ms"]["p50"] < 200
 
 
 def test_what_cannot_be_kept_up_with_is_dropped_and_counted(clip: Path, tmp_path: Path) -> None:
     began = time.perf_counter()
-    summary, sink = run(clip, tmp_path, network_seconds=0.1, late=None)
-    assert time.perf_counter() - began < 2.5
+    summary, sink = run(clip, tmp_path, network_seconds=0.25, late=None)
+    assert time.perf_counter() - began < 5
     assert summary.dropped > 5
     assert summary.frames == len(sink.frames) == 24 - summary.dropped
     assert sink.frames[-1] == 23, "the newest frame is never dropped"

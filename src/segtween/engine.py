@@ -157,7 +157,7 @@ class Engine:
         distance = 0 if history is None or is_key else history.situation.distance
         if is_key:
             with clock("segment"):
-                logits = self._segment(rgb)
+                logits = self.segment(rgb)
             with clock("propagate"):
                 scores, path = self._fuse(logits, history, size_hw), None
             reliability = np.ones(scores.grid_hw, np.float32)
@@ -240,7 +240,8 @@ class Engine:
         """Whether this is a key frame; and the history, which may be another one from here on."""
         return history, history is None or self.schedule.is_key(history.situation)
 
-    def _segment(self, rgb: Rgb) -> NDArray[np.float32]:
+    def segment(self, rgb: Rgb) -> NDArray[np.float32]:
+        """The network's scores of a frame, alone."""
         return self.segmenter(rgb)
 
     def _moved(self, scores: Carried, path: Flow | None) -> Carried:

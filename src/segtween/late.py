@@ -72,7 +72,7 @@ class LateEngine(Engine):
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "late": self.late}
 
-    def _segment(self, rgb: Rgb) -> NDArray[np.float32]:
+    def segment(self, rgb: Rgb) -> NDArray[np.float32]:
         return self._send(rgb).result()  # in the same thread: a key frame that nobody needs any more may be in it
 
     def _follow(self, past: Past, motion: Flow, error: NDArray[np.float32]) -> History:
