@@ -42,7 +42,7 @@ def test_the_run_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     commands = [
         line for line in lines if line.startswith("segtween run") and "my.onnx" not in line and "rtsp" not in line
     ]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for command in commands:
         done = call(*shlex.split(command)[1:], "--model", MODEL)
         assert done.exit_code == 0, done.output
