@@ -1,8 +1,11 @@
-"""The whole idea: the network on key frames, its scores carried along optical flow in between.
+"""The whole idea: the network on key frames, its scores read along optical flow in between.
 
-    key frame       scores = network(frame), blended with the carried history where that is reliable
-    other frames    scores = refine(scores of the previous frame moved along the flow)
-    every frame     labels = argmax of the enlarged scores
+    key frame       scores = network(frame), blended with the history where that is reliable
+    other frames    path = flow to the previous frame, joined with the path from there to the key frame
+    every frame     labels = argmax of the key frame's scores where the path leads, enlarged to the frame
+
+What the key frame cannot know may be mended from the frame itself. Older ways, for comparison, resample the scores in
+each frame (`Carry.resample`), and may refine them there.
 
 The engine knows no model, runtime or video library: it is given built parts (`segtween.interfaces`;
 `segtween.build` puts them together).
@@ -170,14 +173,10 @@ class Engine:
             if self.refiner is not None:
                 with clock("refine"):
                     scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
-        seen, mended = None if history is None else history.seen, None
+        seen, mended = None, None
         if self.mender is not None:
             with clock("refine"):
-                sight = self.mender.see(rgb)
-                if path is None or seen is None:
-                    seen = sight
-                else:
-                    mended = self.mender(scores, path, seen, sight, distance)
+                seen, mended = self._mend(self.mender, rgb, scores, path, history, distance)
         with clock("label"):
             labels = self.ops.labels(scores, size_hw, path=path, mended=mended)
         self._past = Past(view, scores, path, reliability, distance, clock.total_ms, seen)
@@ -250,6 +249,15 @@ class Engine:
             return scores
         values, _ = self.ops.warp(scores.values, self.ops.resize_flow(path, scores.grid_hw))
         return replace(scores, values=values)
+
+    def _mend(
+        self, mender: Mender, rgb: Rgb, scores: Carried, path: Flow | None, history: History | None, distance: int
+    ) -> tuple[NDArray[np.uint8], Mended | None]:
+        """What the mender saw of the frame that the scores are of, and what it puts in their place."""
+        sight = mender.see(rgb)
+        if path is None or history is None or history.seen is None:
+            return sight, None
+        return history.seen, mender(scores, path, history.seen, sight, distance)
 
     def _mixed(self, scores: Carried, path: Flow, mended: Mended | None) -> Carried:
         """Scores where the path leads, and the mended ones in their share, on their own grid."""
