@@ -120,7 +120,7 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(SettingError, match="give --preset swnet-seq"):
         Settings(refine="guided")
-    with pytest.raises(SettingError, match=r"refine 'sharp'; expected guided or none"):
+    with pytest.raises(SettingError, match=r"refine 'sharp'; expected mend or guided or none"):
         replace(SEQ, refine="sharp")  # type: ignore[arg-type]
 
 
