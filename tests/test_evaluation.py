@@ -65,6 +65,12 @@ class Fading:
         carried = Carried(np.zeros((2, 1, 1), np.float32), "logits", labels.shape)
         return Result(self.count, pts_seconds or 0.0, distance == 0, distance, False, labels, carried)
 
+    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+        return [self.step(rgb, pts_seconds=pts_seconds)]
+
+    def finish(self) -> list[Result]:
+        return []
+
 
 def faked(engine: Callable[[int], Any]) -> Callable[..., Any]:
     return lambda *parts: engine(parts[-1])

@@ -126,6 +126,7 @@ def run_demo(
         for _ in range(2 * interval + 2):
             run.seg.engine.push(warm_up.rgb)
         run.seg.engine.finish()
+        run.seg.reset()
     video = _film(folder, runs, count, threads, progress)
     write_json({"seed": SEED, "interval": interval, "runs": [run.to_json() for run in runs]}, folder / "demo.json")
     return Shown(_table(runs), video)

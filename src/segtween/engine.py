@@ -189,8 +189,7 @@ class Engine:
         return [self.step(rgb, pts_seconds=pts_seconds)]
 
     def finish(self) -> list[Result]:
-        """What is still to come after the last frame: nothing. The next frame begins a new clip."""
-        self.reset()
+        """What is still to come after the last frame: nothing."""
         return []
 
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:

@@ -26,6 +26,15 @@ class _Failed:
         self.error = error
 
 
+def _through(end: _Failed | None, close: Callable[[], None]) -> _Failed | None:
+    """Closes what was read, and says what went wrong first."""
+    try:
+        close()
+    except BaseException as error:
+        return end or _Failed(error)
+    return end
+
+
 class Ahead(Generic[Item]):
     """The items of an iterable, each with the milliseconds that it took, taken in a thread of its own.
 
@@ -74,11 +83,7 @@ class Ahead(Generic[Item]):
                 del item
         except BaseException as error:
             end = _Failed(error)
-        try:
-            self._close()
-        except BaseException as error:
-            end = end or _Failed(error)
-        self._ready.put(end)
+        self._ready.put(_through(end, self._close))
 
 
 class Newest(Generic[Item]):
@@ -117,7 +122,7 @@ class Newest(Generic[Item]):
         self._thread.join(PATIENCE_SECONDS)
 
     def _work(self) -> None:
-        end: _Failed | bool = False
+        end: _Failed | None = None
         try:
             began = time.perf_counter()
             for item in self._items:
@@ -130,11 +135,7 @@ class Newest(Generic[Item]):
                 began = now
         except BaseException as error:
             end = _Failed(error)
-        try:
-            self._close()
-        except BaseException as error:
-            end = end or _Failed(error)
-        self._came.put(end)
+        self._came.put(_through(end, self._close) or False)
 
 
 class Behind(Generic[Item, Done]):

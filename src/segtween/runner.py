@@ -253,20 +253,13 @@ def _results(engine: Engine | TwoSided, frames: Iterable[tuple[Frame, float]]) -
         for frame, decode_ms in frames:
             waiting.append((frame, decode_ms))
             engine.select(frame.index)
-            seconds = float(frame.pts_seconds)
-            if isinstance(engine, TwoSided):
-                results = engine.push(frame.rgb, pts_seconds=seconds)
-            else:
-                results = [engine.step(frame.rgb, pts_seconds=seconds)]
-            yield from _beside(waiting, results)
+            yield from _beside(waiting, engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds)))
     except GeneratorExit:
         raise
     except BaseException:  # frames that still wait for a key frame are done too: they hear the earlier one alone
-        if isinstance(engine, TwoSided):
-            yield from _beside(waiting, engine.finish())
-        raise
-    if isinstance(engine, TwoSided):
         yield from _beside(waiting, engine.finish())
+        raise
+    yield from _beside(waiting, engine.finish())
 
 
 def _beside(waiting: deque[tuple[Frame, float]], results: Sequence[Result]) -> Iterator[tuple[Frame, Result, float]]:

@@ -246,7 +246,7 @@ class _Run:
     """One interval's engine on its own way through the clip, and its times."""
 
     def __init__(self, interval: int, engine: Engine | TwoSided) -> None:
-        self.interval, self.engine = interval, engine
+        self.interval, self.engine, self._is_late = interval, engine, isinstance(engine, TwoSided)
         self.key, self.other = _Kind(), _Kind()
         self.period_ms, self.mixed = array("d"), array("d")
         self.cuts = self._position = 0
@@ -261,14 +261,13 @@ class _Run:
         for _ in range(self.interval + 1):
             rgb = to_and_fro(frames, self._position)
             began = time.perf_counter()
-            late = isinstance(self.engine, TwoSided)
-            results = self.engine.push(rgb) if isinstance(self.engine, TwoSided) else [self.engine.step(rgb)]
+            results = self.engine.push(rgb)
             frame_ms = (time.perf_counter() - began) * 1e3
             self._position += 1
             whole += frame_ms
             if timed:
                 for result in results:
-                    self._note(result, sum(result.stages_ms.values()) if late else frame_ms)
+                    self._note(result, sum(result.stages_ms.values()) if self._is_late else frame_ms)
         if timed:
             self.period_ms.append(whole)
 
@@ -281,7 +280,7 @@ class _Run:
 
     def ms_per_frame(self) -> float:
         """Mean over a period made of the median key frame and median other frames; offline, of the median period."""
-        if isinstance(self.engine, TwoSided):
+        if self._is_late:
             return quartiles(self.period_ms)["median"] / (self.interval + 1)
         return _mean(self.interval, self.key.to_json(), self.other.to_json(), lambda kind: float(kind["median"]))
 

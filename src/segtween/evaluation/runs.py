@@ -172,15 +172,11 @@ class Run:
         if moment.offset < self.start:
             return
         self._waiting.append(moment)
-        if isinstance(self.engine, TwoSided):
-            self._take(self.engine.push(moment.rgb, pts_seconds=moment.pts_seconds))
-        else:
-            self._take([self.engine.step(moment.rgb, pts_seconds=moment.pts_seconds)])
+        self._take(self.engine.push(moment.rgb, pts_seconds=moment.pts_seconds))
 
     def end(self) -> None:
         """The frames whose results were still to come."""
-        if isinstance(self.engine, TwoSided):
-            self._take(self.engine.finish())
+        self._take(self.engine.finish())
 
     def _take(self, results: Sequence[Result]) -> None:
         for result in results:

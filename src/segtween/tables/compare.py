@@ -6,15 +6,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segtween.benchmark import BenchReport, bench_presets
-from segtween.build import Settings, build_method, has_stored_flow
+from segtween.benchmark import BenchReport
+from segtween.build import Settings, build_method
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters.truth import TrueLabels
-from segtween.tables.speed import frame_size, of_one_method
+from segtween.tables.speed import frame_size, time_beside
 from segtween.tables.study import machine
 from segtween.texttable import count
 from segtween.types import format_size
@@ -118,20 +118,8 @@ def compare(
         threads=threads,
         progress=progress,
     )
-    timed = {} if hasattr(segmenter, "select") else {n: s for n, s in built.items() if not has_stored_flow(s)}
-    times = {}
-    if timed:
-        times = bench_presets(
-            segmenter,
-            presets=timed,
-            size_hw=frame_size(dataset),
-            intervals=intervals,
-            repeats=repeats,
-            threads=threads,
-            fused=[name for name in fused if name in timed],
-            progress=progress,
-        )
-        times = {name: of_one_method(reports[name], found) for name, found in times.items()}
+    times = time_beside(reports, segmenter, built, fused=fused, size_hw=frame_size(dataset), intervals=intervals,
+                        repeats=repeats, threads=threads, progress=progress)  # fmt: skip
     return Compared(reports, times, left_out, isinstance(segmenter, TrueLabels))
 
 

@@ -6,7 +6,7 @@ by `evaluation`, speed by `benchmark` on frames of the data's size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -156,21 +156,27 @@ def measure(
                 made[name] = made[name]._replace(no_edge=error.got)
             else:
                 made[name] = made[name]._replace(without_edge=judge(name, without, above))
+    reports = {name: measured.accuracy for name, measured in made.items()}
+    times = time_beside(reports, segmenter, presets, size_hw=frame_size(dataset), intervals=intervals, repeats=repeats,
+                        threads=threads, progress=progress)  # fmt: skip
+    return {name: measured._replace(speed=times.get(name)) for name, measured in made.items()}
+
+
+def time_beside(
+    reports: Mapping[str, Report],
+    segmenter: Segmenter,
+    presets: Mapping[str, Settings],
+    *,
+    fused: Collection[str] = (),
+    **options: Any,
+) -> dict[str, BenchReport]:
+    """Speed of the presets that can be timed, each of the very method whose accuracy is reported: stored scores, true
+    labels and stored flow have none. `options` are those of `benchmark.bench_presets`."""
     timed = {name: s for name, s in presets.items() if not hasattr(segmenter, "select") and not has_stored_flow(s)}
-    if timed:
-        times = bench_presets(
-            segmenter,
-            presets=timed,
-            size_hw=frame_size(dataset),
-            intervals=intervals,
-            repeats=repeats,
-            threads=threads,
-            progress=progress,
-        )
-        made.update(
-            {name: made[name]._replace(speed=of_one_method(made[name].accuracy, times[name])) for name in timed}
-        )
-    return made
+    if not timed:
+        return {}
+    times = bench_presets(segmenter, presets=timed, fused=[name for name in fused if name in timed], **options)
+    return {name: of_one_method(reports[name], found) for name, found in times.items()}
 
 
 def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:

@@ -69,6 +69,22 @@ class Sampled:
         return parse_size(self.size, name="size")
 
 
+class Cropped:
+    """What every recipe says of its samples' size."""
+
+    crop: str
+
+    @property
+    def crop_hw(self) -> SizeHW:
+        return parse_size(self.crop, name="crop")
+
+
+def digest(values: dict[str, Any]) -> str:
+    """sha256 of a recipe's values: comments and the order of a file's lines do not count."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Source(Sampled):
     """Where images and labels come from.
@@ -232,7 +248,7 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Cropped):
     """Everything a training depends on but the place of the data.
 
     name         what the trained model is called
@@ -297,10 +313,6 @@ class Recipe:
         _ = self.label_set
 
     @property
-    def crop_hw(self) -> SizeHW:
-        return parse_size(self.crop, name="crop")
-
-    @property
     def label_set(self) -> LabelSet:
         return label_set(self.labels)
 
@@ -313,8 +325,7 @@ class Recipe:
         values = _without_later(asdict(self))
         if self.after is None:
             del values["after"]
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(values)
 
     def with_steps(self, steps: int) -> Recipe:
         """The same recipe, and what comes before it, over another number of steps; a warm-up shrinks where it would

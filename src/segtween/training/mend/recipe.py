@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import build, check, parse_size, read_yaml
-from segtween.training.recipe import Sampled
-from segtween.types import SizeHW
+from segtween.training.fields import build, check, read_yaml
+from segtween.training.recipe import Cropped, Sampled, digest
 
 MomentKind = Literal["street", "list"]
 
@@ -138,7 +135,7 @@ class AdamW:
 
 
 @dataclass(frozen=True)
-class MendRecipe:
+class MendRecipe(Cropped):
     """Everything the training of a mending network depends on but the place of the data.
 
     trains      mend: what tells this recipe from others
@@ -190,18 +187,13 @@ class MendRecipe:
         _ = self.label_set
 
     @property
-    def crop_hw(self) -> SizeHW:
-        return parse_size(self.crop, name="crop")
-
-    @property
     def label_set(self) -> LabelSet:
         return label_set(self.labels)
 
     @property
     def sha256(self) -> str:
         """Of the values, not of the file: comments and order do not count."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(asdict(self))
 
     def with_steps(self, steps: int) -> MendRecipe:
         """The same recipe over another number of steps; a warm-up shrinks where it would not fit."""

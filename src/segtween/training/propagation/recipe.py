@@ -5,8 +5,6 @@ The defaults are those of the reference system (docs/training.md). The segmenter
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,9 +12,8 @@ from typing import Literal, get_args
 
 from segtween.labels import LabelSet, label_set
 from segtween.networks import FLOWS
-from segtween.training.fields import build, check, parse_size, read_yaml
-from segtween.training.recipe import Augment, Sampled
-from segtween.types import SizeHW
+from segtween.training.fields import build, check, read_yaml
+from segtween.training.recipe import Augment, Cropped, Sampled, digest
 
 ClipKind = Literal["street", "dataset", "list-clips", "video"]
 Edge = Literal["laplacian", "zero", "absent"]
@@ -142,7 +139,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class PropagationRecipe:
+class PropagationRecipe(Cropped):
     """Everything the training of a propagation model depends on but the place of the data.
 
     trains          propagation: what tells this recipe from a segmenter's
@@ -240,10 +237,6 @@ class PropagationRecipe:
         _ = self.label_set
 
     @property
-    def crop_hw(self) -> SizeHW:
-        return parse_size(self.crop, name="crop")
-
-    @property
     def label_set(self) -> LabelSet | None:
         """The label set that is given; None where it is the segmenter's."""
         return label_set(self.labels) if self.labels else None
@@ -254,8 +247,7 @@ class PropagationRecipe:
         values = asdict(self)
         if self.after is None:
             del values["after"]
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(values)
 
     def with_steps(self, steps: int) -> PropagationRecipe:
         """The same recipe, and what comes before it, over a number of steps."""
