@@ -59,8 +59,8 @@ class Carry:
     image is from the current one, in grey levels.
 
     With `resample` scores go from frame to frame and are resampled in each. Without, the flows since the key frame are
-    joined to one path, on a grid half as fine as the flow's, and labels are read along it from the key frame's scores.
-    A refinement resamples in any case."""
+    joined to one path, on a grid half as fine as the flow's, which is the grid of the trust too, and labels are read
+    along it from the key frame's scores. A refinement resamples in any case."""
 
     kind: CarriedKind = "probabilities"
     most_cells: int = 40_000
@@ -70,13 +70,13 @@ class Carry:
 
 @dataclass
 class Past:
-    """What the next frame needs of this one: scores, and the flow that leads from it to the frame they are of (None:
-    this one)."""
+    """What the next frame needs of this one: scores, the flow that leads from it to the frame they are of, and how far
+    they can be trusted (None, both: they are of this frame)."""
 
     view: NDArray[np.uint8]
     scores: Carried
     path: Flow | None
-    reliability: NDArray[np.float32]
+    reliability: NDArray[np.float32] | None
     distance: int
     took_ms: float
     seen: NDArray[np.uint8] | None = None
@@ -163,7 +163,7 @@ class Engine:
                 logits = self.segment(rgb)
             with clock("propagate"):
                 scores, path = self._fuse(logits, history, size_hw), None
-            reliability = np.ones(scores.grid_hw, np.float32)
+            reliability = None
         else:
             assert history is not None
             scores, path, reliability = history.scores, history.path, history.reliability
@@ -224,14 +224,12 @@ class Engine:
 
     def _follow(self, past: Past, motion: Flow, error: NDArray[np.float32]) -> History:
         """The kept scores, the path that leads to them from the frame after, and how far they can be trusted there."""
-        grid = past.scores.grid_hw
-        near = self.ops.resize_flow(motion, grid)
-        trust, inside = self.ops.warp(past.reliability[None], near)
-        trust = trust[0] * np.exp(-np.square(self.ops.resize(error, grid) / np.float32(self.carry.tolerance))) * inside
-        if not self.carry.resample:
-            near = self.ops.resize_flow(motion, stride_grid((motion.shape[0], motion.shape[1]), 2))
+        half = stride_grid((motion.shape[0], motion.shape[1]), 2)
+        grid = past.scores.grid_hw if self.carry.resample else half
+        trust, path = self.ops.follow(
+            past.reliability, past.path, motion, error, grid_hw=grid, tolerance=self.carry.tolerance
+        )
         situation = Situation(self._count, past.distance + 1, trust, error, past.took_ms)
-        path = near if past.path is None else self.ops.join(near, past.path)
         return History(past.scores, path, trust, situation, past.seen)
 
     def _decide(self, rgb: Rgb, history: History | None, clock: Clock) -> tuple[History | None, bool]:  # noqa: ARG002
@@ -269,9 +267,10 @@ class Engine:
 
     def _fuse(self, logits: NDArray[np.float32], history: History | None, size_hw: SizeHW) -> Carried:
         fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)
-        if history is None:
+        share = None if history is None else self.fusion(history.reliability)
+        if history is None or share is None:
             return fresh
-        return self.fusion(fresh, self._moved(history.scores, history.path), history.reliability)
+        return replace(fresh, values=self.ops.blend(fresh.values, history.scores.values, history.path, share))
 
     def _result(
         self,

@@ -68,9 +68,9 @@ class Mender(Protocol):
 
 
 class Fusion(Protocol):
-    """Joins a key frame's fresh scores with the carried history, by the history's reliability (h, w) in 0..1."""
+    """The carried history's share of a key frame's scores, by its reliability (h, w), both in 0..1; None: none."""
 
-    def __call__(self, fresh: Carried, history: Carried, reliability: NDArray[np.float32]) -> Carried: ...
+    def __call__(self, reliability: NDArray[np.float32]) -> NDArray[np.float32] | None: ...
     def describe(self) -> Described: ...
 
 
@@ -135,6 +135,23 @@ class ArrayOps(Protocol):
     def join(self, near: Flow, far: Flow) -> Flow: ...
     def difference(
         self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow
+    ) -> NDArray[np.float32]: ...
+    def follow(
+        self,
+        trust: NDArray[np.float32] | None,
+        path: Flow | None,
+        motion: Flow,
+        error: NDArray[np.float32],
+        *,
+        grid_hw: SizeHW,
+        tolerance: float,
+    ) -> tuple[NDArray[np.float32], Flow]: ...
+    def blend(
+        self,
+        fresh: NDArray[np.float32],
+        history: NDArray[np.float32],
+        path: Flow | None,
+        share: NDArray[np.float32],
     ) -> NDArray[np.float32]: ...
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...

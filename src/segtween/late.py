@@ -101,8 +101,7 @@ class LateEngine(Engine):
         with clock("segment"):
             seen = None if self.mender is None else self.mender.see(rgb)
             # To be followed like any frame; of its scores the grid alone is known.
-            trusted = np.ones_like(history.reliability)
-            now = Past(np.empty((0, 0), np.uint8), history.scores, None, trusted, 0, 0.0, seen)
+            now = Past(np.empty((0, 0), np.uint8), history.scores, None, None, 0, 0.0, seen)
             self._sent = _Sent(self._send(rgb), before, now)
 
     def _drop(self) -> None:
@@ -129,9 +128,11 @@ class LateEngine(Engine):
             logits = sent.scores.result()
         with clock("propagate"):
             scores = self._fuse(logits, sent.before, history.scores.image_hw)
-            path, trust = sent.now.path, self.ops.resize(sent.now.reliability, scores.grid_hw)
-            if path is not None and self.carry.resample:
-                path = self.ops.resize_flow(path, scores.grid_hw)
+            path, trust = sent.now.path, sent.now.reliability
+            assert path is not None, "at least one frame has come since"
+            assert trust is not None, "as for the path"
+            if self.carry.resample:
+                path, trust = self.ops.resize_flow(path, scores.grid_hw), self.ops.resize(trust, scores.grid_hw)
         situation = replace(history.situation, distance=sent.now.distance, reliability=trust)
         return History(scores, path, trust, situation, sent.now.seen, is_new=True)
 

@@ -216,3 +216,38 @@ def test_two_flows_joined_lead_where_the_second_leads_from_the_first(
     ys, xs = np.mgrid[:h, :w]
     expected = near + far[np.clip(ys + dy, 0, h - 1), np.clip(xs + dx, 0, w - 1)]
     np.testing.assert_allclose(joined, expected, atol=1e-6)
+
+
+def test_trust_fades_with_the_error_and_is_lost_outside_the_image() -> None:
+    ops, motion = CpuOps(threads=1), np.zeros((12, 16, 2), np.float32)
+    motion[:, :8, 0], error = -40.0, np.full((12, 16), 5.0, np.float32)
+    trust, path = ops.follow(None, None, motion, error, grid_hw=(6, 8), tolerance=10.0)
+    np.testing.assert_allclose(path, ops.resize_flow(motion, (6, 8)))
+    assert (trust[:, :4] == 0).all()
+    np.testing.assert_allclose(trust[:, 4:], np.exp(-0.25), atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "grid"), [((12, 16), (6, 8)), ((13, 17), (7, 9)), ((12, 16), (9, 11))])
+def test_what_is_followed_is_read_where_the_motion_leads(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    rng, ops = np.random.default_rng(3), CpuOps(threads=2)
+    motion = rng.normal(0, 3, (*size, 2)).astype(np.float32)
+    error = rng.uniform(0, 30, size).astype(np.float32)
+    before, far = rng.uniform(0, 1, grid).astype(np.float32), rng.normal(0, 2, (*grid, 2)).astype(np.float32)
+    trust, path = ops.follow(before, far, motion, error, grid_hw=grid, tolerance=12.0)
+    near = ops.resize_flow(motion, grid)
+    moved, inside = ops.warp(before[None], near)
+    fading = np.exp(-np.square(ops.resize(error, grid) / 12))
+    np.testing.assert_allclose(trust, moved[0] * inside * fading, atol=1e-5)
+    np.testing.assert_allclose(path, ops.join(near, far), atol=1e-5)
+
+
+def test_history_is_blended_in_where_the_path_leads() -> None:
+    rng, ops = np.random.default_rng(4), CpuOps(threads=2)
+    fresh, history = scores(5, 9, 12, 1), scores(5, 9, 12, 2)
+    path = rng.normal(0, 1, (5, 6, 2)).astype(np.float32)
+    share = rng.uniform(0, 1, (5, 6)).astype(np.float32)
+    share[:2] = 0
+    moved, _ = ops.warp(history, ops.resize_flow(path, (9, 12)))
+    part = ops.resize(share, (9, 12))
+    np.testing.assert_allclose(ops.blend(fresh, history, path, share), fresh + part * (moved - fresh), atol=1e-5)
+    np.testing.assert_allclose(ops.blend(fresh, history, None, share), fresh + part * (history - fresh), atol=1e-5)

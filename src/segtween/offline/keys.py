@@ -105,9 +105,10 @@ class NetworkKeys:
     def say(self, rgb: Rgb, before: Reach | None) -> Carried:
         image_hw = rgb.shape[0], rgb.shape[1]
         fresh = self.ops.carry(self.segmenter(rgb), kind="logits", most_cells=self.most_cells, image_hw=image_hw)
-        if before is None or before.trust is None:
+        share = None if before is None or before.trust is None else self.fusion(before.trust)
+        if before is None or share is None:
             return fresh
-        return self.fusion(fresh, self._moved(before), self.ops.resize(before.trust, fresh.grid_hw))
+        return replace(fresh, values=self.ops.blend(fresh.values, before.said.values, before.path, share))
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         if sides.only is not None:

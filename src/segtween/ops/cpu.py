@@ -72,6 +72,34 @@ class CpuOps:
         self.rows(lambda a, b: kernels.difference_rows(current, previous, flow, out, a, b), current.shape[0])
         return out
 
+    def follow(
+        self, trust: Float | None, path: Flow | None, motion: Flow, error: Float, *, grid_hw: SizeHW, tolerance: float
+    ) -> tuple[Float, Flow]:
+        """One frame farther from a key frame: trust (gh, gw) in 0..1 and the path (gh, gw, 2) to it, on the grid given.
+
+        `motion` (h, w, 2) leads to the frame before, for which `trust` and `path` are known (None: it is the key frame
+        itself), the path on the same grid; `error` (h, w), what the motion leaves unexplained, takes exp(-(error /
+        tolerance)^2) of the trust; what came from outside the image has none.
+        """
+        near = self.resize_flow(motion, grid_hw)
+        fading = np.exp(-np.square(self.resize(error, grid_hw) / np.float32(tolerance)))
+        before = np.ones(grid_hw, np.float32) if trust is None else trust
+        if before.shape != grid_hw:
+            before = self.resize(before, grid_hw)
+        moved, inside = self.warp(before[None], near)
+        return moved[0] * fading * inside, near if path is None else self.join(near, path)
+
+    def blend(self, fresh: Float, history: Float, path: Flow | None, share: Float) -> Float:
+        """(C, h, w): (1 - share) fresh + share history, read where the path leads. Path and share are of any grid that
+        spans the image; without a path the history is of this very frame."""
+        grid = fresh.shape[1], fresh.shape[2]
+        if path is not None:
+            history, _ = self.warp(history, self.resize_flow(path, grid))
+        values = history - fresh
+        values *= self.resize(share, grid)
+        values += fresh
+        return values
+
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow:
         """A flow on another grid; its vectors are scaled with it."""
         h, w = flow.shape[:2]

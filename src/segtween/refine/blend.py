@@ -1,22 +1,20 @@
-"""Fusion at key frames: fresh scores and carried history."""
+"""Fusion at key frames: how far the carried history counts beside the fresh scores."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import SettingError
-from segtween.types import Carried
 
 
 class Replace:
     """A key frame's own scores alone; the history is dropped."""
 
-    def __call__(self, fresh: Carried, history: Carried, reliability: NDArray[np.float32]) -> Carried:  # noqa: ARG002
-        return fresh
+    def __call__(self, reliability: NDArray[np.float32]) -> None:  # noqa: ARG002
+        return None
 
     def describe(self) -> dict[str, Any]:
         return {"fusion": "replace"}
@@ -35,12 +33,8 @@ class ReliabilityBlend:
             )
         self.weight = weight
 
-    def __call__(self, fresh: Carried, history: Carried, reliability: NDArray[np.float32]) -> Carried:
-        share = np.float32(self.weight) * reliability
-        values = history.values - fresh.values
-        values *= share
-        values += fresh.values
-        return replace(fresh, values=values)
+    def __call__(self, reliability: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        return np.float32(self.weight) * reliability if self.weight else None
 
     def describe(self) -> dict[str, Any]:
         return {"fusion": "blend", "history_weight": self.weight}
