@@ -94,6 +94,7 @@ def load(
         threads=threads if network_threads is None else network_threads,
         scale=scale,
         labels=labels,
+        background=bool(settings.late),
     )
     return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*")
 

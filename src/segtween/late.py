@@ -26,6 +26,7 @@ from segtween.engine import Clock, Engine, History, Past
 from segtween.errors import SettingError
 from segtween.geometry import stride_grid
 from segtween.interfaces import Segmenter, Situation
+from segtween.ops.threads import give_way
 from segtween.types import IGNORE, Flow, Result, Rgb
 
 Late = int | Literal["auto"]
@@ -44,21 +45,54 @@ class _Sent:
     now: Past
 
 
+class NetworkThread:
+    """Where a network works beside everything else: one key frame at a time, in the order in which they are sent.
+
+    Streams that share a network share its thread.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "segtween-network", initializer=give_way)
+        self._latest: Future[NDArray[np.float32]] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a key frame that is sent now is looked at right away."""
+        return self._latest is None or self._latest.done()
+
+    def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[NDArray[np.float32]]:
+        self._latest = self._pool.submit(segmenter, rgb)
+        return self._latest
+
+
 class LateEngine(Engine):
-    """An engine whose key frames' scores arrive `late` frames late. Takes what `Engine` takes.
+    """An engine whose key frames' scores arrive `late` frames late. Takes what `Engine` takes, and may be given its
+    network's `thread`, which `sharing` engines have in common.
 
     A result's `is_key` says that the scores of another key frame are used from this frame on, `distance` how many
     frames ago that was. A segmenter that has its scores at once (stored ones: it has `select`, or `at_once`) is called
     where the frame is sent, without a thread. Scores of `auto` depend on the machine: not for evaluation.
+
+    The network's thread gives way to all others (`ops.threads.give_way`), so that frames are not slowed down by it. A
+    runtime's own threads do so if the segmenter was opened in the background (`segmenters.open_segmenter`).
     """
 
-    def __init__(self, segmenter: Segmenter, *parts: Any, late: Late, **others: Any) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        *parts: Any,
+        late: Late,
+        thread: NetworkThread | None = None,
+        sharing: int = 1,
+        **others: Any,
+    ) -> None:
         super().__init__(segmenter, *parts, **others)
         self.late = check_late(late)
         self._sent: _Sent | None = None
         self._knows = True
         at_once = hasattr(segmenter, "select") or getattr(segmenter, "at_once", False)
-        self._thread = None if at_once else ThreadPoolExecutor(1, "segtween-network")
+        self.thread = None if at_once else thread or NetworkThread()
+        self._most_late = MOST_LATE * sharing
 
     def reset(self) -> None:
         super().reset()
@@ -119,7 +153,7 @@ class LateEngine(Engine):
 
     def _is_there(self, sent: _Sent) -> bool:
         if self.late == "auto":
-            return sent.scores.done() or sent.now.distance >= MOST_LATE
+            return sent.scores.done() or sent.now.distance >= self._most_late
         return sent.now.distance >= self.late
 
     def _arrived(self, sent: _Sent, history: History, clock: Clock) -> History:
@@ -137,8 +171,8 @@ class LateEngine(Engine):
         return History(scores, path, trust, situation, sent.now.seen, is_new=True)
 
     def _send(self, rgb: Rgb) -> Future[NDArray[np.float32]]:
-        if self._thread is not None:
-            return self._thread.submit(self.segmenter, rgb)
+        if self.thread is not None:
+            return self.thread.send(self.segmenter, rgb)
         there = Future[NDArray[np.float32]]()
         there.set_result(self.segmenter(rgb))
         return there

@@ -149,7 +149,7 @@ def bench_presets(
             expected=f"1 repeat or more, frames of at least {LEAST_SIDE}x{LEAST_SIDE} (width x height)",
             do="give larger numbers",
         )
-    _refuse_stored(segmenter, presets)
+    refuse_stored(segmenter, presets)
     check_rivals(against)
     ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
     plain = _Run(0, build_plain(segmenter, ops=ops))
@@ -184,7 +184,7 @@ def bench_presets(
             scale=float(getattr(segmenter, "scale", 1.0)),
             threads=ops.rows.threads,
             repeats=repeats,
-            versions=_versions(),
+            versions=versions(),
             notes=[*getattr(segmenter, "notes", []), *(run.remark for run in mine if run.cuts)],
             results=[run.result(plain_ms=plain.ms_per_frame()) for run in mine],
             fused=whole[name].result(plain_ms=plain.ms_per_frame()) if name in whole else None,
@@ -194,7 +194,7 @@ def bench_presets(
     return {name: report(name) for name in presets}
 
 
-def _refuse_stored(segmenter: Segmenter, presets: Mapping[str, Settings]) -> None:
+def refuse_stored(segmenter: Segmenter, presets: Mapping[str, Settings]) -> None:
     if hasattr(segmenter, "select"):
         raise SettingError("stored scores cannot be timed", expected="a network", do="give --model NAME or FILE.onnx")
     for name, settings in presets.items():
@@ -359,7 +359,7 @@ def _mean(
     return sum(n * value for n, value in zip((1, interval), both, strict=True)) / (interval + 1)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}

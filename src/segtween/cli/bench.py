@@ -58,6 +58,14 @@ def bench(
     plot: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Draw the curves of --sweep there (extra [figures]).")
     ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FPS",
+            help="Only this: frames come at this rate (at the last interval); how soon their labels are there.",
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come, with --rate.")] = 60.0,
     json_file: options.Json = None,
 ) -> None:
     """Measure speed: frames in memory, label arrays out, one frame after the other, every stage apart.
@@ -67,6 +75,8 @@ def bench(
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
 
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
+
+        segtween bench --model swiftnet-r18 --scale 2 --late auto --rate 25 --seconds 60
     """
     from segtween.benchmark import bench as measure
     from segtween.benchmark.accuracy import with_accuracy
@@ -79,7 +89,11 @@ def bench(
     if start:
         show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
         return
-    segmenter = network.open()
+    segmenter = network.open(background=bool(settings.late))
+    if rate is not None:
+        measured = {"name": method.name, "size_hw": size_hw, "threads": network.threads}
+        show_pace(segmenter, settings.at(wanted[-1]), measured, rate=rate, seconds=seconds, json_file=json_file)
+        return
     if sweep is not None:
         shown = settings.at(wanted[-1])
         measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats, "threads": network.threads}
@@ -132,6 +146,26 @@ def show_start(
     if json_file is not None:
         write_json(report.to_json(), json_file)
     show(report.table())
+
+
+def show_pace(
+    segmenter: Segmenter,
+    settings: Settings,
+    measured: dict[str, Any],
+    *,
+    rate: float,
+    seconds: float,
+    json_file: Path | None,
+) -> None:
+    from segtween.benchmark.paced import keep_pace
+    from segtween.cli.screen import progress_bar, show
+    from segtween.runner import write_json
+
+    with progress_bar("bench") as progress:
+        report = keep_pace(segmenter, settings=settings, rate=rate, seconds=seconds, progress=progress, **measured)
+    if json_file is not None:
+        write_json(report.to_json(), json_file)
+    show(*report.tables())
 
 
 def show_sweeps(

@@ -99,8 +99,8 @@ class NetworkOptions:
         ),
     ] = None
 
-    def open(self, *, scale: float | None = None, data: Dataset | None = None) -> Segmenter:
-        """The segmenter; `scale` instead of the option's. True labels are those of `data`.
+    def open(self, *, scale: float | None = None, data: Dataset | None = None, background: bool = False) -> Segmenter:
+        """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for late keys.
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """
@@ -128,6 +128,7 @@ class NetworkOptions:
             threads=self.threads if self.network_threads is None else self.network_threads,
             scale=self.scale if scale is None else scale,
             labels=self.labels,
+            background=background,
         )
 
 

@@ -99,7 +99,7 @@ def run(
         method = replace(method, late="auto")
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
     settings = method.settings(offline=offline).at(chosen)
-    segmenter = network.open()
+    segmenter = network.open(background=bool(settings.late))
     seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
     for note in getattr(segmenter, "notes", ()):
         notes.print(note)

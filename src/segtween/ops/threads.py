@@ -1,17 +1,22 @@
 """How many threads work at once: counted here and nowhere else.
 
 The inference runtime, OpenCV and our own kernels never run at the same time within one engine,
-so each of them may use all the threads that were asked for.
+so each of them may use all the threads that were asked for. Late keys are the exception: their network works beside
+everything else and gives way to it.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import TypeVar
 
 from segtween.errors import SettingError
+
+Made = TypeVar("Made")
 
 
 def available_threads() -> int:
@@ -26,6 +31,24 @@ def check_threads(threads: int) -> int:
     if threads < 0:
         raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give --threads 0 or a count")
     return threads or available_threads()
+
+
+def give_way() -> None:
+    """From now on this thread, and every thread that it starts, runs only where a processor is free.
+
+    On Linux, whose threads have priorities of their own; elsewhere all stay equal. There is no way back.
+    """
+    if sys.platform == "linux":
+        try:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        except OSError:  # a sandbox that does not allow it
+            return
+
+
+def in_background(work: Callable[[], Made]) -> Made:
+    """What `work` returns, called in a thread that gives way: so do the threads that a library starts in it."""
+    with ThreadPoolExecutor(1, "segtween-background", initializer=give_way) as thread:
+        return thread.submit(work).result()
 
 
 class Rows:

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
+from segtween.ops.threads import in_background
 from segtween.types import Rgb
 
 Form = Literal["callable", "function", "scores", "network"]
@@ -75,14 +77,24 @@ def open_segmenter(
     threads: int = 0,
     scale: float = 1.0,
     labels: str | Path | LabelSet | Sequence[str] | None = None,
+    background: bool = False,
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
     `runtime`, `provider`, `precision`, `threads` and `scale` concern networks only. `labels` is a label
-    set's name, a YAML file, or a list of names; it replaces the model's own.
+    set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
+    runtime starts give way to all others, as late keys need it (`ops.threads.give_way`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
-    return SEGMENTERS[form_of(model)](
-        model, runtime=runtime, provider=provider, precision=precision, threads=threads, scale=scale, labels=labels
+    opened = partial(
+        SEGMENTERS[form_of(model)],
+        model,
+        runtime=runtime,
+        provider=provider,
+        precision=precision,
+        threads=threads,
+        scale=scale,
+        labels=labels,
     )
+    return in_background(opened) if background else opened()
