@@ -207,6 +207,49 @@ def budgets(
     _finish(study, out, plot=plot)
 
 
+@app.command("delays")
+@guarded
+@grouped
+def delays(
+    *,
+    data: DataOptions,
+    network: NetworkOptions,
+    method: Annotated[MethodOptions, Without("late"), options.BY_INTERVAL],
+    wanted: Annotated[
+        str, typer.Option("--delays", metavar="LIST", help="Frames that scores come late, at most interval + 1.")
+    ] = "0,1,2,4,5",
+    interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 4,
+    out: Out = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Accuracy against delay: what late keys cost at one interval, for scores that arrive 0, 1, ... frames late.
+
+    Example:
+
+        segtween table delays --dataset camvid --root CamVid --interval 4 --delays 0,1,2,4,5
+    """
+    from segtween.cli.screen import progress_bar
+    from segtween.tables.delays import delays_table
+
+    _check_out("delays", out, plot=False, overwrite=overwrite)
+    opened = data.open(network_labels=network.labels)
+    with progress_bar("delays") as progress:
+        study = delays_table(
+            opened,
+            network.open(data=opened),
+            settings=method.settings(),
+            name=method.name,
+            delays=options.numbers(wanted, option="--delays"),
+            interval=interval,
+            map_name=data.label_map,
+            max_frames=data.max_frames,
+            threads=network.threads,
+            command=options.command_line(),
+            progress=progress,
+        )
+    _finish(study, out, plot=False)
+
+
 @app.command("occlusion")
 @guarded
 @grouped
