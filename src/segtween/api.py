@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtween.beside import Beside
-from segtween.build import Settings, build_method, build_plain, find_preset, method
+from segtween.build import Settings, build_method, build_plain, build_streams, find_preset, method
 from segtween.defaults import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
@@ -18,6 +18,7 @@ from segtween.metrics.steadiness import SteadinessMeter
 from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
+from segtween.streams import Streams
 from segtween.types import Frame, Method, Result, Rgb
 from segtween.video import open_sinks, open_source
 from segtween.video.beside import Another
@@ -149,6 +150,15 @@ class Segtween:
             yield from self.engine.stream(opened)
         finally:
             opened.close()
+
+    def streams(self, count: int) -> Streams:
+        """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each.
+
+        Key frames are staggered, so that a tick runs the network for at most ceil(count / (interval + 1)) of them,
+        first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
+        SettingError for the offline mode, stored scores and stored flow.
+        """
+        return build_streams(self.engine, self.settings, count)
 
     def run(
         self,

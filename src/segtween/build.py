@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from segtween.defaults import DEFAULT_INTERVAL
 from segtween.engine import Carry, Engine
@@ -14,16 +14,19 @@ from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Mender, Refiner, Schedule, Segmenter
 from segtween.labels import LabelSet
-from segtween.late import LateEngine, check_late
+from segtween.late import LateEngine, NetworkThread, check_late
 from segtween.offline import LabelKeys, NetworkKeys, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.parts import FLOW, MEND, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
 from segtween.refine.blend import ReliabilityBlend, Replace
+from segtween.refine.mend import Mend
 from segtween.runtimes.base import Precision
 from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
+from segtween.schedule.turns import Turns
+from segtween.streams import Streams
 from segtween.types import Labels, Method
 
 FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
@@ -243,8 +246,6 @@ def build_mender(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Mender
     """The repair of the preset `mend`: the one for these labels, where there is one, or the one for any."""
     if settings.refine != "mend":
         return None
-    from segtween.refine.mend import Mend
-
     part = _mend_part(settings, labels)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
     return Mend(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
@@ -271,6 +272,71 @@ def build_engine(
         cuts=_cuts(settings),
         carry=settings.carry,
         mender=build_mender(settings, labels=segmenter.labels, ops=ops),
+    )
+
+
+def build_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> Streams:
+    """Engines for `count` streams that share what `engine`, built of the same settings, has: the network and all else
+    that was compiled or loaded, its threads. It is not one of them, and is not to be used at the same time.
+
+    Raises SettingError for the offline mode, for stored scores and flow, which belong to one video, and for a count
+    below 1.
+    """
+    _check_streams(engine, settings, count)
+    assert isinstance(engine, Engine)
+    thread = engine.thread if isinstance(engine, LateEngine) else None
+    turns = None
+    if engine.flow is not None and settings.schedule == "fixed":
+        least = settings.late if isinstance(settings.late, int) else 1
+        is_free = (lambda: thread.is_free) if thread is not None and settings.late == "auto" else None
+        turns = Turns(settings.interval, count, least=max(1, least), is_free=is_free)
+    for part in (engine.segmenter, engine.flow, getattr(engine.flow, "inner", None), engine.refiner, engine.mender):
+        keep = getattr(getattr(part, "runtime", None), "keep_sizes", None)
+        if keep is not None:
+            keep(count)
+    schedules: Sequence[Schedule] = turns.schedules if turns else [build_schedule(settings) for _ in range(count)]
+    return Streams([_sibling(engine, settings, schedule, thread, count) for schedule in schedules], turns=turns)
+
+
+def _check_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SettingError(f"{count} streams", expected="1 or more", do="correct the number of streams")
+    if isinstance(engine, TwoSided):
+        raise SettingError(
+            "the offline mode with several streams at once",
+            expected="a mode that gives each frame's labels at once",
+            do="leave --offline out, or take one video after the other (--one-by-one)",
+        )
+    if hasattr(engine.segmenter, "select") or has_stored_flow(settings):
+        raise SettingError(
+            "stored scores or flow with several streams at once",
+            expected="a network and a flow estimator: what is stored belongs to one video",
+            do="take one video after the other (--one-by-one)",
+        )
+
+
+def _sibling(
+    engine: Engine, settings: Settings, schedule: Schedule, thread: NetworkThread | None, count: int
+) -> Engine:
+    """An engine with a history, tables and a schedule of its own, and everything else as the given one has it."""
+    ops, flow, mender = cast(CpuOps, engine.ops).beside(), engine.flow, engine.mender
+    if flow is not None and settings.flow in FLOWS:
+        flow = build_flow(settings)  # has no weights, but room for the images of one size
+    if isinstance(mender, Mend):
+        mender = Mend(mender.part, mender.runtime, ops=ops)
+    make: Callable[..., Engine] = Engine
+    if isinstance(engine, LateEngine):
+        make = partial(LateEngine, late=engine.late, thread=thread, sharing=count)
+    return make(
+        engine.segmenter,
+        flow,
+        ops=ops,
+        schedule=schedule,
+        fusion=engine.fusion,
+        refiner=engine.refiner,
+        cuts=engine.cuts,
+        carry=engine.carry,
+        mender=mender,
     )
 
 

@@ -17,21 +17,29 @@ from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, between, borrow, kernels
 from segtween.ops.threads import Rows
-from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, SizeHW
+from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, Rgb, SizeHW, check_rgb
 
 Float = NDArray[np.float32]
 
 
 class CpuOps:
-    """Array operations that share one set of threads (0 = every processor)."""
+    """Array operations that share one set of threads (0 = every processor): those in `rows`, if given."""
 
-    def __init__(self, *, threads: int = 0) -> None:
-        self.rows = Rows(threads)
+    def __init__(self, *, threads: int = 0, rows: Rows | None = None) -> None:
+        self.rows = rows or Rows(threads)
         cv2.setNumThreads(self.rows.threads)
         self._sides: list[tuple[Any, ...]] = []
         self._last: tuple[Float, Float] | None = None
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
+
+    def beside(self) -> CpuOps:
+        """The same with the same threads, for another stream: each keeps tables of its own key frames."""
+        return type(self)(rows=self.rows)
+
+    def image(self, rgb: Rgb) -> Rgb:
+        """The frame as the other operations want it; SettingError for what is no (H, W, 3) uint8 RGB."""
+        return check_rgb(rgb)
 
     def carry(self, logits: Float, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
         """Logits (C, h, w) as scores of `kind`: on their own grid, or where that has more than `most_cells`
@@ -244,7 +252,7 @@ def resize_planes(values: Float, grid_hw: SizeHW) -> Float:
     return out
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
     left, weight_x = sample_positions(size_hw[1], grid_hw[1])
     top, weight_y = sample_positions(size_hw[0], grid_hw[0])
@@ -254,7 +262,7 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
     return weight_x, starts_x, top, weight_y
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _starts(target: int, source: int) -> NDArray[np.int32]:
     """Where each of the source + 1 spaces between `source` samples, and before and after them, begins among `target`
     samples; then `target`."""

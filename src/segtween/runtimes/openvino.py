@@ -125,6 +125,7 @@ class OpenVinoRuntime(OnnxFileRuntime):
         rounded = self._rounded(graph)
         self._graph = self._prepared(graph, pixels)
         self._graph_int8 = None if rounded is None else self._prepared(rounded, pixels)
+        self._most_sizes = SIZES_KEPT
         self._compiled: OrderedDict[tuple[Any, ...], tuple[Any, Any]] = OrderedDict()
 
     @property
@@ -134,6 +135,10 @@ class OpenVinoRuntime(OnnxFileRuntime):
     @property
     def threads(self) -> int:
         return int(self._latest().get_property("INFERENCE_NUM_THREADS")) if self.device == "CPU" else 0
+
+    def keep_sizes(self, count: int) -> None:
+        """Compiled forms are kept for at least so many input sizes, for streams that take turns."""
+        self._most_sizes = max(self._most_sizes, count)
 
     def run(self, *inputs: Array) -> list[Array]:
         arrays = [np.ascontiguousarray(x) for x in inputs]
@@ -205,7 +210,7 @@ class OpenVinoRuntime(OnnxFileRuntime):
 
     def _request(self, shapes: tuple[Any, ...]) -> Any:
         if shapes not in self._compiled:
-            while len(self._compiled) >= SIZES_KEPT:
+            while len(self._compiled) >= self._most_sizes:
                 self._compiled.popitem(last=False)
             compiled = self._compile(shapes)
             self._compiled[shapes] = compiled, compiled.create_infer_request()
