@@ -90,10 +90,17 @@ class Newest(Generic[Item]):
     """`Ahead` for what does not wait: of the items that came meanwhile only the last one is given, others are dropped.
 
     `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` how many were lost.
+    `came` is called by the thread whenever an item came, and at the end.
     """
 
-    def __init__(self, items: Iterable[Item], *, close: Callable[[], None] = lambda: None) -> None:
-        self._items, self._close = items, close
+    def __init__(
+        self,
+        items: Iterable[Item],
+        *,
+        close: Callable[[], None] = lambda: None,
+        came: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._items, self._close, self._tell = items, close, came
         self._last = deque[tuple[Item, float, float]](maxlen=1)
         self._came = SimpleQueue["_Failed | bool"]()
         self._stopped = False
@@ -112,9 +119,24 @@ class Newest(Generic[Item]):
                 raise came.error
             if not self._last:
                 continue  # it was replaced by one that has been given
-            item, milliseconds, self.arrived = self._last.popleft()
-            self._given += 1
-            yield item, milliseconds
+            yield self._give()
+
+    def poll(self) -> tuple[Item, float] | None:
+        """The item that came since the last one given, if there is one, without waiting; StopIteration at the end."""
+        while not self._came.empty():
+            came = self._came.get()
+            if came is False:
+                raise StopIteration
+            if isinstance(came, _Failed):
+                raise came.error
+            if self._last:
+                return self._give()
+        return None
+
+    def _give(self) -> tuple[Item, float]:
+        item, milliseconds, self.arrived = self._last.popleft()
+        self._given += 1
+        return item, milliseconds
 
     def stop(self) -> None:
         """As `Ahead.stop`."""
@@ -130,12 +152,14 @@ class Newest(Generic[Item]):
                 self._all += 1
                 self._last.append((item, (now - began) * 1e3, now))
                 self._came.put(True)
+                self._tell()
                 if self._stopped:
                     break
                 began = now
         except BaseException as error:
             end = _Failed(error)
         self._came.put(_through(end, self._close) or False)
+        self._tell()
 
 
 class Behind(Generic[Item, Done]):

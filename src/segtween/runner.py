@@ -174,31 +174,9 @@ def _frames(
     live: bool,
     progress: Progress | None,
 ) -> None:
-    def put_away(item: tuple[Frame, Result, dict[str, float]]) -> tuple[Result, dict[str, float]]:
-        frame, result, times = item
-        clock = Clock()
-        with clock("encode"):
-            sink.write(frame, result)
-        if meter is not None:
-            with clock("report"):
-                meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
-        return result, {**times, **clock.stages_ms}
-
-    def note() -> None:
-        before = summary.frames
-        for result, times in behind.done():
-            for stage, ms in times.items():
-                summary.stages_ms.setdefault(stage, []).append(ms)
-            summary.frames += 1
-            summary.network_runs += result.is_key
-            summary.cuts += result.is_cut
-        if progress is not None:
-            for count in range(before + 1, summary.frames + 1):
-                progress(count, source.info.n_frames)
-
     interrupts = Interrupts()
-    ahead = _arriving(source) if live else Ahead(source, most=FRAMES_AHEAD, close=source.close)
-    behind = Behind(put_away, most=FRAMES_BEHIND)
+    ahead = arriving(source) if live else Ahead(source, most=FRAMES_AHEAD, close=source.close)
+    away = Away(sink, summary, meter, progress)
     try:
         if beside is not None:
             beside.reset()
@@ -209,17 +187,61 @@ def _frames(
             if beside is not None:
                 with clock("beside"):
                     beside.update(frame, result)
-            behind.put((frame, result, {"decode": decode_ms, **result.stages_ms, **clock.stages_ms}))
-            note()
+            away.put(frame, result, {"decode": decode_ms, **clock.stages_ms})
     finally:
         with interrupts.held():  # nobody may touch the sink before its thread is through
             ahead.stop()
-            behind.finish()
+            away.finish()
         if isinstance(ahead, Newest):
             summary.dropped = ahead.dropped
-        note()
-    behind.check()
+    away.check()
     interrupts.raise_if_asked()
+
+
+class Away:
+    """Labelled frames of one input on their way into its outputs, in a thread of their own, a few behind.
+
+    The summary holds what has got there. After an error what follows is dropped; `put` and `check` raise it, once.
+    """
+
+    def __init__(self, sink: Sink, summary: Summary, meter: SteadinessMeter | None, progress: Progress | None) -> None:
+        self._sink, self._summary, self._meter, self._progress = sink, summary, meter, progress
+        self._behind = Behind(self._work, most=FRAMES_BEHIND)
+
+    def put(self, frame: Frame, result: Result, times: dict[str, float]) -> None:
+        """Waits where there is no room. `times` are those of stages that the result does not know."""
+        self._behind.put((frame, result, {**times, **result.stages_ms}))
+        self._note()
+
+    def finish(self) -> None:
+        """Waits until all is where it belongs."""
+        self._behind.finish()
+        self._note()
+
+    def check(self) -> None:
+        self._behind.check()
+
+    def _work(self, item: tuple[Frame, Result, dict[str, float]]) -> tuple[Result, dict[str, float]]:
+        frame, result, times = item
+        clock = Clock()
+        with clock("encode"):
+            self._sink.write(frame, result)
+        if self._meter is not None:
+            with clock("report"):
+                self._meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+        return result, {**times, **clock.stages_ms}
+
+    def _note(self) -> None:
+        summary, before = self._summary, self._summary.frames
+        for result, times in self._behind.done():
+            for stage, ms in times.items():
+                summary.stages_ms.setdefault(stage, []).append(ms)
+            summary.frames += 1
+            summary.network_runs += result.is_key
+            summary.cuts += result.is_cut
+        if self._progress is not None:
+            for count in range(before + 1, summary.frames + 1):
+                self._progress(count, summary.input.n_frames)
 
 
 def warm_up(engine: Engine | TwoSided, source: Source) -> None:
@@ -241,8 +263,9 @@ def warm_up(engine: Engine | TwoSided, source: Source) -> None:
         engine.segment(black)  # a network in a thread of its own is through with the others then
 
 
-def _arriving(source: Source) -> Newest[Frame]:
-    return Newest(AtItsRate(source), close=source.close)
+def arriving(source: Source, *, came: Callable[[], None] = lambda: None) -> Newest[Frame]:
+    """The newest frame of a source that comes at its rate; `came` is called whenever there is one."""
+    return Newest(AtItsRate(source), close=source.close, came=came)
 
 
 def _results(engine: Engine | TwoSided, frames: Iterable[tuple[Frame, float]]) -> Iterator[tuple[Frame, Result, float]]:
