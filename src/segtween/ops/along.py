@@ -20,6 +20,9 @@ from numba import njit
 Array = Any
 SIDE, LANES = 8, 64  # pixels along a tile, and in it
 CONTRACT = {"contract"}
+SPREAD = 0x03F79D71B4CB0A89  # times a power of two: its top six bits name it
+BIT_OF = np.zeros(64, np.int64)
+BIT_OF[[((1 << _bit) * SPREAD % 2**64) >> 58 for _bit in range(64)]] = np.arange(64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -48,25 +51,28 @@ def rivals_rows(values: Array, best: Array, out: Array, first: int, last: int) -
     A class can only be where its largest corner reaches the largest of all classes' smallest corners.
     """
     classes, h, w = values.shape
-    one, low = np.uint64(1), np.uint64(63)
+    floor, found = np.empty(w, np.float32), np.empty(w, np.uint64)
     for y in range(first, last):
-        y1 = min(y + 1, h - 1)
+        below = min(y + 1, h - 1)
+        for c in range(classes):
+            p, q = values[c, y], values[c, below]
+            if c == 0:
+                floor[:], found[:] = np.float32(-np.inf), np.uint64(0)
+            for x in range(w - 1):
+                least = min(min(p[x], p[x + 1]), min(q[x], q[x + 1]))
+                floor[x] = max(floor[x], least)
+            floor[w - 1] = max(floor[w - 1], min(p[w - 1], q[w - 1]))
+        for c in range(classes):
+            p, q, bit = values[c, y], values[c, below], np.uint64(1) << (np.uint64(c) & np.uint64(63))
+            for x in range(w - 1):
+                most = max(max(p[x], p[x + 1]), max(q[x], q[x + 1]))
+                found[x] |= bit if most >= floor[x] else np.uint64(0)
+            found[w - 1] |= bit if max(p[w - 1], q[w - 1]) >= floor[w - 1] else np.uint64(0)
+        upper, lower = best[y], best[below]
         for x in range(w):
-            x1 = min(x + 1, w - 1)
-            own = best[y, x]
-            if own == best[y, x1] and own == best[y1, x] and own == best[y1, x1]:
-                out[y, x] = one << (np.uint64(own) & low)
-                continue
-            floor = np.float32(-np.inf)
-            for c in range(classes):
-                p, q, r, s = values[c, y, x], values[c, y, x1], values[c, y1, x], values[c, y1, x1]
-                floor = max(floor, min(min(p, q), min(r, s)))
-            found = np.uint64(0)
-            for c in range(classes):
-                p, q, r, s = values[c, y, x], values[c, y, x1], values[c, y1, x], values[c, y1, x1]
-                if max(max(p, q), max(r, s)) >= floor:
-                    found |= one << (np.uint64(c) & low)
-            out[y, x] = found
+            right = min(x + 1, w - 1)
+            sole = upper[x] == upper[right] and upper[x] == lower[x] and upper[x] == lower[right]
+            out[y, x] = np.uint64(1) << (np.uint64(upper[x]) & np.uint64(63)) if sole else found[x]
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -205,6 +211,13 @@ def _candidates(source: Any, places: Any, names: Array) -> int:
         for x in range(places[2], max(places[2] + 1, places[3])):
             found |= source[3][y, x]
     n = 0
+    if classes <= 64:
+        while found != np.uint64(0):
+            lowest = found & (~found + one)
+            names[n] = BIT_OF[(lowest * np.uint64(SPREAD)) >> np.uint64(58)]
+            n += 1
+            found ^= lowest
+        return n
     for c in range(classes):
         if (found >> (np.uint64(c) & low)) & one:
             names[n] = c
@@ -260,8 +273,35 @@ def _undominated(first: Any, near: Any, second: Any, far: Any, names: Array) -> 
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
+def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Array) -> None:
+    """Where only two classes compete, which is nearly everywhere: `_weigh` and `_lead` with nothing stored between."""
+    n = _centres(values, other, one, places)
+    p, q = places[0], places[1]
+    a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
+    e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
+    right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
+    none, unit, two = np.float32(0), np.float32(1), np.float32(2)
+    lower, upper = np.uint8(one), np.uint8(other)
+    for i in range(LANES):
+        column, row = np.float32(i & 7), np.float32(i >> 3)
+        x = min(max(a + column * b + row * (c + column * d), none), right)
+        y = min(max(e + column * f + row * (g + column * k), none), bottom)
+        r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
+        u, v, w = max(unit - y, none), max(y - unit, none), max(y - two, none)
+        first = n[0][0] + r * n[0][1] + s * n[0][2] + t * n[0][3]
+        second = n[1][0] + r * n[1][1] + s * n[1][2] + t * n[1][3]
+        third = n[2][0] + r * n[2][1] + s * n[2][2] + t * n[2][3]
+        fourth = n[3][0] + r * n[3][1] + s * n[3][2] + t * n[3][3]
+        lead = second + u * (first - second) + v * (third - second) + w * ((fourth - third) - (third - second))
+        winner[i] = upper if lead > none else lower
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
 def _tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Array) -> None:
     n = _candidates(source, places, names)
+    if n <= 2:
+        _tile_of_pair(source[0], names[0], names[n - 1], places, winner)
+        return
     _weigh(lanes, 0, places)
     for i in range(LANES):
         winner[i] = names[0]
@@ -390,8 +430,97 @@ def _pixels_of_two(
             out[y, x] = winner
 
 
+@njit(nogil=True, inline="always", error_model="numpy")
+def _nodes(path: Array, row: Any, base_y: Any, step_x: Any, end: Any, xs: Array, ys: Array) -> None:
+    """Where a row of the path's samples is led, and the image's edges left and right of it."""
+    gw = path.shape[1]
+    for k in range(gw):
+        xs[k + 1] = path[row, k, 0] + ((np.float32(k) + np.float32(0.5)) * step_x - np.float32(0.5))
+        ys[k + 1] = path[row, k, 1] + base_y
+    xs[0], xs[gw + 1] = path[row, 0, 0] - np.float32(0.5), path[row, gw - 1, 0] + end
+    ys[0], ys[gw + 1] = ys[1], ys[gw]
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _bounds(a: Array, b: Array, end: Any, first: Array, last: Array) -> None:
+    """The first and the last score centre that bilinear reading can need between two nodes of two rows."""
+    none, most, near = np.float32(0), np.float32(end), np.float32(0.001)
+    for k in range(first.shape[0]):
+        low = min(min(a[k], a[k + 1]), min(b[k], b[k + 1])) - near
+        high = max(max(a[k], a[k + 1]), max(b[k], b[k + 1])) + near
+        low = min(low, most) if low > none else none
+        high = min(high, most) if high > none else none
+        first[k] = np.int32(low)
+        last[k] = min(np.int32(high) + 1, np.int32(end))
+
+
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def read_rows(sources: Any, share: Array, starts_y: Array, starts_x: Array, out: Array, first: int, last: int) -> int:
+def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: int, last: int) -> int:
+    """out[y, x] = argmax over classes of the scores where the path leads; returns the number of cells of the path's
+    grid that are not of one class. Ties go to the lowest class.
+
+    Row i of the cells, between the path's rows i - 1 and i, covers the pixel rows starts_y[i]..starts_y[i + 1]; columns
+    likewise. Works on rows first..last of the cells, of gh + 1.
+    """
+    size = out.shape
+    best, runs, path = source[1], source[2], source[4]
+    h, w = best.shape
+    gh, gw = path.shape[:2]
+    cells = gw + 1
+    labels = np.empty(cells + 1, np.int64)
+    lanes, winner = np.empty(14 * LANES, np.float32), np.empty(LANES, np.uint8)
+    names = np.empty(source[0].shape[0], np.int64)
+    step_x, step_y = np.float32(w / gw), np.float32(h / gh)
+    xs, ys = np.empty((2, gw + 2), np.float32), np.empty((2, gw + 2), np.float32)
+    x0, x1 = np.empty(cells, np.int32), np.empty(cells, np.int32)
+    y0, y1 = np.empty(cells, np.int32), np.empty(cells, np.int32)
+    half = np.float32(0.5)
+    mixed = 0
+    base = -half if first == 0 else (np.float32(first - 1) + half) * step_y - half
+    _nodes(path, max(first - 1, 0), base, step_x, np.float32(w) - half, xs[first & 1], ys[first & 1])
+    for cell_y in range(first, last):
+        below = (cell_y + 1) & 1
+        base = np.float32(h) - half if cell_y == gh else (np.float32(cell_y) + half) * step_y - half
+        _nodes(path, min(cell_y, gh - 1), base, step_x, np.float32(w) - half, xs[below], ys[below])
+        begin, end = starts_y[cell_y], starts_y[cell_y + 1]
+        if begin == end:
+            continue
+        _bounds(xs[0], xs[1], w - 1, x0, x1)
+        _bounds(ys[0], ys[1], h - 1, y0, y1)
+        for k in range(cells):
+            label = np.int64(best[y0[k], x0[k]])
+            labels[k] = label if runs[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
+        labels[cells] = -2
+        cell_x = 0
+        while cell_x < cells:
+            label, start = labels[cell_x], cell_x
+            cell_x += 1
+            if label >= 0:
+                while labels[cell_x] == label:
+                    cell_x += 1
+                for y in range(begin, end):
+                    out[y, starts_x[start] : starts_x[cell_x]] = label
+                continue
+            mixed += 1
+            cell = (cell_y, start)
+            for y in range(begin, end, SIDE):
+                for x in range(starts_x[start], starts_x[cell_x], SIDE):
+                    block = (y, min(y + SIDE, end), x, min(x + SIDE, starts_x[cell_x]))
+                    places = _places(path, h, w, size, cell, block)
+                    label = _sole(source, places)
+                    if label >= 0:
+                        winner[:] = label
+                    elif places[3] - places[2] < 4 and places[5] - places[4] < 4:
+                        _tile_of_one(source, places, lanes, names, winner)
+                    else:
+                        _pixels_of_one(source, places, block, out)
+                        continue
+                    _put(winner, block, out)
+    return mixed
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def mix_rows(sources: Any, share: Array, starts_y: Array, starts_x: Array, out: Array, first: int, last: int) -> int:
     """out[y, x] = argmax over classes of (1 - share) first + share second, each read where its path leads; returns the
     number of cells of the grid that are not of one class. Ties go to the lowest class.
 

@@ -6,6 +6,7 @@ its own grid, resizing scales its vectors; pixel centres on integers; resizing i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -137,8 +138,8 @@ class CpuOps:
             share = self.resize(mended.share, (path.shape[0], path.shape[1]))
             return self.mixed_labels((carried, path), (mended.scores, None), share, size_hw)
         if path is not None:
-            source, still = self._source(carried, path, path.shape[:2]), np.zeros(path.shape[:2], np.float32)
-            return self._read((source, source), still, size_hw)
+            source, out = self._source(carried, path, path.shape[:2]), np.empty(size_hw, np.uint8)
+            return self._read(lambda *a: along.read_rows(source, *a), out, (path.shape[0], path.shape[1]))
         best = np.empty(grid, np.uint8)
         self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
@@ -182,7 +183,8 @@ class CpuOps:
         frame. Where the share is 0 or 1 the other source costs nothing. Ties go to the lowest class.
         """
         sources = self._source(*first, share.shape), self._source(*second, share.shape)
-        return self._read(sources, np.ascontiguousarray(share, np.float32), size_hw)
+        share, out = np.ascontiguousarray(share, np.float32), np.empty(size_hw, np.uint8)
+        return self._read(lambda *a: along.mix_rows(sources, share, *a), out, (share.shape[0], share.shape[1]))
 
     def voted_labels(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
         """(H, W): of the labels around the places where the paths lead from a pixel, the one with the most weight:
@@ -215,10 +217,10 @@ class CpuOps:
         way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
         return (*tables[1:], way)
 
-    def _read(self, sources: tuple[Any, Any], share: Float, size_hw: SizeHW) -> Labels:
-        (gh, gw), out, mixed = share.shape, np.empty(size_hw, np.uint8), list[int]()
-        starts = _starts(size_hw[0], gh), _starts(size_hw[1], gw)
-        self.rows(lambda a, b: mixed.append(along.read_rows(sources, share, *starts, out, a, b)), gh + 1, least=4)
+    def _read(self, kernel: Callable[..., int], out: Labels, grid: SizeHW) -> Labels:
+        (gh, gw), mixed = grid, list[int]()
+        starts = _starts(out.shape[0], gh), _starts(out.shape[1], gw)
+        self.rows(lambda a, b: mixed.append(kernel(*starts, out, a, b)), gh + 1, least=4)
         self.mixed_cells = sum(mixed) / ((gh + 1) * (gw + 1))
         return out
 
