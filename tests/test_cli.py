@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ def test_run_gives_one_output_per_frame_and_says_what_it_did(tmp_path: Path) -> 
     done = call("run", clip, "-o", tmp_path / "out", "--save", "labels,overlay", "--every", "3", "--model", MODEL)
     assert done.exit_code == 0, done.output
     assert "network on 2 of 6 frames" in done.stdout
+    assert re.search(r"processors busy: \d+% of \d", done.stdout)
     assert sorted(p.name for p in (tmp_path / "out" / "labels").iterdir()) == [f"{i:06}.png" for i in range(6)]
     with open(tmp_path / "out" / "frames.csv", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -16,6 +16,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.build import PRESETS
 from segtween.errors import SinkError, SourceError
+from segtween.ops.threads import available_threads
 from segtween.overlap import Ahead, Behind
 from segtween.runner import Summary, run_source
 from segtween.types import Frame, Result, SourceInfo
@@ -112,6 +113,25 @@ def test_the_slowest_thread_is_named(tmp_path: Path) -> None:
     assert run(Clip(6), Kept(slow_seconds=0.02), tmp_path).limited_by() == "encode"
     assert run(Clip(6), Kept(), tmp_path, segmenter=Slow()).limited_by() == "segment"
     assert Summary(Clip(1).info, tmp_path, None, 2, ()).limited_by() is None  # type: ignore[arg-type]
+
+
+def test_how_busy_the_processors_were_is_counted_over_all_threads(tmp_path: Path) -> None:
+    class Burns(BrightnessSegmenter):
+        def __call__(self, rgb):  # type: ignore[no-untyped-def]
+            until = time.thread_time() + 0.05
+            while time.thread_time() < until:
+                pass
+            return super().__call__(rgb)
+
+    idle = run(Clip(6, slow_seconds=0.05), Kept(), tmp_path)
+    burning = run(Clip(6), Kept(), tmp_path, segmenter=Burns())
+    assert burning.processor_seconds >= 2 * 0.05
+    assert idle.busy is not None
+    assert burning.busy == burning.processor_seconds / burning.seconds / available_threads()
+    assert 0 < idle.busy < burning.busy <= 1.05
+    totals = json.loads((tmp_path / "run.json").read_text())["totals"]
+    assert (totals["processors"], totals["processors_busy"]) == (available_threads(), round(burning.busy, 4))
+    assert Summary(Clip(1).info, tmp_path, None, 2, ()).busy is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("offline", [False, True])

@@ -19,6 +19,7 @@ from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.timing import percentiles
 from segtween.offline import TwoSided
+from segtween.ops.threads import available_threads
 from segtween.overlap import Ahead, Behind, Newest
 from segtween.types import Frame, Method, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
@@ -44,7 +45,8 @@ class Summary:
     """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
     it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
     `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`). Live: `dropped` frames
-    came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels."""
+    came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
+    `processor_seconds` is what all threads of the process used of the processors meanwhile, 0 if nobody looked."""
 
     input: SourceInfo
     folder: Path
@@ -55,6 +57,7 @@ class Summary:
     network_runs: int = 0
     cuts: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     steadiness: dict[str, Any] | None = None
     beside: dict[str, Any] | None = None
@@ -65,6 +68,13 @@ class Summary:
     @property
     def fps(self) -> float:
         return self.frames / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def busy(self) -> float | None:
+        """How much of the time, 0..1, the processors that the process may use were at work for it."""
+        if self.processor_seconds == 0 or self.seconds == 0:
+            return None
+        return self.processor_seconds / (self.seconds * available_threads())
 
     def stage_medians_ms(self) -> dict[str, float]:
         """Median of each stage over the frames in which it ran."""
@@ -102,6 +112,8 @@ class Summary:
                 "scene_cuts": self.cuts,
                 "seconds": round(self.seconds, 3),
                 "frames_per_second": round(self.fps, 2),
+                "processors": available_threads(),
+                "processors_busy": None if self.busy is None else round(self.busy, 4),
             },
             "stages_ms": {
                 s: {"median": round(v, 3), "runs": len(self.stages_ms[s]), "share": round(shares[s], 4)}
@@ -143,11 +155,11 @@ def run_source(
     with the frames so far and the error is raised again; after Ctrl-C likewise.
     """
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     try:
         if live:
             warm_up(engine, source)
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
         _frames(engine, source, sink, summary, meter, beside, live, progress)
     except BaseException as error:
         summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
@@ -156,7 +168,7 @@ def run_source(
     else:
         sink.close()
     finally:
-        summary.seconds = time.perf_counter() - began
+        summary.seconds, summary.processor_seconds = time.perf_counter() - began, time.process_time() - used
         summary.steadiness = None if meter is None else meter.compute()
         summary.beside = None if beside is None else beside.to_json()
         if summary.frames:

@@ -163,6 +163,8 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         console.print(f"  beside it, {named}: {_steadiness(summary.beside['steadiness'])}")
         if summary.steadiness is None:
             console.print(f"  here: {_steadiness(summary.beside['own_steadiness'])}")
+    from segtween.ops.threads import available_threads
+
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
     films = [] if summary.beside is None else ["beside"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
@@ -170,6 +172,8 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
 
 def _network(summary) -> str:  # type: ignore[no-untyped-def]
     network = summary.method.record["network"]
+    if summary.busy is not None:
+        console.print(f"  processors busy: {summary.busy:.0%} of {available_threads()}")
     return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
 
 
