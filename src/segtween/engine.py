@@ -47,7 +47,6 @@ from segtween.types import (
     Result,
     Rgb,
     SizeHW,
-    check_rgb,
     format_size,
 )
 
@@ -136,7 +135,8 @@ class Engine:
 
         Without `pts_seconds` the result's is NaN. Raises SettingError for anything but such a frame.
         """
-        size_hw = check_rgb(rgb).shape[:2]
+        rgb = self.ops.image(rgb)
+        size_hw = rgb.shape[0], rgb.shape[1]
         clock, past, flow = Clock(), self._past, self.flow
         if flow is None:
             return self._plain(rgb, size_hw, clock, pts_seconds)

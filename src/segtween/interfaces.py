@@ -126,8 +126,11 @@ class CutDetector(Protocol):
 
 
 class ArrayOps(Protocol):
-    """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns."""
+    """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns.
 
+    Arrays are NumPy's, or torch tensors of the same shapes in the device's memory (`segtween.device.arrays`)."""
+
+    def image(self, rgb: Rgb) -> Rgb: ...
     def carry(
         self, logits: NDArray[np.float32], *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW
     ) -> Carried: ...

@@ -114,9 +114,10 @@ class Carried:
     spans_hw: SizeHW | None = None
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 3 or self.values.dtype != np.float32:
+        # Those of `segtween.device` are torch tensors, in a card's memory.
+        if self.values.ndim != 3 or str(self.values.dtype) not in ("float32", "torch.float32"):
             raise ScoresError(
-                f"carried scores are {self.values.dtype} of shape {self.values.shape}",
+                f"carried scores are {self.values.dtype} of shape {tuple(self.values.shape)}",
                 expected="float32 of shape (classes, height, width)",
                 do="convert them before they enter the engine",
             )
@@ -133,6 +134,7 @@ class Carried:
         """(h, w) float32: the largest class probability of each cell that lies in the image."""
         rows, columns = covered(self.grid_hw, image_hw=self.image_hw, spans_hw=self.spans_hw or self.image_hw)
         values = self.values[:, :rows, :columns]
+        values = values if isinstance(values, np.ndarray) else values.cpu().numpy()
         top = values.max(axis=0)
         if self.kind == "probabilities":
             return np.minimum(top, np.float32(1.0))

@@ -34,7 +34,7 @@ class ReliabilityBlend:
         self.weight = weight
 
     def __call__(self, reliability: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        return np.float32(self.weight) * reliability if self.weight else None
+        return self.weight * reliability if self.weight else None
 
     def describe(self) -> dict[str, Any]:
         return {"fusion": "blend", "history_weight": self.weight}

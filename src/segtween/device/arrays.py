@@ -1,0 +1,126 @@
+"""The engine's array operations on torch tensors, the twin of `segtween.ops.cpu`, which says what each returns.
+
+Convention (docs/conventions.md): backward flow (h, w, 2), current(x, y) = previous(x + dx, y + dy), in pixels of its
+own grid, resizing scales its vectors; pixel centres on integers; resizing is half-pixel-centred. Arrays have the shapes
+that they have in NumPy. Given the same arrays both twins give the same within 1e-5, and the same labels but where two
+classes are within 1e-4 of each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segtween.device import plain
+from segtween.device.sampling import along, gather, resize_flow, resize_planes
+from segtween.errors import SettingError
+from segtween.geometry import shrink_to
+from segtween.types import Carried, CarriedKind, Mended, SizeHW, check_rgb
+
+
+class TorchOps:
+    """Array operations on one device; everything stays there.
+
+    `kernels` has `labels_along`, `blend_along` and others fused (`segtween.device.kernels`), or is `plain`.
+    """
+
+    def __init__(self, device: torch.device, *, kernels: Any = plain, keeps_frame: bool = False) -> None:
+        self.device, self.kernels = device, kernels
+        self._keeps, self._frame = keeps_frame, (None, None)
+
+    def image(self, rgb: Any) -> Any:
+        """The frame in the device's memory: (H, W, 3) uint8, from NumPy or torch. SettingError for anything else.
+
+        With `keeps_frame` an array that is given again is not sent again.
+        """
+        if not isinstance(rgb, Tensor):
+            if self._keeps and self._frame[0] is rgb:
+                return self._frame[1]
+            there = torch.from_numpy(np.ascontiguousarray(check_rgb(rgb))).to(self.device)
+            self._frame = (rgb, there) if self._keeps else (None, None)
+            return there
+        if rgb.dtype != torch.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+            raise SettingError(
+                f"frame is {rgb.dtype} of shape {tuple(rgb.shape)}",
+                expected="an RGB image, torch.uint8 of shape (height, width, 3)",
+                do="convert it, from (3, height, width) with .permute(1, 2, 0)",
+            )
+        return rgb.to(self.device).contiguous()
+
+    def host(self, values: Any) -> Any:
+        """A tensor as a NumPy array."""
+        return values.cpu().numpy()
+
+    def wait(self) -> None:
+        """Returns when everything that was asked for is done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def carry(self, logits: Tensor, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
+        values = logits.float().contiguous()
+        if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
+            values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
+        return Carried(torch.softmax(values, 0) if kind == "probabilities" else values, kind, image_hw)
+
+    def warp(self, values: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+        if tuple(flow.shape) != (*values.shape[1:], 2):
+            raise SettingError(
+                f"flow of shape {tuple(flow.shape)} for values of shape {tuple(values.shape)}",
+                expected=f"a flow of shape {(*values.shape[1:], 2)}",
+                do="resize the flow to the values' grid",
+            )
+        x, y = along(flow)
+        return gather(values, x, y), x.inside & y.inside
+
+    def join(self, near: Tensor, far: Tensor) -> Tensor:
+        return plain.join(near, far)
+
+    def difference(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+        return self.kernels.difference(_grey(current), _grey(previous), flow.contiguous())
+
+    def follow(
+        self,
+        trust: Tensor | None,
+        path: Tensor | None,
+        motion: Tensor,
+        error: Tensor,
+        *,
+        grid_hw: SizeHW,
+        tolerance: float,
+    ) -> tuple[Tensor, Tensor]:
+        if trust is not None and tuple(trust.shape) != grid_hw:
+            trust = self.resize(trust, grid_hw)
+        return self.kernels.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
+
+    def blend(self, fresh: Tensor, history: Tensor, path: Tensor | None, share: Tensor) -> Tensor:
+        grid = fresh.shape[1], fresh.shape[2]
+        share = self.resize(share, grid)
+        if path is None:
+            return fresh + share * (history - fresh)
+        return self.kernels.blend_along(fresh, history, self.resize_flow(path, grid), share)
+
+    def resize_flow(self, flow: Tensor, grid_hw: SizeHW) -> Tensor:
+        return resize_flow(flow, grid_hw)
+
+    def resize(self, plane: Tensor, grid_hw: SizeHW) -> Tensor:
+        return resize_planes(plane[None], grid_hw)[0]
+
+    def labels(
+        self, carried: Carried, size_hw: SizeHW, *, path: Tensor | None = None, mended: Mended | None = None
+    ) -> Any:
+        if mended is not None:
+            raise SettingError(
+                "mended scores on a device", expected="scores as they are", do="give --preset path, or --device cpu"
+            )
+        return self.kernels.labels_along(carried.values, path, size_hw)
+
+    def describe(self) -> dict[str, Any]:
+        return {"arrays": "torch"}
+
+
+def _grey(image: Tensor) -> Tensor:
+    """(h, w) uint8: the image itself, or the mean of its colours."""
+    return image if image.ndim == 2 else image.float().mean(2).round().to(torch.uint8)

@@ -1,0 +1,222 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+# ruff: noqa: N803
+"""The heaviest loops as one kernel each, in Triton: the same functions as in `segtween.device.plain`, which says what
+they give. Importing this needs Triton.
+
+Convention (docs/conventions.md): backward flow (dx, dy) in pixels of its own grid, pixel centres on integers,
+half-pixel-centred, borders clamp. Places are a whole number and a fraction, exact in float32.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from segtween.device import plain
+from segtween.device.sampling import FAR as FAR_PIXELS
+from segtween.device.sampling import whole_ratio
+from segtween.types import SizeHW
+
+FAR = tl.constexpr(FAR_PIXELS)
+BLOCK = 256
+
+
+@triton.jit
+def _axis(start, shift, length):
+    """`sampling.samples`: the sample before start + shift, the one after, the latter's weight, and whether inside."""
+    shift = tl.where(shift == shift, shift, -FAR)  # not so for NaN
+    shift = tl.minimum(tl.maximum(shift, -FAR), FAR)
+    whole = tl.floor(shift)
+    weight = shift - whole
+    at = start + whole.to(tl.int32)
+    inside = (at >= 0) & ((at < length - 1) | ((at == length - 1) & (weight == 0.0)))
+    weight = tl.where((at < 0) | (at >= length - 1), 0.0, weight)
+    left = tl.minimum(tl.maximum(at, 0), length - 1)
+    return left, tl.minimum(left + 1, length - 1), weight, inside
+
+
+@triton.jit
+def _centre(at, target, source):
+    """Where the centre of cell `at` of `target` lies among `source` samples: whole part and fraction in 0..1."""
+    numerator = (2 * at + 1) * source + target  # of the place + 1, which is never below 0
+    whole = numerator // (2 * target)
+    return whole - 1, (numerator - whole * 2 * target).to(tl.float32) / (2 * target)
+
+
+@triton.jit
+def _between(at, x0, x1, fx, y0, y1, fy, width, step, ok):
+    """Bilinear between four values of a plane whose neighbours lie `step` apart."""
+    a = tl.load(at + (y0 * width + x0) * step, mask=ok, other=0).to(tl.float32)
+    b = tl.load(at + (y0 * width + x1) * step, mask=ok, other=0).to(tl.float32)
+    c = tl.load(at + (y1 * width + x0) * step, mask=ok, other=0).to(tl.float32)
+    d = tl.load(at + (y1 * width + x1) * step, mask=ok, other=0).to(tl.float32)
+    upper = a + fx * (b - a)
+    return upper + fy * (c + fx * (d - c) - upper)
+
+
+@triton.jit
+def _labels(
+    values, path, out, classes, h, w, gh, gw, height, width, scale_x, scale_y, HAS_PATH: tl.constexpr, N: tl.constexpr
+):
+    y = tl.program_id(0)
+    x = tl.program_id(1) * N + tl.arange(0, N)
+    ok = x < width
+    column, across = _centre(x, width, w)
+    row, down = _centre(y, height, h)
+    down = down + tl.zeros([N], tl.float32)
+    if HAS_PATH:
+        px, fx = _centre(x, width, gw)
+        py, fy = _centre(y, height, gh)
+        x0, x1 = tl.minimum(tl.maximum(px, 0), gw - 1), tl.minimum(px + 1, gw - 1)
+        y0, y1 = tl.minimum(tl.maximum(py, 0), gh - 1), tl.minimum(py + 1, gh - 1)
+        across += scale_x * _between(path, x0, x1, fx, y0, y1, fy, gw, 2, ok)
+        down += scale_y * _between(path + 1, x0, x1, fx, y0, y1, fy, gw, 2, ok)
+    left, right, fx, _ = _axis(column, across, w)
+    above, below, fy, _ = _axis(row, down, h)
+    best = tl.zeros([N], tl.int32)
+    top = tl.full([N], float("-inf"), tl.float32)
+    for label in range(classes):
+        v = _between(values + label * h * w, left, right, fx, above, below, fy, w, 1, ok)
+        better = v > top
+        best = tl.where(better, label, best)
+        top = tl.where(better, v, top)
+    tl.store(out + y * width + x, best.to(tl.uint8), mask=ok)
+
+
+@triton.jit
+def _blend(fresh, history, path, share, out, classes, h, w, N: tl.constexpr):
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < h * w
+    left, right, fx, _ = _axis(at % w, tl.load(path + 2 * at, mask=ok, other=0.0), w)
+    above, below, fy, _ = _axis(at // w, tl.load(path + 2 * at + 1, mask=ok, other=0.0), h)
+    part = tl.load(share + at, mask=ok, other=0.0)
+    for label in range(classes):
+        plane = label * h * w
+        new = tl.load(fresh + plane + at, mask=ok, other=0.0)
+        old = _between(history + plane, left, right, fx, above, below, fy, w, 1, ok)
+        tl.store(out + plane + at, new + part * (old - new), mask=ok)
+
+
+@triton.jit
+def _difference(current, previous, flow, out, h, w, N: tl.constexpr):
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < h * w
+    left, right, fx, inside_x = _axis(at % w, tl.load(flow + 2 * at, mask=ok, other=0.0), w)
+    above, below, fy, inside_y = _axis(at // w, tl.load(flow + 2 * at + 1, mask=ok, other=0.0), h)
+    moved = _between(previous, left, right, fx, above, below, fy, w, 1, ok)
+    now = tl.load(current + at, mask=ok, other=0).to(tl.float32)
+    tl.store(out + at, tl.where(inside_x & inside_y, tl.abs(now - moved), 255.0), mask=ok)
+
+
+@triton.jit
+def _follow(
+    trust, path, motion, error, new_trust, new_path, gh, gw, w, tolerance,
+    KY: tl.constexpr, KX: tl.constexpr, HAS_TRUST: tl.constexpr, HAS_PATH: tl.constexpr, N: tl.constexpr,
+):  # fmt: skip
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < gh * gw
+    x, y = at % gw, at // gw
+    dx = tl.zeros([N], tl.float32)
+    dy = tl.zeros([N], tl.float32)
+    e = tl.zeros([N], tl.float32)
+    for ky in range(KY):
+        for kx in range(KX):
+            pixel = (y * KY + ky) * w + x * KX + kx
+            dx += tl.load(motion + 2 * pixel, mask=ok, other=0.0)
+            dy += tl.load(motion + 2 * pixel + 1, mask=ok, other=0.0)
+            e += tl.load(error + pixel, mask=ok, other=0.0)
+    dx, dy, e = dx / (KX * KY * KX), dy / (KX * KY * KY), e / (KX * KY * tolerance)
+    left, right, fx, inside_x = _axis(x, dx, gw)
+    above, below, fy, inside_y = _axis(y, dy, gh)
+    fading = tl.where(inside_x & inside_y, tl.exp(-e * e), 0.0)
+    if HAS_TRUST:
+        fading *= _between(trust, left, right, fx, above, below, fy, gw, 1, ok)
+    if HAS_PATH:
+        dx += _between(path, left, right, fx, above, below, fy, gw, 2, ok)
+        dy += _between(path + 1, left, right, fx, above, below, fy, gw, 2, ok)
+    tl.store(new_trust + at, fading, mask=ok)
+    tl.store(new_path + 2 * at, dx, mask=ok)
+    tl.store(new_path + 2 * at + 1, dy, mask=ok)
+
+
+@triton.jit
+def _grey(rgb, out, h, w, width, K: tl.constexpr, N: tl.constexpr):
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < h * w
+    x, y = at % w, at // w
+    total = tl.zeros([N], tl.int32)
+    for ky in range(K):
+        for kx in range(K):
+            pixel = rgb + 3 * ((y * K + ky) * width + x * K + kx)
+            red = tl.load(pixel, mask=ok, other=0).to(tl.int32)
+            green = tl.load(pixel + 1, mask=ok, other=0).to(tl.int32)
+            blue = tl.load(pixel + 2, mask=ok, other=0).to(tl.int32)
+            total += (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15
+    cells: tl.constexpr = K * K
+    mean, rest = total // cells, total % cells
+    up = (2 * rest > cells) | ((2 * rest == cells) & ((mean % 2 == 1) | (K == 2)))  # half to even, of four up
+    tl.store(out + at, (mean + up.to(tl.int32)).to(tl.uint8), mask=ok)
+
+
+# ── As in `plain` ─────────────────────────────────────────────────────────────────────────────
+
+
+def labels_along(values: Tensor, path: Tensor | None, size_hw: SizeHW) -> Tensor:
+    values = values.contiguous()
+    classes, h, w = values.shape
+    out = torch.empty(size_hw, dtype=torch.uint8, device=values.device)
+    gh, gw = (h, w) if path is None else path.shape[:2]
+    way = values if path is None else path.contiguous()
+    sizes = classes, h, w, gh, gw, *size_hw, w / gw, h / gh
+    grid = size_hw[0], triton.cdiv(size_hw[1], BLOCK)
+    _labels[grid](values, way, out, *sizes, HAS_PATH=path is not None, N=BLOCK)
+    return out
+
+
+def blend_along(fresh: Tensor, history: Tensor, path: Tensor, share: Tensor) -> Tensor:
+    classes, h, w = fresh.shape
+    given = [values.contiguous() for values in (fresh, history, path, share)]
+    out = torch.empty_like(given[0])
+    _blend[(triton.cdiv(h * w, BLOCK),)](*given, out, classes, h, w, N=BLOCK)
+    return out
+
+
+def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+    h, w = current.shape
+    out = torch.empty((h, w), dtype=torch.float32, device=current.device)
+    given = [values.contiguous() for values in (current, previous, flow)]
+    _difference[(triton.cdiv(h * w, BLOCK),)](*given, out, h, w, N=BLOCK)
+    return out
+
+
+def follow(
+    trust: Tensor | None, path: Tensor | None, motion: Tensor, error: Tensor, *, grid_hw: SizeHW, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    size_hw = motion.shape[0], motion.shape[1]
+    ratio = whole_ratio(size_hw, grid_hw)
+    if ratio is None:
+        return plain.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
+    cells = grid_hw[0] * grid_hw[1]
+    new_trust = torch.empty(grid_hw, dtype=torch.float32, device=motion.device)
+    new_path = torch.empty((*grid_hw, 2), dtype=torch.float32, device=motion.device)
+    motion, error = motion.contiguous(), error.contiguous()
+    _follow[(triton.cdiv(cells, BLOCK),)](
+        new_trust if trust is None else trust.contiguous(),
+        new_path if path is None else path.contiguous(),
+        motion, error, new_trust, new_path, *grid_hw, size_hw[1], tolerance,
+        KY=ratio[0], KX=ratio[1], HAS_TRUST=trust is not None, HAS_PATH=path is not None, N=BLOCK,
+    )  # fmt: skip
+    return new_trust, new_path
+
+
+def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
+    size_hw = rgb.shape[0], rgb.shape[1]
+    ratio = whole_ratio(size_hw, grid_hw)
+    if ratio is None or ratio[0] != ratio[1]:
+        return plain.grey_view(rgb, grid_hw)
+    out = torch.empty(grid_hw, dtype=torch.uint8, device=rgb.device)
+    cells = grid_hw[0] * grid_hw[1]
+    _grey[(triton.cdiv(cells, BLOCK),)](rgb.contiguous(), out, *grid_hw, size_hw[1], K=ratio[0], N=BLOCK)
+    return out

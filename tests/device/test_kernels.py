@@ -1,0 +1,96 @@
+"""Fused kernels give what their plain forms give. Without a card they run in Triton's interpreter."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton"),
+]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Any:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["TRITON_INTERPRET"] = "1"  # read where a kernel is defined
+    from segtween.device import kernels
+
+    return kernels
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    from segtween.device import plain
+
+    return plain
+
+
+def on_device(values: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(values)).to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def noise(*shape: int, seed: int = 0) -> Any:
+    return on_device(np.random.default_rng(seed).normal(0, 3, shape).astype(np.float32))
+
+
+def smooth(h: int, w: int, *, seed: int = 1, spread: float = 2.0) -> Any:
+    coarse = np.random.default_rng(seed).normal(0, spread, (h // 6 + 2, w // 6 + 2, 2)).astype(np.float32)
+    return on_device(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC))
+
+
+def close(found: Any, expected: Any, *, atol: float = 1e-5) -> None:
+    np.testing.assert_allclose(found.cpu().numpy(), expected.cpu().numpy(), rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("size_hw", [(5, 7), (57, 61), (24, 300)])
+@pytest.mark.parametrize("grid", [None, (12, 16), (24, 30), (1, 3)])
+def test_labels(kernels: Any, plain: Any, size_hw: tuple[int, int], grid: tuple[int, int] | None) -> None:
+    values, path = noise(7, 12, 16), None if grid is None else smooth(*grid)
+    found, expected = (of.labels_along(values, path, size_hw) for of in (kernels, plain))
+    assert (found != expected).sum() <= 1
+
+
+def test_blend(kernels: Any, plain: Any) -> None:
+    given = (
+        noise(5, 13, 17),
+        noise(5, 13, 17, seed=2),
+        smooth(13, 17),
+        on_device(np.random.default_rng(3).random((13, 17), np.float32)),
+    )
+    close(kernels.blend_along(*given), plain.blend_along(*given))
+
+
+def test_difference(kernels: Any, plain: Any) -> None:
+    now, before = (on_device(np.random.default_rng(s).integers(0, 256, (24, 36), np.uint8)) for s in (1, 2))
+    close(kernels.difference(now, before, smooth(24, 36)), plain.difference(now, before, smooth(24, 36)), atol=2e-3)
+
+
+@pytest.mark.parametrize("grid", [(12, 18), (24, 36), (8, 9), (7, 11)])
+@pytest.mark.parametrize("known", [False, True])
+def test_follow(kernels: Any, plain: Any, grid: tuple[int, int], known: bool) -> None:
+    error = noise(24, 36).abs()
+    before = (noise(*grid).abs().clamp(max=1), smooth(*grid, seed=5)) if known else (None, None)
+    found, expected = (
+        of.follow(*before, smooth(24, 36), error, grid_hw=grid, tolerance=10.0) for of in (kernels, plain)
+    )
+    close(found[0], expected[0])
+    close(found[1], expected[1])
+
+
+@pytest.mark.parametrize("grid", [(48, 60), (24, 30), (12, 15), (16, 20), (11, 13)])
+def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, grid: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8)
+    expected = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), grid[::-1], interpolation=cv2.INTER_AREA)
+    for of in (kernels, plain):
+        assert np.array_equal(of.grey_view(on_device(rgb), grid).cpu().numpy(), expected)
