@@ -90,6 +90,9 @@ class CpuOps:
         itself), the path on the same grid; `error` (h, w), what the motion leaves unexplained, takes exp(-(error /
         tolerance)^2) of the trust; what came from outside the image has none.
         """
+        halved = motion.shape[:2] == error.shape == (2 * grid_hw[0], 2 * grid_hw[1])
+        if halved and (trust is None) == (path is None) and (trust is None or trust.shape == grid_hw):
+            return self._follow_halved(trust, path, motion, error, 1 / tolerance)
         near = self.resize_flow(motion, grid_hw)
         fading = np.exp(-np.square(self.resize(error, grid_hw) / np.float32(tolerance)))
         before = np.ones(grid_hw, np.float32) if trust is None else trust
@@ -98,15 +101,29 @@ class CpuOps:
         moved, inside = self.warp(before[None], near)
         return moved[0] * fading * inside, near if path is None else self.join(near, path)
 
+    def _follow_halved(
+        self, trust: Float | None, path: Flow | None, motion: Flow, error: Float, rate: float
+    ) -> tuple[Float, Flow]:
+        grid = error.shape[0] // 2, error.shape[1] // 2
+        before = np.empty((0, 0), np.float32) if trust is None else np.ascontiguousarray(trust)
+        far = np.empty((0, 0, 2), np.float32) if path is None else np.ascontiguousarray(path)
+        farther, way = np.empty(grid, np.float32), np.empty((*grid, 2), np.float32)
+        motion = np.ascontiguousarray(motion, np.float32)
+        self.rows(lambda a, b: kernels.follow_rows(before, far, motion, error, rate, farther, way, a, b), grid[0])
+        return farther, way
+
     def blend(self, fresh: Float, history: Float, path: Flow | None, share: Float) -> Float:
         """(C, h, w): (1 - share) fresh + share history, read where the path leads. Path and share are of any grid that
         spans the image; without a path the history is of this very frame."""
-        grid = fresh.shape[1], fresh.shape[2]
-        if path is not None:
-            history, _ = self.warp(history, self.resize_flow(path, grid))
-        values = history - fresh
-        values *= self.resize(share, grid)
-        values += fresh
+        fresh, grid = np.ascontiguousarray(fresh), (fresh.shape[1], fresh.shape[2])
+        if path is None:
+            path = np.zeros((*share.shape, 2), np.float32)
+        if share.shape != path.shape[:2] or share.size > grid[0] * grid[1]:
+            path, share = self.resize_flow(path, grid), self.resize(share, grid)
+        scale = np.array([grid[1] / share.shape[1], grid[0] / share.shape[0]], np.float32)
+        values, way, part = np.empty_like(fresh), np.ascontiguousarray(path * scale), np.ascontiguousarray(share)
+        where = _enlarging(grid, (share.shape[0], share.shape[1]))
+        self.rows(lambda a, b: kernels.blend_rows(fresh, history, way, part, where, values, a, b), grid[0])
         return values
 
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow:
@@ -262,6 +279,12 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
     starts_x = np.searchsorted(left, np.arange(cells + 1)).astype(np.int32)
     starts_x[-1] = size_hw[1]
     return weight_x, starts_x, top, weight_y
+
+
+@lru_cache(maxsize=16)
+def _enlarging(grid_hw: SizeHW, source_hw: SizeHW) -> tuple[NDArray[Any], ...]:
+    """(top, weight_y, left, weight_x): where the samples of a grid lie between those of a coarser one."""
+    return *sample_positions(grid_hw[0], source_hw[0]), *sample_positions(grid_hw[1], source_hw[1])
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 Array = Any
+CONTRACT = {"contract"}
 
 
 @njit(nogil=True, inline="always", fastmath=False, error_model="numpy")
@@ -262,3 +263,94 @@ def difference_rows(current: Array, previous: Array, flow: Array, out: Array, fi
             upper = previous[y0, x0] + fx * (np.float32(previous[y0, x1]) - np.float32(previous[y0, x0]))
             lower = previous[y1, x0] + fx * (np.float32(previous[y1, x1]) - np.float32(previous[y1, x0]))
             out[y, x] = abs(np.float32(current[y, x]) - (upper + fy * (lower - upper)))
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _spread(plane: Array, top: Array, weight_y: Array, left: Array, weight_x: Array, y: int, out: Array) -> None:
+    """Row y of a plane that is enlarged to the grid of these positions (`geometry.sample_positions`)."""
+    upper, lower = plane[top[y]], plane[min(top[y] + 1, plane.shape[0] - 1)]
+    fy, end = weight_y[y], plane.shape[1] - 1
+    for x in range(out.shape[0]):
+        x0 = left[x]
+        x1 = min(x0 + 1, end)
+        a = upper[x0] + fy * (lower[x0] - upper[x0])
+        b = upper[x1] + fy * (lower[x1] - upper[x1])
+        out[x] = a + weight_x[x] * (b - a)
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def blend_rows(
+    fresh: Array, history: Array, path: Array, share: Array, positions: Any, out: Array, first: int, last: int
+) -> None:
+    """out[c, y, x] = fresh + share (history where the path leads - fresh).
+
+    `path` (gh, gw, 2), in pixels of the scores' grid, and `share` (gh, gw) are enlarged to it; `positions` are (top,
+    weight_y, left, weight_x) of `geometry.sample_positions`.
+    """
+    classes, h, w = fresh.shape
+    top, weight_y, left, weight_x = positions
+    rows = np.empty((3, w), np.float32)
+    corner, fx, fy = np.empty(w, np.int64), np.empty(w, np.float32), np.empty(w, np.float32)
+    flat = history.reshape(classes, h * w)
+    right, below = min(1, w - 1), w * min(1, h - 1)
+    for y in range(first, last):
+        _spread(path[:, :, 0], top, weight_y, left, weight_x, y, rows[0])
+        _spread(path[:, :, 1], top, weight_y, left, weight_x, y, rows[1])
+        _spread(share, top, weight_y, left, weight_x, y, rows[2])
+        for x in range(w):
+            sx, sy = np.float64(x) + rows[0, x], np.float64(y) + rows[1, x]
+            sx = min(sx, w - 1.0) if sx > 0.0 else 0.0  # NaN is 0
+            sy = min(sy, h - 1.0) if sy > 0.0 else 0.0
+            x0, y0 = min(int(sx), max(w - 2, 0)), min(int(sy), max(h - 2, 0))
+            corner[x], fx[x], fy[x] = y0 * w + x0, sx - x0, sy - y0
+        for c in range(classes):
+            plane, line, to, part = flat[c], fresh[c, y], out[c, y], rows[2]
+            for x in range(w):
+                k = corner[x]
+                upper = plane[k] + fx[x] * (plane[k + right] - plane[k])
+                lower = plane[k + below] + fx[x] * (plane[k + below + right] - plane[k + below])
+                to[x] = line[x] + part[x] * (upper + fy[x] * (lower - upper) - line[x])
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def follow_rows(
+    trust: Array, path: Array, motion: Array, error: Array, rate: float, to: Array, way: Array, first: int, last: int
+) -> None:
+    """to[y, x] = trust one frame farther, and way[y, x] = the path from there, on a grid half as fine as the motion's.
+
+    `trust` (gh, gw) and `path` (gh, gw, 2) are those of the frame before; empty where it is the key frame itself.
+    Motion and error (2gh, 2gw) are averaged over 2 x 2; trust is multiplied by exp(-(rate error)^2), and is 0 for what
+    came from outside the image.
+    """
+    h, w = to.shape
+    is_far = path.shape[0] > 0
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    for y in range(first, last):
+        above, below = motion[2 * y], motion[2 * y + 1]
+        for x in range(w):
+            a, b = 2 * x, 2 * x + 1
+            dx = ((above[a, 0] + above[b, 0]) + (below[a, 0] + below[b, 0])) * quarter * half
+            dy = ((above[a, 1] + above[b, 1]) + (below[a, 1] + below[b, 1])) * quarter * half
+            e = ((error[2 * y, a] + error[2 * y, b]) + (error[2 * y + 1, a] + error[2 * y + 1, b])) * quarter
+            e *= np.float32(rate)
+            left = np.exp(-e * e)
+            sx, sy = np.float64(x) + dx, np.float64(y) + dy
+            inside = sx >= 0.0 and sx <= w - 1.0 and sy >= 0.0 and sy <= h - 1.0
+            if is_far:
+                sx = min(sx, w - 1.0) if sx > 0.0 else 0.0  # NaN is 0
+                sy = min(sy, h - 1.0) if sy > 0.0 else 0.0
+                x0, y0 = int(sx), int(sy)
+                x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)
+                fx, fy = np.float32(sx - x0), np.float32(sy - y0)
+                p = path[y0, x0, 0] + fx * (path[y0, x1, 0] - path[y0, x0, 0])
+                q = path[y1, x0, 0] + fx * (path[y1, x1, 0] - path[y1, x0, 0])
+                dx += p + fy * (q - p)
+                p = path[y0, x0, 1] + fx * (path[y0, x1, 1] - path[y0, x0, 1])
+                q = path[y1, x0, 1] + fx * (path[y1, x1, 1] - path[y1, x0, 1])
+                dy += p + fy * (q - p)
+                p = trust[y0, x0] + fx * (trust[y0, x1] - trust[y0, x0])
+                q = trust[y1, x0] + fx * (trust[y1, x1] - trust[y1, x0])
+                left *= p + fy * (q - p)
+            to[y, x] = left if inside else np.float32(0)
+            way[y, x, 0] = dx
+            way[y, x, 1] = dy

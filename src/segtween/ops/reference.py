@@ -44,6 +44,14 @@ class ReferenceOps(CpuOps):
         self.rows(lambda a, b: kernels.warp_stretched_rows(values, flow, out, inside, a, b), values.shape[1])
         return out, inside
 
+    def blend(self, fresh: Float, history: Float, path: Flow | None, share: Float) -> Float:
+        """(C, h, w): (1 - share) fresh + share history, read where the path leads."""
+        grid = fresh.shape[1], fresh.shape[2]
+        if path is not None:
+            history, _ = self.warp(history, self.resize_flow(path, grid))
+        values: Float = fresh + self.resize(share, grid) * (history - fresh)
+        return values
+
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow:
         """A flow on another grid; its vectors are scaled with it."""
         h, w = flow.shape[:2]
