@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,8 +20,9 @@ from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
 from segtween.streams import Streams
+from segtween.together import Input, Opened, Together, run_together
 from segtween.types import Frame, Method, Result, Rgb
-from segtween.video import open_sinks, open_source
+from segtween.video import NamedSource, open_sinks, open_source, open_sources
 from segtween.video.beside import Another
 
 DEFAULT_SAVE = ("overlay",)
@@ -160,6 +162,16 @@ class Segtween:
         """
         return build_streams(self.engine, self.settings, count)
 
+    def stream_together(self, sources: Sequence[str | Path | int]) -> Iterator[list[Result | None]]:
+        """One list of results for one frame of each file, folder, camera or stream; None for those that have ended."""
+        streams, opened = self.streams(len(sources)), list[Source]()
+        try:
+            opened.extend(open_source(source, threads=self.threads) for source in sources)
+            yield from streams.stream(*opened)
+        finally:
+            for source in opened:
+                source.close()
+
     def run(
         self,
         source: str | Path | int | Source,
@@ -222,13 +234,75 @@ class Segtween:
             sink,
             folder,
             method=self.method,
-            interval=self.settings.interval if self.settings.schedule == "fixed" else None,
+            interval=self._interval(),
             saved=save,
             meter=SteadinessMeter(len(self.labels)) if report else None,
             beside=other,
             live=live,
             progress=progress,
         )
+
+    def run_together(
+        self,
+        sources: Sequence[str | Path | int],
+        folder: str | Path,
+        *,
+        save: Sequence[str] = DEFAULT_SAVE,
+        start_seconds: float = 0.0,
+        duration_seconds: float | None = None,
+        frame_rate: float | None = None,
+        overwrite: bool = False,
+        classes: Sequence[str] | None = None,
+        ids: Literal["train", "dataset"] = "train",
+        report: bool = False,
+        live: bool = False,
+        progress: Progress | None = None,
+    ) -> Together:
+        """Several inputs at once, a frame of each in turn, with one network; each gets a folder of its own in `folder`.
+
+        `sources` are files, cameras, streams and folders, each of whose videos counts as one; the other arguments are
+        those of `run`. One that cannot be read or written ends, with its error in its `Outcome`, while the others go
+        on. Raises SettingError as `streams` does.
+        """
+        named = open_sources(
+            sources,
+            start_seconds=start_seconds,
+            duration_seconds=duration_seconds,
+            threads=self.threads,
+            frame_rate=frame_rate,
+        )
+
+        def opened(item: NamedSource) -> Opened:
+            source = item.open()
+            try:
+                sink = open_sinks(
+                    Path(folder) / item.name,
+                    save=save,
+                    info=source.info,
+                    labels=self.labels,
+                    overwrite=overwrite,
+                    classes=classes,
+                    ids=ids,
+                    threads=self.threads,
+                )
+            except BaseException:
+                source.close()
+                raise
+            return Opened(source, sink, SteadinessMeter(len(self.labels)) if report else None)
+
+        return run_together(
+            self.streams(len(named)),
+            [Input(item.name, Path(folder) / item.name, partial(opened, item)) for item in named],
+            folder,
+            method=self.method,
+            interval=self._interval(),
+            saved=save,
+            live=live,
+            progress=progress,
+        )
+
+    def _interval(self) -> int | None:
+        return self.settings.interval if self.settings.schedule == "fixed" else None
 
     def _said(self) -> str:
         """For a caption."""

@@ -270,6 +270,7 @@ def warm_up(engine: Engine | TwoSided, source: Source) -> None:
         )
     if not hasattr(engine.segmenter, "select"):  # stored scores need none, and have none for these frames
         black = np.zeros((*source.info.size_hw, 3), np.uint8)
+        engine.reset()  # it may have seen another video, of another size
         for _ in range(2):
             engine.step(black)
         engine.segment(black)  # a network in a thread of its own is through with the others then

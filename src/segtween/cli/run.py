@@ -66,6 +66,14 @@ def run(
             help="Keep up with a camera, a stream, or a file played at its rate; what comes too fast is dropped.",
         ),
     ] = False,
+    together: Annotated[
+        bool | None,
+        typer.Option(
+            "--together/--one-by-one",
+            help="Several inputs at once, with one network that takes turns (cameras, streams, --live), "
+            "or one after the other (files).",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
@@ -84,9 +92,12 @@ def run(
         segtween run drive.mp4 -o out/ --beside every-frame
 
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
+
+        segtween run camera:0 camera:1 rtsp://gate/stream -o out/ --live
     """
     from segtween.api import Segtween, resolve_interval
     from segtween.cli.screen import console, notes, progress_bar
+    from segtween.cli.together import are_together, run_together
     from segtween.errors import SegtweenError
     from segtween.video import open_sources
 
@@ -103,6 +114,11 @@ def run(
     seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
     for note in getattr(segmenter, "notes", ()):
         notes.print(note)
+    if are_together(todo, together, live=live):
+        asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}
+        asked |= {"overwrite": overwrite, "classes": options.words(classes), "ids": ids, "report": report}
+        run_together(seg, inputs, out, beside=beside, live=live, quiet=quiet, **asked)
+        return
     other = None if beside is None else _beside(beside, network, settings)
     failed = 0
     for item in todo:
@@ -147,6 +163,8 @@ def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
 
 
 def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
+    from segtween.ops.threads import available_threads
+
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
     console.print(
         f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames "
@@ -154,6 +172,8 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         + (f", {summary.cuts} scene cuts" if summary.cuts else "")
     )
     console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
+    if summary.busy is not None:
+        console.print(f"  processors busy: {summary.busy:.0%} of {available_threads()}")
     if summary.latency_ms:
         console.print(f"  {_live(summary.live())}")
     if summary.steadiness is not None:
@@ -163,8 +183,6 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         console.print(f"  beside it, {named}: {_steadiness(summary.beside['steadiness'])}")
         if summary.steadiness is None:
             console.print(f"  here: {_steadiness(summary.beside['own_steadiness'])}")
-    from segtween.ops.threads import available_threads
-
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
     films = [] if summary.beside is None else ["beside"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
@@ -172,8 +190,6 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
 
 def _network(summary) -> str:  # type: ignore[no-untyped-def]
     network = summary.method.record["network"]
-    if summary.busy is not None:
-        console.print(f"  processors busy: {summary.busy:.0%} of {available_threads()}")
     return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
 
 
