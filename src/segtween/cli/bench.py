@@ -66,6 +66,12 @@ def bench(
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come, with --rate.")] = 60.0,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Only this: N streams with one network against N separate runs (at the last interval)."
+        ),
+    ] = None,
     json_file: options.Json = None,
 ) -> None:
     """Measure speed: frames in memory, label arrays out, one frame after the other, every stage apart.
@@ -77,6 +83,8 @@ def bench(
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
 
         segtween bench --model swiftnet-r18 --scale 2 --late auto --rate 25 --seconds 60
+
+        segtween bench --streams 4
     """
     from segtween.benchmark import bench as measure
     from segtween.benchmark.accuracy import with_accuracy
@@ -88,6 +96,10 @@ def bench(
     settings = method.settings()
     if start:
         show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
+        return
+    if streams is not None:
+        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats}
+        show_streams(network, settings.at(wanted[-1]), measured, count=streams, json_file=json_file)
         return
     segmenter = network.open(background=bool(settings.late))
     if rate is not None:
@@ -163,6 +175,22 @@ def show_pace(
 
     with progress_bar("bench") as progress:
         report = keep_pace(segmenter, settings=settings, rate=rate, seconds=seconds, progress=progress, **measured)
+    if json_file is not None:
+        write_json(report.to_json(), json_file)
+    show(*report.tables())
+
+
+def show_streams(
+    network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, count: int, json_file: Path | None
+) -> None:
+    from segtween.benchmark.streams import bench_streams
+    from segtween.cli.screen import progress_bar, show
+    from segtween.runner import write_json
+
+    with progress_bar("bench") as progress:
+        report = bench_streams(
+            network.open, settings=settings, count=count, threads=network.threads, progress=progress, **measured
+        )
     if json_file is not None:
         write_json(report.to_json(), json_file)
     show(*report.tables())
