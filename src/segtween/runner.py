@@ -6,7 +6,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import numpy as np
 from segtween.beside import Beside
 from segtween.engine import Clock, Engine
 from segtween.errors import SettingError
+from segtween.foresight import Foresight
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.timing import percentiles
 from segtween.offline import TwoSided
+from segtween.ops.cpu import CpuOps
 from segtween.ops.threads import available_threads
 from segtween.overlap import Ahead, Behind, Newest
 from segtween.types import Frame, Method, Result, SourceInfo, format_size
@@ -35,6 +37,8 @@ THREADS = {
     "writing": ("encode", "report"),
 }
 """The stages of each of the threads that work beside each other."""
+FORESEEN = {**THREADS, "reading": ("decode", "prepare", "flow"), "labelling": THREADS["labelling"][2:]}
+"""The same where flow is estimated as frames are read (`segtween.foresight`)."""
 
 STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "beside")
 FRAMES_AHEAD, FRAMES_BEHIND = 4, 8
@@ -46,6 +50,7 @@ class Summary:
     it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
     `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`). Live: `dropped` frames
     came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
+    `foreseen` says that flow was estimated where frames are read.
     `processor_seconds` is what all threads of the process used of the processors meanwhile, 0 if nobody looked."""
 
     input: SourceInfo
@@ -63,6 +68,7 @@ class Summary:
     beside: dict[str, Any] | None = None
     dropped: int = 0
     latency_ms: list[float] = field(default_factory=list)
+    foreseen: bool = False
     error: str | None = None
 
     @property
@@ -88,7 +94,8 @@ class Summary:
     def limited_by(self) -> str | None:
         """The longest stage of the thread that had most to do: what to make faster first."""
         busy = {stage: sum(values) for stage, values in self.stages_ms.items()}
-        busiest = max(THREADS.values(), key=lambda stages: sum(busy.get(stage, 0.0) for stage in stages))
+        threads = FORESEEN if self.foreseen else THREADS
+        busiest = max(threads.values(), key=lambda stages: sum(busy.get(stage, 0.0) for stage in stages))
         return max((stage for stage in busiest if stage in busy), key=busy.__getitem__, default=None)
 
     def to_json(self) -> dict[str, Any]:
@@ -187,13 +194,19 @@ def _frames(
     progress: Progress | None,
 ) -> None:
     interrupts = Interrupts()
-    ahead = arriving(source) if live else Ahead(source, most=FRAMES_AHEAD, close=source.close)
+    foresight = None if live else _foresight(engine)
+    summary.foreseen = foresight is not None
+    frames = source if foresight is None else foresight.watch(source)
+    ahead = arriving(source) if live else Ahead(frames, most=FRAMES_AHEAD, close=source.close)
     away = Away(sink, summary, meter, progress)
     try:
         if beside is not None:
             beside.reset()
         for frame, result, decode_ms in _results(engine, ahead):
             clock = Clock()
+            if foresight is not None:
+                decode_ms -= sum(foresight.times_ms.values())
+                result = replace(result, stages_ms={**result.stages_ms, **foresight.times_ms})
             if isinstance(ahead, Newest):
                 summary.latency_ms.append((time.perf_counter() - ahead.arrived) * 1e3)
             if beside is not None:
@@ -204,6 +217,8 @@ def _frames(
         with interrupts.held():  # nobody may touch the sink before its thread is through
             ahead.stop()
             away.finish()
+            if foresight is not None:
+                engine.flow = foresight.estimator
         if isinstance(ahead, Newest):
             summary.dropped = ahead.dropped
     away.check()
@@ -254,6 +269,16 @@ class Away:
         if self._progress is not None:
             for count in range(before + 1, summary.frames + 1):
                 self._progress(count, summary.input.n_frames)
+
+
+def _foresight(engine: Engine | TwoSided) -> Foresight | None:
+    """Takes the place of the engine's flow estimator, where nothing else than the frames counts for it."""
+    if not isinstance(engine, Engine) or engine.flow is None or not isinstance(engine.ops, CpuOps):
+        return None
+    if hasattr(engine.flow, "select") or not engine.schedule.by_distance:  # told of each frame; or counts milliseconds
+        return None
+    engine.flow = foresight = Foresight(engine.flow)
+    return foresight
 
 
 def warm_up(engine: Engine | TwoSided, source: Source) -> None:
