@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -94,3 +97,40 @@ def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, grid: t
     expected = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), grid[::-1], interpolation=cv2.INTER_AREA)
     for of in (kernels, plain):
         assert np.array_equal(of.grey_view(on_device(rgb), grid).cpu().numpy(), expected)
+
+
+@pytest.fixture(scope="module", params=[(32, 48), (29, 41), (7, 20)])
+def level(request: pytest.FixtureRequest) -> Any:
+    from segtween.device.search import Level
+
+    h, w = request.param
+    wide = cv2.GaussianBlur(np.random.default_rng(4).random((h, w + 3), np.float32) * 255, (5, 5), 1.5)
+    return Level(on_device(wide[:, 3:]), on_device(wide[:, :-3]))
+
+
+def test_patches_are_found_alike(kernels: Any, level: Any) -> None:
+    from segtween.device import search
+
+    found = expected = noise(*level.patches_hw, 2)
+    for _ in range(2):
+        found, expected = kernels.search(level, found), search.search(level, expected)
+        close(found, expected, atol=2e-3)
+
+
+def test_patches_become_a_flow_alike(kernels: Any, level: Any) -> None:
+    from segtween.device import search
+
+    patches = noise(*level.patches_hw, 2)
+    close(kernels.densify(level, patches), search.densify(level, patches), atol=1e-4)
+    coarse = noise(level.size_hw[0] // 2 + 1, level.size_hw[1] // 2, 2)
+    close(kernels.begin(coarse, level), search.begin(coarse, level))
+    close(kernels.enlarged(coarse, level.size_hw), search.enlarged(coarse, level.size_hw))
+
+
+@pytest.mark.slow
+def test_they_compile_for_a_card_that_is_not_here() -> None:
+    script = Path(__file__).with_name("compile_kernels.py")
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert "_search: cubin" in done.stdout

@@ -17,10 +17,11 @@ from torch import Tensor
 from segtween.device import plain
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
+from segtween.device.search import DAMPING, PATCH, STEPS, STRIDE, Level
 from segtween.types import SizeHW
 
 FAR = tl.constexpr(FAR_PIXELS)
-BLOCK = 256
+BLOCK, PATCHES = 256, 4
 
 
 @triton.jit
@@ -160,6 +161,127 @@ def _grey(rgb, out, h, w, width, K: tl.constexpr, N: tl.constexpr):
     tl.store(out + at, (mean + up.to(tl.int32)).to(tl.uint8), mask=ok)
 
 
+@triton.jit
+def _pixel(image, y, x, h, w, ok):
+    """A pixel; outside the image its border goes on."""
+    y, x = tl.minimum(tl.maximum(y, 0), h - 1), tl.minimum(tl.maximum(x, 0), w - 1)
+    return tl.load(image + y * w + x, mask=ok, other=0.0)
+
+
+@triton.jit
+def _residual(previous, template, x, y, u, v, h, w, ok, SIZE: tl.constexpr):
+    """What patches moved by (u, v) leave of their templates, less its mean, and the sum of its squares."""
+    left, right, fx, _ = _axis(x, u[:, None] + tl.zeros_like(template), w)
+    above, below, fy, _ = _axis(y, v[:, None] + tl.zeros_like(template), h)
+    off = _between(previous, left, right, fx, above, below, fy, w, 1, ok) - template
+    off = off - (tl.sum(off, axis=1) / SIZE)[:, None]
+    return off, tl.sum(off * off, axis=1)
+
+
+@triton.jit
+def _search(
+    current, previous, start, out, h, w, gh, gw, damping,
+    SIDE: tl.constexpr, APART: tl.constexpr, STEPS: tl.constexpr, N: tl.constexpr,
+):  # fmt: skip
+    patch = tl.program_id(0) * N + tl.arange(0, N)
+    real = patch < gh * gw
+    py, px = patch // gw, patch % gw
+    pixel = tl.arange(0, SIDE * SIDE)
+    y = (py * APART)[:, None] + (pixel // SIDE)[None, :]
+    x = (px * APART)[:, None] + (pixel % SIDE)[None, :]
+    ok = real[:, None] & (pixel >= 0)[None, :]
+    template = _pixel(current, y, x, h, w, ok)
+    a = _pixel(current, y - 1, x - 1, h, w, ok)
+    b = _pixel(current, y - 1, x, h, w, ok)
+    c = _pixel(current, y - 1, x + 1, h, w, ok)
+    d = _pixel(current, y, x - 1, h, w, ok)
+    e = _pixel(current, y, x + 1, h, w, ok)
+    f = _pixel(current, y + 1, x - 1, h, w, ok)
+    g = _pixel(current, y + 1, x, h, w, ok)
+    k = _pixel(current, y + 1, x + 1, h, w, ok)
+    gx = ((c - a) + 2 * (e - d) + (k - f)) / 8
+    gy = ((f - a) + 2 * (g - b) + (k - c)) / 8
+    size: tl.constexpr = SIDE * SIDE
+    gx = gx - (tl.sum(gx, axis=1) / size)[:, None]
+    gy = gy - (tl.sum(gy, axis=1) / size)[:, None]
+    xx = tl.sum(gx * gx, axis=1) + damping
+    xy = tl.sum(gx * gy, axis=1)
+    yy = tl.sum(gy * gy, axis=1) + damping
+    scale = 1.0 / (xx * yy - xy * xy)
+
+    u = tl.load(start + 2 * patch, mask=real, other=0.0)
+    v = tl.load(start + 2 * patch + 1, mask=real, other=0.0)
+    _, least = _residual(previous, template, x, y, u, v, h, w, ok, size)
+    for side in tl.static_range(4):  # left, right, above, below
+        dx = -1 if side == 0 else (1 if side == 1 else 0)
+        dy = -1 if side == 2 else (1 if side == 3 else 0)
+        ny = tl.minimum(tl.maximum(py + dy, 0), gh - 1)
+        nx = tl.minimum(tl.maximum(px + dx, 0), gw - 1)
+        other_u = tl.load(start + 2 * (ny * gw + nx), mask=real, other=0.0)
+        other_v = tl.load(start + 2 * (ny * gw + nx) + 1, mask=real, other=0.0)
+        _, cost = _residual(previous, template, x, y, other_u, other_v, h, w, ok, size)
+        better = cost < least
+        u, v, least = tl.where(better, other_u, u), tl.where(better, other_v, v), tl.where(better, cost, least)
+
+    first_u, first_v, at_u, at_v = u, v, u, v
+    least = tl.full([N], float("inf"), tl.float32)
+    falls = patch >= 0
+    for _step in tl.static_range(STEPS):
+        off, cost = _residual(previous, template, x, y, at_u, at_v, h, w, ok, size)
+        falls = falls & (cost < least)
+        u, v, least = tl.where(falls, at_u, u), tl.where(falls, at_v, v), tl.where(falls, cost, least)
+        bx, by = tl.sum(gx * off, axis=1), tl.sum(gy * off, axis=1)
+        at_u -= (yy * bx - xy * by) * scale
+        at_v -= (xx * by - xy * bx) * scale
+    near = (u - first_u) * (u - first_u) + (v - first_v) * (v - first_v) <= SIDE * SIDE
+    tl.store(out + 2 * patch, tl.where(near, u, first_u), mask=real)
+    tl.store(out + 2 * patch + 1, tl.where(near, v, first_v), mask=real)
+
+
+@triton.jit
+def _densify(current, previous, patches, out, h, w, gh, gw, OVER: tl.constexpr, APART: tl.constexpr, N: tl.constexpr):
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < h * w
+    x, y = at % w, at // w
+    now = tl.load(current + at, mask=ok, other=0.0)
+    sum_u = tl.zeros([N], tl.float32)
+    sum_v = tl.zeros([N], tl.float32)
+    weight = tl.zeros([N], tl.float32)
+    for above in tl.static_range(OVER):
+        for before in tl.static_range(OVER):
+            py, px = y // APART - above, x // APART - before
+            covers = ok & (py >= 0) & (py < gh) & (px >= 0) & (px < gw)
+            u = tl.load(patches + 2 * (py * gw + px), mask=covers, other=0.0)
+            v = tl.load(patches + 2 * (py * gw + px) + 1, mask=covers, other=0.0)
+            left, right, fx, _ = _axis(x, u, w)
+            top, bottom, fy, _ = _axis(y, v, h)
+            rest = tl.abs(_between(previous, left, right, fx, top, bottom, fy, w, 1, ok) - now)
+            part = tl.where(covers, 1.0 / tl.maximum(rest, 1.0), 0.0)
+            sum_u += part * u
+            sum_v += part * v
+            weight += part
+    weight = tl.maximum(weight, 1e-6)  # which it exceeds but where there is no pixel
+    tl.store(out + 2 * at, sum_u / weight, mask=ok)
+    tl.store(out + 2 * at + 1, sum_v / weight, mask=ok)
+
+
+@triton.jit
+def _finer(flow, out, h, w, gh, gw, height, width, APART: tl.constexpr, MIDDLE: tl.constexpr, N: tl.constexpr):
+    """A flow (h, w, 2) as one of (height, width), at every `APART`th pixel from `MIDDLE` on."""
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < gh * gw
+    x = tl.minimum((at % gw) * APART + MIDDLE, width - 1)
+    y = tl.minimum((at // gw) * APART + MIDDLE, height - 1)
+    px, fx = _centre(x, width, w)
+    py, fy = _centre(y, height, h)
+    x0, x1 = tl.minimum(tl.maximum(px, 0), w - 1), tl.minimum(px + 1, w - 1)
+    y0, y1 = tl.minimum(tl.maximum(py, 0), h - 1), tl.minimum(py + 1, h - 1)
+    u = _between(flow, x0, x1, fx, y0, y1, fy, w, 2, ok) * (width / w)
+    v = _between(flow + 1, x0, x1, fx, y0, y1, fy, w, 2, ok) * (height / h)
+    tl.store(out + 2 * at, u, mask=ok)
+    tl.store(out + 2 * at + 1, v, mask=ok)
+
+
 # ── As in `plain` ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -219,4 +341,44 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     out = torch.empty(grid_hw, dtype=torch.uint8, device=rgb.device)
     cells = grid_hw[0] * grid_hw[1]
     _grey[(triton.cdiv(cells, BLOCK),)](rgb.contiguous(), out, *grid_hw, size_hw[1], K=ratio[0], N=BLOCK)
+    return out
+
+
+# ── As in `segtween.device.search` ────────────────────────────────────────────────────────────
+
+
+def begin(flow: Tensor, level: Level) -> Tensor:
+    return _at(flow, level.patches_hw, level.size_hw, apart=STRIDE, middle=PATCH // 2)
+
+
+def enlarged(flow: Tensor, size_hw: SizeHW) -> Tensor:
+    return _at(flow, size_hw, size_hw, apart=1, middle=0)
+
+
+def _at(flow: Tensor, grid_hw: SizeHW, size_hw: SizeHW, *, apart: int, middle: int) -> Tensor:
+    out = torch.empty((*grid_hw, 2), dtype=torch.float32, device=flow.device)
+    grid = (triton.cdiv(grid_hw[0] * grid_hw[1], BLOCK),)
+    sizes = flow.shape[0], flow.shape[1], *grid_hw, *size_hw
+    _finer[grid](flow.contiguous(), out, *sizes, APART=apart, MIDDLE=middle, N=BLOCK)
+    return out
+
+
+def search(level: Level, start: Tensor) -> Tensor:
+    start = start.contiguous()
+    out = torch.empty_like(start)
+    gh, gw = level.patches_hw
+    images = level.current.contiguous(), level.previous.contiguous()
+    _search[(triton.cdiv(gh * gw, PATCHES),)](
+        *images, start, out, *level.size_hw, gh, gw, DAMPING, SIDE=PATCH, APART=STRIDE, STEPS=STEPS, N=PATCHES
+    )
+    return out
+
+
+def densify(level: Level, patches: Tensor) -> Tensor:
+    h, w = level.size_hw
+    out = torch.empty((h, w, 2), dtype=torch.float32, device=patches.device)
+    images = level.current.contiguous(), level.previous.contiguous()
+    sizes = h, w, *level.patches_hw
+    grid = (triton.cdiv(h * w, BLOCK),)
+    _densify[grid](*images, patches.contiguous(), out, *sizes, OVER=PATCH // STRIDE, APART=STRIDE, N=BLOCK)
     return out

@@ -1,0 +1,90 @@
+"""Flow on a device: as good as the processor's, in the same conventions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fakes import panning
+from segtween.datasets.street import StreetClip
+from segtween.flow.dis import DisFlow
+from segtween.flow.view import GreyView
+from segtween.flow.zero import ZeroFlow
+
+pytestmark = pytest.mark.train
+
+
+@pytest.fixture(scope="module")
+def search() -> Any:
+    from segtween.device import plain
+    from segtween.device.flows import DeviceSearch
+
+    return DeviceSearch(kernels=plain)
+
+
+def tensor(values: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(values)
+
+
+def test_views_are_those_of_the_processor(search: Any) -> None:
+    for size in ((96, 128), (700, 900), (1100, 1300)):
+        rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+        assert np.array_equal(search.prepare(tensor(rgb)).numpy(), GreyView()(rgb))
+
+
+@pytest.mark.parametrize("step", [1, 3, 9])
+def test_a_pan_is_found_with_its_sign(search: Any, step: int) -> None:
+    before, now = (search.prepare(tensor(rgb)) for rgb in panning(2, (96, 144), step=step, cell=16))
+    flow = search(now, before).numpy()
+    inside = flow[16:-16, 16:-32]
+    assert abs(np.median(inside[..., 0]) - step) < 0.2
+    assert abs(np.median(inside[..., 1])) < 0.1
+
+
+def test_the_same_picture_has_not_moved(search: Any) -> None:
+    view = search.prepare(tensor(panning(1, (90, 130))[0]))
+    assert not search(view, view).any()
+
+
+def test_images_too_small_for_patches_have_not_moved(search: Any) -> None:
+    import torch
+
+    small = torch.zeros((9, 40), dtype=torch.uint8)
+    assert search(small, small).shape == (9, 40, 2)
+    assert not search(small, small).any()
+
+
+def test_it_is_as_near_the_true_flow_as_opencv(search: Any) -> None:
+    dis, off = DisFlow(), {"opencv": list[float](), "torch": list[float]()}
+    for seed in (700, 701):
+        before, now = list(StreetClip(seed, size_hw=(180, 240), frames=2, start=60))
+        views = dis.prepare(now.rgb), dis.prepare(before.rgb)
+        flows = {"opencv": dis(*views), "torch": search(*(tensor(view) for view in views)).numpy()}
+        seen = cv2.erode((now.occlusion == 0).astype(np.uint8), np.ones((5, 5), np.uint8)) == 1
+        for name, flow in flows.items():
+            off[name].append(float(np.linalg.norm(flow - now.flow, axis=2)[seen].mean()))
+    assert np.mean(off["torch"]) < 1.1 * np.mean(off["opencv"])
+
+
+def test_no_motion_and_other_estimators_keep_their_conventions() -> None:
+    import torch
+
+    from segtween.device import plain
+    from segtween.device.flows import DeviceStill, ProcessorFlow
+
+    before, now = panning(2, (64, 96), step=2, cell=12)
+    still, beside = DeviceStill(kernels=plain), ProcessorFlow(DisFlow(), device=torch.device("cpu"))
+    views = still.prepare(tensor(now)), still.prepare(tensor(before))
+    assert not still(*views).any()
+    assert still.describe() == ZeroFlow().describe()
+    dis = DisFlow()
+    expected = dis(dis.prepare(now), dis.prepare(before))
+    found = beside(beside.prepare(tensor(now)), beside.prepare(tensor(before)))
+    assert np.array_equal(found.numpy(), expected)
+    assert beside.describe() == dis.describe()
+    assert "on the processor" in beside.notes[0]
