@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -22,7 +23,9 @@ from segtween.api import Segtween
 from segtween.build import PRESETS, Settings
 from segtween.cli import app
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
+from segtween.flow.dis import DisFlow
 from segtween.overlap import Newest
+from segtween.streams import Streams
 from segtween.together import Input, Opened, Together, run_together
 from segtween.types import Frame, Rgb, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
@@ -54,6 +57,12 @@ def segtween_of(segmenter: Any = None, **changes: Any) -> Segtween:
     return Segtween(
         segmenter or BrightnessSegmenter(), Settings(**{**PRESETS["path"].at(3).__dict__, **changes}), threads=1
     )
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """frames.csv without what the frames took."""
+    with open(folder / "frames.csv", newline="") as file:
+        return [{name: value for name, value in row.items() if name != "ms"} for row in csv.DictReader(file)]
 
 
 class Played:
@@ -119,14 +128,20 @@ def run(
     return done, made
 
 
-def test_each_input_is_labelled_and_written_as_if_it_were_alone(clips: list[Path], tmp_path: Path) -> None:
+def test_each_input_is_labelled_and_written_as_if_it_were_alone(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out, network, seen = tmp_path / "out", BrightnessSegmenter(), []
     seg = segtween_of(network)
+    made: list[Streams] = []
+    monkeypatch.setattr(seg, "streams", lambda count: made.append(Segtween.streams(seg, count)) or made[0])
     done = seg.run_together(
         clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True
     )
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
+    assert all(summary.foreseen for summary in done.summaries), "flow was estimated by the threads that read"
+    assert all(isinstance(engine.flow, DisFlow) for engine in made[0].engines), "and no longer is"
     assert [s.frames for s in done.summaries] == [12, 9, 12]
     assert seen == [(n, 33) for n in range(1, 34)]
     calls = network.calls
@@ -143,7 +158,8 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(clips: list[Path
         assert (out / name / "labels.mkv").stat().st_size > 0
     alone = segtween_of().run(clips[0], tmp_path / "alone", save=["labels-video"])
     assert (alone.frames, alone.network_runs) == (12, done.summaries[0].network_runs)
-    assert (tmp_path / "alone" / "frames.csv").read_text().count("\n") == 13
+    assert rows(out / "a") == rows(tmp_path / "alone"), "the first stream's key frames are where they are alone"
+    assert [row["key"] for row in rows(out / "a-2")] != [row["key"] for row in rows(out / "a")]
 
 
 def test_results_of_several_inputs_come_together(clips: list[Path]) -> None:

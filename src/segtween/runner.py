@@ -23,6 +23,7 @@ from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.ops.threads import available_threads
 from segtween.overlap import Ahead, Behind, Newest
+from segtween.schedule.adaptive import Adaptive
 from segtween.types import Frame, Method, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
 from segtween.video.pace import AtItsRate
@@ -194,7 +195,7 @@ def _frames(
     progress: Progress | None,
 ) -> None:
     interrupts = Interrupts()
-    foresight = None if live else _foresight(engine)
+    foresight = None if live else foresee(engine)
     summary.foreseen = foresight is not None
     frames = source if foresight is None else foresight.watch(source)
     ahead = arriving(source) if live else Ahead(frames, most=FRAMES_AHEAD, close=source.close)
@@ -205,8 +206,7 @@ def _frames(
         for frame, result, decode_ms in _results(engine, ahead):
             clock = Clock()
             if foresight is not None:
-                decode_ms -= sum(foresight.times_ms.values())
-                result = replace(result, stages_ms={**result.stages_ms, **foresight.times_ms})
+                result, decode_ms = foreseen(foresight, result, decode_ms)
             if isinstance(ahead, Newest):
                 summary.latency_ms.append((time.perf_counter() - ahead.arrived) * 1e3)
             if beside is not None:
@@ -271,14 +271,20 @@ class Away:
                 self._progress(count, summary.input.n_frames)
 
 
-def _foresight(engine: Engine | TwoSided) -> Foresight | None:
+def foresee(engine: Engine | TwoSided) -> Foresight | None:
     """Takes the place of the engine's flow estimator, where nothing else than the frames counts for it."""
     if not isinstance(engine, Engine) or engine.flow is None or not isinstance(engine.ops, CpuOps):
         return None
-    if hasattr(engine.flow, "select") or not engine.schedule.by_distance:  # told of each frame; or counts milliseconds
+    if hasattr(engine.flow, "select") or isinstance(engine.schedule, Adaptive):  # told of each frame; or counts ms
         return None
     engine.flow = foresight = Foresight(engine.flow)
     return foresight
+
+
+def foreseen(foresight: Foresight, result: Result, decode_ms: float) -> tuple[Result, float]:
+    """A result with the times of its flow, and the time without it that the frame took to be read."""
+    times_ms = foresight.times_ms
+    return replace(result, stages_ms={**result.stages_ms, **times_ms}), decode_ms - sum(times_ms.values())
 
 
 def warm_up(engine: Engine | TwoSided, source: Source) -> None:

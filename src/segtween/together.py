@@ -16,11 +16,24 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
+from segtween.foresight import Foresight
 from segtween.interfaces import Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.ops.threads import available_threads
 from segtween.overlap import Ahead, Newest
-from segtween.runner import FRAMES_AHEAD, THREADS, Away, Progress, Summary, arriving, warm_up, write_json
+from segtween.runner import (
+    FORESEEN,
+    FRAMES_AHEAD,
+    THREADS,
+    Away,
+    Progress,
+    Summary,
+    arriving,
+    foresee,
+    foreseen,
+    warm_up,
+    write_json,
+)
 from segtween.streams import Streams
 from segtween.types import Frame, Method, Result
 from segtween.video.interrupt import Interrupts
@@ -96,10 +109,11 @@ class Together:
     def limited_by(self) -> str | None:
         """The longest stage of the thread that had most to do: the one that labels for all, or one that reads or writes
         for one of them."""
+        stages = FORESEEN if any(summary.foreseen for summary in self.summaries) else THREADS
         threads = [
-            {stage: sum(sum(s.stages_ms.get(stage, ())) for s in self.summaries) for stage in THREADS["labelling"]},
+            {stage: sum(sum(s.stages_ms.get(stage, ())) for s in self.summaries) for stage in stages["labelling"]},
             *(
-                {stage: sum(summary.stages_ms.get(stage, ())) for stage in THREADS[kind]}
+                {stage: sum(summary.stages_ms.get(stage, ())) for stage in stages[kind]}
                 for summary in self.summaries
                 for kind in ("reading", "writing")
             ),
@@ -183,11 +197,13 @@ class _Lane:
         self.crash: BaseException | None = None
         self._closing: threading.Thread | None = None
 
-    def start(self, *, came: Callable[[], None] | None, progress: Progress | None) -> None:
-        """Begins to read; live, if `came` is to be called."""
-        self._began = time.perf_counter()
+    def start(self, *, came: Callable[[], None] | None, foresight: Foresight | None, progress: Progress | None) -> None:
+        """Begins to read: live, if `came` is to be called; with flow estimated there, if `foresight` is given."""
+        self._began, self._foresight = time.perf_counter(), foresight
+        self.summary.foreseen = foresight is not None
+        frames = self.source if foresight is None else foresight.watch(self.source)
         self._frames: Newest[Frame] | Ahead[Frame] = (
-            Ahead(self.source, most=FRAMES_AHEAD, close=self.source.close)
+            Ahead(frames, most=FRAMES_AHEAD, close=self.source.close)
             if came is None
             else arriving(self.source, came=came)
         )
@@ -202,6 +218,8 @@ class _Lane:
     def put(self, frame: Frame, result: Result, decode_ms: float) -> None:
         if isinstance(self._frames, Newest):
             self.summary.latency_ms.append((time.perf_counter() - self._frames.arrived) * 1e3)
+        if self._foresight is not None:
+            result, decode_ms = foreseen(self._foresight, result, decode_ms)
         self._away.put(frame, result, {"decode": decode_ms})
 
     def end(self, error: BaseException | None) -> None:
@@ -292,8 +310,16 @@ class _Run:
             if self._progress is not None:
                 self._progress(self._done, total)
 
-        for lane in self._lanes.values():
-            lane.start(came=(lambda: self._bell.put(None)) if self._live else None, progress=note)
+        came = (lambda: self._bell.put(None)) if self._live else None
+        for stream, lane in self._lanes.items():
+            lane.start(came=came, foresight=self._foresee(stream), progress=note)
+
+    def _foresee(self, stream: int) -> Foresight | None:
+        """Flow is estimated where frames are read, unless the streams share what estimates it."""
+        engines = self._streams.engines
+        if self._live or len({id(engine.flow) for engine in engines}) < len(engines):
+            return None
+        return foresee(engines[stream])
 
     def all(self) -> None:
         while any(lane.is_open for lane in self._lanes.values()):
@@ -320,6 +346,9 @@ class _Run:
     def join(self) -> None:
         for lane in self._lanes.values():
             lane.join()
+        for engine in self._streams.engines:
+            if isinstance(engine.flow, Foresight):
+                engine.flow = engine.flow.estimator
         crash = next((lane.crash for lane in self._lanes.values() if lane.crash is not None), None)
         if crash is not None:
             raise crash
