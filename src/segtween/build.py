@@ -211,7 +211,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     padded = settings.arrays == "reference"
     if settings.flow in FLOWS:
-        flow = open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride)
+        flow = open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride, threads=threads)
     elif has_stored_flow(settings):
         from segtween.flow.stored import StoredFlow
 
@@ -321,7 +321,7 @@ def _sibling(
     """An engine with a history, tables and a schedule of its own, and everything else as the given one has it."""
     ops, flow, mender = cast(CpuOps, engine.ops).beside(), engine.flow, engine.mender
     if flow is not None and settings.flow in FLOWS:
-        flow = build_flow(settings)  # has no weights, but room for the images of one size
+        flow = build_flow(settings, threads=ops.rows.threads)  # has no weights, but room for images of one size
     if isinstance(mender, Mend):
         mender = Mend(mender.part, mender.runtime, ops=ops)
     make: Callable[..., Engine] = Engine

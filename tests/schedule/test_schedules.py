@@ -33,7 +33,7 @@ def score(previous: np.ndarray, current: np.ndarray) -> float:
 
 def test_the_cut_score_is_low_within_a_scene_and_high_across_scenes() -> None:
     one, other = panning(2, (96, 128), cell=12, seed=1), panning(2, (96, 128), cell=12, seed=2)
-    assert score(one[0], one[1]) < 0.2
+    assert score(one[0], one[1]) < 0.25
     assert score(one[1], other[0]) > 0.6
 
 

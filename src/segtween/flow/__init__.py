@@ -2,7 +2,7 @@
 
 | name | what it is |
 | --- | --- |
-| `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016) by OpenCV |
+| `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016): our own, and OpenCV's |
 | `zero` | no motion: the previous result stays where it is (a baseline) |
 | `network.NetworkFlow` | a flow network as ONNX (`segtween.build` finds its file) |
 | `stored.StoredFlow` | files, computed elsewhere |
@@ -27,6 +27,7 @@ def _zero(**options: Any) -> FlowEstimator:
     from segtween.flow.zero import ZeroFlow
 
     options.pop("effort", None)
+    options.pop("threads", None)
     return ZeroFlow(**options)
 
 

@@ -1,0 +1,212 @@
+"""The compiled loops of the inverse patch search. Each works on some rows of its output, releases the GIL and shares no
+state, so that results do not depend on the number of threads.
+
+A level is a grey image (h + 2 PAD, w + 2 PAD) float32 with its border repeated outwards. Patches of SIDE x SIDE pixels
+lie at (xs[j], ys[i]) in the current frame's level; a patch's flow (u, v) leads from it to the frame before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+Array = Any
+SIDE = 8
+PAD = SIDE + 2
+NEAR = 0.5
+"""Neighbours whose flow differs by less than so many pixels are not tried."""
+STOP = 0.05
+"""A patch is at its place when a step is shorter than so many pixels."""
+SHARP = 16.0
+"""A patch's vote for a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def halve_rows(image: Array, out: Array, first: int, last: int) -> None:
+    """Rows first..last of a level (h + 2 PAD, w + 2 PAD): means of 2 x 2 pixels of an image (2h, 2w), the border
+    repeated."""
+    h, w = image.shape[0] // 2, image.shape[1] // 2
+    quarter = np.float32(0.25)
+    for row in range(first, last):
+        y = min(max(row - PAD, 0), h - 1)
+        upper, lower, line = image[2 * y], image[2 * y + 1], out[row]
+        for x in range(w):
+            above = np.float32(upper[2 * x]) + np.float32(upper[2 * x + 1])
+            line[PAD + x] = quarter * (above + (np.float32(lower[2 * x]) + np.float32(lower[2 * x + 1])))
+        line[:PAD] = line[PAD]
+        line[PAD + w :] = line[PAD + w - 1]
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _place(image: Array, x: Any, y: Any, u: Any, v: Any) -> Any:
+    """Where a moved patch begins in a level, and the weights of the four pixels around each of its samples."""
+    one, least = np.float32(1), np.float32(-SIDE)
+    sx = min(max(np.float32(x) + u, least), np.float32(image.shape[1] - 2 * PAD + 1)) + np.float32(PAD)
+    sy = min(max(np.float32(y) + v, least), np.float32(image.shape[0] - 2 * PAD + 1)) + np.float32(PAD)
+    x0, y0 = int(sx), int(sy)
+    fx, fy = sx - np.float32(x0), sy - np.float32(y0)
+    return x0, y0, (one - fx) * (one - fy), fx * (one - fy), (one - fx) * fy, fx * fy
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _residual(image: Array, patch: Array, x: Any, y: Any, u: Any, v: Any, out: Array) -> Any:
+    """The moved patch minus the patch, into `out`; its sum, and its squares' sum about the mean."""
+    x0, y0, a, b, c, d = _place(image, x, y, u, v)
+    total, squares = np.float32(0), np.float32(0)
+    for i in range(SIDE):
+        for j in range(SIDE):
+            e = a * image[y0 + i, x0 + j] + b * image[y0 + i, x0 + j + 1]
+            e += c * image[y0 + i + 1, x0 + j] + d * image[y0 + i + 1, x0 + j + 1] - patch[i * SIDE + j]
+            out[i * SIDE + j] = e
+            total += e
+            squares += e * e
+    return total, squares - total * total / np.float32(SIDE * SIDE)
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _neighbour(flow: Array, i: Any, j: Any, k: Any) -> Any:
+    """One of four, and whether there is one."""
+    i, j = i + (k == 1) - (k == 0), j + (k == 3) - (k == 2)
+    if i < 0 or j < 0 or i >= flow.shape[0] or j >= flow.shape[1]:
+        return False, np.float32(0), np.float32(0)
+    return True, flow[i, j, 0], flow[i, j, 1]
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _is_far(u: Any, v: Any, p: Any, q: Any) -> bool:
+    return (p - u) * (p - u) + (q - v) * (q - v) > np.float32(NEAR * NEAR)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def search_rows(
+    now: Array, before: Array, xs: Array, ys: Array, start: Array, is_second: Any, steps: int, out: Array,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """out[i, j] = a patch's flow, from start[i, j] on: at most `steps` steps of inverse compositional Gauss-Newton,
+    as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
+
+    The second time around, patches start from the best of their own flow and their four neighbours'; where all say the
+    same nothing is done.
+    """
+    count = np.float32(SIDE * SIDE)
+    patch, left = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
+    gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
+    half = np.float32(0.5)
+    for i in range(first, last):
+        for j in range(xs.shape[0]):
+            x, y, u, v = xs[j], ys[i], start[i, j, 0], start[i, j, 1]
+            out[i, j, 0], out[i, j, 1] = u, v
+            if is_second:
+                is_alone = True
+                for k in range(4):
+                    there, p, q = _neighbour(start, i, j, k)
+                    is_alone = is_alone and not (there and _is_far(u, v, p, q))
+                if is_alone:
+                    continue
+            xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+            for r in range(SIDE):
+                row, at = y + PAD + r, x + PAD
+                for c in range(SIDE):
+                    p = half * (now[row, at + c + 1] - now[row, at + c - 1])
+                    q = half * (now[row + 1, at + c] - now[row - 1, at + c])
+                    patch[r * SIDE + c] = now[row, at + c]
+                    gx[r * SIDE + c], gy[r * SIDE + c] = p, q
+                    xx += p * p
+                    xy += p * q
+                    yy += q * q
+                    sx += p
+                    sy += q
+            total, best = _residual(before, patch, x, y, u, v, left)
+            if is_second:
+                is_new = False
+                for k in range(4):
+                    there, p, q = _neighbour(start, i, j, k)
+                    if there and _is_far(u, v, p, q):
+                        _, cost = _residual(before, patch, x, y, p, q, left)
+                        if cost < best:
+                            best, u, v, is_new = cost, p, q, True
+                if not is_new:
+                    continue
+                total, best = _residual(before, patch, x, y, u, v, left)
+            out[i, j, 0], out[i, j, 1] = u, v
+            xx, xy, yy = xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count
+            area = xx * yy - xy * xy
+            if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
+                continue  # one edge, or nothing at all: it does not say where it went
+            from_u, from_v = u, v
+            for _ in range(steps):
+                bx, by = np.float32(0), np.float32(0)
+                for k in range(SIDE * SIDE):
+                    bx += left[k] * gx[k]
+                    by += left[k] * gy[k]
+                bx, by = bx - total * sx / count, by - total * sy / count
+                du, dv = (yy * bx - xy * by) / area, (xx * by - xy * bx) / area
+                total, cost = _residual(before, patch, x, y, u - du, v - dv, left)
+                if not cost < best:
+                    break
+                best, u, v = cost, u - du, v - dv
+                if du * du + dv * dv < np.float32(STOP * STOP):
+                    break
+            if (u - from_u) * (u - from_u) + (v - from_v) * (v - from_v) <= np.float32(SIDE * SIDE):
+                out[i, j, 0], out[i, j, 1] = u, v
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def vote_rows(
+    now: Array, before: Array, xs: Array, ys: Array, flow: Array, bands: Array, out: Array, first: int, last: int
+) -> None:
+    """out (h, w, 2): each pixel's flow, a mean over the patches that cover it, by the vote that its residual there
+    gives to each (section 2.2). Rows bands[first]..bands[last]."""
+    width = out.shape[1]
+    votes, high = np.empty(SIDE, np.float32), 0
+    for k in range(bands.shape[0] - 1):
+        high = max(high, bands[k + 1] - bands[k])
+    sums = np.empty((3, high, width), np.float32)
+    for k in range(first, last):
+        top, end = bands[k], bands[k + 1]
+        sums[:] = np.float32(0)
+        for i in range(ys.shape[0]):
+            y = ys[i]
+            if y >= end or y + SIDE <= top:
+                continue
+            for j in range(xs.shape[0]):
+                x, u, v = xs[j], flow[i, j, 0], flow[i, j, 1]
+                x0, y0, a, b, c, d = _place(before, x, y, u, v)
+                for row in range(max(top, y), min(end, y + SIDE)):
+                    at, own = y0 + row - y, row + PAD
+                    for n in range(SIDE):
+                        e = a * before[at, x0 + n] + b * before[at, x0 + n + 1]
+                        e += c * before[at + 1, x0 + n] + d * before[at + 1, x0 + n + 1] - now[own, x + PAD + n]
+                        votes[n] = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
+                    for n in range(SIDE):
+                        sums[0, row - top, x + n] += votes[n]
+                        sums[1, row - top, x + n] += votes[n] * u
+                        sums[2, row - top, x + n] += votes[n] * v
+        for row in range(top, end):
+            for x in range(width):
+                whole = np.float32(1) / sums[0, row - top, x]
+                out[row, x, 0] = sums[1, row - top, x] * whole
+                out[row, x, 1] = sums[2, row - top, x] * whole
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
+    """Rows first..last of a flow on a grid twice as fine, in pixels of that grid; bilinear, half-pixel-centred."""
+    h, w = flow.shape[:2]
+    near, far = np.float32(1.5), np.float32(0.5)  # 3/4 and 1/4 of a vector twice as long, and once more across
+    line = np.empty((2, w + 2), np.float32)
+    for row in range(first, last):
+        y = row // 2
+        other = max(y - 1, 0) if row % 2 == 0 else min(y + 1, h - 1)
+        for k in range(2):
+            for x in range(w):
+                line[k, x + 1] = near * flow[y, x, k] + far * flow[other, x, k]
+            line[k, 0], line[k, w + 1] = line[k, 1], line[k, w]
+        for x in range(w):
+            for k in range(2):
+                own = np.float32(0.75) * line[k, x + 1]
+                out[row, 2 * x, k] = own + np.float32(0.25) * line[k, x]
+                out[row, 2 * x + 1, k] = own + np.float32(0.25) * line[k, x + 2]

@@ -1,0 +1,80 @@
+"""Our inverse patch search: exact places, any size, the same on any number of threads, edges of moving things."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fakes import panning, textured
+from segtween.flow.dis import DisFlow
+from segtween.flow.patches import PAD, double_rows, halve_rows
+from segtween.flow.search import PatchSearch, Search
+from segtween.ops.cpu import CpuOps
+
+
+def grey(rgb: np.ndarray) -> np.ndarray:
+    return DisFlow().prepare(rgb)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 33), (90, 121), (96, 160)])
+def test_every_size_from_sixteen_on_has_a_flow_of_its_own_grid(size: tuple[int, int]) -> None:
+    previous, current = (grey(rgb) for rgb in panning(2, size, cell=9))
+    flow = PatchSearch(search=Search(), threads=1)(current, previous)
+    assert flow.shape == (*size, 2)
+    assert flow.dtype == np.float32
+    assert np.isfinite(flow).all()
+
+
+@pytest.mark.parametrize("size", [(160, 256), (161, 255)])
+def test_threads_and_earlier_pairs_do_not_change_the_flow(size: tuple[int, int]) -> None:
+    frames = [grey(rgb) for rgb in panning(3, size, step=3, cell=10)]
+    one, two = PatchSearch(search=Search(), threads=1), PatchSearch(search=Search(), threads=3)
+    one(frames[1], frames[0])
+    assert np.array_equal(one(frames[2], frames[1]), two(frames[2], frames[1]))
+
+
+def test_the_same_picture_does_not_move() -> None:
+    view = grey(textured((64, 96), cell=10))
+    assert np.abs(PatchSearch(search=Search(), threads=1)(view, view)).max() < 1e-3
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(6, 0), (-9, 4), (11, -8)])
+def test_a_block_moves_before_a_picture_that_does_not(dx: int, dy: int) -> None:
+    back, block = grey(textured((160, 240), cell=12, seed=1)), grey(textured((60, 80), cell=8, seed=2))
+    previous, current = back.copy(), back.copy()
+    previous[50:110, 80:160] = block
+    current[50 + dy : 110 + dy, 80 + dx : 160 + dx] = block
+    flow = PatchSearch(search=Search(), threads=2)(current, previous)
+    error = np.linalg.norm(flow - [0, 0], axis=2)
+    error[50 + dy : 110 + dy, 80 + dx : 160 + dx] = np.linalg.norm(
+        flow[50 + dy : 110 + dy, 80 + dx : 160 + dx] - [-dx, -dy], axis=2
+    )
+    inside = error[58 + dy : 102 + dy, 88 + dx : 152 + dx]
+    assert np.median(inside) < 0.3
+    assert (inside > 1).mean() < 0.1
+    assert np.median(error) < 0.1
+
+
+def test_flat_pictures_and_single_edges_are_survived() -> None:
+    flat, edge = np.full((64, 64), 90, np.uint8), np.full((64, 64), 90, np.uint8)
+    edge[:, 32:] = 160
+    search = PatchSearch(search=Search(), threads=1)
+    assert not search(flat, flat).any()
+    assert np.isfinite(search(edge, flat)).all()
+    assert np.abs(search(edge, edge)).max() < 1e-3
+
+
+def test_levels_are_means_with_their_border_repeated() -> None:
+    image = np.arange(48, dtype=np.uint8).reshape(6, 8) * 5
+    level = np.empty((3 + 2 * PAD, 4 + 2 * PAD), np.float32)
+    halve_rows(image, level, 0, len(level))
+    inner = level[PAD:-PAD, PAD:-PAD]
+    np.testing.assert_allclose(inner, image.reshape(3, 2, 4, 2).mean(axis=(1, 3)))
+    np.testing.assert_allclose(level, np.pad(inner, PAD, mode="edge"))
+
+
+def test_twice_the_grid_is_the_flow_enlarged() -> None:
+    flow = np.random.default_rng(5).normal(0, 3, (7, 9, 2)).astype(np.float32)
+    out = np.empty((14, 18, 2), np.float32)
+    double_rows(flow, out, 0, 14)
+    np.testing.assert_allclose(out, CpuOps(threads=1).resize_flow(flow, (14, 18)), atol=1e-5)
