@@ -110,7 +110,7 @@ def test_frames_bring_their_times() -> None:
 
 def test_a_cut_is_a_key_frame_and_the_others_keep_their_turns() -> None:
     films = clips(3)
-    films[1] = [*panning(6, SIZE, cell=16), *panning(6, SIZE, seed=5, step=1, cell=9)]
+    films[1] = [*panning(6, SIZE, step=1, cell=16), *panning(6, SIZE, seed=5, step=1, cell=9)]
     together = streams(3)
     results = list(together.stream(*films))
     assert [tick[1].index for tick in results if tick[1].is_cut] == [6]

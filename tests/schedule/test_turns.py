@@ -117,7 +117,24 @@ def test_a_busy_network_takes_one_at_a_time_and_the_oldest_first() -> None:
         due = [stream for stream in (first, *_rest) if is_key(turns, stream)]
         assert due == [first]
         order += due
-    assert order == [1, 2, 0, 1, 2, 0], "in the order in which they were due"
+    assert order == [0, 1, 2, 0, 1, 2]
+
+
+def test_whoever_has_waited_longest_goes_first_in_whatever_tick_its_frame_comes() -> None:
+    turns = Turns(0, 3, is_free=lambda: True)
+    play(turns, [{0: False, 1: False, 2: False}])
+    order = []
+    for tick in range(30):
+        (stream,) = turns.begin({(0, 1, 1, 2)[tick % 4]})
+        if is_key(turns, stream):
+            order.append(stream)
+    assert order[:6] == [0, 1, 2, 0, 1, 2], "the one with twice the frames waits for the others"
+    silent = []
+    for _ in range(20):
+        (stream,) = turns.begin({1})
+        silent.append(is_key(turns, stream))
+    assert not silent[0]
+    assert all(silent[13:]), "but not for ever"
 
 
 def test_scores_that_come_late_keep_a_distance() -> None:

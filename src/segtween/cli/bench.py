@@ -69,7 +69,9 @@ def bench(
     streams: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Only this: N streams with one network against N separate runs (at the last interval)."
+            metavar="N",
+            help="Only this: N streams with one network against N separate runs (at the last interval); with --rate, N "
+            "cameras at that rate.",
         ),
     ] = None,
     json_file: options.Json = None,
@@ -85,6 +87,8 @@ def bench(
         segtween bench --model swiftnet-r18 --scale 2 --late auto --rate 25 --seconds 60
 
         segtween bench --streams 4
+
+        segtween bench --streams 4 --late auto --rate 10
     """
     from segtween.benchmark import bench as measure
     from segtween.benchmark.accuracy import with_accuracy
@@ -97,14 +101,15 @@ def bench(
     if start:
         show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
         return
-    if streams is not None:
+    if streams is not None and rate is None:
         measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats}
         show_streams(network, settings.at(wanted[-1]), measured, count=streams, json_file=json_file)
         return
     segmenter = network.open(background=bool(settings.late))
     if rate is not None:
         measured = {"name": method.name, "size_hw": size_hw, "threads": network.threads}
-        show_pace(segmenter, settings.at(wanted[-1]), measured, rate=rate, seconds=seconds, json_file=json_file)
+        measured |= {"rate": rate, "seconds": seconds}
+        show_pace(segmenter, settings.at(wanted[-1]), measured, streams=streams, json_file=json_file)
         return
     if sweep is not None:
         shown = settings.at(wanted[-1])
@@ -165,16 +170,20 @@ def show_pace(
     settings: Settings,
     measured: dict[str, Any],
     *,
-    rate: float,
-    seconds: float,
+    streams: int | None,
     json_file: Path | None,
 ) -> None:
-    from segtween.benchmark.paced import keep_pace
+    from segtween.benchmark.paced import PacedReport, keep_pace
+    from segtween.benchmark.paced_streams import PacedStreamsReport, keep_pace_together
     from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
+    report: PacedReport | PacedStreamsReport
     with progress_bar("bench") as progress:
-        report = keep_pace(segmenter, settings=settings, rate=rate, seconds=seconds, progress=progress, **measured)
+        if streams is None:
+            report = keep_pace(segmenter, settings=settings, progress=progress, **measured)
+        else:
+            report = keep_pace_together(segmenter, settings=settings, count=streams, progress=progress, **measured)
     if json_file is not None:
         write_json(report.to_json(), json_file)
     show(*report.tables())

@@ -14,6 +14,9 @@ from typing import Any
 from segtween.interfaces import Situation
 from segtween.schedule.fixed import FixedInterval
 
+SILENT = 4
+"""So many times as many ticks as there are streams."""
+
 
 class Turns:
     """The plan of `count` streams at one interval; `schedules` holds one schedule for each, numbered from 0.
@@ -21,8 +24,9 @@ class Turns:
     least    frames from a key frame to the next one planned, at least: 1 to interval + 1 (scores that come late keep
              the network from looking sooner). Where no tick so far off has room, the emptiest is taken
     is_free  whether the network may be asked for a planned key frame at all, looked at once per tick. If given, one
-             planned key frame is let through per tick; others wait for the next, and so the interval grows to what
-             the network can do
+             planned key frame is let through per tick, that of the stream which has waited longest since its last; so
+             the interval grows to what the network can do. A stream that has been silent for SILENT rounds is not
+             waited for
 
     `begin` starts a tick; a schedule is then asked of its stream's frame; `ran` tells of a key frame that no schedule
     is asked for (a stream's first, one after a cut).
@@ -34,6 +38,7 @@ class Turns:
         self.schedules = [InTurn(self, stream) for stream in range(count)]
         self.tick = self.runs = 0
         self._planned: list[int | None] = [None] * count
+        self._ran, self._seen = [0] * count, [0] * count
         self._is_free, self._may = is_free, True
 
     def begin(self, present: set[int]) -> list[int]:
@@ -45,21 +50,27 @@ class Turns:
         self.tick += 1
         self._may = self._is_free is None or self._is_free()
         for stream, planned in enumerate(self._planned):
-            if planned is not None and stream not in present:
+            if stream in present:
+                self._seen[stream] = self.tick
+            elif planned is not None:
                 self._planned[stream] = planned + 1
 
         def due(stream: int) -> int:
             planned = self._planned[stream]
             return self.tick if planned is None else planned
 
-        return sorted(present, key=due, reverse=self._is_free is None)
+        if self._is_free is None:
+            return sorted(present, key=due, reverse=True)
+        return sorted(present, key=self._ran.__getitem__)
 
     def is_due(self, stream: int) -> bool:
         """Whether the stream's frame of this tick is to be a key frame; if so, the next one is planned."""
-        planned = self._planned[stream]
-        if not self._may or (planned is not None and self.tick < planned):
+        if not self._may or self._frames_to(stream) > 0:
             return False
-        self._may = self._is_free is None
+        if self._is_free is not None:
+            if any(self._goes_first(other, stream) for other in range(len(self._planned))):
+                return False
+            self._may = False
         self.ran(stream)
         return True
 
@@ -76,10 +87,24 @@ class Turns:
         near = next((way for way in free if way <= wanted), None)
         self._planned[stream] = self.tick + (near or max(free, default=min(ways, key=busy.count)))
         self.runs += 1
+        self._ran[stream] = self.runs
 
     def drop(self, stream: int) -> None:
         """The stream has ended, or begins anew."""
         self._planned[stream] = None
+
+    def _frames_to(self, stream: int) -> int:
+        """Frames of the stream until its next planned key frame; 0 or less: its next one, which may be in this tick."""
+        planned = self._planned[stream]
+        if planned is None:
+            return 0
+        return planned - self.tick - (self._seen[stream] < self.tick)
+
+    def _goes_first(self, other: int, stream: int) -> bool:
+        """Whether the network is kept free for another stream's next frame."""
+        if self._planned[other] is None or self.tick - self._seen[other] > SILENT * len(self._planned):
+            return False
+        return self._ran[other] < self._ran[stream] and self._frames_to(other) <= 0
 
 
 class InTurn:
