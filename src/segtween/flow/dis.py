@@ -41,7 +41,7 @@ class DisFlow:
     def __init__(self, *, effort: Effort = "balanced", stride: int | None = None, threads: int = 0) -> None:
         if effort not in EFFORTS:
             raise unknown(f"flow effort {effort!r}", effort, EFFORTS)
-        self.effort, self._view, self._search = effort, GreyView(stride=stride), Search()
+        self.effort, self._view, self._search = effort, GreyView(stride=stride, threads=threads), Search()
         balanced = PatchSearch(search=self._search, threads=threads)
         self._find = balanced if effort == "balanced" else _opencv(effort)
 

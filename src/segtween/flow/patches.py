@@ -52,18 +52,20 @@ def _place(image: Array, x: Any, y: Any, u: Any, v: Any) -> Any:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _residual(image: Array, patch: Array, x: Any, y: Any, u: Any, v: Any, out: Array) -> Any:
-    """The moved patch minus the patch, into `out`; its sum, and its squares' sum about the mean."""
+def _residual(image: Array, patch: Array, gx: Array, gy: Array, x: Any, y: Any, u: Any, v: Any) -> Any:
+    """Of the moved patch minus the patch: the sum, the squares' sum about the mean, and the sums of its products with
+    the gradients."""
     x0, y0, a, b, c, d = _place(image, x, y, u, v)
-    total, squares = np.float32(0), np.float32(0)
+    total, squares, along_x, along_y = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     for i in range(SIDE):
         for j in range(SIDE):
             e = a * image[y0 + i, x0 + j] + b * image[y0 + i, x0 + j + 1]
             e += c * image[y0 + i + 1, x0 + j] + d * image[y0 + i + 1, x0 + j + 1] - patch[i * SIDE + j]
-            out[i * SIDE + j] = e
             total += e
             squares += e * e
-    return total, squares - total * total / np.float32(SIDE * SIDE)
+            along_x += e * gx[i * SIDE + j]
+            along_y += e * gy[i * SIDE + j]
+    return total, squares - total * total / np.float32(SIDE * SIDE), along_x, along_y
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -92,9 +94,8 @@ def search_rows(
     same nothing is done.
     """
     count = np.float32(SIDE * SIDE)
-    patch, left = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
+    patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
-    half = np.float32(0.5)
     for i in range(first, last):
         for j in range(xs.shape[0]):
             x, y, u, v = xs[j], ys[i], start[i, j, 0], start[i, j, 1]
@@ -119,18 +120,18 @@ def search_rows(
                     yy += q * q
                     sx += p
                     sy += q
-            total, best = _residual(before, patch, x, y, u, v, left)
+            total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
             if is_second:
                 is_new = False
                 for k in range(4):
                     there, p, q = _neighbour(start, i, j, k)
                     if there and _is_far(u, v, p, q):
-                        _, cost = _residual(before, patch, x, y, p, q, left)
+                        _, cost, _, _ = _residual(before, patch, gx, gy, x, y, p, q)
                         if cost < best:
                             best, u, v, is_new = cost, p, q, True
                 if not is_new:
                     continue
-                total, best = _residual(before, patch, x, y, u, v, left)
+                total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
             out[i, j, 0], out[i, j, 1] = u, v
             xx, xy, yy = xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count
             area = xx * yy - xy * xy
@@ -138,13 +139,9 @@ def search_rows(
                 continue  # one edge, or nothing at all: it does not say where it went
             from_u, from_v = u, v
             for _ in range(steps):
-                bx, by = np.float32(0), np.float32(0)
-                for k in range(SIDE * SIDE):
-                    bx += left[k] * gx[k]
-                    by += left[k] * gy[k]
                 bx, by = bx - total * sx / count, by - total * sy / count
                 du, dv = (yy * bx - xy * by) / area, (xx * by - xy * bx) / area
-                total, cost = _residual(before, patch, x, y, u - du, v - dv, left)
+                total, cost, bx, by = _residual(before, patch, gx, gy, x, y, u - du, v - dv)
                 if not cost < best:
                     break
                 best, u, v = cost, u - du, v - dv
