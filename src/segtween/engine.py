@@ -115,6 +115,7 @@ class Engine:
     ) -> None:
         self.segmenter, self.flow, self.ops, self.schedule = segmenter, flow, ops, schedule
         self.fusion, self.refiner, self.mender, self.cuts, self.carry = fusion, refiner, mender, cuts, carry
+        self.clock: Callable[[], Clock] = Clock
         self._past: Past | None = None
         self._count = 0
 
@@ -137,7 +138,7 @@ class Engine:
         """
         rgb = self.ops.image(rgb)
         size_hw = rgb.shape[0], rgb.shape[1]
-        clock, past, flow = Clock(), self._past, self.flow
+        clock, past, flow = self.clock(), self._past, self.flow
         if flow is None:
             return self._plain(rgb, size_hw, clock, pts_seconds)
         if past is not None and past.scores.image_hw != size_hw:
@@ -286,10 +287,11 @@ class Engine:
 
 
 class Clock:
-    """Milliseconds per stage of one frame."""
+    """Milliseconds per stage of one frame. A stage ends when `wait` returns, where there is something to wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[], None] | None = None) -> None:
         self.stages_ms: dict[str, float] = {}
+        self._wait = wait
 
     @property
     def total_ms(self) -> float:
@@ -301,4 +303,6 @@ class Clock:
         try:
             yield
         finally:
+            if self._wait is not None:
+                self._wait()
             self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + (time.perf_counter() - began) * 1e3

@@ -28,6 +28,10 @@ FORMS: list[tuple[Any, list[str], dict[str, Any]]] = [
         )
         for has in (False, True)
     ),
+    *(
+        (kernels._see, [BYTES, *["*i32"] * 8, kind, *[WHOLE] * 3, *[NUMBER] * 6], {"IS_BGR": bgr, "N": 256})
+        for bgr, kind in ((False, "*fp16"), (True, FLOAT))
+    ),
     *((kernels._grey, [BYTES, BYTES, *[WHOLE] * 3], {"K": k, "N": 256}) for k in (1, 2, 4)),
     (kernels._search, [*[FLOAT] * 4, *[WHOLE] * 4, NUMBER], {"SIDE": 8, "APART": 4, "STEPS": 3, "N": 4}),
     (kernels._densify, [*[FLOAT] * 4, *[WHOLE] * 4], {"OVER": 2, "APART": 4, "N": 256}),

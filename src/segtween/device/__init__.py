@@ -74,14 +74,19 @@ def check_device(name: str) -> str:
     raise SettingError(f"device {name!r}", expected=f"{CPU}, cuda, cuda:1 or {TORCH_CPU}", do="choose one of these")
 
 
-def torch_device(name: str) -> Any:
-    """The `torch.device`; MissingExtraError without torch, SettingError where there is no such card."""
+def torch_device(name: str, *, threads: int = 0) -> Any:
+    """The `torch.device`; MissingExtraError without torch, SettingError where there is no such card.
+
+    `threads`, unless 0, are torch's on a processor from here on.
+    """
     check_device(name)
     try:
         import torch
     except ImportError:
         raise MissingExtraError(f"device {name}", extra="gpu") from None
     if name in (CPU, TORCH_CPU):
+        if threads:
+            torch.set_num_threads(threads)
         return torch.device("cpu")
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     device = torch.device(name)

@@ -18,6 +18,7 @@ from segtween.device import plain
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
 from segtween.device.search import DAMPING, PATCH, STEPS, STRIDE, Level
+from segtween.device.seeing import Look, table
 from segtween.types import SizeHW
 
 FAR = tl.constexpr(FAR_PIXELS)
@@ -159,6 +160,32 @@ def _grey(rgb, out, h, w, width, K: tl.constexpr, N: tl.constexpr):
     mean, rest = total // cells, total % cells
     up = (2 * rest > cells) | ((2 * rest == cells) & ((mean % 2 == 1) | (K == 2)))  # half to even, of four up
     tl.store(out + at, (mean + up.to(tl.int32)).to(tl.uint8), mask=ok)
+
+
+@triton.jit
+def _see(
+    rgb, left_x, right_x, before_x, after_x, left_y, right_y, before_y, after_y, out, h, w, width,
+    red_factor, green_factor, blue_factor, red_offset, green_offset, blue_offset,
+    IS_BGR: tl.constexpr, N: tl.constexpr,
+):  # fmt: skip
+    at = tl.program_id(0) * N + tl.arange(0, N)
+    ok = at < h * w
+    x, y = at % w, at // w
+    x0, x1 = tl.load(left_x + x, mask=ok, other=0), tl.load(right_x + x, mask=ok, other=0)
+    y0, y1 = tl.load(left_y + y, mask=ok, other=0), tl.load(right_y + y, mask=ok, other=0)
+    a, b = tl.load(before_x + x, mask=ok, other=0), tl.load(after_x + x, mask=ok, other=0)
+    c, d = tl.load(before_y + y, mask=ok, other=0), tl.load(after_y + y, mask=ok, other=0)
+    for channel in tl.static_range(3):
+        source = rgb + (2 - channel if IS_BGR else channel)
+        p = tl.load(source + 3 * (y0 * width + x0), mask=ok, other=0).to(tl.int32)
+        q = tl.load(source + 3 * (y0 * width + x1), mask=ok, other=0).to(tl.int32)
+        r = tl.load(source + 3 * (y1 * width + x0), mask=ok, other=0).to(tl.int32)
+        s = tl.load(source + 3 * (y1 * width + x1), mask=ok, other=0).to(tl.int32)
+        value = (((c * ((p * a + q * b) >> 4)) >> 16) + ((d * ((r * a + s * b) >> 4)) >> 16) + 2) >> 2
+        factor = red_factor if channel == 0 else (green_factor if channel == 1 else blue_factor)
+        offset = red_offset if channel == 0 else (green_offset if channel == 1 else blue_offset)
+        seen = value.to(tl.float32) * factor + offset
+        tl.store(out + 3 * at + channel, seen.to(out.dtype.element_ty), mask=ok)
 
 
 @triton.jit
@@ -342,6 +369,17 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     cells = grid_hw[0] * grid_hw[1]
     _grey[(triton.cdiv(cells, BLOCK),)](rgb.contiguous(), out, *grid_hw, size_hw[1], K=ratio[0], N=BLOCK)
     return out
+
+
+def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
+    h, w = rgb.shape[:2]
+    if (h, w) != size_hw and min(size_hw[0] / h, size_hw[1] / w) < 0.5:
+        return plain.see(rgb, size_hw, look)
+    x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
+    out = torch.empty((*size_hw, 3), dtype=look.dtype, device=rgb.device)
+    grid = (triton.cdiv(size_hw[0] * size_hw[1], BLOCK),)
+    _see[grid](rgb.contiguous(), *x, *y, out, *size_hw, w, *look.factor, *look.offset, IS_BGR=look.is_bgr, N=BLOCK)
+    return out.permute(2, 0, 1)[None]
 
 
 # ── As in `segtween.device.search` ────────────────────────────────────────────────────────────

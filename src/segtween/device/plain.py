@@ -17,6 +17,7 @@ from segtween.device.sampling import (
     samples,
     whole_ratio,
 )
+from segtween.device.seeing import Look, constants, table
 from segtween.types import SizeHW
 
 
@@ -56,6 +57,30 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     # Of two by two pixels a half is rounded up, of other cells to even.
     rounded = (mean + 0.5).floor() if whole_ratio(size_hw, grid_hw) == (2, 2) else mean.round()
     return rounded.to(torch.uint8)
+
+
+def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network wants to see it.
+
+    Resized as the processor does it: bilinear in whole numbers, by area below half the size.
+    """
+    factor, offset = constants(look.factor, rgb.device), constants(look.offset, rgb.device)
+    values = (_resized(rgb, size_hw).flip(2) if look.is_bgr else _resized(rgb, size_hw)) * factor + offset
+    return values.to(look.dtype).contiguous().permute(2, 0, 1)[None]
+
+
+def _resized(rgb: Tensor, size_hw: SizeHW) -> Tensor:
+    """(h, w, 3) float32 of whole numbers, 0..255."""
+    (h, w), whole = rgb.shape[:2], rgb.to(torch.int32)
+    if (h, w) == size_hw:
+        return rgb.float()
+    if min(size_hw[0] / h, size_hw[1] / w) < 0.5:
+        return resize_planes(rgb.permute(2, 0, 1).float(), size_hw).round().clamp(0, 255).permute(1, 2, 0)
+    x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
+    across = whole[:, x.left] * x.before[:, None] + whole[:, x.right] * x.after[:, None]
+    above = (y.before[:, None, None] * (across[y.left] >> 4)) >> 16
+    below = (y.after[:, None, None] * (across[y.right] >> 4)) >> 16
+    return ((above + below + 2) >> 2).float()
 
 
 def blend_along(fresh: Tensor, history: Tensor, path: Tensor, share: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from segtween.networks.bisenet import keep_corners
 from segtween.networks.chain import Chain, small
 from segtween.networks.propagation import FLOWS
 from segtween.networks.swiftnet import enlarge
-from segtween.types import Labels, Rgb, SizeHW
+from segtween.types import SizeHW
 
 MULTIPLE = 32
 
@@ -31,7 +31,8 @@ class EveryFrame:
     """The network on every frame. `weights` are the arrays of `weights.load_weights`, by the state dict's keys.
 
     It sees the frame at `input_hw`, normalised as its entry of `NETWORKS` says. With `compiled` it goes through
-    torch.compile, at the first frame; ModelError where that fails.
+    torch.compile, at the first frame; ModelError where that fails. On another `device` than the processor, frames may
+    be tensors there, and labels are.
     """
 
     def __init__(
@@ -43,22 +44,17 @@ class EveryFrame:
         input_hw: SizeHW,
         threads: int,
         compiled: bool = False,
+        device: Any = "cpu",
     ) -> None:
         self.spec, self.input_hw, self.threads = network(name), input_hw, threads
-        self.net = build(name, classes=classes)
-        tensors = {key: torch.from_numpy(value) for key, value in weights.items()}
-        unknown = self.net.load_state_dict(tensors, strict=False).unexpected_keys
-        if unknown:
-            raise ModelError(
-                f"weights of {name} hold {unknown[0]!r}", expected="the network's own keys", do="export the model again"
-            )
-        self.net.eval()
+        self.device = torch.device(device)
+        self.net = filled(name, classes=classes, weights=weights).to(self.device)
         self.compiled = compiled
         self._run = torch.compile(self.net) if compiled else self.net
 
-    def __call__(self, rgb: Rgb, *, is_key: bool = True) -> Labels:  # noqa: ARG002
+    def __call__(self, rgb: Any, *, is_key: bool = True) -> Any:  # noqa: ARG002
         with torch.inference_mode(), of_threads(self.threads):
-            return _argmax(enlarge(self.logits(_image(rgb)), rgb.shape[:2]))
+            return _argmax(enlarge(self.logits(_image(rgb, self.device)), rgb.shape[:2]))
 
     def logits(self, image: Tensor) -> Tensor:
         """(1, 3, H, W) of 0..255 -> (1, C, h, w)."""
@@ -90,14 +86,14 @@ class ReferencePipeline:
         self.every, self.spec = every, FLOWS[flow]
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            self.chain = Chain(build_flow(flow), build_refiner(classes=classes)).eval()
+            self.chain = Chain(build_flow(flow), build_refiner(classes=classes)).eval().to(every.device)
         self._scores: Tensor | None = None
         self._seen: Tensor | None = None
 
-    def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels:
+    def __call__(self, rgb: Any, *, is_key: bool) -> Any:
         height, width = rgb.shape[:2]
         with torch.inference_mode(), of_threads(self.every.threads):
-            image = _image(rgb)
+            image = _image(rgb, self.every.device)
             below, right = -height % MULTIPLE, -width % MULTIPLE
             padded = F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
             whole = padded.shape[-2:]
@@ -125,14 +121,29 @@ def of_threads(threads: int) -> Any:
         torch.set_num_threads(before)
 
 
-def _image(rgb: Rgb) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
+def filled(name: str, *, classes: int, weights: Mapping[str, NDArray[np.float32]]) -> Any:
+    """A network of `NETWORKS` with weights by its state dict's keys, ready to be run; ModelError for foreign keys."""
+    net = build(name, classes=classes)
+    tensors = {key: torch.from_numpy(value) for key, value in weights.items()}
+    unknown = net.load_state_dict(tensors, strict=False).unexpected_keys
+    if unknown:
+        raise ModelError(
+            f"weights of {name} hold {unknown[0]!r}", expected="the network's own keys", do="export the model again"
+        )
+    return net.eval()
+
+
+def _image(rgb: Any, device: torch.device) -> Tensor:
+    there = rgb if isinstance(rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(rgb))
+    return there.to(device).permute(2, 0, 1)[None].float()
 
 
 def _normalised(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    return (image - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    shift, scale = (torch.tensor(values, device=image.device).view(1, 3, 1, 1) for values in (mean, std))
+    return (image - shift) / scale
 
 
-def _argmax(scores: Tensor) -> Labels:
-    labels: Labels = scores.argmax(1)[0].to(torch.uint8).numpy()
-    return labels
+def _argmax(scores: Tensor) -> Any:
+    """(H, W) uint8, in NumPy where they are in the processor's memory."""
+    labels = scores.argmax(1)[0].to(torch.uint8)
+    return labels.numpy() if labels.device.type == "cpu" else labels

@@ -46,7 +46,7 @@ class NetworkSegmenter:
     def __init__(
         self, record: ModelRecord, runtime: Runtime, *, scale: float = 1.0, labels: LabelSet | None = None
     ) -> None:
-        self.record, self.runtime, self.scale = record, runtime, _check_scale(scale, record)
+        self.record, self.runtime, self.scale = record, runtime, check_scale(scale, record)
         self.labels = record.labels if labels is None else labels
         if len(self.labels) != len(record.labels):
             raise ModelError(
@@ -164,7 +164,8 @@ def open_network(
     return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
 
 
-def _check_scale(scale: float, record: ModelRecord) -> float:
+def check_scale(scale: float, record: ModelRecord) -> float:
+    """`scale` itself; SettingError where it is out of range or the network takes one size only."""
     if not 0 < scale <= LARGEST_SCALE:
         raise SettingError(
             f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try --scale 0.75"

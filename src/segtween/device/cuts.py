@@ -1,0 +1,30 @@
+"""Scene cuts on a device: one number per frame is fetched from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segtween.schedule.cuts import ResidualCuts
+
+
+class DeviceCuts(ResidualCuts):
+    """`schedule.cuts.ResidualCuts` of tensors."""
+
+    def __call__(self, current: Tensor, previous: Tensor, error: Tensor) -> bool:  # noqa: ARG002
+        return self.is_cut(float(cut_score(current, error)))
+
+    def is_cut(self, score: float) -> bool:
+        return score > self.threshold
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe()
+
+
+def cut_score(current: Tensor, error: Tensor) -> Tensor:
+    """Residual over contrast (`ResidualCuts.score`), a tensor of one number."""
+    image = current.float()
+    contrast = (image - image.mean()).abs().mean()
+    return error.mean() / torch.clamp(contrast, min=4.0)

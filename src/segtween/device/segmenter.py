@@ -1,0 +1,146 @@
+"""Networks of `segtween.networks` on a device: frame in, logits out, nothing leaves its memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segtween.device import Fast, plain
+from segtween.device.replay import Fetched, Replayed, recorder
+from segtween.device.seeing import Look
+from segtween.errors import ModelError, ScoresError
+from segtween.interfaces import Segmenter
+from segtween.labels import LabelSet
+from segtween.networks import NETWORKS
+from segtween.networks.plain_torch import filled
+from segtween.records import ModelRecord
+from segtween.segmenters.network import check_scale, input_size
+from segtween.types import SizeHW
+from segtween.weights import fingerprint, load_weights
+
+
+class DeviceSegmenter:
+    """RGB (H, W, 3) uint8 on the device -> logits (C, h, w) float32 there, at the network's stride.
+
+    The frame is resized as `segtween.segmenters.network` does, to within a grey level. In half precision where `fast`
+    says so. Scores that are not finite are noticed at the next call on a card, so that nobody has to wait for them.
+
+    Raises ModelError for a network that has no definition in torch, SettingError for a scale out of range, ScoresError.
+    """
+
+    def __init__(
+        self,
+        record: ModelRecord,
+        *,
+        device: torch.device,
+        fast: Fast,
+        scale: float = 1.0,
+        labels: LabelSet | None = None,
+        kernels: Any = plain,
+    ) -> None:
+        if not is_in_torch(record):
+            raise ModelError(
+                f"{record.name} has no definition in torch here",
+                expected=f"a model of {', '.join(NETWORKS)}",
+                do="give another --model, or --device cpu",
+            )
+        self.record, self.scale, self.device, self.fast = record, check_scale(scale, record), device, fast
+        self.labels = record.labels if labels is None else labels
+        if len(self.labels) != len(record.labels):
+            raise ModelError(
+                f"label set {self.labels.name!r} has {len(self.labels)} classes",
+                expected=f"{len(record.labels)}, as network {record.name!r} has",
+                do="give another label set, or none",
+            )
+        self._kernels, dtype = kernels, torch.float16 if fast.half else torch.float32
+        self._look = Look.of(record.input, dtype)
+        net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
+        self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        if fast.compiled:
+            self._net = torch.compile(self._net)
+        self._run = Replayed(self._scores, record=recorder(device) if fast.graphs else None)
+        self._frames = 0
+        self._finite: Fetched | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing to know before trusting the numbers."""
+        if self.record.is_random:
+            return [f"{self.record.name} has random weights: its speed is real, its labels are not"]
+        return []
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        self._check()
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch.compile's, of its first call
+            scores, finite = self._run(rgb)
+        self._frames += 1
+        self._finite = Fetched(finite)
+        if self.device.type == "cpu":
+            self._check()
+        return scores
+
+    def input_size(self, size_hw: SizeHW) -> SizeHW:
+        """What an image of this size is resized to."""
+        return input_size(self.record, size_hw, scale=self.scale)
+
+    def describe(self) -> dict[str, Any]:
+        seen = json.dumps([self.record.input.to_dict(), self.record.output.to_dict()], sort_keys=True)
+        return {
+            "name": self.record.name,
+            "random_weights": self.record.is_random,
+            "fingerprint": fingerprint(self.record)[:12],
+            "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
+            "labels": self.labels.name,
+            "scale": self.scale,
+            "runtime": "torch",
+            "runtime_version": torch.__version__,
+            "device": self.device.type,
+            "precision": "float16" if self.fast.half else "float32",
+        }
+
+    def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
+        image = self._kernels.see(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._look)
+        scores = self._net(image)[0].float().contiguous()
+        return scores, torch.isfinite(scores).all()
+
+    def _check(self) -> None:
+        if self._finite is not None and not self._finite.read():
+            self._finite = None
+            raise ScoresError(
+                f"network {self.record.name!r} gave scores that are not finite in frame {self._frames - 1} of those it "
+                "was given",
+                expected="finite numbers",
+                do="check the network's weights and preprocessing" + (", or leave half out" if self.fast.half else ""),
+            )
+
+
+class ProcessorSegmenter:
+    """Any other segmenter, on the processor: frames are fetched, scores sent. It says so in `notes`."""
+
+    def __init__(self, inner: Segmenter, *, device: torch.device) -> None:
+        self.inner, self.device, self.labels = inner, device, inner.labels
+        said = (
+            f"{inner.describe().get('name', 'the segmenter')} runs on the processor: frames are fetched from the device"
+        )
+        self.notes = [*getattr(inner, "notes", []), said]
+        if hasattr(inner, "select"):
+            self.select = inner.select
+
+    def __call__(self, rgb: Tensor) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(self.inner(rgb.cpu().numpy()))).to(self.device)
+
+    def describe(self) -> dict[str, Any]:
+        return self.inner.describe()
+
+
+def is_in_torch(record: ModelRecord) -> bool:
+    """Whether `segtween.networks` defines the network that the record's weights are of."""
+    return str(record.provenance.get("network")) in NETWORKS and record.weights is not None

@@ -1,0 +1,298 @@
+"""The engine on a device gives the processor's labels for given flow, recorded or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes import BrightnessSegmenter, panning
+from segtween.build import Settings, build_engine, find_preset
+from segtween.device import Fast, check_device
+from segtween.errors import MissingExtraError, ModelError, ScoresError, SettingError
+from segtween.flow.dis import DisFlow
+from segtween.ops.cpu import CpuOps
+from segtween.types import Result
+
+SIZE = (96, 128)
+
+
+def moving(frames: int = 7) -> list[Any]:
+    return panning(frames, SIZE, step=2, cell=20)
+
+
+def with_a_cut() -> list[Any]:
+    return [*panning(4, SIZE, step=2, cell=20, seed=1), *panning(4, SIZE, step=2, cell=20, seed=2)]
+
+
+def device() -> Any:
+    from segtween.on_device import open_device
+
+    return open_device("torch-cpu", threads=1)
+
+
+def beside(segmenter: Any) -> Any:
+    """A segmenter or flow of NumPy on the device."""
+    import torch
+
+    from segtween.device.flows import ProcessorFlow
+    from segtween.device.segmenter import ProcessorSegmenter
+
+    kind = ProcessorFlow if hasattr(segmenter, "prepare") else ProcessorSegmenter
+    return kind(segmenter, device=torch.device("cpu"))
+
+
+def built(settings: Settings, *, record: Any = None, flow: Any = None) -> Any:
+    made = device().engine(beside(BrightnessSegmenter()), settings, flow=flow)
+    if record is None:
+        return made
+    from segtween.device.engine import DeviceEngine
+
+    parts = {name: getattr(made, name) for name in ("ops", "schedule", "fusion", "refiner", "cuts", "carry")}
+    return DeviceEngine(made.segmenter, made.flow, **parts, record=record)
+
+
+def through(engine: Any, frames: Sequence[Any]) -> list[Result]:
+    return [engine.step(rgb) for rgb in frames]
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("preset", ["path", "blend", "warp"])
+@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]) -> None:
+    settings = find_preset(preset).at(2)
+    cpu = build_engine(BrightnessSegmenter(), settings, ops=CpuOps(threads=1), flow=DisFlow())
+    expected = through(cpu, frames)
+    found = through(built(settings, flow=beside(DisFlow())), frames)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.is_key, one.is_cut, one.distance) == (other.is_key, other.is_cut, other.distance)
+        assert (one.labels != other.labels).mean() <= 1e-4
+        assert np.abs(one.confidence - other.confidence).max() < 1e-4
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    "settings",
+    [
+        find_preset("path").at(2),
+        find_preset("path").at(0),
+        replace(find_preset("path").at(2), cuts=False),
+        replace(find_preset("path").at(2), fusion="replace"),
+        replace(find_preset("path").at(2), schedule="adaptive", budget=40.0),
+    ],
+    ids=["path", "every frame", "no cuts", "replace", "adaptive"],
+)
+@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any]) -> None:
+    from segtween.device.replay import rerun
+
+    expected, found = through(built(settings), frames), through(built(settings, record=rerun), frames)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.is_key, one.is_cut, one.distance) == (other.is_key, other.is_cut, other.distance)
+        assert np.array_equal(one.labels, other.labels)
+        np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
+
+
+@pytest.mark.train
+def test_labels_lie_where_the_frame_lay() -> None:
+    import torch
+
+    frames = moving(4)
+    one, other = built(find_preset("path").at(2)), built(find_preset("path").at(2))
+    for rgb in frames:
+        labels, tensor = one.step(rgb).labels, other.step(torch.from_numpy(rgb)).labels
+        assert isinstance(labels, np.ndarray)
+        assert isinstance(tensor, torch.Tensor)
+        assert np.array_equal(labels, tensor.numpy())
+
+
+@pytest.mark.train
+def test_a_result_stays_as_it_was_when_the_next_frame_comes() -> None:
+    import torch
+
+    from segtween.device.replay import rerun
+
+    engine = built(find_preset("path").at(3), record=rerun)
+    results = [engine.step(torch.from_numpy(rgb)) for rgb in moving(4)]
+    kept = [result.labels.clone() for result in results]
+    for rgb in moving(5)[::-1]:
+        engine.step(torch.from_numpy(rgb))
+    assert all(torch.equal(result.labels, labels) for result, labels in zip(results, kept, strict=True))
+
+
+@pytest.mark.train
+def test_another_size_needs_a_reset_recorded_or_not() -> None:
+    from segtween.device.replay import rerun
+
+    for record in (None, rerun):
+        engine = built(find_preset("path").at(2), record=record)
+        through(engine, moving(2))
+        with pytest.raises(SettingError, match="frame 2 is 64x48; expected 128x96 as before; call reset"):
+            engine.step(panning(1, (48, 64))[0])
+        engine.reset()
+        assert engine.step(panning(1, (48, 64))[0]).labels.shape == (48, 64)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("kind", ["float", "planes", "list"])
+def test_what_is_no_frame_is_refused(kind: str) -> None:
+    import torch
+
+    wrong = {"float": torch.zeros(8, 8, 3), "planes": torch.zeros(3, 8, 9, dtype=torch.uint8), "list": [1]}[kind]
+    with pytest.raises(SettingError, match="expected an RGB image"):
+        built(find_preset("path")).step(wrong)
+
+
+@pytest.mark.train
+def test_a_frame_given_again_is_sent_once_if_that_is_wanted() -> None:
+    import torch
+
+    from segtween.device.arrays import TorchOps
+
+    rgb, here = moving(1)[0], torch.device("cpu")
+    assert TorchOps(here, keeps_frame=True).image(rgb) is not None
+    keeping = TorchOps(here, keeps_frame=True)
+    assert keeping.image(rgb) is keeping.image(rgb)
+    plain = TorchOps(here)
+    assert plain.image(rgb) is not plain.image(rgb)
+
+
+@pytest.mark.train
+def test_every_stage_is_timed_by_itself_when_that_is_wanted() -> None:
+    waits = []
+    engine = device().engine(beside(BrightnessSegmenter()), find_preset("path").at(1), timed=True)
+    engine.ops.wait = lambda: waits.append(1)
+    engine.clock = type(engine.clock)(engine.clock.func, engine.ops.wait)
+    stages = [result.stages_ms for result in through(engine, moving(3))]
+    assert set(stages[1]) == {"prepare", "flow", "propagate", "label"}
+    assert set(stages[2]) == {"prepare", "flow", "propagate", "segment", "label"}
+    assert len(waits) >= sum(len(stage) for stage in stages)
+
+
+# ── The network ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("scale", [1.0, 0.75, 0.4, 1.3])
+def test_the_network_gives_the_processors_scores(scale: float) -> None:
+    import torch
+
+    from segtween.segmenters import open_segmenter
+
+    name, rgb = "swiftnet-lite0.camvid", panning(1, (128, 192), cell=24)[0]
+    expected = open_segmenter(name, threads=1, scale=scale)(rgb)
+    found = device().segmenter(name, scale=scale)(torch.from_numpy(rgb)).numpy()
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).mean() < 5e-3 * np.abs(expected).mean()
+    assert (found.argmax(0) == expected.argmax(0)).mean() > 0.995
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("size", [(48, 72), (96, 160), (40, 64), (20, 30), (64, 96), (32, 48)])
+@pytest.mark.parametrize("is_bgr", [False, True])
+def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is_bgr: bool) -> None:
+    import torch
+
+    from segtween.device import plain
+    from segtween.device.seeing import Look
+    from segtween.segmenters.network import resize
+
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    seen = plain.see(torch.from_numpy(rgb), size, Look((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
+    assert seen.shape == (1, 3, *size)
+    expected = resize(rgb, size).astype(np.float32)
+    found = seen[0].permute(1, 2, 0).numpy()
+    off = np.abs((found[..., ::-1] if is_bgr else found) - expected)
+    assert off.max() <= 1
+    assert (off > 0).mean() < 0.01
+
+
+@pytest.mark.train
+def test_scores_that_are_not_finite_are_an_error() -> None:
+    import torch
+
+    segmenter = device().segmenter("swiftnet-lite0.camvid")
+    segmenter._net = lambda _: torch.full((1, 11, 8, 8), float("nan"))
+    with pytest.raises(ScoresError, match="gave scores that are not finite in frame 0"):
+        segmenter(torch.zeros((64, 64, 3), dtype=torch.uint8))
+
+
+@pytest.mark.train
+def test_other_segmenters_run_on_the_processor_and_say_so() -> None:
+    import torch
+
+    said = device().segmenter("tests/fakes.py:by_brightness")
+    assert "runs on the processor" in said.notes[-1]
+    rgb = moving(1)[0]
+    assert np.array_equal(said(torch.from_numpy(rgb)).numpy(), BrightnessSegmenter()(rgb))
+
+
+# ── What is refused ───────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "CUDA", ""])
+def test_an_unknown_device_is_refused(name: str) -> None:
+    with pytest.raises(SettingError, match="expected cpu, cuda, cuda:1 or torch-cpu; choose one of these"):
+        check_device(name)
+
+
+@pytest.mark.train
+def test_a_card_that_is_not_there_is_refused() -> None:
+    from segtween.on_device import open_device
+
+    with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give --device cpu"):
+        open_device("cuda:77")
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from segtween.on_device import open_device
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match=r"device torch-cpu needs .*; pip install 'segtween\[gpu\]'"):
+        open_device("torch-cpu")
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        (find_preset("mend"), "refine mend"),
+        (find_preset("swnet-seq"), "refine guided"),
+        (replace(find_preset("path"), offline=True), "the offline mode"),
+        (replace(find_preset("path"), late=2), "late 2"),
+    ],
+)
+def test_what_the_device_cannot_do_is_refused(settings: Settings, what: str) -> None:
+    with pytest.raises(SettingError, match=f"{what} on device torch-cpu; expected preset path, .*; give --device cpu"):
+        built(settings)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("precision", ["int8", "bfloat16", "float16"])
+def test_a_precision_that_the_device_lacks_is_refused(precision: str) -> None:
+    with pytest.raises(SettingError, match=f"precision {precision} on device torch-cpu; expected float32 there"):
+        device().segmenter("swiftnet-lite0.camvid", precision=precision)
+
+
+@pytest.mark.train
+def test_a_network_without_a_definition_is_refused_where_one_is_needed() -> None:
+    import torch
+
+    from segtween.device.segmenter import DeviceSegmenter
+    from segtween.records import find_record
+
+    record = replace(find_record("swiftnet-lite0.camvid"), provenance={})
+    with pytest.raises(ModelError, match="has no definition in torch here; expected a model of swiftnet-r18"):
+        DeviceSegmenter(record, device=torch.device("cpu"), fast=Fast.nothing())
+
+
+def test_what_makes_a_card_fast_can_be_left_out_by_name() -> None:
+    assert Fast.without("graphs", "half") == Fast(half=False, graphs=False)
+    assert Fast().to_json() == {"half": True, "kernels": True, "graphs": True, "compiled": True}
+    with pytest.raises(SettingError, match="without 'graph'; .* did you mean graphs"):
+        Fast.without("graph")
