@@ -42,7 +42,7 @@ FORESEEN = {**THREADS, "reading": ("decode", "prepare", "flow"), "labelling": TH
 """The same where flow is estimated as frames are read (`segtween.foresight`)."""
 
 STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "beside")
-FRAMES_AHEAD, FRAMES_BEHIND = 4, 8
+FRAMES_AHEAD, FRAMES_BEHIND = 8, 8
 
 
 @dataclass
