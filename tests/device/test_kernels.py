@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
+from segtween.flow.view import GreyView
+
 pytestmark = [
     pytest.mark.train,
     pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton"),
@@ -91,12 +93,14 @@ def test_follow(kernels: Any, plain: Any, grid: tuple[int, int], known: bool) ->
     close(found[1], expected[1])
 
 
-@pytest.mark.parametrize("grid", [(48, 60), (24, 30), (12, 15), (16, 20), (11, 13)])
-def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, grid: tuple[int, int]) -> None:
-    rgb = np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8)
-    expected = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), grid[::-1], interpolation=cv2.INTER_AREA)
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8])
+def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, stride: int) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    expected = GreyView(stride=stride)(rgb)
     for of in (kernels, plain):
-        assert np.array_equal(of.grey_view(on_device(rgb), grid).cpu().numpy(), expected)
+        off = np.abs(of.grey_view(on_device(rgb), expected.shape).cpu().numpy().astype(int) - expected)
+        whole = rgb.shape[0] % stride == 0 and rgb.shape[1] % stride == 0
+        assert not off.any() if whole else off.max() <= 1 and (off > 0).mean() < 0.01
 
 
 @pytest.mark.parametrize("size", [(24, 36), (48, 60), (60, 80), (20, 24)])

@@ -148,18 +148,26 @@ def _grey(rgb, out, h, w, width, K: tl.constexpr, N: tl.constexpr):
     at = tl.program_id(0) * N + tl.arange(0, N)
     ok = at < h * w
     x, y = at % w, at // w
+    red = tl.zeros([N], tl.int32)
+    green = tl.zeros([N], tl.int32)
+    blue = tl.zeros([N], tl.int32)
     total = tl.zeros([N], tl.int32)
     for ky in range(K):
         for kx in range(K):
             pixel = rgb + 3 * ((y * K + ky) * width + x * K + kx)
-            red = tl.load(pixel, mask=ok, other=0).to(tl.int32)
-            green = tl.load(pixel + 1, mask=ok, other=0).to(tl.int32)
-            blue = tl.load(pixel + 2, mask=ok, other=0).to(tl.int32)
-            total += (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15
+            r = tl.load(pixel, mask=ok, other=0).to(tl.int32)
+            g = tl.load(pixel + 1, mask=ok, other=0).to(tl.int32)
+            b = tl.load(pixel + 2, mask=ok, other=0).to(tl.int32)
+            red, green, blue = red + r, green + g, blue + b
+            total += (r * 9798 + g * 19235 + b * 3735 + 16384) >> 15
     cells: tl.constexpr = K * K
-    mean, rest = total // cells, total % cells
-    up = (2 * rest > cells) | ((2 * rest == cells) & ((mean % 2 == 1) | (K == 2)))  # half to even, of four up
-    tl.store(out + at, (mean + up.to(tl.int32)).to(tl.uint8), mask=ok)
+    if K % 4 == 0:  # luma of the mean, not mean of lumas
+        luma = (red * 4899 + green * 9617 + blue * 1868).to(tl.float32)
+        tl.store(out + at, tl.floor(luma * (1.0 / (16384 * cells)) + 0.5).to(tl.uint8), mask=ok)
+    else:
+        mean, rest = total // cells, total % cells
+        up = (2 * rest > cells) | ((2 * rest == cells) & ((mean % 2 == 1) | (K == 2)))  # half to even, of four up
+        tl.store(out + at, (mean + up.to(tl.int32)).to(tl.uint8), mask=ok)
 
 
 @triton.jit
@@ -367,7 +375,10 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
         return plain.grey_view(rgb, grid_hw)
     out = torch.empty(grid_hw, dtype=torch.uint8, device=rgb.device)
     cells = grid_hw[0] * grid_hw[1]
-    _grey[(triton.cdiv(cells, BLOCK),)](rgb.contiguous(), out, *grid_hw, size_hw[1], K=ratio[0], N=BLOCK)
+    # Without fusing, which would round once where the processor rounds twice.
+    _grey[(triton.cdiv(cells, BLOCK),)](
+        rgb.contiguous(), out, *grid_hw, size_hw[1], K=ratio[0], N=BLOCK, enable_fp_fusion=False
+    )
     return out
 
 

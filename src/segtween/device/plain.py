@@ -47,15 +47,21 @@ def join(near: Tensor, far: Tensor) -> Tensor:
 
 
 def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
-    """(H, W, 3) uint8 -> grey (h, w) uint8, the mean over each cell, rounded as OpenCV rounds."""
+    """(H, W, 3) uint8 -> grey (h, w) uint8, the mean over each cell, rounded as `flow.view.GreyView` rounds."""
+    size_hw = rgb.shape[0], rgb.shape[1]
+    ratio = whole_ratio(size_hw, grid_hw)
+    if ratio is not None and ratio[0] == ratio[1] and ratio[0] % 4 == 0:  # luma of the mean, not mean of lumas
+        side, (h, w) = ratio[0], grid_hw
+        red, green, blue = rgb.view(h, side, w, side, 3).sum((1, 3), dtype=torch.int32).unbind(2)
+        luma = (red * 4899 + green * 9617 + blue * 1868).float()
+        return (luma * (1.0 / (16384 * side * side)) + 0.5).floor().to(torch.uint8)
     red, green, blue = rgb.to(torch.int32).unbind(2)
     grey = (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15
-    size_hw = grey.shape[0], grey.shape[1]
     if size_hw == grid_hw:
         return grey.to(torch.uint8)
     mean = resize_planes(grey[None].float(), grid_hw)[0]
     # Of two by two pixels a half is rounded up, of other cells to even.
-    rounded = (mean + 0.5).floor() if whole_ratio(size_hw, grid_hw) == (2, 2) else mean.round()
+    rounded = (mean + 0.5).floor() if ratio == (2, 2) else mean.round()
     return rounded.to(torch.uint8)
 
 
