@@ -84,21 +84,23 @@ def _is_far(u: Any, v: Any, p: Any, q: Any) -> bool:
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, xs: Array, ys: Array, start: Array, is_second: Any, steps: int, out: Array,
+    now: Array, before: Array, xs: Array, ys: Array, start: Array, whence: Any, is_second: Any, steps: int, out: Array,
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """out[i, j] = a patch's flow, from start[i, j] on: at most `steps` steps of inverse compositional Gauss-Newton,
+    """out[i, j] = a patch's flow, from `start` on: at most `steps` steps of inverse compositional Gauss-Newton,
     as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
 
-    The second time around, patches start from the best of their own flow and their four neighbours'; where all say the
-    same nothing is done.
+    `start` is a coarser level's; `whence` says which of its rows and columns each patch takes, and how many pixels of
+    this level one of that is, along x and y. The second time around `start` is this level's, and patches start from the
+    best of their own flow and their four neighbours'; where all say the same nothing is done.
     """
-    count = np.float32(SIDE * SIDE)
+    count, (rows, columns, scale_x, scale_y) = np.float32(SIDE * SIDE), whence
     patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
         for j in range(xs.shape[0]):
-            x, y, u, v = xs[j], ys[i], start[i, j, 0], start[i, j, 1]
+            x, y = xs[j], ys[i]
+            u, v = start[rows[i], columns[j], 0] * scale_x, start[rows[i], columns[j], 1] * scale_y
             out[i, j, 0], out[i, j, 1] = u, v
             if is_second:
                 is_alone = True

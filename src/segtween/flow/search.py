@@ -27,10 +27,12 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True)
 class Search:
-    """How thoroughly is searched: patches so many pixels apart, and so many steps each at most, on every level."""
+    """How thoroughly is searched on every level: patches so many pixels apart, at most so many steps at a time, so many
+    rounds in which neighbours are asked."""
 
     apart: int = 4
     steps: int = 6
+    rounds: int = 2
 
 
 class PatchSearch:
@@ -42,13 +44,32 @@ class PatchSearch:
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
         """(h, w, 2) float32."""
-        flow: Flow | None = None
+        apart, found, coarser = self.search.apart, np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in zip(reversed(self._levels(current)), reversed(self._levels(previous)), strict=True):
-            h, w = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
-            xs, ys = _places(w, self.search.apart), _places(h, self.search.apart)
-            flow = self._level(now, before, xs, ys, _start(flow, (h, w), xs, ys))
-        assert flow is not None, "there is at least one level"
+            size_hw = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
+            for begun in (coarser, *[size_hw] * self.search.rounds):
+                found = self._pass(now, before, found, begun, size_hw)
+            coarser = size_hw
+        flow, bands = np.empty((*size_hw, 2), np.float32), _bands(size_hw[0])
+        xs, ys = _places(size_hw[1], apart), _places(size_hw[0], apart)
+
+        def vote(first: int, last: int) -> None:
+            patches.vote_rows(now, before, xs, ys, found, bands, flow, first, last)
+
+        self._rows(vote, len(bands) - 1, least=FEWEST_ROWS)
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
+
+    def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
+        """The patches' flow on a level, from what was found on a coarser one, or on this one the first time."""
+        apart, steps, is_second = self.search.apart, self.search.steps, start_hw == size_hw
+        xs, ys, whence = _places(size_hw[1], apart), _places(size_hw[0], apart), _whence(size_hw, start_hw, apart)
+        found = np.empty((len(ys), len(xs), 2), np.float32)
+
+        def search(first: int, last: int) -> None:
+            patches.search_rows(now, before, xs, ys, start, whence, is_second, steps, found, first, last)
+
+        self._rows(search, len(ys), least=FEWEST_ROWS)
+        return found
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
         h, w = flow.shape[:2]
@@ -58,27 +79,6 @@ class PatchSearch:
         out = np.empty((*size_hw, 2), np.float32)
         self._rows(lambda a, b: patches.double_rows(flow, out, a, b), len(out), least=64)
         return out
-
-    def _level(self, now: Any, before: Any, xs: Any, ys: Any, start: Flow) -> Flow:
-        found = self._pass(now, before, xs, ys, start, is_second=False)
-        found = self._pass(now, before, xs, ys, found, is_second=True)
-        flow = np.empty((now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD, 2), np.float32)
-        bands = _bands(len(flow))
-
-        def vote(first: int, last: int) -> None:
-            patches.vote_rows(now, before, xs, ys, found, bands, flow, first, last)
-
-        self._rows(vote, len(bands) - 1, least=FEWEST_ROWS)
-        return flow
-
-    def _pass(self, now: Any, before: Any, xs: Any, ys: Any, start: Flow, *, is_second: bool) -> Flow:
-        found, steps = np.empty_like(start), self.search.steps
-
-        def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, xs, ys, start, is_second, steps, found, first, last)
-
-        self._rows(search, len(ys), least=FEWEST_ROWS)
-        return found
 
     def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """From fine to coarse. Those of the last two images are kept: each is the current one, then the one before."""
@@ -118,11 +118,14 @@ def _bands(length: int) -> NDArray[np.int64]:
     return np.append(np.arange(0, length, 4), length)
 
 
-def _start(coarser: Flow | None, size_hw: SizeHW, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> Flow:
-    """The coarser level's flow at the middle of each patch; none on the coarsest."""
-    if coarser is None:
-        return np.zeros((len(ys), len(xs), 2), np.float32)
-    h, w = coarser.shape[:2]
-    at_y = np.minimum((ys + SIDE // 2) * h // size_hw[0], h - 1)
-    at_x = np.minimum((xs + SIDE // 2) * w // size_hw[1], w - 1)
-    return np.asarray(coarser[at_y[:, None], at_x] * np.array([size_hw[1] / w, size_hw[0] / h], np.float32))
+@lru_cache(maxsize=64)
+def _whence(size_hw: SizeHW, start_hw: SizeHW, apart: int) -> tuple[Any, ...]:
+    """Which row and column of patches of a level of size `start_hw` is nearest to each of a level of `size_hw`; and how
+    many pixels of this level one of that is, along x and y."""
+    nearest = []
+    for length, other in zip(size_hw, start_hw, strict=True):
+        middle = (_places(length, apart) + SIDE / 2) * (other / length)
+        away = np.abs(middle[:, None] - (_places(other, apart) + SIDE / 2))
+        nearest.append(np.argmin(away, axis=1))
+    scale = (np.float32(n / m) for n, m in zip(size_hw[::-1], start_hw[::-1], strict=True))
+    return (*nearest, *scale)
