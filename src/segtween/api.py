@@ -11,12 +11,14 @@ from typing import Any, Literal
 from segtween.beside import Beside
 from segtween.build import Settings, build_method, build_plain, build_streams, find_preset, method
 from segtween.defaults import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET
+from segtween.device import CPU
 from segtween.engine import Engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.offline import TwoSided
+from segtween.on_device import Device, open_device
 from segtween.ops.cpu import CpuOps
 from segtween.runner import Progress, Summary, run_source
 from segtween.streams import Streams
@@ -64,7 +66,8 @@ def load(
     labels: str | Path | LabelSet | Sequence[str] | None = None,
     runtime: str = "openvino",
     provider: str | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
+    device: str = "cpu",
     threads: int = 0,
     network_threads: int | None = None,
     scale: float = 1.0,
@@ -77,7 +80,8 @@ def load(
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
     labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
-    precision     auto, float32, bfloat16, int8
+    precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
+    device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu])
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: path, mend, blend, warp, swnet-seq
@@ -89,7 +93,8 @@ def load(
 
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     settings = adapt(find_preset(preset), interval=chosen, **changes)
-    segmenter = open_segmenter(
+    there = None if device == CPU else open_device(device, threads=threads)
+    segmenter = (open_segmenter if there is None else there.segmenter)(
         model,
         runtime=runtime,
         provider=provider,
@@ -99,7 +104,7 @@ def load(
         labels=labels,
         background=bool(settings.late),
     )
-    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*")
+    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", device=there)
 
 
 def adapt(settings: Settings, **changes: Any) -> Settings:
@@ -121,13 +126,16 @@ class Segtween:
         threads: int = 0,
         name: str = DEFAULT_PRESET,
         plain: bool = False,
+        device: Device | None = None,
     ) -> None:
-        ops = CpuOps(threads=threads)
         self.settings, self.threads = settings, threads
         self._segmenter = segmenter
-        self.engine: Engine | TwoSided = (
-            build_plain(segmenter, ops=ops) if plain else build_method(segmenter, settings, ops=ops)
-        )
+        self.engine: Engine | TwoSided
+        if device is not None:
+            self.engine = device.plain(segmenter) if plain else device.engine(segmenter, settings)
+        else:
+            ops = CpuOps(threads=threads)
+            self.engine = build_plain(segmenter, ops=ops) if plain else build_method(segmenter, settings, ops=ops)
         self.method: Method = method(self.engine, name="every-frame" if plain else name)
 
     @property

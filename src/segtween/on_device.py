@@ -42,7 +42,7 @@ class Device:
         `others` is what `segmenters.open_segmenter` takes besides. `precision` None is float16 on a card.
         Raises what that raises, and SettingError for another precision than the device has.
         """
-        from segtween.device.segmenter import DeviceSegmenter, ProcessorSegmenter, is_in_torch
+        from segtween.device.segmenter import DeviceSegmenter, is_in_torch
         from segtween.labels import label_set
 
         if form_of(model) == "network" and is_in_torch(record := find_record(model)):
@@ -51,8 +51,13 @@ class Device:
             return DeviceSegmenter(
                 record, device=self.ops.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
             )
-        inner = open_segmenter(model, precision=precision or WHOLE, scale=scale, labels=labels, **others)
-        return ProcessorSegmenter(inner, device=self.ops.device)
+        return self.beside(open_segmenter(model, precision=precision, scale=scale, labels=labels, **others))
+
+    def beside(self, segmenter: Segmenter) -> Segmenter:
+        """A segmenter that runs on the processor, for frames on the device; its `notes` say so."""
+        from segtween.device.segmenter import ProcessorSegmenter
+
+        return ProcessorSegmenter(segmenter, device=self.ops.device)
 
     def flow(self, settings: Settings, *, classes: int | None = None) -> FlowEstimator:
         """Dense inverse search and no motion on the device, everything else on the processor, which `notes` say."""

@@ -20,6 +20,7 @@ def evaluate(
     data: DataOptions,
     network: NetworkOptions,
     method: MethodOptions,
+    device: options.OnDevice = "cpu",
     offline: options.Offline = False,
     intervals: Annotated[
         str | None, typer.Option(metavar="LIST", help="Intervals, with commas (0,4; adaptive schedules: none).")
@@ -48,7 +49,8 @@ def evaluate(
         wanted = [0, 4] if settings.schedule == "fixed" else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
-    segmenter = network.open(data=dataset)
+    there = options.device(device, threads=network.threads, keeps_frame=True)
+    segmenter = network.open(data=dataset, device=there)
     with progress_bar(dataset.title) as progress:
         report = evaluate_method(
             dataset,
@@ -59,6 +61,7 @@ def evaluate(
             map_name=data.label_map,
             max_frames=data.max_frames,
             threads=network.threads,
+            device=there,
             progress=progress,
         )
     if json_file is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segtween.build import Settings
     from segtween.datasets import Dataset
     from segtween.interfaces import Segmenter
+    from segtween.on_device import Device
     from segtween.types import SizeHW
 
 Interval = Annotated[
@@ -44,6 +45,10 @@ MaxFrames = Annotated[
     int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
 ]
 Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Processors to use; 0: all.")]
+OnDevice = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu])."),
+]
 Offline = Annotated[
     bool,
     typer.Option("--offline", help="For files: a frame between two key frames hears both: better, but late."),
@@ -83,9 +88,12 @@ class NetworkOptions:
         str | None,
         typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
     ] = None
-    precision: Annotated[str, typer.Option("--precision", metavar="P", help="auto, float32, bfloat16 or int8.")] = (
-        "float32"
-    )
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision", metavar="P", help="auto, float32 (default), bfloat16 or int8; with --device also float16."
+        ),
+    ] = None
     scale: Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")] = (
         1.0
     )
@@ -99,8 +107,16 @@ class NetworkOptions:
         ),
     ] = None
 
-    def open(self, *, scale: float | None = None, data: Dataset | None = None, background: bool = False) -> Segmenter:
+    def open(
+        self,
+        *,
+        scale: float | None = None,
+        data: Dataset | None = None,
+        background: bool = False,
+        device: Device | None = None,
+    ) -> Segmenter:
         """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for late keys.
+        Of a device other than `cpu` it takes frames in its memory.
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """
@@ -119,8 +135,9 @@ class NetworkOptions:
                     expected="a command that measures on a data set with labels",
                     do="use segtween evaluate, table intervals, table methods, table ablation or table budgets",
                 )
-            return true_labels(data)
-        return open_segmenter(
+            truth = true_labels(data)
+            return truth if device is None else device.beside(truth)
+        return (open_segmenter if device is None else device.segmenter)(
             self.model if self.scores is None else str(self.scores),
             runtime=self.runtime,
             provider=self.provider,
@@ -287,6 +304,16 @@ class InputOptions:
         return labelled_data(
             self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
         )
+
+
+def device(name: str, *, threads: int, without: Sequence[str] = (), keeps_frame: bool = False) -> Device | None:
+    """What `--device` names, opened; None for the processor. Raises what `on_device.open_device` raises."""
+    from segtween.device import CPU
+    from segtween.on_device import open_device
+
+    if name == CPU:
+        return None
+    return open_device(name, threads=threads, without=tuple(without), keeps_frame=keeps_frame)
 
 
 def words(text: str | None) -> list[str] | None:

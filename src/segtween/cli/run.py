@@ -35,6 +35,7 @@ def run(
     ] = "overlay",
     network: NetworkOptions,
     method: MethodOptions,
+    device: options.OnDevice = "cpu",
     offline: options.Offline = False,
     interval: options.Interval = None,
     every: options.Every = None,
@@ -106,13 +107,15 @@ def run(
         inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
-    if live and method.late is None and not offline and method.schedule != "adaptive":
+    there = options.device(device, threads=network.threads)
+    if live and there is None and method.late is None and not offline and method.schedule != "adaptive":
         method = replace(method, late="auto")
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
     settings = method.settings(offline=offline).at(chosen)
-    segmenter = network.open(background=bool(settings.late))
-    seg = Segtween(segmenter, settings, threads=network.threads, name=options.spoken(method, offline=offline))
-    for note in getattr(segmenter, "notes", ()):
+    segmenter = network.open(background=bool(settings.late), device=there)
+    said = options.spoken(method, offline=offline)
+    seg = Segtween(segmenter, settings, threads=network.threads, name=said, device=there)
+    for note in [*getattr(segmenter, "notes", ()), *getattr(getattr(seg.engine, "flow", None), "notes", ())]:
         notes.print(note)
     if are_together(todo, together, live=live):
         asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}

@@ -59,6 +59,9 @@ class DeviceEngine(Engine):
                 result = self._recorded(image, past, pts_seconds)
         return result if isinstance(rgb, Tensor) else replace(result, labels=self.ops.host(result.labels))
 
+    def segment(self, rgb: Any) -> Any:
+        return self.segmenter(self.ops.image(rgb))
+
     def _recorded(self, rgb: Tensor, past: Past, pts_seconds: float | None) -> Result:
         clock, size_hw, scores = self.clock(), past.scores.image_hw, past.scores
         situation = Situation(self._count, past.distance + 1, _NONE, _NONE, past.took_ms)

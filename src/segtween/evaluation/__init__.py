@@ -27,6 +27,7 @@ from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.temporal import FARNEBACK
 from segtween.offline import TwoSided
+from segtween.on_device import Device
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
 
@@ -48,28 +49,34 @@ def evaluate_method(
     map_name: str | None = None,
     max_frames: int | None = None,
     threads: int = 0,
+    device: Device | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
+
+    On a `device`, which keeps the frame, the segmenter is one of its own.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
-    ops = CpuOps(threads=threads)
+    ops, classes = CpuOps(threads=threads), len(segmenter.labels)
 
     def free(chosen: Settings) -> MakeAdaptive:
+        if device is not None:
+            return lambda network, flow: device.engine(network, chosen, flow=flow)
         return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
 
+    whole = build_method(segmenter, settings, ops=ops) if device is None else device.engine(segmenter, settings)
     return evaluate(
         dataset,
         segmenter=segmenter,
-        flow=build_flow(settings, classes=len(segmenter.labels), threads=threads),
-        make=_make(settings, ops),
+        flow=build_flow(settings, classes=classes, threads=threads) if device is None else whole.flow,
+        make=_make(settings, ops, device),
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
-        method=method_of(build_method(segmenter, settings, ops=ops), name=name),
+        method=method_of(whole, name=name),
         label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,
@@ -171,11 +178,13 @@ class _Flows:
         return self._shared[record]
 
 
-def _make(settings: Settings, ops: CpuOps) -> Make:
+def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
         if flow is None:
-            return build_plain(network, ops=ops)
+            return build_plain(network, ops=ops) if device is None else device.plain(network)
         chosen = replace(settings, late=None) if interval == 0 else settings
+        if device is not None:
+            return device.engine(network, chosen.fixed(interval), flow=flow)
         return build_method(network, chosen.fixed(interval), ops=ops, flow=flow)
 
     if settings.late == "auto":

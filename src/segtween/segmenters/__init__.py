@@ -73,7 +73,7 @@ def open_segmenter(
     *,
     runtime: str = "openvino",
     provider: str | None = None,
-    precision: str = "float32",
+    precision: str | None = None,
     threads: int = 0,
     scale: float = 1.0,
     labels: str | Path | LabelSet | Sequence[str] | None = None,
@@ -81,8 +81,8 @@ def open_segmenter(
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
-    `runtime`, `provider`, `precision`, `threads` and `scale` concern networks only. `labels` is a label
-    set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
+    `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `labels` is a
+    label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
     runtime starts give way to all others, as late keys need it (`ops.threads.give_way`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
@@ -92,7 +92,7 @@ def open_segmenter(
         model,
         runtime=runtime,
         provider=provider,
-        precision=precision,
+        precision=precision or "float32",
         threads=threads,
         scale=scale,
         labels=labels,
