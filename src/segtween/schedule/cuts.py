@@ -21,7 +21,8 @@ class ResidualCuts:
 
     def score(self, current: NDArray[np.uint8], error: NDArray[np.float32]) -> float:
         """Residual over contrast: about 0.1 within a scene, near 1 across a cut."""
-        contrast = float(np.abs(current - np.float32(current.mean())).mean())
+        some = current[::2, ::2].astype(np.float32)  # a quarter of the pixels says the same in a quarter of the time
+        contrast = float(np.abs(some - some.mean()).mean())
         return float(error.mean()) / max(contrast, 4.0)
 
     def __call__(
