@@ -134,4 +134,13 @@ def test_scores_of_key_frames_are_prepared_once_while_others_change() -> None:
     for k in range(3):
         fresh = as_carried(some(k, (6, 8), classes=3, smooth=False), (48, 64))
         ops.mixed_labels((key, still), (fresh, None), np.full((6, 8), 0.5, np.float32), (48, 64))
-        assert any(kept[0] is key.values for kept in ops._sides)
+        assert any(kept[0] is key.values for kept in ops._known)
+
+
+def test_an_array_that_a_segmenter_writes_to_again_is_looked_at_again() -> None:
+    ops, logits = CpuOps(threads=1), np.zeros((3, 6, 8), np.float32)
+    for label in (0, 1, 2):
+        logits[:] = 0
+        logits[label] = 1
+        carried = ops.carry(logits, kind="logits", most_cells=None, image_hw=(48, 64))
+        assert (ops.labels(carried, (48, 64)) == label).all()

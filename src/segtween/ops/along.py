@@ -7,7 +7,7 @@ interpolation: cell by cell first, then in tiles of 8 x 8 pixels. What is left i
 for those classes only that can win there.
 Convention (docs/conventions.md): a path leads from a pixel of the frame to a place in another frame, here in pixels of
 what is read there; border clamped, pixel centres on integers, half-pixel-centred.
-A source is (scores (C, h, w) float32, best, runs, rivals, path); the next three are made here from the scores.
+A source is (scores (C, h, w) float32, best, runs, rivals, path): `best` and `rivals` are those of `rivals.rivals_rows`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.ops.rivals import named
+
 Array = Any
 SIDE, LANES = 8, 64  # pixels along a tile, and in it
 CONTRACT = {"contract"}
-SPREAD = 0x03F79D71B4CB0A89  # times a power of two: its top six bits name it
-BIT_OF = np.zeros(64, np.int64)
-BIT_OF[[((1 << _bit) * SPREAD % 2**64) >> 58 for _bit in range(64)]] = np.arange(64)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -42,37 +41,6 @@ def runs_of(best: Array, out: Array) -> None:
             if x1 > x and y1 > y:
                 n = min(n, out[y1, x1] + 1 if best[y1, x1] == own else 0)
             out[y, x] = n
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def rivals_rows(values: Array, best: Array, out: Array, first: int, last: int) -> None:
-    """Bit c % 64 of out[y, x] (uint64) is set where class c can be largest between four score centres.
-
-    A class can only be where its largest corner reaches the largest of all classes' smallest corners.
-    """
-    classes, h, w = values.shape
-    floor, found = np.empty(w, np.float32), np.empty(w, np.uint64)
-    for y in range(first, last):
-        below = min(y + 1, h - 1)
-        for c in range(classes):
-            p, q = values[c, y], values[c, below]
-            if c == 0:
-                floor[:], found[:] = np.float32(-np.inf), np.uint64(0)
-            for x in range(w - 1):
-                least = min(min(p[x], p[x + 1]), min(q[x], q[x + 1]))
-                floor[x] = max(floor[x], least)
-            floor[w - 1] = max(floor[w - 1], min(p[w - 1], q[w - 1]))
-        for c in range(classes):
-            p, q, bit = values[c, y], values[c, below], np.uint64(1) << (np.uint64(c) & np.uint64(63))
-            for x in range(w - 1):
-                most = max(max(p[x], p[x + 1]), max(q[x], q[x + 1]))
-                found[x] |= bit if most >= floor[x] else np.uint64(0)
-            found[w - 1] |= bit if max(p[w - 1], q[w - 1]) >= floor[w - 1] else np.uint64(0)
-        upper, lower = best[y], best[below]
-        for x in range(w):
-            right = min(x + 1, w - 1)
-            sole = upper[x] == upper[right] and upper[x] == lower[x] and upper[x] == lower[right]
-            out[y, x] = np.uint64(1) << (np.uint64(upper[x]) & np.uint64(63)) if sole else found[x]
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -204,25 +172,11 @@ def _lead(n: Any, lanes: Array, i: Any) -> Any:
 @njit(nogil=True, inline="always", error_model="numpy")
 def _candidates(source: Any, places: Any, names: Array) -> int:
     """Which classes can be largest somewhere in the box of a tile, ascending; returns how many."""
-    classes = source[0].shape[0]
-    one, low = np.uint64(1), np.uint64(63)
     found = np.uint64(0)
     for y in range(places[4], max(places[4] + 1, places[5])):
         for x in range(places[2], max(places[2] + 1, places[3])):
             found |= source[3][y, x]
-    n = 0
-    if classes <= 64:
-        while found != np.uint64(0):
-            lowest = found & (~found + one)
-            names[n] = BIT_OF[(lowest * np.uint64(SPREAD)) >> np.uint64(58)]
-            n += 1
-            found ^= lowest
-        return n
-    for c in range(classes):
-        if (found >> (np.uint64(c) & low)) & one:
-            names[n] = c
-            n += 1
-    return n
+    return named(found, source[0].shape[0], names)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

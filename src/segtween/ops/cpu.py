@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, between, borrow, kernels
+from segtween.ops import along, between, borrow, kernels, rivals
 from segtween.ops.threads import Rows
 from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, Rgb, SizeHW, check_rgb
 
@@ -29,7 +29,8 @@ class CpuOps:
     def __init__(self, *, threads: int = 0, rows: Rows | None = None) -> None:
         self.rows = rows or Rows(threads)
         cv2.setNumThreads(self.rows.threads)
-        self._sides: list[tuple[Any, ...]] = []
+        self._known: list[tuple[Float, Float, Labels, NDArray[np.uint64]]] = []
+        self._runs: list[tuple[Labels, Labels]] = []
         self._last: tuple[Float, Float] | None = None
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
@@ -45,7 +46,9 @@ class CpuOps:
     def carry(self, logits: Float, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
         """Logits (C, h, w) as scores of `kind`: on their own grid, or where that has more than `most_cells`
         cells on the image's grid of stride 2, 4, 8, ... that has not."""
-        values = np.ascontiguousarray(logits, np.float32)
+        values = np.ascontiguousarray(
+            logits, np.float32
+        ).view()  # never the caller's own: `_best` knows arrays by identity
         if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
             values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
         return Carried(softmax(values) if kind == "probabilities" else values, kind, image_hw)
@@ -149,7 +152,6 @@ class CpuOps:
         `mended` ones take their share in their place.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
-        values = carried.values
         grid = carried.grid_hw
         if path is not None and mended is not None:
             share = self.resize(mended.share, (path.shape[0], path.shape[1]))
@@ -157,14 +159,13 @@ class CpuOps:
         if path is not None:
             source, out = self._source(carried, path, path.shape[:2]), np.empty(size_hw, np.uint8)
             return self._read(lambda *a: along.read_rows(source, *a), out, (path.shape[0], path.shape[1]))
-        best = np.empty(grid, np.uint8)
-        self.rows(lambda a, b: kernels.argmax_rows(values, best, a, b), grid[0])
+        values, best, among = self._best(carried.values)
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
 
         def part(a: int, b: int) -> None:
-            mixed.append(kernels.enlarge_labels_rows(values, best, weight_x, starts_x, top, weight_y, out, a, b))
+            mixed.append(kernels.enlarge_labels_rows(values, best, among, weight_x, starts_x, top, weight_y, out, a, b))
 
         self.rows(part, size_hw[0], least=64)
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
@@ -218,21 +219,28 @@ class CpuOps:
         return out
 
     def _source(self, carried: Carried, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
-        """What `along.read_rows` wants of scores. Their tables are kept for the last two: key frames' scores stay the
-        same for a whole period."""
-        values = carried.values
-        tables = next((kept for kept in self._sides if kept[0] is values), None)
-        if tables is None:
-            scores, (h, w) = np.ascontiguousarray(values, np.float32), carried.grid_hw
-            best, runs, rivals = np.empty((h, w), np.uint8), np.empty((h, w), np.uint8), np.empty((h, w), np.uint64)
-            self.rows(lambda a, b: kernels.argmax_rows(scores, best, a, b), h)
-            along.runs_of(best, runs)
-            self.rows(lambda a, b: along.rivals_rows(scores, best, rivals, a, b), h)
-            tables = values, scores, best, runs, rivals
-        self._sides = [*[kept for kept in self._sides if kept is not tables][-1:], tables]
+        """What `along.read_rows` wants of scores."""
+        values, best, among = self._best(carried.values)
+        runs = next((runs for known, runs in self._runs if known is best), None)
+        if runs is None:
+            along.runs_of(best, runs := np.empty_like(best))
+            self._runs = [*self._runs[-1:], (best, runs)]
         scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
         way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
-        return (*tables[1:], way)
+        return values, best, runs, among, way
+
+    def _best(self, values: Float) -> tuple[Float, Labels, NDArray[np.uint64]]:
+        """Scores; their argmax; the classes that can be largest between four centres. Those of the last two are kept: a
+        key frame's scores stay the same for a whole period."""
+        known = next((kept for kept in self._known if kept[0] is values), None)
+        if known is None:
+            scores, grid = np.ascontiguousarray(values, np.float32), (values.shape[1], values.shape[2])
+            best, among = np.empty(grid, np.uint8), np.empty(grid, np.uint64)
+            self.rows(lambda a, b: kernels.argmax_rows(scores, best, a, b), grid[0])
+            self.rows(lambda a, b: rivals.rivals_rows(scores, best, among, a, b), grid[0])
+            known = values, scores, best, among
+        self._known = [*[kept for kept in self._known if kept is not known][-1:], known]
+        return known[1:]
 
     def _read(self, kernel: Callable[..., int], out: Labels, grid: SizeHW) -> Labels:
         (gh, gw), mixed = grid, list[int]()

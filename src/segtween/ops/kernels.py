@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.ops.rivals import named
+
 Array = Any
 CONTRACT = {"contract"}
 
@@ -163,6 +165,7 @@ def argmax_rows(values: Array, out: Array, first: int, last: int) -> None:
 def enlarge_labels_rows(
     values: Array,
     best: Array,
+    rivals: Array,
     weight_x: Array,
     starts_x: Array,
     top: Array,
@@ -175,14 +178,13 @@ def enlarge_labels_rows(
 
     `best` is the argmax at the score centres. A cell lies between four centres; where its corners agree
     the label is theirs without interpolation: bilinear weights are a convex combination, so the class that
-    is largest at every corner is largest in between. In a mixed cell only those classes compete whose
-    largest corner value reaches the largest of all classes' smallest corner values.
+    is largest at every corner is largest in between. In a mixed cell only its `rivals` compete.
     `weight_x`, `top`, `weight_y` come from `geometry.sample_positions`; cell i covers the columns
     starts_x[i]..starts_x[i + 1].
     """
     classes, h, w = values.shape
     cells = starts_x.shape[0] - 1
-    names = np.empty(classes, np.int32)
+    names = np.empty(classes, np.int64)
     corner = np.empty((4, classes), np.float32)
     mixed = 0
     y = first
@@ -210,20 +212,11 @@ def enlarge_labels_rows(
                 x0 = end
                 continue
             mixed += 1
-            floor = np.float32(-np.inf)
-            for c in range(classes):
-                p, q, r, s = values[c, y0, x0], values[c, y0, x1], values[c, y1, x0], values[c, y1, x1]
-                floor = max(floor, min(min(p, q), min(r, s)))
-            n = 0
-            for c in range(classes):
-                p, q, r, s = values[c, y0, x0], values[c, y0, x1], values[c, y1, x0], values[c, y1, x1]
-                if max(max(p, q), max(r, s)) >= floor:
-                    names[n] = c
-                    corner[0, n] = p
-                    corner[1, n] = q
-                    corner[2, n] = r
-                    corner[3, n] = s
-                    n += 1
+            n = named(rivals[y0, x0], classes, names)
+            for k in range(n):
+                c = names[k]
+                corner[0, k], corner[1, k] = values[c, y0, x0], values[c, y0, x1]
+                corner[2, k], corner[3, k] = values[c, y1, x0], values[c, y1, x1]
             for yy in range(y, stop):
                 fy = weight_y[yy]
                 for xx in range(begin, starts_x[x0 + 1]):
