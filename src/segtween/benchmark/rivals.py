@@ -12,7 +12,7 @@ from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.records import ModelRecord
 from segtween.runtimes.base import Precision
-from segtween.segmenters.network import NetworkSegmenter, input_size, open_network
+from segtween.segmenters.network import input_size, open_network
 from segtween.types import Labels, Rgb, SizeHW
 from segtween.weights import load_weights
 
@@ -65,6 +65,12 @@ def _in_runtime(runtime: str, precision: Precision) -> Callable[[Segmenter, Size
 
 
 def _in_torch(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps, *, compiled: bool = False) -> Any:
+    return in_torch(segmenter, size_hw, threads=ops.rows.threads, compiled=compiled)
+
+
+def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = False, device: Any = "cpu") -> Any:
+    """The segmenter's network in plain torch on every frame, `plain_torch.EveryFrame`; ModelError where there is none
+    of it, MissingExtraError without torch."""
     from segtween.networks import NETWORKS, need_torch
 
     need_torch("a pipeline in plain torch")
@@ -83,8 +89,9 @@ def _in_torch(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps, *, compiled: b
         classes=len(segmenter.labels),
         weights=load_weights(record),
         input_hw=input_size(record, size_hw, scale=scale),
-        threads=ops.rows.threads,
+        threads=threads,
         compiled=compiled,
+        device=device,
     )
 
 
@@ -118,8 +125,8 @@ def check_rivals(names: Sequence[str]) -> None:
             raise unknown(f"--against {name!r}", name, RIVALS)
 
 
-def _record(segmenter: Segmenter) -> tuple[ModelRecord, float]:
-    if not isinstance(segmenter, NetworkSegmenter):
+def _record(segmenter: Any) -> tuple[ModelRecord, float]:
+    if not isinstance(getattr(segmenter, "record", None), ModelRecord):
         raise SettingError(
             f"other ways to run {segmenter.describe().get('name', 'a function')}",
             expected="a network, of which there is a graph",

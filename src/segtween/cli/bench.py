@@ -12,10 +12,12 @@ from segtween.cli import options
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.errors import SettingError
 
 if TYPE_CHECKING:
     from segtween.build import Settings
     from segtween.interfaces import Segmenter
+    from segtween.on_device import Device
     from segtween.types import SizeHW
 
 
@@ -74,6 +76,11 @@ def bench(
             "cameras at that rate.",
         ),
     ] = None,
+    device: options.OnDevice = "cpu",
+    without: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="With --device: leave out half, kernels, graphs, compiled, with commas."),
+    ] = None,
     json_file: options.Json = None,
 ) -> None:
     """Measure speed: frames in memory, label arrays out, one frame after the other, every stage apart.
@@ -89,6 +96,8 @@ def bench(
         segtween bench --streams 4
 
         segtween bench --streams 4 --late auto --rate 10
+
+        segtween bench --device cuda --model swiftnet-r18 --size 2048x1024 --scale 0.75 --against reference,torch
     """
     from segtween.benchmark import bench as measure
     from segtween.benchmark.accuracy import with_accuracy
@@ -98,6 +107,16 @@ def bench(
     size_hw = options.size(size)
     wanted = options.numbers(intervals, option="--intervals")
     settings = method.settings()
+    there = options.device(device, threads=network.threads, without=options.words(without) or ())
+    if there is not None:
+        alone = {"--accuracy": accuracy, "--floor": floor, "--start": start, "--sweep": sweep, "--rate": rate}
+        refuse_beside_device({**alone, "--streams": streams})
+        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats, "intervals": wanted}
+        measured |= {"against": options.words(against) or ()}
+        show_device(there, network, settings, measured, json_file=json_file)
+        return
+    if without is not None:
+        raise SettingError(f"--without {without} on the processor", expected="--device cuda", do="leave it out")
     if start:
         show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
         return
@@ -141,6 +160,30 @@ def bench(
     if json_file is not None:
         write_json({**report.to_json(), **({} if lowest is None else {"floor": lowest.to_json()})}, json_file)
     show(*report.tables(), *([] if lowest is None else [lowest.table()]))
+
+
+def refuse_beside_device(asked: dict[str, Any]) -> None:
+    """SettingError for options that are measured on the processor only."""
+    for option, value in asked.items():
+        if value:
+            raise SettingError(
+                f"{option} with --device", expected="--size, --intervals, --repeats, --against", do="leave one out"
+            )
+
+
+def show_device(
+    device: Device, network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, json_file: Path | None
+) -> None:
+    from segtween.benchmark.on_device import bench_device
+    from segtween.cli.screen import progress_bar, show
+    from segtween.runner import write_json
+
+    segmenter = network.open(device=device)
+    with progress_bar("bench") as progress:
+        report = bench_device(segmenter, device=device, settings=settings, progress=progress, **measured)
+    if json_file is not None:
+        write_json(report.to_json(), json_file)
+    show(*report.tables())
 
 
 def show_start(

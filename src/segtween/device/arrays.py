@@ -54,6 +54,25 @@ class TorchOps:
         """A tensor as a NumPy array."""
         return values.cpu().numpy()
 
+    @property
+    def name(self) -> str:
+        """The card's, for people."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "torch on the processor"
+
+    @property
+    def threads(self) -> int:
+        """torch's on the processor."""
+        return int(torch.get_num_threads())
+
+    def forget_peak(self) -> None:
+        """`peak_mib` counts from here."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def peak_mib(self) -> float | None:
+        """The most memory of the card that tensors of this process held at a time; None on a processor."""
+        return torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else None
+
     def wait(self) -> None:
         """Returns when everything that was asked for is done."""
         if self.device.type == "cuda":

@@ -1,0 +1,102 @@
+"""The benchmark of a device, on the processor: that it runs, and says what it timed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from segtween.build import find_preset
+from segtween.errors import ModelError, SettingError
+
+NETWORK = "swiftnet-lite0.camvid"
+
+
+def call(*args: str | Path) -> Result:
+    from segtween.cli import app
+
+    return CliRunner().invoke(app, [str(a) for a in args], catch_exceptions=False)
+
+
+def timed(model: str = NETWORK, **changes: Any) -> Any:
+    from segtween.benchmark.on_device import bench_device
+    from segtween.on_device import open_device
+
+    device = open_device("torch-cpu", threads=1)
+    given = {"size_hw": (64, 96), "intervals": [2], "repeats": 1, "name": "path", **changes}
+    return bench_device(device.segmenter(model), device=device, settings=find_preset("path"), **given)
+
+
+@pytest.mark.train
+def test_one_command_times_everything_beside_plain_torch(tmp_path: Path) -> None:
+    done = call("bench", "--device", "torch-cpu", "--size", "96x64", "--intervals", "0,2", "--repeats", "1",
+                "--threads", "1", "--against", "reference,torch", "--json", tmp_path / "gpu.json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["device"] == {
+        "name": "torch on the processor",
+        "fast": {"half": False, "kernels": False, "graphs": False, "compiled": False},
+    }
+    plain, ours = record["results"]
+    assert (plain["interval"], ours["interval"]) == (0, 2)
+    assert ours["share_of_limit"] == pytest.approx(plain["ms_per_frame"] / ours["ms_per_frame"] / 3)
+    assert (ours["key_frame"]["frames"], ours["other_frame"]["frames"]) == (1, 2)
+    assert {row["name"]: row["interval"] for row in record["against"]} == {"reference": 2, "torch": 0}
+    for row in record["against"]:
+        assert row["times_faster"]["2"] == pytest.approx(row["ms_per_frame"] / ours["ms_per_frame"])
+    assert set(ours["stages_ms"]["other"]) == {"prepare", "flow", "propagate", "label"}
+    assert "segment" in ours["stages_ms"]["key"]
+    assert "SwNet-seq in plain torch, light flow" in " ".join(done.stdout.split())
+
+
+@pytest.mark.train
+def test_frames_in_a_row_are_timed_too() -> None:
+    (_, ours) = timed().results
+    assert ours["in_a_row_fps"] > 0
+    assert ours["peak_mib"] is None
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"repeats": 0}, "0 repeats on frames of 96x64; expected 1 repeat or more"),
+        ({"size_hw": (32, 96)}, "1 repeats on frames of 96x32; expected 1 repeat or more"),
+        ({"against": ["openvino"]}, "--against 'openvino' on device torch-cpu; expected one of reference"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        timed(**changes)
+
+
+@pytest.mark.train
+def test_a_function_has_no_rival_in_torch() -> None:
+    model = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
+    with pytest.raises((ModelError, SettingError), match="expected a network, of which there is a graph"):
+        timed(model, against=["torch"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--without", "half"], "--without half on the processor; expected --device cuda; leave it out"),
+        pytest.param(
+            ["--device", "torch-cpu", "--floor"],
+            "--floor with --device; expected --size, --intervals, --repeats, --against; leave one out",
+            marks=pytest.mark.train,
+        ),
+        pytest.param(
+            ["--device", "torch-cpu", "--without", "grafs"],
+            "without 'grafs'; expected one of half, kernels, graphs, compiled",
+            marks=pytest.mark.train,
+        ),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: list[str], said: str) -> None:
+    done = call("bench", *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
