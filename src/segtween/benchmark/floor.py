@@ -29,8 +29,9 @@ Array = Any
 STREAM_VALUES = 1 << 24  # 64 MiB in each of three arrays: more than caches hold
 FMA_VALUES, FMA_ROUNDS = 4096, 2000
 CHAIN = 16
-DIS_PATCH, DIS_STRIDE, DIS_STEPS, DIS_FLOPS = 8, 4, 8, 10
-"""A patch of 8x8 pixels every 4, eight descent steps; interpolating, comparing and summing a pixel takes about ten."""
+DIS_PATCH, DIS_STRIDE, DIS_LOOKS, DIS_FLOPS = 8, 4, 4, 14
+"""A patch of 8x8 pixels every 4, compared about four times: where it starts, after one step or two, and for its votes;
+interpolating, comparing and summing a pixel takes about 14."""
 READING_FLOPS = 14
 """Four bilinear weights of a pixel's place are given; two classes are interpolated with 7 operations each."""
 AT_ONCE = {"int8": 4.0, "bfloat16": 2.0}
@@ -152,13 +153,13 @@ def floor(report: BenchReport, segmenter: Segmenter, *, settings: Settings, mach
 def _needs(size_hw: SizeHW, view_hw: SizeHW, grid_hw: SizeHW, classes: int, mixed: float) -> list[Need]:
     pixels, cells, grid = (float(a[0] * a[1]) for a in (size_hw, view_hw, grid_hw))
     patches = cells / 4 / DIS_STRIDE**2 * 4 / 3  # from half the grid's resolution upwards
-    descent = patches * DIS_STEPS * DIS_PATCH**2 * DIS_FLOPS
+    descent = patches * DIS_LOOKS * DIS_PATCH**2 * DIS_FLOPS
     return [
         Need("prepare", "other", 3 * pixels + cells, 3 * pixels),
         Need("flow", "other", 2 * cells + 8 * cells, descent),
-        # Views and flow are read for the difference, which is written; the path is read and written on a quarter of the
-        # cells; reliability is read and written on the grid of the scores.
-        Need("propagate", "other", (2 + 8 + 4) * cells + 16 * cells / 4 + 8 * grid, 12 * cells + 12 * grid),
+        # Views and flow are read for the difference, which is written and read with the flow again; path and trust are
+        # read and written on a quarter of the cells.
+        Need("propagate", "other", (2 + 8 + 4 + 8 + 4) * cells + 24 * cells / 4, 12 * cells + 30 * cells / 4),
         # The path is read, every score that a mixed cell needs, and each pixel's label written.
         Need("label", "other", 8 * cells / 4 + 4 * classes * grid * mixed + pixels, READING_FLOPS * pixels * mixed),
     ]
