@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from segtween.build import Settings, build_flow, build_schedule
 from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
 from segtween.errors import SettingError
+from segtween.flow.network import NetworkFlow
 from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.networks import FLOWS as FLOW_NETWORKS
 from segtween.records import find_record
 from segtween.refine.blend import ReliabilityBlend, Replace
+from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts
 from segtween.schedule.fixed import FixedInterval
 from segtween.segmenters import form_of, open_segmenter
@@ -60,7 +63,8 @@ class Device:
         return ProcessorSegmenter(segmenter, device=self.ops.device)
 
     def flow(self, settings: Settings, *, classes: int | None = None) -> FlowEstimator:
-        """Dense inverse search and no motion on the device, everything else on the processor, which `notes` say."""
+        """Dense inverse search, no motion and flow networks on the device; stored flow comes from the processor, which
+        its `notes` say."""
         from segtween.device import flows, search
 
         if settings.flow == "zero":
@@ -69,6 +73,14 @@ class Device:
             by = self.kernels if hasattr(self.kernels, "search") else search
             return flows.DeviceSearch(kernels=self.kernels, by=by, stride=settings.flow_stride)
         inner = build_flow(settings, classes=classes, threads=self.threads)
+        if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
+            return flows.DeviceFlowNetwork(
+                inner.part,
+                weights_of(inner.part.path),
+                device=self.ops.device,
+                half=self.fast.half,
+                stride=settings.flow_stride,
+            )
         return flows.ProcessorFlow(inner, device=self.ops.device)
 
     def engine(
@@ -77,12 +89,11 @@ class Device:
         """An engine of its own parts, as `build.build_engine`; SettingError for what the device cannot do."""
         from segtween.device.cuts import DeviceCuts
         from segtween.device.engine import DeviceEngine
-        from segtween.device.flows import DeviceSearch, DeviceStill
         from segtween.device.replay import recorder
 
         check_settings(settings, self.name)
         flow = flow or self.flow(settings, classes=len(segmenter.labels))
-        fetches = not isinstance(flow, (DeviceSearch, DeviceStill))  # a recorded call must not
+        stays = getattr(flow, "stays", False)  # what fetches anything cannot be recorded
         return DeviceEngine(
             segmenter,
             flow,
@@ -92,7 +103,7 @@ class Device:
             refiner=None,
             cuts=DeviceCuts() if settings.cuts else NoCuts(),
             carry=settings.carry,
-            record=recorder(self.ops.device) if self.fast.graphs and not fetches else None,
+            record=recorder(self.ops.device) if self.fast.graphs and stays else None,
             timed=timed,
         )
 
@@ -143,6 +154,8 @@ def open_device(name: str, *, threads: int = 0, without: tuple[str, ...] = (), k
         fast = Fast.nothing()
     elif fast.kernels and has_kernels():
         from segtween.device import kernels
+    else:
+        fast = replace(fast, kernels=False)
     return Device(name, TorchOps(device, kernels=kernels, keeps_frame=keeps_frame), fast, threads)
 
 

@@ -296,3 +296,112 @@ def test_what_makes_a_card_fast_can_be_left_out_by_name() -> None:
     assert Fast().to_json() == {"half": True, "kernels": True, "graphs": True, "compiled": True}
     with pytest.raises(SettingError, match="without 'graph'; .* did you mean graphs"):
         Fast.without("graph")
+
+
+# ── What makes a card fast, on the processor ──────────────────────────────────────────────────
+
+
+def segmenter_with(fast: Fast, *, record: Any = None) -> Any:
+    import torch
+
+    from segtween.device.replay import Replayed
+    from segtween.device.segmenter import DeviceSegmenter
+    from segtween.records import find_record
+
+    made = DeviceSegmenter(find_record("swiftnet-lite0.camvid"), device=torch.device("cpu"), fast=fast)
+    if record is not None:
+        made._run = Replayed(made._scores, record=record)
+    return made
+
+
+@pytest.mark.train
+def test_half_precision_gives_nearly_the_same_labels() -> None:
+    import torch
+
+    rgb = torch.from_numpy(panning(1, (64, 96), cell=24)[0])
+    whole = segmenter_with(Fast.nothing())
+    half = segmenter_with(replace(Fast.nothing(), half=True))
+    one, other = whole(rgb), half(rgb)
+    assert other.dtype == torch.float32
+    assert float((one.argmax(0) == other.argmax(0)).float().mean()) > 0.99
+    assert (whole.describe()["precision"], half.describe()["precision"]) == ("float32", "float16")
+
+
+@pytest.mark.train
+def test_a_recorded_network_gives_scores_of_its_own_for_every_frame_and_size() -> None:
+    import torch
+
+    from segtween.device.replay import rerun
+
+    recorded, plain = segmenter_with(Fast.nothing(), record=rerun), segmenter_with(Fast.nothing())
+    frames = [torch.from_numpy(rgb) for size in ((64, 96), (96, 64)) for rgb in panning(2, size, cell=24)]
+    frames = [*frames, frames[0]]
+    found, expected = [recorded(rgb) for rgb in frames], [plain(rgb) for rgb in frames]
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.train
+def test_the_last_four_sizes_stay_recorded() -> None:
+    import torch
+
+    from segtween.device.replay import MOST_SHAPES, Replayed, rerun
+
+    recordings: list[int] = []
+
+    def counted(function: Any) -> Any:
+        recordings.append(1)
+        return rerun(function)
+
+    twice = Replayed(lambda values: [2 * values], record=counted)
+    for length in [*range(1, MOST_SHAPES + 2), 2, 1]:
+        assert torch.equal(twice(torch.ones(length))[0], torch.full((length,), 2.0))
+    assert len(recordings) == MOST_SHAPES + 2  # all once, and the first, which was forgotten, again
+
+
+@pytest.mark.train
+def test_where_recording_fails_calls_are_made_one_by_one_and_said_so() -> None:
+    import torch
+
+    from segtween.device.replay import Replayed
+
+    def fails(_: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    twice = Replayed(lambda values: [2 * values], record=fails)
+    assert torch.equal(twice(torch.ones(2))[0], torch.full((2,), 2.0))
+    assert twice.notes == ["calls are not recorded here (operation not permitted when stream is capturing)"]
+    engine = built(find_preset("path").at(2), record=fails)
+    expected = through(built(find_preset("path").at(2)), moving(4))
+    for one, other in zip(through(engine, moving(4)), expected, strict=True):
+        assert np.array_equal(one.labels, other.labels)
+    assert engine.notes[-1].startswith("flow is") or "not recorded" in engine.notes[0]
+
+
+@pytest.mark.train
+def test_where_compiling_fails_the_network_runs_as_it_is_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def broken(_net: Any) -> Any:
+        def run(_: Any) -> Any:
+            raise RuntimeError("no compiler")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", broken)
+    rgb = torch.zeros((64, 64, 3), dtype=torch.uint8)
+    compiled, plain = segmenter_with(replace(Fast.nothing(), compiled=True)), segmenter_with(Fast.nothing())
+    assert torch.equal(compiled(rgb), plain(rgb))
+    assert compiled.notes == ["torch.compile fails here (no compiler)"]
+
+
+@pytest.mark.train
+@pytest.mark.slow
+def test_compiled_the_network_gives_the_same_scores() -> None:
+    import torch
+
+    rgb = torch.from_numpy(panning(1, (64, 96), cell=24)[0])
+    compiled, plain = segmenter_with(replace(Fast.nothing(), compiled=True)), segmenter_with(Fast.nothing())
+    found = compiled(rgb)
+    if compiled.notes:
+        pytest.skip(compiled.notes[0])
+    torch.testing.assert_close(found, plain(rgb), rtol=1e-3, atol=1e-3)

@@ -10,6 +10,7 @@ import pytest
 
 from fakes import panning
 from segtween.datasets.street import StreetClip
+from segtween.errors import ModelError
 from segtween.flow.dis import DisFlow
 from segtween.flow.view import GreyView
 from segtween.flow.zero import ZeroFlow
@@ -89,3 +90,37 @@ def test_no_motion_and_other_estimators_keep_their_conventions() -> None:
     assert np.array_equal(found.numpy(), expected)
     assert beside.describe() == dis.describe()
     assert "on the processor" in beside.notes[0]
+
+
+@pytest.fixture(scope="module", params=[(128, 192), (100, 170)])
+def pair(request: pytest.FixtureRequest) -> Any:
+    return panning(2, request.param, step=3, cell=24)
+
+
+def test_the_light_flow_network_is_that_of_the_processor(pair: Any) -> None:
+    from segtween.build import Settings, build_flow
+    from segtween.on_device import open_device
+
+    settings = Settings(flow="light")
+    processor = build_flow(settings, classes=11, threads=1)
+    device = open_device("torch-cpu", threads=1).flow(settings, classes=11)
+    views = [processor.prepare(rgb) for rgb in pair]
+    there = [device.prepare(tensor(rgb)) for rgb in pair]
+    np.testing.assert_allclose(there[0].numpy(), views[0], atol=2e-3)
+    expected = processor(views[1], views[0])
+    np.testing.assert_allclose(device(there[1], there[0]).numpy(), expected, atol=2e-3 * np.abs(expected).max())
+    assert np.abs(expected).max() > 0.1
+    assert device.describe()["flow"] == processor.describe()["flow"]
+
+
+def test_weights_of_another_flow_network_are_refused() -> None:
+    import torch
+
+    from segtween.build import Settings, build_flow
+    from segtween.device.flows import DeviceFlowNetwork
+
+    part = build_flow(Settings(flow="light"), classes=11, threads=1).part
+    with pytest.raises(ModelError, match="the weights in .* do not fit flow-light .*; export the flow network again"):
+        DeviceFlowNetwork(part, {"toflow.bias": np.zeros(3, np.float32)}, device=torch.device("cpu"), half=False)
+    with pytest.raises(ModelError, match="lack .*conv1.0.bias"):
+        DeviceFlowNetwork(part, {"toflow.bias": np.zeros(2, np.float32)}, device=torch.device("cpu"), half=False)

@@ -121,8 +121,8 @@ def bench_device(
             raise unknown(f"--against {rival!r} on device {device.name}", rival, RIVALS)
     frames = [device.ops.image(rgb) for rgb in moving_clip(size_hw)]
     above = sorted(set(intervals) - {0})
-    own = [_Way(0, _stepping(device.plain(segmenter)))]
-    own += [_Way(i, _stepping(device.engine(segmenter, settings.at(i)))) for i in above]
+    engines = [device.plain(segmenter), *(device.engine(segmenter, settings.at(i)) for i in above)]
+    own = [_Way(i, _stepping(engine)) for i, engine in zip((0, *above), engines, strict=True)]
     others = [
         _Way(interval, way, name=rival)
         for rival in dict.fromkeys(against)
@@ -130,6 +130,7 @@ def bench_device(
         for interval in (above if rival in KEYED else [0])
     ]
     _run([*own, *others], frames, device, repeats, progress)
+    notes = [*getattr(segmenter, "notes", []), *(note for engine in engines for note in engine.notes)]
     stages = [_stages(device, segmenter, settings, interval, frames) for interval in (0, *above)]
     plain_ms = own[0].ms_per_frame()
     return DeviceReport(
@@ -140,7 +141,7 @@ def bench_device(
         device={"name": device.ops.name, "fast": device.fast.to_json()},
         repeats=repeats,
         versions=versions(),
-        notes=list(getattr(segmenter, "notes", [])),
+        notes=list(dict.fromkeys(notes)),
         results=[way.result(own, plain_ms) | {"stages_ms": s} for way, s in zip(own, stages, strict=True)],
         against=[way.result(own, plain_ms) for way in others],
     )

@@ -115,7 +115,7 @@ def run(
     segmenter = network.open(background=bool(settings.late), device=there)
     said = options.spoken(method, offline=offline)
     seg = Segtween(segmenter, settings, threads=network.threads, name=said, device=there)
-    for note in [*getattr(segmenter, "notes", ()), *getattr(getattr(seg.engine, "flow", None), "notes", ())]:
+    for note in [*getattr(segmenter, "notes", ()), *getattr(seg.engine, "notes", ())]:
         notes.print(note)
     if are_together(todo, together, live=live):
         asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}

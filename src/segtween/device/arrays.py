@@ -8,6 +8,7 @@ classes are within 1e-4 of each other.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,10 @@ class TorchOps:
     def peak_mib(self) -> float | None:
         """The most memory of the card that tensors of this process held at a time; None on a processor."""
         return torch.cuda.max_memory_allocated(self.device) / 2**20 if self.device.type == "cuda" else None
+
+    def here(self) -> Any:
+        """A context in which this is the current card, as kernels and recordings need it."""
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def wait(self) -> None:
         """Returns when everything that was asked for is done."""

@@ -49,7 +49,7 @@ class DeviceEngine(Engine):
         self._between = Replayed(self._labelled, record=self._record)
 
     def step(self, rgb: Any, *, pts_seconds: float | None = None) -> Result:
-        with torch.no_grad():
+        with torch.no_grad(), self.ops.here():
             image = self.ops.image(rgb)
             past = self._past
             same = past is not None and past.scores.image_hw == (image.shape[0], image.shape[1])
@@ -59,8 +59,15 @@ class DeviceEngine(Engine):
                 result = self._recorded(image, past, pts_seconds)
         return result if isinstance(rgb, Tensor) else replace(result, labels=self.ops.host(result.labels))
 
+    @property
+    def notes(self) -> list[str]:
+        """One line for each thing that is done in another way than was asked for."""
+        parts = (self._arrive, self._between, self.flow)
+        return list(dict.fromkeys(note for part in parts for note in getattr(part, "notes", ())))
+
     def segment(self, rgb: Any) -> Any:
-        return self.segmenter(self.ops.image(rgb))
+        with self.ops.here():
+            return self.segmenter(self.ops.image(rgb))
 
     def _recorded(self, rgb: Tensor, past: Past, pts_seconds: float | None) -> Result:
         clock, size_hw, scores = self.clock(), past.scores.image_hw, past.scores

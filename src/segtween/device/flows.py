@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from segtween.device import search
-from segtween.flow.view import MOST_CELLS, GreyView
+from segtween.errors import ModelError
+from segtween.flow.view import MOST_CELLS, STRIDE_FOR_NETWORKS, GreyView
+from segtween.geometry import stride_grid
 from segtween.interfaces import FlowEstimator
+from segtween.networks import build_flow
+from segtween.parts import Part
+from segtween.types import SizeHW
 
 
 class DeviceSearch:
-    """`segtween.device.search` on the grey view that `segtween.flow.dis` has."""
+    """`segtween.device.search` on the grey view that `segtween.flow.dis` has. `stays`, here and below: everything
+    stays on the device, so that calls can be recorded."""
+
+    stays = True
 
     def __init__(self, *, kernels: Any, by: Any = search, stride: int | None = None) -> None:
         self._kernels, self._by, self._view = kernels, by, GreyView(stride=stride)
@@ -34,6 +46,8 @@ class DeviceSearch:
 class DeviceStill:
     """No motion (`segtween.flow.zero`)."""
 
+    stays = True
+
     def __init__(self, *, kernels: Any, stride: int | None = None) -> None:
         self._kernels, self._view = kernels, GreyView(stride=stride)
 
@@ -45,6 +59,72 @@ class DeviceStill:
 
     def describe(self) -> dict[str, Any]:
         return {"flow": "zero"}
+
+
+class DeviceFlowNetwork:
+    """A flow network of `segtween.networks` on images of 1/`stride` of the frame, as `segtween.flow.network` has it.
+
+    `weights` are by its state dict's keys. Views are (h, w, 3) float32 of 0..255. Raises ModelError for weights of
+    another network.
+    """
+
+    stays = True
+
+    def __init__(
+        self,
+        part: Part,
+        weights: Mapping[str, NDArray[np.float32]],
+        *,
+        device: torch.device,
+        half: bool,
+        stride: int | None = None,
+    ) -> None:
+        self.part, self.stride, self._dtype = part, stride or STRIDE_FOR_NETWORKS, torch.float32
+        if half:
+            self._dtype = torch.float16
+        net = build_flow(part.network)
+        try:
+            tensors = {key: torch.from_numpy(value.copy()) for key, value in weights.items()}
+            missing = [
+                key for key in net.load_state_dict(tensors, strict=False).missing_keys if "num_batches" not in key
+            ]
+            if missing:
+                raise RuntimeError(f"they lack {', '.join(missing[:3])}")
+        except RuntimeError as error:
+            raise ModelError(
+                f"the weights in {part.path} do not fit {part.network} ({str(error).splitlines()[-1].strip()[:120]})",
+                expected="those that its record names",
+                do="export the flow network again",
+            ) from None
+        self._net = (
+            net.eval().requires_grad_(False).to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
+        )
+        self._mean, self._std = (torch.tensor(values, device=device) for values in (part.mean, part.std))
+
+    def prepare(self, rgb: Tensor) -> Tensor:
+        grid = stride_grid((rgb.shape[0], rgb.shape[1]), self.stride)
+        return _kept(rgb.permute(2, 0, 1).float(), grid).permute(1, 2, 0).contiguous()
+
+    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
+        h, w = current.shape[:2]
+        pair = [self._seen(view) for view in (current, previous)]
+        answer = self._net(*pair)[0].float()
+        planes = _kept(answer, (pair[0].shape[2], pair[0].shape[3]))[:, :h, :w]
+        return planes.permute(1, 2, 0).contiguous() / self.part.units
+
+    def describe(self) -> dict[str, Any]:
+        return {"flow": self.part.describe(), "grid": self.stride, "by": "torch"}
+
+    def _seen(self, view: Tensor) -> Tensor:
+        values = (view if self.part.channels == "RGB" else view.flip(2)) - self._mean
+        planes = (values / self._std).permute(2, 0, 1)[None]
+        below, right = (-side % self.part.multiple_of for side in view.shape[:2])
+        return F.pad(planes, (0, right, 0, below), mode="replicate").to(self._dtype)
+
+
+def _kept(planes: Tensor, grid_hw: SizeHW) -> Tensor:
+    """(C, h, w) on another grid, bilinear, the corner samples staying in the corners (`ops.reference.resize_kept`)."""
+    return F.interpolate(planes[None], size=grid_hw, mode="bilinear", align_corners=True)[0]
 
 
 class ProcessorFlow:

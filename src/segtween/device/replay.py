@@ -23,11 +23,13 @@ WARM_UPS = 3
 class Replayed:
     """`function`, tensors -> tensors, which must neither read values on the processor nor change what it is given.
 
-    Recordings of the last four shapes are kept. `record` is `recorder(device)`; without one it is called as it is.
+    Recordings of the last four shapes are kept. `record` is `recorder(device)`; without one it is called as it is, and
+    so it is from then on where recording fails, which `notes` say.
     """
 
     def __init__(self, function: Callable[..., Sequence[Tensor]], *, record: Recorder | None) -> None:
         self._function, self._record = function, record
+        self.notes: list[str] = []
         self._kept: OrderedDict[Any, tuple[list[Tensor], Sequence[Tensor], Callable[[], None]]] = OrderedDict()
 
     def __call__(self, *given: Tensor) -> Sequence[Tensor]:
@@ -36,7 +38,12 @@ class Replayed:
         shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in given)
         if shapes not in self._kept:
             inputs = [tensor.clone(memory_format=torch.contiguous_format) for tensor in given]
-            self._kept[shapes] = (inputs, *self._record(lambda: self._function(*inputs)))
+            try:
+                self._kept[shapes] = (inputs, *self._record(lambda: self._function(*inputs)))
+            except RuntimeError as error:  # what CUDA and its libraries raise
+                self._record = None
+                self.notes.append(f"calls are not recorded here ({str(error).strip().splitlines()[0][:160]})")
+                return self._function(*given)
             while len(self._kept) > MOST_SHAPES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(shapes)
@@ -53,7 +60,8 @@ def recorder(device: torch.device) -> Recorder | None:
 
 
 def graph(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], Callable[[], None]]:
-    """A CUDA graph, after calls that let libraries choose their ways and compile what they compile."""
+    """A CUDA graph on the current card, after calls in which libraries choose their ways and compile what they
+    compile."""
     beside = torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):
@@ -61,7 +69,7 @@ def graph(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], C
             function()
     torch.cuda.current_stream().wait_stream(beside)
     recorded = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(recorded):
+    with torch.cuda.graph(recorded, capture_error_mode="thread_local"):
         outputs = function()
     return outputs, recorded.replay
 

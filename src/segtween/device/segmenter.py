@@ -63,23 +63,23 @@ class DeviceSegmenter:
         self._look = Look.of(record.input, dtype)
         net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
         self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-        if fast.compiled:
-            self._net = torch.compile(self._net)
+        self._compiled = fast.compiled
         self._run = Replayed(self._scores, record=recorder(device) if fast.graphs else None)
-        self._frames = 0
+        self._frames, self._remarks = 0, list[str]()
         self._finite: Fetched | None = None
 
     @property
     def notes(self) -> list[str]:
         """One line for each thing to know before trusting the numbers."""
-        if self.record.is_random:
-            return [f"{self.record.name} has random weights: its speed is real, its labels are not"]
-        return []
+        own = [f"{self.record.name} has random weights: its speed is real, its labels are not"]
+        return [*(own if self.record.is_random else []), *self._remarks, *self._run.notes]
 
     def __call__(self, rgb: Tensor) -> Tensor:
         self._check()
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.compile's, of its first call
+            warnings.simplefilter("ignore")  # torch.compile's, when it sees a new size
+            if self._compiled:
+                self._compile(rgb)
             scores, finite = self._run(rgb)
         self._frames += 1
         self._finite = Fetched(finite)
@@ -110,6 +110,16 @@ class DeviceSegmenter:
         image = self._kernels.see(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._look)
         scores = self._net(image)[0].float().contiguous()
         return scores, torch.isfinite(scores).all()
+
+    def _compile(self, rgb: Tensor) -> None:
+        """Through torch.compile from here on, if that works for this frame."""
+        self._compiled, uncompiled = False, self._net
+        self._net = torch.compile(uncompiled)
+        try:
+            self._scores(rgb)
+        except Exception as error:  # it raises whatever its compilers do
+            self._net = uncompiled
+            self._remarks.append(f"torch.compile fails here ({str(error).strip().splitlines()[0][:160]})")
 
     def _check(self) -> None:
         if self._finite is not None and not self._finite.read():

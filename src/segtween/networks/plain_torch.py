@@ -130,7 +130,7 @@ def filled(name: str, *, classes: int, weights: Mapping[str, NDArray[np.float32]
         raise ModelError(
             f"weights of {name} hold {unknown[0]!r}", expected="the network's own keys", do="export the model again"
         )
-    return net.eval()
+    return net.eval().requires_grad_(False)
 
 
 def _image(rgb: Any, device: torch.device) -> Tensor:

@@ -99,6 +99,13 @@ def read_graph(path: str | Path) -> Any:
         ) from None
 
 
+def weights_of(path: str | Path) -> dict[str, Any]:
+    """The float32 arrays that an ONNX file holds, by their names there (without the `.float16` of those that are stored
+    so); ModelError where it cannot be read."""
+    constants = [op for op in read_graph(path).get_ops() if op.get_type_name() == "Constant"]
+    return {op.get_friendly_name().removesuffix(".float16"): np.asarray(op.data, np.float32) for op in constants}
+
+
 class OpenVinoRuntime(OnnxFileRuntime):
     """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU).
 
