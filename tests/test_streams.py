@@ -27,7 +27,7 @@ SIZE = (48, 64)
 
 def clips(count: int, frames: int = 12) -> list[list[Rgb]]:
     """Of different sizes."""
-    return [panning(frames, (48 + 8 * i, 64 + 16 * i), seed=i, cell=16) for i in range(count)]
+    return [panning(frames, (48 + 8 * i, 64 + 16 * i), seed=i, step=1, cell=16) for i in range(count)]
 
 
 def settings(interval: int = 3, preset: str = "path", **changes: Any) -> Settings:
@@ -149,7 +149,7 @@ def test_late_keys_come_from_one_thread_one_at_a_time(late: Any) -> None:
     results = list(together.stream(*films))
     assert network.most == 1
     assert len(network.threads) == 1
-    assert together.runs()["most_planned"] == 1
+    assert together.runs()["most_planned"] <= 1
     assert all(isinstance(engine, LateEngine) for engine in together.engines)
     if late == 2:
         assert [tick[0].index for tick in results if tick[0].is_key] == [0, 6, 10, 14]
@@ -229,6 +229,10 @@ def test_what_belongs_to_one_video_is_refused() -> None:
 
     with pytest.raises(SettingError, match="stored scores or flow with several streams at once; expected a network"):
         streams(2, Stored())
+    engine = build_engine(BrightnessSegmenter(), settings(), ops=build_ops(settings(), threads=1))
+    engine.ops = object()  # type: ignore[assignment]
+    with pytest.raises(SettingError, match="several streams at once on a device; expected the processor; leave --dev"):
+        build_streams(engine, settings(), 2)
     chosen = settings(offline=True)
     seg = Segtween(BrightnessSegmenter(), chosen, threads=1)
     assert isinstance(seg.engine, TwoSided)

@@ -30,7 +30,7 @@ from segtween.together import Input, Opened, Together, run_together
 from segtween.types import Frame, Rgb, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
 
-SIZE = (48, 64)
+SIZE, LARGE = (48, 64), (96, 128)
 MODEL = f"{Path(__file__).parent / 'fakes.py'}:by_brightness"
 
 
@@ -47,9 +47,9 @@ def write_clip(path: Path, frames: list[Rgb]) -> Path:
 def clips(tmp_path: Path) -> list[Path]:
     """Three, of two sizes and lengths; two have one name."""
     return [
-        write_clip(tmp_path / "a.mkv", panning(12, SIZE, cell=16)),
-        write_clip(tmp_path / "b.mkv", panning(9, (64, 96), seed=1, cell=16)),
-        write_clip(tmp_path / "other" / "a.mkv", panning(12, SIZE, seed=2, cell=16)),
+        write_clip(tmp_path / "a.mkv", panning(12, LARGE, step=1, cell=32)),
+        write_clip(tmp_path / "b.mkv", panning(9, (128, 96), step=1, seed=1, cell=32)),
+        write_clip(tmp_path / "other" / "a.mkv", panning(12, LARGE, step=1, seed=2, cell=32)),
     ]
 
 
@@ -140,6 +140,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     )
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
+    assert sum(summary.cuts for summary in done.summaries) == 0
     assert all(summary.foreseen for summary in done.summaries), "flow was estimated by the threads that read"
     assert all(isinstance(engine.flow, DisFlow) for engine in made[0].engines), "and no longer is"
     assert [s.frames for s in done.summaries] == [12, 9, 12]

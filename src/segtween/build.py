@@ -307,6 +307,12 @@ def _check_streams(engine: Engine | TwoSided, settings: Settings, count: int) ->
             expected="a mode that gives each frame's labels at once",
             do="leave --offline out, or take one video after the other (--one-by-one)",
         )
+    if not hasattr(engine.ops, "beside"):
+        raise SettingError(
+            "several streams at once on a device",
+            expected="the processor",
+            do="leave --device out, or take one video after the other (--one-by-one)",
+        )
     if hasattr(engine.segmenter, "select") or has_stored_flow(settings):
         raise SettingError(
             "stored scores or flow with several streams at once",
