@@ -68,6 +68,7 @@ def load(
     provider: str | None = None,
     precision: str | None = None,
     device: str = "cpu",
+    without: Sequence[str] = ("compiled",),
     threads: int = 0,
     network_threads: int | None = None,
     scale: float = 1.0,
@@ -81,7 +82,8 @@ def load(
     labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
-    device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu])
+    device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
+                  `without` names what is left out there of half, kernels, graphs, compiled
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: path, mend, blend, warp, swnet-seq
@@ -93,7 +95,7 @@ def load(
 
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     settings = adapt(find_preset(preset), interval=chosen, **changes)
-    there = None if device == CPU else open_device(device, threads=threads)
+    there = None if device == CPU else open_device(device, threads=threads, without=tuple(without))
     segmenter = (open_segmenter if there is None else there.segmenter)(
         model,
         runtime=runtime,

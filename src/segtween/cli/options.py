@@ -306,8 +306,13 @@ class InputOptions:
         )
 
 
-def device(name: str, *, threads: int, without: Sequence[str] = (), keeps_frame: bool = False) -> Device | None:
-    """What `--device` names, opened; None for the processor. Raises what `on_device.open_device` raises."""
+def device(
+    name: str, *, threads: int, without: Sequence[str] = ("compiled",), keeps_frame: bool = False
+) -> Device | None:
+    """What `--device` names, opened; None for the processor. Raises what `on_device.open_device` raises.
+
+    Networks are not compiled unless asked for, which takes half a minute.
+    """
     from segtween.device import CPU
     from segtween.on_device import open_device
 
