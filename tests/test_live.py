@@ -36,7 +36,7 @@ MODEL = f"{Path(__file__).parent / 'fakes.py'}:by_brightness"
 def clip(tmp_path: Path) -> Path:
     """24 frames, a second and a half."""
     writer = VideoWriter(tmp_path / "clip.mkv", codec="h264", clock=Clock(Fraction(1, 16), Fraction(16)))
-    for i, rgb in enumerate(panning(24, SIZE, cell=16)):
+    for i, rgb in enumerate(panning(24, SIZE, step=1, cell=16)):
         writer.write(rgb, Fraction(i, 16))
     writer.close()
     return tmp_path / "clip.mkv"
