@@ -47,6 +47,7 @@ class DeviceEngine(Engine):
         self._record = record if can else None
         self._arrive = Replayed(self._arriving, record=self._record)
         self._between = Replayed(self._labelled, record=self._record)
+        self._join = Replayed(self._joined, record=self._record)
 
     def step(self, rgb: Any, *, pts_seconds: float | None = None) -> Result:
         with torch.no_grad(), self.ops.here():
@@ -62,7 +63,7 @@ class DeviceEngine(Engine):
     @property
     def notes(self) -> list[str]:
         """One line for each thing that is done in another way than was asked for."""
-        parts = (self._arrive, self._between, self.flow)
+        parts = (self._arrive, self._between, self._join, self.flow)
         return list(dict.fromkeys(note for part in parts for note in getattr(part, "notes", ())))
 
     def segment(self, rgb: Any) -> Any:
@@ -95,11 +96,13 @@ class DeviceEngine(Engine):
         if logits is None:
             with clock("segment"):
                 logits = self.segment(rgb)
-        with clock("propagate"):
-            history = None if is_cut else History(scores, path, trust, situation)
-            scores = self._fuse(logits, history, size_hw)
         with clock("label"):
-            labels = self.ops.labels(scores, size_hw)
+            if is_cut:
+                scores = self._fuse(logits, None, size_hw)
+                labels = self.ops.labels(scores, size_hw)
+            else:
+                values, labels = self._join(logits, scores.values, path, trust, rgb[..., :0])
+                scores = replace(scores, values=values)
         self._past = Past(view, scores, None, None, 0, clock.total_ms)
         return self._result(labels, scores, clock, pts_seconds, is_key=True, distance=0, is_cut=is_cut)
 
@@ -125,6 +128,14 @@ class DeviceEngine(Engine):
         size_hw: SizeHW = rgb.shape[0], rgb.shape[1]
         carried: Any = Carried(scores, self.carry.kind, size_hw)
         return *arrived, self.ops.labels(carried, size_hw, path=arrived[2])
+
+    def _joined(self, logits: Tensor, before: Tensor, path: Tensor, trust: Tensor, frame: Tensor) -> Sequence[Tensor]:
+        """A key frame's scores, blended with the history, and its labels; `frame` (H, W, 0) has its size."""
+        size_hw: SizeHW = frame.shape[0], frame.shape[1]
+        carried: Any = Carried(before, self.carry.kind, size_hw)
+        situation = Situation(0, 0, _NONE, _NONE, 0.0)
+        scores: Any = self._fuse(logits, History(carried, path, trust, situation), size_hw)
+        return scores.values, self.ops.labels(scores, size_hw)
 
 
 _NONE = np.zeros((1, 1), np.float32)
