@@ -100,16 +100,23 @@ def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
     assert {name.split("_")[0] for name in network.threads} == {"segtween-network"}
 
 
-def test_auto_waits_when_labels_grow_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_labels_grow_too_old_each_frame_waits_a_little_with_auto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segtween.late.MOST_LATE", 3)
     frames, network = panning(12, SIZE, cell=16), Held()
     late = engine("auto", segmenter=network)
-    for rgb in frames[:7]:
+    for rgb in frames[:4]:
         late.step(rgb)
+        late._sent.scores.result() if late._sent else None
     network.may.clear()
-    threading.Timer(0.1, network.may.set).start()
-    distances = [late.step(rgb).distance for rgb in frames[7:]]
-    assert max(distances) <= 7
+    made = [late.step(rgb) for rgb in frames[4:10]]
+    waited = [r.stages_ms.get("segment", 0.0) for r in made]
+    at = next(i for i, r in enumerate(made) if r.index - 3 >= 4 and waited[i] > 1)
+    assert all(45 <= ms < 1000 for ms in waited[at:]), "it goes on without them"
+    assert all(ms < 45 for ms in waited[:at])
+    threading.Timer(0.01, network.may.set).start()
+    arrived = late.step(frames[10])
+    assert arrived.is_key
+    assert arrived.stages_ms["segment"] < 45
 
 
 def test_a_cut_drops_what_was_on_its_way() -> None:

@@ -15,7 +15,7 @@ and the frame after a long wait looks like another cut.
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,8 +32,9 @@ from segtween.types import IGNORE, Flow, Result, Rgb
 Late = int | Literal["auto"]
 """Frames, 1 or more; or auto: as soon as they are there."""
 
-MOST_LATE = 120
-"""So many frames after a key frame, auto too waits for its scores: labels do not grow older without bounds."""
+MOST_LATE, WAIT_SECONDS = 120, 0.05
+"""So many frames after a key frame, auto too lets each frame wait for its scores, for so long at most: the network gets
+some of the processors then, and no frame takes as long as the network may."""
 
 
 @dataclass
@@ -125,7 +126,7 @@ class LateEngine(Engine):
             history, self._knows = self._nothing(rgb), False
             self._send_key(rgb, history, None, clock)
             return history, False
-        if self._sent is not None and self._is_there(self._sent):
+        if self._sent is not None and self._is_there(self._sent, clock):
             history = self._arrived(self._sent, history, clock)
         if self._sent is None and self.schedule.is_key(history.situation):
             self._send_key(rgb, history, history, clock)
@@ -151,10 +152,13 @@ class LateEngine(Engine):
         none = np.zeros(scores.grid_hw, np.float32)
         return History(scores, None, none, Situation(self._count, 0, none, none, 0.0))
 
-    def _is_there(self, sent: _Sent) -> bool:
-        if self.late == "auto":
-            return sent.scores.done() or sent.now.distance >= self._most_late
-        return sent.now.distance >= self.late
+    def _is_there(self, sent: _Sent, clock: Clock) -> bool:
+        if self.late != "auto":
+            return sent.now.distance >= self.late
+        if sent.now.distance >= self._most_late and not sent.scores.done():
+            with clock("segment"):
+                wait([sent.scores], WAIT_SECONDS)
+        return sent.scores.done()
 
     def _arrived(self, sent: _Sent, history: History, clock: Clock) -> History:
         self._sent, self._knows = None, True
