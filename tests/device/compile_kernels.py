@@ -34,7 +34,7 @@ FORMS: list[tuple[Any, list[str], dict[str, Any]]] = [
     ),
     *((kernels._grey, [BYTES, BYTES, *[WHOLE] * 3], {"K": k, "N": 256}) for k in (1, 2, 4)),
     (kernels._search, [*[FLOAT] * 4, *[WHOLE] * 4, NUMBER], {"SIDE": 8, "APART": 4, "STEPS": 3, "N": 4}),
-    (kernels._densify, [*[FLOAT] * 4, *[WHOLE] * 4], {"OVER": 2, "APART": 4, "N": 256}),
+    (kernels._densify, [*[FLOAT] * 4, *[WHOLE] * 4, NUMBER], {"OVER": 2, "APART": 4, "N": 256}),
     (kernels._finer, [FLOAT, FLOAT, *[WHOLE] * 6], {"APART": 4, "MIDDLE": 4, "N": 256}),
 ]
 

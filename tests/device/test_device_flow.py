@@ -48,6 +48,19 @@ def test_a_pan_is_found_with_its_sign(search: Any, step: int) -> None:
     assert abs(np.median(inside[..., 1])) < 0.1
 
 
+@pytest.mark.parametrize("effort", ["fast", "balanced", "fine"])
+def test_every_effort_finds_a_pan(effort: str) -> None:
+    from segtween.device import plain
+    from segtween.device.flows import DeviceSearch
+
+    search = DeviceSearch(kernels=plain, effort=effort)
+    before, now = (search.prepare(tensor(rgb)) for rgb in panning(2, (72, 96), step=2, cell=16))
+    flow = search(now, before).numpy()
+    assert flow.shape == (72, 96, 2)
+    assert abs(np.median(flow[16:-16, 16:-32, 0]) - 2) < 0.2
+    assert search.describe()["effort"] == effort
+
+
 def test_the_same_picture_has_not_moved(search: Any) -> None:
     view = search.prepare(tensor(panning(1, (90, 130))[0]))
     assert not search(view, view).any()

@@ -27,8 +27,8 @@ class DeviceSearch:
 
     stays = True
 
-    def __init__(self, *, kernels: Any, by: Any = search, stride: int | None = None) -> None:
-        self._kernels, self._by, self._view = kernels, by, GreyView(stride=stride)
+    def __init__(self, *, kernels: Any, by: Any = search, effort: str = "balanced", stride: int | None = None) -> None:
+        self._kernels, self._by, self._view, self.effort = kernels, by, GreyView(stride=stride), effort
 
     def prepare(self, rgb: Tensor) -> Tensor:
         return self._kernels.grey_view(rgb, self._view.grid((rgb.shape[0], rgb.shape[1])))
@@ -36,11 +36,12 @@ class DeviceSearch:
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         if min(current.shape) < 2 * search.PATCH:  # as OpenCV's
             return torch.zeros((*current.shape, 2), device=current.device)
-        return search.dense_flow(current, previous, by=self._by)
+        return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.effort])
 
     def describe(self) -> dict[str, Any]:
         grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        return {"flow": "dis", "effort": f"torch, {search.ROUNDS} x {search.STEPS} steps", "grid": grid}
+        how = {"rounds": search.ROUNDS, "steps": search.STEPS}
+        return {"flow": "dis", "effort": self.effort, "grid": grid, "torch": how}
 
 
 class DeviceStill:

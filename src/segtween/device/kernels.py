@@ -17,7 +17,7 @@ from torch import Tensor
 from segtween.device import plain
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
-from segtween.device.search import DAMPING, PATCH, STEPS, STRIDE, Level
+from segtween.device.search import DAMPING, PATCH, SHARP, STEPS, STRIDE, Level
 from segtween.device.seeing import Look, table
 from segtween.types import SizeHW
 
@@ -274,7 +274,9 @@ def _search(
 
 
 @triton.jit
-def _densify(current, previous, patches, out, h, w, gh, gw, OVER: tl.constexpr, APART: tl.constexpr, N: tl.constexpr):
+def _densify(
+    current, previous, patches, out, h, w, gh, gw, sharp, OVER: tl.constexpr, APART: tl.constexpr, N: tl.constexpr
+):
     at = tl.program_id(0) * N + tl.arange(0, N)
     ok = at < h * w
     x, y = at % w, at // w
@@ -291,11 +293,12 @@ def _densify(current, previous, patches, out, h, w, gh, gw, OVER: tl.constexpr, 
             left, right, fx, _ = _axis(x, u, w)
             top, bottom, fy, _ = _axis(y, v, h)
             rest = tl.abs(_between(previous, left, right, fx, top, bottom, fy, w, 1, ok) - now)
-            part = tl.where(covers, 1.0 / tl.maximum(rest, 1.0), 0.0)
+            rest = rest * rest
+            part = tl.where(covers, 1.0 / (sharp + rest * rest), 0.0)
             sum_u += part * u
             sum_v += part * v
             weight += part
-    weight = tl.maximum(weight, 1e-6)  # which it exceeds but where there is no pixel
+    weight = tl.maximum(weight, 1e-12)  # which it exceeds but where there is no pixel
     tl.store(out + 2 * at, sum_u / weight, mask=ok)
     tl.store(out + 2 * at + 1, sum_v / weight, mask=ok)
 
@@ -427,7 +430,7 @@ def densify(level: Level, patches: Tensor) -> Tensor:
     h, w = level.size_hw
     out = torch.empty((h, w, 2), dtype=torch.float32, device=patches.device)
     images = level.current.contiguous(), level.previous.contiguous()
-    sizes = h, w, *level.patches_hw
+    sizes = h, w, *level.patches_hw, SHARP
     grid = (triton.cdiv(h * w, BLOCK),)
     _densify[grid](*images, patches.contiguous(), out, *sizes, OVER=PATCH // STRIDE, APART=STRIDE, N=BLOCK)
     return out

@@ -23,11 +23,12 @@ from segtween.device.sampling import enlarge, gather, resize_planes, samples
 from segtween.types import SizeHW
 
 PATCH, STRIDE = 8, 4
-FINEST = 1
-"""Matching ends at half the view's resolution, as in the effort `balanced` of `segtween.flow.dis`."""
+FINEST = {"fast": 2, "balanced": 1, "fine": 0}
+"""By effort: matching ends at the view's resolution, halved so many times, as in `segtween.flow.dis`."""
 ROUNDS, STEPS = 4, 3
 DAMPING = 10.0
 """Added to the diagonal of every patch's matrix, in squared grey levels: what has no texture stays where it is."""
+SHARP = 16.0
 AROUND = ((0, -1), (0, 1), (-1, 0), (1, 0))
 
 
@@ -48,27 +49,28 @@ class Level(NamedTuple):
         return rows, columns
 
 
-def dense_flow(current: Tensor, previous: Tensor, *, by: Any) -> Tensor:
-    """(h, w, 2) float32 between two grey images (h, w) uint8; `by` has the four loops."""
+def dense_flow(current: Tensor, previous: Tensor, *, by: Any, finest: int) -> Tensor:
+    """(h, w, 2) float32 between two grey images (h, w) uint8; `by` has the four loops, `finest` is of `FINEST`."""
     flow: Tensor | None = None
-    for level in pyramid(current, previous):
+    for level in pyramid(current, previous, finest):
         patches = level.current.new_zeros((*level.patches_hw, 2)) if flow is None else by.begin(flow, level)
         for _ in range(ROUNDS):
             patches = by.search(level, patches)
         flow = by.densify(level, patches)
     assert flow is not None
-    return by.enlarged(flow, (current.shape[0], current.shape[1]))
+    size_hw = current.shape[0], current.shape[1]
+    return flow if tuple(flow.shape[:2]) == size_hw else by.enlarged(flow, size_hw)
 
 
-def pyramid(current: Tensor, previous: Tensor) -> list[Level]:
+def pyramid(current: Tensor, previous: Tensor, finest: int) -> list[Level]:
     """The scales, coarsest first: as many as leave room for about four patches across."""
     h, w = current.shape
     most = min(int(math.log2(max(h, w) / (4 * PATCH)) + 0.5), int(math.log2(max(1.0, min(h, w) / PATCH))))
     pair, levels = torch.stack((current, previous)).float(), []
-    for scale in range(max(FINEST, most) + 1):
+    for scale in range(max(finest, most) + 1):
         if scale > 0:
             pair = resize_planes(pair, (-(-pair.shape[1] // 2), -(-pair.shape[2] // 2)))
-        if scale >= FINEST:
+        if scale >= finest:
             levels.append(Level(*pair))
     return levels[::-1]
 
@@ -124,7 +126,8 @@ def search(level: Level, start: Tensor) -> Tensor:
 
 
 def densify(level: Level, patches: Tensor) -> Tensor:
-    """(h, w, 2): of the patches (gh, gw, 2) that cover a pixel the mean, each by 1 / max(1, what it leaves there)."""
+    """(h, w, 2): of the patches (gh, gw, 2) that cover a pixel the mean, each by 1 / (SHARP + e^4), e being what it
+    leaves there in grey levels, as in `segtween.flow.search`."""
     (h, w), (gh, gw), device = level.size_hw, patches.shape[:2], patches.device
     rows, columns = torch.arange(h, device=device)[:, None], torch.arange(w, device=device)[None]
     total, weight = patches.new_zeros((h, w, 2)), patches.new_zeros((h, w, 1))
@@ -135,7 +138,7 @@ def densify(level: Level, patches: Tensor) -> Tensor:
             flow = patches[py.clamp(0, gh - 1), px.clamp(0, gw - 1)]
             x, y = samples(columns, flow[..., 0], w), samples(rows, flow[..., 1], h)
             left = (gather(level.previous[None], x, y)[0] - level.current).abs()
-            part = (covers / left.clamp(min=1))[..., None]
+            part = (covers / (SHARP + left.square().square()))[..., None]
             total, weight = total + part * flow, weight + part
     return total / weight
 
