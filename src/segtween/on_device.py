@@ -49,6 +49,13 @@ class Device:
         from segtween.labels import label_set
 
         if form_of(model) == "network" and is_in_torch(record := find_record(model)):
+            if others.get("runtime", "openvino") != "openvino" or others.get("provider") is not None:
+                said = others["provider"] if others.get("provider") is not None else others["runtime"]
+                raise SettingError(
+                    f"runtime or provider {said} on device {self.name}",
+                    expected="torch, which runs this network there",
+                    do="leave --runtime and --provider out, or give --device cpu",
+                )
             fast = replace(self.fast, half=self._is_half(precision))
             chosen = None if labels is None else label_set(labels)
             return DeviceSegmenter(

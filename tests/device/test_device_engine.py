@@ -281,6 +281,16 @@ def test_a_precision_that_the_device_lacks_is_refused(precision: str) -> None:
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("options", [{"runtime": "onnxruntime"}, {"provider": "GPU"}])
+def test_a_runtime_that_would_not_be_used_is_refused(options: dict[str, str]) -> None:
+    (said,) = options.values()
+    with pytest.raises(
+        SettingError, match=f"runtime or provider {said} on device torch-cpu; expected torch, .*; leave"
+    ):
+        device().segmenter("swiftnet-lite0.camvid", **options)
+
+
+@pytest.mark.train
 def test_a_network_without_a_definition_is_refused_where_one_is_needed() -> None:
     import torch
 
