@@ -47,7 +47,7 @@ class Settings:
     most_distance   adaptive: and at most
     flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
                     weight file of a flow network; a folder of .flo or .npz files
-    flow_effort     dis: ultrafast, fast, balanced, medium
+    flow_effort     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for mend, else balanced
     flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     fusion          at key frames: blend (with the carried history) or replace
     history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
@@ -72,7 +72,7 @@ class Settings:
     least_distance: int = 1
     most_distance: int = MOST_DISTANCE
     flow: str = "dis"
-    flow_effort: str = "balanced"
+    flow_effort: str | None = None
     flow_stride: int | None = None
     fusion: Literal["blend", "replace"] = "blend"
     history_weight: float = 0.5
@@ -151,6 +151,11 @@ class Settings:
             )
         build_schedule(self)
 
+    @property
+    def effort(self) -> str:
+        """The effort for flow: where accuracy comes first all of it, or what was asked for."""
+        return self.flow_effort or ("fine" if self.offline or self.refine == "mend" else "balanced")
+
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
         return replace(self, interval=interval)
@@ -211,7 +216,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     padded = settings.arrays == "reference"
     if settings.flow in FLOWS:
-        flow = open_flow(settings.flow, effort=settings.flow_effort, stride=settings.flow_stride, threads=threads)
+        flow = open_flow(settings.flow, effort=settings.effort, stride=settings.flow_stride, threads=threads)
     elif has_stored_flow(settings):
         from segtween.flow.stored import StoredFlow
 

@@ -76,11 +76,9 @@ class Device:
 
         if settings.flow == "zero":
             return flows.DeviceStill(kernels=self.kernels, stride=settings.flow_stride)
-        if settings.flow == "dis" and settings.flow_effort in search.FINEST:
+        if settings.flow == "dis" and settings.effort in search.FINEST:
             by = self.kernels if hasattr(self.kernels, "search") else search
-            return flows.DeviceSearch(
-                kernels=self.kernels, by=by, effort=settings.flow_effort, stride=settings.flow_stride
-            )
+            return flows.DeviceSearch(kernels=self.kernels, by=by, effort=settings.effort, stride=settings.flow_stride)
         inner = build_flow(settings, classes=classes, threads=self.threads)
         if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
             return flows.DeviceFlowNetwork(

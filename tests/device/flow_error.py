@@ -35,8 +35,10 @@ class OnDevice:
 
 
 ESTIMATORS: dict[str, Any] = {
-    **{f"OpenCV, {effort}": DisFlow(effort=effort, threads=1) for effort in ("ultrafast", "fast", "medium")},
-    "processor (balanced)": DisFlow(threads=1),
+    "OpenCV, medium": DisFlow(effort="medium", threads=1),
+    "processor, fast": DisFlow(effort="fast", threads=1),
+    "processor, balanced": DisFlow(effort="balanced", threads=1),
+    "processor, fine": DisFlow(effort="fine", threads=1),
     "device": OnDevice(),
 }
 

@@ -59,5 +59,5 @@ def test_tiny_images_have_no_motion_instead_of_a_crash() -> None:
 def test_unknown_names_list_the_choices() -> None:
     with pytest.raises(SettingError, match="flow 'raft'; expected one of dis, zero"):
         open_flow("raft")
-    with pytest.raises(SettingError, match="flow effort 'slow'; expected one of ultrafast, fast, balanced, medium"):
+    with pytest.raises(SettingError, match="flow effort 'slow'; expected one of fast, balanced, fine, medium"):
         DisFlow(effort="slow")  # type: ignore[arg-type]

@@ -55,6 +55,20 @@ def test_a_block_moves_before_a_picture_that_does_not(dx: int, dy: int) -> None:
     assert np.median(error) < 0.1
 
 
+def test_more_effort_follows_edges_more_closely() -> None:
+    back, block = grey(textured((160, 240), cell=12, seed=1)), grey(textured((60, 80), cell=8, seed=2))
+    previous, current = back.copy(), back.copy()
+    previous[50:110, 80:160] = block
+    current[54:114, 71:151] = block
+    truth = np.zeros((160, 240, 2))
+    truth[54:114, 71:151] = (9, -4)
+    off = [
+        float((np.linalg.norm(DisFlow(effort=effort, threads=1)(current, previous) - truth, axis=2) > 1).mean())
+        for effort in ("fast", "balanced", "fine")
+    ]
+    assert off[0] > 1.2 * off[1] > 1.4 * off[2]
+
+
 def test_flat_pictures_and_single_edges_are_survived() -> None:
     flat, edge = np.full((64, 64), 90, np.uint8), np.full((64, 64), 90, np.uint8)
     edge[:, 32:] = 160

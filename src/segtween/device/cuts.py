@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segtween.schedule.cuts import ResidualCuts
+from segtween.schedule.cuts import OUTSIDE, ResidualCuts
 
 
 class DeviceCuts(ResidualCuts):
@@ -25,6 +25,6 @@ class DeviceCuts(ResidualCuts):
 
 def cut_score(current: Tensor, error: Tensor) -> Tensor:
     """Residual over contrast (`ResidualCuts.score`), a tensor of one number."""
-    image = current.float()
-    contrast = (image - image.mean()).abs().mean()
-    return error.mean() / torch.clamp(contrast, min=4.0)
+    image, left = current[::2, ::2].float(), error[::2, ::2]
+    contrast = torch.clamp((image - image.mean()).abs().mean(), min=4.0)
+    return torch.where(left < 255, left, OUTSIDE * contrast).mean() / contrast

@@ -2,7 +2,7 @@
 
 | name | what it is |
 | --- | --- |
-| `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016): our own, and OpenCV's |
+| `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016) |
 | `zero` | no motion: the previous result stays where it is (a baseline) |
 | `network.NetworkFlow` | a flow network as ONNX (`segtween.build` finds its file) |
 | `stored.StoredFlow` | files, computed elsewhere |

@@ -1,7 +1,7 @@
-"""Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search,
-ECCV 2016): as OpenCV has it, or searched by `segtween.flow.search`.
+"""Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search, ECCV 2016):
+`segtween.flow.search`, or to compare with, OpenCV's.
 
-Convention: backward flow, current(x, y) = previous(x + dx, y + dy), which DIS gives when it is called as
+Convention: backward flow, current(x, y) = previous(x + dx, y + dy), which OpenCV's DIS gives when it is called as
 calc(current, previous).
 """
 
@@ -20,45 +20,40 @@ from segtween.flow.search import PatchSearch, Search
 from segtween.flow.view import MOST_CELLS, GreyView
 from segtween.types import Flow, Rgb
 
-Effort = Literal["ultrafast", "fast", "balanced", "medium"]
+Effort = Literal["fast", "balanced", "fine", "medium"]
 
-_PRESETS = {
-    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
-    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
-    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
-}
-EFFORTS: tuple[str, ...] = ("ultrafast", "fast", "balanced", "medium")
+_SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0)}
+EFFORTS = (*_SEARCHES, "medium")
 
 
 class DisFlow:
     """DIS on a grey image of the flow grid.
 
-    `effort`: OpenCV's presets ultrafast, fast and medium; `balanced` is ours: patches 4 pixels apart down to half the
-    grid's resolution, without variational refinement, in about a fifth of medium's time. `stride` is the flow grid's
-    (None: chosen by image size); `threads` (0 = every processor) are those of `balanced`.
+    `effort`: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
+    about four times as long as the one before. `medium` is OpenCV's preset, with variational refinement. `stride` is
+    the flow grid's (None: chosen by image size).
     """
 
     def __init__(self, *, effort: Effort = "balanced", stride: int | None = None, threads: int = 0) -> None:
         if effort not in EFFORTS:
             raise unknown(f"flow effort {effort!r}", effort, EFFORTS)
-        self.effort, self._view, self._search = effort, GreyView(stride=stride, threads=threads), Search()
-        balanced = PatchSearch(search=self._search, threads=threads)
-        self._find = balanced if effort == "balanced" else _opencv(effort)
+        self.effort, self._view = effort, GreyView(stride=stride, threads=threads)
+        self._find = _opencv() if effort == "medium" else PatchSearch(search=_SEARCHES[effort], threads=threads)
 
     def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
         return self._view(rgb)
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
-        if min(current.shape) < 16:  # DIS needs room for its patches
+        if min(current.shape) < 16:  # there is no room for patches
             return np.zeros((*current.shape, 2), np.float32)
         return self._find(current, previous)
 
     def describe(self) -> dict[str, Any]:
         grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        how = {"search": asdict(self._search)} if self.effort == "balanced" else {"opencv": cv2.__version__}
+        how = {"opencv": cv2.__version__} if self.effort == "medium" else {"search": asdict(_SEARCHES[self.effort])}
         return {"flow": "dis", "effort": self.effort, "grid": grid, **how}
 
 
-def _opencv(effort: Effort) -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], Flow]:
-    dis = cv2.DISOpticalFlow.create(_PRESETS[effort])
+def _opencv() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], Flow]:
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return lambda current, previous: np.asarray(dis.calc(current, previous, None), np.float32)

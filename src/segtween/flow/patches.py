@@ -15,13 +15,25 @@ from numba import njit
 Array = Any
 SIDE = 8
 PAD = SIDE + 2
-NEAR = 0.5
-"""Neighbours whose flow differs by less than so many pixels are not tried."""
+NEAR, SAME = 0.5, 0.25
+"""Neighbours whose flow differs by less than so many pixels are not tried; and those of less than so many are one."""
 STOP = 0.05
 """A patch is at its place when a step is shorter than so many pixels."""
 SHARP = 16.0
 """A patch's vote for a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
 FAST = {"contract", "reassoc", "nsz", "arcp"}
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pad_rows(image: Array, out: Array, first: int, last: int) -> None:
+    """Rows first..last of a level (h + 2 PAD, w + 2 PAD): an image (h, w), the border repeated."""
+    h, w = image.shape
+    for row in range(first, last):
+        source, line = image[min(max(row - PAD, 0), h - 1)], out[row]
+        for x in range(w):
+            line[PAD + x] = source[x]
+        line[:PAD] = line[PAD]
+        line[PAD + w :] = line[PAD + w - 1]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
@@ -78,23 +90,23 @@ def _neighbour(flow: Array, i: Any, j: Any, k: Any) -> Any:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _is_far(u: Any, v: Any, p: Any, q: Any) -> bool:
-    return (p - u) * (p - u) + (q - v) * (q - v) > np.float32(NEAR * NEAR)
+def _is_far(u: Any, v: Any, p: Any, q: Any, most: float) -> bool:
+    return (p - u) * (p - u) + (q - v) * (q - v) > np.float32(most * most)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, xs: Array, ys: Array, start: Array, whence: Any, is_second: Any, steps: int, out: Array,
+    now: Array, before: Array, places: Any, start: Array, whence: Any, is_second: Any, steps: int, out: Array,
     first: int, last: int,
 ) -> None:  # fmt: skip
     """out[i, j] = a patch's flow, from `start` on: at most `steps` steps of inverse compositional Gauss-Newton,
     as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
 
-    `start` is a coarser level's; `whence` says which of its rows and columns each patch takes, and how many pixels of
-    this level one of that is, along x and y. The second time around `start` is this level's, and patches start from the
-    best of their own flow and their four neighbours'; where all say the same nothing is done.
+    `places` are (xs, ys). `start` is a coarser level's; `whence` says which of its rows and columns each patch takes,
+    and how many pixels of this level one of that is, along x and y. The second time around `start` is this level's, and
+    patches start from the best of their own flow and their four neighbours'; where all agree nothing is done.
     """
-    count, (rows, columns, scale_x, scale_y) = np.float32(SIDE * SIDE), whence
+    (xs, ys), (rows, columns, scale_x, scale_y), count = places, whence, np.float32(SIDE * SIDE)
     patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
@@ -106,7 +118,7 @@ def search_rows(
                 is_alone = True
                 for k in range(4):
                     there, p, q = _neighbour(start, i, j, k)
-                    is_alone = is_alone and not (there and _is_far(u, v, p, q))
+                    is_alone = is_alone and not (there and _is_far(u, v, p, q, NEAR))
                 if is_alone:
                     continue
             xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -127,7 +139,7 @@ def search_rows(
                 is_new = False
                 for k in range(4):
                     there, p, q = _neighbour(start, i, j, k)
-                    if there and _is_far(u, v, p, q):
+                    if there and _is_far(u, v, p, q, NEAR):
                         _, cost, _, _ = _residual(before, patch, gx, gy, x, y, p, q)
                         if cost < best:
                             best, u, v, is_new = cost, p, q, True
@@ -155,40 +167,53 @@ def search_rows(
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def vote_rows(
-    now: Array, before: Array, xs: Array, ys: Array, flow: Array, bands: Array, out: Array, first: int, last: int
+    now: Array, before: Array, places: Any, flow: Array, bands: Any, out: Array, first: int, last: int
 ) -> None:
     """out (h, w, 2): each pixel's flow, a mean over the patches that cover it, by the vote that its residual there
-    gives to each (section 2.2). Rows bands[first]..bands[last]."""
-    width = out.shape[1]
-    votes, high = np.empty(SIDE, np.float32), 0
-    for k in range(bands.shape[0] - 1):
-        high = max(high, bands[k + 1] - bands[k])
-    sums = np.empty((3, high, width), np.float32)
-    for k in range(first, last):
-        top, end = bands[k], bands[k + 1]
-        sums[:] = np.float32(0)
-        for i in range(ys.shape[0]):
-            y = ys[i]
-            if y >= end or y + SIDE <= top:
+    gives to each (section 2.2); where they say the same each has one vote.
+
+    `places` are (xs, ys); `bands` say for columns, then for rows, where bands of pixels begin that the same patches
+    cover, and the first and the last of these. Works on bands first..last of the rows.
+    """
+    (xs, ys), (edges_x, from_x, to_x, edges_y, from_y, to_y) = places, bands
+    cell = np.empty((3, SIDE * SIDE), np.float32)
+    for i in range(first, last):
+        top, height = edges_y[i], edges_y[i + 1] - edges_y[i]
+        for j in range(edges_x.shape[0] - 1):
+            left, width = edges_x[j], edges_x[j + 1] - edges_x[j]
+            u, v, sum_u, sum_v, many = flow[from_y[i], from_x[j], 0], flow[from_y[i], from_x[j], 1], 0.0, 0.0, 0
+            agree = True
+            for k in range(from_y[i], to_y[i] + 1):
+                for m in range(from_x[j], to_x[j] + 1):
+                    p, q = flow[k, m, 0], flow[k, m, 1]
+                    agree = agree and not _is_far(u, v, p, q, SAME)
+                    sum_u, sum_v, many = sum_u + p, sum_v + q, many + 1
+            if agree:
+                u, v = np.float32(sum_u / many), np.float32(sum_v / many)
+                for row in range(top, top + height):
+                    for x in range(left, left + width):
+                        out[row, x, 0], out[row, x, 1] = u, v
                 continue
-            for j in range(xs.shape[0]):
-                x, u, v = xs[j], flow[i, j, 0], flow[i, j, 1]
-                x0, y0, a, b, c, d = _place(before, x, y, u, v)
-                for row in range(max(top, y), min(end, y + SIDE)):
-                    at, own = y0 + row - y, row + PAD
-                    for n in range(SIDE):
-                        e = a * before[at, x0 + n] + b * before[at, x0 + n + 1]
-                        e += c * before[at + 1, x0 + n] + d * before[at + 1, x0 + n + 1] - now[own, x + PAD + n]
-                        votes[n] = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
-                    for n in range(SIDE):
-                        sums[0, row - top, x + n] += votes[n]
-                        sums[1, row - top, x + n] += votes[n] * u
-                        sums[2, row - top, x + n] += votes[n] * v
-        for row in range(top, end):
-            for x in range(width):
-                whole = np.float32(1) / sums[0, row - top, x]
-                out[row, x, 0] = sums[1, row - top, x] * whole
-                out[row, x, 1] = sums[2, row - top, x] * whole
+            cell[:] = np.float32(0)
+            for k in range(from_y[i], to_y[i] + 1):
+                for m in range(from_x[j], to_x[j] + 1):
+                    u, v = flow[k, m, 0], flow[k, m, 1]
+                    x0, y0, a, b, c, d = _place(before, xs[m], ys[k], u, v)
+                    x0, y0 = x0 + left - xs[m], y0 + top - ys[k]
+                    for y in range(height):
+                        for x in range(width):
+                            e = a * before[y0 + y, x0 + x] + b * before[y0 + y, x0 + x + 1]
+                            e += c * before[y0 + y + 1, x0 + x] + d * before[y0 + y + 1, x0 + x + 1]
+                            e -= now[top + PAD + y, left + PAD + x]
+                            vote = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
+                            cell[0, y * SIDE + x] += vote
+                            cell[1, y * SIDE + x] += vote * u
+                            cell[2, y * SIDE + x] += vote * v
+            for y in range(height):
+                for x in range(width):
+                    whole = np.float32(1) / cell[0, y * SIDE + x]
+                    out[top + y, left + x, 0] = cell[1, y * SIDE + x] * whole
+                    out[top + y, left + x, 1] = cell[2, y * SIDE + x] * whole
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,16 +27,17 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True)
 class Search:
-    """How thoroughly is searched on every level: patches so many pixels apart, at most so many steps at a time, so many
-    rounds in which neighbours are asked."""
+    """How thoroughly is searched: on levels down to the image halved so many times; on each, patches so many pixels
+    apart, at most so many steps at a time, so many rounds in which neighbours are asked."""
 
+    halved: int = 1
     apart: int = 4
     steps: int = 6
     rounds: int = 2
 
 
 class PatchSearch:
-    """Flow between two grey images (h, w) uint8 of 2 SIDE pixels at least each way, searched on half their grid."""
+    """Flow between two grey images (h, w) uint8 of 16 pixels at least each way."""
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
@@ -44,35 +45,37 @@ class PatchSearch:
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
         """(h, w, 2) float32."""
-        apart, found, coarser = self.search.apart, np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
-        for now, before in zip(reversed(self._levels(current)), reversed(self._levels(previous)), strict=True):
+        levels = list(zip(self._levels(current), self._levels(previous), strict=True))
+        found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
+        for now, before in reversed(levels):
             size_hw = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
             for begun in (coarser, *[size_hw] * self.search.rounds):
                 found = self._pass(now, before, found, begun, size_hw)
             coarser = size_hw
-        flow, bands = np.empty((*size_hw, 2), np.float32), _bands(size_hw[0])
-        xs, ys = _places(size_hw[1], apart), _places(size_hw[0], apart)
+        flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
         def vote(first: int, last: int) -> None:
-            patches.vote_rows(now, before, xs, ys, found, bands, flow, first, last)
+            patches.vote_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(vote, len(bands) - 1, least=FEWEST_ROWS)
+        self._rows(vote, len(bands[3]) - 1, least=FEWEST_ROWS)
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one, or on this one the first time."""
         apart, steps, is_second = self.search.apart, self.search.steps, start_hw == size_hw
-        xs, ys, whence = _places(size_hw[1], apart), _places(size_hw[0], apart), _whence(size_hw, start_hw, apart)
-        found = np.empty((len(ys), len(xs), 2), np.float32)
+        places, whence = self._places(size_hw), _whence(size_hw, start_hw, apart)
+        found = np.empty((len(places[1]), len(places[0]), 2), np.float32)
 
         def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, xs, ys, start, whence, is_second, steps, found, first, last)
+            patches.search_rows(now, before, places, start, whence, is_second, steps, found, first, last)
 
-        self._rows(search, len(ys), least=FEWEST_ROWS)
+        self._rows(search, len(found), least=FEWEST_ROWS)
         return found
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
         h, w = flow.shape[:2]
+        if size_hw == (h, w):
+            return flow
         if size_hw != (2 * h, 2 * w):
             scale = np.array([size_hw[1] / w, size_hw[0] / h], np.float32)
             return np.asarray(cv2.resize(flow, size_hw[::-1], interpolation=cv2.INTER_LINEAR) * scale)
@@ -80,27 +83,41 @@ class PatchSearch:
         self._rows(lambda a, b: patches.double_rows(flow, out, a, b), len(out), least=64)
         return out
 
+    def _places(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return _places(size_hw[1], self.search.apart), _places(size_hw[0], self.search.apart)
+
+    def _bands(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], ...]:
+        return *_bands(size_hw[1], self.search.apart), *_bands(size_hw[0], self.search.apart)
+
     def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """From fine to coarse. Those of the last two images are kept: each is the current one, then the one before."""
         for known, levels in self._kept:
             if known is image:
                 return levels
-        levels, finer = list[NDArray[np.float32]](), cast(NDArray[Any], image)
+        levels = [_padded(image, self._rows)]
         while True:
+            finer = levels[-1][PAD:-PAD, PAD:-PAD]
             h, w = (finer.shape[0] + 1) // 2, (finer.shape[1] + 1) // 2
-            if levels and min(h, w) < LEAST_SIDE:
+            if min(h, w) < (LEAST_SIDE if len(levels) > self.search.halved else SIDE):
                 break
             levels.append(_halved(finer, (h, w), self._rows))
-            finer = levels[-1][PAD:-PAD, PAD:-PAD]
+        levels = levels[min(self.search.halved, len(levels) - 1) :]
         self._kept = [*self._kept[-1:], (image, levels)]
         return levels
 
 
-def _halved(image: NDArray[Any], size_hw: SizeHW, rows: Rows) -> NDArray[np.float32]:
+def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
+    """A level of an image itself."""
+    level = np.empty((image.shape[0] + 2 * PAD, image.shape[1] + 2 * PAD), np.float32)
+    rows(lambda a, b: patches.pad_rows(image, level, a, b), len(level), least=64)
+    return level
+
+
+def _halved(image: NDArray[np.float32], size_hw: SizeHW, rows: Rows) -> NDArray[np.float32]:
     """A level of half an image, as `patches` wants it."""
     h, w = size_hw
     if image.shape != (2 * h, 2 * w):  # odd sides: cells that span the image all the same
-        half = cv2.resize(image.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+        half = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.copyMakeBorder(half, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE))
     level = np.empty((h + 2 * PAD, w + 2 * PAD), np.float32)
     rows(lambda a, b: patches.halve_rows(image, level, a, b), len(level), least=64)
@@ -114,8 +131,11 @@ def _places(length: int, apart: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=64)
-def _bands(length: int) -> NDArray[np.int64]:
-    return np.append(np.arange(0, length, 4), length)
+def _bands(length: int, apart: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Where bands begin that the same patches cover, and the length; and each band's first and last patch."""
+    begins = _places(length, apart)
+    edges = np.unique(np.concatenate([begins, begins + SIDE]))
+    return edges, np.searchsorted(begins + SIDE, edges[:-1], "right"), np.searchsorted(begins, edges[:-1], "right") - 1
 
 
 @lru_cache(maxsize=64)

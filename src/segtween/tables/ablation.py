@@ -28,13 +28,15 @@ class Without(NamedTuple):
     changes: Mapping[str, Value]
 
 
-def _effort(steps: int) -> Callable[[Settings], str]:
+def _effort(steps: int) -> Callable[[Settings], str | None]:
     """So many steps more effort than the settings have, where there are so many."""
 
-    def value(settings: Settings) -> str:
-        names = list(EFFORTS)
-        index = names.index(settings.flow_effort) + steps
-        return names[index] if settings.flow == "dis" and 0 <= index < len(names) else settings.flow_effort
+    def value(settings: Settings) -> str | None:
+        names = [name for name in EFFORTS if name != "medium"]  # ours, from little to much
+        if settings.flow != "dis" or settings.effort not in names:
+            return settings.flow_effort
+        index = names.index(settings.effort) + steps
+        return names[index] if 0 <= index < len(names) else settings.flow_effort
 
     return value
 
