@@ -16,8 +16,8 @@ class ResidualCuts:
 
     The residual is the mean absolute difference after motion; the contrast is the frame's mean absolute
     deviation from its mean. The score is about 0.1 from frame to frame and up to 0.4 across three frames of a fast
-    drive; across scenes it is 0.6 and more. A sudden jump of exposure may count as a cut: that costs one network run. (Taking
-    the difference of the means off the residual spares it, but then cuts between alike scenes are missed.)
+    drive; across scenes it is 0.6 and more. A sudden jump of exposure may count as a cut: that costs one network run.
+    (Taking the difference of the means off the residual spares it, but then cuts between alike scenes are missed.)
     """
 
     def __init__(self, *, threshold: float = 0.5) -> None:
