@@ -22,10 +22,14 @@ from segtween.build import PRESETS, Settings, build_engine
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.ops.threads import give_way, in_background
+from segtween.records import InputRecord
+from segtween.runtimes import open_runtime
 from segtween.segmenters import open_segmenter
+from tiny_onnx import colour_image, write_network
 
 SIZE = (128, 192)
 MODEL = f"{Path(__file__).parent / 'fakes.py'}:by_brightness"
+PIXELS = InputRecord("image", scale=255)
 EVERY_OTHER = PRESETS["path"].at(1)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
 
@@ -114,20 +118,37 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(out.read_text())["frames"] == 10
 
 
+def policies_of(names: set[str]) -> set[int]:
+    """How these threads of the process are scheduled."""
+    return {os.sched_getscheduler(int(name)) for name in names}
+
+
 @on_linux
-def test_the_network_gives_way_and_the_frames_do_not() -> None:
-    network = Slow(0.0)
-    engine = build_engine(network, replace(EVERY_OTHER, late="auto"))
-    engine.segment(np.zeros((*SIZE, 3), np.uint8))
-    assert network.policies == {os.SCHED_IDLE}
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_runtimes_threads_give_way_and_no_others(tmp_path: Path, runtime: str) -> None:
+    graph = write_network(tmp_path / "tiny.onnx")
+    rgb, plain = colour_image((96, 128)), open_runtime(runtime, graph, pixels=PIXELS, threads=2)
+    expected = plain.run(rgb[None])[0]
+    before = set(os.listdir("/proc/self/task"))
+    opened = open_runtime(runtime, graph, pixels=PIXELS, threads=3, aside=in_background)
+    for _ in range(2):
+        answer = opened.run(rgb[None])[0]
+        np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-4)
+        assert answer.flags.writeable
+    started = set(os.listdir("/proc/self/task")) - before
+    assert policies_of(started) == {os.SCHED_IDLE}
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
-    plain = Slow(0.0)
-    build_engine(plain, EVERY_OTHER).step(np.zeros((*SIZE, 3), np.uint8))
-    assert plain.policies == {os.SCHED_OTHER}
 
 
 @on_linux
-def test_what_is_opened_in_the_background_gives_way_with_its_threads() -> None:
+def test_a_thread_that_may_hold_pythons_lock_is_never_kept_waiting() -> None:
+    network = Slow(0.0)
+    build_engine(network, replace(EVERY_OTHER, late="auto")).segment(np.zeros((*SIZE, 3), np.uint8))
+    assert network.policies == {os.SCHED_OTHER}
+
+
+@on_linux
+def test_what_is_done_in_the_background_gives_way_with_its_threads() -> None:
     def policies() -> tuple[int, int]:
         found: list[int] = []
         thread = threading.Thread(target=lambda: found.append(os.sched_getscheduler(0)))
@@ -139,6 +160,13 @@ def test_what_is_opened_in_the_background_gives_way_with_its_threads() -> None:
     assert policies() == (os.SCHED_OTHER, os.SCHED_OTHER)
     with pytest.raises(ZeroDivisionError):
         in_background(lambda: 1 // 0)
+
+
+def test_the_scores_of_a_network_in_the_background_are_the_same() -> None:
+    usual, behind = (open_segmenter("swiftnet-lite0.camvid", threads=1, background=b) for b in (False, True))
+    rgb = colour_image((96, 128))
+    np.testing.assert_array_equal(behind(rgb), usual(rgb))
+    assert behind.describe() == usual.describe()
     assert open_segmenter(MODEL, background=True).labels.names == ("dark", "dim", "light", "bright")
 
 

@@ -26,7 +26,6 @@ from segtween.engine import Clock, Engine, History, Past
 from segtween.errors import SettingError
 from segtween.geometry import stride_grid
 from segtween.interfaces import Segmenter, Situation
-from segtween.ops.threads import give_way
 from segtween.types import IGNORE, Flow, Result, Rgb
 
 Late = int | Literal["auto"]
@@ -53,7 +52,7 @@ class NetworkThread:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "segtween-network", initializer=give_way)
+        self._pool = ThreadPoolExecutor(1, "segtween-network")
         self._latest: Future[NDArray[np.float32]] | None = None
 
     @property
@@ -74,8 +73,9 @@ class LateEngine(Engine):
     frames ago that was. A segmenter that has its scores at once (stored ones: it has `select`, or `at_once`) is called
     where the frame is sent, without a thread. Scores of `auto` depend on the machine: not for evaluation.
 
-    The network's thread gives way to all others (`ops.threads.give_way`), so that frames are not slowed down by it. A
-    runtime's own threads do so if the segmenter was opened in the background (`segmenters.open_segmenter`).
+    The network works in a thread of its own. The threads of its runtime give way to all others if the segmenter was
+    opened in the background (`segmenters.open_segmenter`), so that frames are not slowed down by it. This one does not:
+    it holds Python's lock at times, which a frame may wait for.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from segtween.errors import SettingError, unknown
 from segtween.int8 import Int8Record
 from segtween.records import InputRecord
-from segtween.runtimes.base import Precision, Runtime
+from segtween.runtimes.base import Aside, Precision, Runtime
 
 
 def _openvino(path: str | Path, **options: Any) -> Runtime:
@@ -40,6 +40,7 @@ def open_runtime(
     precision: Precision = "float32",
     threads: int = 0,
     int8: Int8Record | None = None,
+    aside: Aside | None = None,
 ) -> Runtime:
     """A runtime for an ONNX file.
 
@@ -47,7 +48,8 @@ def open_runtime(
     becomes uint8 (1, H, W, 3) RGB, and what the record says of layout, channels and normalisation is
     done inside. `provider` is an OpenVINO device or an ONNX Runtime execution provider. `precision`
     `int8` needs the ranges `int8`; `auto` is int8 where they are given and the processor is made for it, otherwise the
-    runtime's own choice. `threads` 0 leaves their number to it.
+    runtime's own choice. `threads` 0 leaves their number to it. The runtime's threads are started by what `aside`
+    calls, if given, and have its priority; what calls `run` waits for them (with ONNX Runtime, works beside them).
 
     Raises SettingError, ModelError or MissingExtraError.
     """
@@ -58,5 +60,12 @@ def open_runtime(
     if threads < 0:
         raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change --threads")
     return RUNTIMES[name](
-        onnx_path, outputs=outputs, pixels=pixels, provider=provider, precision=precision, threads=threads, int8=int8
+        onnx_path,
+        outputs=outputs,
+        pixels=pixels,
+        provider=provider,
+        precision=precision,
+        threads=threads,
+        int8=int8,
+        aside=aside,
     )

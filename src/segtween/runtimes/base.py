@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,8 @@ from segtween.errors import ModelError
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Array = NDArray[Any]
+Aside = Callable[[Callable[[], Any]], Any]
+"""Calls what it is given and returns what that returns, in a thread whose own threads do not disturb others."""
 
 logger = logging.getLogger("segtween.runtimes")
 

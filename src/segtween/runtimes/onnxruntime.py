@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from segtween.int8 import Int8Record
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
+    Aside,
     OnnxFileRuntime,
     Precision,
     choose_outputs,
@@ -43,6 +45,7 @@ class OnnxRuntime(OnnxFileRuntime):
         precision: Precision = "float32",
         threads: int = 0,
         int8: Int8Record | None = None,
+        aside: Aside | None = None,
     ) -> None:
         del int8  # it belongs to graphs of OpenVINO
         library = _library()
@@ -55,7 +58,8 @@ class OnnxRuntime(OnnxFileRuntime):
         super().__init__(path, precision=precision, threads=threads)
         self._pixels = pixels
         chosen = _provider(provider, library.get_available_providers())
-        self._session = self._open(library, chosen)
+        opened = partial(self._open, library, chosen)
+        self._session = opened() if aside is None else aside(opened)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != chosen:
             self._note(f"{chosen} could not be started; {self.provider} is used")

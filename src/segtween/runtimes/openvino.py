@@ -12,7 +12,7 @@ import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from segtween.int8 import Int8Record, not_calibrated
 from segtween.records import InputRecord
 from segtween.runtimes.base import (
     Array,
+    Aside,
     OnnxFileRuntime,
     Precision,
     check_onnx_file,
@@ -123,12 +124,13 @@ class OpenVinoRuntime(OnnxFileRuntime):
         threads: int = 0,
         int8: Int8Record | None = None,
         change: Callable[[Any], Any] | None = None,
+        aside: Aside | None = None,
     ) -> None:
         self.device = _device(provider)
         super().__init__(path, precision=precision, threads=threads)
         graph = read_graph(path) if change is None else change(read_graph(path))
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
-        self._int8 = int8
+        self._int8, self._aside = int8, aside
         rounded = self._rounded(graph)
         self._graph = self._prepared(graph, pixels)
         self._graph_int8 = None if rounded is None else self._prepared(rounded, pixels)
@@ -151,7 +153,12 @@ class OpenVinoRuntime(OnnxFileRuntime):
         arrays = [np.ascontiguousarray(x) for x in inputs]
         request = self._request(tuple(x.shape for x in arrays))
         try:
-            return list(request.infer(arrays, share_inputs=True).to_tuple())
+            if self._aside is None:
+                return list(request.infer(arrays, share_inputs=True).to_tuple())
+            # The runtime's own threads do all of it: this one may hold what others wait for, and must not be kept.
+            request.start_async(arrays, share_inputs=True)
+            request.wait()
+            return [np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs))]
         except RuntimeError as error:
             raise self._refusal(arrays[0].shape, error) from None
 
@@ -219,10 +226,13 @@ class OpenVinoRuntime(OnnxFileRuntime):
         if shapes not in self._compiled:
             while len(self._compiled) >= self._most_sizes:
                 self._compiled.popitem(last=False)
-            compiled = self._compile(shapes)
-            self._compiled[shapes] = compiled, compiled.create_infer_request()
+            self._compiled[shapes] = (self._aside or _here)(partial(self._made, shapes))
         self._compiled.move_to_end(shapes)
         return self._compiled[shapes][1]
+
+    def _made(self, shapes: tuple[Any, ...]) -> tuple[Any, Any]:
+        compiled = self._compile(shapes)
+        return compiled, compiled.create_infer_request()
 
     def _compile(self, shapes: tuple[Any, ...]) -> Any:
         rounded = self._graph_int8 if self._asked == "int8" else None
@@ -256,6 +266,10 @@ class OpenVinoRuntime(OnnxFileRuntime):
             expected="a graph for this size",
             do="correct `input` in its record (layout, size, multiple_of)",
         )
+
+
+def _here(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def _device(provider: str | None) -> str:

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
-from segtween.ops.threads import in_background
 from segtween.types import Rgb
 
 Form = Literal["callable", "function", "scores", "network"]
@@ -83,12 +81,11 @@ def open_segmenter(
 
     `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `labels` is a
     label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
-    runtime starts give way to all others, as late keys need it (`ops.threads.give_way`).
+    network's runtime starts give way to all others, as late keys need it (`ops.threads.give_way`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
-    opened = partial(
-        SEGMENTERS[form_of(model)],
+    return SEGMENTERS[form_of(model)](
         model,
         runtime=runtime,
         provider=provider,
@@ -96,5 +93,5 @@ def open_segmenter(
         threads=threads,
         scale=scale,
         labels=labels,
+        background=background,
     )
-    return in_background(opened) if background else opened()

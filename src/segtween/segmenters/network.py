@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segtween.errors import ModelError, SettingError
 from segtween.int8 import load_int8, not_calibrated
 from segtween.labels import LabelSet, label_set
+from segtween.ops.threads import in_background
 from segtween.records import ModelRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Precision, Runtime
@@ -146,8 +147,10 @@ def open_network(
     threads: int = 0,
     scale: float = 1.0,
     labels: Any = None,
+    background: bool = False,
 ) -> NetworkSegmenter:
-    """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes."""
+    """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes. `background`: the
+    runtime's threads give way to all others."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
@@ -160,6 +163,7 @@ def open_network(
         precision=precision,
         threads=threads,
         int8=int8,
+        aside=in_background if background else None,
     )
     return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
 
