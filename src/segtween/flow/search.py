@@ -76,12 +76,12 @@ class PatchSearch:
         h, w = flow.shape[:2]
         if size_hw == (h, w):
             return flow
-        if size_hw != (2 * h, 2 * w):
+        if size_hw[0] % (2 * h) or size_hw[1] % (2 * w):
             scale = np.array([size_hw[1] / w, size_hw[0] / h], np.float32)
             return np.asarray(cv2.resize(flow, size_hw[::-1], interpolation=cv2.INTER_LINEAR) * scale)
-        out = np.empty((*size_hw, 2), np.float32)
+        out = np.empty((2 * h, 2 * w, 2), np.float32)
         self._rows(lambda a, b: patches.double_rows(flow, out, a, b), len(out), least=64)
-        return out
+        return self._enlarged(out, size_hw)
 
     def _places(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return _places(size_hw[1], self.search.apart), _places(size_hw[0], self.search.apart)
