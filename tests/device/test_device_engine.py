@@ -98,6 +98,21 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("shift", [0, 3, 90])
+def test_a_cut_is_scored_as_on_the_processor(shift: int) -> None:
+    import torch
+
+    from segtween.device.cuts import cut_score
+    from segtween.schedule.cuts import ResidualCuts
+
+    rng = np.random.default_rng(shift)
+    view, error = rng.integers(0, 256, (48, 64), np.uint8), rng.random((48, 64), np.float32) * shift
+    error[: shift // 3] = 255
+    found = float(cut_score(torch.from_numpy(view), torch.from_numpy(error)))
+    assert found == pytest.approx(ResidualCuts().score(view, error), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.train
 def test_labels_lie_where_the_frame_lay() -> None:
     import torch
 
