@@ -16,7 +16,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.build import PRESETS
 from segtween.errors import SinkError, SourceError
-from segtween.ops.threads import available_threads
+from segtween.ops.threads import Rows, available_threads
 from segtween.overlap import Ahead, Behind
 from segtween.runner import Summary, run_source
 from segtween.types import Frame, Result, SourceInfo
@@ -208,6 +208,27 @@ def test_a_writer_that_is_slower_lets_no_queue_grow() -> None:
 
 class Token:
     pass
+
+
+def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None:
+    rows, used = Rows(2), dict[str, set[str]]()
+
+    def kernels(who: str) -> str:
+        def kernel(first: int, last: int) -> None:
+            used.setdefault(who, set()).add(f"{threading.current_thread().name.split('_')[0]} {last - first}")
+
+        rows(kernel, 64)
+        return who
+
+    ahead = Ahead((kernels("reading") for _ in range(1)), most=1)
+    assert [item for item, _ in ahead] == ["reading"]
+    behind = Behind(kernels, most=1)
+    behind.put("writing")
+    behind.finish()
+    kernels("labelling")
+    assert used["reading"] == {"segtween-ahead 64"}
+    assert used["writing"] == {"segtween-behind 64"}
+    assert used["labelling"] == {"MainThread 32", "segtween-ops 32"}
 
 
 def test_an_error_behind_is_raised_once() -> None:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from segtween.ops.threads import work_alone
+
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
@@ -67,6 +69,7 @@ class Ahead(Generic[Item]):
         self._thread.join(PATIENCE_SECONDS)
 
     def _work(self) -> None:
+        work_alone()
         end: _Failed | None = None
         try:
             items = iter(self._items)
@@ -205,6 +208,7 @@ class Behind(Generic[Item, Done]):
             raise error
 
     def _work(self) -> None:
+        work_alone()
         failed = False
         while True:
             item = self._items.get()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -51,6 +52,15 @@ def in_background(work: Callable[[], Made]) -> Made:
         return thread.submit(work).result()
 
 
+_mine = threading.local()
+
+
+def work_alone() -> None:
+    """From now on this thread does all rows of a kernel itself (`Rows`): where several threads have work of their own,
+    sharing each piece of it costs more than it brings."""
+    _mine.is_alone = True
+
+
 class Rows:
     """Runs a kernel over a range of rows, split among threads. `kernel(first, last)` must release the GIL."""
 
@@ -62,7 +72,7 @@ class Rows:
         """Calls `kernel` on parts of 0..rows of at least `least` rows; returns when all are done."""
         parts = max(1, min(self.threads, rows // least))
         bounds = [rows * i // parts for i in range(parts + 1)]
-        if self._pool is None or parts == 1:
+        if self._pool is None or parts == 1 or getattr(_mine, "is_alone", False):
             kernel(0, rows)
             return
         waiting = [self._pool.submit(kernel, a, b) for a, b in pairwise(bounds[1:])]
