@@ -75,7 +75,7 @@ def propagate(
         given = open_labelled(
             Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=label_set, ids=ids
         )
-        chosen = settings or Settings()
+        chosen = settings or Settings(offline=True)
         engine = build_labelled(given.labels, given.read, given.files, chosen, ops=CpuOps(threads=threads))
         sinks = open_sinks(
             folder,

@@ -68,7 +68,7 @@ def propagate(
             out,
             label_set=label_set,
             ids=ids,
-            settings=Settings(flow=flow),
+            settings=Settings(flow=flow, offline=True),
             save=kinds,
             next_frames=next_frames,
             frame_rate=frame_rate,

@@ -319,7 +319,7 @@ def propagation(
         study = propagation_table(
             data.open(network_labels=None),
             every=every,
-            settings=Settings(flow=flow),
+            settings=Settings(flow=flow, offline=True),
             max_frames=data.max_frames,
             threads=threads,
             command=options.command_line(),

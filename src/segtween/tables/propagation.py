@@ -51,7 +51,7 @@ def propagation_table(
             expected="2 or more, fewer than a clip has frames, and clips with a label for every frame",
             do="give another --every or data set",
         )
-    chosen, bootstrap = settings or Settings(), Bootstrap()
+    chosen, bootstrap = settings or Settings(offline=True), Bootstrap()
     flow, ops = build_flow(chosen, classes=len(dataset.labels), threads=threads), CpuOps(threads=threads)
     clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
     blocks = sum(int(clip.blocks[-1]) + 1 for clip in clips)
