@@ -140,7 +140,7 @@ def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
 def with_exact_zero(low: float, high: float) -> tuple[float, float]:
     """The ends of 256 even steps that cover the range, one of which is 0 exactly: what is padded is 0."""
     low, high = min(low, 0.0), max(high, 0.0)
-    if low == high:
+    if (high - low) / 255 == 0:
         high = 1.0
     step = (high - low) / 255
     below = round(-low / step)
