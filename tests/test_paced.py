@@ -127,6 +127,7 @@ from segtween.runtimes import open_runtime
 
 runtime, graph = sys.argv[1:]
 pixels, image = InputRecord("image", scale=255), np.arange(96 * 128 * 3, dtype=np.uint8).reshape(1, 96, 128, 3)
+open_runtime(runtime, graph, pixels=pixels, threads=1).run(image)  # libraries start threads of their own
 before = set(os.listdir("/proc/self/task"))
 opened = open_runtime(runtime, graph, pixels=pixels, threads=3, aside=in_background)
 answers = [opened.run(image)[0] for _ in range(2)]
