@@ -119,7 +119,7 @@ def test_the_command(tmp_path: Path) -> None:
 
 
 ASIDE = """
-import os, sys
+import os, sys, time
 import numpy as np
 from segtween.ops.threads import in_background
 from segtween.records import InputRecord
@@ -131,6 +131,7 @@ open_runtime(runtime, graph, pixels=pixels, threads=1).run(image)  # libraries s
 before = set(os.listdir("/proc/self/task"))
 opened = open_runtime(runtime, graph, pixels=pixels, threads=3, aside=in_background)
 answers = [opened.run(image)[0] for _ in range(2)]
+time.sleep(0.3)  # those that end are gone
 started = set(os.listdir("/proc/self/task")) - before
 expected = open_runtime(runtime, graph, pixels=pixels, threads=2).run(image)[0]
 for answer in answers:
