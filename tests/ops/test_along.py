@@ -88,6 +88,17 @@ def test_mixed_labels_are_the_largest_of_the_mixed_scores(
     assert_largest(labels, (1 - part) * read(first, near, size) + part * read(second, way, size))
 
 
+@pytest.mark.parametrize("classes", [2, 16, 19, 70])
+@pytest.mark.parametrize("cells", [(3, 4), (24, 31)])  # cells wider than a tile, and of 2 x 2 pixels
+def test_mixed_labels_of_any_number_of_classes(classes: int, cells: tuple[int, int]) -> None:
+    rng, size = np.random.default_rng(classes), (48, 62)
+    first, second = (some(classes + k, (9, 12), classes=classes, smooth=False) for k in (0, 1))
+    near, far = rng.normal(size=(2, *cells, 2)).astype(np.float32)
+    share = np.full(cells, 0.3, np.float32)
+    labels = OPS.mixed_labels((as_carried(first, size), near), (as_carried(second, size), far), share, size)
+    assert_largest(labels, 0.7 * read(first, near, size) + 0.3 * read(second, far, size))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 99))
 def test_a_path_of_whole_cells_shifts_the_labels(dx: int, dy: int, seed: int) -> None:

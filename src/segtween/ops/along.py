@@ -1,10 +1,9 @@
 """The compiled loops for labels read along a path: from one frame's scores, or from two frames' mixed.
 
 A path (gh, gw, 2) is bilinear between its samples, and so is the place it leads to within one of its cells. So the
-places of a block of pixels lie in the box of those of its corners; where one class is largest at every score centre
-around that box it is largest for the whole block (bilinear weights are a convex combination), which is filled without
-interpolation: cell by cell first, then in tiles of 8 x 8 pixels. What is left is interpolated, 64 pixels at a time,
-for those classes only that can win there.
+places of a cell lie in the box of those of its corners; where one class is largest at every score centre around that
+box it is largest for the whole cell (bilinear weights are a convex combination), which is filled without
+interpolation. What is left is read in tiles of 8 x 8 pixels, or pixel by pixel where cells are much smaller than that.
 Convention (docs/conventions.md): a path leads from a pixel of the frame to a place in another frame, here in pixels of
 what is read there; border clamped, pixel centres on integers, half-pixel-centred.
 A source is (scores (C, h, w) float32, best, runs, rivals, path): `best` and `rivals` are those of `rivals.rivals_rows`.
@@ -17,11 +16,31 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.rivals import named
+from segtween.ops.tiles import LANES, SIDE, WIDE, parts, places, put, sole, tile_of_one, tile_of_two
 
 Array = Any
-SIDE, LANES = 8, 64  # pixels along a tile, and in it
 CONTRACT = {"contract"}
+FINE = 24  # with fewer pixels a cell, on average, a tile would mostly be empty
+LOWEST = np.float32(-1e30)  # of a class that is not there
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _fine(size: Any, path: Array) -> bool:
+    return size[0] * size[1] < FINE * path.shape[0] * path.shape[1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def classes_last(values: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x, c // WIDE, c % WIDE] = values[c, y, x], filled up with classes that are lowest everywhere."""
+    classes, _, w = values.shape
+    for y in range(first, last):
+        for begin in range(0, w, WIDE):  # a block of them stays near
+            end = min(begin + WIDE, w)
+            for c in range(classes):
+                for x in range(begin, end):
+                    out[y, x, c // WIDE, c % WIDE] = values[c, y, x]
+            for c in range(classes, out.shape[2] * WIDE):
+                out[y, begin:end, c // WIDE, c % WIDE] = LOWEST
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -44,72 +63,11 @@ def runs_of(best: Array, out: Array) -> None:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _plane(a: Any, b: Any, c: Any, d: Any, fx: Any, step_x: Any, fy: Any, step_y: Any) -> Any:
-    """(p, q, r, s): p + q i + r j + s i j lies between a, b, c and d at (fx + i step_x, fy + j step_y)."""
-    u, v = b - a, c - a
-    t = d - c - u
-    return a + fx * u + fy * (v + fx * t), step_x * (u + fy * t), step_y * (v + fx * t), step_x * step_y * t
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _span(plane: Any, n: Any, m: Any, end: int) -> Any:
-    """The first and the last of 0..end that bilinear reading needs for a plane over 0..n, 0..m."""
-    a, b, c = plane[0], plane[0] + n * plane[1], plane[0] + m * plane[2]
-    d = b + m * (plane[2] + n * plane[3])
-    low, high = min(min(a, b), min(c, d)), max(max(a, b), max(c, d))
-    low = min(low, np.float64(end)) if low > 0.0 else 0.0  # NaN is 0
-    high = min(high, np.float64(end)) if high > 0.0 else 0.0
-    first = min(max(int(low), 0), end)
-    return first, max(first, min(max(int(high), 0) + 1, end))
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _places(path: Array, h: Any, w: Any, size: Any, cell: Any, block: Any) -> Any:
-    """Where a block (y, y end, x, x end) of one cell (row, column) of the path is led: (x plane, y plane, and the score
-    centres x first, x last, y first, y last)."""
-    gh, gw = path.shape[:2]
-    top, left = max(cell[0] - 1, 0), max(cell[1] - 1, 0)
-    below, right = min(cell[0], gh - 1), min(cell[1], gw - 1)
-    dy, dx, step_y, step_x = gh / size[0], gw / size[1], h / size[0], w / size[1]
-    middle_y, middle_x = block[0] + 0.5, block[2] + 0.5
-    fy, fx = middle_y * dy + 0.5 - cell[0], middle_x * dx + 0.5 - cell[1]
-    a, b = np.float64(path[top, left, 0]), np.float64(path[top, right, 0])
-    p = _plane(a, b, np.float64(path[below, left, 0]), np.float64(path[below, right, 0]), fx, dx, fy, dy)
-    a, b = np.float64(path[top, left, 1]), np.float64(path[top, right, 1])
-    q = _plane(a, b, np.float64(path[below, left, 1]), np.float64(path[below, right, 1]), fx, dx, fy, dy)
-    along_x = (p[0] + middle_x * step_x - 0.5, p[1] + step_x, p[2], p[3])
-    along_y = (q[0] + middle_y * step_y - 0.5, q[1], q[2] + step_y, q[3])
-    n, m = np.float64(block[3] - block[2] - 1), np.float64(block[1] - block[0] - 1)
-    x_first, x_last = _span(along_x, n, m, w - 1)
-    y_first, y_last = _span(along_y, n, m, h - 1)
-    return along_x, along_y, x_first, x_last, y_first, y_last
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _sole(source: Any, places: Any) -> int:
-    """The class that is largest at every score centre around the places, or -1."""
-    x, y = places[2], places[4]
-    return np.int64(source[1][y, x]) if source[2][y, x] >= max(places[3] - x, places[5] - y) else np.int64(-1)
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _parts(share: Array, size: Any, cell: Any, block: Any) -> Any:
-    gh, gw = share.shape
-    top, left = max(cell[0] - 1, 0), max(cell[1] - 1, 0)
-    below, right = min(cell[0], gh - 1), min(cell[1], gw - 1)
-    fy = (block[0] + 0.5) * gh / size[0] + 0.5 - cell[0]
-    fx = (block[2] + 0.5) * gw / size[1] + 0.5 - cell[1]
-    a, b = np.float64(share[top, left]), np.float64(share[top, right])
-    c, d = np.float64(share[below, left]), np.float64(share[below, right])
-    return _plane(a, b, c, d, fx, gw / size[1], fy, gh / size[0])
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _heard(share: Array, cell: Any) -> int:
+def _heard(share: Array, cell_y: Any, cell_x: Any) -> int:
     """Who speaks in a cell of the grid: 0 the first only, 1 the second only, 2 both."""
     gh, gw = share.shape
-    top, left = max(cell[0] - 1, 0), max(cell[1] - 1, 0)
-    below, right = min(cell[0], gh - 1), min(cell[1], gw - 1)
+    top, left = max(cell_y - 1, 0), max(cell_x - 1, 0)
+    below, right = min(cell_y, gh - 1), min(cell_x, gw - 1)
     a, b, c, d = share[top, left], share[top, right], share[below, left], share[below, right]
     if a == 0 and b == 0 and c == 0 and d == 0:
         return 0
@@ -117,198 +75,51 @@ def _heard(share: Array, cell: Any) -> int:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _weigh(lanes: Array, at: int, places: Any) -> None:
-    """For every pixel of a tile how far left of the second of four score centres it is, and how far right of the second
-    and of the third; the same up and down."""
-    p, q = places[0], places[1]
-    a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
-    e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
-    right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
-    none, one, two = np.float32(0), np.float32(1), np.float32(2)
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
-        x = min(max(a + column * b + row * (c + column * d), none), right)
-        y = min(max(e + column * f + row * (g + column * k), none), bottom)
-        lanes[at + i] = max(one - x, none)
-        lanes[at + LANES + i] = max(x - one, none)
-        lanes[at + 2 * LANES + i] = max(x - two, none)
-        lanes[at + 3 * LANES + i] = max(one - y, none)
-        lanes[at + 4 * LANES + i] = max(y - one, none)
-        lanes[at + 5 * LANES + i] = max(y - two, none)
+def _on(plane: Any, column: Any, row: Any) -> Any:
+    return np.float32(plane[0] + column * plane[1] + row * (plane[2] + column * plane[3]))
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _bends(values: Array, c: Any, base: Any, y: Any, places: Any) -> Any:
-    """By how much class c exceeds `base` at the second of four score centres of a row, and what `_weigh` multiplies."""
-    x, x3 = places[2], places[3]
-    x1, x2 = min(x + 1, x3), min(x + 2, x3)
-    a, b = values[c, y, x] - values[base, y, x], values[c, y, x1] - values[base, y, x1]
-    d, e = values[c, y, x2] - values[base, y, x2], values[c, y, x3] - values[base, y, x3]
-    return b, a - b, d - b, (e - d) - (d - b)
+def _near(v: Any, end: int) -> Any:
+    """The score centre before a place and how far the place is from it."""
+    v = min(v, np.float32(end)) if v > np.float32(0) else np.float32(0)  # NaN is 0
+    before = min(max(int(v), 0), end)
+    return before, v - np.float32(before)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _centres(values: Array, c: Any, base: Any, places: Any) -> Any:
-    """`_bends` of four rows of score centres."""
-    y, y3 = places[4], places[5]
-    y1, y2 = min(y + 1, y3), min(y + 2, y3)
-    return (
-        _bends(values, c, base, y, places), _bends(values, c, base, y1, places),
-        _bends(values, c, base, y2, places), _bends(values, c, base, y3, places),
-    )  # fmt: skip
+def _at(values: Array, c: Any, x: int, fx: Any, y: int, fy: Any) -> Any:
+    x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
+    upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
+    lower = values[c, y1, x] + fx * (values[c, y1, x1] - values[c, y1, x])
+    return upper + fy * (lower - upper)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _lead(n: Any, lanes: Array, i: Any) -> Any:
-    p, q, r = lanes[i], lanes[LANES + i], lanes[2 * LANES + i]
-    u, v, w = lanes[3 * LANES + i], lanes[4 * LANES + i], lanes[5 * LANES + i]
-    a = n[0][0] + p * n[0][1] + q * n[0][2] + r * n[0][3]
-    b = n[1][0] + p * n[1][1] + q * n[1][2] + r * n[1][3]
-    d = n[2][0] + p * n[2][1] + q * n[2][2] + r * n[2][3]
-    e = n[3][0] + p * n[3][1] + q * n[3][2] + r * n[3][3]
-    return b + u * (a - b) + v * (d - b) + w * ((e - d) - (d - b))
+def _corners(last: Array, x: Any, fx: Any, y: Any, fy: Any, part: Any) -> Any:
+    """The rows and columns of four score centres, and how much of each is read."""
+    x1, y1 = min(x + 1, last.shape[1] - 1), min(y + 1, last.shape[0] - 1)
+    one = np.float32(1)
+    upper, lower = part * (one - fy), part * fy
+    return x, x1, y, y1, upper * (one - fx), upper * fx, lower * (one - fx), lower * fx
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _candidates(source: Any, places: Any, names: Array) -> int:
-    """Which classes can be largest somewhere in the box of a tile, ascending; returns how many."""
-    found = np.uint64(0)
-    for y in range(places[4], max(places[4] + 1, places[5])):
-        for x in range(places[2], max(places[2] + 1, places[3])):
-            found |= source[3][y, x]
-    return named(found, source[0].shape[0], names)
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _loses(values: Array, c: Any, one: Any, other: Any, places: Any) -> bool:
-    """Whether class c is below the mean of two classes at every score centre around the places."""
-    for y in range(places[4], places[5] + 1):
-        for x in range(places[2], places[3] + 1):
-            v = values[c, y, x]
-            if not (v - values[one, y, x]) + (v - values[other, y, x]) < 0:
-                return False
-    return True
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _another(best: Array, places: Any, label: Any) -> int:
-    """A class that is largest at one of the score centres around the places and is not `label`, or `label`."""
-    for y in range(places[4], places[5] + 1):
-        for x in range(places[2], places[3] + 1):
-            if best[y, x] != label:
-                return np.int64(best[y, x])
-    return np.int64(label)
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _undominated(first: Any, near: Any, second: Any, far: Any, names: Array) -> int:
-    """Which classes can be largest in the mixture, ascending; returns how many. None can that loses everywhere to one
-    other, or to the mean of two others."""
-    one = np.int64(first[1][near[4], near[2]])
-    other = _another(first[1], near, one)
-    if other == one:
-        other = _another(second[1], far, one)
-    n = 0
-    for c in range(first[0].shape[0]):
-        if _loses(first[0], c, one, other, near) and _loses(second[0], c, one, other, far):
-            continue
-        names[n] = c
-        n += 1
-    several, n = n, 0
-    for k in range(several):
-        c = names[k]
-        if _loses(first[0], c, one, one, near) and _loses(second[0], c, one, one, far):
-            continue
-        if _loses(first[0], c, other, other, near) and _loses(second[0], c, other, other, far):
-            continue
-        names[n] = c
-        n += 1
-    return n
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Array) -> None:
-    """Where only two classes compete, which is nearly everywhere: `_weigh` and `_lead` with nothing stored between."""
-    n = _centres(values, other, one, places)
-    p, q = places[0], places[1]
-    a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
-    e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
-    right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
-    none, unit, two = np.float32(0), np.float32(1), np.float32(2)
-    lower, upper = np.uint8(one), np.uint8(other)
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
-        x = min(max(a + column * b + row * (c + column * d), none), right)
-        y = min(max(e + column * f + row * (g + column * k), none), bottom)
-        r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
-        u, v, w = max(unit - y, none), max(y - unit, none), max(y - two, none)
-        first = n[0][0] + r * n[0][1] + s * n[0][2] + t * n[0][3]
-        second = n[1][0] + r * n[1][1] + s * n[1][2] + t * n[1][3]
-        third = n[2][0] + r * n[2][1] + s * n[2][2] + t * n[2][3]
-        fourth = n[3][0] + r * n[3][1] + s * n[3][2] + t * n[3][3]
-        lead = second + u * (first - second) + v * (third - second) + w * ((fourth - third) - (third - second))
-        winner[i] = upper if lead > none else lower
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Array) -> None:
-    n = _candidates(source, places, names)
-    if n <= 2:
-        _tile_of_pair(source[0], names[0], names[n - 1], places, winner)
-        return
-    _weigh(lanes, 0, places)
-    for i in range(LANES):
-        winner[i] = names[0]
-        lanes[12 * LANES + i] = np.float32(0)
-    for k in range(1, n):
-        name = np.uint8(names[k])
-        nodes = _centres(source[0], names[k], names[0], places)
-        for i in range(LANES):
-            v = _lead(nodes, lanes, i)
-            best = lanes[12 * LANES + i]
-            better = v > best
-            lanes[12 * LANES + i] = v if better else best
-            winner[i] = name if better else winner[i]
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _tile_of_two(
-    first: Any, near: Any, second: Any, far: Any, part: Any, lanes: Array, names: Array, winner: Array
-) -> None:
-    n = _undominated(first, near, second, far, names)
-    _weigh(lanes, 0, near)
-    _weigh(lanes, 6 * LANES, far)
-    a, b, c, d = np.float32(part[0]), np.float32(part[1]), np.float32(part[2]), np.float32(part[3])
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
-        winner[i] = names[0]
-        lanes[12 * LANES + i] = np.float32(0)
-        lanes[13 * LANES + i] = a + column * b + row * (c + column * d)
-    for k in range(1, n):
-        name = np.uint8(names[k])
-        nodes = _centres(first[0], names[k], names[0], near)
-        others = _centres(second[0], names[k], names[0], far)
-        for i in range(LANES):
-            one = _lead(nodes, lanes, i)
-            v = one + lanes[13 * LANES + i] * (_lead(others, lanes, 6 * LANES + i) - one)
-            best = lanes[12 * LANES + i]
-            better = v > best
-            lanes[12 * LANES + i] = v if better else best
-            winner[i] = name if better else winner[i]
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _put(winner: Array, block: Any, out: Array) -> None:
-    """The labels of a tile into a block of at most its size."""
-    for y in range(block[0], block[1]):
-        line, at = out[y, block[2] : block[3]], (y - block[0]) * SIDE
-        if line.shape[0] == SIDE:  # all read before any is written, or it would go byte by byte
-            a, b, c, d = winner[at], winner[at + 1], winner[at + 2], winner[at + 3]
-            e, f, g, h = winner[at + 4], winner[at + 5], winner[at + 6], winner[at + 7]
-            line[0], line[1], line[2], line[3], line[4], line[5], line[6], line[7] = a, b, c, d, e, f, g, h
-        else:
-            for i in range(line.shape[0]):
-                line[i] = winner[at + i]
+def _largest_of_two(classes: Any, p: Array, a: Any, q: Array, b: Any, part: Any) -> int:
+    """The largest class of a mixture of `classes_last`, the lowest of equal ones; `a` and `b` are places as `_near`
+    gives them for x and for y. All classes at once, which costs less than to find out which can win."""
+    x, x1, y, y1, c0, c1, c2, c3 = _corners(p, a[0], a[1], a[2], a[3], np.float32(1) - part)
+    u, u1, v, v1, d0, d1, d2, d3 = _corners(q, b[0], b[1], b[2], b[3], part)
+    top = np.int64(-(2**62))
+    for k in range(p.shape[2]):
+        for i in range(WIDE):
+            value = c0 * p[y, x, k, i] + c1 * p[y, x1, k, i] + c2 * p[y1, x, k, i] + c3 * p[y1, x1, k, i]
+            value += d0 * q[v, u, k, i] + d1 * q[v, u1, k, i] + d2 * q[v1, u, k, i] + d3 * q[v1, u1, k, i]
+            bits = np.int64(np.float32(value + np.float32(0)).view(np.int32))  # + 0: there is but one zero
+            order = bits ^ ((bits >> 63) & 0x7FFFFFFF)  # ascends with the value; the class decides among equal ones
+            top = max(top, (order << 8) | (255 - k * WIDE - i))
+    winner = 255 - (top & 255)
+    return winner if winner < classes else 0
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -318,14 +129,6 @@ def _place(plane: Any, column: Any, row: Any, end: Any) -> Any:
     v = min(v, np.float64(end)) if v > 0.0 else 0.0
     before = min(max(int(v), 0), end)
     return before, np.float32(v - before)
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
-def _at(values: Array, c: Any, x: int, fx: Any, y: int, fy: Any) -> Any:
-    x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
-    upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
-    lower = values[c, y1, x] + fx * (values[c, y1, x1] - values[c, y1, x])
-    return upper + fy * (lower - upper)
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -356,32 +159,68 @@ def _pixels_of_one(source: Any, places: Any, block: Any, out: Array) -> None:
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def _pixels_of_two(
-    first: Any, near: Any, second: Any, far: Any, part: Any, block: Any, names: Array, out: Array
+def _cell_of_one(
+    source: Any, cell: Any, rows: Any, columns: Any, lanes: Array, names: Array, winner: Array, out: Array
 ) -> None:
-    """The labels of a block one by one, wherever its pixels are led."""
-    n = _undominated(first, near, second, far, names)
-    h, w = first[1].shape
-    oh, ow = second[1].shape
-    for y in range(block[0], block[1]):
-        for x in range(block[2], block[3]):
-            i, j = np.float64(x - block[2]), np.float64(y - block[0])
-            ax, fx = _place(near[0], i, j, w - 1)
-            ay, fy = _place(near[1], i, j, h - 1)
-            bx, gx = _place(far[0], i, j, ow - 1)
-            by, gy = _place(far[1], i, j, oh - 1)
-            if first[2][ay, ax] > 0 and second[2][by, bx] > 0 and first[1][ay, ax] == second[1][by, bx]:
-                out[y, x] = first[1][ay, ax]
+    """The labels of one cell of the path's grid, which covers some rows and columns of pixels."""
+    h, w = source[1].shape
+    for y in range(rows[0], rows[1], SIDE):
+        for x in range(columns[0], columns[1], SIDE):
+            block = (y, min(y + SIDE, rows[1]), x, min(x + SIDE, columns[1]))
+            at = places(source[4], h, w, out.shape, cell, block)
+            label = sole(source[1], source[2], at)
+            if label >= 0:
+                winner[:] = label
+            elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
+                tile_of_one(source, at, lanes, names, winner)
+            else:
+                _pixels_of_one(source, at, block, out)
                 continue
-            p = np.float32(part[0] + i * part[1] + j * (part[2] + i * part[3]))
-            winner, highest = 0, np.float32(-np.inf)
-            for k in range(n):
-                c = names[k]
-                v = _at(first[0], c, ax, fx, ay, fy)
-                v += p * (_at(second[0], c, bx, gx, by, gy) - v)
-                if v > highest:
-                    winner, highest = c, v
-            out[y, x] = winner
+            put(winner, block, out)
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def _cell_of_two(
+    sources: Any, lasts: Any, share: Array, cell: Any, rows: Any, columns: Any, lanes: Array, worst: Array,
+    names: Array, winner: Array, out: Array,
+) -> None:  # fmt: skip
+    """The same of two sources.
+
+    Their arrays go on one by one: a tuple of them would have its references counted for every tile and pixel.
+    """
+    values, best, runs, _, path = sources[0]
+    other_values, other_best, other_runs, _, other_path = sources[1]
+    last, other_last = lasts
+    h, w = best.shape
+    oh, ow = other_best.shape
+    for y in range(rows[0], rows[1], SIDE):
+        for x in range(columns[0], columns[1], SIDE):
+            block = (y, min(y + SIDE, rows[1]), x, min(x + SIDE, columns[1]))
+            near = places(path, h, w, out.shape, cell, block)
+            far = places(other_path, oh, ow, out.shape, cell, block)
+            label = sole(best, runs, near)
+            if label >= 0 and label == sole(other_best, other_runs, far):
+                winner[:] = label
+                put(winner, block, out)
+                continue
+            part = parts(share, out.shape, cell, block)
+            if near[3] - near[2] < 4 and near[5] - near[4] < 4 and far[3] - far[2] < 4 and far[5] - far[4] < 4:
+                tile_of_two(
+                    values, best, last, near, other_values, other_best, other_last, far, part,
+                    lanes, worst, names, winner,
+                )  # fmt: skip
+                put(winner, block, out)
+                continue
+            for v in range(block[0], block[1]):
+                for u in range(block[2], block[3]):
+                    i, j = np.float64(u - block[2]), np.float64(v - block[0])
+                    a = _near(_on(near[0], i, j), w - 1) + _near(_on(near[1], i, j), h - 1)
+                    b = _near(_on(far[0], i, j), ow - 1) + _near(_on(far[1], i, j), oh - 1)
+                    alike = runs[a[2], a[0]] > 0 and other_runs[b[2], b[0]] > 0
+                    if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
+                        out[v, u] = best[a[2], a[0]]
+                    else:
+                        out[v, u] = _largest_of_two(values.shape[0], last, a, other_last, b, _on(part, i, j))
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -396,6 +235,17 @@ def _nodes(path: Array, row: Any, base_y: Any, step_x: Any, end: Any, xs: Array,
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
+def _samples(path: Array, h: Any, w: Any, row: Any, xs: Array, ys: Array) -> None:
+    """`_nodes` of row 0..gh - 1 of a path, or of the image's edge above and below."""
+    gh, gw = path.shape[:2]
+    half, step_x, step_y = np.float32(0.5), np.float32(w / gw), np.float32(h / gh)
+    base = np.float32(h) - half if row == gh else (np.float32(row) + half) * step_y - half
+    if row < 0:
+        base = -half
+    _nodes(path, min(max(row, 0), gh - 1), base, step_x, np.float32(w) - half, xs, ys)
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
 def _bounds(a: Array, b: Array, end: Any, first: Array, last: Array) -> None:
     """The first and the last score centre that bilinear reading can need between two nodes of two rows."""
     none, most, near = np.float32(0), np.float32(end), np.float32(0.001)
@@ -406,6 +256,70 @@ def _bounds(a: Array, b: Array, end: Any, first: Array, last: Array) -> None:
         high = min(high, most) if high > none else none
         first[k] = np.int32(low)
         last[k] = min(np.int32(high) + 1, np.int32(end))
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _sole_cells(source: Any, xs: Array, ys: Array, box: Array, labels: Array) -> None:
+    """For a row of cells the class that is largest wherever each is led, or -1."""
+    best, runs = source[1], source[2]
+    h, w = best.shape
+    x0, x1, y0, y1 = box[0], box[1], box[2], box[3]
+    _bounds(xs[0], xs[1], w - 1, x0, x1)
+    _bounds(ys[0], ys[1], h - 1, y0, y1)
+    for k in range(x0.shape[0]):
+        label = np.int64(best[y0[k], x0[k]])
+        labels[k] = label if runs[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _within(starts: Array, size: Any, weights: Array) -> None:
+    """How far each of `size` pixels is from the path's sample, or the image's edge, before it to the next."""
+    samples = starts.shape[0] - 2
+    for k in range(samples + 1):
+        for x in range(starts[k], starts[k + 1]):
+            place = (x + 0.5) * samples / size
+            weights[x] = place + 0.5 - k if 0 < k < samples else 2 * (place - max(k - 0.5, 0.0))
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _line(two: Array, upper: Any, f: Any, out: Array) -> None:
+    """A row of pixels between two rows of nodes, of which `upper` is the first."""
+    a, b = two[upper], two[1 - upper]
+    for k in range(out.shape[0]):
+        out[k] = a[k] + f * (b[k] - a[k])
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _pixel(h: Any, w: Any, xs: Array, ys: Array, cell: int, f: Any) -> Any:
+    """`_near` of a pixel's place, for x and for y."""
+    x = _near(xs[cell] + f * (xs[cell + 1] - xs[cell]), w - 1)
+    return x + _near(ys[cell] + f * (ys[cell + 1] - ys[cell]), h - 1)
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def _line_of_two(
+    sources: Any, lasts: Any, labels: Array, starts_x: Array, within: Array, nodes: Array, line: Array
+) -> None:
+    """A row of pixels, where the cells' labels say -1; `nodes` are x and y of both sources, and the share."""
+    values, best, runs, _, _ = sources[0]
+    _, other_best, other_runs, _, _ = sources[1]
+    last, other_last = lasts
+    h, w = best.shape
+    oh, ow = other_best.shape
+    for k in range(labels.shape[0] - 1):
+        for x in range(starts_x[k], starts_x[k + 1]):
+            if labels[k] >= 0:
+                line[x] = labels[k]
+                continue
+            f = within[x]
+            part = nodes[4, k] + f * (nodes[4, k + 1] - nodes[4, k])
+            a = _pixel(h, w, nodes[0], nodes[1], k, f)
+            b = _pixel(oh, ow, nodes[2], nodes[3], k, f)
+            alike = runs[a[2], a[0]] > 0 and other_runs[b[2], b[0]] > 0
+            if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
+                line[x] = best[a[2], a[0]]
+            else:
+                line[x] = _largest_of_two(values.shape[0], last, a, other_last, b, part)
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -460,56 +374,74 @@ def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: 
             for y in range(begin, end, SIDE):
                 for x in range(starts_x[start], starts_x[cell_x], SIDE):
                     block = (y, min(y + SIDE, end), x, min(x + SIDE, starts_x[cell_x]))
-                    places = _places(path, h, w, size, cell, block)
-                    label = _sole(source, places)
+                    at = places(path, h, w, size, cell, block)
+                    label = sole(best, runs, at)
                     if label >= 0:
                         winner[:] = label
-                    elif places[3] - places[2] < 4 and places[5] - places[4] < 4:
-                        _tile_of_one(source, places, lanes, names, winner)
+                    elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
+                        tile_of_one(source, at, lanes, names, winner)
                     else:
-                        _pixels_of_one(source, places, block, out)
+                        _pixels_of_one(source, at, block, out)
                         continue
-                    _put(winner, block, out)
+                    put(winner, block, out)
     return mixed
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def mix_rows(sources: Any, share: Array, starts_y: Array, starts_x: Array, out: Array, first: int, last: int) -> int:
+def mix_rows(
+    sources: Any, lasts: Any, share: Array, starts_y: Array, starts_x: Array, out: Array, first: int, last: int
+) -> int:
     """out[y, x] = argmax over classes of (1 - share) first + share second, each read where its path leads; returns the
-    number of cells of the grid that are not of one class. Ties go to the lowest class.
+    number of cells of the grid that are not of one class. Ties go to the lowest class. `lasts`: both's `classes_last`.
 
     Paths and `share` (gh, gw), 0..1, have one grid; row i of its cells, between its rows i - 1 and i, covers the pixel
     rows starts_y[i]..starts_y[i + 1]; columns likewise. Works on rows first..last of the cells, of gh + 1.
     """
     size = out.shape
-    cells = starts_x.shape[0] - 1
-    labels = np.empty(cells + 1, np.int64)
+    gh, gw = share.shape
+    one, two = sources
+    labels, others = np.empty(gw + 2, np.int64), np.empty(gw + 2, np.int64)
+    heard, box = np.empty(gw + 1, np.uint8), np.empty((4, gw + 1), np.int32)
     lanes, winner = np.empty(14 * LANES, np.float32), np.empty(LANES, np.uint8)
-    names = np.empty(sources[0][0].shape[0], np.int64)
-    shapes = ((sources[0][0].shape[1], sources[0][0].shape[2]), (sources[1][0].shape[1], sources[1][0].shape[2]))
+    names, worst = np.empty(one[0].shape[0], np.int64), np.empty((3, *lasts[0].shape[2:]), np.float32)
+    h, w = one[1].shape
+    oh, ow = two[1].shape
+    nodes, line = np.empty((5, 2, gw + 2), np.float32), np.empty((5, gw + 2), np.float32)
+    fine = _fine(size, one[4])
+    within_y, within_x = np.empty(size[0], np.float32), np.empty(size[1], np.float32)
+    _within(starts_y, size[0], within_y)
+    _within(starts_x, size[1], within_x)
     mixed = 0
-    for cell_y in range(first, last):
-        begin, end = starts_y[cell_y], starts_y[cell_y + 1]
-        if begin == end:
+    for row in range(first - 1, last):
+        below = (row + 1) & 1
+        _samples(one[4], h, w, row, nodes[0, below], nodes[1, below])
+        _samples(two[4], oh, ow, row, nodes[2, below], nodes[3, below])
+        for k in range(gw + 2):
+            nodes[4, below, k] = share[min(max(row, 0), gh - 1), min(max(k - 1, 0), gw - 1)]
+        begin, end = starts_y[max(row, 0)], starts_y[row + 1]
+        if row < first or begin == end:
             continue
-        for cell_x in range(cells):
-            cell, block = (cell_y, cell_x), (begin, end, starts_x[cell_x], starts_x[cell_x + 1])
-            if block[2] == block[3]:
-                labels[cell_x] = labels[max(cell_x - 1, 0)] if cell_x > 0 else -1
-                continue
-            heard = _heard(share, cell)
-            k = 1 if heard == 1 else 0
-            places = _places(sources[k][4], shapes[k][0], shapes[k][1], size, cell, block)
-            label = _sole(sources[k], places)
-            if heard == 2 and label >= 0:
-                places = _places(sources[1][4], shapes[1][0], shapes[1][1], size, cell, block)
-                if _sole(sources[1], places) != label:
-                    label = -1
-            labels[cell_x] = label
-            mixed += label < 0
-        labels[cells] = -2
+        quiet = True
+        for k in range(gw + 1):
+            heard[k] = _heard(share, row, k)
+            quiet = quiet and heard[k] == 0
+        _sole_cells(one, nodes[0], nodes[1], box, labels)
+        if not quiet:
+            _sole_cells(two, nodes[2], nodes[3], box, others)
+            for k in range(gw + 1):
+                if heard[k] == 1 or (heard[k] == 2 and labels[k] != others[k]):
+                    labels[k] = others[k] if heard[k] == 1 else -1
+        labels[gw + 1] = -2
+        if fine:
+            for k in range(gw + 1):
+                mixed += labels[k] < 0
+            for y in range(begin, end):
+                for i in range(5):
+                    _line(nodes[i], row & 1, within_y[y], line[i])
+                _line_of_two(sources, lasts, labels, starts_x, within_x, line, out[y])
+            continue
         cell_x = 0
-        while cell_x < cells:
+        while cell_x < gw + 1:
             label, start = labels[cell_x], cell_x
             cell_x += 1
             if label >= 0:
@@ -518,36 +450,12 @@ def mix_rows(sources: Any, share: Array, starts_y: Array, starts_x: Array, out: 
                 for y in range(begin, end):
                     out[y, starts_x[start] : starts_x[cell_x]] = label
                 continue
-            cell = (cell_y, start)
-            heard = _heard(share, cell)
-            for y in range(begin, end, SIDE):
-                for x in range(starts_x[start], starts_x[cell_x], SIDE):
-                    block = (y, min(y + SIDE, end), x, min(x + SIDE, starts_x[cell_x]))
-                    k = 1 if heard == 1 else 0
-                    near = _places(sources[k][4], shapes[k][0], shapes[k][1], size, cell, block)
-                    label = _sole(sources[k], near)
-                    far = near
-                    if heard == 2:
-                        far = _places(sources[1][4], shapes[1][0], shapes[1][1], size, cell, block)
-                        if _sole(sources[1], far) != label:
-                            label = -1
-                    if label >= 0:
-                        winner[:] = label
-                        _put(winner, block, out)
-                        continue
-                    small = near[3] - near[2] < 4 and near[5] - near[4] < 4
-                    small = small and far[3] - far[2] < 4 and far[5] - far[4] < 4
-                    if not small:
-                        if heard == 2:
-                            part = _parts(share, size, cell, block)
-                            _pixels_of_two(sources[0], near, sources[1], far, part, block, names, out)
-                        else:
-                            _pixels_of_one(sources[k], near, block, out)
-                        continue
-                    if heard == 2:
-                        part = _parts(share, size, cell, block)
-                        _tile_of_two(sources[0], near, sources[1], far, part, lanes, names, winner)
-                    else:
-                        _tile_of_one(sources[k], near, lanes, names, winner)
-                    _put(winner, block, out)
+            mixed += 1
+            cell, rows, columns = (row, start), (begin, end), (starts_x[start], starts_x[cell_x])
+            if heard[start] == 0:
+                _cell_of_one(one, cell, rows, columns, lanes, names, winner, out)
+            elif heard[start] == 1:
+                _cell_of_one(two, cell, rows, columns, lanes, names, winner, out)
+            else:
+                _cell_of_two(sources, lasts, share, cell, rows, columns, lanes, worst, names, winner, out)
     return mixed

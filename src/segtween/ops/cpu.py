@@ -31,6 +31,7 @@ class CpuOps:
         cv2.setNumThreads(self.rows.threads)
         self._known: list[tuple[Float, Float, Labels, NDArray[np.uint64]]] = []
         self._runs: list[tuple[Labels, Labels]] = []
+        self._lasts: list[tuple[Float, Float]] = []
         self._last: tuple[Float, Float] | None = None
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
@@ -201,8 +202,9 @@ class CpuOps:
         frame. Where the share is 0 or 1 the other source costs nothing. Ties go to the lowest class.
         """
         sources = self._source(*first, share.shape), self._source(*second, share.shape)
+        lasts = self._padded(first[0].values), self._padded(second[0].values)
         share, out = np.ascontiguousarray(share, np.float32), np.empty(size_hw, np.uint8)
-        return self._read(lambda *a: along.mix_rows(sources, share, *a), out, (share.shape[0], share.shape[1]))
+        return self._read(lambda *a: along.mix_rows(sources, lasts, share, *a), out, (share.shape[0], share.shape[1]))
 
     def voted_labels(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
         """(H, W): of the labels around the places where the paths lead from a pixel, the one with the most weight:
@@ -228,6 +230,17 @@ class CpuOps:
         scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
         way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
         return values, best, runs, among, way
+
+    def _padded(self, values: Float) -> Float:
+        """`along.classes_last` of scores; those of the last two are kept."""
+        known = next((kept for kept in self._lasts if kept[0] is values), None)
+        if known is None:
+            (classes, h, w), scores = values.shape, np.ascontiguousarray(values, np.float32)
+            out = np.empty((h, w, -(-classes // along.WIDE), along.WIDE), np.float32)
+            self.rows(lambda a, b: along.classes_last(scores, out, a, b), h)
+            known = values, out
+        self._lasts = [*[kept for kept in self._lasts if kept is not known][-1:], known]
+        return known[1]
 
     def _best(self, values: Float) -> tuple[Float, Labels, NDArray[np.uint64]]:
         """Scores; their argmax; the classes that can be largest between four centres. Those of the last two are kept: a
