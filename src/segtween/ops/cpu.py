@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, between, borrow, kernels, rivals
+from segtween.ops import along, between, borrow, kernels, rivals, tiles
 from segtween.ops.threads import Rows
 from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, Rgb, SizeHW, check_rgb
 
@@ -236,7 +236,7 @@ class CpuOps:
         known = next((kept for kept in self._lasts if kept[0] is values), None)
         if known is None:
             (classes, h, w), scores = values.shape, np.ascontiguousarray(values, np.float32)
-            out = np.empty((h, w, -(-classes // along.WIDE), along.WIDE), np.float32)
+            out = np.empty((h, w, -(-classes // tiles.WIDE), tiles.WIDE), np.float32)
             self.rows(lambda a, b: along.classes_last(scores, out, a, b), h)
             known = values, out
         self._lasts = [*[kept for kept in self._lasts if kept is not known][-1:], known]
