@@ -276,6 +276,14 @@ def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     assert "exists already" in again.output
 
 
+def test_where_every_input_fails_nothing_is_said_to_be_written(tmp_path: Path) -> None:
+    missing = [str(tmp_path / name) for name in ("one.mp4", "two.mp4")]
+    done = CliRunner().invoke(app, ["run", *missing, "-o", str(tmp_path / "out"), "--model", MODEL, "--together"])
+    assert done.exit_code == 2
+    assert done.output.count("does not exist") == 2
+    assert "written" not in done.output
+
+
 def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None:
     two = ["run", *map(str, clips[:2]), "--model", MODEL, "--save", "labels-video", "-q"]
     CliRunner().invoke(app, [*two, "-o", str(tmp_path / "1")])

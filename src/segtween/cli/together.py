@@ -44,7 +44,7 @@ def run_together(
         done = seg.run_together(inputs, out, progress=None if quiet else progress, **asked)
     for outcome in done.failed:
         say_error(_named(outcome))
-    if not quiet:
+    if not quiet and done.frames:  # else nothing was written
         show(table(done), *remarks(done, out))
     if done.failed:
         raise typer.Exit(BAD_INPUT)
