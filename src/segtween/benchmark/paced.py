@@ -131,6 +131,23 @@ class Watched:
         return self._segmenter.describe()
 
 
+def check_pace(
+    segmenter: Segmenter, *, settings: Settings, name: str, size_hw: SizeHW, rate: float, seconds: float
+) -> int:
+    """How many frames come; SettingError for what `keep_pace` says."""
+    due = round(rate * seconds) if rate > 0 else 0
+    if not 0 < rate <= MOST_RATE or due < 1 or min(size_hw) < LEAST_SIDE:
+        raise SettingError(
+            f"{rate:g} frames per second for {seconds:g} s, of {format_size(size_hw)}",
+            expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, of at least {LEAST_SIDE}x{LEAST_SIDE}",
+            do="correct --rate, --seconds or --size",
+        )
+    if settings.offline:
+        raise SettingError("a rate and the offline mode", expected="a mode that labels at once", do="leave one out")
+    refuse_stored(segmenter, {name: settings})
+    return due
+
+
 def keep_pace(
     segmenter: Segmenter,
     *,
@@ -148,16 +165,7 @@ def keep_pace(
     engine has seen two frames before. Raises SettingError for sizes below 64x64, a rate that is not above 0 (and at
     most 1000), less than one frame in all, stored scores or flow, and the offline mode.
     """
-    due = round(rate * seconds) if rate > 0 else 0
-    if not 0 < rate <= MOST_RATE or due < 1 or min(size_hw) < LEAST_SIDE:
-        raise SettingError(
-            f"{rate:g} frames per second for {seconds:g} s, of {format_size(size_hw)}",
-            expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, of at least {LEAST_SIDE}x{LEAST_SIDE}",
-            do="correct --rate, --seconds or --size",
-        )
-    if settings.offline:
-        raise SettingError("a rate and the offline mode", expected="a mode that labels at once", do="leave one out")
-    refuse_stored(segmenter, {name: settings})
+    due = check_pace(segmenter, settings=settings, name=name, size_hw=size_hw, rate=rate, seconds=seconds)
     ops, clip, network = CpuOps(threads=threads), moving_clip(size_hw), Watched(segmenter)
     engine = build_engine(network, settings, ops=ops)
     for i in range(WARM_UP_FRAMES):
@@ -217,12 +225,17 @@ class _Run:
                 progress(i, due)
 
     def _note(self, result: Result) -> None:
-        known = bool((result.labels[:: max(1, result.labels.shape[0] // 16), ::64] != IGNORE).any())
+        known = is_known(result)
         self.unknown += not known
         self.arrivals += result.is_key
         self.cuts += result.is_cut
         if known:
             self.age[result.distance] += 1
+
+
+def is_known(result: Result) -> bool:
+    """Whether there are labels yet: `late` ones are 255 all over until the first scores are there."""
+    return bool((result.labels[:: max(1, result.labels.shape[0] // 16), ::64] != IGNORE).any())
 
 
 def _figures(values: dict[str, float]) -> list[str]:

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from segtween.benchmark import LEAST_SIDE, Progress, moving_clip, refuse_stored, to_and_fro, versions
-from segtween.benchmark.paced import MOST_RATE, WARM_UP_FRAMES, Watched
+from segtween.benchmark import Progress, moving_clip, to_and_fro, versions
+from segtween.benchmark.paced import WARM_UP_FRAMES, Watched, check_pace, is_known
 from segtween.build import Settings, build_engine, build_ops, build_streams
 from segtween.build import method as method_of
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import percentiles
 from segtween.streams import Streams
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import IGNORE, Method, Result, Rgb, SizeHW, format_size
+from segtween.types import Method, Result, Rgb, SizeHW, format_size
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Camera:
     def note(self, result: Result, latency_ms: float) -> None:
         self.latency_ms.append(latency_ms)
         self.arrivals += result.is_key
-        if (result.labels[:: max(1, result.labels.shape[0] // 16), ::64] != IGNORE).any():
+        if is_known(result):
             self.age[result.distance] += 1
         else:
             self.unknown += 1
@@ -155,16 +155,7 @@ def keep_pace_together(
     SettingError for sizes below 64x64, a rate that is not above 0 (and at most 1000), less than one frame in all, and
     what `build_streams` refuses.
     """
-    due = round(rate * seconds) if rate > 0 else 0
-    if not 0 < rate <= MOST_RATE or due < 1 or min(size_hw) < LEAST_SIDE:
-        raise SettingError(
-            f"{rate:g} frames per second for {seconds:g} s, of {format_size(size_hw)}",
-            expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, of at least {LEAST_SIDE}x{LEAST_SIDE}",
-            do="correct --rate, --seconds or --size",
-        )
-    if settings.offline:
-        raise SettingError("a rate and the offline mode", expected="a mode that labels at once", do="leave one out")
-    refuse_stored(segmenter, {name: settings})
+    due = check_pace(segmenter, settings=settings, name=name, size_hw=size_hw, rate=rate, seconds=seconds)
     network = Watched(segmenter)
     engine = build_engine(network, settings, ops=build_ops(settings, threads=threads))
     streams = build_streams(engine, settings, count)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -18,9 +16,6 @@ class DeviceCuts(ResidualCuts):
 
     def is_cut(self, score: float) -> bool:
         return score > self.threshold
-
-    def describe(self) -> dict[str, Any]:
-        return super().describe()
 
 
 def cut_score(current: Tensor, error: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +19,9 @@ from segtween.labels import LabelSet
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
 from segtween.records import ModelRecord
-from segtween.segmenters.network import check_scale, input_size
+from segtween.segmenters.network import check_scale, choose_labels, describe_record, input_size
 from segtween.types import SizeHW
-from segtween.weights import fingerprint, load_weights
+from segtween.weights import load_weights
 
 
 class DeviceSegmenter:
@@ -52,13 +50,7 @@ class DeviceSegmenter:
                 do="give another --model, or --device cpu",
             )
         self.record, self.scale, self.device, self.fast = record, check_scale(scale, record), device, fast
-        self.labels = record.labels if labels is None else labels
-        if len(self.labels) != len(record.labels):
-            raise ModelError(
-                f"label set {self.labels.name!r} has {len(self.labels)} classes",
-                expected=f"{len(record.labels)}, as network {record.name!r} has",
-                do="give another label set, or none",
-            )
+        self.labels = choose_labels(record, labels)
         self._kernels, dtype = kernels, torch.float16 if fast.half else torch.float32
         self._look = Look.of(record.input, dtype)
         net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
@@ -92,14 +84,8 @@ class DeviceSegmenter:
         return input_size(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:
-        seen = json.dumps([self.record.input.to_dict(), self.record.output.to_dict()], sort_keys=True)
         return {
-            "name": self.record.name,
-            "random_weights": self.record.is_random,
-            "fingerprint": fingerprint(self.record)[:12],
-            "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
-            "labels": self.labels.name,
-            "scale": self.scale,
+            **describe_record(self.record, labels=self.labels, scale=self.scale),
             "runtime": "torch",
             "runtime_version": torch.__version__,
             "device": self.device.type,

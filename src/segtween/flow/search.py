@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.flow import patches
 from segtween.flow.patches import PAD, SIDE
+from segtween.ops.kept import LastTwo
 from segtween.ops.threads import Rows
 from segtween.types import Flow, SizeHW
 
@@ -41,11 +42,13 @@ class PatchSearch:
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
-        self._kept: list[tuple[NDArray[np.uint8], list[NDArray[np.float32]]]] = []
+        self._kept = LastTwo[list[NDArray[np.float32]]]()
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
         """(h, w, 2) float32."""
-        levels = list(zip(self._levels(current), self._levels(previous), strict=True))
+        # The previous one first: it was the current one before, and the newest stays.
+        befores = self._kept(previous, lambda: self._levels(previous))
+        levels = list(zip(self._kept(current, lambda: self._levels(current)), befores, strict=True))
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
             size_hw = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
@@ -90,10 +93,7 @@ class PatchSearch:
         return *_bands(size_hw[1], self.search.apart), *_bands(size_hw[0], self.search.apart)
 
     def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """From fine to coarse. Those of the last two images are kept: each is the current one, then the one before."""
-        for known, levels in self._kept:
-            if known is image:
-                return levels
+        """From fine to coarse."""
         levels = [_padded(image, self._rows)]
         while True:
             finer = levels[-1][PAD:-PAD, PAD:-PAD]
@@ -101,9 +101,7 @@ class PatchSearch:
             if min(h, w) < (LEAST_SIDE if len(levels) > self.search.halved else SIDE):
                 break
             levels.append(_halved(finer, (h, w), self._rows))
-        levels = levels[min(self.search.halved, len(levels) - 1) :]
-        self._kept = [*self._kept[-1:], (image, levels)]
-        return levels
+        return levels[min(self.search.halved, len(levels) - 1) :]
 
 
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, between, borrow, kernels, rivals, tiles
+from segtween.ops.kept import LastTwo
 from segtween.ops.threads import Rows
 from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, Rgb, SizeHW, check_rgb
 
@@ -29,10 +30,8 @@ class CpuOps:
     def __init__(self, *, threads: int = 0, rows: Rows | None = None) -> None:
         self.rows = rows or Rows(threads)
         cv2.setNumThreads(self.rows.threads)
-        self._known: list[tuple[Float, Float, Labels, NDArray[np.uint64]]] = []
-        self._runs: list[tuple[Labels, Labels]] = []
-        self._lasts: list[tuple[Float, Float]] = []
-        self._last: tuple[Float, Float] | None = None
+        self._known = LastTwo[tuple[Float, Labels, NDArray[np.uint64]]]()
+        self._runs, self._lasts, self._last = LastTwo[Labels](), LastTwo[Float](), LastTwo[Float]()
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -188,10 +187,8 @@ class CpuOps:
         return out
 
     def _classes_last(self, values: Float) -> Float:
-        """(h, w, C) of (C, h, w); the last one is kept: a key frame's scores stay the same for a whole period."""
-        if self._last is None or self._last[0] is not values:
-            self._last = values, np.ascontiguousarray(np.moveaxis(values, 0, 2))
-        return self._last[1]
+        """(h, w, C) of (C, h, w)."""
+        return self._last(values, lambda: np.ascontiguousarray(np.moveaxis(values, 0, 2)))
 
     def mixed_labels(
         self, first: tuple[Carried, Flow | None], second: tuple[Carried, Flow | None], share: Float, size_hw: SizeHW
@@ -223,37 +220,33 @@ class CpuOps:
     def _source(self, carried: Carried, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""
         values, best, among = self._best(carried.values)
-        runs = next((runs for known, runs in self._runs if known is best), None)
-        if runs is None:
-            along.runs_of(best, runs := np.empty_like(best))
-            self._runs = [*self._runs[-1:], (best, runs)]
+        runs = self._runs(best, lambda: _runs(best))
         scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
         way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
         return values, best, runs, among, way
 
     def _padded(self, values: Float) -> Float:
-        """`along.classes_last` of scores; those of the last two are kept."""
-        known = next((kept for kept in self._lasts if kept[0] is values), None)
-        if known is None:
+        """`along.classes_last` of scores."""
+
+        def made() -> Float:
             (classes, h, w), scores = values.shape, np.ascontiguousarray(values, np.float32)
             out = np.empty((h, w, -(-classes // tiles.WIDE), tiles.WIDE), np.float32)
             self.rows(lambda a, b: along.classes_last(scores, out, a, b), h)
-            known = values, out
-        self._lasts = [*[kept for kept in self._lasts if kept is not known][-1:], known]
-        return known[1]
+            return out
+
+        return self._lasts(values, made)
 
     def _best(self, values: Float) -> tuple[Float, Labels, NDArray[np.uint64]]:
-        """Scores; their argmax; the classes that can be largest between four centres. Those of the last two are kept: a
-        key frame's scores stay the same for a whole period."""
-        known = next((kept for kept in self._known if kept[0] is values), None)
-        if known is None:
+        """Scores; their argmax; the classes that can be largest between four centres."""
+
+        def made() -> tuple[Float, Labels, NDArray[np.uint64]]:
             scores, grid = np.ascontiguousarray(values, np.float32), (values.shape[1], values.shape[2])
             best, among = np.empty(grid, np.uint8), np.empty(grid, np.uint64)
             self.rows(lambda a, b: kernels.argmax_rows(scores, best, a, b), grid[0])
             self.rows(lambda a, b: rivals.rivals_rows(scores, best, among, a, b), grid[0])
-            known = values, scores, best, among
-        self._known = [*[kept for kept in self._known if kept is not known][-1:], known]
-        return known[1:]
+            return scores, best, among
+
+        return self._known(values, made)
 
     def _read(self, kernel: Callable[..., int], out: Labels, grid: SizeHW) -> Labels:
         (gh, gw), mixed = grid, list[int]()
@@ -267,6 +260,12 @@ class CpuOps:
 
     def describe(self) -> dict[str, Any]:
         return {"arrays": "cpu"}
+
+
+def _runs(best: Labels) -> Labels:
+    out = np.empty_like(best)
+    along.runs_of(best, out)
+    return out
 
 
 def grey(image: NDArray[Any]) -> NDArray[Any]:

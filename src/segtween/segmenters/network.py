@@ -48,13 +48,7 @@ class NetworkSegmenter:
         self, record: ModelRecord, runtime: Runtime, *, scale: float = 1.0, labels: LabelSet | None = None
     ) -> None:
         self.record, self.runtime, self.scale = record, runtime, check_scale(scale, record)
-        self.labels = record.labels if labels is None else labels
-        if len(self.labels) != len(record.labels):
-            raise ModelError(
-                f"label set {self.labels.name!r} has {len(self.labels)} classes",
-                expected=f"{len(record.labels)}, as network {record.name!r} has",
-                do="give another label set, or none",
-            )
+        self.labels = choose_labels(record, labels)
         self._frames = 0
         self._try_out()
 
@@ -79,16 +73,7 @@ class NetworkSegmenter:
         return input_size(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:
-        seen = json.dumps([self.record.input.to_dict(), self.record.output.to_dict()], sort_keys=True)
-        return {
-            "name": self.record.name,
-            "random_weights": self.record.is_random,
-            "fingerprint": fingerprint(self.record)[:12],
-            "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
-            "labels": self.labels.name,
-            "scale": self.scale,
-            **self.runtime.describe(),
-        }
+        return {**describe_record(self.record, labels=self.labels, scale=self.scale), **self.runtime.describe()}
 
     def _logits(self, answer: NDArray[Any], who: str) -> Scores:
         kind, stride = self.record.output.kind, self.record.output.stride
@@ -166,6 +151,31 @@ def open_network(
         aside=in_background if background else None,
     )
     return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
+
+
+def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
+    """The record's label set, or another one of as many classes; ModelError otherwise."""
+    chosen = record.labels if labels is None else labels
+    if len(chosen) != len(record.labels):
+        raise ModelError(
+            f"label set {chosen.name!r} has {len(chosen)} classes",
+            expected=f"{len(record.labels)}, as network {record.name!r} has",
+            do="give another label set, or none",
+        )
+    return chosen
+
+
+def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> dict[str, Any]:
+    """What changes a network's numbers, wherever it runs."""
+    seen = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
+    return {
+        "name": record.name,
+        "random_weights": record.is_random,
+        "fingerprint": fingerprint(record)[:12],
+        "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
+        "labels": labels.name,
+        "scale": scale,
+    }
 
 
 def check_scale(scale: float, record: ModelRecord) -> float:
