@@ -104,12 +104,14 @@ def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:
     assert log == [every, every, *later], "plain, fused, and phases 0, 1, 2 from their first key frame on"
     (result,) = report.results
     # Of 10 pixels, d are wrong d frames after the key frame; 5, 4 and 3 frames lie at distance 0, 1 and 2.
-    assert result["per_distance"] == pytest.approx([1.0, (9 / 10 + 0) / 2, (8 / 10 + 0) / 2])
-    assert result["avg_miou"] == pytest.approx(((50 + 36 + 24) / 120 + 0) / 2)
-    assert result["mean_miou"] == pytest.approx((1 + 0.45 + 0.4) / 3)
-    assert result["min_miou"] == pytest.approx(0.4)
-    assert (result["worst_miou"], result["worst_distance"]) == (pytest.approx(0.4), 2)
-    assert result["per_class"] == {"right": pytest.approx(110 / 120), "wrong": 0.0}
+    # The truth holds one class: the other one leaves the mean, and its pixels count against the first.
+    assert result["per_distance"] == pytest.approx([1.0, 9 / 10, 8 / 10])
+    assert result["avg_miou"] == pytest.approx((50 + 36 + 24) / 120)
+    assert result["mean_miou"] == pytest.approx((1 + 0.9 + 0.8) / 3)
+    assert result["min_miou"] == pytest.approx(0.8)
+    assert (result["worst_miou"], result["worst_distance"]) == (pytest.approx(0.8), 2)
+    assert result["per_class"] == {"right": pytest.approx(110 / 120), "wrong": None}
+    assert result["predicted_only"] == {"wrong": 4 * 1 + 3 * 2}
     assert result["key_rate"] == pytest.approx(5 / 12)
     # At a key frame two pixels change back (twice), at other frames one pixel changes (7 times): 10 pixels each.
     assert result["flicker_at_keys"] == pytest.approx((2 * 2 / 20) / (7 * 1 / 70))
@@ -119,7 +121,7 @@ def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:
     assert report.frames == 5
     assert report.protocol == "dense"
     assert result["gain_over_every_frame"]["value"] == pytest.approx(result["avg_miou"] - 1)
-    assert result["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(0.4 - 1)
+    assert result["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(0.8 - 1)
     assert result["gain_over_every_frame"]["low"] is None, "five frames are one block: no interval"
 
 
@@ -152,14 +154,14 @@ def test_sparse_labels_one_run_per_distance(tmp_path: Path) -> None:
     every, chains = [15, 16, 17, 18, 19], [[19], [18, 19], [17, 18, 19]]
     assert log == [every, every, *chains]
     (result,) = report.results
-    assert result["per_distance"] == pytest.approx([1.0, 0.45, 0.4]), "frame 19 alone is scored"
-    assert result["avg_miou"] == pytest.approx((27 / 30 + 0) / 2)
+    assert result["per_distance"] == pytest.approx([1.0, 0.9, 0.8]), "frame 19 alone is scored"
+    assert result["avg_miou"] == pytest.approx(27 / 30)
     assert report.frames == 1
     assert (result["vc8"], result["vc16"], result["flicker_at_keys"]) == (None, None, None)
     assert result["key_rate"] == pytest.approx(1 / 3)
     assert report.left_out == ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
     # Steps of the runs, on flat pictures: one of 10 pixels turns wrong, twice; then a second one.
-    assert result["tc"] == pytest.approx(((9 + 9 + 8) / (10 + 10 + 9) + (0 + 0 + 1) / (1 + 1 + 2)) / 2)
+    assert result["tc"] == pytest.approx((9 + 9 + 8) / (10 + 10 + 9)), "over the one class that the truth holds"
 
 
 def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) -> None:
@@ -308,10 +310,51 @@ def test_exact_flow_judges_where_it_is_stored(tmp_path: Path) -> None:
     report = evaluate(
         data, segmenter=BrightnessSegmenter(stride=1), flow=None, make=maker(Settings()), intervals=[], method=METHOD
     )
-    assert report.tc_flow == {"flow": "exact"}
+    assert report.tc_flow == {"flow": "exact", "occlusion": "unknown"}
     assert report.every_frame["tc"] == 1.0, "labels of single pixels move exactly with the picture"
     assert report.every_frame_fused is None
     assert report.results == []
+
+
+def test_the_true_labels_have_a_consistency_of_their_own_and_what_was_hidden_is_left_out(tmp_path: Path) -> None:
+    root = camvid(tmp_path, [f"A_{i}" for i in range(4)])
+    (root / "flow").mkdir()
+    hidden = np.zeros((8, 10), np.bool_)
+    hidden[:2] = True
+    for i in range(4):
+        truth = np.zeros((8, 10), np.uint8)
+        truth[4:] = 1
+        truth[0] = i % 2  # flickers for real, where nothing was visible before
+        picture(root / f"val/A_{i}.png", np.full((8, 10, 3), 50 * i, np.uint8))
+        picture(root / f"valannot/A_{i}.png", truth)
+        np.savez(root / f"flow/A_{i}.npz", flow=np.zeros((8, 10, 2), np.float32), occlusion=hidden)
+    data = open_dataset("camvid", root, split="val", labels=TWO)
+    report, _ = fading(data, [])
+    assert report.truth == {"tc": 1.0, "vc8": None, "vc16": None}
+    assert report.tc_flow == {"flow": "exact", "occlusion": "left out"}
+    last = report.rows()[-1]
+    assert (last["row"], last["tc"], last["miou"]) == ("true labels", 1.0, None)
+    assert any("TC of the true labels, 100.0, is the ceiling" in note for note in report.temporal_notes())
+    (root / "flow/A_1.npz").unlink()
+    for i in range(4):
+        np.savez(root / f"flow/A_{i}.npz", flow=np.zeros((8, 10, 2), np.float32))
+    report, _ = fading(open_dataset("camvid", root, split="val", labels=TWO), [])
+    assert report.truth is not None
+    assert report.truth["tc"] < 1, "without occlusion the row that changes is compared too"
+
+
+def test_nothing_is_compared_across_a_scene_cut(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [np.repeat(np.repeat(rng.integers(0, 255, (8, 10, 1)), 6, 0), 6, 1).repeat(3, 2) for _ in range(2)]
+    root = camvid(tmp_path, [f"A_{i}" for i in range(6)])
+    for i in range(6):
+        picture(root / f"val/A_{i}.png", scenes[i // 3].astype(np.uint8))
+        picture(root / f"valannot/A_{i}.png", np.full((48, 60), i // 3, np.uint8))
+    report, _ = fading(open_dataset("camvid", root, split="val", labels=TWO), [1])
+    assert report.cuts == 1
+    assert report.truth is not None
+    assert report.truth["tc"] == 1.0, "the label of every pixel changes at the cut alone"
+    assert any("1 scene cut: nothing is compared across" in note for note in report.temporal_notes())
 
 
 def test_names_are_told_before_each_frame(tmp_path: Path) -> None:
@@ -387,21 +430,35 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert record["tc_flow"]["flow"] == "farneback"
 
     rows = report.rows()
-    assert [row["row"] for row in rows] == ["every frame", "every frame, fused", "interval 0", "interval 4"]
+    assert [row["row"] for row in rows] == [
+        "every frame",
+        "every frame, fused",
+        "interval 0",
+        "interval 4",
+        "true labels",
+    ]
     report.write_csv(tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(newline="") as file:
         stored = list(csv.DictReader(file))
-    assert [float(row["miou"]) for row in stored] == [row["miou"] for row in rows]
+    assert [float(row["miou"]) for row in stored[:-1]] == [row["miou"] for row in rows[:-1]]
+    assert (stored[-1]["row"], stored[-1]["miou"]) == ("true labels", "")
     assert stored[0]["gain"] == ""
     assert {row["hash"] for row in stored} == {report.method.hash}
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
     with pytest.raises(SinkError, match=r"none/out\.csv cannot be written \(No such file or directory\)"):
         report.write_csv(tmp_path / "none" / "out.csv")
 
-    figures, per_class, remarks = report.tables()
+    figures, per_class, calibration, remarks = report.tables()
     assert not isinstance(figures, str)
     assert not isinstance(per_class, str)
-    assert figures.column(0) == ["every frame", "every frame, fused", "interval 4"]
+    assert not isinstance(calibration, str)
+    assert figures.column(0) == ["every frame", "every frame, fused", "interval 4", "true labels"]
+    assert calibration.column(0) == ["every frame", "every frame, fused", "interval 4"]
+    found = record["results"][1]["calibration"]
+    assert calibration.rows[2][1] == f"{100 * found['ece']:.1f}"
+    assert sum(found["pixels"]) > 0
+    assert record["results"][1]["calibration"]["reliability"]["ece"] is not None
+    assert record["every_frame"]["calibration"]["reliability"]["ece"] is None, "nothing is propagated"
     shown = figures.rows[2]
     assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
     assert shown[5].startswith(f"{100 * rows[3]['gain']:+.1f} (")

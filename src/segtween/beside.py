@@ -59,9 +59,10 @@ class Beside:
         return self._seen.pop(index)
 
     def to_json(self) -> dict[str, Any]:
-        """Steadiness of both methods, as `metrics.SteadinessMeter` says it."""
+        """Steadiness of both methods, as `metrics.SteadinessMeter` says it, over the classes that both gave."""
+        both = self._other.seen & self._own.seen
         return {
             "method": self.method.to_json(),
-            "steadiness": self._other.compute(),
-            "own_steadiness": self._own.compute(),
+            "steadiness": self._other.compute(counted=both),
+            "own_steadiness": self._own.compute(counted=both),
         }

@@ -183,7 +183,8 @@ class Engine:
         self._past = Past(view, scores, path, reliability, distance, clock.total_ms, seen)
         carried = scores if path is None else partial(self._mixed, scores, path, mended)
         is_new = is_key or (history is not None and history.is_new)
-        return self._result(labels, carried, clock, pts_seconds, is_key=is_new, distance=distance, is_cut=cut)
+        flags = {"is_key": is_new, "distance": distance, "is_cut": cut, "reliability": reliability}
+        return self._result(labels, carried, clock, pts_seconds, **flags)
 
     def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
         """`step` in the form that the offline mode has, where a frame may complete none or several results."""

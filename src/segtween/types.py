@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween._version import __version__
 from segtween.errors import ScoresError, SettingError
 
 Rgb = NDArray[np.uint8]
@@ -175,6 +176,9 @@ class Result:
     labels: Labels
     scores: Carried | Callable[[], Carried]
     stages_ms: dict[str, float] = field(default_factory=dict)
+    reliability: NDArray[np.float32] | None = None
+    """(h, w) in 0..1, a grid over the image: how far the scores propagated from the key frame can be trusted; None
+    where the network has seen the frame, and in the offline mode."""
 
     @property
     def key_index(self) -> int:
@@ -201,7 +205,8 @@ class Method:
     """Everything that changes the numbers, under one name and one hash.
 
     Two results may stand in one table only if their hashes are equal. `record` holds plain
-    JSON values.
+    JSON values. The package's version stands beside the hash and not in it: an upgrade that changes no number makes
+    no measurement void.
     """
 
     name: str
@@ -213,4 +218,4 @@ class Method:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, **self.record, "hash": self.hash}
+        return {"name": self.name, **self.record, "hash": self.hash, "segtween": __version__}

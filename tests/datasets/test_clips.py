@@ -114,11 +114,25 @@ def test_exact_flow_is_found_and_checked(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"A_2\.npz is 12x8; expected 6x4 \(width x height\)"):
         data.read_flow(second, size_hw=(4, 6))
     np.savez(path, flow=np.ones((8, 12), np.float32))
-    with pytest.raises(DatasetError, match=r"holds float32 of shape \(8, 12\); expected floats of shape"):
+    with pytest.raises(DatasetError, match=r"holds float32 of shape \(8, 12\); expected an array `flow` of floats"):
         read_flow(path)
     np.savez(path, other=np.ones(1))
-    with pytest.raises(DatasetError, match=r"A_2\.npz cannot be read .*; expected an array `flow`"):
+    with pytest.raises(DatasetError, match=r"A_2\.npz holds no flow; expected an array `flow` of floats"):
         read_flow(path)
+    np.savez(path, flow=np.ones((8, 12, 2), np.float32))
+    assert data.read_occlusion(second, size_hw=(8, 12)) is None
+    np.savez(path, flow=np.ones((8, 12, 2), np.float32), occlusion=np.eye(8, 12, dtype=bool))
+    assert data.read_occlusion(first, size_hw=(8, 12)) is None
+    occlusion = data.read_occlusion(second, size_hw=(8, 12))
+    assert occlusion is not None
+    assert occlusion.sum() == 8
+    with pytest.raises(DatasetError, match=r"A_2\.npz is 12x8; expected 6x4 \(width x height\)"):
+        data.read_occlusion(second, size_hw=(4, 6))
+    np.savez(path, flow=np.ones((8, 12, 2), np.float32), occlusion=np.ones((8, 12), np.uint8))
+    with pytest.raises(
+        DatasetError, match=r"occlusion of uint8 and shape \(8, 12\); expected an array `occlusion` of bo"
+    ):
+        data.read_occlusion(second, size_hw=(8, 12))
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(DatasetError, match=r"A_2\.npz cannot be read \(File is not a zip file\)"):
         read_flow(path)

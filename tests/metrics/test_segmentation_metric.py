@@ -35,11 +35,38 @@ def test_counted_by_hand() -> None:
     assert got["miou_absent_as_zero"] == pytest.approx(1 / 3)
 
 
-def test_a_class_that_is_only_predicted_counts_as_zero() -> None:
+def test_a_class_that_is_only_predicted_leaves_the_mean_and_is_listed() -> None:
     metric = Segmentation(THREE)
     metric.update(labels([0, 2]), labels([0, 0]))
-    assert metric.compute()["per_class"] == {"a": 0.5, "b": None, "c": 0.0}
-    assert metric.compute()["miou"] == 0.25
+    got = metric.compute()
+    assert got["per_class"] == {"a": 0.5, "b": None, "c": None}
+    assert got["miou"] == 0.5, "the pixel counts against a, which it is"
+    assert got["absent"] == ["b", "c"]
+    assert got["predicted_only"] == {"c": 1}
+    assert got["miou_absent_as_zero"] == pytest.approx(0.5 / 3), "the reference's average stays available"
+
+
+def test_one_wrong_pixel_of_an_eleventh_class_does_not_cost_a_class() -> None:
+    eleven = label_set("camvid11")
+    truth = np.repeat(np.arange(10, dtype=np.uint8), 100)[None]
+    prediction = truth.copy()
+    prediction[0, 0] = 10
+    metric = Segmentation(eleven)
+    metric.update(prediction, truth)
+    assert metric.compute()["miou"] == pytest.approx((0.99 + 9) / 10)
+    assert metric.compute()["predicted_only"] == {eleven.names[10]: 1}
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_all_predictions_of_one_truth_are_averaged_over_the_same_classes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(np.array([0, 2, 3, 255], np.uint8), (4, 6))
+    means = []
+    for classes in (range(3), range(6)):
+        metric = Segmentation(label_set([f"c{i}" for i in range(6)]))
+        metric.update(rng.choice(np.array(classes, np.uint8), truth.shape), truth)
+        means.append({name for name, iou in metric.compute()["per_class"].items() if iou is not None})
+    assert means[0] == means[1] == {f"c{i}" for i in np.unique(truth) if i != 255}
 
 
 def test_a_prediction_without_a_class_is_a_miss() -> None:
@@ -56,7 +83,7 @@ def test_frames_are_pooled_and_reset_forgets() -> None:
     metric.reset()
     assert metric.compute() == {
         "miou": None, "miou_absent_as_zero": 0.0, "per_class": {"a": None, "b": None, "c": None},
-        "absent": ["a", "b", "c"],
+        "absent": ["a", "b", "c"], "predicted_only": {},
     }  # fmt: skip
 
 

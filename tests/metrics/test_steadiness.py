@@ -9,6 +9,7 @@ import pytest
 
 from fakes import panning
 from segtween.metrics.steadiness import BACK_WITHIN, SteadinessMeter
+from segtween.metrics.temporal import correspondence
 
 SIZE = (48, 64)
 FRAMES = panning(14, SIZE, step=2, cell=12)
@@ -55,6 +56,47 @@ def test_flicker_is_a_change_back_within_a_few_frames(pause: int, counts: bool) 
         labels[:24] = 1
     figures = measured(maps, frames=still)
     assert figures["flicker"] == (pytest.approx(0.5 / (pause + 2), rel=0.02) if counts else 0)
+
+
+def test_a_label_that_comes_back_by_way_of_others_flickers() -> None:
+    meter = SteadinessMeter(4)
+    for i, value in enumerate((0, 1, 2, 0, 3)):
+        meter.update(FRAMES[0], np.full(SIZE, value, np.uint8), is_key=i == 0)
+    figures = meter.compute()
+    assert figures["flicker"] == pytest.approx(1 / 4), "0, 1, 2, 0 changes back once; 3 was not there before"
+    assert figures["change_rate_elsewhere"] == 1
+
+
+def test_flicker_agrees_with_a_plain_loop() -> None:
+    maps = np.random.default_rng(3).integers(0, 5, (20, *SIZE), dtype=np.uint8)
+    maps[maps == 4] = 255
+    stay = correspondence(np.zeros((*SIZE, 2), np.float32))
+    meter, back, counted = SteadinessMeter(4), 0, 0
+    for i, labels in enumerate(maps):
+        meter.follow(labels, stay if i else None, is_key=False)
+        if i:
+            known = (labels != 255) & (maps[i - 1] != 255)
+            earlier = (maps[max(0, i - 1 - BACK_WITHIN) : i - 1] == labels).any(axis=0)
+            back += int((known & (labels != maps[i - 1]) & earlier).sum())
+            counted += int(known.sum())
+    assert meter.compute()["flicker"] == back / counted > 0
+
+
+def test_two_methods_are_compared_over_the_classes_that_both_gave() -> None:
+    one, other = SteadinessMeter(3), SteadinessMeter(3)
+    stay = correspondence(np.zeros((*SIZE, 2), np.float32))
+    for i in range(4):
+        labels = np.zeros(SIZE, np.uint8)
+        labels[:24] = 1
+        one.follow(labels, stay if i else None, is_key=False)
+        stray = labels.copy()
+        stray[0, i] = 2
+        other.follow(stray, stay if i else None, is_key=False)
+    both = one.seen & other.seen
+    assert both.tolist() == [True, True, False]
+    assert other.compute()["tc"] < 0.7
+    assert other.compute(counted=both)["tc"] > 0.99
+    assert one.compute(counted=both)["tc"] == 1
 
 
 def test_a_change_for_good_is_no_flicker() -> None:

@@ -41,7 +41,7 @@ def test_pairs_are_pooled_not_averaged_and_runs_are_apart() -> None:
     metric.update(row(1, 1, 1, 1), stay)
     assert metric.compute()["tc"] == pytest.approx((3 / 4 + 4 / 5) / 2)
     counts = metric.take()
-    assert counts.tolist() == [[3, 4], [4, 5]]
+    assert counts.tolist() == [[3, 4], [4, 5], [4, 4]]
     assert metric.compute()["tc"] is None
 
 
@@ -55,7 +55,7 @@ def test_pixels_without_a_class_are_not_counted() -> None:
 @given(st.integers(-3, 3), st.integers(-3, 3))
 def test_whole_pixel_flow_is_an_exact_shift(dx: int, dy: int) -> None:
     previous = np.random.default_rng(1).integers(0, 9, (6, 7), dtype=np.uint8)
-    moved = correspondence(shift((6, 7), dx, dy)).carry(previous)
+    moved = correspondence(shift((6, 7), dx, dy)).warp(previous)
     for y in range(6):
         for x in range(7):
             inside = 0 <= x + dx < 7 and 0 <= y + dy < 6
@@ -65,8 +65,35 @@ def test_whole_pixel_flow_is_an_exact_shift(dx: int, dy: int) -> None:
 def test_a_sample_is_inside_up_to_the_last_pixel_centre() -> None:
     flow = np.zeros((1, 4, 2), np.float32)
     flow[0, :, 0] = [-0.1, 0.4, 1.0, np.nan]
-    moved = correspondence(flow).carry(row(5, 6, 7, 8))
+    moved = correspondence(flow).warp(row(5, 6, 7, 8))
     assert moved.tolist() == [[255, 6, 8, 255]]
+
+
+def test_what_was_occluded_is_not_compared() -> None:
+    hidden = np.array([[False, True, False, False]])
+    motion = correspondence(shift((1, 4), 0), hidden)
+    assert motion.warp(row(5, 6, 7, 8)).tolist() == [[5, 255, 7, 8]]
+    metric = TemporalConsistency(2)
+    metric.update(row(0, 1, 0, 1), None)
+    metric.update(row(0, 0, 0, 1), motion)
+    assert metric.compute()["tc"] == 1.0, "the one pixel that changed was not visible before"
+
+
+def test_classes_that_are_not_counted_do_not_move_the_mean() -> None:
+    metric, stay = TemporalConsistency(3), correspondence(shift((1, 4), 0))
+    metric.update(row(0, 0, 1, 1), None)
+    metric.update(row(0, 0, 1, 2), stay)
+    assert metric.compute()["tc"] == pytest.approx((1 + 1 / 2 + 0) / 3)
+    counted = np.array([True, True, False])
+    assert metric.compute(counted=counted)["tc"] == pytest.approx((1 + 1 / 2) / 2)
+
+
+def test_label_changes_at_a_cut_are_no_flicker() -> None:
+    flicker = KeyFlicker()
+    for labels, is_key, is_cut in ((row(0, 0), True, False), (row(1, 1), True, True), (row(1, 0), False, False)):
+        flicker.update(labels, is_key=is_key, is_cut=is_cut)
+    assert flicker.compute()["change_rate_at_keys"] is None
+    assert flicker.compute()["change_rate_elsewhere"] == 0.5
 
 
 def test_farneback_finds_a_pan_also_where_it_works_on_a_smaller_frame() -> None:

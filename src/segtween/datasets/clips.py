@@ -12,8 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segtween.datasets.reading import read_flow, read_ids, read_rgb
+from segtween.datasets.reading import read_flow, read_ids, read_occlusion, read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
 from segtween.types import Flow, Labels, Rgb, SizeHW, format_size
@@ -148,14 +149,26 @@ class Dataset:
         if frame.flow_path is None:
             return None
         flow = read_flow(frame.flow_path)
-        if flow.shape[:2] != size_hw:
-            raise DatasetError(
-                f"{frame.flow_path} is {format_size((flow.shape[0], flow.shape[1]))}",
-                expected=f"{format_size(size_hw)} (width x height), the size of {frame.image_path.name}",
-                do="render the clip again",
-            )
+        _check_size(frame, (flow.shape[0], flow.shape[1]), size_hw)
         return flow
+
+    def read_occlusion(self, frame: ClipFrame, *, size_hw: SizeHW) -> NDArray[np.bool_] | None:
+        """(H, W) True where a pixel was not visible in the frame before; None where that is not stored."""
+        occlusion = None if frame.flow_path is None else read_occlusion(frame.flow_path)
+        if occlusion is not None:
+            _check_size(frame, (occlusion.shape[0], occlusion.shape[1]), size_hw)
+        return occlusion
 
     def __repr__(self) -> str:
         kind = "dense" if self.is_dense else "sparse"
         return f"Dataset({self.name} {self.split}, {self.n_frames} frames, {len(self.clips)} clips, {kind} labels)"
+
+
+def _check_size(frame: ClipFrame, found_hw: SizeHW, size_hw: SizeHW) -> None:
+    """DatasetError where what is stored with a frame has another size than its picture."""
+    if found_hw != size_hw:
+        raise DatasetError(
+            f"{frame.flow_path} is {format_size(found_hw)}",
+            expected=f"{format_size(size_hw)} (width x height), the size of {frame.image_path.name}",
+            do="render the clip again",
+        )

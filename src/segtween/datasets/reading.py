@@ -72,19 +72,37 @@ def _palette_indices(path: Path) -> NDArray[np.uint8]:
 
 def read_flow(path: Path) -> Flow:
     """(H, W, 2) float32 from an .npz file with an array `flow` (float16 or float32)."""
+    flow = _stored(path, "flow")
+    if flow is None or flow.ndim != 3 or flow.shape[2] != 2 or flow.dtype.kind != "f":
+        raise DatasetError(
+            f"{path} holds no flow" if flow is None else f"{path} holds {flow.dtype} of shape {flow.shape}",
+            expected="an array `flow` of floats of shape (height, width, 2)",
+            do="render the clip again",
+        )
+    return np.asarray(flow, np.float32)
+
+
+def read_occlusion(path: Path) -> NDArray[np.bool_] | None:
+    """(H, W) bool from the .npz file of a flow, True where a pixel was not visible in the frame before; None where the
+    file has no array `occlusion`."""
+    occlusion = _stored(path, "occlusion")
+    if occlusion is not None and (occlusion.ndim != 2 or occlusion.dtype != np.bool_):
+        raise DatasetError(
+            f"{path} holds an occlusion of {occlusion.dtype} and shape {occlusion.shape}",
+            expected="an array `occlusion` of booleans of shape (height, width)",
+            do="render the clip again",
+        )
+    return occlusion
+
+
+def _stored(path: Path, name: str) -> NDArray[Any] | None:
+    """One array of an .npz file, None where it has none of that name."""
     try:
         with path.open("rb") as file, np.load(file) as stored:
-            flow = stored["flow"]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile) as error:
+            return stored[name] if name in stored.files else None
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile) as error:
         raise DatasetError(
             f"{path} cannot be read ({(str(error).splitlines() or ['no content'])[0]})",
             expected="an array `flow` of shape (height, width, 2)",
             do="render the clip again",
         ) from None
-    if flow.ndim != 3 or flow.shape[2] != 2 or flow.dtype.kind != "f":
-        raise DatasetError(
-            f"{path} holds {flow.dtype} of shape {flow.shape}",
-            expected="floats of shape (height, width, 2)",
-            do="render the clip again",
-        )
-    return np.asarray(flow, np.float32)

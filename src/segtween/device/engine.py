@@ -58,7 +58,11 @@ class DeviceEngine(Engine):
                 result = super().step(image, pts_seconds=pts_seconds)
             else:
                 result = self._recorded(image, past, pts_seconds)
-        return result if isinstance(rgb, Tensor) else replace(result, labels=self.ops.host(result.labels))
+        if isinstance(rgb, Tensor):
+            return result
+        trust: Any = result.reliability
+        reliability = None if trust is None else self.ops.host(trust)
+        return replace(result, labels=self.ops.host(result.labels), reliability=reliability)
 
     @property
     def notes(self) -> list[str]:
@@ -91,7 +95,7 @@ class DeviceEngine(Engine):
         if not is_key and not is_cut:
             self._past = Past(view, scores, path, trust, situation.distance, clock.total_ms)
             carried = partial(self._mixed, scores, path, None)
-            flags = {"is_key": False, "distance": situation.distance, "is_cut": False}
+            flags = {"is_key": False, "distance": situation.distance, "is_cut": False, "reliability": trust}
             return self._result(made[4], carried, clock, pts_seconds, **flags)
         if logits is None:
             with clock("segment"):

@@ -18,14 +18,13 @@ from segtween.datasets import Dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError
 from segtween.evaluation.report import HEADINGS, Report
-from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, every_frame
+from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
-from segtween.evaluation.windows import Window, moments, plan
+from segtween.evaluation.windows import Window, judging_flow, moments, plan
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
-from segtween.metrics.temporal import FARNEBACK
 from segtween.offline import TwoSided
 from segtween.on_device import Device
 from segtween.ops.cpu import CpuOps
@@ -116,8 +115,8 @@ def evaluate(
     table = Table(dataset, _blocks(windows))
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    _walk(dataset, windows, runs, (segmenter, flow), progress)
-    return _report(table, method, dataset, mapping, wanted, settings, left_out)
+    cuts = _walk(dataset, windows, runs, (segmenter, flow), progress)
+    return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts)
 
 
 def evaluate_methods(
@@ -145,18 +144,17 @@ def evaluate_methods(
     windows, left_out = plan(dataset, max(wanted, default=0), settings)
     network, flows = SharedSegmenter(segmenter), _Flows(len(segmenter.labels), threads)
     tables: dict[str, Table] = {}
-    runs: list[Run] = []
+    runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
         flow = flows.of(chosen)
         _checked(intervals, flow)
-        plain = next(iter(tables.values())).plain if tables else None
-        table = tables[name] = Table(dataset, _blocks(windows), plain=plain)
+        table = tables[name] = Table(dataset, _blocks(windows), shared=next(iter(tables.values()), None))
         runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
-    _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
+    cuts = _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
     other = None if against is None else tables[against]
     named = {name: method_of(build_method(segmenter, chosen, ops=ops), name=name) for name, chosen in methods.items()}
     return {
-        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, against=other)
+        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, cuts=cuts, against=other)
         for name, table in tables.items()
     }
 
@@ -203,23 +201,24 @@ def _blocks(windows: Sequence[Window]) -> int:
 def _walk(
     dataset: Dataset,
     windows: Sequence[Window],
-    runs: Sequence[Run],
+    runs: Sequence[Run | TruthRun],
     parts: Sequence[object],
     progress: Progress | None,
-) -> None:
-    """All runs through all frames, side by side."""
-    done, total = 0, sum(len(window.blocks) for window in windows)
+) -> int:
+    """All runs through all frames, side by side. Returns how many scene cuts there were."""
+    done, cuts, total = 0, 0, sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
             run.begin(window)
         for moment in moments(dataset, window, parts):
             for run in runs:
                 run.step(moment)
-            done += 1
+            done, cuts = done + 1, cuts + moment.is_cut
             if progress is not None:
                 progress(done, total)
         for run in runs:
             run.end()
+    return cuts
 
 
 def _report(
@@ -231,6 +230,7 @@ def _report(
     settings: Bootstrap,
     left_out: list[str],
     *,
+    cuts: int,
     against: Table | None = None,
 ) -> Report:
     return Report(
@@ -242,13 +242,15 @@ def _report(
         label_map=mapping.name,
         clips=len(dataset.clips),
         frames=table.plain.scored,
+        truth=table.truth.steadiness() if dataset.is_dense else None,
         every_frame=every_frame(table.plain, None, settings),
         every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
         results=[
             *(table.result(interval, settings, against=against) for interval in wanted),
             *(table.adaptive_result(name, settings) for name in table.adaptive),
         ],
-        tc_flow={"flow": "exact"} if dataset.has_flow else {"flow": "farneback", **FARNEBACK},
+        tc_flow=judging_flow(dataset),
+        cuts=cuts,
         bootstrap={
             "blocks": table.blocks,
             "block_frames": settings.block_frames if dataset.is_dense else 1,

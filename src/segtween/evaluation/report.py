@@ -16,15 +16,25 @@ HEADINGS = {
     "row": "method",
     "key_rate": "network runs per 100 frames",
     "miou": "mIoU",
-    "min_miou": "mIoU just before next key",
-    "worst_miou": "lowest mIoU",
+    "min_miou": "last-distance mIoU",
+    "worst_miou": "worst-distance mIoU",
     "gain": "gain over every frame",
-    "tc": "steadiness TC",
+    "tc": "TC",
     "vc8": "VC8",
     "vc16": "VC16",
     "flicker_at_keys": "flicker at keys",
 }
 """What the columns of `Report.rows` are called for people."""
+
+
+CALIBRATION = {
+    "row": "method",
+    "ece": "expected calibration error",
+    "overconfidence": "confidence above accuracy",
+    "ece_at_keys": "error at key frames",
+    "ece_elsewhere": "error elsewhere",
+    "reliability": "error of reliability",
+}
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,12 @@ class Report:
     label_map: str
     clips: int
     frames: int
+    truth: dict[str, Any] | None
     every_frame: dict[str, Any]
     every_frame_fused: dict[str, Any] | None
     results: list[dict[str, Any]]
     tc_flow: dict[str, Any]
+    cuts: int
     bootstrap: dict[str, Any]
     left_out: list[str]
     title: str
@@ -58,8 +70,10 @@ class Report:
             "protocol": self.protocol,
             "label_map": self.label_map,
             "tc_flow": self.tc_flow,
+            "cuts": self.cuts,
             "bootstrap": self.bootstrap,
             "left_out": self.left_out,
+            "truth": self.truth,
             "every_frame": self.every_frame,
             "every_frame_fused": self.every_frame_fused,
             "results": self.results,
@@ -88,31 +102,73 @@ class Report:
         title = f"{self.title}: {frames} in {clips}, {labels}"
         rows = [row for row in self.rows() if row["interval"] != 0]  # that row is "every frame, fused"
         figures = TextTable(title, list(HEADINGS.values()), [_cells(row) for row in rows])
-        fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
-        blocks = [self.every_frame, *fused, *(result for result in self.results if result["interval"] != 0)]
+        blocks = {row["row"]: block for row, block in zip(self.rows(), self._blocks(), strict=False)}
+        shown = {row["row"]: blocks[row["row"]] for row in rows if row["row"] in blocks}
         classes = [
-            [name, *(_percent(block["per_class"][name]) for block in blocks)] for name in self.every_frame["per_class"]
+            [name, *(_percent(block["per_class"][name]) for block in shown.values())]
+            for name in self.every_frame["per_class"]
         ]
-        per_class = TextTable("IoU of each class", ["class", *(row["row"] for row in rows)], classes)
-        level, drawn = f"{100 * self.bootstrap['level']:g}%", count(self.bootstrap["blocks"], "block")
+        per_class = TextTable("IoU of each class", ["class", *shown], classes)
+        calibration = TextTable(
+            "Calibration", list(CALIBRATION.values()), [_calibrated(n, b) for n, b in shown.items()]
+        )
+        return [figures, per_class, calibration, "\n".join(self._remarks(shown))]
+
+    def _remarks(self, blocks: dict[str, dict[str, Any]]) -> list[str]:
         remarks = [
             f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
-            f"in brackets the {level} interval of the difference (block bootstrap, {drawn})",
+            f"{interval_note(self.bootstrap)}",
             *(f"left out: {what}" for what in self.left_out),
         ]
-        absent = sorted({name for block in blocks for name in block["absent"]})
+        absent = self.every_frame["absent"]
         if absent:
-            remarks.append(f"classes in neither truth nor prediction, left out of the mean: {', '.join(absent)}")
-        return [figures, per_class, "\n".join(remarks)]
+            remarks.append(f"classes that the truth does not hold, left out of every mean: {', '.join(absent)}")
+        for name, block in blocks.items():
+            if block["predicted_only"]:
+                pixels = ", ".join(f"{other} {n}" for other, n in block["predicted_only"].items())
+                remarks.append(f"pixels predicted as one of these by {name}: {pixels}")
+        return [*remarks, *self.temporal_notes()]
+
+    def temporal_notes(self) -> list[str]:
+        """What has to be known to read a temporal consistency."""
+        notes = []
+        if self.truth is not None and self.truth["tc"] is not None:
+            notes.append(
+                f"TC of the true labels, {_percent(self.truth['tc'])}, is the ceiling: a higher one is smoother than "
+                "the world, which is no gain"
+            )
+        if self.tc_flow["flow"] == "exact" and self.tc_flow["occlusion"] == "unknown":
+            notes.append("TC: what was occluded is compared too, since the data do not say where that is")
+        if self.cuts:
+            notes.append(f"{count(self.cuts, 'scene cut')}: nothing is compared across them")
+        return notes
+
+    def _blocks(self) -> list[dict[str, Any]]:
+        fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
+        return [self.every_frame, *fused, *self.results]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every frame, every frame fused, each interval, then adaptive schedules, of which `interval` is None.
+        """Every frame, every frame fused, each interval, then adaptive schedules, of which `interval` is None; last the
+        true labels, where every frame has some: what temporal measures say of them is what a method can reach.
 
         None elsewhere: nothing to measure, or the row itself."""
         rows = [_row("every frame", self.every_frame)]
         if self.every_frame_fused is not None:
             rows.append(_row("every frame, fused", self.every_frame_fused))
-        return rows + [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
+        rows += [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
+        return rows if self.truth is None else [*rows, _row("true labels", self.truth)]
+
+
+def interval_note(bootstrap: dict[str, Any]) -> str:
+    """What the brackets in a table are: level and kind of the intervals, how many clips and blocks they rest on."""
+    clips, blocks = bootstrap["clips"], bootstrap["blocks"]
+    if bootstrap["kind"] is None:
+        return f"no intervals: {bootstrap['reason']}"
+    scope = "on this clip" if clips == 1 else "on clips like these"
+    return (
+        f"in brackets the {100 * bootstrap['level']:g}% interval of the difference {scope} "
+        f"({bootstrap['kind']}, {count(clips, 'clip')}, {count(blocks, 'block')})"
+    )
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:
@@ -127,6 +183,7 @@ def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:
         "gain_low": gain.get("low"),
         "gain_high": gain.get("high"),
         **{key: block.get(key) for key in ("tc", "vc8", "vc16", "flicker_at_keys")},
+        "ece": block.get("calibration", {}).get("ece"),
     }
 
 
@@ -139,6 +196,17 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if row["flicker_at_keys"] is not None:
         cells["flicker_at_keys"] = f"{row['flicker_at_keys']:.2f}x"
     return [row["row"], *cells.values()]
+
+
+def _calibrated(name: str, block: dict[str, Any]) -> list[str]:
+    found = block["calibration"]
+    return [
+        name,
+        _percent(found["ece"]),
+        _percent(found["overconfidence"], sign="+"),
+        *(_percent(found[key]) for key in ("ece_at_keys", "ece_elsewhere")),
+        _percent(found["reliability"]["ece"]),
+    ]
 
 
 def _percent(value: float | None, *, sign: str = "") -> str:

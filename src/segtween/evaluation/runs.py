@@ -20,7 +20,7 @@ from segtween.metrics.segmentation import confusion
 from segtween.metrics.tally import Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.offline import TwoSided
-from segtween.types import Result
+from segtween.types import Labels, Result, SizeHW
 
 Make = Callable[[Segmenter, "FlowEstimator | None", int], "Engine | TwoSided"]
 """(segmenter, flow, interval) -> a new engine, or a two-sided one, whose results come late.
@@ -37,13 +37,14 @@ ENOUGH_FRAMES = 30
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
-    `plain` holds the counts of the plain network where another table's runs fill them.
+    `shared` is another table of the same data whose runs fill the counts of the plain network and of the true labels.
     """
 
-    def __init__(self, dataset: Dataset, blocks: int, *, plain: Tally | None = None) -> None:
+    def __init__(self, dataset: Dataset, blocks: int, *, shared: Table | None = None) -> None:
         self.dataset, self.blocks = dataset, blocks
-        self._fills_plain = plain is None
-        self.plain = plain or self._tally(0)
+        self._fills_plain = shared is None
+        self.plain: Tally = self._tally(0) if shared is None else shared.plain
+        self.truth: Tally = self._tally(0) if shared is None else shared.truth
         self.fused: Tally | None = None
         self.at: dict[int, Tally] = {}
         self.adaptive: dict[str, tuple[Engine, Tally]] = {}
@@ -61,8 +62,10 @@ class Table:
         adaptive: Mapping[str, MakeAdaptive],
         starts: int,
         mapping: LabelMap,
-    ) -> list[Run]:
-        runs = [Run(make(segmenter, None, 0), self.plain, mapping)] if self._fills_plain else []
+    ) -> list[Run | TruthRun]:
+        runs: list[Run | TruthRun] = []
+        if self._fills_plain:
+            runs += [Run(make(segmenter, None, 0), self.plain, mapping), TruthRun(self.truth)]
         if flow is None:
             return runs
         self.fused = self._tally(0)
@@ -125,6 +128,7 @@ class Table:
             **per_distance,
             **tally.agreement(),
             **_steadiness(tally, is_dense=self.dataset.is_dense),
+            "calibration": tally.calibration_figures(),
             "gain_over_every_frame": tally.gain_over(self.plain, settings),
             "gain_over_every_frame_fused": tally.gain_over(self.fused, settings),
         }
@@ -139,6 +143,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
         "miou_high": average.high,
         **tally.agreement(),
         **tally.steadiness(),
+        "calibration": tally.calibration_figures(),
         "key_rate": 1.0,
         **gain,
     }
@@ -185,8 +190,9 @@ class Run:
     def _judge(self, result: Result, moment: Moment) -> None:
         labels = result.labels if self._mapping is None else self._mapping(result.labels)
         self._tc.update(labels, moment.motion)
-        self._flicker.update(labels, is_key=result.is_key)
+        self._flicker.update(labels, is_key=result.is_key, is_cut=moment.is_cut)
         if moment.truth is not None:
+            self._calibrate(result, labels, moment.truth)
             counts = confusion(labels, moment.truth, classes=self._classes)
             self._score(counts, moment.block, result.distance)
             if self._last is not None and result.is_key and not result.is_cut:
@@ -197,6 +203,18 @@ class Run:
         taken = {"tc": self._tc.take(), "vc": self._vc.take(), "changes": self._flicker.take()}
         self.tally.add(block=moment.block, is_key=result.is_key, **taken)
 
+    def _calibrate(self, result: Result, labels: Labels, truth: Labels) -> None:
+        """How often a label was right that was given with some confidence, at the centres of the scores' cells."""
+        carried = result.carried
+        centres = _centres(carried.grid_hw, carried.spans_hw or carried.image_hw)
+        where = np.ix_(*(c[:n] for c, n in zip(centres, result.confidence.shape, strict=True)))
+        self.tally.calibrate(result.confidence, labels[where], truth[where], of="keys" if result.is_key else "others")
+        if result.reliability is not None:
+            grid_hw = result.reliability.shape[0], result.reliability.shape[1]
+            where = np.ix_(*_centres(grid_hw, carried.image_hw))
+            reliability = np.minimum(result.reliability, np.float32(1))  # products of rounded weights may exceed it
+            self.tally.calibrate(reliability, labels[where], truth[where], of="reliability")
+
     def _score(self, counts: NDArray[np.int64], block: int, distance: int) -> None:
         if distance >= self.tally.distances:
             raise SettingError(
@@ -205,3 +223,33 @@ class Run:
                 do="give engines with adaptive schedules as such",
             )
         self.tally.score(counts, block=block, distance=distance)
+
+
+class TruthRun:
+    """The true labels as if a method had given them: their own temporal consistency is what a method can reach."""
+
+    def __init__(self, tally: Tally) -> None:
+        self.tally, self._classes = tally, len(tally.labels)
+        self._tc, self._vc = TemporalConsistency(self._classes), VideoConsistency()
+
+    def begin(self, window: Window) -> None:
+        self._tc.begin()
+        self._vc.begin()
+        self._is_dense = window.is_dense
+
+    def step(self, moment: Moment) -> None:
+        if moment.truth is None or not self._is_dense:
+            return
+        self._tc.update(moment.truth, moment.motion)
+        self._vc.update(moment.truth, moment.truth)
+        self.tally.score(confusion(moment.truth, moment.truth, classes=self._classes), block=moment.block, distance=0)
+        changes = np.zeros((2, 2), np.int64)
+        self.tally.add(block=moment.block, is_key=False, tc=self._tc.take(), vc=self._vc.take(), changes=changes)
+
+    def end(self) -> None:
+        """Nothing is still to come."""
+
+
+def _centres(grid_hw: SizeHW, spans_hw: SizeHW) -> list[NDArray[np.intp]]:
+    """Rows and columns of the pixels in which the cells' centres lie, of a grid over `spans_hw` pixels."""
+    return [((np.arange(n) + 0.5) * size / n).astype(np.intp) for n, size in zip(grid_hw, spans_hw, strict=True)]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.datasets import Clip, Dataset
+from segtween.datasets import Clip, ClipFrame, Dataset
+from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
-from segtween.metrics.temporal import Correspondence, Farneback, correspondence
+from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
+from segtween.schedule.cuts import ResidualCuts
 from segtween.types import Labels, Rgb
 
 SHORTEST_HISTORY = 4
@@ -79,7 +82,8 @@ def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame for all runs. `offset` counts within the window; `truth` is None where nothing is scored."""
+    """One frame for all runs. `offset` counts within the window; `truth` is None where nothing is scored; `motion`
+    leads to the frame before, None where there is none or a scene cut (`is_cut`) lies between."""
 
     offset: int
     block: int
@@ -87,21 +91,18 @@ class Moment:
     pts_seconds: float | None
     truth: Labels | None
     motion: Correspondence | None
+    is_cut: bool = False
 
 
 def moments(dataset: Dataset, window: Window, parts: Iterable[object]) -> Iterator[Moment]:
     """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
-    selecting, farneback = [part for part in parts if hasattr(part, "select")], Farneback()
+    selecting, judge = [part for part in parts if hasattr(part, "select")], _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
         frame = window.clip.frames[window.first + offset]
         rgb = dataset.read_rgb(frame)
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
-        motion = None
-        if not dataset.has_flow:
-            motion = farneback(rgb)
-        elif offset > 0 and (exact := dataset.read_flow(frame, size_hw=size_hw)) is not None:
-            motion = correspondence(exact)
+        motion, is_cut = judge(frame, rgb, is_first=offset == 0)
         for part in selecting:
             part.select(frame.name)
         yield Moment(
@@ -111,4 +112,42 @@ def moments(dataset: Dataset, window: Window, parts: Iterable[object]) -> Iterat
             None if dataset.frame_rate is None else float((window.first + offset) / dataset.frame_rate),
             dataset.read_labels(frame, size_hw=size_hw) if scored else None,
             motion,
+            is_cut,
         )
+
+
+def judging_flow(dataset: Dataset) -> dict[str, Any]:
+    """The record of the motion that temporal measures compare along."""
+    if not dataset.has_flow:
+        return {"flow": "farneback", **FARNEBACK, "occlusion": "unknown"}
+    second = next(clip.frames[1] for clip in dataset.clips if len(clip) > 1)
+    assert second.flow_path is not None
+    return {"flow": "exact", "occlusion": "unknown" if read_occlusion(second.flow_path) is None else "left out"}
+
+
+class _JudgingMotion:
+    """The motion that temporal measures compare along: exact where the data set holds it, without what was occluded;
+    else Farneback's. Scene cuts are looked for in the latter case, by the same motion for all methods."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset, self._has_flow = dataset, dataset.has_flow
+        self._farneback, self._cuts = Farneback(), ResidualCuts()
+        self._previous: NDArray[np.uint8] | None = None
+
+    def __call__(self, frame: ClipFrame, rgb: Rgb, *, is_first: bool) -> tuple[Correspondence | None, bool]:
+        """The motion to the frame before, and whether there is a cut between: no motion then."""
+        import cv2
+
+        size_hw = rgb.shape[0], rgb.shape[1]
+        if self._has_flow:
+            flow = None if is_first else self._dataset.read_flow(frame, size_hw=size_hw)
+            occlusion = None if flow is None else self._dataset.read_occlusion(frame, size_hw=size_hw)
+            return None if flow is None else correspondence(flow, occlusion), False
+        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        motion, previous, self._previous = self._farneback(rgb), self._previous, grey
+        if motion is None or previous is None:
+            return None, False
+        moved = previous.ravel().take(motion.source)
+        error = np.where(motion.inside, np.abs(grey.astype(np.float32) - moved), np.float32(255))
+        is_cut = self._cuts(grey, previous, error)
+        return None if is_cut else motion, is_cut

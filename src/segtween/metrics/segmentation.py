@@ -38,31 +38,48 @@ def confusion(prediction: Labels, truth: Labels, *, classes: int) -> Counts:
 
 
 def overlap(confusions: Counts) -> Counts:
-    """(..., classes, classes or more) -> (..., 2, classes): intersection and union of each class; additive too."""
+    """(..., classes, classes or more) -> (..., 3, classes): intersection, union and true pixels of each class.
+
+    Additive: those of several frames are the sum of each one's.
+    """
     classes = confusions.shape[-2]
-    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
-    union = confusions.sum(axis=-1) + confusions[..., :classes].sum(axis=-2) - hits
-    return np.stack([hits, union], axis=-2)
+    hits, true = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(axis=-1)
+    union = true + confusions[..., :classes].sum(axis=-2) - hits
+    return np.stack([hits, union, true], axis=-2)
 
 
 def class_iou(overlaps: NDArray[Any]) -> Fractions:
-    """(..., 2, classes) -> (..., classes) in 0..1; NaN for a class in neither truth nor prediction."""
-    hits, union = overlaps[..., 0, :], overlaps[..., 1, :]
-    return np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+    """(..., 3, classes) -> (..., classes) in 0..1; NaN for a class that the truth does not hold."""
+    hits, union, true = (overlaps[..., i, :] for i in range(3))
+    return np.where(true > 0, hits / np.maximum(union, 1), np.nan)
 
 
 def miou(overlaps: NDArray[Any]) -> Fractions:
-    """(..., 2, classes) -> (...): mean over the classes that occur; NaN where none does."""
-    iou = class_iou(overlaps)
-    present = ~np.isnan(iou)
-    return np.where(
-        present.any(axis=-1), np.where(present, iou, 0.0).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1), np.nan
-    )
+    """(..., 3, classes) -> (...): mean over the classes that the truth holds; NaN where it holds none.
+
+    What is predicted as a class that is not there counts against the class that is: it is a miss of that one. So all
+    methods that are measured on the same frames are averaged over the same classes.
+    """
+    return mean_of_known(class_iou(overlaps))
+
+
+def mean_of_known(values: Fractions) -> Fractions:
+    """(..., classes) -> (...): mean of what is not NaN; NaN where nothing is."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=-1)
+    return np.where(known.any(axis=-1), total / np.maximum(known.sum(axis=-1), 1), np.nan)
 
 
 def miou_absent_as_zero(overlaps: NDArray[Any]) -> Fractions:
-    """As `miou`, but a class that occurs nowhere counts as 0: the reference system's habit, for comparison only."""
+    """Mean over all classes, of which one that the truth does not hold counts as 0, predicted or not: the reference
+    system's average, for comparison only."""
     return np.asarray(np.nan_to_num(class_iou(overlaps)).mean(axis=-1))
+
+
+def predicted_only(overlaps: Counts, labels: LabelSet) -> dict[str, int]:
+    """Pixels by class name that were predicted as a class that the truth (3, classes) does not hold."""
+    _, union, true = overlaps
+    return {name: int(union[i]) for i, name in enumerate(labels.names) if true[i] == 0 and union[i] > 0}
 
 
 def reference_scores(confusions: Counts) -> dict[str, float]:
@@ -89,7 +106,7 @@ class Segmentation:
         self.confusion += confusion(prediction, truth, classes=len(self.labels))
 
     def compute(self) -> dict[str, Any]:
-        """`miou`, `miou_absent_as_zero`, `per_class` (None: absent) and the `absent` classes' names."""
+        """`miou`, `miou_absent_as_zero` and what `per_class` says."""
         overlaps = overlap(self.confusion)
         return {
             "miou": fraction(miou(overlaps)),
@@ -102,9 +119,11 @@ class Segmentation:
 
 
 def per_class(overlaps: Counts, labels: LabelSet) -> dict[str, Any]:
-    """`per_class`: IoU by name, None for a class that occurs nowhere; `absent`: the names of those."""
+    """`per_class`: IoU by name, None for a class that the truth (3, classes) does not hold; `absent`: the names of
+    those; `predicted_only`: the pixels that were predicted as one of them, by name."""
     values = {name: fraction(value) for name, value in zip(labels.names, class_iou(overlaps), strict=True)}
-    return {"per_class": values, "absent": [name for name, value in values.items() if value is None]}
+    absent = [name for name, value in values.items() if value is None]
+    return {"per_class": values, "absent": absent, "predicted_only": predicted_only(overlaps, labels)}
 
 
 def fraction(value: Any) -> float | None:

@@ -16,27 +16,37 @@ from segtween.metrics.temporal import Correspondence, Farneback, TemporalConsist
 from segtween.types import IGNORE, Labels, Rgb
 
 BACK_WITHIN = 8
-"""A label that comes back so many frames after it was lost, or earlier, flickers."""
+"""A label that a pixel lost at most so many frames ago, and takes again, flickers: whatever it had in between."""
+
+_UNKNOWN = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+_ONES, _HIGH_BITS = np.uint64(0x0101_0101_0101_0101), np.uint64(0x8080_8080_8080_8080)
 
 
 @dataclass(frozen=True, slots=True)
 class _Trace:
-    """Of each pixel, along the motion: the label, the one before its last change (255: none), frames since that."""
+    """Of each pixel, along the motion: the label, and the 8 before it, a byte each (255: none), the latest lowest."""
 
     labels: Labels
-    earlier: Labels
-    age: NDArray[np.uint8]
+    earlier: NDArray[np.uint64]
 
     def moved(self, motion: Correspondence) -> _Trace:
-        return _Trace(*(motion.carry(plane) for plane in (self.labels, self.earlier, self.age)))
+        earlier = self.earlier.ravel().take(motion.source)
+        earlier[~motion.inside] = _UNKNOWN
+        return _Trace(motion.warp(self.labels), earlier)
+
+
+def _holds(earlier: NDArray[np.uint64], labels: Labels) -> NDArray[np.bool_]:
+    """Whether one of the eight bytes is the label: their difference has then a byte of 0."""
+    found = earlier ^ (labels.astype(np.uint64) * _ONES)
+    return ((found - _ONES) & ~found & _HIGH_BITS) != 0
 
 
 class SteadinessMeter:
     """Follows one video: TC (docs/evaluation.md), changes at key frames and at the others, and flicker.
 
     Changes are counted against the labels of the frame before, moved along Farneback's flow. Flicker in the narrow
-    sense: a pixel changes back to a label that it lost at most 8 frames ago, followed along the motion. Nearly all the
-    time goes into that flow.
+    sense: a pixel changes to a label that it lost at most 8 frames ago, followed along the motion; A, B, C, A is one
+    such change. Nearly all the time goes into that flow.
     """
 
     def __init__(self, classes: int) -> None:
@@ -60,26 +70,26 @@ class SteadinessMeter:
         self._tc.update(labels, motion)
         self._seen[np.bincount(labels.ravel(), minlength=256) > 0] = True
         if self._trace is None or motion is None:
-            unknown = np.full(labels.shape, IGNORE, np.uint8)
-            self._trace = _Trace(labels, unknown, unknown)
+            self._trace = _Trace(labels, np.full(labels.shape, _UNKNOWN))
             return None
         before = self._trace.moved(motion)
         counted = motion.inside & (labels != IGNORE) & (before.labels != IGNORE)
         changed = counted & (labels != before.labels)
-        back = changed & (labels == before.earlier) & (before.age <= BACK_WITHIN)
+        back = changed & _holds(before.earlier, labels)
         size = np.count_nonzero(counted)
         self._changes[0 if is_key else 1] += np.count_nonzero(changed), size
         self._back += np.count_nonzero(back), size
-        older = np.minimum(before.age, IGNORE - 1) + np.uint8(1)
-        self._trace = _Trace(
-            labels,
-            np.where(changed, before.labels, np.where(counted, before.earlier, np.uint8(IGNORE))),
-            np.where(changed, np.uint8(1), older),
-        )
+        self._trace = _Trace(labels, (before.earlier << np.uint64(8)) | before.labels)
         return np.count_nonzero(back) / size if size else None
 
-    def compute(self) -> dict[str, Any]:
-        """Shares in 0..1, None where there was nothing to compare:
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(classes,) whether a class has occurred."""
+        return self._seen[: self._tc.classes].copy()
+
+    def compute(self, *, counted: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Shares in 0..1, None where there was nothing to compare. Two methods are compared over the same classes,
+        those that are `counted` (classes,) in both; None: all that occurred.
 
         tc                     pooled mIoU with the labels of the frame before, moved
         flicker                pixels per frame that change back
@@ -90,7 +100,7 @@ class SteadinessMeter:
         """
         back = float(share(self._back))
         return {
-            **self._tc.compute(),
+            **self._tc.compute(counted=counted),
             "flicker": None if np.isnan(back) else back,
             **flicker(self._changes),
             "classes_seen": int(np.count_nonzero(self._seen[:IGNORE])),

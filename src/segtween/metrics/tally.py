@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
 from segtween.metrics.bootstrap import Bootstrap, Interval, absolute, difference
+from segtween.metrics.calibration import BINS, Sums, bin_sums, calibration_figures, expected_calibration_error
 from segtween.metrics.segmentation import Counts, fraction, miou, miou_absent_as_zero, overlap, per_class
-from segtween.metrics.temporal import flicker, share
+from segtween.metrics.temporal import consistency, flicker, share
+from segtween.types import Labels
 
 WINDOWS = (8, 16)
 
+Calibrated = Literal["keys", "others", "reliability"]
+"""Confidence at key frames and at the others, and the reliability of propagated scores."""
+
 
 class Tally:
-    """Sums over all runs of a row. Size: blocks x distances x 2 x classes numbers, whatever the pictures' size.
+    """Sums over all runs of a row. Size: blocks x distances x 3 x classes numbers, whatever the pictures' size.
 
     `by_distance`: frames just before the next key frame are those at the last distance; else they are counted apart.
     """
 
     def __init__(self, labels: LabelSet, *, blocks: int, distances: int, by_distance: bool = True) -> None:
         self.labels, self.by_distance = labels, by_distance
-        self.overlap = np.zeros((blocks, distances, 2, len(labels)), np.int64)
-        self.before_key = np.zeros((blocks, 2, len(labels)), np.int64)
+        self.overlap = np.zeros((blocks, distances, 3, len(labels)), np.int64)
+        self.before_key = np.zeros((blocks, 3, len(labels)), np.int64)
         self.frames_at = np.zeros(distances, np.int64)
-        self.tc = np.zeros((blocks, 2, len(labels)), np.int64)
+        self.tc = np.zeros((blocks, 3, len(labels)), np.int64)
         self.vc = np.zeros((blocks, len(WINDOWS), 2), np.int64)
         self.changes = np.zeros((2, 2), np.int64)
+        self.calibration: dict[Calibrated, Sums] = {name: np.zeros((BINS, 3)) for name in get_args(Calibrated)}
         self.frames = self.keys = self.scored = 0
 
     def add(self, *, block: int, is_key: bool, tc: Counts, vc: Counts, changes: Counts) -> None:
@@ -52,7 +58,7 @@ class Tally:
 
     @property
     def farthest(self) -> Counts:
-        """(blocks, 2, classes) over the frames just before the next key frame."""
+        """(blocks, 3, classes) over the frames just before the next key frame."""
         return np.asarray(self.overlap[:, -1]) if self.by_distance else self.before_key
 
     @property
@@ -60,7 +66,7 @@ class Tally:
         return self.overlap.shape[1]
 
     def pooled(self) -> Counts:
-        """(blocks, 2, classes) over all distances."""
+        """(blocks, 3, classes) over all distances."""
         return np.asarray(self.overlap.sum(axis=1))
 
     def average(self, settings: Bootstrap) -> Interval:
@@ -80,9 +86,29 @@ class Tally:
         return fraction(miou(self.farthest.sum(axis=0)))
 
     def steadiness(self) -> dict[str, float | None]:
+        """`tc`, over the classes that the truth holds, `vc8` and `vc16`."""
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
-        return {"tc": fraction(miou(self.tc.sum(axis=0))), **windows}
+        return {"tc": fraction(self.consistency(self.tc.sum(axis=0))), **windows}
+
+    def calibrate(self, values: NDArray[np.float32], labels: Labels, truth: Labels, *, of: Calibrated) -> None:
+        """How often labels are right that were given with such values in 0..1; all three of one shape."""
+        self.calibration[of] += bin_sums(values, labels, truth)
+
+    def calibration_figures(self) -> dict[str, Any]:
+        """`calibration.calibration_figures` of the confidence of all frames; `ece_at_keys` and `ece_elsewhere`: of key
+        frames and of the others alone; `reliability`: those figures of the reliability of propagated scores."""
+        keys, others = self.calibration["keys"], self.calibration["others"]
+        return {
+            **calibration_figures(keys + others),
+            "ece_at_keys": fraction(expected_calibration_error(keys)),
+            "ece_elsewhere": fraction(expected_calibration_error(others)),
+            "reliability": calibration_figures(self.calibration["reliability"]),
+        }
+
+    def consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """TC of (..., 3, classes), over the classes that the truth holds."""
+        return consistency(counts, counted=self.pooled().sum(axis=0)[2] > 0)
 
     def flicker(self) -> dict[str, float | None]:
         return flicker(self.changes)
@@ -98,7 +124,7 @@ class Tally:
         return {
             **of(miou, self.pooled(), other.pooled()),
             "min_miou": of(miou, self.farthest, farthest),
-            "tc": of(miou, self.tc, other.tc),
+            "tc": of(self.consistency, self.tc, other.tc),
             **vc,
         }
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.metrics.segmentation import Counts, fraction, miou, overlap, pair_counts
+from segtween.metrics.segmentation import Counts, fraction, mean_of_known, overlap, pair_counts
 from segtween.types import IGNORE, Flow, Labels, Rgb
 
 FARNEBACK: dict[str, Any] = {
@@ -30,25 +30,30 @@ WIDEST = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correspondence:
-    """Where each pixel was one frame before: `source` (H, W) flat index of the nearest pixel, `inside` (H, W)."""
+    """Where each pixel was one frame before: `source` (H, W) flat index of the nearest pixel, `inside` (H, W) whether
+    it was seen there: inside the image and, where that is known, not occluded."""
 
     source: NDArray[np.intp]
     inside: NDArray[np.bool_]
 
-    def carry(self, previous: Labels) -> Labels:
-        """The previous frame's labels moved onto this frame, nearest neighbour; 255 where they came from outside."""
+    def warp(self, previous: Labels) -> Labels:
+        """The previous frame's labels moved onto this frame, nearest neighbour; 255 where they were not seen."""
         moved = previous.ravel().take(self.source)
         moved[~self.inside] = IGNORE
         return moved
 
 
-def correspondence(flow: Flow) -> Correspondence:
-    """From a backward flow (H, W, 2) in pixels of the labels' own grid; NaN vectors count as outside."""
+def correspondence(flow: Flow, occlusion: NDArray[np.bool_] | None = None) -> Correspondence:
+    """From a backward flow (H, W, 2) in pixels of the labels' own grid; NaN vectors count as outside.
+
+    `occlusion` (H, W) is True where a pixel was not visible in the previous frame: exact flow leads such a pixel to
+    whatever hid it, so that it is not compared.
+    """
     h, w = flow.shape[:2]
     x, y = flow[..., 0] + np.arange(w, dtype=np.float32), flow[..., 1] + np.arange(h, dtype=np.float32)[:, None]
     inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
     columns, rows = (np.rint(np.where(inside, v, 0)).astype(np.intp) for v in (x, y))
-    return Correspondence(rows * w + columns, inside)
+    return Correspondence(rows * w + columns, inside if occlusion is None else inside & ~occlusion)
 
 
 class Farneback:
@@ -83,10 +88,23 @@ class Farneback:
         return correspondence(flow)
 
 
-class TemporalConsistency:
-    """TC: pooled mIoU between the previous prediction, carried along the motion, and the current one.
+def consistency(overlaps: NDArray[Any], *, counted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """(..., 3, classes) of `TemporalConsistency` -> (...): mean IoU of the two predictions; NaN where there is none.
 
-    Samples from outside the image, and pixels without a class, are not counted. A constant mask scores 1.
+    The mean is over the `counted` classes (classes,), by default all, that occur in either prediction. Methods that are
+    compared on labelled clips count the classes that the truth holds, so that a class seen once by one of them does not
+    move its mean.
+    """
+    hits, union = overlaps[..., 0, :], overlaps[..., 1, :]
+    iou = np.where(union > 0, hits / np.maximum(union, 1), np.nan)
+    return mean_of_known(iou if counted is None else np.where(counted, iou, np.nan))
+
+
+class TemporalConsistency:
+    """TC: pooled mIoU between the previous prediction, moved along the flow, and the current one.
+
+    Samples from outside the image or from where they were hidden, and pixels without a class, are not counted. A
+    constant mask scores 1.
     """
 
     counts: Counts
@@ -102,20 +120,21 @@ class TemporalConsistency:
         """`motion` leads from this frame to the one before; None: no pair to compare."""
         previous, self._previous = self._previous, prediction
         if previous is not None and motion is not None:
-            pairs = pair_counts(motion.carry(previous), prediction, classes=self.classes)
+            pairs = pair_counts(motion.warp(previous), prediction, classes=self.classes)
             self.counts += overlap(pairs[:-1, :-1])
 
     def take(self) -> Counts:
-        """(2, classes) intersection and union since the last `take`."""
-        counts, self.counts = self.counts, np.zeros((2, self.classes), np.int64)
+        """(3, classes) since the last `take`: intersection, union, and pixels of the previous prediction."""
+        counts, self.counts = self.counts, np.zeros((3, self.classes), np.int64)
         return counts
 
-    def compute(self) -> dict[str, float | None]:
-        return {"tc": fraction(miou(self.counts))}
+    def compute(self, *, counted: NDArray[np.bool_] | None = None) -> dict[str, float | None]:
+        """`tc`, over the classes that are `counted`, as in `consistency`."""
+        return {"tc": fraction(consistency(self.counts, counted=counted))}
 
     def reset(self) -> None:
         self.begin()
-        self.counts = np.zeros((2, self.classes), np.int64)
+        self.counts = np.zeros((3, self.classes), np.int64)
 
 
 class VideoConsistency:
@@ -184,9 +203,10 @@ class KeyFlicker:
     def begin(self) -> None:
         self._previous: Labels | None = None
 
-    def update(self, prediction: Labels, *, is_key: bool) -> None:
+    def update(self, prediction: Labels, *, is_key: bool, is_cut: bool = False) -> None:
+        """The next frame's labels (H, W); nothing is compared at a scene cut."""
         previous, self._previous = self._previous, prediction
-        if previous is not None:
+        if previous is not None and not is_cut:
             self.counts[0 if is_key else 1] += np.count_nonzero(prediction != previous), prediction.size
 
     def take(self) -> Counts:

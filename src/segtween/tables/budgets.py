@@ -11,6 +11,7 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
+from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.tables.plot import COLOURS, GRID, INK, save
 from segtween.tables.study import Column, Study, percent
@@ -27,19 +28,19 @@ COLUMNS = (
     Column("schedule", "schedule"),
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
-    Column("min_miou", "just before next key", percent),
+    Column("min_miou", "last-distance mIoU", percent),
     Column("gain", "avg against fixed", _signed),
     Column("gain_low", "from", _signed),
     Column("gain_high", "to", _signed),
-    Column("min_gain", "just before next key against fixed", _signed),
+    Column("min_gain", "last-distance mIoU against fixed", _signed),
     Column("min_gain_low", "from", _signed),
     Column("min_gain_high", "to", _signed),
     Column("worst_miou", "worst distance", percent),
     Column("longest", "longest distance"),
-    Column("tc", "steadiness TC", percent),
+    Column("tc", "TC", percent),
     Column("flicker_at_keys", "flicker at keys", lambda v: f"{v:.2f}x"),
 )
-DRAWN = (("avg_miou", "o-", "average"), ("min_miou", "o--", "just before next key"))
+DRAWN = (("avg_miou", "o-", "average"), ("min_miou", "o--", "last distance"))
 
 
 def budgets_table(
@@ -89,7 +90,7 @@ def budgets_table(
     notes.append(
         f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
-        "from, to: 95% interval of the difference (paired block bootstrap)"
+        f"from, to: {interval_note(records[0]['bootstrap'])}"
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)

@@ -11,6 +11,7 @@ from segtween.build import Settings, build_method
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
+from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters.truth import TrueLabels
@@ -53,9 +54,9 @@ class Compared:
         notes = [
             f"data: {report.title}, {count(report.frames, 'frame')} scored, {count(report.clips, 'clip')}, {unit}; "
             f"scores: {network}; labels by {report.label_map}",
-            "avg mIoU over all frames, min mIoU just before the next key frame, all phases; figures in percent; in "
-            "brackets the 95% interval of the difference (paired block bootstrap, "
-            f"{count(report.bootstrap['blocks'], 'block')})",
+            "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame, all phases; "
+            f"figures in percent; {interval_note(report.bootstrap)}",
+            *report.temporal_notes(),
             *(f"left out: {what}" for what in [*report.left_out, *self.left_out]),
         ]
         if times is None:

@@ -10,6 +10,7 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Progress, Report, evaluate_methods
+from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.tables.compare import signed, spread
 from segtween.tables.study import Column, Study, machine, percent
@@ -23,7 +24,7 @@ COLUMNS = (
     Column("min_miou", "mIoU of these", percent),
     Column("min_gain", "against no delay", signed, along=("min_gain_low", "min_gain_high")),
     Column("vc8", "VC8", percent),
-    Column("tc", "steadiness TC", percent),
+    Column("tc", "TC", percent),
 )
 
 
@@ -71,9 +72,9 @@ def delays_table(
         [
             f"data: {first.title}, {count(first.frames, 'frame')} scored, {count(first.clips, 'clip')}; "
             f"network on every frame: {percent(first.every_frame['miou'])}; labels by {first.label_map}",
-            "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; in "
-            f"brackets the 95% interval of the difference (paired block bootstrap, "
-            f"{count(first.bootstrap['blocks'], 'block')})",
+            "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; "
+            f"{interval_note(first.bootstrap)}",
+            *first.temporal_notes(),
             *(f"left out: {what}" for what in first.left_out),
         ],
         {

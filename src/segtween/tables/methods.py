@@ -25,11 +25,11 @@ COLUMNS = (
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
     Column("gain", "against every frame", signed, along=("gain_low", "gain_high")),
-    Column("min_miou", "min mIoU", percent),
+    Column("min_miou", "last-distance mIoU", percent),
     Column("min_gain", "against every frame", signed, along=("min_gain_low", "min_gain_high")),
     Column("error_removed", f"of {BASELINE}'s error removed", lambda v: f"{100 * v:.0f}%"),
     Column("vc8", "VC8", percent),
-    Column("tc", "steadiness TC", percent),
+    Column("tc", "TC", percent),
     Column("ms_per_frame", "ms per frame", lambda v: f"{v:.1f}"),
     Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
     Column("hash", "method hash"),
@@ -153,7 +153,7 @@ def _figures(
 
 
 def _add_error_removed(rows: list[dict[str, Any]]) -> None:
-    """1 - (1 - min mIoU) / (1 - that of the baseline at the same interval)."""
+    """1 - (1 - last-distance mIoU) / (1 - that of the baseline at the same interval)."""
     lowest = {row["interval"]: row["min_miou"] for row in rows if row["row"].rstrip("*") == BASELINE}
     for row in rows:
         base = lowest.get(row["interval"])
@@ -190,7 +190,7 @@ def _draw(study: Study) -> Any:
         axes.grid(color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("mIoU (%): average filled, just before next key open")
+    panels[0].set_ylabel("mIoU (%): average filled, last distance open")
     figure.suptitle(study.title, x=0.01, ha="left", fontsize=10, color=INK)
     figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     return figure

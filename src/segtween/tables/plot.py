@@ -117,11 +117,11 @@ def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
         axes.plot(speeds, [100 * row["avg_miou"] for row in rows], "o-", color=colour, label=label)
         if has_low:
             low = [100 * row["min_miou"] for row in rows]
-            axes.plot(speeds, low, "o--", color=colour, alpha=0.6, markersize=4, label=f"{name}, just before next key")
+            axes.plot(speeds, low, "o--", color=colour, alpha=0.6, markersize=4, label=f"{name}, last distance")
         without = [row for row in rows if row["min_miou_without_edge"] is not None]
         if without:
             lowest = [100 * row["min_miou_without_edge"] for row in without]
-            label = f"{name}, just before next key, without edge"
+            label = f"{name}, last distance, without edge"
             axes.plot([row["fps"] for row in without], lowest, "x:", color=colour, alpha=0.6, markersize=5, label=label)
     for row, colour, above in _marked(study, series):
         axes.annotate(

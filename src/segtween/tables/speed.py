@@ -30,9 +30,9 @@ COLUMNS = (
     Column("interval", "interval"),
     Column("row", "network on"),
     Column("avg_miou", "avg mIoU", percent),
-    Column("min_miou", "min mIoU", percent),
-    Column("min_miou_without_edge", "min mIoU without edge", percent),
-    Column("tc", "steadiness TC", percent),
+    Column("min_miou", "last-distance mIoU", percent),
+    Column("min_miou_without_edge", "last-distance mIoU without edge", percent),
+    Column("tc", "TC", percent),
     Column("fps", "frames per second", lambda v: f"{v:.1f}"),
     Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
     Column("share_of_limit", "share of the limit", lambda v: f"{100 * v:.0f}%"),
@@ -269,12 +269,14 @@ def _notes(measured: Measured) -> list[str]:
     frames, clips = count(report.frames, "frame"), count(report.clips, "clip")
     notes = [
         f"data: {report.title}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
-        "avg mIoU over all frames, min mIoU just before the next key frame; figures in percent",
+        "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]
     name = report.method.name
     if without is not None:
-        notes.append(f"min mIoU without edge: {name} with --no-edge (its method: hash_without_edge in CSV and JSON)")
+        notes.append(
+            f"last-distance mIoU without edge: {name} with --no-edge (its method: hash_without_edge in CSV and JSON)"
+        )
     if measured.no_edge is not None:
         notes.append(f"{name} without edge: not measured, {measured.no_edge}")
     if times is None:
