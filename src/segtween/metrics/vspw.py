@@ -23,7 +23,7 @@ argument: `judging_flow` where there is nothing better.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ def sampling(flow: Flow) -> Sampling:
     return Sampling(rows * w + columns, inside)
 
 
-def _sampled_at(positions: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _sampled_at(positions: NDArray[np.floating[Any]], size: int) -> NDArray[np.floating[Any]]:
     """Positions in pixels, scaled to -1..1 over the pixel centres, scaled back over the pixel areas, rounded."""
     scaled = positions * 2.0 / max(size - 1, 1) - 1.0
     return np.rint((scaled + 1.0) * (size / 2) - 0.5)
@@ -136,12 +136,11 @@ class VspwCounts:
         }
 
 
-def miou_of_held(counts: NDArray[np.generic]) -> Fractions:
+def miou_of_held(counts: NDArray[Any]) -> Fractions:
     """(..., 3, classes) intersection, union, pixels of the truth -> (...): mean over the classes that the truth holds.
 
     NaN where it holds none.
     """
-    counts = np.asarray(counts, np.float64)
     held = counts[..., 2, :] > 0
     sums = np.where(held, class_iou(counts[..., :2, :]), 0.0).sum(axis=-1)
     return np.where(held.any(axis=-1), sums / np.maximum(held.sum(axis=-1), 1), np.nan)
