@@ -357,6 +357,30 @@ def test_nothing_is_compared_across_a_scene_cut(tmp_path: Path) -> None:
     assert any("1 scene cut: nothing is compared across" in note for note in report.temporal_notes())
 
 
+def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Dataset) -> None:
+    def measured(*measures: str) -> Report:
+        return evaluate_method(
+            pan, segmenter=BrightnessSegmenter(), settings=Settings(), name="blend", intervals=[2], threads=1,
+            measures=measures,
+        )  # fmt: skip
+
+    report = measured("vspw")
+    blocks = [report.truth, report.every_frame, report.every_frame_fused, *report.results]
+    for block in blocks:
+        assert block is not None
+        assert set(block["vspw"]) == {"vspw_miou", "vspw_tc", "vspw_vc8", "vspw_vc16"}
+    assert report.truth is not None
+    assert report.truth["vspw"]["vspw_miou"] == 1.0
+    assert report.every_frame["vspw"]["vspw_miou"] == pytest.approx(report.every_frame["miou"]), "without void the same"
+    assert report.every_frame["vspw"]["vspw_tc"] != report.every_frame["tc"]
+    published = report.tables()[3]
+    assert not isinstance(published, str)
+    assert published.column(0) == ["every frame", "every frame, fused", "interval 2", "true labels"]
+    assert "vspw" not in measured().every_frame
+    with pytest.raises(SettingError, match=r"measure 'vpsw'.*vspw"):
+        measured("vpsw")
+
+
 def test_names_are_told_before_each_frame(tmp_path: Path) -> None:
     data, segmenter = numbered_frames(tmp_path), Named()
     evaluate(data, segmenter=segmenter, flow=None, make=maker(Settings()), intervals=[], method=METHOD, max_frames=3)

@@ -13,8 +13,9 @@ from numpy.testing import assert_array_equal
 from fakes import panning
 from segtween.errors import SettingError
 from segtween.metrics import TemporalConsistency, VideoConsistency, VspwMeasures
+from segtween.metrics.segmentation import miou
 from segtween.metrics.temporal import WIDEST, Farneback, correspondence
-from segtween.metrics.vspw import VspwCounts, judging_flow, miou_of_held, sampling, window_mean
+from segtween.metrics.vspw import VspwCounts, judging_flow, sampling, window_mean
 
 CLASSES = 3
 
@@ -281,7 +282,7 @@ def test_counts_add_up() -> None:
 
 def test_means_over_any_leading_axes() -> None:
     counts = np.array([[[1, 0, 0], [2, 4, 0], [2, 0, 0]], [[0, 0, 0]] * 3])
-    np.testing.assert_array_equal(miou_of_held(counts), [0.5, np.nan])
+    np.testing.assert_array_equal(miou(counts), [0.5, np.nan])
     np.testing.assert_array_equal(window_mean(np.array([[1.5, 2], [0, 0]])), [0.75, np.nan])
 
 

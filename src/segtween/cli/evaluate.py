@@ -25,6 +25,12 @@ def evaluate(
     intervals: Annotated[
         str | None, typer.Option(metavar="LIST", help="Intervals, with commas (0,4; adaptive schedules: none).")
     ] = None,
+    measures: Annotated[
+        str | None,
+        typer.Option(
+            "--measures", metavar="LIST", help="Further measures: vspw (as VSPW's public scripts compute them)."
+        ),
+    ] = None,
     json_file: options.Json = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -60,6 +66,7 @@ def evaluate(
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,
+            measures=options.words(measures) or (),
             threads=network.threads,
             device=there,
             progress=progress,

@@ -16,7 +16,7 @@ from segtween.build import Settings, build_engine, build_flow, build_method, bui
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine import Engine
-from segtween.errors import LabelError, SettingError
+from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
@@ -31,6 +31,9 @@ from segtween.ops.cpu import CpuOps
 from segtween.types import Method
 
 __all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
+
+MEASURES = ("vspw",)
+"""Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`)."""
 
 Progress = Callable[[int, int], None]
 """Called after every frame with the frames done and all frames."""
@@ -47,6 +50,7 @@ def evaluate_method(
     starts: int = 1,
     map_name: str | None = None,
     max_frames: int | None = None,
+    measures: Sequence[str] = (),
     threads: int = 0,
     device: Device | None = None,
     progress: Progress | None = None,
@@ -79,6 +83,7 @@ def evaluate_method(
         label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,
+        measures=measures,
     )
 
 
@@ -96,6 +101,7 @@ def evaluate(
     progress: Progress | None = None,
     bootstrap: Bootstrap | None = None,
     max_frames: int | None = None,
+    measures: Sequence[str] = (),
 ) -> Report:
     """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
 
@@ -103,19 +109,21 @@ def evaluate(
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` is told each frame's name first.
+    `measures` are those of `MEASURES` that are wanted besides the usual ones; they need labels on every frame.
 
-    Raises SettingError for intervals that no clip can hold, LabelError where the labels do not fit each
-    other, DatasetError for unreadable files.
+    Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
+    fit each other, DatasetError for unreadable files.
     """
     settings = bootstrap or Bootstrap()
     wanted, free = _checked(intervals, flow), adaptive or {}
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    table = Table(dataset, _blocks(windows))
+    with_vspw = _with_vspw(measures, dataset)
+    table = Table(dataset, _blocks(windows), with_vspw=with_vspw)
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, (segmenter, flow), progress)
+    cuts = _walk(dataset, windows, runs, (segmenter, flow), progress, with_vspw=with_vspw)
     return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts)
 
 
@@ -204,13 +212,15 @@ def _walk(
     runs: Sequence[Run | TruthRun],
     parts: Sequence[object],
     progress: Progress | None,
+    *,
+    with_vspw: bool = False,
 ) -> int:
     """All runs through all frames, side by side. Returns how many scene cuts there were."""
     done, cuts, total = 0, 0, sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
             run.begin(window)
-        for moment in moments(dataset, window, parts):
+        for moment in moments(dataset, window, parts, with_vspw=with_vspw):
             for run in runs:
                 run.step(moment)
             done, cuts = done + 1, cuts + moment.is_cut
@@ -242,7 +252,7 @@ def _report(
         label_map=mapping.name,
         clips=len(dataset.clips),
         frames=table.plain.scored,
-        truth=table.truth.steadiness() if dataset.is_dense else None,
+        truth={**table.truth.steadiness(), **table.truth.vspw_figures()} if dataset.is_dense else None,
         every_frame=every_frame(table.plain, None, settings),
         every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
         results=[
@@ -260,6 +270,19 @@ def _report(
         },
         left_out=left_out,
     )
+
+
+def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
+    for name in measures:
+        if name not in MEASURES:
+            raise unknown(f"measure {name!r}", name, MEASURES)
+    if "vspw" in measures and not dataset.is_dense:
+        raise SettingError(
+            f"measures 'vspw' of {dataset.title}, where few frames are labelled",
+            expected="a data set with labels on every frame, as VSPW has",
+            do="leave the measure out",
+        )
+    return "vspw" in measures
 
 
 def _row_name(settings: Settings) -> str:

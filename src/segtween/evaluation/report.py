@@ -37,6 +37,9 @@ CALIBRATION = {
 }
 
 
+VSPW = {"row": "method", "vspw_miou": "mIoU", "vspw_tc": "TC", "vspw_vc8": "VC8", "vspw_vc16": "VC16"}
+
+
 @dataclass(frozen=True)
 class Report:
     """The outcome, fractions in 0..1. `to_json` is the file's form; `rows` one flat record per row of the table."""
@@ -112,7 +115,18 @@ class Report:
         calibration = TextTable(
             "Calibration", list(CALIBRATION.values()), [_calibrated(n, b) for n, b in shown.items()]
         )
-        return [figures, per_class, calibration, "\n".join(self._remarks(shown))]
+        published = [] if "vspw" not in self.every_frame else [self._vspw(shown)]
+        return [figures, per_class, calibration, *published, "\n".join(self._remarks(shown))]
+
+    def _vspw(self, blocks: dict[str, dict[str, Any]]) -> TextTable:
+        truth = {} if self.truth is None else {"true labels": self.truth}
+        rows = [
+            [name, *(_percent(block["vspw"][key]) for key in VSPW if key != "row")]
+            for name, block in {**blocks, **truth}.items()
+        ]
+        return TextTable(
+            "By the arithmetic of VSPW's scripts, to compare with published figures", [*VSPW.values()], rows
+        )
 
     def _remarks(self, blocks: dict[str, dict[str, Any]]) -> list[str]:
         remarks = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.segmentation import confusion
 from segtween.metrics.tally import Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
+from segtween.metrics.vspw import VspwMeasures
 from segtween.offline import TwoSided
 from segtween.types import Labels, Result, SizeHW
 
@@ -37,11 +39,12 @@ ENOUGH_FRAMES = 30
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
+    `with_vspw`: the measures of VSPW's public scripts too.
     `shared` is another table of the same data whose runs fill the counts of the plain network and of the true labels.
     """
 
-    def __init__(self, dataset: Dataset, blocks: int, *, shared: Table | None = None) -> None:
-        self.dataset, self.blocks = dataset, blocks
+    def __init__(self, dataset: Dataset, blocks: int, *, shared: Table | None = None, with_vspw: bool = False) -> None:
+        self.dataset, self.blocks, self._with_vspw = dataset, blocks, with_vspw
         self._fills_plain = shared is None
         self.plain: Tally = self._tally(0) if shared is None else shared.plain
         self.truth: Tally = self._tally(0) if shared is None else shared.truth
@@ -64,12 +67,13 @@ class Table:
         mapping: LabelMap,
     ) -> list[Run | TruthRun]:
         runs: list[Run | TruthRun] = []
+        new = partial(Run, mapping=mapping, with_vspw=self._with_vspw)
         if self._fills_plain:
-            runs += [Run(make(segmenter, None, 0), self.plain, mapping), TruthRun(self.truth)]
+            runs += [new(make(segmenter, None, 0), self.plain), TruthRun(self.truth, with_vspw=self._with_vspw)]
         if flow is None:
             return runs
         self.fused = self._tally(0)
-        runs.append(Run(make(segmenter, flow, 0), self.fused, mapping))
+        runs.append(new(make(segmenter, flow, 0), self.fused))
         for interval in intervals:
             if interval == 0:
                 self.at[0] = self.fused
@@ -77,14 +81,14 @@ class Table:
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
             late = getattr(engines[0], "late", 0)
             tally = self.at[interval] = self._tally(interval + late)
-            runs += [Run(engine, tally, mapping, phase=p) for p, engine in enumerate(engines)]
+            runs += [new(engine, tally, phase=p) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
             tally = self._tally(engine.schedule.longest, by_distance=False)
             self.adaptive[name] = engine, tally
-            runs.append(Run(engine, tally, mapping))
+            runs.append(new(engine, tally))
             later = range(1, starts) if self.dataset.is_dense else ()
-            runs += [Run(of(segmenter, flow), tally, mapping, phase=p) for p in later]
+            runs += [new(of(segmenter, flow), tally, phase=p) for p in later]
         return runs
 
     def result(self, interval: int, settings: Bootstrap, *, against: Table | None = None) -> dict[str, Any]:
@@ -129,6 +133,7 @@ class Table:
             **tally.agreement(),
             **_steadiness(tally, is_dense=self.dataset.is_dense),
             "calibration": tally.calibration_figures(),
+            **tally.vspw_figures(),
             "gain_over_every_frame": tally.gain_over(self.plain, settings),
             "gain_over_every_frame_fused": tally.gain_over(self.fused, settings),
         }
@@ -144,6 +149,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
         **tally.agreement(),
         **tally.steadiness(),
         "calibration": tally.calibration_figures(),
+        **tally.vspw_figures(),
         "key_rate": 1.0,
         **gain,
     }
@@ -157,11 +163,20 @@ def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
 class Run:
     """One engine on its way through a window, and what is measured of it."""
 
-    def __init__(self, engine: Engine | TwoSided, tally: Tally, mapping: LabelMap, *, phase: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine | TwoSided,
+        tally: Tally,
+        mapping: LabelMap,
+        *,
+        phase: int | None = None,
+        with_vspw: bool = False,
+    ) -> None:
         self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
         self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
         self._tc, self._vc, self._flicker = TemporalConsistency(self._classes), VideoConsistency(), KeyFlicker()
+        self._vspw = VspwMeasures(self._classes) if with_vspw else None
 
     def begin(self, window: Window) -> None:
         self.engine.reset()
@@ -169,6 +184,8 @@ class Run:
         self._tc.begin()
         self._vc.begin()
         self._flicker.begin()
+        if self._vspw is not None:
+            self._vspw.begin()
         self.start = window.start_of(self.phase)
         self._is_dense = window.is_dense
         self._last: tuple[NDArray[np.int64], int] | None = None
@@ -200,6 +217,9 @@ class Run:
             self._last = counts, moment.block
             if self._is_dense:
                 self._vc.update(labels, moment.truth)
+        if self._vspw is not None:
+            self._vspw.update(labels, moment.truth, moment.vspw)
+            self.tally.add_vspw(self._vspw.take())
         taken = {"tc": self._tc.take(), "vc": self._vc.take(), "changes": self._flicker.take()}
         self.tally.add(block=moment.block, is_key=result.is_key, **taken)
 
@@ -228,13 +248,16 @@ class Run:
 class TruthRun:
     """The true labels as if a method had given them: their own temporal consistency is what a method can reach."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, *, with_vspw: bool = False) -> None:
         self.tally, self._classes = tally, len(tally.labels)
         self._tc, self._vc = TemporalConsistency(self._classes), VideoConsistency()
+        self._vspw = VspwMeasures(self._classes) if with_vspw else None
 
     def begin(self, window: Window) -> None:
         self._tc.begin()
         self._vc.begin()
+        if self._vspw is not None:
+            self._vspw.begin()
         self._is_dense = window.is_dense
 
     def step(self, moment: Moment) -> None:
@@ -242,6 +265,9 @@ class TruthRun:
             return
         self._tc.update(moment.truth, moment.motion)
         self._vc.update(moment.truth, moment.truth)
+        if self._vspw is not None:
+            self._vspw.update(moment.truth, moment.truth, moment.vspw)
+            self.tally.add_vspw(self._vspw.take())
         self.tally.score(confusion(moment.truth, moment.truth, classes=self._classes), block=moment.block, distance=0)
         changes = np.zeros((2, 2), np.int64)
         self.tally.add(block=moment.block, is_key=False, tc=self._tc.take(), vc=self._vc.take(), changes=changes)

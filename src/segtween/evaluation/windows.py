@@ -14,6 +14,8 @@ from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
+from segtween.metrics.vspw import Sampling, sampling
+from segtween.metrics.vspw import judging_flow as vspw_flow
 from segtween.schedule.cuts import ResidualCuts
 from segtween.types import Labels, Rgb
 
@@ -92,10 +94,13 @@ class Moment:
     truth: Labels | None
     motion: Correspondence | None
     is_cut: bool = False
+    vspw: Sampling | None = None
+    """How VSPW's scripts lead from the frame before to this one, where their measures were asked for."""
 
 
-def moments(dataset: Dataset, window: Window, parts: Iterable[object]) -> Iterator[Moment]:
+def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:
     """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
+    previous: Rgb | None = None
     selecting, judge = [part for part in parts if hasattr(part, "select")], _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
         frame = window.clip.frames[window.first + offset]
@@ -113,7 +118,9 @@ def moments(dataset: Dataset, window: Window, parts: Iterable[object]) -> Iterat
             dataset.read_labels(frame, size_hw=size_hw) if scored else None,
             motion,
             is_cut,
+            sampling(vspw_flow(previous, rgb)) if with_vspw and previous is not None and not is_cut else None,
         )
+        previous = rgb
 
 
 def judging_flow(dataset: Dataset) -> dict[str, Any]:

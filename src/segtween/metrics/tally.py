@@ -13,6 +13,7 @@ from segtween.metrics.bootstrap import Bootstrap, Interval, absolute, difference
 from segtween.metrics.calibration import BINS, Sums, bin_sums, calibration_figures, expected_calibration_error
 from segtween.metrics.segmentation import Counts, fraction, miou, miou_absent_as_zero, overlap, per_class
 from segtween.metrics.temporal import consistency, flicker, share
+from segtween.metrics.vspw import VspwCounts
 from segtween.types import Labels
 
 WINDOWS = (8, 16)
@@ -36,6 +37,7 @@ class Tally:
         self.vc = np.zeros((blocks, len(WINDOWS), 2), np.int64)
         self.changes = np.zeros((2, 2), np.int64)
         self.calibration: dict[Calibrated, Sums] = {name: np.zeros((BINS, 3)) for name in get_args(Calibrated)}
+        self.vspw: VspwCounts | None = None
         self.frames = self.keys = self.scored = 0
 
     def add(self, *, block: int, is_key: bool, tc: Counts, vc: Counts, changes: Counts) -> None:
@@ -90,6 +92,14 @@ class Tally:
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
         return {"tc": fraction(self.consistency(self.tc.sum(axis=0))), **windows}
+
+    def add_vspw(self, counts: VspwCounts) -> None:
+        """What a run adds to the measures of VSPW's scripts, which are kept only where they were asked for."""
+        self.vspw = counts if self.vspw is None else self.vspw + counts
+
+    def vspw_figures(self) -> dict[str, Any]:
+        """`vspw`: `VspwCounts.compute`, where that was asked for."""
+        return {} if self.vspw is None else {"vspw": self.vspw.compute()}
 
     def calibrate(self, values: NDArray[np.float32], labels: Labels, truth: Labels, *, of: Calibrated) -> None:
         """How often labels are right that were given with such values in 0..1; all three of one shape."""

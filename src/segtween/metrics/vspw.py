@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import SettingError
-from segtween.metrics.segmentation import Counts, Fractions, class_iou, confusion, fraction, overlap
+from segtween.metrics.segmentation import Counts, Fractions, confusion, fraction, miou, overlap
 from segtween.metrics.temporal import FARNEBACK, WIDEST
 from segtween.types import Flow, Labels, Rgb, format_size
 
@@ -130,20 +130,10 @@ class VspwCounts:
     def compute(self) -> dict[str, float | None]:
         """`vspw_miou`, `vspw_tc`, `vspw_vc8`, `vspw_vc16` in 0..1; None where nothing was counted."""
         return {
-            "vspw_miou": fraction(miou_of_held(self.accuracy)),
-            "vspw_tc": fraction(miou_of_held(self.pairs)),
+            "vspw_miou": fraction(miou(self.accuracy)),
+            "vspw_tc": fraction(miou(self.pairs)),
             **{f"vspw_vc{n}": fraction(v) for n, v in zip(WINDOWS, window_mean(self.windows), strict=True)},
         }
-
-
-def miou_of_held(counts: NDArray[Any]) -> Fractions:
-    """(..., 3, classes) intersection, union, pixels of the truth -> (...): mean over the classes that the truth holds.
-
-    NaN where it holds none.
-    """
-    held = counts[..., 2, :] > 0
-    sums = np.where(held, class_iou(counts[..., :2, :]), 0.0).sum(axis=-1)
-    return np.where(held.any(axis=-1), sums / np.maximum(held.sum(axis=-1), 1), np.nan)
 
 
 def window_mean(windows: NDArray[np.generic]) -> Fractions:
@@ -197,7 +187,7 @@ class VspwMeasures:
         if truth is None:
             self._begin_windows()
             return
-        self.counts.accuracy[:] += _overlap_and_truth(prediction, truth, classes=self.classes)
+        self.counts.accuracy[:] += _overlap(prediction, truth, classes=self.classes)
         self.counts.windows[:] += self._complete
         self._complete = self._windows(prediction, truth)
 
@@ -211,7 +201,7 @@ class VspwMeasures:
                 expected="one vector per pixel of the labels",
                 do="resize the flow to the labels' size, its vectors scaled",
             )
-        return _overlap_and_truth(sampled(moving), fixed, classes=self.classes)
+        return _overlap(sampled(moving), fixed, classes=self.classes)
 
     def _windows(self, prediction: Labels, truth: Labels) -> NDArray[np.float64]:
         """(2, 2) as in `VspwCounts`, of the windows that end with this frame: they count once another one follows."""
@@ -257,7 +247,7 @@ class _LastChange:
         return self._since
 
 
-def _overlap_and_truth(prediction: Labels, truth: Labels, *, classes: int) -> Counts:
+def _overlap(prediction: Labels, truth: Labels, *, classes: int) -> Counts:
     """(3, classes) intersection, union and pixels of the truth; pixels whose truth is void are left out."""
     if prediction.shape != truth.shape:
         raise SettingError(
@@ -265,5 +255,4 @@ def _overlap_and_truth(prediction: Labels, truth: Labels, *, classes: int) -> Co
             expected="equal sizes",
             do="bring the predicted labels to the size of the true ones",
         )
-    counts = confusion(prediction, truth, classes=classes)
-    return np.vstack([overlap(counts), counts.sum(axis=1)])
+    return overlap(confusion(prediction, truth, classes=classes))
