@@ -57,13 +57,16 @@ def test_the_installation_is_small_and_holds_no_torch(core: Path, tmp_path: Path
 
 
 def test_help_comes_at_once(core: Path, tmp_path: Path) -> None:
-    times = []
+    """Under 0.4 s, or on a slow processor little more than the libraries that draw the text need by themselves."""
+    commands = {"help": (core / "segtween", "--help"), "libraries": (core / "python", "-c", "import typer.rich_utils")}
+    times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(5):
-        began = time.perf_counter()
-        text = succeed(core / "segtween", "--help", cwd=tmp_path)
-        times.append(time.perf_counter() - began)
-    assert "evaluate" in text
-    assert min(times) < 0.4
+        for name, command in commands.items():
+            began = time.perf_counter()
+            text = succeed(*command, cwd=tmp_path)
+            times[name].append(time.perf_counter() - began)
+            assert ("evaluate" in text) == (name == "help")
+    assert min(times["help"]) < max(0.4, 2.2 * min(times["libraries"]))
 
 
 def test_the_demo_runs_from_the_wheel(core: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class DeviceEngine(Engine):
             else:
                 result = self._recorded(image, past, pts_seconds)
         if isinstance(rgb, Tensor):
-            return result
+            return replace(result, reliability=None)  # its memory is used again for the next frame
         trust: Any = result.reliability
         reliability = None if trust is None else self.ops.host(trust)
         return replace(result, labels=self.ops.host(result.labels), reliability=reliability)
