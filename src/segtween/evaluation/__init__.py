@@ -20,7 +20,7 @@ from segtween.errors import LabelError, SettingError
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
-from segtween.evaluation.windows import Window, moments, plan
+from segtween.evaluation.windows import Window, clips_of_blocks, moments, plan
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
@@ -113,7 +113,7 @@ def evaluate(
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    table = Table(dataset, _blocks(windows))
+    table = Table(dataset, clips_of_blocks(windows))
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
     _walk(dataset, windows, runs, (segmenter, flow), progress)
@@ -150,7 +150,7 @@ def evaluate_methods(
         flow = flows.of(chosen)
         _checked(intervals, flow)
         plain = next(iter(tables.values())).plain if tables else None
-        table = tables[name] = Table(dataset, _blocks(windows), plain=plain)
+        table = tables[name] = Table(dataset, clips_of_blocks(windows), plain=plain)
         runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
     _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
     other = None if against is None else tables[against]
@@ -194,10 +194,6 @@ def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make
             do="give --late 2",
         )
     return make
-
-
-def _blocks(windows: Sequence[Window]) -> int:
-    return int(windows[-1].blocks[-1]) + 1
 
 
 def _walk(
@@ -250,7 +246,8 @@ def _report(
         ],
         tc_flow={"flow": "exact"} if dataset.has_flow else {"flow": "farneback", **FARNEBACK},
         bootstrap={
-            "blocks": table.blocks,
+            "clips": len(set(table.clips.tolist())),
+            "blocks": len(table.clips),
             "block_frames": settings.block_frames if dataset.is_dense else 1,
             "resamples": settings.resamples,
             "level": settings.level,

@@ -37,11 +37,12 @@ ENOUGH_FRAMES = 30
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
-    `plain` holds the counts of the plain network where another table's runs fill them.
+    `clips` (blocks,) is the clip of each block of frames. `plain` holds the counts of the plain network where another
+    table's runs fill them.
     """
 
-    def __init__(self, dataset: Dataset, blocks: int, *, plain: Tally | None = None) -> None:
-        self.dataset, self.blocks = dataset, blocks
+    def __init__(self, dataset: Dataset, clips: NDArray[np.intp], *, plain: Tally | None = None) -> None:
+        self.dataset, self.clips = dataset, clips
         self._fills_plain = plain is None
         self.plain = plain or self._tally(0)
         self.fused: Tally | None = None
@@ -49,7 +50,7 @@ class Table:
         self.adaptive: dict[str, tuple[Engine, Tally]] = {}
 
     def _tally(self, longest: int, *, by_distance: bool = True) -> Tally:
-        return Tally(self.dataset.labels, blocks=self.blocks, distances=longest + 1, by_distance=by_distance)
+        return Tally(self.dataset.labels, clips=self.clips, distances=longest + 1, by_distance=by_distance)
 
     def runs(
         self,

@@ -12,6 +12,7 @@ from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
 from segtween.interfaces import Segmenter
+from segtween.tables.compare import basis_of
 from segtween.tables.plot import COLOURS, GRID, INK, save
 from segtween.tables.study import Column, Study, percent
 
@@ -89,7 +90,7 @@ def budgets_table(
     notes.append(
         f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
-        "from, to: 95% interval of the difference (paired block bootstrap)"
+        f"from, to: 95% interval of the paired difference: {basis_of(report)}"
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)

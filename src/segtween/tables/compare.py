@@ -12,6 +12,7 @@ from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
 from segtween.interfaces import Segmenter
+from segtween.metrics.bootstrap import basis
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters.truth import TrueLabels
 from segtween.tables.speed import frame_size, time_beside
@@ -54,8 +55,7 @@ class Compared:
             f"data: {report.title}, {count(report.frames, 'frame')} scored, {count(report.clips, 'clip')}, {unit}; "
             f"scores: {network}; labels by {report.label_map}",
             "avg mIoU over all frames, min mIoU just before the next key frame, all phases; figures in percent; in "
-            "brackets the 95% interval of the difference (paired block bootstrap, "
-            f"{count(report.bootstrap['blocks'], 'block')})",
+            f"brackets the 95% interval of the paired difference: {basis_of(report)}",
             *(f"left out: {what}" for what in [*report.left_out, *self.left_out]),
         ]
         if times is None:
@@ -149,6 +149,12 @@ def signed(value: float, low: float | None = None, high: float | None = None) ->
     """A difference with its interval: `+1.2 (+0.4 to +1.9)`."""
     sure = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
     return f"{100 * value:+.1f}{sure}"
+
+
+def basis_of(report: Report) -> str:
+    """What the intervals of a report's differences rest on: that of its first one, or that there is none."""
+    rows = [report.every_frame_fused or {}, *report.results]
+    return next((basis(row["gain_over_every_frame"]) for row in rows if "gain_over_every_frame" in row), "none")
 
 
 def spread(figures: dict[str, Any] | None, key: str) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Progress, Report, evaluate_methods
 from segtween.interfaces import Segmenter
-from segtween.tables.compare import signed, spread
+from segtween.tables.compare import basis_of, signed, spread
 from segtween.tables.study import Column, Study, machine, percent
 from segtween.texttable import count
 
@@ -72,8 +72,7 @@ def delays_table(
             f"data: {first.title}, {count(first.frames, 'frame')} scored, {count(first.clips, 'clip')}; "
             f"network on every frame: {percent(first.every_frame['miou'])}; labels by {first.label_map}",
             "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; in "
-            f"brackets the 95% interval of the difference (paired block bootstrap, "
-            f"{count(first.bootstrap['blocks'], 'block')})",
+            f"brackets the 95% interval of the paired difference: {basis_of(first)}",
             *(f"left out: {what}" for what in first.left_out),
         ],
         {
