@@ -144,6 +144,20 @@ def test_worst_need_not_be_the_last(tmp_path: Path) -> None:
     assert (report.results[0]["min_miou"], report.results[0]["worst_distance"]) == (1.0, 1)
 
 
+def test_a_long_clip_has_intervals_that_say_what_they_rest_on(tmp_path: Path) -> None:
+    report, _ = fading(numbered_frames(tmp_path, frames=85), [2])
+    gain = report.results[0]["gain_over_every_frame"]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 9, "t over blocks")
+    assert report.bootstrap["clips"] == 1
+    assert report.interval_note() == (
+        "in brackets the 95% interval of the paired difference: t interval over 9 blocks, on this clip"
+    )
+    figures = report.tables()[0]
+    assert not isinstance(figures, str)
+    assert " to " in figures.rows[2][5]
+
+
 def test_sparse_labels_one_run_per_distance(tmp_path: Path) -> None:
     root = cityscapes(tmp_path, {"a_0": range(30)}, {"a_0": [19]})
     for i in range(30):
@@ -278,7 +292,8 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     assert [report.results[1][k] for k in keys] == [three[k] for k in keys]
     gain = report.results[1]["gain_over_every_frame"]
     assert gain["value"] == pytest.approx(three["avg"] - plain["avg"])
-    assert gain["low"] <= gain["high"]
+    assert (gain["low"], gain["high"]) == (None, None)
+    assert "too few for an interval" in gain["reason"]
     assert gain["tc"]["value"] == pytest.approx(three["tc"] - plain["tc"])
 
 
@@ -485,7 +500,8 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert record["every_frame"]["calibration"]["reliability"]["ece"] is None, "nothing is propagated"
     shown = figures.rows[2]
     assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
-    assert shown[5].startswith(f"{100 * rows[3]['gain']:+.1f} (")
+    assert shown[5] == f"{100 * rows[3]['gain']:+.1f}"
+    assert "too few for an interval" in str(remarks)
     assert per_class.column(0) == list(pan.labels.names)
     assert report.method.hash in str(remarks)
 

@@ -157,7 +157,7 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
 def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path: Path) -> None:
     presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)))}
     made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets | PRESETS, intervals=[1], **FAST)
-    assert made.headings()[3:6] == ["avg mIoU", "min mIoU", "min mIoU without edge"]
+    assert made.headings()[3:6] == ["avg mIoU", "last-distance mIoU", "last-distance mIoU without edge"]
     lowest = {(r["preset"], r["row"]): (r["min_miou"], r["min_miou_without_edge"]) for r in made.rows}
     with_edge, without = lowest["swnet-seq", "1 frame in 2"]
     assert without < with_edge, "a class is lost without the edge"
@@ -168,7 +168,7 @@ def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path:
     judged = first["accuracy_without_edge"]
     assert judged["results"][0]["min_miou"] == without
     assert judged["method"]["hash"] != first["method"]["hash"]
-    assert any(note.startswith("min mIoU without edge: swnet-seq with --no-edge") for note in made.notes)
+    assert any(note.startswith("last-distance mIoU without edge: swnet-seq with --no-edge") for note in made.notes)
     assert {r["hash_without_edge"] for r in made.rows} == {judged["method"]["hash"], None}
     assert first["speed"]["results"][1]["mixed_cells"] > 0
 
@@ -177,7 +177,7 @@ def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path)
     model = write_model(tmp_path, classes=4, without_edge=False)
     presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(model))}
     made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[1], **FAST)
-    assert "min mIoU without edge" not in made.headings()
+    assert "last-distance mIoU without edge" not in made.headings()
     assert any(
         re.match(r"swnet-seq without edge: not measured, .* holds no refine-no-edge.onnx", note) for note in made.notes
     )
@@ -186,7 +186,7 @@ def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path)
 def test_without_edge_there_is_nothing_to_leave_out(data: Dataset, tmp_path: Path) -> None:
     settings = replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)), edge=False)
     made = intervals_table(data, lambda _: BrightnessSegmenter(), presets={"s*": settings}, intervals=[1], **FAST)
-    assert "min mIoU without edge" not in made.headings()
+    assert "last-distance mIoU without edge" not in made.headings()
     assert not [note for note in made.notes if "edge" in note]
 
 
@@ -239,8 +239,8 @@ def test_the_plot_is_drawn_twice_the_same(name: str, tmp_path: Path) -> None:
     assert first[0].startswith(b"\x89PNG")
     words = set(re.findall(r">([^<>]+)</text>", first[1].decode()))
     assert {"frames per second", "mIoU (%)", "Title &amp; &lt;things&gt;"} <= words
-    assert ("blend, just before next key" in words) == (name == "intervals")
-    assert ("blend, just before next key, without edge" in words) == (name == "intervals")
+    assert ("blend, last distance" in words) == (name == "intervals")
+    assert ("blend, last distance, without edge" in words) == (name == "intervals")
     assert ("x0.5" in words) == (name == "scales")
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}.png", f"{name}.svg"]
 

@@ -20,7 +20,7 @@ from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
-from segtween.evaluation.windows import Window, judging_flow, moments, plan
+from segtween.evaluation.windows import Window, clips_of_blocks, judging_flow, moments, plan
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
@@ -120,7 +120,7 @@ def evaluate(
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
     with_vspw = _with_vspw(measures, dataset)
-    table = Table(dataset, _blocks(windows), with_vspw=with_vspw)
+    table = Table(dataset, clips_of_blocks(windows), with_vspw=with_vspw)
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
     cuts = _walk(dataset, windows, runs, (segmenter, flow), progress, with_vspw=with_vspw)
@@ -156,7 +156,7 @@ def evaluate_methods(
     for name, chosen in methods.items():
         flow = flows.of(chosen)
         _checked(intervals, flow)
-        table = tables[name] = Table(dataset, _blocks(windows), shared=next(iter(tables.values()), None))
+        table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=next(iter(tables.values()), None))
         runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
     cuts = _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
     other = None if against is None else tables[against]
@@ -200,10 +200,6 @@ def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make
             do="give --late 2",
         )
     return make
-
-
-def _blocks(windows: Sequence[Window]) -> int:
-    return int(windows[-1].blocks[-1]) + 1
 
 
 def _walk(
@@ -262,7 +258,8 @@ def _report(
         tc_flow=judging_flow(dataset),
         cuts=cuts,
         bootstrap={
-            "blocks": table.blocks,
+            "clips": len(set(table.clips.tolist())),
+            "blocks": len(table.clips),
             "block_frames": settings.block_frames if dataset.is_dense else 1,
             "resamples": settings.resamples,
             "level": settings.level,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SinkError
+from segtween.metrics.bootstrap import basis
 from segtween.texttable import TextTable, count
 from segtween.types import Method
 
@@ -131,7 +132,7 @@ class Report:
     def _remarks(self, blocks: dict[str, dict[str, Any]]) -> list[str]:
         remarks = [
             f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
-            f"{interval_note(self.bootstrap)}",
+            f"{self.interval_note()}",
             *(f"left out: {what}" for what in self.left_out),
         ]
         absent = self.every_frame["absent"]
@@ -142,6 +143,14 @@ class Report:
                 pixels = ", ".join(f"{other} {n}" for other, n in block["predicted_only"].items())
                 remarks.append(f"pixels predicted as one of these by {name}: {pixels}")
         return [*remarks, *self.temporal_notes()]
+
+    def interval_note(self) -> str:
+        """What the intervals of the differences are: their level, and what they rest on; or why there are none."""
+        rows = [row for row in (self.every_frame_fused, *self.results) if row and "gain_over_every_frame" in row]
+        rests = basis(rows[0]["gain_over_every_frame"]) if rows else "no interval (nothing to compare)"
+        if rests.startswith("no interval"):
+            return rests
+        return f"in brackets the {100 * self.bootstrap['level']:g}% interval of the paired difference: {rests}"
 
     def temporal_notes(self) -> list[str]:
         """What has to be known to read a temporal consistency."""
@@ -171,18 +180,6 @@ class Report:
             rows.append(_row("every frame, fused", self.every_frame_fused))
         rows += [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
         return rows if self.truth is None else [*rows, _row("true labels", self.truth)]
-
-
-def interval_note(bootstrap: dict[str, Any]) -> str:
-    """What the brackets in a table are: level and kind of the intervals, how many clips and blocks they rest on."""
-    clips, blocks = bootstrap["clips"], bootstrap["blocks"]
-    if bootstrap["kind"] is None:
-        return f"no intervals: {bootstrap['reason']}"
-    scope = "on this clip" if clips == 1 else "on clips like these"
-    return (
-        f"in brackets the {100 * bootstrap['level']:g}% interval of the difference {scope} "
-        f"({bootstrap['kind']}, {count(clips, 'clip')}, {count(blocks, 'block')})"
-    )
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

@@ -39,12 +39,14 @@ ENOUGH_FRAMES = 30
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
-    `with_vspw`: the measures of VSPW's public scripts too.
+    `clips` (blocks,) is the clip of each block of frames. `with_vspw`: the measures of VSPW's public scripts too.
     `shared` is another table of the same data whose runs fill the counts of the plain network and of the true labels.
     """
 
-    def __init__(self, dataset: Dataset, blocks: int, *, shared: Table | None = None, with_vspw: bool = False) -> None:
-        self.dataset, self.blocks, self._with_vspw = dataset, blocks, with_vspw
+    def __init__(
+        self, dataset: Dataset, clips: NDArray[np.intp], *, shared: Table | None = None, with_vspw: bool = False
+    ) -> None:
+        self.dataset, self.clips, self._with_vspw = dataset, clips, with_vspw
         self._fills_plain = shared is None
         self.plain: Tally = self._tally(0) if shared is None else shared.plain
         self.truth: Tally = self._tally(0) if shared is None else shared.truth
@@ -53,7 +55,7 @@ class Table:
         self.adaptive: dict[str, tuple[Engine, Tally]] = {}
 
     def _tally(self, longest: int, *, by_distance: bool = True) -> Tally:
-        return Tally(self.dataset.labels, blocks=self.blocks, distances=longest + 1, by_distance=by_distance)
+        return Tally(self.dataset.labels, clips=self.clips, distances=longest + 1, by_distance=by_distance)
 
     def runs(
         self,

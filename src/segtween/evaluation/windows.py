@@ -25,9 +25,13 @@ SHORTEST_HISTORY = 4
 
 @dataclass(frozen=True)
 class Window:
-    """The frames from `first` on of a clip, with the bootstrap block of each. Sparse labels: the last is scored."""
+    """The frames from `first` on of a clip, with the block of each. Sparse labels: the last is scored.
+
+    `number` is the clip's place in the data set; `blocks` go on from window to window.
+    """
 
     clip: Clip
+    number: int
     first: int
     blocks: NDArray[np.intp]
     is_dense: bool
@@ -52,19 +56,19 @@ def _dense(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Wi
             do="give shorter intervals",
         )
     windows, blocks = [], 0
-    for clip in dataset.clips:
+    for number, clip in enumerate(dataset.clips):
         if len(clip):
             numbers = block_numbers(len(clip), block_frames=settings.block_frames) + blocks
-            windows.append(Window(clip, 0, numbers, True))
+            windows.append(Window(clip, number, 0, numbers, True))
             blocks = int(numbers[-1]) + 1
     return windows, []
 
 
 def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window], list[str]]:
-    """One window, and one bootstrap block, per labelled frame that has enough frames before it."""
+    """One window, and one block, per labelled frame that has enough frames before it."""
     history = max(longest, SHORTEST_HISTORY)
-    labelled = [(clip, last) for clip in dataset.clips for last in clip.labelled]
-    usable = [(clip, last) for clip, last in labelled if last >= longest]
+    labelled = [(number, last) for number, clip in enumerate(dataset.clips) for last in clip.labelled]
+    usable = [(number, last) for number, last in labelled if last >= longest]
     if not usable:
         most = max(last for _, last in labelled)
         raise SettingError(
@@ -73,13 +77,18 @@ def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window
             do="give shorter intervals",
         )
     windows = []
-    for block, (clip, last) in enumerate(usable):
+    for block, (number, last) in enumerate(usable):
         first = 0 if whole else max(0, last - history)
-        windows.append(Window(clip, first, np.full(last - first + 1, block), False))
+        windows.append(Window(dataset.clips[number], number, first, np.full(last - first + 1, block), False))
     left_out = ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
     if len(usable) < len(labelled):
         left_out.append(f"{len(labelled) - len(usable)} labelled frames with fewer than {longest} frames before them")
     return windows, left_out
+
+
+def clips_of_blocks(windows: Iterable[Window]) -> NDArray[np.intp]:
+    """(blocks,) the clip of each block, by its place in the data set."""
+    return np.concatenate([np.full(len(np.unique(window.blocks)), window.number) for window in windows])
 
 
 @dataclass(frozen=True)

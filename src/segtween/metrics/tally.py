@@ -1,4 +1,4 @@
-"""The counts of one row of the evaluation table, kept per block of frames so that a bootstrap can draw them."""
+"""The counts of one row of the evaluation table, kept per block of frames for the sake of intervals."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ Calibrated = Literal["keys", "others", "reliability"]
 class Tally:
     """Sums over all runs of a row. Size: blocks x distances x 3 x classes numbers, whatever the pictures' size.
 
+    `clips` (blocks,): the clip of each block, blocks of a clip in order of time.
     `by_distance`: frames just before the next key frame are those at the last distance; else they are counted apart.
     """
 
-    def __init__(self, labels: LabelSet, *, blocks: int, distances: int, by_distance: bool = True) -> None:
-        self.labels, self.by_distance = labels, by_distance
+    def __init__(self, labels: LabelSet, *, clips: NDArray[np.intp], distances: int, by_distance: bool = True) -> None:
+        self.labels, self.clips, self.by_distance = labels, clips, by_distance
+        blocks = len(clips)
         self.overlap = np.zeros((blocks, distances, 3, len(labels)), np.int64)
         self.before_key = np.zeros((blocks, 3, len(labels)), np.int64)
         self.frames_at = np.zeros(distances, np.int64)
@@ -73,7 +75,7 @@ class Tally:
 
     def average(self, settings: Bootstrap) -> Interval:
         """mIoU pooled over all distances."""
-        return absolute(miou, self.pooled(), settings=settings)
+        return absolute(miou, self.pooled(), clips=self.clips, settings=settings)
 
     def agreement(self) -> dict[str, Any]:
         """Per class, pooled over all distances."""
@@ -126,8 +128,8 @@ class Tally:
     def gain_over(self, other: Tally, settings: Bootstrap) -> dict[str, Any]:
         """Differences to another row, with their intervals: of the average mIoU, and below it of the others."""
 
-        def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, float | None]:
-            return difference(statistic, a, b, settings=settings).to_json()
+        def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, Any]:
+            return difference(statistic, a, b, clips=self.clips, settings=settings).to_json()
 
         farthest = other.pooled() if other.distances == 1 else other.farthest
         vc = {f"vc{n}": of(share, self.vc[:, i], other.vc[:, i]) for i, n in enumerate(WINDOWS)}

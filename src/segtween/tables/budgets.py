@@ -11,7 +11,6 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
-from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.tables.plot import COLOURS, GRID, INK, save
 from segtween.tables.study import Column, Study, percent
@@ -90,7 +89,7 @@ def budgets_table(
     notes.append(
         f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
-        f"from, to: {interval_note(records[0]['bootstrap'])}"
+        f"from, to: {report.interval_note()}"
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)

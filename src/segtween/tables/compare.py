@@ -11,7 +11,6 @@ from segtween.build import Settings, build_method
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
-from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters.truth import TrueLabels
@@ -55,7 +54,7 @@ class Compared:
             f"data: {report.title}, {count(report.frames, 'frame')} scored, {count(report.clips, 'clip')}, {unit}; "
             f"scores: {network}; labels by {report.label_map}",
             "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame, all phases; "
-            f"figures in percent; {interval_note(report.bootstrap)}",
+            f"figures in percent; {report.interval_note()}",
             *report.temporal_notes(),
             *(f"left out: {what}" for what in [*report.left_out, *self.left_out]),
         ]

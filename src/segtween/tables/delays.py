@@ -10,7 +10,6 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Progress, Report, evaluate_methods
-from segtween.evaluation.report import interval_note
 from segtween.interfaces import Segmenter
 from segtween.tables.compare import signed, spread
 from segtween.tables.study import Column, Study, machine, percent
@@ -73,7 +72,7 @@ def delays_table(
             f"data: {first.title}, {count(first.frames, 'frame')} scored, {count(first.clips, 'clip')}; "
             f"network on every frame: {percent(first.every_frame['miou'])}; labels by {first.label_map}",
             "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; "
-            f"{interval_note(first.bootstrap)}",
+            f"{first.interval_note()}",
             *first.temporal_notes(),
             *(f"left out: {what}" for what in first.left_out),
         ],

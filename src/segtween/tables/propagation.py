@@ -14,11 +14,12 @@ from segtween.datasets import Clip, Dataset
 from segtween.errors import SettingError
 from segtween.evaluation.sharing import SharedFlow
 from segtween.interfaces import FlowEstimator
-from segtween.metrics.bootstrap import Bootstrap, block_numbers
+from segtween.metrics.bootstrap import Bootstrap, basis, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
 from segtween.offline import LabelKeys, Sides, TwoSided
 from segtween.ops.cpu import CpuOps
+from segtween.tables.compare import signed
 from segtween.tables.study import Column, Study, percent
 from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
@@ -54,8 +55,8 @@ def propagation_table(
     chosen, bootstrap = settings or Settings(offline=True), Bootstrap()
     flow, ops = build_flow(chosen, classes=len(dataset.labels), threads=threads), CpuOps(threads=threads)
     clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
-    blocks = sum(int(clip.blocks[-1]) + 1 for clip in clips)
-    tallies = [Tally(dataset.labels, blocks=blocks, distances=every) for _ in METHODS]
+    of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
+    tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
     first, done, total = 0, 0, every * sum(len(clip.clip) for clip in clips)
     for clip in clips:
         truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
@@ -76,7 +77,8 @@ def propagation_table(
         f"data: {dataset.title}, {count(dataset.n_frames, 'frame')} in "
         f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
-        "mIoU in percent; in brackets the 95% interval of the difference to copying (paired block bootstrap)",
+        "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
+        + basis(tallies[-1].gain_over(tallies[0], bootstrap)),
     ]
     return Study(
         "propagation", f"One frame in {every} labelled", _columns(ranges), rows, notes, {"every": every}, command
@@ -146,8 +148,7 @@ def _row(
     gain = tally.gain_over(copied, bootstrap)
     shown = None
     if tally is not copied:
-        low, high = (f"{100 * gain[key]:+.1f}" if gain[key] is not None else "-" for key in ("low", "high"))
-        shown = f"{100 * gain['value']:+.1f} ({low} to {high})"
+        shown = signed(gain["value"], gain["low"], gain["high"])
     by_distance = tally.overlap.sum(axis=0)
     return {
         "method": name,
