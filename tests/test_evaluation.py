@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.evaluation import Report, evaluate, evaluate_method
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.windows import clips_of_blocks, plan
 from segtween.labels import CAMVID11, LABEL_MAPS, label_set
 from segtween.metrics import Bootstrap, TemporalConsistency, VideoConsistency
 from segtween.metrics.segmentation import confusion, miou, overlap
@@ -121,6 +123,7 @@ def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:
     assert result["gain_over_every_frame"]["value"] == pytest.approx(result["avg_miou"] - 1)
     assert result["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(0.4 - 1)
     assert result["gain_over_every_frame"]["low"] is None, "five frames are one block: no interval"
+    assert result["gain_over_every_frame"]["reason"] == "1 block of one clip: too few for an interval"
 
 
 def test_worst_need_not_be_the_last(tmp_path: Path) -> None:
@@ -171,6 +174,19 @@ def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) 
     assert report.frames == 1
     with pytest.raises(SettingError, match=r"interval 10; expected at most the 9 frames that come before a labelled"):
         fading(open_dataset("cityscapes", root, split="val", labels=TWO), [10])
+
+
+def test_blocks_belong_to_clips(tmp_path: Path) -> None:
+    def clips(dataset: Dataset, longest: int) -> list[int]:
+        return clips_of_blocks(plan(dataset, longest, Bootstrap())[0]).tolist()
+
+    camvid(tmp_path / "dense", [f"{clip}_{i:03d}" for clip, n in (("A", 26), ("B", 4), ("C", 20)) for i in range(n)])
+    assert clips(open_dataset("camvid", tmp_path / "dense", split="val"), 4) == [0, 0, 0, 1, 2, 2]
+    frames: dict[str, Any] = {"a_0": range(30), "b_0": range(3), "c_0": range(20)}
+    root = cityscapes(tmp_path, frames, {"a_0": [9, 19], "b_0": [2], "c_0": [19]})
+    sparse = open_dataset("cityscapes", root, split="val", labels=TWO)
+    assert [clip.labelled for clip in sparse.clips] == [[9], [19], [2], [19]]
+    assert clips(sparse, 5) == [0, 1, 3], "the third clip has too few frames before its label"
 
 
 def relabelled(root: Path) -> Path:
@@ -234,7 +250,7 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
         intervals=[3, 0, 3],
         method=METHOD,
         progress=lambda done, total: seen.append((done, total)),
-        bootstrap=Bootstrap(resamples=100),
+        bootstrap=Bootstrap(block_frames=2),
     )
     assert segmenter.calls == 22, "each frame once, for all six engines"
     assert (flow.prepared, flow.pairs) == (22, 21)
@@ -277,6 +293,7 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     gain = report.results[1]["gain_over_every_frame"]
     assert gain["value"] == pytest.approx(three["avg"] - plain["avg"])
     assert gain["low"] <= gain["high"]
+    assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 11, "t over blocks")
     assert gain["tc"]["value"] == pytest.approx(three["tc"] - plain["tc"])
 
 
@@ -404,7 +421,12 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert figures.column(0) == ["every frame", "every frame, fused", "interval 4"]
     shown = figures.rows[2]
     assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
-    assert shown[5].startswith(f"{100 * rows[3]['gain']:+.1f} (")
+    assert shown[5] == f"{100 * rows[3]['gain']:+.1f}", "22 frames of one clip: too few for an interval"
+    gain = {**report.results[1]["gain_over_every_frame"], "value": 0.012, "low": -0.004, "high": 0.028}
+    known = replace(report, results=[report.results[0], {**report.results[1], "gain_over_every_frame": gain}])
+    (figures, *_) = known.tables()
+    assert not isinstance(figures, str)
+    assert figures.rows[2][5] == "+1.2 (-0.4 to +2.8)"
     assert per_class.column(0) == list(pan.labels.names)
     assert report.method.hash in str(remarks)
 
