@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.evaluation import Report, evaluate, evaluate_method
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.windows import clips_of_blocks, plan
 from segtween.labels import CAMVID11, LABEL_MAPS, label_set
 from segtween.metrics import Bootstrap, TemporalConsistency, VideoConsistency
 from segtween.metrics.segmentation import confusion, miou, overlap
+from segtween.metrics.student import central_quantile
 from segtween.metrics.temporal import Farneback
 from segtween.ops.cpu import CpuOps
 from segtween.types import Carried, Method, Result
@@ -123,6 +126,7 @@ def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:
     assert result["gain_over_every_frame"]["value"] == pytest.approx(result["avg_miou"] - 1)
     assert result["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(0.8 - 1)
     assert result["gain_over_every_frame"]["low"] is None, "five frames are one block: no interval"
+    assert result["gain_over_every_frame"]["reason"] == "1 block of one clip: too few for an interval"
 
 
 def test_worst_need_not_be_the_last(tmp_path: Path) -> None:
@@ -189,6 +193,19 @@ def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) 
         fading(open_dataset("cityscapes", root, split="val", labels=TWO), [10])
 
 
+def test_blocks_belong_to_clips(tmp_path: Path) -> None:
+    def clips(dataset: Dataset, longest: int) -> list[int]:
+        return clips_of_blocks(plan(dataset, longest, Bootstrap())[0]).tolist()
+
+    camvid(tmp_path / "dense", [f"{clip}_{i:03d}" for clip, n in (("A", 26), ("B", 4), ("C", 20)) for i in range(n)])
+    assert clips(open_dataset("camvid", tmp_path / "dense", split="val"), 4) == [0, 0, 0, 1, 2, 2]
+    frames: dict[str, Any] = {"a_0": range(30), "b_0": range(3), "c_0": range(20)}
+    root = cityscapes(tmp_path, frames, {"a_0": [9, 19], "b_0": [2], "c_0": [19]})
+    sparse = open_dataset("cityscapes", root, split="val", labels=TWO)
+    assert [clip.labelled for clip in sparse.clips] == [[9], [19], [2], [19]]
+    assert clips(sparse, 5) == [0, 1, 3], "the third clip has too few frames before its label"
+
+
 def relabelled(root: Path) -> Path:
     for path in root.rglob("*_labelIds.png"):
         picture(path, np.zeros((8, 12), np.uint8))
@@ -250,7 +267,7 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
         intervals=[3, 0, 3],
         method=METHOD,
         progress=lambda done, total: seen.append((done, total)),
-        bootstrap=Bootstrap(resamples=100),
+        bootstrap=Bootstrap(block_frames=2),
     )
     assert segmenter.calls == 22, "each frame once, for all six engines"
     assert (flow.prepared, flow.pairs) == (22, 21)
@@ -292,8 +309,8 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     assert [report.results[1][k] for k in keys] == [three[k] for k in keys]
     gain = report.results[1]["gain_over_every_frame"]
     assert gain["value"] == pytest.approx(three["avg"] - plain["avg"])
-    assert (gain["low"], gain["high"]) == (None, None)
-    assert "too few for an interval" in gain["reason"]
+    assert gain["low"] <= gain["high"]
+    assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 11, "t over blocks")
     assert gain["tc"]["value"] == pytest.approx(three["tc"] - plain["tc"])
 
 
@@ -500,7 +517,12 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert record["every_frame"]["calibration"]["reliability"]["ece"] is None, "nothing is propagated"
     shown = figures.rows[2]
     assert shown[2] == f"{100 * rows[3]['miou']:.1f}"
-    assert shown[5] == f"{100 * rows[3]['gain']:+.1f}"
+    assert shown[5] == f"{100 * rows[3]['gain']:+.1f}", "22 frames of one clip: too few for an interval"
+    gain = {**report.results[1]["gain_over_every_frame"], "value": 0.012, "low": -0.004, "high": 0.028}
+    known = replace(report, results=[report.results[0], {**report.results[1], "gain_over_every_frame": gain}])
+    (figures, *_) = known.tables()
+    assert not isinstance(figures, str)
+    assert figures.rows[2][5] == "+1.2 (-0.4 to +2.8)"
     assert "too few for an interval" in str(remarks)
     assert per_class.column(0) == list(pan.labels.names)
     assert report.method.hash in str(remarks)
@@ -546,4 +568,5 @@ def test_known_results_on_camvid(shared: Path) -> None:
     assert blend.results[0]["avg_miou"] == pytest.approx(0.6096, abs=3e-3)
     assert blend.results[0]["min_miou"] == pytest.approx(0.5969, abs=3e-3)
     low, value = (blend.results[0]["gain_over_every_frame"][k] for k in ("low", "value"))
-    assert (value - low) / 1.96 == pytest.approx(0.0035, abs=0.0015), "known standard error: about 0.35 points"
+    error = (value - low) / central_quantile(0.95, 3)  # ten blocks of one clip: three degrees of freedom
+    assert error == pytest.approx(0.0035, abs=0.0015), "known standard error: about 0.35 points"

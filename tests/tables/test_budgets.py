@@ -45,7 +45,7 @@ def test_adaptive_beside_fixed_at_the_same_number_of_runs(data: Dataset) -> None
     assert adaptive["gain"] == pytest.approx(adaptive["avg_miou"] - fixed["avg_miou"])
     assert adaptive["min_gain"] == pytest.approx(adaptive["min_miou"] - fixed["min_miou"])
     assert (adaptive["gain_low"], adaptive["gain_high"]) == (None, None)
-    assert "too few for an interval" in study.to_markdown()
+    assert "no interval (4 blocks of one clip: too few for an interval)" in study.to_markdown()
     assert (fixed["gain"], plain["min_gain"]) == (None, None)
     (record,) = study.record["evaluations"]
     row = record["results"][-1]

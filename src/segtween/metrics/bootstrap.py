@@ -9,13 +9,13 @@ several, clips are the units. A difference is *paired*: both methods get the sam
   out by what the t distribution of clips - 1 degrees of freedom is wider than the normal one (Hesterberg: What Teachers
   Should Know About the Bootstrap, The American Statistician 2015: expanded percentiles);
 - `FEWEST_CLIPS` or more: a t interval from the jackknife that leaves one clip out, clips - 1 degrees of freedom;
-- one clip of `FEWEST_BLOCKS` blocks or more: the wider of two t intervals from the jackknife that leaves one block out.
-  One takes blocks for independent (blocks - 1 degrees of freedom). The other measures how the figure drifts over the
-  clip, by the equal-weighted slowest cosines of the blocks' influence (Lazarus, Lewis, Stock and Watson: HAR Inference:
+- one clip of `FEWEST_BLOCKS` blocks or more: a t interval from the jackknife that leaves one block out. Its standard
+  error is the larger of two: that of independent blocks, and that of the slow drift of the blocks' influence over the
+  clip, measured by equally weighted cosines of the lowest frequencies (Lazarus, Lewis, Stock and Watson: HAR Inference:
   Recommendations for Practice, Journal of Business and Economic Statistics 2018), one for every ten blocks and at
-  least two, of which there are as many degrees of freedom. It holds where blocks next to each other are alike too;
-- less: no interval, and the reason. Of fewer blocks, neighbours that are alike make both t intervals fall short of 90%
-  where they promise 95%. Of two clips percentiles do; a t interval of one degree of freedom holds, but is more than six
+  least three, as many as there are degrees of freedom. It holds where blocks next to each other are alike too;
+- less: no interval, and the reason. Of fewer blocks, neighbours that are alike make the t interval fall short of 90%
+  where it promises 95%. Of two clips percentiles do; a t interval of one degree of freedom holds, but is more than six
   times as wide as the spread that it measures.
 
 An interval of one clip is about longer clips of the same scene, not about other scenes.
@@ -43,7 +43,7 @@ ENOUGH_CLIPS = 20
 """From so many clips on they are drawn; of fewer, percentiles of the draws fall short the more, the fewer they are."""
 
 FEWEST_CLIPS = 3
-FEWEST_BLOCKS = 8
+FEWEST_BLOCKS = 9
 """Blocks of a single clip."""
 
 _DRAWS_AT_ONCE = 64  # bounds the memory
@@ -158,7 +158,7 @@ def _interval(
     if len(names) >= ENOUGH_CLIPS:
         low, high = _drawn(figure, clip, settings)
         return replace(found, low=low, high=high, kind="bootstrap")
-    half = (_half_over_blocks if is_one else _half)(influence, settings.level)
+    half = (_half_over_blocks if is_one else _half_over_clips)(influence, settings.level)
     least = 0.0 if len(counts) == 1 else -1.0
     return replace(
         found,
@@ -178,19 +178,24 @@ def _influence(figure: _Figure, unit: NDArray[np.intp]) -> NDArray[np.float64]:
     return np.asarray((n - 1) * (without.mean() - without))
 
 
-def _half(influence: NDArray[np.float64], level: float) -> float:
+def _half_over_clips(influence: NDArray[np.float64], level: float) -> float:
     """Half the width of the t interval of independent units."""
-    n = len(influence)
-    return central_quantile(level, n - 1) * float(np.sqrt((influence**2).sum() / (n * (n - 1))))
+    return central_quantile(level, len(influence) - 1) * _error(influence)
 
 
 def _half_over_blocks(influence: NDArray[np.float64], level: float) -> float:
-    """The larger of `_half` and that of the figure's slow drift over one clip's blocks, which are in order of time."""
+    """The same of the blocks of one clip, in order of time."""
     n = len(influence)
-    slow = max(2, n // 10)
+    slow = max(3, n // 10)
     cosines = np.cos(np.pi * np.arange(1, slow + 1)[:, None] * (np.arange(n) + 0.5) / n) * np.sqrt(2 / n)
     drift = float(np.sqrt(((cosines @ influence) ** 2).mean() / n))
-    return max(_half(influence, level), central_quantile(level, slow) * drift)
+    return central_quantile(level, slow) * max(_error(influence), drift)
+
+
+def _error(influence: NDArray[np.float64]) -> float:
+    """The standard error of the mean of independent values whose own mean is 0."""
+    n = len(influence)
+    return float(np.sqrt((influence**2).sum() / (n * (n - 1))))
 
 
 def _drawn(figure: _Figure, clip: NDArray[np.intp], settings: Bootstrap) -> tuple[float, float]:
