@@ -76,15 +76,19 @@ def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
 def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study: Study) -> None:
     rows = {(row["row"], row["interval"]): row for row in study.rows}
     above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "path", "path, offline")]
-    assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above]
-    assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows)
+    assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above, ("true labels", None)]
+    assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows[:-1])
     assert rows["every frame, fused", 0]["hash"] == rows["path", 1]["hash"] == rows["path", 2]["hash"]
     assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "path", "path, offline")}) == 4
     assert rows["every frame", 0]["gain"] is None
     plain = rows["every frame", 0]["avg_miou"]
     assert rows["path", 2]["gain"] == pytest.approx(rows["path", 2]["avg_miou"] - plain)
     assert rows["path", 2]["min_gain"] == pytest.approx(rows["path", 2]["min_miou"] - plain)
-    assert [row["runs_per_100"] for row in study.rows[:3]] == [100, 100, 50]
+    assert [row["runs_per_100"] for row in study.rows[:2]] == [100, 100]
+    assert 50 < study.rows[2]["runs_per_100"] < 55, "counted: every run begins with a key frame"
+    truth = study.rows[-1]
+    assert (truth["row"], truth["avg_miou"], truth["vc8"]) == ("true labels", None, 1.0)
+    assert 0 < truth["tc"] <= 1
     alone = evaluate_method(data, segmenter=BrightnessSegmenter(), settings=PATH, name="path", intervals=[2], threads=1)
     assert (rows["path", 2]["hash"], rows["path", 2]["tc"]) == (alone.method.hash, alone.results[0]["tc"])
 
@@ -129,7 +133,7 @@ def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> 
     study = methods_table(
         data, true_labels(data), presets={"warp": PRESETS["warp"], "path": PATH}, default="path", intervals=[2], **FAST
     )
-    plain, _, warp, path, late = study.rows
+    plain, _, warp, path, late, _ = study.rows
     assert plain["avg_miou"] == 1
     assert warp["error_removed"] == 0
     assert path["error_removed"] == pytest.approx(1 - (1 - path["min_miou"]) / (1 - warp["min_miou"]))
@@ -233,7 +237,7 @@ def drive(data: Dataset) -> list[str | Path]:
 def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,path", "-o", tmp_path)
     record = json.loads((tmp_path / "methods.json").read_text())
-    assert [row["row"] for row in record["rows"]][2:] == ["warp", "path", "path, offline"]
+    assert [row["row"] for row in record["rows"]][2:] == ["warp", "path", "path, offline", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--labels", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "path", "-i", "2", "--repeats", "1", "-o", tmp_path)
@@ -256,7 +260,7 @@ def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -
     study = methods_table(
         data, true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged, threads=1
     )
-    assert [row["row"] for row in study.rows[2:]] == ["warp", "path", "path, offline"]
+    assert [row["row"] for row in study.rows[2:]] == ["warp", "path", "path, offline", "true labels"]
     told = study.to_markdown()
     assert "path: unchanged, since" in told
     assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

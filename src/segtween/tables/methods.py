@@ -17,7 +17,7 @@ from segtween.tables.study import Column, Study, percent
 
 BASELINE = "warp"
 MARKS = "osD^vPX"
-EVERY, FUSED = "every frame", "every frame, fused"
+EVERY, FUSED, TRUTH = "every frame", "every frame, fused", "true labels"
 
 COLUMNS = (
     Column("row", "method"),
@@ -67,6 +67,9 @@ def methods_table(
     rows += [_row(done, name, interval) for interval in wanted for name in done.reports]
     if done.is_truth:
         _add_error_removed(rows)
+    if done.first.truth is not None:
+        temporal = {key: done.first.truth[key] for key in ("tc", "vc8")}
+        rows.append({**dict.fromkeys(rows[0]), "row": TRUTH, "hash": "-", **temporal})
     measured = {key for key in COLUMNS_IF_MEASURED if any(row[key] is not None for row in rows)}
     columns = [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
     return Study(
@@ -137,7 +140,7 @@ def _figures(
     return {
         "row": name,
         "interval": interval,
-        "runs_per_100": 100 / (interval + 1),
+        "runs_per_100": 100 * figures["key_rate"],
         "avg_miou": average,
         **spread(gain, "gain"),
         # At interval 0 every frame is the last one before the next key frame.
@@ -178,7 +181,7 @@ def _draw(study: Study) -> Any:
     figure = Figure(figsize=(1.5 + 4.8 * len(keys), 4.6), layout="constrained")
     panels = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
     lines: dict[str, list[dict[str, Any]]] = {}
-    for row in study.rows:
+    for row in (row for row in study.rows if row["avg_miou"] is not None):
         lines.setdefault(row["row"], []).append(row)
     for axes, key in zip(panels, keys, strict=True):
         axes.axhline(100 * lines[EVERY][0]["avg_miou"], color=INK, linewidth=0.8, linestyle=":")
