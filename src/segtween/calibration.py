@@ -47,7 +47,7 @@ def calibrate_folder(
     each are taken, evenly spaced. Raises ModelError, and what `check_sources` raises.
     """
     check_sources(sources, frames=frames)
-    from segtween.runtimes.quantise import has_int8_dot_products
+    from segtween.runtimes.openvino import int8_sums_are_exact
     from segtween.segmenters.calibrate import agreement, calibrate
 
     record, kept = find_record(folder), list[Rgb]()
@@ -64,7 +64,7 @@ def calibrate_folder(
     told = {"sources": [_called(source) for source in sources]}
     found = calibrate(record, seen(), scale=scale, threads=threads, told=told)
     save_int8(found, int8_path(record))
-    same = agreement(record, kept, threads=threads) if has_int8_dot_products() else None
+    same = agreement(record, kept, threads=threads) if int8_sums_are_exact() else None
     return Calibrated(int8_path(record), found, same)
 
 

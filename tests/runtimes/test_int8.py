@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,9 @@ from segtween.int8 import Int8Record
 from segtween.records import InputRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
+from segtween.runtimes.openvino import OpenVinoRuntime, int8_sums_are_exact, read_graph
 from segtween.runtimes.quantise import (
     folded,
-    has_int8_dot_products,
     quantised,
     range_outputs,
     seen_by_convolutions,
@@ -34,10 +37,27 @@ PIXELS = InputRecord("image", scale=1, multiple_of=4)
 RANGES = Int8Record({"image": (0.0, 1.0)})
 
 
-@pytest.fixture(autouse=True)
-def _any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These small sums do not overflow anywhere."""
-    monkeypatch.setattr(openvino_module, "has_int8_dot_products", lambda: True)
+@pytest.fixture
+def _on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """int8 is allowed everywhere. For tests that look at no values, or whose sums overflow nowhere: see `end`."""
+    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: True)
+
+
+ANYWHERE = pytest.mark.usefixtures("_on_any_processor")
+
+
+@pytest.fixture(params=[1.0, 2.0], ids=["full range", "half range"])
+def end(request: pytest.FixtureRequest) -> float:
+    """How much of a range its values take is 1 / `end`.
+
+    All of it: two products of bytes can exceed 16 bits, 2 x 255 x 127 > 32767, so only where sums are exact. Half:
+    values stay in the lower 129 of 256 steps, 2 x 128 x 127 < 32767, which no processor's kernels overflow.
+    """
+    if request.param == 1.0 and not int8_sums_are_exact():
+        pytest.skip("sums of bytes overflow on this processor; half the range is tried")
+    if request.param == 2.0:
+        request.getfixturevalue("_on_any_processor")
+    return float(request.param)
 
 
 def write_deep_network(path: Path) -> Path:
@@ -86,15 +106,15 @@ def test_the_steps_hold_zero_exactly_and_cover_the_range(one: float, other: floa
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str) -> None:
+def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str, end: float) -> None:
     path = write_network(tmp_path / "net.onnx", dtype=dtype)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, (0.0, 1.0)))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, (0.0, end)))
     rgb = colour_image((16, 24))
     (scores,) = runtime.run(rgb[None])
     weights, bias = colour_weights(5)
     largest = np.abs(weights).max(axis=1, keepdims=True)
     rounded = steps_of(weights, -largest, largest, 255)
-    cells = (steps_of(rgb / 255, 0.0, 1.0, 256)).reshape(4, 4, 6, 4, 3).mean(axis=(1, 3))
+    cells = (steps_of(rgb / 255, 0.0, end, 256)).reshape(4, 4, 6, 4, 3).mean(axis=(1, 3))
     expected = np.einsum("ck,hwk->chw", rounded, cells) + bias[:, None, None]
     np.testing.assert_allclose(scores[0], expected, atol=0.02)  # sums are written as bfloat16 where there is any
     assert runtime.precision == "int8"
@@ -120,26 +140,27 @@ def test_padding_and_pooling_come_after_the_rounding(tmp_path: Path) -> None:
     assert not [op for op in graph.get_ordered_ops() if op.get_type_name() == "FakeQuantize"], "the argument stays"
 
 
-def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path) -> None:
+def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path, end: float) -> None:
     path = write_deep_network(tmp_path / "deep.onnx")
     meter = OpenVinoRuntime(path, pixels=PIXELS, change=range_outputs)
     rgb = colour_image((64, 96))
     low, high = np.reshape([float(v) for v in meter.run(rgb[None])], (-1, 2)).T
     assert [low[0], high[0]] == pytest.approx([rgb.min() / 255, rgb.max() / 255])
+    high = low + end * (high - low)
     record = Int8Record(
         {name.removesuffix(" low"): ends for name, *ends in zip(meter.outputs[::2], low, high, strict=True)}
     )
     exact = open_runtime("openvino", path, pixels=PIXELS).run(rgb[None])[0]
     runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=record)
     rounded = runtime.run(rgb[None])[0]
-    assert np.abs(rounded - exact).mean() < 0.02 * exact.std()
+    assert np.abs(rounded - exact).mean() < 0.02 * end * exact.std()
     layers = [op.get_rt_info() for op in runtime._latest().get_runtime_model().get_ops()]
     used = [info["runtimePrecision"].astype(str) for info in layers if info["layerType"].astype(str) == "Convolution"]
     assert len(used) == 3
     assert set(used) <= {"u8", "i8"}
 
 
-def test_channels_of_nothing_stay_nothing(tmp_path: Path) -> None:
+def test_channels_of_nothing_stay_nothing(tmp_path: Path, end: float) -> None:
     path = write_network(tmp_path / "net.onnx")
     values = np.zeros((5, 3, 4, 4), np.float32)
     values[1], values[2] = 1e-42, 0.5
@@ -147,12 +168,13 @@ def test_channels_of_nothing_stay_nothing(tmp_path: Path) -> None:
     kernel = next(t for t in model.graph.initializer if t.name == "kernel")
     kernel.CopyFrom(numpy_helper.from_array(values, "kernel"))
     onnx.save(model, path)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, (0.0, end)))
     (scores,) = runtime.run(np.full((1, 8, 8, 3), 255, np.uint8))
     expected = values.sum(axis=(1, 2, 3)) + colour_weights(5)[1]
     np.testing.assert_allclose(scores[0, :, 0, 0], expected, rtol=0.01, atol=0.02)
 
 
+@ANYWHERE
 def test_what_int8_did_is_in_the_record(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     said = []
@@ -168,6 +190,7 @@ def test_what_int8_did_is_in_the_record(tmp_path: Path) -> None:
 # ── auto, and what cannot be ──────────────────────────────────────────────────────────────────
 
 
+@ANYWHERE
 def test_auto_is_int8_where_there_are_ranges(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     rgb = colour_image((64, 64))[None]
@@ -176,6 +199,22 @@ def test_auto_is_int8_where_there_are_ranges(tmp_path: Path) -> None:
         runtime.run(rgb)
         assert runtime.precision in expected
         assert runtime.notes == []
+
+
+def test_this_processor_gets_int8_or_is_told_why_not(tmp_path: Path) -> None:
+    path, rgb = write_network(tmp_path / "net.onnx"), colour_image((64, 64))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=RANGES)
+    (scores,) = runtime.run(rgb[None])
+    np.testing.assert_allclose(scores[0], cell_scores(rgb / 255, classes=5), atol=0.05)
+    assert runtime.notes == []
+    if int8_sums_are_exact():
+        assert runtime.precision == "int8"
+        named = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
+        np.testing.assert_array_equal(named.run(rgb[None])[0], scores)
+    else:
+        assert runtime.precision in ("bfloat16", "float32")
+        with pytest.raises(SettingError, match=r"^--precision int8 on this processor, where sums of bytes overflow"):
+            open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
 
 
 def test_float32_stays_what_it_is_beside_ranges(tmp_path: Path) -> None:
@@ -189,7 +228,7 @@ def test_float32_stays_what_it_is_beside_ranges(tmp_path: Path) -> None:
 def test_a_processor_without_dot_products_is_refused_or_left_to_another_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_module, "has_int8_dot_products", lambda: False)
+    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(
         SettingError, match=r"--precision int8 on this processor.*; expected a processor with AVX-512 V"
@@ -200,10 +239,41 @@ def test_a_processor_without_dot_products_is_refused_or_left_to_another_precisio
     assert runtime.precision in ("bfloat16", "float32")
 
 
-def test_what_the_processor_has_is_a_plain_answer() -> None:
-    assert has_int8_dot_products() in (True, False)
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
+def answer_with(**held: str) -> bool:
+    """`int8_sums_are_exact` of a process of its own: oneDNN reads its variables once."""
+    code = "from segtween.runtimes.openvino import int8_sums_are_exact as exact; print(exact())"
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    done = subprocess.run([sys.executable, "-c", code], env=kept | held, capture_output=True, text=True, check=True)
+    return {"True": True, "False": False}[done.stdout.strip()]
+
+
+@pytest.mark.skipif(not X86, reason="the variables name instruction sets of x86")
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_an_instruction_set_that_is_held_back_counts_as_missing(variable: str) -> None:
+    assert not answer_with(**{variable: "AVX2"})
+
+
+@pytest.mark.skipif(not (X86 and Path("/proc/cpuinfo").exists()), reason="features as Linux lists them on x86")
+def test_sums_are_exact_where_the_processor_has_dot_products_of_bytes() -> None:
+    features = set(Path("/proc/cpuinfo").read_text().split())
+    expected = not features.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
+    assert answer_with() == answer_with(ONEDNN_MAX_CPU_ISA="NO_SUCH_SET") == expected
+
+
+def test_kernels_that_do_not_compile_or_are_not_int8_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, ask = NoInt8Core(), int8_sums_are_exact.__wrapped__
+    monkeypatch.setattr(openvino_module, "core", lambda: fake)
+    assert ask() is False
+    monkeypatch.undo()
+    monkeypatch.setattr(openvino_module, "quantised", lambda graph, *_, **__: graph)
+    assert ask() is False, "the right sum, but in floating point"
+
+
+@ANYWHERE
 def test_a_network_without_ranges_is_refused(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="network 'net' was never calibrated for int8; expected .*; segtween export"):
@@ -212,6 +282,7 @@ def test_a_network_without_ranges_is_refused(tmp_path: Path) -> None:
         open_runtime("onnxruntime", path, precision="int8", int8=RANGES)
 
 
+@ANYWHERE
 def test_ranges_of_other_weights_are_refused_or_said(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     stale = Int8Record({"image": (0.0, 1.0)}, weights="0" * 16)
@@ -263,6 +334,7 @@ class NoInt8Core:
         return self.real.compile_model(graph, device, config)
 
 
+@ANYWHERE
 @pytest.mark.parametrize("asked", ["int8", "auto"])
 def test_int8_that_does_not_compile_is_replaced_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Any

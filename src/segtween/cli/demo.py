@@ -14,7 +14,7 @@ from segtween.cli.guard import guarded
 @guarded
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the video goes.")] = Path("demo"),
-    seconds: Annotated[float, typer.Option(metavar="S", help="Length of the street clip.")] = 6.0,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Length of the street clip.")] = 4.0,
     interval: options.Interval = None,
     every: options.Every = None,
     threads: options.Threads = 0,
@@ -25,12 +25,15 @@ def demo(
 
         segtween demo --out demo
     """
+    from segtween.cli.screen import notes, progress_bar, show
+
+    notes.print("getting ready")  # at once: what is loaded next takes seconds the first time
     from segtween.api import resolve_interval
-    from segtween.cli.screen import progress_bar, show
     from segtween.demo import run_demo
 
     with progress_bar("demo") as progress:
         shown = run_demo(
-            out, seconds=seconds, interval=resolve_interval(interval, every), threads=threads, progress=progress
-        )
+            out, seconds=seconds, interval=resolve_interval(interval, every), threads=threads, progress=progress,
+            tell=notes.print,
+        )  # fmt: skip
     show(shown.table, f"Watch {shown.video}")

@@ -57,5 +57,6 @@ def export(
 
     with progress_bar("calibrate") as progress:
         done = calibrate_folder(out, calibrate, frames=calibrate_frames, threads=threads, progress=progress)
-    agrees = "int8 cannot run here" if done.agreement is None else f"int8 has float32's class at {done.agreement:.2%}"
-    show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {agrees} of their cells")
+    same = done.agreement
+    told = "int8 cannot run here" if same is None else f"int8 has float32's class at {same:.2%} of their cells"
+    show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {told}")

@@ -18,11 +18,14 @@ from numba import njit
 from segtween.ops.rivals import named
 
 Array = Any
+# Compiled once and inlined by LLVM: numba's own inlining repeats typing for every call and took four times as long.
+# References to arrays are not counted, as that is atomic: such functions make no arrays, they are given their scratch.
+_jit = njit(nogil=True, fastmath={"contract"}, error_model="numpy", _nrt=False)
 SIDE, LANES = 8, 64  # pixels along a tile, and in it
 WIDE = 16  # classes last, their number is a multiple of this
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _plane(a: Any, b: Any, c: Any, d: Any, fx: Any, step_x: Any, fy: Any, step_y: Any) -> Any:
     """(p, q, r, s): p + q i + r j + s i j lies between a, b, c and d at (fx + i step_x, fy + j step_y)."""
     u, v = b - a, c - a
@@ -30,7 +33,7 @@ def _plane(a: Any, b: Any, c: Any, d: Any, fx: Any, step_x: Any, fy: Any, step_y
     return a + fx * u + fy * (v + fx * t), step_x * (u + fy * t), step_y * (v + fx * t), step_x * step_y * t
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _span(plane: Any, n: Any, m: Any, end: int) -> Any:
     """The first and the last of 0..end that bilinear reading needs for a plane over 0..n, 0..m."""
     a, b, c = plane[0], plane[0] + n * plane[1], plane[0] + m * plane[2]
@@ -42,7 +45,7 @@ def _span(plane: Any, n: Any, m: Any, end: int) -> Any:
     return first, max(first, min(max(int(high), 0) + 1, end))
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def places(path: Array, h: Any, w: Any, size: Any, cell: Any, block: Any) -> Any:
     """Where a block (y, y end, x, x end) of one cell (row, column) of the path is led: (x plane, y plane, and the score
     centres x first, x last, y first, y last)."""
@@ -64,14 +67,14 @@ def places(path: Array, h: Any, w: Any, size: Any, cell: Any, block: Any) -> Any
     return along_x, along_y, x_first, x_last, y_first, y_last
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def sole(best: Array, runs: Array, at: Any) -> int:
     """The class that is largest at every score centre around the places, or -1."""
     x, y = at[2], at[4]
     return np.int64(best[y, x]) if runs[y, x] >= max(at[3] - x, at[5] - y) else np.int64(-1)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def parts(share: Array, size: Any, cell: Any, block: Any) -> Any:
     gh, gw = share.shape
     top, left = max(cell[0] - 1, 0), max(cell[1] - 1, 0)
@@ -83,7 +86,7 @@ def parts(share: Array, size: Any, cell: Any, block: Any) -> Any:
     return _plane(a, b, c, d, fx, gw / size[1], fy, gh / size[0])
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _weigh(lanes: Array, at: int, places: Any) -> None:
     """For every pixel of a tile how far left of the second of four score centres it is, and how far right of the second
     and of the third; the same up and down."""
@@ -104,7 +107,7 @@ def _weigh(lanes: Array, at: int, places: Any) -> None:
         lanes[at + 5 * LANES + i] = max(y - two, none)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _bends(values: Array, c: Any, base: Any, y: Any, places: Any) -> Any:
     """By how much class c exceeds `base` at the second of four score centres of a row, and what `_weigh` multiplies."""
     x, x3 = places[2], places[3]
@@ -114,7 +117,7 @@ def _bends(values: Array, c: Any, base: Any, y: Any, places: Any) -> Any:
     return b, a - b, d - b, (e - d) - (d - b)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _centres(values: Array, c: Any, base: Any, places: Any) -> Any:
     """`_bends` of four rows of score centres."""
     y, y3 = places[4], places[5]
@@ -125,7 +128,7 @@ def _centres(values: Array, c: Any, base: Any, places: Any) -> Any:
     )  # fmt: skip
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _lead(n: Any, lanes: Array, i: Any) -> Any:
     p, q, r = lanes[i], lanes[LANES + i], lanes[2 * LANES + i]
     u, v, w = lanes[3 * LANES + i], lanes[4 * LANES + i], lanes[5 * LANES + i]
@@ -136,7 +139,7 @@ def _lead(n: Any, lanes: Array, i: Any) -> Any:
     return b + u * (a - b) + v * (d - b) + w * ((e - d) - (d - b))
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array, at: int) -> None:
     """By how much `other` exceeds `one` at every pixel of a tile: `_weigh` and `_lead` with no weight stored."""
     n = _centres(values, other, one, places)
@@ -158,7 +161,7 @@ def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array, at: i
         lanes[at + i] = second + u * (first - second) + v * (third - second) + w * ((fourth - third) - (third - second))
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _candidates(source: Any, places: Any, names: Array) -> int:
     """Which classes can be largest somewhere in the box of a tile, ascending; returns how many."""
     found = np.uint64(0)
@@ -168,7 +171,7 @@ def _candidates(source: Any, places: Any, names: Array) -> int:
     return named(found, source[0].shape[0], names)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _another(best: Array, places: Any, label: Any) -> int:
     """A class that is largest at one of the score centres around the places and is not `label`, or `label`."""
     for y in range(places[4], places[5] + 1):
@@ -178,7 +181,7 @@ def _another(best: Array, places: Any, label: Any) -> int:
     return np.int64(label)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _behind(last: Array, one: Any, other: Any, places: Any, worst: Array) -> None:
     """worst[i, c] = at least by how much class c exceeds the mean of two classes (i = 0), the one (1) and the other
     (2), at the score centres around the places."""
@@ -195,7 +198,7 @@ def _behind(last: Array, one: Any, other: Any, places: Any, worst: Array) -> Non
                     worst[2, k, i] = max(worst[2, k, i], value - v)
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _contenders(
     classes: Any, best: Array, last: Array, near: Any, other_best: Array, other_last: Array, far: Any, worst: Array,
     names: Array,
@@ -220,7 +223,7 @@ def _contenders(
     return n
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Array) -> None:
     """Where only two classes compete, which is nearly everywhere: `_weigh` and `_lead` with nothing stored between."""
     n = _centres(values, other, one, places)
@@ -244,7 +247,7 @@ def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Arra
         winner[i] = upper if lead > none else lower
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Array) -> None:
     n = _candidates(source, places, names)
     if n <= 2:
@@ -265,7 +268,7 @@ def tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Ar
             winner[i] = name if better else winner[i]
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def tile_of_two(
     values: Array, best: Array, last: Array, near: Any, other_values: Array, other_best: Array, other_last: Array,
     far: Any, part: Any, lanes: Array, worst: Array, names: Array, winner: Array,
@@ -301,7 +304,7 @@ def tile_of_two(
             winner[i] = name if better else winner[i]
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
+@_jit
 def put(winner: Array, block: Any, out: Array) -> None:
     """The labels of a tile into a block of at most its size."""
     for y in range(block[0], block[1]):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ _KEEPS_VALUES = ("MaxPool", "Pad")
 _MAY_READ_INT8 = (*_CONVOLUTIONS, *_KEEPS_VALUES, "Add")
 _NOTHING = 1e-30
 """Weights below it are 0: a step between such could not be told from 0 itself."""
-_DOT_PRODUCTS = ("avx512vnni", "avxvnni", "avxvnniint8", "amx-int8", "dotprod", "i8mm")
 
 
 class Seen(NamedTuple):
@@ -35,21 +33,6 @@ class Seen(NamedTuple):
     name: str
     port: Any
     convolutions: list[Any]
-
-
-@cache
-def has_int8_dot_products() -> bool:
-    """Whether the processor multiplies and sums bytes without losing carries.
-
-    Without such instructions pairs of products are summed in 16 bits, where they overflow.
-    """
-    from llvmlite import binding
-
-    try:
-        features = binding.get_host_cpu_features()
-    except RuntimeError:  # LLVM does not know every processor
-        return False
-    return any(features.get(name, False) for name in _DOT_PRODUCTS)
 
 
 def folded(graph: Any) -> Any:

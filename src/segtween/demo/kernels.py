@@ -1,0 +1,103 @@
+"""The compiled loops that the demo needs, made by several processes at once where they are not on disk yet.
+
+numba compiles one function after the other and keeps what it made beside the source. The loops fall into parts of about
+equal length that share little, each compiled by a process of its own (`python -m segtween.demo.kernels PART`); the
+demo then finds them on disk. It would compile by itself what is missing, only later and one by one.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segtween.labels import CAMVID11
+
+GRID = (60, 80)
+SIZE_HW = (480, 640)
+
+
+def _street() -> None:
+    from segtween.datasets.street import StreetClip
+
+    for _ in StreetClip(0, size_hw=SIZE_HW, frame_rate=Fraction(15), frames=2):
+        pass
+
+
+def _labels() -> None:
+    from segtween.ops.cpu import CpuOps
+    from segtween.types import Carried
+
+    ops, path, share = CpuOps(), np.zeros((*GRID, 2), np.float32), np.full(GRID, 0.5, np.float32)
+    carried = Carried(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
+    ops.labels(carried, SIZE_HW)
+    ops.labels(carried, SIZE_HW, path=path)
+    ops.mixed_labels((carried, path), (carried, path), share, SIZE_HW)
+
+
+def _motion() -> None:
+    from segtween.flow import open_flow
+    from segtween.ops.cpu import CpuOps
+
+    ops = CpuOps()
+    for effort in ("balanced", "fine"):  # as from a camera, as from a file
+        flow = open_flow("dis", effort=effort)
+        first, second = (flow.prepare(np.full((*SIZE_HW, 3), grey, np.uint8)) for grey in (0, 9))
+        motion = flow(second, first)
+    error = ops.difference(second, first, motion)
+    grid = (error.shape[0] // 2, error.shape[1] // 2)
+    trust, path = ops.follow(None, None, motion, error, grid_hw=grid, tolerance=10.0)
+    scores = np.zeros((len(CAMVID11), *grid), np.float32)
+    ops.blend(scores, scores, path, trust)
+    ops.join(path, path)
+
+
+PARTS: dict[str, Callable[[], None]] = {"street": _street, "labels": _labels, "motion": _motion}
+
+
+def _last_of(part: str) -> Any:
+    """The loop that a part compiles last."""
+    if part == "street":
+        from segtween.datasets.street.truth import hidden
+
+        return hidden
+    from segtween.ops import along, kernels
+
+    return along.mix_rows if part == "labels" else kernels.warp_rows
+
+
+def missing() -> list[str]:
+    """The parts that are not on disk for the source as it is."""
+    return [part for part in PARTS if not _is_kept(_last_of(part))]
+
+
+def _is_kept(kernel: Any) -> bool:
+    source = Path(kernel.py_func.__code__.co_filename)
+    kept = Path(kernel.stats.cache_path or source.parent / "__pycache__")
+    indexes = kept.glob(f"{source.stem}.{kernel.py_func.__name__}-*.nbi")
+    return any(index.stat().st_mtime >= source.stat().st_mtime for index in indexes)
+
+
+@contextmanager
+def compiled_ahead(parts: list[str]) -> Iterator[None]:
+    """Compiles while the body runs, and returns when both are done."""
+    command = [sys.executable, "-m", "segtween.demo.kernels"]
+    made = [subprocess.Popen([*command, part], stderr=subprocess.DEVNULL) for part in parts]
+    try:
+        yield
+        for process in made:
+            process.wait()
+    finally:
+        for process in made:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    PARTS[sys.argv[1]]()

@@ -1,0 +1,149 @@
+"""The demo: both speeds are told, kernels are compiled ahead, and it says what it is doing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from segtween.cli import app
+from segtween.demo import Run, _table
+from segtween.demo.kernels import PARTS, _is_kept, compiled_ahead, missing
+from segtween.types import Result
+
+LABELS = np.zeros((4, 6), np.uint8)
+
+
+def result(index: int, *, is_key: bool, ms: float) -> Any:
+    return SimpleNamespace(index=index, labels=LABELS, is_key=is_key, stages_ms={"all": ms})
+
+
+class SlowEngine:
+    """Gives frames out in pairs: 40 ms pass for the second of them, whatever its stages say."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def push(self, rgb: Any, *, pts_seconds: float) -> list[Result]:  # noqa: ARG002
+        self.waiting.append(result(len(self.waiting), is_key=len(self.waiting) == 0, ms=1.0))
+        return [] if len(self.waiting) < 2 else self.finish()
+
+    def finish(self) -> list[Any]:
+        time.sleep(0.04)
+        given, self.waiting = self.waiting, []
+        return given
+
+
+def frame(index: int) -> Any:
+    flow = np.zeros((4, 6, 2), np.float32)
+    return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow)
+
+
+def measured(frames: int) -> Run:
+    seg = SimpleNamespace(engine=SlowEngine(), method=SimpleNamespace(to_json=dict))
+    run = Run("slow", seg)  # type: ignore[arg-type]
+    for item in (*map(frame, range(frames)), None):
+        for _ in run.push(item):
+            time.sleep(0.03)  # what is done with a result is not the engine's time
+    return run
+
+
+def test_the_wall_clock_stands_beside_the_medians() -> None:
+    run = measured(5)
+    told = run.to_json()
+    assert told["frames"] == 5
+    assert told["fps"] == pytest.approx(1000)
+    assert 3 * 0.04 <= told["wall_seconds"] < 3 * 0.04 + 0.05, "two pairs and the last frame, at the end"
+    assert told["wall_fps"] == pytest.approx(5 / told["wall_seconds"])
+
+
+def test_the_table_shows_both_speeds() -> None:
+    table = _table([measured(4), measured(4)])
+    assert table.columns[1:3] == ("frames per second", "by the wall clock")
+    for row in table.rows:
+        assert float(row[1]) == pytest.approx(1000)
+        assert 0 < float(row[2]) < 4 / 0.08
+
+
+def test_a_part_is_kept_while_its_source_is_older(tmp_path: Path) -> None:
+    source = tmp_path / "loops.py"
+    source.write_text("")
+    kernel = SimpleNamespace(
+        py_func=SimpleNamespace(__code__=SimpleNamespace(co_filename=str(source)), __name__="work"),
+        stats=SimpleNamespace(cache_path=str(tmp_path)),
+    )
+    assert not _is_kept(kernel)
+    index = tmp_path / "loops.work-12.py311.nbi"
+    index.write_text("")
+    os.utime(index, (2e9, 2e9))
+    assert _is_kept(kernel)
+    os.utime(source, (3e9, 3e9))
+    assert not _is_kept(kernel)
+
+
+def test_compiling_ahead_ends_with_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Sleeper(subprocess.Popen[bytes]):
+        def __init__(self, command: list[str], **how: Any) -> None:
+            assert command[1:3] == ["-m", "segtween.demo.kernels"]
+            super().__init__([sys.executable, "-c", f"import time; time.sleep({command[3]})"], **how)
+            started.append(self)
+
+    monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Sleeper)
+    with compiled_ahead(["0.1", "0.2"]):
+        pass
+    assert [process.returncode for process in started] == [0, 0], "waited for"
+    with pytest.raises(KeyboardInterrupt), compiled_ahead(["60"]):
+        raise KeyboardInterrupt
+    assert started[-1].returncode not in (0, None), "not left behind"
+
+
+@pytest.mark.slow
+def test_what_is_compiled_ahead_is_all_that_the_demo_needs(tmp_path: Path) -> None:
+    """In a process of its own, where nothing else was compiled before."""
+    code = """
+import json, sys
+from pathlib import Path
+from numba.core.dispatcher import Dispatcher
+from segtween.demo import run_demo
+from segtween.demo.kernels import PARTS
+
+def known():
+    modules = [m for name, m in sys.modules.items() if name.startswith("segtween.")]
+    found = {f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
+    return {f"{f.py_func.__module__}.{f.py_func.__name__}{s}" for f in found for s in f.signatures}
+
+for part in PARTS.values():
+    part()
+before = known()
+run_demo(sys.argv[1], seconds=0.7)
+print(json.dumps([len(before), sorted(known() - before)]))
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    compiled, later = json.loads(done.stdout)
+    assert compiled > 20
+    assert later == []
+    assert missing() == []
+    assert len(PARTS) == 3
+
+
+def test_the_command_speaks_before_it_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def run_demo(out: Path, *, tell: Any, **_: Any) -> Any:
+        tell("compiling kernels, once")
+        return SimpleNamespace(table="the table", video=out / "film.mp4")
+
+    monkeypatch.setattr("segtween.demo.run_demo", run_demo)
+    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.splitlines()[:2] == ["getting ready", "compiling kernels, once"]
+    assert "the table" in done.stdout
