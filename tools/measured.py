@@ -252,7 +252,8 @@ def table(root: Path, view: str) -> str:
     of = _entry(read_yaml(root / PLACE / "views.yaml"), view, "view")
     records = {name: stored(root, name) for name in _names(of)}
     if "printed" in of:
-        lines = [line for line in records[of["of"]]["printed"].splitlines() if re.search(of["printed"], line)]
+        printed = records[of["of"]]["printed"].splitlines()
+        lines = [line.rstrip() for line in printed if re.search(of["printed"], line)]
         if not lines:
             raise MeasuredError(f"view {view}: no printed line holds {of['printed']}; expected one at least")
         body = "\n".join(["```", *lines, "```"])
