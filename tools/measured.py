@@ -5,6 +5,7 @@
     python tools/measured.py run NAME ... [--data CamVid=/where/it/is]
     python tools/measured.py run --missing               those that have no JSON yet
     python tools/measured.py write                       the tables in README.md and docs/
+    python tools/measured.py draw                        the pictures of docs/measured/pictures.yaml (needs [figures])
     python tools/measured.py check                       exits with 1 where a table is not what its JSON says
 
 In `docs/measured/`: `measurements.yaml` names each measurement's command, the file in which the command leaves its
@@ -93,7 +94,7 @@ def measure(root: Path, name: str, data: Mapping[str, str]) -> Path:
         began = datetime.datetime.now(datetime.timezone.utc)
         print(f"{name}: {of['command']}", flush=True)
         printed = _call(command)
-        figures = json.loads((Path(folder) / of["figures"]).read_text(encoding="utf-8"))
+        figures = json.loads((Path(folder) / of["figures"]).read_text(encoding="utf-8")) if "figures" in of else {}
         clips = _clips(command)
     places = sorted([folder, *data.values()], key=len, reverse=True)
     record = {
@@ -113,8 +114,9 @@ def measure(root: Path, name: str, data: Mapping[str, str]) -> Path:
 
 
 def _call(command: Sequence[str]) -> str:
-    """What the command prints; `segtween` is the one of this interpreter. MeasuredError where it fails."""
-    words = [sys.executable, "-m", *command] if command[0] == "segtween" else command
+    """What the command prints; `python` and `segtween` are this interpreter's. MeasuredError where it fails."""
+    own = {"segtween": [sys.executable, "-m", "segtween"], "python": [sys.executable]}
+    words = [*own.get(command[0], command[:1]), *command[1:]]
     wide = {**os.environ, "COLUMNS": "120"}
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, env=wide)
     if done.returncode:
@@ -467,6 +469,35 @@ def _is_claimed(text: str, found: re.Match[str]) -> bool:
     return NOT_MEASURED.search(text[: found.start()]) is None
 
 
+def draw(root: Path) -> tuple[list[Path], list[str]]:
+    """The pictures whose figures are known, as SVG: those drawn, and what is missing for the others.
+
+    Each is what `--plot` of its command draws."""
+    from segtween.benchmark.sweeps import Sweep
+    from segtween.tables.methods import plot_methods
+    from segtween.tables.plot import plot_sweep
+    from segtween.tables.study import Study
+
+    drawn, missing = [], []
+    for target, of in read_yaml(root / PLACE / "pictures.yaml").items():
+        try:
+            figures = stored(root, of["of"])["figures"]
+        except NotMeasuredError as error:
+            missing.append(str(error))
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            if "sweep" in of:
+                curve = look_up(figures, f"sweeps(sweep={of['sweep']})")
+                plot_sweep(Sweep(curve["sweep"], curve["unit"], curve["rows"], curve["note"]), folder)
+            else:
+                columns = list(own_columns(figures).values())
+                plot_methods(Study("methods", figures["title"], columns, figures["rows"], []), folder)
+            (picture,) = Path(folder).glob("*.svg")
+            _put(root / target, picture.read_text(encoding="utf-8"))
+        drawn.append(root / target)
+    return drawn, list(dict.fromkeys(missing))
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -490,6 +521,7 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     for name, help_text in (
         ("list", "measurements, their minutes, and whether they were made"),
         ("write", "write the tables into the documents"),
+        ("draw", "draw the documents' pictures of measured figures"),
         ("check", "say which tables are not what was measured"),
     ):
         commands.add_parser(name, help=help_text)
@@ -516,8 +548,8 @@ def _do(options: argparse.Namespace, root: Path) -> int:
     elif options.command == "list":
         for name, of in measurements.items():
             print(f"{name:<26}{of.get('minutes', '?'):>4} min {'measured' if name in made else '-':<9}{of['command']}")
-    elif options.command == "write":
-        changed, missing = write(root)
+    elif options.command in ("write", "draw"):
+        changed, missing = (write if options.command == "write" else draw)(root)
         print("\n".join([*(f"{path.relative_to(root)}" for path in changed), *missing]))
     else:
         wrong = faults(root)
