@@ -67,7 +67,7 @@ class Run:
         for result in results:
             own = self._waiting.popleft()
             self.accuracy.update(result.labels, own.camvid11)
-            self.steadiness.update(result.labels, correspondence(own.flow) if own.index else None)
+            self.steadiness.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
             (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
             yield own, result
 
@@ -185,7 +185,7 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
 
 
 def _table(runs: Sequence[Run]) -> TextTable:
-    columns = ("", "frames per second", "by the wall clock", "times faster", "mIoU", "steadiness")
+    columns = ("", "frames per second", "by the wall clock", "times faster", "mIoU", "TC")
     rows = []
     for run in runs:
         figures, faster, possible = run.to_json(), run.fps / runs[0].fps, run.frames / len(run.key_ms)
