@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segtween.cli import app
-from segtween.demo import Run, _table
+from segtween.demo import Run, _table, kernels
 from segtween.demo.kernels import PARTS, _is_kept, compiled_ahead, missing
 from segtween.types import Result
 
@@ -117,6 +117,27 @@ def test_compiling_ahead_ends_with_its_body(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(KeyboardInterrupt), compiled_ahead(["60"]):
         raise KeyboardInterrupt
     assert started[-1].returncode not in (0, None), "not left behind"
+
+
+def test_without_a_part_the_missing_ones_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    class Done:
+        def __init__(self, command: list[str], **_: Any) -> None:
+            started.append(command[3])
+
+        def wait(self) -> int:
+            return 0
+
+        kill = wait
+
+    monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Done)
+    monkeypatch.setattr("segtween.demo.kernels._is_kept", lambda kernel: kernel.py_func.__name__ == "hidden")
+    kernels.main([])
+    assert started == ["labels", "motion"]
+    monkeypatch.setitem(PARTS, "street", lambda: started.append("here"))
+    kernels.main(["street"])
+    assert started == ["labels", "motion", "here"]
 
 
 @pytest.mark.slow
