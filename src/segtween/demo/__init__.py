@@ -120,7 +120,8 @@ def run_demo(
 ) -> Shown:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError where `out` cannot be written.
+    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError
+    where `out` cannot be written.
     """
     count = int(seconds * FRAME_RATE)
     if count < 1:
