@@ -16,9 +16,10 @@ endif
 demo: $(VENV)/.core
 	$(BIN)/segtween demo --out demo
 
-# Each file's tests stay in one process, which shares what they make. Then what runs networks once more, with the
-# instruction set held at AVX2: no byte dot products, no bfloat16.
+# Loops are compiled first, or every test process would compile them. A file's tests stay in one process, which shares
+# what they make. Then what runs networks once more, held at AVX2: no dot products of bytes, no bfloat16.
 test: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m segtween.demo.kernels
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/runtimes tests/test_calibration.py
 

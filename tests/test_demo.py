@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segtween.cli import app
-from segtween.demo import Run, _table
+from segtween.demo import Run, _table, kernels
 from segtween.demo.kernels import PARTS, _is_kept, compiled_ahead, missing
 from segtween.types import Result
 
@@ -27,10 +26,21 @@ def result(index: int, *, is_key: bool, ms: float) -> Any:
     return SimpleNamespace(index=index, labels=LABELS, is_key=is_key, stages_ms={"all": ms})
 
 
+class HandClock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
 class SlowEngine:
     """Gives frames out in pairs: 40 ms pass for the second of them, whatever its stages say."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
         self.waiting: list[Any] = []
 
     def push(self, rgb: Any, *, pts_seconds: float) -> list[Result]:  # noqa: ARG002
@@ -38,7 +48,7 @@ class SlowEngine:
         return [] if len(self.waiting) < 2 else self.finish()
 
     def finish(self) -> list[Any]:
-        time.sleep(0.04)
+        self.clock.now += 0.04
         given, self.waiting = self.waiting, []
         return given
 
@@ -48,30 +58,31 @@ def frame(index: int) -> Any:
     return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow)
 
 
-def measured(frames: int) -> Run:
-    seg = SimpleNamespace(engine=SlowEngine(), method=SimpleNamespace(to_json=dict))
+def measured(frames: int, monkeypatch: pytest.MonkeyPatch) -> Run:
+    clock = HandClock()
+    monkeypatch.setattr("segtween.demo.time", clock)
+    seg = SimpleNamespace(engine=SlowEngine(clock), method=SimpleNamespace(to_json=dict))
     run = Run("slow", seg)  # type: ignore[arg-type]
     for item in (*map(frame, range(frames)), None):
         for _ in run.push(item):
-            time.sleep(0.03)  # what is done with a result is not the engine's time
+            clock.now += 0.03  # what is done with a result is not the engine's time
     return run
 
 
-def test_the_wall_clock_stands_beside_the_medians() -> None:
-    run = measured(5)
+def test_the_wall_clock_stands_beside_the_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = measured(5, monkeypatch)
     told = run.to_json()
     assert told["frames"] == 5
     assert told["fps"] == pytest.approx(1000)
-    assert 3 * 0.04 <= told["wall_seconds"] < 3 * 0.04 + 0.05, "two pairs and the last frame, at the end"
-    assert told["wall_fps"] == pytest.approx(5 / told["wall_seconds"])
+    assert told["wall_seconds"] == pytest.approx(3 * 0.04), "two pairs, and the last frame at the end"
+    assert told["wall_fps"] == pytest.approx(5 / 0.12)
 
 
-def test_the_table_shows_both_speeds() -> None:
-    table = _table([measured(4), measured(4)])
+def test_the_table_shows_both_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = _table([measured(4, monkeypatch), measured(4, monkeypatch)])
     assert table.columns[1:3] == ("frames per second", "by the wall clock")
     for row in table.rows:
-        assert float(row[1]) == pytest.approx(1000)
-        assert 0 < float(row[2]) < 4 / 0.08
+        assert row[1:3] == ("1000.0", "33.3"), "4 frames; three times 40 ms, the last time for none"
 
 
 def test_a_part_is_kept_while_its_source_is_older(tmp_path: Path) -> None:
@@ -106,6 +117,27 @@ def test_compiling_ahead_ends_with_its_body(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(KeyboardInterrupt), compiled_ahead(["60"]):
         raise KeyboardInterrupt
     assert started[-1].returncode not in (0, None), "not left behind"
+
+
+def test_without_a_part_the_missing_ones_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+
+    class Done:
+        def __init__(self, command: list[str], **_: Any) -> None:
+            started.append(command[3])
+
+        def wait(self) -> int:
+            return 0
+
+        kill = wait
+
+    monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Done)
+    monkeypatch.setattr("segtween.demo.kernels._is_kept", lambda kernel: kernel.py_func.__name__ == "hidden")
+    kernels.main([])
+    assert started == ["labels", "motion"]
+    monkeypatch.setitem(PARTS, "street", lambda: started.append("here"))
+    kernels.main(["street"])
+    assert started == ["labels", "motion", "here"]
 
 
 @pytest.mark.slow

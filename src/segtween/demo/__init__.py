@@ -67,7 +67,7 @@ class Run:
         for result in results:
             own = self._waiting.popleft()
             self.accuracy.update(result.labels, own.camvid11)
-            self.steadiness.update(result.labels, correspondence(own.flow) if own.index else None)
+            self.steadiness.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
             (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
             yield own, result
 
@@ -120,7 +120,8 @@ def run_demo(
 ) -> Shown:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError where `out` cannot be written.
+    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError
+    where `out` cannot be written.
     """
     count = int(seconds * FRAME_RATE)
     if count < 1:
@@ -185,7 +186,7 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
 
 
 def _table(runs: Sequence[Run]) -> TextTable:
-    columns = ("", "frames per second", "by the wall clock", "times faster", "mIoU", "steadiness")
+    columns = ("", "frames per second", "by the wall clock", "times faster", "mIoU", "TC")
     rows = []
     for run in runs:
         figures, faster, possible = run.to_json(), run.fps / runs[0].fps, run.frames / len(run.key_ms)

@@ -1,8 +1,9 @@
 """The compiled loops that the demo needs, made by several processes at once where they are not on disk yet.
 
 numba compiles one function after the other and keeps what it made beside the source. The loops fall into parts of about
-equal length that share little, each compiled by a process of its own (`python -m segtween.demo.kernels PART`); the
-demo then finds them on disk. It would compile by itself what is missing, only later and one by one.
+equal length that share little, each compiled by a process of its own (`python -m segtween.demo.kernels PART`; without
+a part, all that are missing); the demo then finds them on disk. It would compile by itself what is missing, only later
+and one by one.
 """
 
 from __future__ import annotations
@@ -99,5 +100,14 @@ def compiled_ahead(parts: list[str]) -> Iterator[None]:
             process.wait()
 
 
+def main(chosen: list[str]) -> None:
+    """Compiles the chosen parts here; with none chosen the missing ones, each in a process of its own."""
+    for part in chosen:
+        PARTS[part]()
+    if not chosen:
+        with compiled_ahead(missing()):
+            pass
+
+
 if __name__ == "__main__":
-    PARTS[sys.argv[1]]()
+    main(sys.argv[1:])

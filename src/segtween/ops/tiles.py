@@ -140,7 +140,7 @@ def _lead(n: Any, lanes: Array, i: Any) -> Any:
 
 
 @_jit
-def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array, at: int) -> None:
+def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array) -> None:
     """By how much `other` exceeds `one` at every pixel of a tile: `_weigh` and `_lead` with no weight stored."""
     n = _centres(values, other, one, places)
     p, q = places[0], places[1]
@@ -158,7 +158,7 @@ def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array, at: i
         second = n[1][0] + r * n[1][1] + s * n[1][2] + t * n[1][3]
         third = n[2][0] + r * n[2][1] + s * n[2][2] + t * n[2][3]
         fourth = n[3][0] + r * n[3][1] + s * n[3][2] + t * n[3][3]
-        lanes[at + i] = second + u * (first - second) + v * (third - second) + w * ((fourth - third) - (third - second))
+        lanes[i] = second + u * (first - second) + v * (third - second) + w * ((fourth - third) - (third - second))
 
 
 @_jit
@@ -279,8 +279,8 @@ def tile_of_two(
         column, row = np.float32(i & 7), np.float32(i >> 3)
         lanes[13 * LANES + i] = a + column * b + row * (c + column * d)
     if n <= 2:
-        _leads(values, names[0], names[n - 1], near, lanes, 0)
-        _leads(other_values, names[0], names[n - 1], far, lanes, LANES)
+        _leads(values, names[0], names[n - 1], near, lanes[:LANES])
+        _leads(other_values, names[0], names[n - 1], far, lanes[LANES:])
         lower, upper = np.uint8(names[0]), np.uint8(names[n - 1])
         for i in range(LANES):
             v = lanes[i] + lanes[13 * LANES + i] * (lanes[LANES + i] - lanes[i])
