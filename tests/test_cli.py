@@ -173,7 +173,7 @@ def test_ctrl_c_keeps_what_is_done_and_playable(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "segtween", "run", clip, "-o", out, "--save", "overlay,labels", "--model", MODEL]
     process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120  # the first frame waits for what is compiled
     while time.monotonic() < deadline:
         time.sleep(0.1)
         if sum(1 for _ in out.rglob("*.png")) >= 20:
