@@ -7,7 +7,7 @@ SOURCE = Path(__file__).resolve().parent / "src"
 if SOURCE.is_dir():
     sys.path.insert(0, str(SOURCE))
 
-from segtween.cli.reference import main  # noqa: E402
+from segtween.compat.swnet_seq import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,6 +24,7 @@ from segtween.runtimes.openvino import int8_sums_are_exact, read_graph
 from segtween.runtimes.quantise import folded, seen_by_convolutions, weights_digest
 from segtween.segmenters.calibrate import agreement, calibrate
 from segtween.segmenters.network import open_network
+from segtween.street.pictures import calibration_pictures
 from segtween.weights import materialise
 from tiny_onnx import colour_image, write_network
 
@@ -139,10 +140,10 @@ def test_the_default_network_and_that_of_the_benchmark_have_ranges() -> None:
 
 def test_images_may_differ_in_size_and_are_spread_evenly(tmp_path: Path) -> None:
     folder = write_images(tmp_path / "images", (8, 8), (8, 12), (12, 8), (8, 16), (16, 16))
-    assert [p.shape[:2] for p in pictures(str(folder), 2)] == [(8, 8), (12, 8)]
-    assert [p.shape[:2] for p in pictures(str(folder / "00[13].png"), 9)] == [(8, 12), (8, 16)]
+    assert [p.shape[:2] for p in pictures(str(folder), 2, {})] == [(8, 8), (12, 8)]
+    assert [p.shape[:2] for p in pictures(str(folder / "00[13].png"), 9, {})] == [(8, 12), (8, 16)]
     with pytest.raises(SourceError, match="does not exist"):
-        list(pictures(str(tmp_path / "none"), 2))
+        list(pictures(str(tmp_path / "none"), 2, {}))
 
 
 def test_the_street_gives_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,10 +154,11 @@ def test_the_street_gives_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPat
         driven.append((seed, frames))
         return (type("Frame", (), {"rgb": seed})() for _ in range(frames))
 
-    monkeypatch.setattr("segtween.datasets.street.StreetClip", drive, raising=False)
-    assert list(pictures("street", 3)) == [1000, 1001, 1002]
+    monkeypatch.setattr("segtween.street.pictures.StreetClip", drive)
+    made = {"street": calibration_pictures}
+    assert list(pictures("street", 3, made)) == [1000, 1001, 1002]
     driven.clear()
-    assert len(list(pictures("street", 18))) == 18
+    assert len(list(pictures("street", 18, made))) == 18
     assert driven == [(1000 + i, 3 if i < 2 else 2) for i in range(8)]
 
 
@@ -175,7 +177,7 @@ def test_a_video_is_read_to_its_end_or_every_15th_frame(monkeypatch: pytest.Monk
     for known, expected in ((True, [0, 25, 50, 75]), (False, [0, 15, 30, 45])):
         source = Numbered(known)
         monkeypatch.setattr("segtween.video.open_source", lambda _, source=source: source)
-        assert list(pictures("drive.mp4", 4)) == expected
+        assert list(pictures("drive.mp4", 4, {})) == expected
         assert source.closed
 
 

@@ -131,7 +131,7 @@ import numpy as np
 try:
     from segtween.street import StreetClip
 except ImportError:
-    from segtween.datasets.street import StreetClip
+    from segtween.street import StreetClip
 seeds, size_hw, frames = json.loads(sys.argv[2])
 clips = [StreetClip(seed, size_hw=tuple(size_hw), frame_rate=15, frames=frames) for seed in seeds]
 np.save(sys.argv[1], np.stack([frame.rgb for clip in clips for frame in clip]))

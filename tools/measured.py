@@ -291,8 +291,8 @@ def _cells(part: Mapping[str, Any], of: Mapping[str, Any], row: Mapping[str, Any
 
 
 def own_columns(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """By key, the columns (`segtween.tables.study.Column`) that the command itself shows of such figures."""
-    from segtween.tables import ablation, budgets, delays, methods, occlusion, propagation, speed
+    """By key, the columns (`segtween.reports.tables.study.Column`) that the command itself shows of such figures."""
+    from segtween.reports.tables import ablation, budgets, delays, methods, occlusion, propagation, speed
 
     name = figures.get("table")
     if name == "propagation":

@@ -1,10 +1,9 @@
-"""Calibrating a model folder for int8: pictures from files or the synthetic street, ranges beside the record."""
+"""Calibrating a model folder for int8: pictures from files, or made by the caller; ranges beside the record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 
@@ -13,14 +12,12 @@ from segtween.int8 import Int8Record, int8_path, save_int8
 from segtween.records import find_record
 from segtween.types import Rgb
 
-STREET = "street"
-STREET_SEED = 1000
-STREET_DRIVES = 8
-"""Drives 1000 to 1007, one frame a second: seen in the training of shipped networks, in none of their figures."""
 CHECKED = 16
 STREAM_STEP = 15
 
 Progress = Callable[[int, int], None]
+Pictures = Callable[[int], Iterable[Rgb]]
+"""At most so many pictures (H, W, 3)."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +36,16 @@ def calibrate_folder(
     frames: int = 64,
     scale: float = 1.0,
     threads: int = 0,
+    made: Mapping[str, Pictures] | None = None,
     progress: Progress | None = None,
 ) -> Calibrated:
     """Measure the ranges of the network in a model folder and write them beside its record.
 
-    Each of `sources` is a folder, pattern or file of images, a video, or `street` for synthetic drives; `frames` of
-    each are taken, evenly spaced. Raises ModelError, and what `check_sources` raises.
+    Each of `sources` is a folder, pattern or file of images, a video, or a name of `made`, whose pictures are made and
+    not read; `frames` of each are taken, evenly spaced. Raises ModelError, and what `check_sources` raises.
     """
-    check_sources(sources, frames=frames)
+    known = made or {}
+    check_sources(sources, frames=frames, made=known)
     from segtween.runtimes.openvino import int8_sums_are_exact
     from segtween.segmenters.calibrate import agreement, calibrate
 
@@ -54,35 +53,35 @@ def calibrate_folder(
     every = max(1, frames * len(sources) // CHECKED)
 
     def seen() -> Iterator[Rgb]:
-        for index, rgb in enumerate(chain.from_iterable(pictures(source, frames) for source in sources)):
+        for index, rgb in enumerate(chain.from_iterable(pictures(source, frames, known) for source in sources)):
             if index % every == 0:
                 kept.append(rgb)
             yield rgb
             if progress is not None:
                 progress(index + 1, frames * len(sources))
 
-    told = {"sources": [_called(source) for source in sources]}
+    told = {"sources": [source if source in known else _called(source) for source in sources]}
     found = calibrate(record, seen(), scale=scale, threads=threads, told=told)
     save_int8(found, int8_path(record))
     same = agreement(record, kept, threads=threads) if int8_sums_are_exact() else None
     return Calibrated(int8_path(record), found, same)
 
 
-def check_sources(sources: Sequence[str], *, frames: int) -> None:
+def check_sources(sources: Sequence[str], *, frames: int, made: Iterable[str] = ()) -> None:
     """Raises SettingError for a number of frames that cannot be, SourceError for a source that cannot be opened."""
     if frames < 1:
         raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="change --calibrate-frames")
     from segtween.video import open_source
 
     for source in sources:
-        if source != STREET and not _is_images(source):
+        if source not in made and not _is_images(source):
             open_source(source).close()
 
 
-def pictures(source: str, count: int) -> Iterator[Rgb]:
+def pictures(source: str, count: int, made: Mapping[str, Pictures]) -> Iterator[Rgb]:
     """At most `count` pictures of a source, evenly spaced. Of a stream, whose length is not known, every 15th frame."""
-    if source == STREET:
-        yield from _street(count)
+    if source in made:
+        yield from made[source](count)
         return
     from segtween.video import open_source
     from segtween.video.images import read_image
@@ -105,16 +104,6 @@ def pictures(source: str, count: int) -> Iterator[Rgb]:
         opened.close()
 
 
-def _street(count: int) -> Iterator[Rgb]:
-    from segtween.datasets.street import StreetClip
-
-    drives = min(STREET_DRIVES, count)
-    for i in range(drives):
-        frames = count // drives + (i < count % drives)
-        for frame in StreetClip(STREET_SEED + i, frame_rate=Fraction(1), frames=frames):
-            yield frame.rgb
-
-
 def _is_images(source: str) -> bool:
     """Whether it is images, of which there are any; SourceError where there should be."""
     from segtween.video.inputs import image_files, kind_of, split_clips
@@ -130,4 +119,4 @@ def _spread(count: int, total: int) -> list[int]:
 def _called(source: str) -> str:
     """A source's name without the folders above it."""
     path = Path(source)
-    return source if source == STREET else "/".join(path.parts[-2:]) if path.is_dir() else path.name
+    return "/".join(path.parts[-2:]) if path.is_dir() else path.name

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from segtween.datasets.street import StreetClip
 from segtween.device import plain
 from segtween.device.flows import DeviceSearch
 from segtween.flow.dis import DisFlow
 from segtween.ops.cpu import CpuOps
+from segtween.street import StreetClip
 
 SEEDS, FRAMES, SIZE, START = range(700, 712), 4, (360, 480), 40
 

@@ -96,7 +96,7 @@ def test_adaptive_schedules_have_the_same_keys_recorded_or_not() -> None:
 
 
 def test_the_benchmark_runs_and_says_what_memory_it_takes() -> None:
-    from segtween.benchmark.on_device import bench_device
+    from segtween.bench.on_device import bench_device
 
     device = cuda()
     report = bench_device(

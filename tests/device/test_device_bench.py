@@ -22,7 +22,7 @@ def call(*args: str | Path) -> Result:
 
 
 def timed(model: str = NETWORK, **changes: Any) -> Any:
-    from segtween.benchmark.on_device import bench_device
+    from segtween.bench.on_device import bench_device
     from segtween.on_device import open_device
 
     device = open_device("torch-cpu", threads=1)

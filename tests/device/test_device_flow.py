@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fakes import panning
-from segtween.datasets.street import StreetClip
 from segtween.errors import ModelError
 from segtween.flow.dis import DisFlow
 from segtween.flow.view import GreyView
 from segtween.flow.zero import ZeroFlow
+from segtween.street import StreetClip
 
 pytestmark = pytest.mark.train
 

@@ -93,7 +93,7 @@ def test_the_network(meta: Any, scale: float) -> None:
 def test_rivals(meta: Any, flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from segtween.benchmark.rivals import in_torch
+    from segtween.bench.rivals import in_torch
     from segtween.networks.plain_torch import ReferencePipeline
     from segtween.on_device import open_device
 

@@ -19,7 +19,7 @@ from segtween.errors import SettingError
 from segtween.evaluation.sharing import SharedFlow
 from segtween.flow import open_flow
 from segtween.labels import numbered
-from segtween.tables.propagation import propagation_table
+from segtween.reports.tables.propagation import propagation_table
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"

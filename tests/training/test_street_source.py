@@ -19,7 +19,7 @@ SOURCE = Source("street", seeds=(1003, 1003), frames=2, stride=20, size="96x64")
 def test_frames_are_rendered_once_with_the_clip_s_own_labels(labels: LabelSet, tmp_path: Path) -> None:
     from fractions import Fraction
 
-    from segtween.datasets.street import StreetClip
+    from segtween.street import StreetClip
 
     pool = open_pool(SOURCE, labels, data_root=None, cache=tmp_path)
     assert len(pool) == 2

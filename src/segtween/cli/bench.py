@@ -99,8 +99,8 @@ def bench(
 
         segtween bench --device cuda --model swiftnet-r18 --size 2048x1024 --scale 0.75 --against reference,torch
     """
-    from segtween.benchmark import bench as measure
-    from segtween.benchmark.accuracy import with_accuracy
+    from segtween.bench import bench as measure
+    from segtween.bench.accuracy import with_accuracy
     from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
@@ -153,8 +153,8 @@ def bench(
         report = with_accuracy(report, options.words(accuracy) or ())
     lowest = None
     if floor:
-        from segtween.benchmark.floor import floor as floor_of
-        from segtween.benchmark.floor import measure_machine
+        from segtween.bench.floor import floor as floor_of
+        from segtween.bench.floor import measure_machine
 
         lowest = floor_of(report, segmenter, settings=settings, machine=measure_machine(threads=network.threads))
     if json_file is not None:
@@ -174,7 +174,7 @@ def refuse_beside_device(asked: dict[str, Any]) -> None:
 def show_device(
     device: Device, network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, json_file: Path | None
 ) -> None:
-    from segtween.benchmark.on_device import bench_device
+    from segtween.bench.on_device import bench_device
     from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
@@ -189,7 +189,7 @@ def show_device(
 def show_start(
     network: NetworkOptions, method: MethodOptions, *, size_hw: SizeHW, repeats: int, json_file: Path | None
 ) -> None:
-    from segtween.benchmark.start import Started, measure_start
+    from segtween.bench.start import Started, measure_start
     from segtween.cli.screen import show
     from segtween.runner import write_json
 
@@ -216,8 +216,8 @@ def show_pace(
     streams: int | None,
     json_file: Path | None,
 ) -> None:
-    from segtween.benchmark.paced import PacedReport, keep_pace
-    from segtween.benchmark.paced_streams import PacedStreamsReport, keep_pace_together
+    from segtween.bench.paced import PacedReport, keep_pace
+    from segtween.bench.paced_streams import PacedStreamsReport, keep_pace_together
     from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
@@ -235,7 +235,7 @@ def show_pace(
 def show_streams(
     network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, count: int, json_file: Path | None
 ) -> None:
-    from segtween.benchmark.streams import bench_streams
+    from segtween.bench.streams import bench_streams
     from segtween.cli.screen import progress_bar, show
     from segtween.runner import write_json
 
@@ -258,11 +258,11 @@ def show_sweeps(
     plot: Path | None,
     json_file: Path | None,
 ) -> None:
-    from segtween.benchmark.sweeps import check_kinds
-    from segtween.benchmark.sweeps import sweep as one
+    from segtween.bench.sweeps import check_kinds
+    from segtween.bench.sweeps import sweep as one
     from segtween.cli.screen import progress_bar, show
+    from segtween.reports.tables.plot import plot_sweep, require_matplotlib
     from segtween.runner import write_json
-    from segtween.tables.plot import plot_sweep, require_matplotlib
 
     check_kinds(kinds)
     if plot is not None:

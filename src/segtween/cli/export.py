@@ -10,6 +10,9 @@ import typer
 from segtween.cli import options
 from segtween.cli.guard import guarded
 
+STREET = "street"
+"""As a source of pictures to calibrate on: drives through the synthetic street."""
+
 
 @guarded
 def export(
@@ -48,15 +51,23 @@ def export(
     if calibrate:
         from segtween.calibration import check_sources
 
-        check_sources(calibrate, frames=calibrate_frames)
+        check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
     written = export_network(what, out, overwrite=overwrite, labels=labels)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
         return
     from segtween.calibration import calibrate_folder
+    from segtween.street.pictures import calibration_pictures
 
     with progress_bar("calibrate") as progress:
-        done = calibrate_folder(out, calibrate, frames=calibrate_frames, threads=threads, progress=progress)
+        done = calibrate_folder(
+            out,
+            calibrate,
+            frames=calibrate_frames,
+            threads=threads,
+            made={STREET: calibration_pictures},
+            progress=progress,
+        )
     same = done.agreement
     told = "int8 cannot run here" if same is None else f"int8 has float32's class at {same:.2%} of their cells"
     show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {told}")

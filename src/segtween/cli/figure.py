@@ -15,8 +15,8 @@ from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.build import Settings
-    from segtween.figures.shots import Shots
     from segtween.interfaces import Segmenter
+    from segtween.reports.figures.shots import Shots
     from segtween.types import Rgb
 
 app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)
@@ -43,7 +43,7 @@ class SceneOptions(options.InputOptions):
     EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
 
     def open(self, network: Segmenter, *, labels: str | None, threads: int) -> Shots:
-        from segtween.figures.shots import DatasetShots, StreetShots, VideoShots
+        from segtween.reports.figures.shots import DatasetShots, StreetShots, VideoShots
 
         data = self.open_dataset(network_labels=labels)
         if data is not None:
@@ -86,7 +86,7 @@ def clip(
 
         segtween figure clip --dataset camvid --root CamVid --frames 50 -o clip.png
     """
-    from segtween.figures.clip import clip_figure
+    from segtween.reports.figures.clip import clip_figure
 
     shown = None if frames is None else options.numbers(frames, option="--frames")
     made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
@@ -127,7 +127,7 @@ def sequence(
 
         segtween figure sequence drive.mp4 --key 100 --interval 4 -o sequence.png
     """
-    from segtween.figures.sequence import sequence_figure
+    from segtween.reports.figures.sequence import sequence_figure
 
     made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
     page = sequence_figure(
@@ -164,8 +164,8 @@ def failures(
         segtween figure failures --seeds 640,641,642,643 -o failures.png
     """
     from segtween.cli.screen import progress_bar
-    from segtween.figures.failures import failure_figure
-    from segtween.figures.page import check_picture
+    from segtween.reports.figures.failures import failure_figure
+    from segtween.reports.figures.page import check_picture
 
     check_picture(out, overwrite=overwrite)
     with progress_bar("street") as progress:
@@ -197,8 +197,8 @@ def training(
         segtween figure training runs/mine -o loss.png
     """
     from segtween.cli.screen import console
-    from segtween.figures.curves import loss_figure
-    from segtween.figures.page import check_picture
+    from segtween.reports.figures.curves import loss_figure
+    from segtween.reports.figures.page import check_picture
 
     parts = loss_figure(folder, check_picture(out, overwrite=overwrite))
     console.print(f"written: {out}, {sum(len(part.losses) for part in parts)} steps")
@@ -221,7 +221,7 @@ def _prepare(
     overwrite: bool,
 ) -> _Made:
     from segtween.api import resolve_interval
-    from segtween.figures.page import check_picture
+    from segtween.reports.figures.page import check_picture
 
     check_picture(out, overwrite=overwrite)
     settings = method.settings().at(resolve_interval(interval, every))
@@ -231,7 +231,7 @@ def _prepare(
 
 def _finish(page: Rgb, out: Path) -> None:
     from segtween.cli.screen import console
-    from segtween.figures.page import save_png
+    from segtween.reports.figures.page import save_png
     from segtween.types import format_size
 
     path = save_png(page, out)

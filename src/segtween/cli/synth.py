@@ -35,8 +35,8 @@ def synth(
         segtween synth street/ --layout cityscapes --size 2048x1024 --clips 2
     """
     from segtween.cli.screen import console, progress_bar
-    from segtween.datasets.street import write_camvid, write_cityscapes
     from segtween.errors import SettingError
+    from segtween.street import write_camvid, write_cityscapes
 
     try:
         rate = Fraction(frame_rate)

@@ -17,7 +17,7 @@ from segtween.defaults import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from segtween.build import Settings
-    from segtween.tables.study import Study
+    from segtween.reports.tables.study import Study
 
 app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def intervals(
 
         segtween table intervals --dataset camvid --root CamVid --presets blend,warp -o tables/ --plot
     """
-    from segtween.tables.speed import intervals_table
+    from segtween.reports.tables.speed import intervals_table
 
     chosen = options.numbers(wanted, option="--intervals")
     make = partial(intervals_table, intervals=chosen, scale=network.scale)
@@ -85,7 +85,7 @@ def scales(
 
         segtween table scales --dataset camvid --root CamVid --interval 2 -o tables/ --plot
     """
-    from segtween.tables.speed import scales_table
+    from segtween.reports.tables.speed import scales_table
 
     make = partial(scales_table, scales=options.scales(wanted), interval=interval)
     _speed("scales", make, data, network, method.of_presets(options.words(presets) or []), repeats, out, plot=plot,
@@ -119,7 +119,7 @@ def methods(
         segtween table methods --dataset camvid --root street/ --scores labels
     """
     from segtween.build import PRESETS
-    from segtween.tables.methods import methods_table
+    from segtween.reports.tables.methods import methods_table
 
     default = MethodOptions.preset
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
@@ -153,7 +153,7 @@ def ablation(
 
         segtween table ablation --dataset camvid --root street/ -o tables/
     """
-    from segtween.tables.ablation import ablation_table
+    from segtween.reports.tables.ablation import ablation_table
 
     _compared(
         "ablation", ablation_table, data, network, repeats, out, plot=False, overwrite=overwrite,
@@ -187,7 +187,7 @@ def budgets(
         segtween table budgets --dataset camvid --root street/ --presets path -o tables/ --plot
     """
     from segtween.cli.screen import progress_bar
-    from segtween.tables.budgets import budgets_table
+    from segtween.reports.tables.budgets import budgets_table
 
     _check_out("budgets", out, plot=plot, overwrite=overwrite)
     with progress_bar("budgets") as progress:
@@ -229,7 +229,7 @@ def delays(
         segtween table delays --dataset camvid --root CamVid --interval 4 --delays 0,1,2,4,5
     """
     from segtween.cli.screen import progress_bar
-    from segtween.tables.delays import delays_table
+    from segtween.reports.tables.delays import delays_table
 
     _check_out("delays", out, plot=False, overwrite=overwrite)
     opened = data.open(network_labels=network.labels)
@@ -270,8 +270,8 @@ def occlusion(
         segtween table occlusion --seeds 1,2,3,4
     """
     from segtween.cli.screen import progress_bar
-    from segtween.tables.occlusion import occlusion_table
-    from segtween.tables.study import FORMS, check_targets
+    from segtween.reports.tables.occlusion import occlusion_table
+    from segtween.reports.tables.study import FORMS, check_targets
 
     if out is not None:
         check_targets(out, [f"occlusion{form}" for form in FORMS], overwrite=overwrite)
@@ -310,8 +310,8 @@ def propagation(
     """
     from segtween.build import Settings
     from segtween.cli.screen import progress_bar
-    from segtween.tables.propagation import propagation_table
-    from segtween.tables.study import FORMS, check_targets
+    from segtween.reports.tables.propagation import propagation_table
+    from segtween.reports.tables.study import FORMS, check_targets
 
     if out is not None:
         check_targets(out, [f"propagation{form}" for form in FORMS], overwrite=overwrite)
@@ -393,8 +393,8 @@ def _compared(
 def _check_out(name: str, out: Path | None, *, plot: bool, overwrite: bool) -> None:
     """Whether the files can be written: said before anything is measured."""
     from segtween.errors import SettingError
-    from segtween.tables.plot import FORMATS, require_matplotlib
-    from segtween.tables.study import FORMS, check_targets
+    from segtween.reports.tables.plot import FORMATS, require_matplotlib
+    from segtween.reports.tables.study import FORMS, check_targets
 
     if plot:
         require_matplotlib()
@@ -413,9 +413,9 @@ def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
         return
     written: Sequence[Path] = study.save(out)
     if plot:
-        from segtween.tables.budgets import plot_budgets
-        from segtween.tables.methods import plot_methods
-        from segtween.tables.plot import plot as plot_speeds
+        from segtween.reports.tables.budgets import plot_budgets
+        from segtween.reports.tables.methods import plot_methods
+        from segtween.reports.tables.plot import plot as plot_speeds
 
         draw = {"budgets": plot_budgets, "methods": plot_methods}.get(study.name, plot_speeds)
         written = [*written, *draw(study, out)]

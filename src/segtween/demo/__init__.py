@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from segtween.api import Segtween
 from segtween.build import find_preset
-from segtween.datasets.street import StreetClip, StreetFrame
 from segtween.defaults import DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.demo.kernels import SIZE_HW, compiled_ahead, missing
 from segtween.errors import SettingError
@@ -31,6 +30,7 @@ from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
 from segtween.runner import Progress, write_json
 from segtween.segmenters import open_segmenter
+from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
 from segtween.types import Result
 

@@ -25,7 +25,7 @@ SIZE_HW = (480, 640)
 
 
 def _street() -> None:
-    from segtween.datasets.street import StreetClip
+    from segtween.street import StreetClip
 
     for _ in StreetClip(0, size_hw=SIZE_HW, frame_rate=Fraction(15), frames=2):
         pass
@@ -65,7 +65,7 @@ PARTS: dict[str, Callable[[], None]] = {"street": _street, "labels": _labels, "m
 def _last_of(part: str) -> Any:
     """The loop that a part compiles last."""
     if part == "street":
-        from segtween.datasets.street.truth import hidden
+        from segtween.street.truth import hidden
 
         return hidden
     from segtween.ops import along, kernels

@@ -95,7 +95,7 @@ def _pair(folder: Path, seed: int, index: int) -> tuple[Path, Path]:
 
 
 def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[Path, Path]], *, flow: bool) -> None:
-    from segtween.datasets.street import StreetClip
+    from segtween.street import StreetClip
 
     # A slower camera sees the same drive in longer steps.
     rate = Fraction(CAMERA_RATE, source.stride)
@@ -132,7 +132,7 @@ def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:
 
 def renderer_hash() -> str:
     """Of the renderer's own code."""
-    import segtween.datasets.street as street
+    import segtween.street as street
 
     digest = hashlib.sha256()
     for path in sorted(Path(street.__file__).parent.glob("*.py")):

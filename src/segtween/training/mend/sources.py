@@ -126,7 +126,7 @@ def _street_key(source: Moments, recipe: MendRecipe) -> str:
 
 
 def _street_rows(source: Moments, recipe: MendRecipe, eyes: Eyes) -> Iterator[dict[str, NDArray[Any]]]:
-    from segtween.datasets.street import StreetClip
+    from segtween.street import StreetClip
 
     rate = Fraction(CAMERA_RATE, source.stride)
     for seed in range(source.seeds[0], source.seeds[1] + 1):

@@ -1,0 +1,179 @@
+"""The physical floor of each stage: the bytes that it must move and the operations that it must do, and how long the
+machine needs for these alone.
+
+Bytes count what a stage must read and write once, not what it holds in between; operations count additions and
+multiplications. Bandwidth and peak are measured here, on as many threads as the stages use.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from segtween.bench import STAGES, BenchReport, moving_clip
+from segtween.build import Settings, build_engine
+from segtween.errors import ModelError
+from segtween.flow.view import GreyView
+from segtween.interfaces import Segmenter
+from segtween.ops.cpu import CpuOps
+from segtween.ops.threads import Rows
+from segtween.texttable import TextTable
+from segtween.types import SizeHW
+
+Array = Any
+STREAM_VALUES = 1 << 24  # 64 MiB in each of three arrays: more than caches hold
+FMA_VALUES, FMA_ROUNDS = 4096, 2000
+CHAIN = 16
+DIS_PATCH, DIS_STRIDE, DIS_LOOKS, DIS_FLOPS = 8, 4, 4, 14
+"""A patch of 8x8 pixels every 4, compared about four times: where it starts, after one step or two, and for its votes;
+interpolating, comparing and summing a pixel takes about 14."""
+READING_FLOPS = 14
+"""Four bilinear weights of a pixel's place are given; two classes are interpolated with 7 operations each."""
+AT_ONCE = {"int8": 4.0, "bfloat16": 2.0}
+"""How many more operations an instruction does on narrower numbers than on float32: of the network only."""
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _triad_rows(a: Array, b: Array, c: Array, first: int, last: int) -> None:
+    for y in range(first, last):
+        for x in range(a.shape[1]):
+            a[y, x] = b[y, x] + np.float32(3) * c[y, x]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+def _fma_rows(values: Array, rounds: int, first: int, last: int) -> None:
+    for y in range(first, last):
+        for _ in range(rounds):
+            for x in range(values.shape[1]):
+                v = values[y, x]
+                for _ in range(CHAIN):
+                    v = v * np.float32(0.999) + np.float32(0.001)
+                values[y, x] = v
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Measured: bytes per second between memory and the processor, float32 operations per second, by `threads`."""
+
+    gigabytes: float
+    gigaflops: float
+    threads: int
+
+
+def measure_machine(*, threads: int = 0, rounds: int = 5) -> Machine:
+    """STREAM's triad a = b + 3 c over arrays larger than the caches (McCalpin 1995; three arrays are counted), and
+    chains of fused multiply-adds on values that stay in the first cache. The best of `rounds`."""
+    rows = Rows(threads)
+    a, b, c = (np.ones((rows.threads * 16, STREAM_VALUES // (rows.threads * 16)), np.float32) for _ in range(3))
+    values = np.ones((rows.threads, FMA_VALUES), np.float32)
+    moved = _best(lambda: rows(lambda i, j: _triad_rows(a, b, c, i, j), a.shape[0], least=1), rounds)
+    done = _best(lambda: rows(lambda i, j: _fma_rows(values, FMA_ROUNDS, i, j), rows.threads, least=1), rounds)
+    return Machine(3 * a.nbytes / moved / 1e9, 2 * CHAIN * FMA_ROUNDS * values.size / done / 1e9, rows.threads)
+
+
+def _best(work: Callable[[], None], rounds: int) -> float:
+    took = []
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - began)
+    return min(took[1:])  # the first compiles
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one stage must do for a frame: bytes to move, operations to do, as many as take float32's time."""
+
+    stage: str
+    frame: str
+    bytes: float
+    operations: float
+
+    def floor_ms(self, machine: Machine) -> float:
+        return 1e3 * max(self.bytes / (machine.gigabytes * 1e9), self.operations / (machine.gigaflops * 1e9))
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Each stage's floor beside what it took."""
+
+    machine: Machine
+    rows: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"machine": asdict(self.machine), "stages": self.rows}
+
+    def table(self) -> TextTable:
+        machine = self.machine
+        columns = ["stage", "MB to move", "million operations", "floor ms", "measured ms", "times the floor"]
+        rows = [
+            [
+                f"{row['stage']} ({row['frame']} frame)",
+                f"{row['bytes'] / 1e6:.2f}",
+                f"{row['operations'] / 1e6:.1f}",
+                f"{row['floor_ms']:.2f}",
+                f"{row['ms']:.2f}",
+                f"{row['ms'] / row['floor_ms']:.1f}",
+            ]
+            for row in self.rows
+        ]
+        title = (
+            f"the physical floor at {machine.gigabytes:.1f} GB/s and {machine.gigaflops:.0f} float32 GFLOP/s, "
+            f"both measured on {machine.threads} threads"
+        )
+        return TextTable(title, columns, rows)
+
+
+def floor(report: BenchReport, segmenter: Segmenter, *, settings: Settings, machine: Machine) -> Floor:
+    """The floors of a report's last interval: the network on the key frame, the other stages on another frame.
+
+    Stages of which nothing is known (refine) are left out, and the network's where its runtime cannot count it.
+    """
+    result = report.results[-1]
+    engine = build_engine(segmenter, settings.at(1), ops=CpuOps(threads=report.threads))
+    frame = moving_clip(report.size_hw)[0]
+    scores = engine.step(frame).carried
+    view_hw = GreyView(stride=settings.flow_stride)(frame).shape
+    needs = _needs(report.size_hw, (view_hw[0], view_hw[1]), scores.grid_hw, scores.classes, result["mixed_cells"])
+    kinds = {"key": result["key_frame"], "other": result["other_frame"] or {}}
+    counted = _network(segmenter, report.size_hw)
+    rows = []
+    for need in [*needs, *counted]:
+        stages = kinds[need.frame].get("stages_ms", {})
+        if need.stage in stages and need.stage in STAGES:
+            rows.append({**asdict(need), "floor_ms": need.floor_ms(machine), "ms": stages[need.stage]["median"]})
+    return Floor(machine, rows)
+
+
+def _needs(size_hw: SizeHW, view_hw: SizeHW, grid_hw: SizeHW, classes: int, mixed: float) -> list[Need]:
+    pixels, cells, grid = (float(a[0] * a[1]) for a in (size_hw, view_hw, grid_hw))
+    patches = cells / 4 / DIS_STRIDE**2 * 4 / 3  # from half the grid's resolution upwards
+    descent = patches * DIS_LOOKS * DIS_PATCH**2 * DIS_FLOPS
+    return [
+        Need("prepare", "other", 3 * pixels + cells, 3 * pixels),
+        Need("flow", "other", 2 * cells + 8 * cells, descent),
+        # Views and flow are read for the difference, which is written and read with the flow again; path and trust are
+        # read and written on a quarter of the cells.
+        Need("propagate", "other", (2 + 8 + 4 + 8 + 4) * cells + 24 * cells / 4, 12 * cells + 30 * cells / 4),
+        # The path is read, every score that a mixed cell needs, and each pixel's label written.
+        Need("label", "other", 8 * cells / 4 + 4 * classes * grid * mixed + pixels, READING_FLOPS * pixels * mixed),
+    ]
+
+
+def _network(segmenter: Segmenter, size_hw: SizeHW) -> list[Need]:
+    count = getattr(getattr(segmenter, "runtime", None), "work", None)
+    resized = getattr(segmenter, "input_size", None)
+    if count is None or resized is None:
+        return []
+    try:
+        multiply_adds, weights = count((1, *resized(size_hw), 3))
+    except (ModelError, RuntimeError):
+        return []
+    narrower = AT_ONCE.get(str(segmenter.describe().get("precision")), 1.0)
+    moved = weights * 4 / narrower + 3 * size_hw[0] * size_hw[1]
+    return [Need("segment", "key", moved, 2 * multiply_adds / narrower)]

@@ -1,0 +1,150 @@
+"""Weight files by the reference's names, and networks opened from them.
+
+    <weights>/<data>-<net>-R18.pt                    the network of key frames
+    <weights>/<data>-<net>_model_best.pth.tar        refinement (`state_dict`) and light flow (`state_dict_of`)
+    <weights>/flownet.pth.tar                        FlowNet2S
+
+<data> is `cityscapes` or `camvid`, <net> is `swnet` (SwiftNet) or `bisenet`. A segmentation network may also be a
+`.safetensors` file of the same stem. What an experiment trained itself lies in its own folder (`places`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from segtween.build import Settings, find_preset
+from segtween.compat.swnet_seq.clips import LAYOUTS
+from segtween.compat.swnet_seq.flags import Options
+from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, Places
+from segtween.errors import ModelError
+from segtween.interfaces import Segmenter
+
+NETWORKS = {"swiftnet": ("swnet", "swiftnet-r18"), "bisenet": ("bisenet", "bisenet-r18")}
+FLOWNET = "flownet.pth.tar"
+PRESET = "swnet-seq"
+
+
+def segmenter_file(options: Options) -> Path:
+    """ModelError, with the place where it is published, if the file is not there."""
+    short, network = NETWORKS[options.segnet]
+    path = Path(options.weights_folder) / f"{LAYOUTS[options.dataset].prefix}-{short}-R18.pt"
+    other = path.with_suffix(".safetensors")
+    classes = len(LAYOUTS[options.dataset].labels)
+    return other if other.is_file() and not path.is_file() else _there(path, f"{network} with {classes} classes")
+
+
+def key_network_file(options: Options, places: Places) -> Path:
+    """With --resume 1 the network that the experiment trained (--finetune-all 1), where it did; else the stored one."""
+    own = places.checkpoints / BEST_KEY_NETWORK
+    return own if options.resume and own.is_file() else segmenter_file(options)
+
+
+def published_propagation(options: Options) -> Path:
+    """Where the published refinement and light flow would lie."""
+    prefix = f"{LAYOUTS[options.dataset].prefix}-{NETWORKS[options.segnet][0]}"
+    return Path(options.weights_folder) / f"{prefix}_model_best.pth.tar"
+
+
+def propagation_file(options: Options, places: Places) -> Path:
+    """The experiment's own best with --resume 1, where it has one; else the published file. ModelError without it."""
+    own = places.checkpoints / BEST
+    if options.resume and own.is_file():
+        return own
+    classes = len(LAYOUTS[options.dataset].labels)
+    return _there(published_propagation(options), f"the refinement and light flow network for {classes} classes")
+
+
+def flow_file(options: Options) -> Path:
+    """FlowNet2S; ModelError if it is not there."""
+    return _there(Path(options.weights_folder) / FLOWNET, "flownets")
+
+
+def method_settings(options: Options, propagation: Path) -> Settings:
+    """The preset with these weights; the flow network is FlowNet2S where that was asked for."""
+    from segtween.api import adapt
+
+    flow = "light" if options.optical_flow_network == "light" else "flownets"
+    if flow == "flownets" and not _holds_flownet(propagation):
+        flow = str(flow_file(options))
+    return adapt(find_preset(PRESET), weights=str(propagation), edge=options.edge, flow=flow, interval=options.longest)
+
+
+def _holds_flownet(propagation: Path) -> bool:
+    """Whether the experiment trained FlowNet2S itself."""
+    from segtween.networks import parts_of_checkpoint
+    from segtween.parts import FLOW, read_part
+
+    folder = propagation if propagation.is_dir() else parts_of_checkpoint(propagation)
+    return (folder / FLOW).is_file() and read_part(folder / FLOW, kind="flow").network == "flownets"
+
+
+def open_key_network(options: Options, path: Path) -> tuple[Segmenter, list[str]]:
+    """The network of key frames at --eval-scale, and what there is to say about where it runs.
+
+    Its graph is made once per content of the file, in float32, and kept in the cache; only making it needs torch.
+    """
+    from segtween.segmenters import open_segmenter
+
+    runtime, provider, said = pick_runtime(options.device)
+    segmenter = open_segmenter(
+        _model_folder(options, path),
+        runtime=runtime,
+        provider=provider,
+        threads=options.threads,
+        scale=options.eval_scale,
+    )
+    return segmenter, [*said, *getattr(segmenter, "notes", [])]
+
+
+def pick_runtime(device: str) -> tuple[str, str | None, list[str]]:
+    """Runtime, its provider, and one line where a GPU was asked for and none can be used."""
+    if device == "cpu":
+        return "openvino", None, []
+    try:
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return "onnxruntime", "CUDAExecutionProvider", []
+    except ImportError:
+        pass
+    from segtween.runtimes.openvino import core
+
+    found = [name for name in core().available_devices if name.startswith("GPU")]
+    if found:
+        return "openvino", found[0], []
+    return "openvino", None, ["--device gpu: no runtime here can use a GPU; the CPU is used (--device cpu says so)"]
+
+
+def _model_folder(options: Options, path: Path) -> Path:
+    from segtween.networks import export_checkpoint
+    from segtween.weights import cache_folder, sha256_of
+
+    labels, network = LAYOUTS[options.dataset].labels, NETWORKS[options.segnet][1]
+    folder = cache_folder() / "networks" / f"{network}-{labels.name}-{sha256_of(path)[:24]}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        export_checkpoint(path, part, network=network, labels=labels, name=path.stem, float16=False)
+        # Another process may have been faster; its folder is as good.
+        with contextlib.suppress(OSError):
+            os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _there(path: Path, what: str) -> Path:
+    from segtween.networks.published import PUBLISHED, where_published
+
+    if path.is_file():
+        return path
+    advice = where_published(path)
+    if path.name not in PUBLISHED:
+        advice = "train it (docs/reference-commands.md), or say where your weights lie with --weights-folder"
+    raise ModelError(f"{path} is not found", expected=f"the weights of {what}", do=advice)

@@ -1,0 +1,106 @@
+"""One row per frame: input, edge, prediction, occlusion, truth, backward flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segtween.build import Settings, build_engine, method
+from segtween.flow.occlusion import open_occlusion
+from segtween.interfaces import Segmenter
+from segtween.ops.cpu import CpuOps
+from segtween.reports.figures import panels
+from segtween.reports.figures.page import Entry, compose, panel_size, seen_classes
+from segtween.reports.figures.passage import Motion, Seen, first_frame, footer, motion_between, passage
+from segtween.reports.figures.shots import Shot, Shots
+from segtween.types import Rgb, SizeHW
+
+PANEL_WIDTH = 360
+
+
+@dataclass(frozen=True)
+class _Row:
+    seen: Seen
+    motion: Motion | None
+
+
+def clip_figure(
+    shots: Shots,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    frames: Sequence[int] | None = None,
+    occlusion: str = "photometric",
+    width: int = PANEL_WIDTH,
+    threads: int = 0,
+) -> Rgb:
+    """The preset's work on the frames, each just before the next key frame would come.
+
+    `frames` None is the first frame that has so much history as `passage.HISTORY` says. The truth's column is left out
+    where no frame has one. Frame 0 has no frame before it: no occlusion, no flow. `occlusion` is a name of
+    `flow.occlusion.OCCLUSIONS`, `width` a panel's in pixels. Raises SettingError for frames that are not there.
+    """
+    interval = settings.interval
+    wanted = [3 * (interval + 1) - 1] if frames is None else list(frames)
+    engine = build_engine(segmenter, settings, ops=CpuOps(threads=threads))
+    estimate = open_occlusion(occlusion)
+    rows = []
+    for shown in wanted:
+        before: Shot | None = None
+        start = first_frame(shown, distance=min(interval, shown), interval=interval)
+        for seen in passage(shots, engine, start, shown):
+            last, before = before, seen.shot
+        motion = None if last is None else motion_between(last, seen, engine=engine, estimate=estimate)
+        rows.append(_Row(seen, motion))
+    full = _full_colour(rows)
+    size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)
+    has_truth = any(row.seen.shot.truth is not None for row in rows)
+    guided = any(row.seen.edge is not None for row in rows)
+    edge = "edge that guides the repair" if guided else "edge of the prediction"
+    headings = ["input", edge, "prediction", "occlusion", *(["truth"] if has_truth else [])]
+    return compose(
+        [_panels(row, shots, size_hw, full=full, has_truth=has_truth) for row in rows],
+        headings=[*headings, f"backward flow, up to {full:.0f} px"],
+        row_names=[f"frame {row.seen.shot.index}\n{row.seen.distance} since key" for row in rows],
+        legend=_legend(rows, shots, occlusion),
+        footer=footer(method(engine, name=name), shots, interval=interval),
+    )
+
+
+def _panels(row: _Row, shots: Shots, size_hw: SizeHW, *, full: float, has_truth: bool) -> list[Rgb]:
+    shot, labels, motion = row.seen.shot, row.seen.labels, row.motion
+    nothing = panels.empty(size_hw)
+    shown = [
+        panels.photo(shot.rgb, size_hw),
+        panels.edge(labels, size_hw) if row.seen.edge is None else panels.guiding_edge(row.seen.edge, size_hw),
+        panels.classes(labels, shots.labels, size_hw),
+        panels.occlusion(shot.rgb, motion.occlusion, shot.occlusion, size_hw) if motion else nothing,
+    ]
+    if has_truth:
+        shown.append(nothing if shot.truth is None else panels.classes(shot.truth, shots.labels, size_hw))
+    return [*shown, panels.flow(motion.flow, size_hw, full=full) if motion else nothing]
+
+
+def _full_colour(rows: Sequence[_Row]) -> float:
+    """The length that is drawn in full colour: what 1% of all vectors exceed, in whole pixels."""
+    lengths = [np.hypot(*np.moveaxis(row.motion.flow, 2, 0)).ravel() for row in rows if row.motion is not None]
+    return max(1.0, float(np.ceil(np.quantile(np.concatenate(lengths), 0.99)))) if lengths else 1.0
+
+
+def _legend(rows: Sequence[_Row], shots: Shots, estimate: str) -> list[Entry]:
+    maps = [row.seen.labels for row in rows]
+    maps += [row.seen.shot.truth for row in rows if row.seen.shot.truth is not None]
+    entries = seen_classes(shots.labels, maps)
+    if any(row.motion is not None for row in rows):
+        if any(row.seen.shot.occlusion is not None for row in rows):
+            entries += [("occluded, found", panels.FOUND), ("missed", panels.MISSED), ("false alarm", panels.FALSE)]
+        else:
+            entries.append((f"occluded ({estimate})", panels.FALSE))
+    return entries
+
+
+def _size(rgb: Rgb) -> SizeHW:
+    return rgb.shape[0], rgb.shape[1]

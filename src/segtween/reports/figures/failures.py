@@ -1,0 +1,93 @@
+"""Where a network fails: its worst frames of rendered drives, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from segtween.build import build_plain
+from segtween.engine import Engine
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.metrics.segmentation import confusion, miou, overlap
+from segtween.ops.cpu import CpuOps
+from segtween.reports.figures import panels
+from segtween.reports.figures.page import compose, panel_size, seen_classes
+from segtween.reports.figures.shots import StreetShots
+from segtween.types import IGNORE, Labels, Rgb, SizeHW
+
+HEADINGS = ("input", "prediction", "truth", "what is wrong")
+DIMMED = 0.45
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A frame of a drive, what the network says, and the frame's own mIoU in 0..1."""
+
+    seed: int
+    index: int
+    rgb: Rgb
+    said: Labels
+    truth: Labels
+    miou: float
+
+
+def failure_figure(
+    segmenter: Segmenter,
+    *,
+    seeds: Sequence[int],
+    frames: int = 10,
+    rows: int = 4,
+    rate: Fraction = Fraction(1),
+    size_hw: SizeHW = (360, 480),
+    width: int = 240,
+    threads: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Rgb, list[Failure]]:
+    """The page and its rows: of each drive's first `frames` frames at `rate` a second the one with the lowest mIoU, and
+    of these the `rows` lowest. The plain network labels them. SettingError for no drives, frames or rows."""
+    for name, value in (("seeds", len(seeds)), ("frames", frames), ("rows", rows)):
+        if value < 1:
+            raise SettingError(f"{name}: {value}", expected="1 or more", do=f"give more {name}")
+    engine, worst = build_plain(segmenter, ops=CpuOps(threads=threads)), []
+    for done, seed in enumerate(seeds):
+        shots = StreetShots(seed, segmenter.labels, size_hw=size_hw, rate=rate)
+        worst.append(min(_seen(shots, engine, frames), key=lambda failure: failure.miou))
+        if progress is not None:
+            progress(done + 1, len(seeds))
+    shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
+    labels, panel = shots.labels, panel_size(size_hw, width)
+    page = compose(
+        [_panels(failure, shots, panel) for failure in shown],
+        headings=HEADINGS,
+        row_names=[f"drive {f.seed}\nsecond {float(f.index / rate):.0f}\nmIoU {100 * f.miou:.0f}%" for f in shown],
+        legend=seen_classes(labels, [m for f in shown for m in (f.said, f.truth)]),
+        footer=f"the worst of {frames} frames of each of {len(seeds)} drives through the synthetic street, "
+        f"{float(rate):g} a second; {segmenter.describe().get('name', 'a function')} on every frame",
+    )
+    return page, shown
+
+
+def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
+    classes = len(shots.labels)
+    for shot in shots.read(0, frames - 1):
+        assert shot.truth is not None
+        engine.reset()
+        said = shots.mapping(engine.step(shot.rgb).labels)
+        value = float(miou(overlap(confusion(said, shot.truth, classes=classes))))
+        yield Failure(shots.seed, shot.index, shot.rgb, said, shot.truth, value)
+
+
+def _panels(failure: Failure, shots: StreetShots, size_hw: SizeHW) -> list[Rgb]:
+    wrong = (failure.said != failure.truth) & (failure.truth != IGNORE)
+    dim = np.rint(failure.rgb.mean(2, keepdims=True) * DIMMED + 20).astype(np.uint8).repeat(3, axis=2)
+    marked = np.where(wrong[..., None], shots.labels.colourise(failure.said), dim)
+    return [
+        panels.photo(failure.rgb, size_hw),
+        panels.classes(failure.said, shots.labels, size_hw),
+        panels.classes(failure.truth, shots.labels, size_hw),
+        panels.photo(marked, size_hw),
+    ]

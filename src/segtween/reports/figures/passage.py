@@ -1,0 +1,87 @@
+"""A method on its way to the frames that a figure shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.engine import Engine
+from segtween.errors import SettingError
+from segtween.flow.occlusion import Occlusion, look_at
+from segtween.interfaces import Refiner
+from segtween.reports.figures.shots import Shot, Shots
+from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
+
+HISTORY = 2
+"""Periods (a key frame and the frames up to the next) that a run has behind it, where the clip has them."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A frame and what the method says of it: labels of the truth's set, frames since the last key frame.
+
+    `edge` (h, w) is the one that guided the repair of its scores, over the image, True where the class changes; None
+    where nothing was repaired, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
+    """
+
+    shot: Shot
+    labels: Labels
+    distance: int
+    spans_hw: SizeHW
+    edge: NDArray[np.bool_] | None = None
+
+
+def first_frame(shown: int, *, distance: int, interval: int) -> int:
+    """Where a run begins so that frame `shown` comes `distance` frames after a key frame, with history behind it."""
+    if shown < 0:
+        raise SettingError(f"frame {shown}", expected="0 or more", do="give a higher number")
+    key = shown - distance
+    return 0 if key < 0 else key - min(HISTORY, key // (interval + 1)) * (interval + 1)
+
+
+def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[Seen]:
+    """Every frame first..last; the engine starts afresh."""
+    engine.reset()
+    for shot in shots.read(first, last):
+        engine.select(shot.key)
+        result = engine.step(shot.rgb)
+        spans = result.carried.spans_hw or result.carried.image_hw
+        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.refiner, result))
+
+
+def _edge(refiner: Refiner | None, result: Result) -> NDArray[np.bool_] | None:
+    edge = getattr(refiner, "edge", None)
+    if refiner is None or result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
+        return None
+    carried = result.carried
+    rows, columns = covered(edge.shape, image_hw=carried.image_hw, spans_hw=carried.spans_hw or carried.image_hw)
+    return np.asarray(edge[:rows, :columns] > 0)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Backward flow (h, w, 2) in pixels of the image, and the occlusion estimated from it, (h, w)."""
+
+    flow: Flow
+    occlusion: NDArray[np.bool_]
+
+
+def motion_between(previous: Shot, current: Seen, *, engine: Engine, estimate: Occlusion) -> Motion | None:
+    """By the engine's own flow; None where it has none."""
+    if engine.flow is None:
+        return None
+    rgb = current.shot.rgb
+    pair = look_at(rgb, previous.rgb, flow=engine.flow, ops=engine.ops, spans_hw=current.spans_hw)
+    grid, size = pair.current.shape, rgb.shape
+    return Motion(pair.backward * np.array([size[1] / grid[1], size[0] / grid[0]], np.float32), estimate(pair))
+
+
+def footer(method: Method, shots: Shots, *, interval: int) -> str:
+    """What has to be known to make the picture again."""
+    network: dict[str, Any] = method.record["network"]
+    name = network.get("name", "a function")
+    return f"{shots.title}; {name}, network on 1 frame in {interval + 1}; method {method.name} {method.hash}"

@@ -1,0 +1,62 @@
+"""A key frame and the frames up to the next one: inputs, the network on every frame, the method."""
+
+from __future__ import annotations
+
+from segtween.build import Settings, build_engine, build_plain, method
+from segtween.interfaces import Segmenter
+from segtween.ops.cpu import CpuOps
+from segtween.reports.figures import panels
+from segtween.reports.figures.page import compose, panel_size, seen_classes
+from segtween.reports.figures.passage import first_frame, footer, passage
+from segtween.reports.figures.shots import Shots
+from segtween.types import Rgb
+
+PANEL_WIDTH = 320
+
+
+def sequence_figure(
+    shots: Shots,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    key: int | None = None,
+    truth: bool = False,
+    width: int = PANEL_WIDTH,
+    threads: int = 0,
+) -> Rgb:
+    """The preset's work from key frame `key` (None: with history behind it) to the frame before the next one.
+
+    `truth` adds a row of the truth where it is known. Raises SettingError for frames that are not there.
+    """
+    interval = settings.interval
+    first = 2 * (interval + 1) if key is None else key
+    ops = CpuOps(threads=threads)
+    engine = build_engine(segmenter, settings, ops=ops)
+    start = first_frame(first, distance=0, interval=interval)
+    last = first + interval
+    method_record = method(engine, name=name)
+    ours = [seen for seen in passage(shots, engine, start, last) if seen.shot.index >= first]
+    plain = list(passage(shots, build_plain(segmenter, ops=ops), first, last))
+    shape = ours[0].shot.rgb.shape
+    size_hw = panel_size((shape[0], shape[1]), width)
+    rows = [
+        [panels.photo(seen.shot.rgb, size_hw) for seen in ours],
+        [panels.classes(seen.labels, shots.labels, size_hw) for seen in plain],
+        [panels.classes(seen.labels, shots.labels, size_hw) for seen in ours],
+    ]
+    names = ["input", "network on\nevery frame", f"network on\n1 frame in {interval + 1}"]
+    maps = [seen.labels for seen in (*ours, *plain)]
+    known = [seen.shot.truth for seen in ours]
+    if truth and any(one is not None for one in known):
+        nothing = panels.empty(size_hw)
+        rows.append([nothing if one is None else panels.classes(one, shots.labels, size_hw) for one in known])
+        names.append("truth")
+        maps += [one for one in known if one is not None]
+    return compose(
+        rows,
+        headings=["key frame" if seen.distance == 0 else f"{seen.distance} since key" for seen in ours],
+        row_names=names,
+        legend=seen_classes(shots.labels, maps),
+        footer=footer(method_record, shots, interval=interval),
+    )

@@ -1,0 +1,167 @@
+"""What each part of a method brings: it is switched off, or made simpler, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+from segtween.build import Settings
+from segtween.datasets import Dataset
+from segtween.errors import SettingError
+from segtween.flow.dis import EFFORTS
+from segtween.interfaces import Segmenter
+from segtween.reports.tables.compare import Compared, compare, signed, spread
+from segtween.reports.tables.study import Column, Study, percent
+
+FULL = "all of it"
+
+Value = Callable[[Settings], Any] | float | str | bool
+"""What a setting becomes; a function is given the whole settings, and may return what there is already."""
+
+
+class Without(NamedTuple):
+    """One row: what is taken away, what is there instead, and the settings that say so (`carry.kind`: of the carry)."""
+
+    part: str
+    instead: str
+    changes: Mapping[str, Value]
+
+
+def _effort(steps: int) -> Callable[[Settings], str | None]:
+    """So many steps more effort than the settings have, where there are so many."""
+
+    def value(settings: Settings) -> str | None:
+        names = [name for name in EFFORTS if name != "medium"]  # ours, from little to much
+        if settings.flow != "dis" or settings.effort not in names:
+            return settings.flow_effort
+        index = names.index(settings.effort) + steps
+        return names[index] if 0 <= index < len(names) else settings.flow_effort
+
+    return value
+
+
+def _no_mend(settings: Settings) -> str:
+    """A repair that reads along paths goes where there is none."""
+    return settings.refine if settings.arrays == "reference" else "none"
+
+
+PARTS = (
+    Without("repair", "none", {"refine": "none", "edge": True, "weights": lambda s: _weights_of_flow(s)}),
+    Without("joined path", "resampled in each frame, no repair", {"carry.resample": True, "refine": _no_mend}),
+    Without("logits carried", "probabilities", {"carry.kind": "probabilities"}),
+    Without("history at key frames", "dropped", {"fusion": "replace"}),
+    Without("fading trust", "trusted for ever", {"carry.tolerance": 1e6}),
+    Without("grid", "a quarter of the cells", {"carry.most_cells": lambda s: s.carry.most_cells // 4}),
+    Without("scene cuts", "not looked for", {"cuts": False}),
+    Without("flow effort", "less", {"flow_effort": _effort(-1)}),
+    Without("flow effort", "more", {"flow_effort": _effort(+1)}),
+    Without("flow", "none: labels stay where they are", {"flow": "zero"}),
+)
+"""The rows, in order. One whose settings are those of the preset already is not shown, nor one that it refuses."""
+
+COLUMNS = (
+    Column("part", "part"),
+    Column("instead", "instead"),
+    Column("avg_miou", "avg mIoU", percent),
+    Column("gain", "against all of it", signed, along=("gain_low", "gain_high")),
+    Column("min_miou", "last-distance mIoU", percent),
+    Column("min_gain", "against all of it", signed, along=("min_gain_low", "min_gain_high")),
+    Column("vc8", "VC8", percent),
+    Column("tc", "TC", percent),
+    Column("other_ms", "ms per other frame", lambda v: f"{v:.1f}"),
+    Column("ms_per_frame", "ms per frame", lambda v: f"{v:.1f}"),
+    Column("hash", "method hash"),
+)
+IF_MEASURED = ("vc8", "other_ms", "ms_per_frame")
+
+
+def ablation_table(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    interval: int = 4,
+    command: str | None = None,
+    **options: Any,
+) -> Study:
+    """The settings, and each of `PARTS` changed in them, at one interval above 0.
+
+    `name` is what the settings are called elsewhere: it is a part of the hash. `options` are those of
+    `compare.compare`. Raises SettingError for interval 0, and what `compare` raises.
+    """
+    if interval < 1:
+        raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
+    notes: list[str] = []
+    shown = {name: Without(FULL, "", {})}
+    methods = {name: settings}
+    for part, changed in variants(settings, notes):
+        key = f"{name}, {part.part}: {part.instead}"
+        shown[key], methods[key] = part, changed
+    done = compare(dataset, segmenter, methods=methods, intervals=[interval], against=name, **options)
+    rows = [_row(done, key, shown[key], interval) for key in done.reports]
+    columns = [c for c in COLUMNS if c.key not in IF_MEASURED or any(row[c.key] is not None for row in rows)]
+    return Study(
+        "ablation",
+        f"What each part of {name} brings at interval {interval}: {dataset.title}",
+        columns,
+        rows,
+        [*done.notes(), *notes, "other frames: those without the network; each row changes one part of the first"],
+        {"preset": name, "interval": interval, **done.record()},
+        command,
+    )
+
+
+def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tuple[Without, Settings]]:
+    """`PARTS` that differ from the settings, with the changed ones; refusals are told to `notes`."""
+    for part in PARTS:
+        try:
+            changed = change(settings, part.changes)
+        except SettingError as error:
+            if notes is not None:
+                notes.append(f"left out: {part.part}, {part.instead}: {error.got}")
+            continue
+        if changed != settings:
+            yield part, changed
+
+
+def change(settings: Settings, changes: Mapping[str, Value]) -> Settings:
+    """The settings with some replaced, those of the carry by `carry.<name>`. Raises SettingError as Settings do."""
+    known = {field.name for field in fields(Settings)}
+    own: dict[str, Any] = {}
+    carry = settings.carry
+    for name, value in changes.items():
+        found: Any = value(settings) if callable(value) else value
+        if name.startswith("carry."):
+            carry = replace(carry, **{name.removeprefix("carry."): found})
+        elif name in known:
+            own[name] = found
+        else:
+            raise TypeError(f"no setting is called {name!r}")
+    return replace(settings, carry=carry, **own)
+
+
+def _weights_of_flow(settings: Settings) -> str | None:
+    """Weights that only the repair takes go with it."""
+    return None if settings.flow in ("dis", "zero") else settings.weights
+
+
+def _row(done: Compared, name: str, part: Without, interval: int) -> dict[str, Any]:
+    report, speed = done.reports[name], done.speed(name, interval)
+    figures = next(result for result in report.results if result["interval"] == interval)
+    gain = figures["gain_over_method"] if part.part != FULL else None
+    other = None if speed is None else speed["other_frame"]
+    return {
+        "part": part.part,
+        "instead": part.instead or "-",
+        "avg_miou": figures["avg_miou"],
+        **spread(gain, "gain"),
+        "min_miou": figures["min_miou"],
+        **spread(None if gain is None else gain["min_miou"], "min_gain"),
+        "vc8": figures["vc8"],
+        "tc": figures["tc"],
+        "other_ms": None if other is None else other["median"],
+        "ms_per_frame": None if speed is None else speed["ms_per_frame"],
+        "hash": report.method.hash,
+    }

@@ -1,0 +1,165 @@
+"""Accuracy against network runs: key frames at a fixed interval, and where an adaptive schedule sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from segtween.build import Settings
+from segtween.datasets import Dataset
+from segtween.errors import SettingError
+from segtween.evaluation import evaluate_method
+from segtween.interfaces import Segmenter
+from segtween.reports.tables.plot import COLOURS, GRID, INK, save
+from segtween.reports.tables.study import Column, Study, percent
+
+Progress = Callable[[int, int], None]
+
+
+def _signed(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+COLUMNS = (
+    Column("preset", "preset"),
+    Column("schedule", "schedule"),
+    Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
+    Column("avg_miou", "avg mIoU", percent),
+    Column("min_miou", "last-distance mIoU", percent),
+    Column("gain", "avg against fixed", _signed),
+    Column("gain_low", "from", _signed),
+    Column("gain_high", "to", _signed),
+    Column("min_gain", "last-distance mIoU against fixed", _signed),
+    Column("min_gain_low", "from", _signed),
+    Column("min_gain_high", "to", _signed),
+    Column("worst_miou", "worst distance", percent),
+    Column("longest", "longest distance"),
+    Column("tc", "TC", percent),
+    Column("flicker_at_keys", "flicker at keys", lambda v: f"{v:.2f}x"),
+)
+DRAWN = (("avg_miou", "o-", "average"), ("min_miou", "o--", "last distance"))
+
+
+def budgets_table(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    presets: Mapping[str, Settings],
+    intervals: Sequence[int] = (1, 2, 4, 9, 14),
+    starts: int = 1,
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
+    frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
+    sets its key frames is then less a matter of luck.
+
+    Raises SettingError for no interval above 0, and what `evaluation.evaluate` refuses.
+    """
+    wanted = sorted({i for i in intervals if i > 0})
+    if not wanted or not presets:
+        raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
+    rows: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for preset, settings in presets.items():
+        report = evaluate_method(
+            dataset,
+            segmenter=segmenter,
+            settings=settings.fixed(wanted[0]),
+            name=preset,
+            intervals=wanted,
+            adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in wanted],
+            starts=starts,
+            map_name=map_name,
+            max_frames=max_frames,
+            threads=threads,
+            progress=progress,
+        )
+        rows += [_row(preset, None, report.every_frame)] if not rows else []
+        rows += [_row(preset, report.every_frame, result) for result in report.results]
+        records.append({"preset": preset, **report.to_json()})
+        notes.append(f"method {report.method.name} {report.method.hash}; labels by {report.label_map}")
+    unit = "every frame labelled" if dataset.is_dense else "one labelled frame per clip"
+    notes.append(
+        f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
+        f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
+        f"from, to: {report.interval_note()}"
+    )
+    title = f"Accuracy against network runs: {dataset.title}"
+    return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
+
+
+def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> dict[str, Any]:
+    if plain is None:
+        name, longest = "every frame", None
+    elif figures["interval"] is None:
+        name, longest = "adaptive", len(figures["per_distance"]) - 1
+    else:
+        name, longest = "fixed", figures["interval"]
+    gain = figures.get("gain_over_fixed") or {}
+    least = gain.get("min_miou", {})
+    same = ("min_miou", "worst_miou", "tc", "flicker_at_keys")
+    return {
+        "preset": preset if plain is not None else "-",
+        "schedule": name,
+        "runs_per_100": 100 * figures["key_rate"],
+        "avg_miou": figures.get("avg_miou", figures.get("miou")),
+        "longest": longest,
+        **{key: figures.get(key) for key in same},
+        "gain": gain.get("value"),
+        "gain_low": gain.get("low"),
+        "gain_high": gain.get("high"),
+        "min_gain": least.get("value"),
+        "min_gain_low": least.get("low"),
+        "min_gain_high": least.get("high"),
+    }
+
+
+def _told(starts: int) -> str:
+    return "one run from the first frame" if starts == 1 else f"runs from the first {starts} frames, pooled"
+
+
+def plot_budgets(study: Study, folder: str | Path) -> list[Path]:
+    """`budgets.png` and `budgets.svg`: average (line) and minimum mIoU (dashed) over network runs.
+
+    Raises MissingExtraError and SinkError.
+    """
+    return save(lambda: _draw(study), study.name, folder)
+
+
+def _draw(study: Study) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in study.rows:
+        lines.setdefault((row["preset"], row["schedule"]), []).append(row)
+    plain = lines.pop(("-", "every frame"))[0]
+    axes.axhline(100 * plain["avg_miou"], color=INK, linewidth=0.8, linestyle=":", label="network on every frame")
+    for i, ((preset, schedule), rows) in enumerate(lines.items()):
+        for key, style, words in DRAWN:
+            points = sorted((row["runs_per_100"], 100 * row[key]) for row in rows if row[key] is not None)
+            axes.plot(
+                *zip(*points, strict=True),
+                style,
+                color=COLOURS[i % len(COLOURS)],
+                markersize=4,
+                alpha=1.0 if key == "avg_miou" else 0.6,
+                label=f"{preset}, {schedule}, {words}",
+            )
+    axes.set_xlabel("network runs per 100 frames")
+    axes.set_ylabel("mIoU (%)")
+    axes.set_xlim(left=0)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(study.title, loc="left", fontsize=10, color=INK)
+    axes.legend(frameon=False, loc="best")
+    return figure

@@ -1,0 +1,157 @@
+"""Several methods on the same data, in one pass, and timed taking turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segtween.bench import BenchReport
+from segtween.build import Settings, build_method
+from segtween.datasets import Dataset
+from segtween.errors import ModelError, SettingError
+from segtween.evaluation import Report, evaluate_methods
+from segtween.interfaces import Segmenter
+from segtween.ops.cpu import CpuOps
+from segtween.reports.tables.speed import frame_size, time_beside
+from segtween.reports.tables.study import machine
+from segtween.segmenters.truth import TrueLabels
+from segtween.texttable import count
+from segtween.types import format_size
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Accuracy by name of the method; speed likewise, of those that can be timed. `left_out` says what is missing."""
+
+    reports: dict[str, Report]
+    times: dict[str, BenchReport]
+    left_out: list[str]
+    is_truth: bool
+
+    @property
+    def first(self) -> Report:
+        """For what all of them have in common: the data, and the network on every frame."""
+        return next(iter(self.reports.values()))
+
+    def speed(self, name: str, interval: int, *, fused: bool = False) -> dict[str, Any] | None:
+        """`bench`'s figures of a method at an interval; at 0 those of the plain network unless `fused`."""
+        times = self.times.get(name)
+        if times is None:
+            return None
+        if fused:
+            return times.fused
+        return next((result for result in times.results if result["interval"] == interval), None)
+
+    def notes(self) -> list[str]:
+        """What has to be known to read a table of them."""
+        report, times = self.first, next(iter(self.times.values()), None)
+        unit = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
+        network = report.method.record["network"].get("name", "a function")
+        notes = [
+            f"data: {report.title}, {count(report.frames, 'frame')} scored, {count(report.clips, 'clip')}, {unit}; "
+            f"scores: {network}; labels by {report.label_map}",
+            "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame, all phases; "
+            f"figures in percent; {report.interval_note()}",
+            *report.temporal_notes(),
+            *(f"left out: {what}" for what in [*report.left_out, *self.left_out]),
+        ]
+        if times is None:
+            return [*notes, "speed: not measured, " + ("labels" if self.is_truth else "scores or flow") + " are stored"]
+        return [
+            *notes,
+            f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of "
+            f"{count(times.repeats, 'period')}, all taking turns, {times.network.get('precision', 'unknown')} "
+            f"precision, {count(times.threads, 'thread')} of {machine()}",
+            ", ".join(f"{name} {version}" for name, version in times.versions.items()),
+            *dict.fromkeys(f"{name}, {note}" for name, t in self.times.items() for note in t.notes),
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """The whole reports, for the JSON."""
+        speeds = {
+            name: {k: v for k, v in times.to_json().items() if k != "method"} for name, times in self.times.items()
+        }
+        return {
+            "machine": machine(),
+            "sets": [
+                {"name": name, "accuracy": report.to_json(), "speed": speeds.get(name)}
+                for name, report in self.reports.items()
+            ],
+        }
+
+
+def compare(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    methods: Mapping[str, Settings],
+    intervals: Sequence[int],
+    against: str | None = None,
+    fused: Collection[str] = (),
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    repeats: int = 7,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Compared:
+    """Methods by name: `evaluation.evaluate_methods`, then `bench.bench_presets` on frames of the data's size.
+
+    A method without weights for these classes is left out, with the reason; only `against` must not be. Stored scores
+    and true labels have no speed. Raises SettingError where no method is left, and what those two raise.
+    """
+    built, left_out = _buildable(segmenter, methods, needed=against)
+    if not built:
+        raise SettingError(
+            "no method is left: " + "; ".join(left_out), expected="one at least", do="name another preset"
+        )
+    reports = evaluate_methods(
+        dataset,
+        segmenter=segmenter,
+        methods=built,
+        intervals=intervals,
+        against=against,
+        map_name=map_name,
+        max_frames=max_frames,
+        threads=threads,
+        progress=progress,
+    )
+    times = time_beside(reports, segmenter, built, fused=fused, size_hw=frame_size(dataset), intervals=intervals,
+                        repeats=repeats, threads=threads, progress=progress)  # fmt: skip
+    return Compared(reports, times, left_out, isinstance(segmenter, TrueLabels))
+
+
+def _buildable(
+    segmenter: Segmenter, methods: Mapping[str, Settings], *, needed: str | None
+) -> tuple[dict[str, Settings], list[str]]:
+    built, left_out = {}, []
+    for name, settings in methods.items():
+        reason = None if name == needed else unfit(segmenter, settings)
+        if reason is None:
+            built[name] = settings
+        else:
+            left_out.append(f"{name}: {reason}")
+    return built, left_out
+
+
+def unfit(segmenter: Segmenter, settings: Settings) -> str | None:
+    """Why a method cannot be had for this segmenter's classes, for want of weights; None if it can."""
+    try:
+        build_method(segmenter, settings, ops=CpuOps(threads=1))
+    except ModelError as error:
+        return f"{error.got} ({error.do})"
+    return None
+
+
+def signed(value: float, low: float | None = None, high: float | None = None) -> str:
+    """A difference with its interval: `+1.2 (+0.4 to +1.9)`."""
+    sure = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    return f"{100 * value:+.1f}{sure}"
+
+
+def spread(figures: dict[str, Any] | None, key: str) -> dict[str, float | None]:
+    """A difference of a report as `key`, `key_low` and `key_high`; None without one."""
+    found = figures or {}
+    return {key: found.get("value"), f"{key}_low": found.get("low"), f"{key}_high": found.get("high")}

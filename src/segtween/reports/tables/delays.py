@@ -1,0 +1,101 @@
+"""What it costs that scores come late: accuracy against the frames that pass until a key frame's scores are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from segtween.build import Settings
+from segtween.datasets import Dataset
+from segtween.errors import SettingError
+from segtween.evaluation import Progress, Report, evaluate_methods
+from segtween.interfaces import Segmenter
+from segtween.reports.tables.compare import signed, spread
+from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.texttable import count
+
+COLUMNS = (
+    Column("late", "frames late"),
+    Column("avg_miou", "avg mIoU", percent),
+    Column("gain", "against no delay", signed, along=("gain_low", "gain_high")),
+    Column("oldest", "oldest labels (frames)"),
+    Column("min_miou", "mIoU of these", percent),
+    Column("min_gain", "against no delay", signed, along=("min_gain_low", "min_gain_high")),
+    Column("vc8", "VC8", percent),
+    Column("tc", "TC", percent),
+)
+
+
+def delays_table(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    settings: Settings,
+    name: str,
+    delays: Sequence[int] = (0, 1, 2, 4, 5),
+    interval: int = 4,
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """The settings at one interval, with scores that arrive 0, 1, ... frames late; all in one pass.
+
+    Differences are to no delay, which is always a row. Raises SettingError for interval 0, for delays above interval
+    + 1, and what `evaluation.evaluate_methods` raises.
+    """
+    if interval < 1:
+        raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
+    wanted = sorted({0, *delays})
+    named = {late: f"{name}, {count(late, 'frame')} late" if late else name for late in wanted}
+    methods = {named[late]: replace(settings.at(interval), late=late or None) for late in wanted}
+    reports = evaluate_methods(
+        dataset,
+        segmenter=segmenter,
+        methods=methods,
+        intervals=[interval],
+        against=name,
+        map_name=map_name,
+        max_frames=max_frames,
+        threads=threads,
+        progress=progress,
+    )
+    first = reports[name]
+    return Study(
+        "delays",
+        f"What late scores cost {name} at interval {interval}: {dataset.title}",
+        COLUMNS,
+        [_row(reports[named[late]], late, interval) for late in wanted],
+        [
+            f"data: {first.title}, {count(first.frames, 'frame')} scored, {count(first.clips, 'clip')}; "
+            f"network on every frame: {percent(first.every_frame['miou'])}; labels by {first.label_map}",
+            "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; "
+            f"{first.interval_note()}",
+            *first.temporal_notes(),
+            *(f"left out: {what}" for what in first.left_out),
+        ],
+        {
+            "preset": name,
+            "interval": interval,
+            "machine": machine(),
+            "sets": [{"name": key, "accuracy": report.to_json()} for key, report in reports.items()],
+        },
+        command,
+    )
+
+
+def _row(report: Report, late: int, interval: int) -> dict[str, Any]:
+    figures = report.results[0]
+    gain = figures["gain_over_method"] if late else None
+    return {
+        "late": late,
+        "avg_miou": figures["avg_miou"],
+        **spread(gain, "gain"),
+        "oldest": interval + late,
+        "min_miou": figures["min_miou"],
+        **spread(None if gain is None else gain["min_miou"], "min_gain"),
+        "vc8": figures["vc8"],
+        "tc": figures["tc"],
+    }

@@ -1,0 +1,159 @@
+"""How good every frame gets when some are labelled: true labels at key frames, carried to the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.build import Settings, build_flow, build_labelled
+from segtween.datasets import Clip, Dataset
+from segtween.errors import SettingError
+from segtween.evaluation.sharing import SharedFlow
+from segtween.interfaces import FlowEstimator
+from segtween.metrics.bootstrap import Bootstrap, basis, block_numbers
+from segtween.metrics.segmentation import confusion, fraction, miou
+from segtween.metrics.tally import Tally
+from segtween.offline import LabelKeys, Sides, TwoSided
+from segtween.ops.cpu import CpuOps
+from segtween.reports.tables.compare import signed
+from segtween.reports.tables.study import Column, Study, percent
+from segtween.texttable import count
+from segtween.types import Labels, Result, SizeHW
+
+Progress = Callable[[int, int], None]
+
+METHODS = ("copied from the nearest label", "carried from the label before", "carried from both sides")
+
+
+def propagation_table(
+    dataset: Dataset,
+    *,
+    every: int = 30,
+    settings: Settings | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """mIoU over all frames when one frame in `every` is labelled, beside copying and carrying from one side.
+
+    One run for each phase 0..every - 1, frames before the first labelled one not scored, all phases pooled; the labels
+    are the truth's own. Also by distance to the nearest labelled frame: after the last one of a clip that is up to
+    every - 1 frames. Raises SettingError for labels that are not dense and clips that are too short.
+    """
+    dataset = dataset.limited(max_frames)
+    if every < 2 or not dataset.is_dense or every >= max(len(clip) for clip in dataset.clips):
+        raise SettingError(
+            f"one labelled frame in {every} of {dataset.name} {dataset.split}",
+            expected="2 or more, fewer than a clip has frames, and clips with a label for every frame",
+            do="give another --every or data set",
+        )
+    chosen, bootstrap = settings or Settings(offline=True), Bootstrap()
+    flow, ops = build_flow(chosen, classes=len(dataset.labels), threads=threads), CpuOps(threads=threads)
+    clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
+    of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
+    tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
+    first, done, total = 0, 0, every * sum(len(clip.clip) for clip in clips)
+    for clip in clips:
+        truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
+        for phase in range(min(every, len(truth))):
+            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), chosen, ops, flow)
+            for index, (nearest, labels) in enumerate(answers):
+                if index >= phase:
+                    for tally, answer in zip(tallies, labels, strict=True):
+                        counts = confusion(answer, truth[index], classes=len(dataset.labels))
+                        tally.score(counts, block=first + int(clip.blocks[index]), distance=nearest)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        first += int(clip.blocks[-1]) + 1
+    ranges = _ranges(every)
+    rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
+    notes = [
+        f"data: {dataset.title}, {count(dataset.n_frames, 'frame')} in "
+        f"{count(len(dataset.clips), 'clip')}; "
+        f"true labels of one frame in {every}, all {every} phases pooled",
+        "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
+        + basis(tallies[-1].gain_over(tallies[0], bootstrap)),
+    ]
+    return Study(
+        "propagation", f"One frame in {every} labelled", _columns(ranges), rows, notes, {"every": every}, command
+    )
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    clip: Clip
+    blocks: NDArray[np.intp]
+
+
+class _FromBefore(LabelKeys):
+    """Hears the earlier labelled frame alone, where there is one."""
+
+    def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
+        return super().read(sides if sides.before is None else Sides(sides.before, None), size_hw)
+
+
+def _truth(dataset: Dataset, clip: Clip, index: int) -> Labels:
+    frame = clip.frames[index]
+    rgb = dataset.read_rgb(frame)
+    labels = dataset.read_labels(frame, size_hw=(rgb.shape[0], rgb.shape[1]))
+    assert labels is not None
+    return labels
+
+
+def _answers(
+    dataset: Dataset, clip: Clip, truth: list[Labels], keys: range, settings: Settings, ops: CpuOps, flow: FlowEstimator
+) -> Iterator[tuple[int, tuple[Labels, ...]]]:
+    """For every frame in order: frames to the nearest labelled one, and each method's labels."""
+    both = build_labelled(dataset.labels, truth.__getitem__, keys, settings, ops=ops, flow=SharedFlow(flow))
+    before = _FromBefore(dataset.labels, truth.__getitem__, keys, ops=ops, most_cells=settings.carry.most_cells)
+    one = TwoSided(before, both.flow, ops=ops, cuts=both.cuts, tolerance=both.tolerance)
+    for index, (from_one, from_both) in enumerate(_side_by_side(dataset, clip, one, both)):
+        nearest = min(keys, key=lambda k, i=index: abs(k - i))  # type: ignore[misc]
+        yield abs(nearest - index), (truth[nearest], from_one.labels, from_both.labels)
+
+
+def _side_by_side(dataset: Dataset, clip: Clip, one: TwoSided, both: TwoSided) -> Iterator[tuple[Result, Result]]:
+    for frame in clip.frames:
+        rgb = dataset.read_rgb(frame)
+        yield from zip(one.push(rgb), both.push(rgb), strict=True)
+    yield from zip(one.finish(), both.finish(), strict=True)
+
+
+def _ranges(every: int) -> list[tuple[int, int]]:
+    """Distances to the nearest label, first and last: three parts of those between two labels, and the rest."""
+    half = every // 2
+    edges = sorted({0, -(-half // 3), -(-2 * half // 3), half, every - 1})
+    return [(a + 1, b) for a, b in pairwise(edges)]
+
+
+def _columns(ranges: list[tuple[int, int]]) -> list[Column]:
+    return [
+        Column("method", "labels"),
+        Column("miou", "all frames", percent),
+        Column("gain", "gain over copying"),
+        Column("unlabelled", "without the labelled", percent),
+        *(Column(f"d{a}_{b}", f"{a} to {b} frames away" if a < b else f"{a} away", percent) for a, b in ranges),
+    ]
+
+
+def _row(
+    name: str, tally: Tally, copied: Tally, ranges: list[tuple[int, int]], bootstrap: Bootstrap
+) -> dict[str, object]:
+    gain = tally.gain_over(copied, bootstrap)
+    shown = None
+    if tally is not copied:
+        shown = signed(gain["value"], gain["low"], gain["high"])
+    by_distance = tally.overlap.sum(axis=0)
+    return {
+        "method": name,
+        "miou": tally.average(bootstrap).value,
+        "gain": shown,
+        "unlabelled": fraction(miou(by_distance[1:].sum(axis=0))),
+        **{f"d{a}_{b}": fraction(miou(by_distance[a : b + 1].sum(axis=0))) for a, b in ranges},
+    }

@@ -1,0 +1,295 @@
+"""Accuracy and speed of one method in one table: over intervals, and over scales.
+
+Every row set (one preset at one scale) is measured with one segmenter and stands under one method hash: accuracy
+by `evaluation`, speed by `bench` on frames of the data's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from segtween.bench import BenchReport, bench_presets
+from segtween.build import Settings, build_refiner, has_stored_flow
+from segtween.datasets import Dataset
+from segtween.errors import ModelError, SettingError
+from segtween.evaluation import Report, evaluate_method
+from segtween.interfaces import Segmenter
+from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.texttable import count
+from segtween.types import SizeHW, format_size
+
+Progress = Callable[[int, int], None]
+OpenAt = Callable[[float], Segmenter]
+"""scale -> the segmenter that sees frames at it."""
+
+COLUMNS = (
+    Column("preset", "preset"),
+    Column("scale", "scale", lambda v: f"{v:g}"),
+    Column("interval", "interval"),
+    Column("row", "network on"),
+    Column("avg_miou", "avg mIoU", percent),
+    Column("min_miou", "last-distance mIoU", percent),
+    Column("min_miou_without_edge", "last-distance mIoU without edge", percent),
+    Column("tc", "TC", percent),
+    Column("fps", "frames per second", lambda v: f"{v:.1f}"),
+    Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
+    Column("share_of_limit", "share of the limit", lambda v: f"{100 * v:.0f}%"),
+    Column("hash", "method"),
+)
+
+
+def intervals_table(
+    dataset: Dataset,
+    open_at: OpenAt,
+    *,
+    presets: Mapping[str, Settings],
+    intervals: Sequence[int] = (0, 1, 2, 3, 4),
+    scale: float = 1.0,
+    command: str | None = None,
+    **options: Any,
+) -> Study:
+    """Every interval at one scale. `options` are those of `measure`, for every preset.
+
+    Raises SettingError, LabelError and DatasetError as `evaluation.evaluate` and `bench.bench` do.
+    """
+    title = f"Intervals at scale {scale:g}"
+    return _study("intervals", title, dataset, open_at, presets, [scale], intervals, command, options)
+
+
+def scales_table(
+    dataset: Dataset,
+    open_at: OpenAt,
+    *,
+    presets: Mapping[str, Settings],
+    scales: Sequence[float] = (0.5, 0.75, 1.0),
+    interval: int = 2,
+    command: str | None = None,
+    **options: Any,
+) -> Study:
+    """One interval at every scale, beside the network on every frame. Only networks see frames at a scale."""
+    title = f"Scales at interval {interval}"
+    return _study("scales", title, dataset, open_at, presets, scales, [0, interval], command, options)
+
+
+def _study(
+    name: str,
+    title: str,
+    dataset: Dataset,
+    open_at: OpenAt,
+    presets: Mapping[str, Settings],
+    scales: Sequence[float],
+    intervals: Sequence[int],
+    command: str | None,
+    options: dict[str, Any],
+) -> Study:
+    if not presets or not scales:
+        raise SettingError("no presets or no scales", expected="at least one of each", do="name one")
+    rows: list[dict[str, Any]] = []
+    sets: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for scale in scales:
+        segmenter = open_at(scale)
+        _check_scale(segmenter, scale, scales)
+        for preset, measured in measure(dataset, segmenter, presets=presets, intervals=intervals, **options).items():
+            rows += [{"preset": preset, "scale": scale, **row} for row in _rows(measured)]
+            sets.append({"preset": preset, "scale": scale, **_record(measured)})
+            notes += [note for note in _notes(measured) if note not in notes]
+    network = sets[0]["method"]["network"].get("name", "a function")
+    left_out = {"scale"} if len(scales) == 1 else set()
+    if all(row["min_miou_without_edge"] is None for row in rows):
+        left_out.add("min_miou_without_edge")
+    columns = [column for column in COLUMNS if column.key not in left_out]
+    title = f"{title}: {network} on {dataset.title}"
+    return Study(name, title, columns, rows, notes, {"sets": sets}, command)
+
+
+class Measured(NamedTuple):
+    """One preset. `speed` is None where scores or flow are stored; `without_edge` is the accuracy with nothing but the
+    edge of the refinement left out, None where there is none, and `no_edge` then says why if one would expect it."""
+
+    accuracy: Report
+    speed: BenchReport | None
+    without_edge: Report | None = None
+    no_edge: str | None = None
+
+
+def measure(
+    dataset: Dataset,
+    segmenter: Segmenter,
+    *,
+    presets: Mapping[str, Settings],
+    intervals: Sequence[int],
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    repeats: int = 7,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Measured]:
+    """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores or flow.
+
+    Presets are timed taking turns, so that their speeds may be compared. Each runs the network anew for its accuracy.
+    """
+
+    def judge(name: str, settings: Settings, intervals: Sequence[int]) -> Report:
+        return evaluate_method(
+            dataset,
+            segmenter=segmenter,
+            settings=settings,
+            name=name,
+            intervals=intervals,
+            map_name=map_name,
+            max_frames=max_frames,
+            threads=threads,
+            progress=progress,
+        )
+
+    made = {name: Measured(judge(name, settings, intervals), None) for name, settings in presets.items()}
+    above = [interval for interval in intervals if interval > 0]
+    for name, settings in presets.items():
+        if settings.refine == "guided" and settings.edge and above:
+            without = replace(settings, edge=False)
+            try:
+                build_refiner(without, classes=len(segmenter.labels))
+            except ModelError as error:
+                made[name] = made[name]._replace(no_edge=error.got)
+            else:
+                made[name] = made[name]._replace(without_edge=judge(name, without, above))
+    reports = {name: measured.accuracy for name, measured in made.items()}
+    times = time_beside(reports, segmenter, presets, size_hw=frame_size(dataset), intervals=intervals, repeats=repeats,
+                        threads=threads, progress=progress)  # fmt: skip
+    return {name: measured._replace(speed=times.get(name)) for name, measured in made.items()}
+
+
+def time_beside(
+    reports: Mapping[str, Report],
+    segmenter: Segmenter,
+    presets: Mapping[str, Settings],
+    *,
+    fused: Collection[str] = (),
+    **options: Any,
+) -> dict[str, BenchReport]:
+    """Speed of the presets that can be timed, each of the very method whose accuracy is reported: stored scores, true
+    labels and stored flow have none. `options` are those of `bench.bench_presets`."""
+    timed = {name: s for name, s in presets.items() if not hasattr(segmenter, "select") and not has_stored_flow(s)}
+    if not timed:
+        return {}
+    times = bench_presets(segmenter, presets=timed, fused=[name for name in fused if name in timed], **options)
+    return {name: of_one_method(reports[name], found) for name, found in times.items()}
+
+
+def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
+    if speed.method.hash != accuracy.method.hash:
+        raise SettingError(
+            f"speed of method {speed.method.hash} beside accuracy of {accuracy.method.hash}",
+            expected="one method",
+            do="measure with a segmenter that describes itself the same every time",
+        )
+    return speed
+
+
+def frame_size(dataset: Dataset) -> SizeHW:
+    """(height, width) of the data set's first frame."""
+    first = next(clip for clip in dataset.clips if len(clip)).frames[0]
+    rgb = dataset.read_rgb(first)
+    return rgb.shape[0], rgb.shape[1]
+
+
+def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) -> None:
+    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale != 1):
+        raise SettingError(
+            f"scale {scale:g} for {segmenter.describe().get('name', 'this model')}",
+            expected="a network, which can be shown frames at a scale",
+            do="give --model NAME or FILE.onnx",
+        )
+
+
+def _rows(measured: Measured) -> list[dict[str, Any]]:
+    """Every frame, every frame fused, then each interval above 0."""
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
+    speeds = {} if times is None else {result["interval"]: result for result in times.results}
+    lowest = {} if without is None else {result["interval"]: result["min_miou"] for result in without.results}
+    plain, fused = report.every_frame, report.every_frame_fused
+    rows = [_row("every frame", 0, plain, speeds.get(0), report)]
+    if fused is not None:
+        # Only the plain network is timed at interval 0: it is what everything is compared with.
+        rows.append(_row("every frame, fused", 0, fused, None, report))
+    for result in report.results:
+        interval = result["interval"]
+        if interval > 0:
+            row = _row(f"1 frame in {interval + 1}", interval, result, speeds.get(interval), report)
+            if without is not None:
+                row |= {"min_miou_without_edge": lowest[interval], "hash_without_edge": without.method.hash}
+            rows.append(row)
+    return rows
+
+
+def _row(
+    name: str, interval: int, block: dict[str, Any], speed: dict[str, Any] | None, report: Report
+) -> dict[str, Any]:
+    average = "avg_miou" if "avg_miou" in block else "miou"
+    figures = {key: None if speed is None else speed[key] for key in ("fps", "ms_per_frame")}
+    faster = {
+        key: None if speed is None or interval == 0 else speed[key]
+        for key in ("times_faster", "times_possible", "share_of_limit")
+    }
+    return {
+        "row": name,
+        "interval": interval,
+        "avg_miou": block[average],
+        "avg_miou_low": block[f"{average}_low"],
+        "avg_miou_high": block[f"{average}_high"],
+        # At interval 0 every frame is the last one before the next key frame.
+        "min_miou": block.get("min_miou", block[average]),
+        "min_miou_without_edge": None,
+        "tc": block["tc"],
+        **figures,
+        **faster,
+        "hash": report.method.hash,
+        "hash_without_edge": None,
+    }
+
+
+def _record(measured: Measured) -> dict[str, Any]:
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
+    speed = None if times is None else {k: v for k, v in times.to_json().items() if k != "method"}
+    return {
+        "method": report.method.to_json(),
+        "accuracy": report.to_json(),
+        "accuracy_without_edge": None if without is None else without.to_json(),
+        "speed": speed,
+        "machine": machine(),
+    }
+
+
+def _notes(measured: Measured) -> list[str]:
+    report, times, without = measured.accuracy, measured.speed, measured.without_edge
+    labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
+    frames, clips = count(report.frames, "frame"), count(report.clips, "clip")
+    notes = [
+        f"data: {report.title}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
+        "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame; figures in percent",
+        *(f"left out: {what}" for what in report.left_out),
+    ]
+    name = report.method.name
+    if without is not None:
+        notes.append(
+            f"last-distance mIoU without edge: {name} with --no-edge (its method: hash_without_edge in CSV and JSON)"
+        )
+    if measured.no_edge is not None:
+        notes.append(f"{name} without edge: not measured, {measured.no_edge}")
+    if times is None:
+        if report.method.record.get("flow") == "stored":
+            return [*notes, f"speed of {name}: not measured, the flow is stored"]
+        return [*notes, "speed: not measured, the scores are stored"]
+    versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
+    return [
+        *notes,
+        f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of "
+        f"{count(times.repeats, 'period')}, {times.network.get('precision', 'unknown')} precision, "
+        f"{count(times.threads, 'thread')} of {machine()}",
+        "share of the limit: (ms per frame on every frame / ms per frame) / (interval + 1)",
+        versions,
+        *times.notes,
+    ]

@@ -1,0 +1,22 @@
+"""A synthetic street: endless, seeded drives with exact labels, flow and occlusion."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segtween.street.clip import StreetClip, StreetFrame
+    from segtween.street.write import write_camvid, write_cityscapes
+
+__all__ = ["StreetClip", "StreetFrame", "write_camvid", "write_cityscapes"]
+
+_MODULES = {"StreetClip": "clip", "StreetFrame": "clip", "write_camvid": "write", "write_cityscapes": "write"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the renderer (and its compiler) on first use only."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,135 @@
+"""Sweeps, the physical floor and the start of a process: `segtween bench` with --sweep, --floor, --start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fakes import BrightnessSegmenter
+from segtween.bench import bench, sweeps
+from segtween.bench.floor import Machine, Need, floor, measure_machine
+from segtween.bench.start import Started, measure_start
+from segtween.bench.sweeps import Patches, sweep
+from segtween.build import find_preset
+from segtween.cli import app
+from segtween.errors import SettingError
+from segtween.segmenters import open_segmenter
+from segtween.segmenters.network import NetworkSegmenter
+
+PATH = find_preset("path").at(1)
+SIZE = (64, 128)
+
+
+def of(kind: str, **options: object) -> sweeps.Sweep:
+    given = {"settings": PATH, "name": "path", "size_hw": SIZE, "repeats": 1, "threads": 1, **options}
+    return sweep(kind, BrightnessSegmenter(), **given)  # type: ignore[arg-type]
+
+
+def test_every_curve_has_its_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "SIZES", ((64, 128), (128, 256)))
+    monkeypatch.setattr(sweeps, "INTERVALS", (0, 3))
+    monkeypatch.setattr(sweeps, "CLASSES", (2, 20))
+    points = {kind: of(kind) for kind in ("pixels", "classes", "interval")}
+    assert [row["at"] for row in points["pixels"].rows] == [0.008192, 0.032768]
+    assert [row["at"] for row in points["classes"].rows] == [2, 20]
+    assert [row["at"] for row in points["interval"].rows] == [0, 3]
+    for curve in points.values():
+        record = json.loads(json.dumps(curve.to_json(), allow_nan=False))
+        assert all(row["ms_per_frame"] > 0 for row in record["rows"])
+        assert curve.table().column(0) == [row["label"] for row in curve.rows]
+    last = points["interval"].rows[-1]
+    assert last["ms_per_frame"] == pytest.approx((last["key_ms"] + 3 * last["other_ms"]) / 4)
+    assert points["interval"].rows[0]["other_ms"] is None, "every frame is a key frame"
+
+
+def test_length_looks_at_one_run_on_its_way() -> None:
+    curve = of("length", most_frames=120)
+    assert [row["at"] for row in curve.rows] == [10, 100, 120]
+    assert all(row["peak_mib"] is None or row["peak_mib"] > 1 for row in curve.rows)
+    with pytest.raises(SettingError, match=r"3 frames; expected 10 or more; give --sweep-frames a larger number"):
+        of("length", most_frames=3)
+
+
+def test_an_unknown_sweep() -> None:
+    with pytest.raises(SettingError, match=r"--sweep 'pixel'; expected .*classes.*did you mean pixels"):
+        of("pixel")
+
+
+def test_patches_are_smooth_scores_of_any_number_of_classes() -> None:
+    made = Patches(150)
+    scores = made(np.zeros((192, 384, 3), np.uint8))
+    assert (scores.shape, scores.dtype) == ((150, 48, 96), np.float32)
+    same = np.mean(np.diff(scores.argmax(0), axis=1) == 0)
+    assert 0.7 < same < 1, "patches, not noise"
+
+
+@pytest.mark.train
+def test_sweeps_are_drawn(tmp_path: Path) -> None:
+    from segtween.reports.tables.plot import plot_sweep
+
+    written = plot_sweep(of("length", most_frames=20), tmp_path / "new")
+    assert [path.name for path in written] == ["cost-length.png", "cost-length.svg"]
+    assert "peak memory" in written[1].read_text()
+
+
+def test_the_floor_is_the_slower_of_moving_and_doing() -> None:
+    machine = Machine(gigabytes=10, gigaflops=100, threads=2)
+    assert Need("label", "other", bytes=1e7, operations=1e6).floor_ms(machine) == pytest.approx(1)
+    assert Need("label", "other", bytes=1e6, operations=1e9).floor_ms(machine) == pytest.approx(10)
+
+
+def test_no_stage_is_faster_than_its_floor() -> None:
+    segmenter = open_segmenter("swiftnet-lite0.camvid", threads=1)
+    assert isinstance(segmenter, NetworkSegmenter)
+    report = bench(segmenter, settings=PATH, name="path", size_hw=(192, 256), intervals=[1], repeats=2, threads=1)
+    machine = Machine(gigabytes=400, gigaflops=4000, threads=1)
+    found = floor(report, segmenter, settings=PATH, machine=machine)
+    assert [row["stage"] for row in found.rows] == ["prepare", "flow", "propagate", "label", "segment"]
+    assert all(0 < row["floor_ms"] < row["ms"] for row in found.rows)
+    assert found.table().column(0)[-1] == "segment (key frame)"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_work_grows_with_the_pixels() -> None:
+    runtime = open_segmenter("swiftnet-lite0.camvid", threads=1).runtime  # type: ignore[attr-defined]
+    small, large = runtime.work((1, 128, 128, 3)), runtime.work((1, 128, 256, 3))
+    assert large[1] == small[1], "the weights stay the same"
+    assert 1.9 < large[0] / small[0] < 2.1
+
+
+@pytest.mark.slow
+def test_the_machine_is_measured() -> None:
+    machine = measure_machine(threads=1, rounds=1)
+    assert 0.5 < machine.gigabytes < 1000
+    assert 1 < machine.gigaflops < 1000
+
+
+@pytest.mark.slow
+def test_a_process_is_started_and_its_first_labels_awaited() -> None:
+    options = {"precision": "float32", "scale": 1.0}
+    started = Started("swiftnet-lite0.camvid", options, "path", PATH, SIZE, threads=1)
+    report = measure_start(started, repeats=1)
+    steps = {step: ms["median"] for step, ms in report.steps_ms.items()}
+    assert report.first_labels_ms["median"] == pytest.approx(sum(list(steps.values())[:3]))
+    assert all(ms > 0 for ms in steps.values())
+    assert report.table().column(0)[-1] == "from start to first labels"
+
+
+def test_a_process_that_fails_says_why() -> None:
+    started = Started("swiftnet-lite9", {}, "path", PATH, SIZE, threads=1)
+    with pytest.raises(SettingError, match=r"a process that does not start \(.*lite9.*\); expected a first frame"):
+        measure_start(started, repeats=1)
+
+
+def test_the_command_sweeps_and_writes_what_it_drew(tmp_path: Path) -> None:
+    given = ["--size", "128x64", "--intervals", "1", "--repeats", "1", "--threads", "1", "--sweep-frames", "20"]
+    out = tmp_path / "sweeps.json"
+    done = CliRunner().invoke(app, ["bench", *given, "--sweep", "length", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "cost against length (frames of 128x64, interval 1)" in done.output
+    (curve,) = json.loads(out.read_text())["sweeps"]
+    assert [row["at"] for row in curve["rows"]] == [10, 20]

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes import BrightnessSegmenter
+from segtween.bench import BenchReport, bench, moving_clip
+from segtween.build import Settings, build_engine, build_flow, find_preset, method
+from segtween.errors import SettingError
+from segtween.schedule.cuts import ResidualCuts
+
+
+class Slow(BrightnessSegmenter):
+    """Takes 20 ms, like a network that is slow beside everything else."""
+
+    def __call__(self, rgb: np.ndarray) -> np.ndarray:
+        time.sleep(0.02)
+        return super().__call__(rgb)
+
+
+@pytest.fixture(scope="module")
+def measured() -> tuple[BenchReport, list[tuple[int, int]]]:
+    seen: list[tuple[int, int]] = []
+    report = bench(
+        Slow(),
+        settings=find_preset("blend"),
+        name="blend",
+        size_hw=(64, 128),
+        intervals=[3],
+        repeats=2,
+        threads=1,
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    return report, seen
+
+
+def test_the_record_has_what_was_asked_for(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
+    record = json.loads(json.dumps(measured[0].to_json(), allow_nan=False))
+    assert set(record) >= {"method", "size_hw", "scale", "model", "runtime", "precision", "threads", "results"}
+    assert record["size_hw"] == [64, 128]
+    assert record["threads"] == 1
+    keys = {"interval", "ms_per_frame", "fps", "stages_ms", "share_of_limit"}
+    assert [set(result) >= keys for result in record["results"]] == [True, True]
+    assert [result["interval"] for result in record["results"]] == [0, 3], "interval 0 is always measured"
+
+
+def test_one_hash_for_accuracy_and_speed(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
+    engine = build_engine(Slow(), find_preset("blend").at(9))
+    assert measured[0].method.hash == method(engine, name="blend").hash
+
+
+def test_figures_follow_from_the_medians(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
+    plain, three = measured[0].results
+    assert plain["key_frame"]["frames"] == 2
+    assert plain["other_frame"] is None
+    assert set(plain["stages_ms"]) == {"segment", "label"}, "the plain network has neither flow nor fusion"
+    assert (three["key_frame"]["frames"], three["other_frame"]["frames"]) == (2, 6), "no cut, two periods"
+    assert set(three["key_frame"]["stages_ms"]) >= {"prepare", "flow", "propagate", "segment", "label"}
+    assert "segment" not in three["other_frame"]["stages_ms"]
+    ms = (three["key_frame"]["median"] + 3 * three["other_frame"]["median"]) / 4
+    assert three["ms_per_frame"] == pytest.approx(ms)
+    assert three["fps"] == pytest.approx(1e3 / ms)
+    assert three["share_of_limit"] == pytest.approx(plain["ms_per_frame"] / ms / 4)
+    assert plain["share_of_limit"] == 1
+    assert plain["ms_per_frame"] >= 20
+    assert sum(three["stages_ms"].values()) <= ms
+    assert three["stages_ms"]["segment"] >= 20 / 4, "a stage's share of the period"
+    assert 0 <= three["mixed_cells"] <= 1
+
+
+def test_progress_counts_every_frame(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
+    assert measured[1][0][1] == (2 + 2) * (1 + 4)
+    assert measured[1][-1] == (20, 20)
+
+
+def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
+    figures, stages, remarks = measured[0].tables()
+    assert not isinstance(figures, str)
+    assert not isinstance(stages, str)
+    assert "128x64 (width x height)" in str(figures.title)
+    cells = [figures.column(i) for i in range(len(figures.columns))]
+    assert cells[0] == ["0 (network on every frame)", "3"]
+    assert "x of 4x possible (" in str(cells[5][1])
+    assert stages.column(1) == ["key", "key", "other"]
+    assert f"method blend {measured[0].method.hash}; medians of 2 periods after warm-up" in str(remarks)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"repeats": 0}, r"0 repeats on frames of 128x64; expected 1 repeat or more, frames of at least 64x64"),
+        ({"size_hw": (8, 128)}, r"7 repeats on frames of 128x8; expected 1 repeat or more"),
+        ({"intervals": [-1]}, r"interval is -1; expected a whole number, 0 or more"),
+    ],
+)
+def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    usual: dict[str, Any] = {"size_hw": (64, 128), "intervals": [1], "repeats": 7}
+    with pytest.raises(SettingError, match=message):
+        bench(BrightnessSegmenter(), settings=find_preset("blend"), name="blend", threads=1, **{**usual, **options})
+
+
+def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResidualCuts, "score", lambda *_: 1.0)
+    report = bench(
+        BrightnessSegmenter(),
+        settings=find_preset("blend"),
+        name="blend",
+        size_hw=(64, 128),
+        intervals=[1],
+        repeats=2,
+        threads=1,
+    )
+    assert report.notes == ["interval 1: 4 frames of the clip were taken for scene cuts and made key frames"]
+
+
+def test_the_clip_moves_on_steadily() -> None:
+    frames = moving_clip((64, 128))
+    assert all(frame.shape == (64, 128, 3) and frame.flags.c_contiguous for frame in frames)
+    assert np.array_equal(frames[0][1:, 2:], frames[1][:-1, :-2]), "one pixel down, two to the right"
+    assert all(np.array_equal(a, b) for a, b in zip(frames, moving_clip((64, 128)), strict=True))
+    flow = build_flow(find_preset("blend"))
+    found = flow(flow.prepare(frames[1]), flow.prepare(frames[0]))
+    assert np.abs(np.median(found, axis=(0, 1)) - [2, 1]).max() < 0.3, "textured enough for flow to follow"
+
+
+def test_what_is_stored_cannot_be_timed(tmp_path: Path) -> None:
+    class Stored(BrightnessSegmenter):
+        def select(self, key: str | int) -> None: ...
+
+    given = {"name": "blend", "size_hw": (64, 64), "intervals": [1]}
+    with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give --model NAME"):
+        bench(Stored(), settings=Settings(), **given)  # type: ignore[arg-type]
+    with pytest.raises(
+        SettingError,
+        match=r"stored flow .* cannot be timed \(preset blend\); expected a flow estimator; give --flow dis",
+    ):
+        bench(BrightnessSegmenter(), settings=Settings(flow=str(tmp_path)), **given)  # type: ignore[arg-type]
