@@ -473,10 +473,10 @@ def draw(root: Path) -> tuple[list[Path], list[str]]:
     """The pictures whose figures are known, as SVG: those drawn, and what is missing for the others.
 
     Each is what `--plot` of its command draws."""
-    from segtween.benchmark.sweeps import Sweep
-    from segtween.tables.methods import plot_methods
-    from segtween.tables.plot import plot_sweep
-    from segtween.tables.study import Study
+    from segtween.bench.sweeps import Sweep
+    from segtween.reports.tables.methods import plot_methods
+    from segtween.reports.tables.plot import plot_sweep
+    from segtween.reports.tables.study import Study
 
     drawn, missing = [], []
     for target, of in read_yaml(root / PLACE / "pictures.yaml").items():
