@@ -220,8 +220,8 @@ class Figures(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec == "range":
-            bounds = [None, None] if value is None else [value.get("low"), value.get("high")]
-            return "" if None in bounds else "({:+.1f} to {:+.1f})".format(*(100 * bound for bound in bounds))
+            low, high = (None, None) if value is None else (value.get("low"), value.get("high"))
+            return "" if low is None or high is None else f"({100 * low:+.1f} to {100 * high:+.1f})"
         if value is None:
             return "-"
         if format_spec in ("%", "+%"):
@@ -272,7 +272,7 @@ def _table(view: str, of: Mapping[str, Any], records: Mapping[str, Any]) -> str:
     headings = list(columns)
     if isinstance(columns, list):
         first = records[_names(of)[0]]["figures"]
-        headings = [own_columns(first)[key].heading for key in columns]
+        headings = [_entry(own_columns(first), key, "column").heading for key in columns]
     lines = [headings, ["---", *("---:" for _ in headings[1:])]]
     others = {key: records[name]["figures"] for key, name in of.get("beside", {}).items()}
     for part in parts:
@@ -357,7 +357,7 @@ def stored(root: Path, name: str) -> dict[str, Any]:
     if not path.is_file():
         raise NotMeasuredError(f"no JSON yet: {PLACE / path.name}; measure it: measured.py run {name}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise MeasuredError(
             f"{PLACE / path.name} is not JSON ({error}); expected a measurement; run it again"
@@ -380,13 +380,13 @@ def documents(root: Path) -> list[Path]:
 
 
 def write(root: Path) -> tuple[list[Path], list[str]]:
-    """Every block and value anew but those that have no figures yet: the documents that changed, and these."""
+    """Every block and value anew that can be: the documents that changed, and what hinders the others."""
     changed, missing = [], []
 
     def anew(found: re.Match[str]) -> str:
         try:
             return f"{found[1]}{_body(root, found)}{found[found.re.groups]}"
-        except NotMeasuredError as error:
+        except MeasuredError as error:
             missing.append(str(error))
             return found[0]
 
@@ -551,6 +551,7 @@ def _do(options: argparse.Namespace, root: Path) -> int:
     elif options.command in ("write", "draw"):
         changed, missing = (write if options.command == "write" else draw)(root)
         print("\n".join([*(f"{path.relative_to(root)}" for path in changed), *missing]))
+        return bool(missing)
     else:
         wrong = faults(root)
         print("\n".join(wrong) or "every table is what its JSON says")
