@@ -250,9 +250,15 @@ def look_up(figures: Any, path: str) -> Any:
 
 
 def table(root: Path, view: str) -> str:
-    """A view as Markdown: its rows, or what was printed, then a line on how each measurement was made."""
+    """A view as Markdown: its rows, or what was printed, then a line on how each measurement was made. Where one has no
+    JSON, a line that says so, and the command."""
     of = _entry(read_yaml(root / PLACE / "views.yaml"), view, "view")
-    records = {name: stored(root, name) for name in _names(of)}
+    try:
+        records = {name: stored(root, name) for name in _names(of)}
+    except NotMeasuredError:
+        known = read_yaml(root / PLACE / "measurements.yaml")
+        commands = [f"`{_entry(known, name, 'measurement')['command']}`" for name in _names(of) if "/" not in name]
+        return "\n".join(["", "Not measured with this version. What would print it:  ", *commands, ""])
     if "printed" in of:
         printed = records[of["of"]]["printed"].splitlines()
         lines = [line.rstrip() for line in printed if re.search(of["printed"], line)]
