@@ -59,7 +59,7 @@ class Settings:
     refine          mend: what the key frame cannot know is borrowed from cells near by (without resampling); guided:
                     carried logits are repaired by a network (with arrays: reference); or none
     edge            guided: whether the label map's edge guides it
-    offline         for files: a frame between two key frames hears both (`segtween.offline`). Logits are carried, along
+    offline         for files: a frame between two key frames uses both (`segtween.offline`). Logits are carried, along
                     paths; without refinement
     late            causal: a key frame's scores arrive so many frames late, from a thread of their own
                     (`segtween.late`); auto: as soon as they are there; None or 0: the frame waits for them

@@ -83,7 +83,7 @@ def bench(
     ] = None,
     json_file: options.Json = None,
 ) -> None:
-    """Measure speed: frames in memory, label arrays out, one frame after the other, every stage apart.
+    """Measure speed: frames in memory, label arrays out, one frame after the other, with the time of each stage.
 
     Example:
 

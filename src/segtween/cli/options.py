@@ -51,7 +51,7 @@ OnDevice = Annotated[
 ]
 Offline = Annotated[
     bool,
-    typer.Option("--offline", help="For files: a frame between two key frames hears both: better, but late."),
+    typer.Option("--offline", help="For files: labels come from the key frames on both sides; better, but late."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
@@ -103,7 +103,7 @@ class NetworkOptions:
         typer.Option(
             "--network-threads",
             metavar="N",
-            help="Processors for the network alone (as --threads); with --late the others stay for the frames.",
+            help="Processors for the network alone (as --threads); with --late the rest is left to the frames.",
         ),
     ] = None
 
