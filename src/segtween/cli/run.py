@@ -46,7 +46,9 @@ def run(
         Literal["train", "dataset"], typer.Option(help="Numbers in label files: train ids or the data set's own.")
     ] = "train",
     start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0,
-    duration: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds of input.")] = None,
+    duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds of input.")
+    ] = None,
     frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
     report: Annotated[
         bool,

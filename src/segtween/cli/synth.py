@@ -20,7 +20,9 @@ def synth(
     ] = "camvid",
     clips: Annotated[int, typer.Option(metavar="N", help="How many clips.")] = 1,
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per clip.")] = 30,
-    seed: Annotated[int, typer.Option(metavar="N", help="The first clip's seed; each further clip has the next one.")] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="The first clip's seed; each further clip has the next one.")
+    ] = 1,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
     frame_rate: Annotated[str, typer.Option(metavar="FPS", help="Frame rate, 15 or 30000/1001.")] = "15",
     truth: Annotated[bool, typer.Option(help="Store exact flow and occlusion as well.")] = True,
