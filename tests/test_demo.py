@@ -55,7 +55,7 @@ class SlowEngine:
 
 def frame(index: int) -> Any:
     flow = np.zeros((4, 6, 2), np.float32)
-    return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow)
+    return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow, occlusion=flow[..., 0] > 0)
 
 
 def measured(frames: int, monkeypatch: pytest.MonkeyPatch) -> Run:

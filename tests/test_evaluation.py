@@ -413,6 +413,52 @@ def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Da
         measured("vpsw")
 
 
+def test_no_window_of_constant_labels_lies_across_a_cut(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scenes = [np.repeat(np.repeat(rng.integers(0, 255, (8, 10, 1)), 6, 0), 6, 1).repeat(3, 2) for _ in range(2)]
+    root = camvid(tmp_path, [f"A_{i:02}" for i in range(20)])
+    for i in range(20):
+        picture(root / f"val/A_{i:02}.png", scenes[i // 10].astype(np.uint8))
+        picture(root / f"valannot/A_{i:02}.png", np.zeros((48, 60), np.uint8))
+    report, _ = fading(open_dataset("camvid", root, split="val", labels=TWO), [])
+    assert report.cuts == 1
+    assert report.truth is not None
+    assert (report.truth["vc8"], report.truth["vc16"]) == (1.0, None), "neither scene has 16 frames"
+
+
+@pytest.mark.parametrize("height", [100, 108])
+def test_confidence_of_a_padded_grid_is_looked_at_inside_the_image_alone(tmp_path: Path, height: int) -> None:
+    """A grid of stride 8 over 128 padded rows, of which the picture has fewer; 108 ends in the middle of a cell."""
+    root = camvid(tmp_path, ["A_0", "A_1"])
+    for i in range(2):
+        picture(root / f"val/A_{i}.png", np.full((height, 64, 3), i, np.uint8))
+        truth = np.zeros((height, 64), np.uint8)
+        truth[height // 2 :] = 1
+        picture(root / f"valannot/A_{i}.png", truth)
+
+    class Padded(Fading):
+        def step(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> Result:
+            result = super().step(rgb, pts_seconds=pts_seconds)
+            values = np.zeros((2, 16, 8), np.float32)
+            scores = Carried(values, "logits", (height, 64), spans_hw=(128, 64))
+            reliability = np.zeros((32, 16), np.float32)
+            reliability[np.arange(32) * 4 + 2 < height // 2] = 1  # where the labels, all of class 0, are right
+            return replace(result, scores=scores, reliability=reliability)
+
+    report = evaluate(
+        open_dataset("camvid", root, split="val", labels=TWO),
+        segmenter=Named(),
+        flow=None,
+        make=faked(lambda interval: Padded(interval, [])),
+        intervals=[],
+        method=METHOD,
+    )
+    found = report.every_frame["calibration"]
+    assert sum(found["pixels"]) == 2 * 8 * sum(8 * row + 4 < height for row in range(16))
+    assert sum(found["reliability"]["pixels"]) == 2 * 16 * sum(4 * row + 2 < height for row in range(32))
+    assert found["reliability"]["ece"] == 0
+
+
 def test_names_are_told_before_each_frame(tmp_path: Path) -> None:
     data, segmenter = numbered_frames(tmp_path), Named()
     evaluate(data, segmenter=segmenter, flow=None, make=maker(Settings()), intervals=[], method=METHOD, max_frames=3)

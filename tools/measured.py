@@ -543,14 +543,24 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
         return 2
 
 
+def _data(pair: str) -> tuple[str, str]:
+    """`CamVid=data/camvid` as name and whole path, which no other word of a command or of its output is part of."""
+    name, _, where = pair.partition("=")
+    if not name or not where or not Path(where).exists():
+        raise MeasuredError(f"--data {pair}; expected NAME=PATH of data that exist; correct it")
+    return name, str(Path(where).resolve())
+
+
 def _do(options: argparse.Namespace, root: Path) -> int:
     measurements = read_yaml(root / PLACE / "measurements.yaml")
     made = {name for name in measurements if (root / PLACE / f"{name}.json").is_file()}
     if options.command == "run":
         names = [name for name in measurements if name not in made] if options.missing else options.names
-        pairs = [pair.partition("=") for pair in options.data]
+        if not names and not options.missing:
+            raise MeasuredError("run without a name; expected names of measurements or --missing; see measured.py list")
+        data = dict(_data(pair) for pair in options.data)
         for name in names:
-            print(measure(root, name, {name: where for name, _, where in pairs}).relative_to(root), flush=True)
+            print(measure(root, name, data).relative_to(root), flush=True)
     elif options.command == "list":
         for name, of in measurements.items():
             print(f"{name:<26}{of.get('minutes', '?'):>4} min {'measured' if name in made else '-':<9}{of['command']}")

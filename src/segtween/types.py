@@ -177,8 +177,8 @@ class Result:
     scores: Carried | Callable[[], Carried]
     stages_ms: dict[str, float] = field(default_factory=dict)
     reliability: NDArray[np.float32] | None = None
-    """(h, w) in 0..1, a grid over the image: how far the scores propagated from the key frame can be trusted; None
-    where the network has seen the frame, and in the offline mode."""
+    """(h, w) in 0..1, a grid over what the scores' grid spans: how far the scores propagated from the key frame can be
+    trusted; None where the network has seen the frame, and in the offline mode."""
 
     @property
     def key_index(self) -> int:

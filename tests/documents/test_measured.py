@@ -267,7 +267,10 @@ def test_data_are_made_where_a_command_makes_them_and_asked_for_where_none_does(
     ("words", "told"),
     [
         (["run", "else"], "measurement 'else' is unknown; expected one of fake"),
-        (["run", "fake", "--data", "CamVid=/nowhere"], None),
+        (["run", "fake", "--data", "CamVid=/usr"], None),
+        (["run", "fake", "--data", "CamVid=/nowhere"], "--data CamVid=/nowhere; expected NAME=PATH of data that exist"),
+        (["run", "fake", "--data", "CamVid"], "--data CamVid; expected NAME=PATH of data that exist"),
+        (["run"], "run without a name; expected names of measurements or --missing"),
     ],
 )
 def test_wrong_names_are_told(

@@ -37,6 +37,7 @@ from segtween.types import Result
 SEED = 7
 FRAME_RATE = Fraction(15)
 SECONDS = 4.0
+MOST_FRAMES = 3600 * FRAME_RATE
 
 
 Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
@@ -96,7 +97,7 @@ class Run:
             "wall_fps": self.wall_fps,
             "wall_seconds": self.wall_seconds,
             "miou": self.accuracy.compute()["miou"],
-            "tc": self.steadiness.compute()["tc"],
+            "tc": self.steadiness.compute(counted=self.accuracy.confusion.sum(axis=1) > 0)["tc"],
         }
 
 
@@ -123,10 +124,14 @@ def run_demo(
     `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError
     where `out` cannot be written.
     """
+    if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
+        raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give --seconds 4")
     count = int(seconds * FRAME_RATE)
-    if count < 1:
-        raise SettingError(f"seconds is {seconds}", expected="room for a frame", do="give --seconds 4")
     folder, say = Path(out), tell or (lambda _: None)
+    from segtween.video.staging import sink_errors
+
+    with sink_errors(folder):  # before anything that takes long
+        folder.mkdir(parents=True, exist_ok=True)
     if parts := missing():
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
@@ -155,10 +160,7 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
     """Runs all of them and films the first and the last next to each other."""
     from segtween.video.encode import Clock, VideoWriter
     from segtween.video.paint import Painter, side_by_side
-    from segtween.video.staging import sink_errors
 
-    with sink_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
     target = folder / "side-by-side.mp4"
     painters = [Painter(CAMVID11, legend=False), Painter(CAMVID11)]
     writer = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)

@@ -79,6 +79,8 @@ def missing() -> list[str]:
 
 
 def _is_kept(kernel: Any) -> bool:
+    if not hasattr(kernel, "py_func"):  # NUMBA_DISABLE_JIT: nothing is compiled
+        return True
     source = Path(kernel.py_func.__code__.co_filename)
     kept = Path(kernel.stats.cache_path or source.parent / "__pycache__")
     indexes = kept.glob(f"{source.stem}.{kernel.py_func.__name__}-*.nbi")
@@ -89,8 +91,9 @@ def _is_kept(kernel: Any) -> bool:
 def compiled_ahead(parts: list[str]) -> Iterator[None]:
     """Compiles while the body runs, and returns when both are done."""
     command = [sys.executable, "-m", "segtween.demo.kernels"]
-    made = [subprocess.Popen([*command, part], stderr=subprocess.DEVNULL) for part in parts]
+    made: list[subprocess.Popen[bytes]] = []
     try:
+        made += (subprocess.Popen([*command, part], stderr=subprocess.DEVNULL) for part in parts)
         yield
         for process in made:
             process.wait()
@@ -103,6 +106,8 @@ def compiled_ahead(parts: list[str]) -> Iterator[None]:
 def main(chosen: list[str]) -> None:
     """Compiles the chosen parts here; with none chosen the missing ones, each in a process of its own."""
     for part in chosen:
+        if part not in PARTS:
+            sys.exit(f"part {part!r} is unknown; expected one of {', '.join(PARTS)}")
         PARTS[part]()
     if not chosen:
         with compiled_ahead(missing()):

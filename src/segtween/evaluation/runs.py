@@ -18,7 +18,7 @@ from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.segmentation import confusion
-from segtween.metrics.tally import Tally, per_distance_figures
+from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
 from segtween.offline import TwoSided
@@ -208,6 +208,8 @@ class Run:
 
     def _judge(self, result: Result, moment: Moment) -> None:
         labels = result.labels if self._mapping is None else self._mapping(result.labels)
+        if moment.is_cut:
+            self._vc.begin()
         self._tc.update(labels, moment.motion)
         self._flicker.update(labels, is_key=result.is_key, is_cut=moment.is_cut)
         if moment.truth is not None:
@@ -228,14 +230,18 @@ class Run:
     def _calibrate(self, result: Result, labels: Labels, truth: Labels) -> None:
         """How often a label was right that was given with some confidence, at the centres of the scores' cells."""
         carried = result.carried
-        centres = _centres(carried.grid_hw, carried.spans_hw or carried.image_hw)
-        where = np.ix_(*(c[:n] for c, n in zip(centres, result.confidence.shape, strict=True)))
-        self.tally.calibrate(result.confidence, labels[where], truth[where], of="keys" if result.is_key else "others")
+        spans_hw = carried.spans_hw or carried.image_hw
+
+        def count(values: NDArray[np.float32], grid_hw: SizeHW, of: Calibrated) -> None:
+            rows, columns = _centres(grid_hw, spans_hw, image_hw=carried.image_hw)
+            pixels = np.ix_(rows, columns)
+            self.tally.calibrate(values[: len(rows), : len(columns)], labels[pixels], truth[pixels], of=of)
+
+        count(result.confidence, carried.grid_hw, "keys" if result.is_key else "others")
         if result.reliability is not None:
             grid_hw = result.reliability.shape[0], result.reliability.shape[1]
-            where = np.ix_(*_centres(grid_hw, carried.image_hw))
-            reliability = np.minimum(result.reliability, np.float32(1))  # products of rounded weights may exceed it
-            self.tally.calibrate(reliability, labels[where], truth[where], of="reliability")
+            # Products of rounded weights may exceed 1.
+            count(np.minimum(result.reliability, np.float32(1)), grid_hw, "reliability")
 
     def _score(self, counts: NDArray[np.int64], block: int, distance: int) -> None:
         if distance >= self.tally.distances:
@@ -265,6 +271,8 @@ class TruthRun:
     def step(self, moment: Moment) -> None:
         if moment.truth is None or not self._is_dense:
             return
+        if moment.is_cut:
+            self._vc.begin()
         self._tc.update(moment.truth, moment.motion)
         self._vc.update(moment.truth, moment.truth)
         if self._vspw is not None:
@@ -278,6 +286,9 @@ class TruthRun:
         """Nothing is still to come."""
 
 
-def _centres(grid_hw: SizeHW, spans_hw: SizeHW) -> list[NDArray[np.intp]]:
-    """Rows and columns of the pixels in which the cells' centres lie, of a grid over `spans_hw` pixels."""
-    return [((np.arange(n) + 0.5) * size / n).astype(np.intp) for n, size in zip(grid_hw, spans_hw, strict=True)]
+def _centres(grid_hw: SizeHW, spans_hw: SizeHW, *, image_hw: SizeHW) -> list[NDArray[np.intp]]:
+    """Rows and columns of the pixels in which the cells' centres lie, of a grid over `spans_hw` pixels; without the
+    cells whose centres lie outside the image, of which it is the upper left part."""
+    both = zip(grid_hw, spans_hw, image_hw, strict=True)
+    found = [(((np.arange(n) + 0.5) * spans / n).astype(np.intp), size) for n, spans, size in both]
+    return [centres[centres < size] for centres, size in found]

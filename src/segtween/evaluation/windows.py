@@ -127,7 +127,7 @@ def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_v
             dataset.read_labels(frame, size_hw=size_hw) if scored else None,
             motion,
             is_cut,
-            sampling(vspw_flow(previous, rgb)) if with_vspw and previous is not None and not is_cut else None,
+            sampling(vspw_flow(previous, rgb)) if with_vspw and previous is not None else None,
         )
         previous = rgb
 

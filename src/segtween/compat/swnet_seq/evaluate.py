@@ -90,7 +90,7 @@ class Scores:
         absent = per_class(overlap(np.sum(list(self.counts.values()), axis=0)), self.labels)["absent"]
         return [
             *lines,
-            *([f"in neither truth nor prediction, left out of mIoU: {', '.join(absent)}"] if absent else []),
+            *([f"not in the truth, left out of mIoU: {', '.join(absent)}"] if absent else []),
         ]
 
 
