@@ -55,7 +55,8 @@ class SlowEngine:
 
 def frame(index: int) -> Any:
     flow = np.zeros((4, 6, 2), np.float32)
-    return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow, occlusion=flow[..., 0] > 0)
+    hidden = flow[..., 0] > 0
+    return SimpleNamespace(rgb=None, index=index, pts_seconds=index / 15, camvid11=LABELS, flow=flow, occlusion=hidden)
 
 
 def measured(frames: int, monkeypatch: pytest.MonkeyPatch) -> Run:
