@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.metrics.segmentation import Counts, fraction, mean_of_known, overlap, pair_counts
-from segtween.types import IGNORE, Flow, Labels, Rgb
+from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 
 FARNEBACK: dict[str, Any] = {
     "pyr_scale": 0.5, "levels": 4, "winsize": 21, "iterations": 3, "poly_n": 5, "poly_sigma": 1.2, "flags": 0,
@@ -56,6 +56,29 @@ def correspondence(flow: Flow, occlusion: NDArray[np.bool_] | None = None) -> Co
     return Correspondence(rows * w + columns, inside if occlusion is None else inside & ~occlusion)
 
 
+def judging_view(rgb: Rgb) -> NDArray[np.uint8]:
+    """The grey picture that the judging flow sees of a frame (H, W, 3): halved until it is at most `WIDEST` wide."""
+    import cv2
+
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    while grey.shape[1] > WIDEST:
+        half = ((grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2)
+        grey = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey)
+
+
+def farneback(first: NDArray[np.uint8], second: NDArray[np.uint8], *, size_hw: SizeHW) -> Flow:
+    """(H, W, 2) with first(x, y) = second(x + dx, y + dy), from two `judging_view`s of frames of `size_hw`."""
+    import cv2
+
+    flow = cv2.calcOpticalFlowFarneback(first, second, None, **FARNEBACK)
+    if first.shape != size_hw:
+        h, w = size_hw
+        flow = cv2.resize(flow, (w, h), interpolation=cv2.INTER_LINEAR)
+        flow *= np.array([w / first.shape[1], h / first.shape[0]], np.float32)
+    return np.asarray(flow, np.float32)
+
+
 class Farneback:
     """The judging flow (Farneback: Two-Frame Motion Estimation Based on Polynomial Expansion, SCIA 2003).
 
@@ -71,20 +94,11 @@ class Farneback:
 
     def __call__(self, rgb: Rgb) -> Correspondence | None:
         """Correspondence of this frame to the one given before; None for the first."""
-        import cv2
-
-        grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        h, w = grey.shape
-        while grey.shape[1] > WIDEST:
-            half = ((grey.shape[1] + 1) // 2, (grey.shape[0] + 1) // 2)
-            grey = cv2.resize(grey, half, interpolation=cv2.INTER_AREA)
+        grey = judging_view(rgb)
         previous, self._previous = self._previous, grey
         if previous is None:
             return None
-        flow = cv2.calcOpticalFlowFarneback(grey, previous, None, **FARNEBACK)
-        if grey.shape != (h, w):
-            flow = cv2.resize(flow, (w, h), interpolation=cv2.INTER_LINEAR)
-            flow *= np.array([w / grey.shape[1], h / grey.shape[0]], np.float32)
+        flow = farneback(grey, previous, size_hw=(rgb.shape[0], rgb.shape[1]))
         return correspondence(flow)
 
 

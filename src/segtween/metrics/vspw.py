@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.metrics.segmentation import Counts, Fractions, confusion, fraction, miou, overlap
-from segtween.metrics.temporal import FARNEBACK, WIDEST
+from segtween.metrics.temporal import farneback, judging_view
 from segtween.types import Flow, Labels, Rgb, format_size
 
 WINDOWS = (8, 16)
@@ -90,19 +90,7 @@ def judging_flow(first: Rgb, second: Rgb) -> Flow:
 
     Forward is `judging_flow(previous, current)`, backward `judging_flow(current, previous)`.
     """
-    import cv2
-
-    h, w = first.shape[:2]
-    one, other = (cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) for rgb in (first, second))
-    while one.shape[1] > WIDEST:
-        half = (one.shape[1] + 1) // 2, (one.shape[0] + 1) // 2
-        one, other = (cv2.resize(grey, half, interpolation=cv2.INTER_AREA) for grey in (one, other))
-    flow = cv2.calcOpticalFlowFarneback(one, other, None, **FARNEBACK)
-    rows, columns = flow.shape[:2]
-    if (rows, columns) != (h, w):
-        flow = cv2.resize(flow, (w, h), interpolation=cv2.INTER_LINEAR)
-        flow *= np.array([w / columns, h / rows], np.float32)
-    return np.asarray(flow, np.float32)
+    return farneback(judging_view(first), judging_view(second), size_hw=(first.shape[0], first.shape[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
