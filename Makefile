@@ -21,7 +21,7 @@ demo: $(VENV)/.core
 test: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m segtween.demo.kernels
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
-	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/runtimes tests/test_calibration.py
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/runtimes tests/run/test_calibration.py
 
 check: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff format --check .

@@ -24,7 +24,7 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.metrics.student import central_quantile
 from segtween.metrics.temporal import Farneback
 from segtween.ops.cpu import CpuOps
-from segtween.types import Carried, Method, Result
+from segtween.types import Method, Result, ScoreMap
 from small_sets import camvid, cityscapes, picture
 
 METHOD = Method("test", {"flow": "none"})
@@ -65,7 +65,7 @@ class Fading:
         distance, self.count = self.count % (self.interval + 1), self.count + 1
         labels = np.zeros(rgb.shape[:2], np.uint8)
         labels[0, :distance] = 1
-        carried = Carried(np.zeros((2, 1, 1), np.float32), "logits", labels.shape)
+        carried = ScoreMap(np.zeros((2, 1, 1), np.float32), "logits", labels.shape)
         return Result(self.count, pts_seconds or 0.0, distance == 0, distance, False, labels, carried)
 
     def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
@@ -440,7 +440,7 @@ def test_confidence_of_a_padded_grid_is_looked_at_inside_the_image_alone(tmp_pat
         def step(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> Result:
             result = super().step(rgb, pts_seconds=pts_seconds)
             values = np.zeros((2, 16, 8), np.float32)
-            scores = Carried(values, "logits", (height, 64), spans_hw=(128, 64))
+            scores = ScoreMap(values, "logits", (height, 64), spans_hw=(128, 64))
             reliability = np.zeros((32, 16), np.float32)
             reliability[np.arange(32) * 4 + 2 < height // 2] = 1  # where the labels, all of class 0, are right
             return replace(result, scores=scores, reliability=reliability)
@@ -601,7 +601,7 @@ def test_known_results_on_camvid(shared: Path) -> None:
     scores = StoredScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
 
     def measured(fusion: Any) -> Report:
-        settings = Settings(fusion=fusion, flow_effort="medium", cuts=False)
+        settings = Settings(fusion=fusion, flow_quality="medium", cuts=False)
         return evaluate_method(data, segmenter=scores, settings=settings, name=fusion, intervals=[4], threads=1)
 
     warp, blend = measured("replace"), measured("blend")

@@ -10,7 +10,7 @@ import segtween
 
 def test_the_public_names_are_these_and_all_can_be_had() -> None:
     assert segtween.__all__ == [
-        "Carried", "Engine", "Frame", "LabelMap", "LabelSet", "Method", "Result", "Segtween", "SegtweenError",
+        "Engine", "Frame", "LabelMap", "LabelSet", "Method", "Result", "ScoreMap", "Segtween", "SegtweenError",
         "__version__", "evaluate", "label_set", "load",
     ]  # fmt: skip
     for name in segtween.__all__:

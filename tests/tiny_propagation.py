@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
+from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from tiny_onnx import save_graph
 
 IMAGE = {"channels": "RGB", "mean": [0, 0, 0], "std": [255, 255, 255], "multiple_of": 1}

@@ -58,7 +58,7 @@ CASES: dict[str, Case] = {
 SPELLINGS: dict[str, list[Case]] = {
     "composed": [{"preset": "composed"}, {"preset": "path"}],
     "refined": [{"preset": "refined"}, {"preset": "mend"}],
-    "flow_quality": [{"flow_quality": ...}, {"flow_effort": ...}],
+    "flow_quality": [{"flow_quality": ...}, {"flow_quality": ...}],
     "delay": [{"async_keys": ...}, {"late": ...}],
     "bidirectional": [{"mode": "bidirectional"}, {"offline": True}],
 }

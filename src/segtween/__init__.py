@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from segtween.errors import SegtweenError
     from segtween.evaluation import evaluate
     from segtween.labels import LabelMap, LabelSet, label_set
-    from segtween.types import Carried, Frame, Method, Result
+    from segtween.types import Frame, Method, Result, ScoreMap
 
 _HOME = {
-    "Carried": "types",
+    "ScoreMap": "types",
     "Engine": "engine",
     "Frame": "types",
     "LabelMap": "labels",
@@ -39,13 +39,13 @@ _HOME = {
 }
 
 __all__ = [
-    "Carried",
     "Engine",
     "Frame",
     "LabelMap",
     "LabelSet",
     "Method",
     "Result",
+    "ScoreMap",
     "Segtween",
     "SegtweenError",
     "__version__",

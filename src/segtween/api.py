@@ -8,24 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.beside import Beside
 from segtween.build import Settings, build_method, build_plain, build_streams, find_preset, method
 from segtween.defaults import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.device import CPU
 from segtween.engine import Engine
+from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.multistream import Streams
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
-from segtween.offline import TwoSided
 from segtween.on_device import Device, open_device
 from segtween.ops.cpu import CpuOps
-from segtween.runner import Progress, Summary, run_source
-from segtween.streams import Streams
-from segtween.together import Input, Opened, Together, run_together
+from segtween.run.comparison import Beside
+from segtween.run.multi import Input, Opened, Together, run_together
+from segtween.run.single import Progress, Summary, run_source
 from segtween.types import Frame, Method, Result, Rgb
 from segtween.video import NamedSource, open_sinks, open_source, open_sources
-from segtween.video.beside import Another
+from segtween.video.side_by_side import Another
 
 DEFAULT_SAVE = ("overlay",)
 
@@ -132,7 +132,7 @@ class Segtween:
     ) -> None:
         self.settings, self.threads = settings, threads
         self._segmenter = segmenter
-        self.engine: Engine | TwoSided
+        self.engine: Engine | BidirectionalEngine
         if device is not None:
             self.engine = device.plain(segmenter) if plain else device.engine(segmenter, settings)
         else:

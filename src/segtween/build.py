@@ -10,23 +10,32 @@ from typing import Any, Literal, cast
 
 from segtween.defaults import DEFAULT_INTERVAL
 from segtween.engine import Carry, Engine
+from segtween.engine.bidirectional import BidirectionalEngine, LabelKeySource, NetworkKeySource
+from segtween.engine.delayed import DelayedEngine, NetworkThread, check_late
+from segtween.engine.multistream import Streams
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
-from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Mender, Refiner, Schedule, Segmenter
+from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, ResamplingRefiner, Schedule, Segmenter
 from segtween.labels import LabelSet
-from segtween.late import LateEngine, NetworkThread, check_late
-from segtween.offline import LabelKeys, NetworkKeys, TwoSided
+from segtween.models.components import (
+    FLOW,
+    MEND,
+    REFINE,
+    REFINE_WITHOUT_EDGE,
+    Component,
+    ComponentKind,
+    read_component,
+    shipped_components,
+)
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
-from segtween.parts import FLOW, MEND, REFINE, REFINE_WITHOUT_EDGE, Part, PartKind, read_part, shipped_parts
+from segtween.refine.attention import AttentionRefiner
 from segtween.refine.blend import ReliabilityBlend, Replace
-from segtween.refine.mend import Mend
 from segtween.runtimes.base import Precision
 from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
-from segtween.schedule.turns import Turns
-from segtween.streams import Streams
+from segtween.schedule.staggered import StaggeredSchedule
 from segtween.types import Labels, Method
 
 FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
@@ -49,7 +58,7 @@ class Settings:
     most_distance   adaptive: and at most
     flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
                     weight file of a flow network; a folder of .flo or .npz files
-    flow_effort     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for mend, else balanced
+    flow_quality     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for mend, else balanced
     flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     fusion          at key frames: blend (with the carried history) or replace
     history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
@@ -59,10 +68,10 @@ class Settings:
     refine          mend: what the key frame cannot know is borrowed from cells near by (without resampling); guided:
                     carried logits are repaired by a network (with arrays: reference); or none
     edge            guided: whether the label map's edge guides it
-    offline         for files: a frame between two key frames uses both (`segtween.offline`). Logits are carried, along
-                    paths; without refinement
+    offline         for files: a frame between two key frames uses both (`engine.bidirectional`). Logits are carried,
+                    along paths; without refinement
     late            causal: a key frame's scores arrive so many frames late, from a thread of their own
-                    (`segtween.late`); auto: as soon as they are there; None or 0: the frame waits for them
+                    (`segtween.engine.delayed`); auto: as soon as they are there; None or 0: the frame waits for them
     weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
                     shipped ones for as many classes as the segmentation network has
     """
@@ -74,7 +83,7 @@ class Settings:
     least_distance: int = 1
     most_distance: int = MOST_DISTANCE
     flow: str = "dis"
-    flow_effort: str | None = None
+    flow_quality: str | None = None
     flow_stride: int | None = None
     fusion: Literal["blend", "replace"] = "blend"
     history_weight: float = 0.5
@@ -154,9 +163,9 @@ class Settings:
         build_schedule(self)
 
     @property
-    def effort(self) -> str:
-        """The effort for flow: where accuracy comes first all of it, or what was asked for."""
-        return self.flow_effort or ("fine" if self.offline or self.refine == "mend" else "balanced")
+    def quality(self) -> str:
+        """The quality for flow: where accuracy comes first all of it, or what was asked for."""
+        return self.flow_quality or ("fine" if self.offline or self.refine == "mend" else "balanced")
 
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
@@ -218,7 +227,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     padded = settings.arrays == "reference"
     if settings.flow in FLOWS:
-        flow = open_flow(settings.flow, effort=settings.effort, stride=settings.flow_stride, threads=threads)
+        flow = open_flow(settings.flow, quality=settings.quality, stride=settings.flow_stride, threads=threads)
     elif has_stored_flow(settings):
         from segtween.flow.stored import StoredFlow
 
@@ -235,7 +244,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     return PaddedFlow(flow)
 
 
-def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner | None:
+def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:
     if settings.refine != "guided":
         return None
     from segtween.refine.guided import GuidedRefinement
@@ -249,13 +258,13 @@ def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refi
     return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
 
 
-def build_mender(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Mender | None:
+def build_mender(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Refiner | None:
     """The repair of the preset `mend`: the one for these labels, where there is one, or the one for any."""
     if settings.refine != "mend":
         return None
     part = _mend_part(settings, labels)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
-    return Mend(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
+    return AttentionRefiner(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
 
 
 def build_engine(
@@ -282,7 +291,7 @@ def build_engine(
     )
 
 
-def build_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> Streams:
+def build_streams(engine: Engine | BidirectionalEngine, settings: Settings, count: int) -> Streams:
     """Engines for `count` streams that share what `engine`, built of the same settings, has: the network and all else
     that was compiled or loaded, its threads. It is not one of them, and is not to be used at the same time.
 
@@ -291,12 +300,12 @@ def build_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> 
     """
     _check_streams(engine, settings, count)
     assert isinstance(engine, Engine)
-    thread = engine.thread if isinstance(engine, LateEngine) else None
+    thread = engine.thread if isinstance(engine, DelayedEngine) else None
     turns = None
     if engine.flow is not None and settings.schedule == "fixed":
         least = settings.late if isinstance(settings.late, int) else 1
         is_free = (lambda: thread.is_free) if thread is not None and settings.late == "auto" else None
-        turns = Turns(settings.interval, count, least=max(1, least), is_free=is_free)
+        turns = StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
     for part in (engine.segmenter, engine.flow, getattr(engine.flow, "inner", None), engine.refiner, engine.mender):
         keep = getattr(getattr(part, "runtime", None), "keep_sizes", None)
         if keep is not None:
@@ -305,10 +314,10 @@ def build_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> 
     return Streams([_sibling(engine, settings, schedule, thread, count) for schedule in schedules], turns=turns)
 
 
-def _check_streams(engine: Engine | TwoSided, settings: Settings, count: int) -> None:
+def _check_streams(engine: Engine | BidirectionalEngine, settings: Settings, count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise SettingError(f"{count} streams", expected="1 or more", do="correct the number of streams")
-    if isinstance(engine, TwoSided):
+    if isinstance(engine, BidirectionalEngine):
         raise SettingError(
             "the offline mode with several streams at once",
             expected="a mode that gives each frame's labels at once",
@@ -335,11 +344,11 @@ def _sibling(
     ops, flow, mender = cast(CpuOps, engine.ops).beside(), engine.flow, engine.mender
     if flow is not None and settings.flow in FLOWS:
         flow = build_flow(settings, threads=ops.rows.threads)  # has no weights, but room for images of one size
-    if isinstance(mender, Mend):
-        mender = Mend(mender.part, mender.runtime, ops=ops)
+    if isinstance(mender, AttentionRefiner):
+        mender = AttentionRefiner(mender.part, mender.runtime, ops=ops)
     make: Callable[..., Engine] = Engine
-    if isinstance(engine, LateEngine):
-        make = partial(LateEngine, late=engine.late, thread=thread, sharing=count)
+    if isinstance(engine, DelayedEngine):
+        make = partial(DelayedEngine, late=engine.late, thread=thread, sharing=count)
     return make(
         engine.segmenter,
         flow,
@@ -363,12 +372,12 @@ def _engine_of(settings: Settings) -> Callable[..., Engine]:
             expected=f"at most {settings.interval + 1} frames: one key frame is on its way at a time",
             do="lower --late, or raise --interval",
         )
-    return partial(LateEngine, late=settings.late)
+    return partial(DelayedEngine, late=settings.late)
 
 
 def build_offline(
     segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
-) -> TwoSided:
+) -> BidirectionalEngine:
     """The same method with both neighbouring key frames; what `settings.carry` says of kind and resampling is not used.
 
     Raises SettingError for stored flow, which has no way back.
@@ -380,7 +389,7 @@ def build_offline(
             do="give another --flow, or leave --offline out",
         )
     ops = ops or build_ops(settings)
-    keys = NetworkKeys(
+    keys = NetworkKeySource(
         segmenter,
         ops=ops,
         interval=settings.interval,
@@ -388,7 +397,7 @@ def build_offline(
         most_cells=settings.carry.most_cells,
     )
     flow = flow or build_flow(settings, classes=len(segmenter.labels), threads=ops.rows.threads)
-    return TwoSided(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
+    return BidirectionalEngine(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
 
 
 def build_labelled(
@@ -399,8 +408,8 @@ def build_labelled(
     *,
     ops: CpuOps | None = None,
     flow: FlowEstimator | None = None,
-) -> TwoSided:
-    """The offline mode with somebody's labels of some frames as key frames (`offline.LabelKeys`)."""
+) -> BidirectionalEngine:
+    """The offline mode with somebody's labels of some frames as key frames (`offline.LabelKeySource`)."""
     if has_stored_flow(settings):
         raise SettingError(
             f"labels carried by stored flow {settings.flow}",
@@ -408,14 +417,14 @@ def build_labelled(
             do="give another --flow",
         )
     ops = ops or build_ops(settings)
-    keys = LabelKeys(labels, read, frames, ops=ops, most_cells=settings.carry.most_cells)
+    keys = LabelKeySource(labels, read, frames, ops=ops, most_cells=settings.carry.most_cells)
     flow = flow or build_flow(settings, classes=len(labels), threads=ops.rows.threads)
-    return TwoSided(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
+    return BidirectionalEngine(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
 
 
 def build_method(
     segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
-) -> Engine | TwoSided:
+) -> Engine | BidirectionalEngine:
     """What the settings ask for: `build_offline` or `build_engine`."""
     build = build_offline if settings.offline else build_engine
     return build(segmenter, settings, ops=ops, flow=flow)
@@ -444,7 +453,7 @@ def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
     )
 
 
-def method(engine: Engine | TwoSided, *, name: str) -> Method:
+def method(engine: Engine | BidirectionalEngine, *, name: str) -> Method:
     """The record of everything that changes an engine's numbers. Sources and sinks do not."""
     return Method(name, {"method_version": METHOD_VERSION, **engine.describe()})
 
@@ -454,9 +463,11 @@ def method(engine: Engine | TwoSided, *, name: str) -> Method:
 
 def _weights(settings: Settings, classes: int | None) -> Path:
     """The folder that holds them, made from a checkpoint where that is what was given."""
-    shipped = shipped_parts()
+    shipped = shipped_components()
     if settings.weights is None:
-        fitting = [f for f in shipped.values() if classes in (None, read_part(f / REFINE, kind="refinement").classes)]
+        fitting = [
+            f for f in shipped.values() if classes in (None, read_component(f / REFINE, kind="refinement").classes)
+        ]
         if fitting:
             return fitting[0]
         from segtween.networks.published import PUBLISHED
@@ -469,9 +480,11 @@ def _weights(settings: Settings, classes: int | None) -> Path:
     return _as_folder(settings.weights, shipped)
 
 
-def _mend_part(settings: Settings, labels: LabelSet) -> Part:
+def _mend_part(settings: Settings, labels: LabelSet) -> Component:
     if settings.weights is not None:
-        part = _part(_as_folder(settings.weights, shipped_parts(holding=MEND)), MEND, "mend", given=settings.weights)
+        part = _part(
+            _as_folder(settings.weights, shipped_components(holding=MEND)), MEND, "mend", given=settings.weights
+        )
         if part.labels in ("", labels.name):
             return part
         raise ModelError(
@@ -479,7 +492,7 @@ def _mend_part(settings: Settings, labels: LabelSet) -> Part:
             expected=f"{labels.name}, as the segmentation network has, or any",
             do="give other --weights, or leave them out",
         )
-    shipped = [read_part(folder / MEND, kind="mend") for folder in shipped_parts(holding=MEND).values()]
+    shipped = [read_component(folder / MEND, kind="mend") for folder in shipped_components(holding=MEND).values()]
     fitting = [part for part in shipped if part.labels in ("", labels.name)]
     if not fitting:
         raise ModelError(
@@ -500,7 +513,7 @@ def _as_folder(which: str, shipped: dict[str, Path]) -> Path:
     return parts_of_checkpoint(which)
 
 
-def _flow_part(settings: Settings, classes: int | None) -> Part:
+def _flow_part(settings: Settings, classes: int | None) -> Component:
     network = FLOW_NETWORKS.get(settings.flow)
     if network is None:
         if not Path(settings.flow).is_file():
@@ -513,7 +526,7 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
                 otherwise="choose one of these, or check the path",
             )
         if settings.flow.endswith(".onnx"):
-            return read_part(settings.flow, kind="flow")
+            return read_component(settings.flow, kind="flow")
         return _part(_as_folder(settings.flow, {}), FLOW, "flow", given=settings.flow)
     if settings.flow == "light" or (settings.weights is not None and _holds(settings, network)):
         part = _part(_weights(settings, classes), FLOW, "flow", given=settings.weights)
@@ -538,10 +551,10 @@ def _flow_part(settings: Settings, classes: int | None) -> Part:
 
 def _holds(settings: Settings, network: str) -> bool:
     path = _weights(settings, None) / FLOW
-    return path.is_file() and read_part(path, kind="flow").network == network
+    return path.is_file() and read_component(path, kind="flow").network == network
 
 
-def _part(folder: Path, name: str, kind: PartKind, *, given: str | None) -> Part:
+def _part(folder: Path, name: str, kind: ComponentKind, *, given: str | None) -> Component:
     """One graph of a folder, which was `given` as such or made of a file."""
     if not (folder / name).is_file():
         held = ", ".join(sorted(p.name for p in folder.glob("*.onnx"))) or "no graph"
@@ -551,10 +564,10 @@ def _part(folder: Path, name: str, kind: PartKind, *, given: str | None) -> Part
             expected="a trained refinement and flow network",
             do="give other --weights, or --edge" if name == REFINE_WITHOUT_EDGE else "give other --weights",
         )
-    return read_part(folder / name, kind=kind)
+    return read_component(folder / name, kind=kind)
 
 
-def _runtime(part: Part, outputs: tuple[str, ...], threads: int, *, precision: Precision = "float32") -> Any:
+def _runtime(part: Component, outputs: tuple[str, ...], threads: int, *, precision: Precision = "float32") -> Any:
     from segtween.runtimes import open_runtime
 
     return open_runtime(RUNTIME, part.path, outputs=outputs, threads=threads, precision=precision)

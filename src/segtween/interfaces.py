@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
-from segtween.types import Carried, CarriedKind, Flow, Frame, Labels, Mended, Result, Rgb, SizeHW, SourceInfo
+from segtween.types import Correction, Flow, Frame, Labels, Result, Rgb, ScoreKind, ScoreMap, SizeHW, SourceInfo
 
 Described = dict[str, Any]
 
@@ -46,14 +46,14 @@ class FlowEstimator(Protocol):
     def describe(self) -> Described: ...
 
 
-class Refiner(Protocol):
+class ResamplingRefiner(Protocol):
     """Repairs carried scores at a non-key frame: (carried, current image, reliability (h, w)) -> carried."""
 
-    def __call__(self, carried: Carried, rgb: Rgb, reliability: NDArray[np.float32]) -> Carried: ...
+    def __call__(self, carried: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap: ...
     def describe(self) -> Described: ...
 
 
-class Mender(Protocol):
+class Refiner(Protocol):
     """Replaces what a key frame's scores, read along a path, cannot say of a later frame.
 
     `see` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the path
@@ -62,8 +62,8 @@ class Mender(Protocol):
 
     def see(self, rgb: Rgb) -> NDArray[np.uint8]: ...
     def __call__(
-        self, scores: Carried, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
-    ) -> Mended: ...
+        self, scores: ScoreMap, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
+    ) -> Correction: ...
     def describe(self) -> Described: ...
 
 
@@ -132,8 +132,8 @@ class ArrayOps(Protocol):
 
     def image(self, rgb: Rgb) -> Rgb: ...
     def carry(
-        self, logits: NDArray[np.float32], *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW
-    ) -> Carried: ...
+        self, logits: NDArray[np.float32], *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW
+    ) -> ScoreMap: ...
     def warp(self, values: NDArray[np.float32], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]: ...
     def join(self, near: Flow, far: Flow) -> Flow: ...
     def difference(
@@ -159,18 +159,18 @@ class ArrayOps(Protocol):
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
     def labels(
-        self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None, mended: Mended | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, mended: Correction | None = None
     ) -> Labels: ...
     def describe(self) -> Described: ...
 
 
 class ReadingOps(Protocol):
-    """What a `Mender` needs of the array operations."""
+    """What a `Refiner` needs of the array operations."""
 
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
     def read(
-        self, carried: Carried, path: Flow, *, certain: bool = True
+        self, carried: ScoreMap, path: Flow, *, certain: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
     def borrow(
         self,
@@ -188,8 +188,8 @@ class BetweenOps(ArrayOps, Protocol):
 
     def mixed_labels(
         self,
-        first: tuple[Carried, Flow | None],
-        second: tuple[Carried, Flow | None],
+        first: tuple[ScoreMap, Flow | None],
+        second: tuple[ScoreMap, Flow | None],
         share: NDArray[np.float32],
         size_hw: SizeHW,
     ) -> Labels: ...

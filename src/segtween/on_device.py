@@ -10,8 +10,8 @@ from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
 from segtween.errors import SettingError
 from segtween.flow.network import NetworkFlow
 from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.models.records import find_record
 from segtween.networks import FLOWS as FLOW_NETWORKS
-from segtween.records import find_record
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts
@@ -76,9 +76,11 @@ class Device:
 
         if settings.flow == "zero":
             return flows.DeviceStill(kernels=self.kernels, stride=settings.flow_stride)
-        if settings.flow == "dis" and settings.effort in search.FINEST:
+        if settings.flow == "dis" and settings.quality in search.FINEST:
             by = self.kernels if hasattr(self.kernels, "search") else search
-            return flows.DeviceSearch(kernels=self.kernels, by=by, effort=settings.effort, stride=settings.flow_stride)
+            return flows.DeviceSearch(
+                kernels=self.kernels, by=by, quality=settings.quality, stride=settings.flow_stride
+            )
         inner = build_flow(settings, classes=classes, threads=self.threads)
         if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
             return flows.DeviceFlowNetwork(
@@ -96,7 +98,7 @@ class Device:
         """An engine of its own parts, as `build.build_engine`; SettingError for what the device cannot do."""
         from segtween.device.cuts import DeviceCuts
         from segtween.device.engine import DeviceEngine
-        from segtween.device.replay import recorder
+        from segtween.device.graphs import recorder
 
         check_settings(settings, self.name)
         flow = flow or self.flow(settings, classes=len(segmenter.labels))
@@ -153,10 +155,10 @@ def open_device(name: str, *, threads: int = 0, without: tuple[str, ...] = (), k
     if check_device(name) == CPU:
         raise SettingError("device cpu, which needs none of this", expected="cuda or torch-cpu", do="leave it out")
     device, fast = torch_device(name, threads=threads), Fast.without(*without)
-    from segtween.device import plain
+    from segtween.device import eager
     from segtween.device.arrays import TorchOps
 
-    kernels: Any = plain
+    kernels: Any = eager
     if device.type == "cpu":
         fast = Fast.nothing()
     elif fast.kernels and has_kernels():

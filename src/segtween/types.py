@@ -33,7 +33,7 @@ Flow = NDArray[np.float32]
 current(x, y) = previous(x + dx, y + dy)."""
 
 SizeHW = tuple[int, int]
-CarriedKind = Literal["probabilities", "logits"]
+ScoreKind = Literal["probabilities", "logits"]
 IGNORE = 255
 
 
@@ -101,7 +101,7 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ScoreMap:
     """Class scores on the way from frame to frame: float32 (C, h, w) on a grid that spans the image.
 
     `kind` says what the values are; a pixel of the grid covers image_hw / grid_hw pixels of the
@@ -110,7 +110,7 @@ class Carried:
     """
 
     values: NDArray[np.float32]
-    kind: CarriedKind
+    kind: ScoreKind
     image_hw: SizeHW
     spans_hw: SizeHW | None = None
 
@@ -143,17 +143,17 @@ class Carried:
 
     def __repr__(self) -> str:
         return (
-            f"Carried({self.kind}, {self.classes} classes on {format_size(self.grid_hw)} "
+            f"ScoreMap({self.kind}, {self.classes} classes on {format_size(self.grid_hw)} "
             f"of {format_size(self.image_hw)})"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Correction:
     """What is to stand in place of a key frame's scores: other ones on a grid over the frame itself, and their share
     (h, w) float32 in 0..1 on that grid."""
 
-    scores: Carried
+    scores: ScoreMap
     share: NDArray[np.float32]
 
 
@@ -163,7 +163,7 @@ class Result:
 
     `labels` is (H, W) uint8 at the frame's own size. `scores` are those that go on to the next frame, or a
     function that computes them. `distance` counts frames since the last key frame, 0 at a key frame; where scores come
-    late (`segtween.late`), since the one whose scores are used, and `is_key` marks where they arrive. `is_cut` marks
+    late (`engine.delayed`), since the one whose scores are used, and `is_key` marks where they arrive. `is_cut` marks
     the first frame after a scene cut. `stages_ms` holds the time of each stage (prepare, segment,
     flow, propagate, refine, label).
     """
@@ -174,7 +174,7 @@ class Result:
     distance: int
     is_cut: bool
     labels: Labels
-    scores: Carried | Callable[[], Carried]
+    scores: ScoreMap | Callable[[], ScoreMap]
     stages_ms: dict[str, float] = field(default_factory=dict)
     reliability: NDArray[np.float32] | None = None
     """(h, w) in 0..1, a grid over what the scores' grid spans: how far the scores propagated from the key frame can be
@@ -186,7 +186,7 @@ class Result:
         return self.index - self.distance
 
     @cached_property
-    def carried(self) -> Carried:
+    def carried(self) -> ScoreMap:
         """The frame's scores on the carried grid. Computed when asked for."""
         return self.scores() if callable(self.scores) else self.scores
 

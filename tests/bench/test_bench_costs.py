@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench import bench, sweeps
-from segtween.bench.floor import Machine, Need, floor, measure_machine
-from segtween.bench.start import Started, measure_start
+from segtween.bench.cold_start import Started, measure_start
+from segtween.bench.roofline import Machine, Need, floor, measure_machine
 from segtween.bench.sweeps import Patches, sweep
 from segtween.build import find_preset
 from segtween.cli import app

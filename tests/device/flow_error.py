@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segtween.device import plain
+from segtween.device import eager
 from segtween.device.flows import DeviceSearch
 from segtween.flow.dis import DisFlow
 from segtween.ops.cpu import CpuOps
@@ -25,7 +25,7 @@ class OnDevice:
     """`DeviceSearch` in NumPy."""
 
     def __init__(self) -> None:
-        self._search = DeviceSearch(kernels=plain)
+        self._search = DeviceSearch(kernels=eager)
 
     def prepare(self, rgb: Any) -> Any:
         return self._search.prepare(torch.from_numpy(rgb)).numpy()
@@ -35,10 +35,10 @@ class OnDevice:
 
 
 ESTIMATORS: dict[str, Any] = {
-    "OpenCV, medium": DisFlow(effort="medium", threads=1),
-    "processor, fast": DisFlow(effort="fast", threads=1),
-    "processor, balanced": DisFlow(effort="balanced", threads=1),
-    "processor, fine": DisFlow(effort="fine", threads=1),
+    "OpenCV, medium": DisFlow(quality="medium", threads=1),
+    "processor, fast": DisFlow(quality="fast", threads=1),
+    "processor, balanced": DisFlow(quality="balanced", threads=1),
+    "processor, fine": DisFlow(quality="fine", threads=1),
     "device": OnDevice(),
 }
 

@@ -87,7 +87,7 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
 )
 @pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
 def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any]) -> None:
-    from segtween.device.replay import rerun
+    from segtween.device.graphs import rerun
 
     flow = None if settings == find_preset("path").at(2) else beside(DisFlow())
     expected, found = (through(built(settings, record=record, flow=flow), frames) for record in (None, rerun))
@@ -129,7 +129,7 @@ def test_labels_lie_where_the_frame_lay() -> None:
 def test_a_result_stays_as_it_was_when_the_next_frame_comes() -> None:
     import torch
 
-    from segtween.device.replay import rerun
+    from segtween.device.graphs import rerun
 
     engine = built(find_preset("path").at(3), record=rerun)
     results = [engine.step(torch.from_numpy(rgb)) for rgb in moving(4)]
@@ -141,7 +141,7 @@ def test_a_result_stays_as_it_was_when_the_next_frame_comes() -> None:
 
 @pytest.mark.train
 def test_another_size_needs_a_reset_recorded_or_not() -> None:
-    from segtween.device.replay import rerun
+    from segtween.device.graphs import rerun
 
     for record in (None, rerun):
         engine = built(find_preset("path").at(2), record=record)
@@ -212,12 +212,12 @@ def test_the_network_gives_the_processors_scores(scale: float) -> None:
 def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is_bgr: bool) -> None:
     import torch
 
-    from segtween.device import plain
-    from segtween.device.seeing import Look
+    from segtween.device import eager
+    from segtween.device.preprocess import Look
     from segtween.segmenters.network import resize
 
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    seen = plain.see(torch.from_numpy(rgb), size, Look((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
+    seen = eager.see(torch.from_numpy(rgb), size, Look((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
     assert seen.shape == (1, 3, *size)
     expected = resize(rgb, size).astype(np.float32)
     found = seen[0].permute(1, 2, 0).numpy()
@@ -310,7 +310,7 @@ def test_a_network_without_a_definition_is_refused_where_one_is_needed() -> None
     import torch
 
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.records import find_record
+    from segtween.models.records import find_record
 
     record = replace(find_record("swiftnet-lite0.camvid"), provenance={})
     with pytest.raises(ModelError, match="has no definition in torch here; expected a model of swiftnet-r18"):
@@ -330,13 +330,13 @@ def test_what_makes_a_card_fast_can_be_left_out_by_name() -> None:
 def segmenter_with(fast: Fast, *, record: Any = None) -> Any:
     import torch
 
-    from segtween.device.replay import Replayed
+    from segtween.device.graphs import Captured
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.records import find_record
+    from segtween.models.records import find_record
 
     made = DeviceSegmenter(find_record("swiftnet-lite0.camvid"), device=torch.device("cpu"), fast=fast)
     if record is not None:
-        made._run = Replayed(made._scores, record=record)
+        made._run = Captured(made._scores, record=record)
     return made
 
 
@@ -357,7 +357,7 @@ def test_half_precision_gives_nearly_the_same_labels() -> None:
 def test_a_recorded_network_gives_scores_of_its_own_for_every_frame_and_size() -> None:
     import torch
 
-    from segtween.device.replay import rerun
+    from segtween.device.graphs import rerun
 
     recorded, plain = segmenter_with(Fast.nothing(), record=rerun), segmenter_with(Fast.nothing())
     frames = [torch.from_numpy(rgb) for size in ((64, 96), (96, 64)) for rgb in panning(2, size, cell=24)]
@@ -370,7 +370,7 @@ def test_a_recorded_network_gives_scores_of_its_own_for_every_frame_and_size() -
 def test_the_last_four_sizes_stay_recorded() -> None:
     import torch
 
-    from segtween.device.replay import MOST_SHAPES, Replayed, rerun
+    from segtween.device.graphs import MOST_SHAPES, Captured, rerun
 
     recordings: list[int] = []
 
@@ -378,7 +378,7 @@ def test_the_last_four_sizes_stay_recorded() -> None:
         recordings.append(1)
         return rerun(function)
 
-    twice = Replayed(lambda values: [2 * values], record=counted)
+    twice = Captured(lambda values: [2 * values], record=counted)
     for length in [*range(1, MOST_SHAPES + 2), 2, 1]:
         assert torch.equal(twice(torch.ones(length))[0], torch.full((length,), 2.0))
     assert len(recordings) == MOST_SHAPES + 2  # all once, and the first, which was forgotten, again
@@ -388,12 +388,12 @@ def test_the_last_four_sizes_stay_recorded() -> None:
 def test_where_recording_fails_calls_are_made_one_by_one_and_said_so() -> None:
     import torch
 
-    from segtween.device.replay import Replayed
+    from segtween.device.graphs import Captured
 
     def fails(_: Any) -> Any:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    twice = Replayed(lambda values: [2 * values], record=fails)
+    twice = Captured(lambda values: [2 * values], record=fails)
     assert torch.equal(twice(torch.ones(2))[0], torch.full((2,), 2.0))
     assert twice.notes == ["calls are not recorded here (operation not permitted when stream is capturing)"]
     engine = built(find_preset("path").at(2), record=fails)

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def search() -> Any:
-    from segtween.device import plain
+    from segtween.device import eager
     from segtween.device.flows import DeviceSearch
 
-    return DeviceSearch(kernels=plain)
+    return DeviceSearch(kernels=eager)
 
 
 def tensor(values: Any) -> Any:
@@ -48,17 +48,17 @@ def test_a_pan_is_found_with_its_sign(search: Any, step: int) -> None:
     assert abs(np.median(inside[..., 1])) < 0.1
 
 
-@pytest.mark.parametrize("effort", ["fast", "balanced", "fine"])
-def test_every_effort_finds_a_pan(effort: str) -> None:
-    from segtween.device import plain
+@pytest.mark.parametrize("quality", ["fast", "balanced", "fine"])
+def test_every_effort_finds_a_pan(quality: str) -> None:
+    from segtween.device import eager
     from segtween.device.flows import DeviceSearch
 
-    search = DeviceSearch(kernels=plain, effort=effort)
+    search = DeviceSearch(kernels=eager, quality=quality)
     before, now = (search.prepare(tensor(rgb)) for rgb in panning(2, (72, 96), step=2, cell=16))
     flow = search(now, before).numpy()
     assert flow.shape == (72, 96, 2)
     assert abs(np.median(flow[16:-16, 16:-32, 0]) - 2) < 0.2
-    assert search.describe()["effort"] == effort
+    assert search.describe()["quality"] == quality
 
 
 def test_the_same_picture_has_not_moved(search: Any) -> None:
@@ -89,11 +89,11 @@ def test_it_is_as_near_the_true_flow_as_opencv(search: Any) -> None:
 def test_no_motion_and_other_estimators_keep_their_conventions() -> None:
     import torch
 
-    from segtween.device import plain
+    from segtween.device import eager
     from segtween.device.flows import DeviceStill, ProcessorFlow
 
     before, now = panning(2, (64, 96), step=2, cell=12)
-    still, beside = DeviceStill(kernels=plain), ProcessorFlow(DisFlow(), device=torch.device("cpu"))
+    still, beside = DeviceStill(kernels=eager), ProcessorFlow(DisFlow(), device=torch.device("cpu"))
     views = still.prepare(tensor(now)), still.prepare(tensor(before))
     assert not still(*views).any()
     assert still.describe() == ZeroFlow().describe()

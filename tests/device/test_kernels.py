@@ -33,10 +33,10 @@ def kernels() -> Any:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Any:
-    from segtween.device import plain
+def eager() -> Any:
+    from segtween.device import eager
 
-    return plain
+    return eager
 
 
 def on_device(values: Any) -> Any:
@@ -60,44 +60,44 @@ def close(found: Any, expected: Any, *, atol: float = 1e-5) -> None:
 
 @pytest.mark.parametrize("size_hw", [(5, 7), (23, 31), (9, 300)])
 @pytest.mark.parametrize("grid", [None, (12, 16), (24, 30), (1, 3)])
-def test_labels(kernels: Any, plain: Any, size_hw: tuple[int, int], grid: tuple[int, int] | None) -> None:
+def test_labels(kernels: Any, eager: Any, size_hw: tuple[int, int], grid: tuple[int, int] | None) -> None:
     values, path = noise(7, 12, 16), None if grid is None else smooth(*grid)
-    found, expected = (of.labels_along(values, path, size_hw) for of in (kernels, plain))
+    found, expected = (of.labels_along(values, path, size_hw) for of in (kernels, eager))
     assert (found != expected).sum() <= 1
 
 
-def test_blend(kernels: Any, plain: Any) -> None:
+def test_blend(kernels: Any, eager: Any) -> None:
     given = (
         noise(5, 13, 17),
         noise(5, 13, 17, seed=2),
         smooth(13, 17),
         on_device(np.random.default_rng(3).random((13, 17), np.float32)),
     )
-    close(kernels.blend_along(*given), plain.blend_along(*given))
+    close(kernels.blend_along(*given), eager.blend_along(*given))
 
 
-def test_difference(kernels: Any, plain: Any) -> None:
+def test_difference(kernels: Any, eager: Any) -> None:
     now, before = (on_device(np.random.default_rng(s).integers(0, 256, (24, 36), np.uint8)) for s in (1, 2))
-    close(kernels.difference(now, before, smooth(24, 36)), plain.difference(now, before, smooth(24, 36)), atol=2e-3)
+    close(kernels.difference(now, before, smooth(24, 36)), eager.difference(now, before, smooth(24, 36)), atol=2e-3)
 
 
 @pytest.mark.parametrize("grid", [(12, 18), (24, 36), (8, 9), (7, 11)])
 @pytest.mark.parametrize("known", [False, True])
-def test_follow(kernels: Any, plain: Any, grid: tuple[int, int], known: bool) -> None:
+def test_follow(kernels: Any, eager: Any, grid: tuple[int, int], known: bool) -> None:
     error = noise(24, 36).abs()
     before = (noise(*grid).abs().clamp(max=1), smooth(*grid, seed=5)) if known else (None, None)
     found, expected = (
-        of.follow(*before, smooth(24, 36), error, grid_hw=grid, tolerance=10.0) for of in (kernels, plain)
+        of.follow(*before, smooth(24, 36), error, grid_hw=grid, tolerance=10.0) for of in (kernels, eager)
     )
     close(found[0], expected[0])
     close(found[1], expected[1])
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4, 5, 8])
-def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, stride: int) -> None:
+def test_grey_views_are_those_of_the_processor(kernels: Any, eager: Any, stride: int) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     expected = GreyView(stride=stride)(rgb)
-    for of in (kernels, plain):
+    for of in (kernels, eager):
         off = np.abs(of.grey_view(on_device(rgb), expected.shape).cpu().numpy().astype(int) - expected)
         whole = rgb.shape[0] % stride == 0 and rgb.shape[1] % stride == 0
         assert not off.any() if whole else off.max() <= 1 and (off > 0).mean() < 0.01
@@ -105,14 +105,14 @@ def test_grey_views_are_those_of_the_processor(kernels: Any, plain: Any, stride:
 
 @pytest.mark.parametrize("size", [(24, 36), (48, 60), (60, 80), (20, 24)])
 @pytest.mark.parametrize("is_bgr", [False, True])
-def test_a_network_sees_the_same(kernels: Any, plain: Any, size: tuple[int, int], is_bgr: bool) -> None:
+def test_a_network_sees_the_same(kernels: Any, eager: Any, size: tuple[int, int], is_bgr: bool) -> None:
     import torch
 
-    from segtween.device.seeing import Look
+    from segtween.device.preprocess import Look
 
     rgb = on_device(np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8))
     look = Look((0.02, 0.03, 0.04), (-1.0, -2.0, -3.0), is_bgr, torch.float16)
-    found, expected = (of.see(rgb, size, look) for of in (kernels, plain))
+    found, expected = (of.see(rgb, size, look) for of in (kernels, eager))
     assert found.shape == expected.shape == (1, 3, *size)
     assert found.is_contiguous(memory_format=torch.channels_last)
     close(found.float(), expected.float(), atol=4e-3)

@@ -27,7 +27,7 @@ def test_array_operations(meta: Any) -> None:
     import torch
 
     from segtween.device.arrays import TorchOps
-    from segtween.types import Carried
+    from segtween.types import ScoreMap
 
     ops, scores = TorchOps(meta), torch.empty(5, 24, 32, device=meta)
     rgb, view = image(meta, 96, 128, 3), image(meta, 48, 64)
@@ -43,8 +43,8 @@ def test_array_operations(meta: Any) -> None:
         ops.blend(scores, scores, None, error),
         ops.resize_flow(motion, (13, 21)),
         ops.carry(scores, kind="probabilities", most_cells=100, image_hw=(96, 128)).values,
-        ops.labels(Carried(scores, "logits", (96, 128)), (96, 128)),
-        ops.labels(Carried(scores, "logits", (96, 128)), (96, 128), path=path),
+        ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128)),
+        ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128), path=path),
     ]
     assert all(values.device == meta for values in made)
     assert made[-1].shape == (96, 128)
@@ -52,11 +52,11 @@ def test_array_operations(meta: Any) -> None:
 
 @pytest.mark.parametrize("size", [(96, 128), (99, 131)])
 def test_views_and_flow(meta: Any, size: tuple[int, int]) -> None:
-    from segtween.device import plain
+    from segtween.device import eager
     from segtween.device.cuts import cut_score
     from segtween.device.flows import DeviceSearch
 
-    search = DeviceSearch(kernels=plain)
+    search = DeviceSearch(kernels=eager)
     view = search.prepare(image(meta, *size, 3))
     flow = search(view, view)
     assert flow.device == meta
@@ -79,7 +79,7 @@ def test_the_flow_network(meta: Any) -> None:
 def test_the_network(meta: Any, scale: float) -> None:
     from segtween.device import Fast
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.records import find_record
+    from segtween.models.records import find_record
 
     segmenter = DeviceSegmenter(
         find_record("swiftnet-lite0.camvid"), device=meta, fast=Fast.without("compiled", "graphs"), scale=scale
@@ -93,7 +93,7 @@ def test_the_network(meta: Any, scale: float) -> None:
 def test_rivals(meta: Any, flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from segtween.bench.rivals import in_torch
+    from segtween.bench.baselines import in_torch
     from segtween.networks.plain_torch import ReferencePipeline
     from segtween.on_device import open_device
 

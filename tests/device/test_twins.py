@@ -11,7 +11,7 @@ import pytest
 from device.twins import TWINS, Twin, twin
 from segtween.errors import SettingError
 from segtween.ops.cpu import CpuOps
-from segtween.types import Carried
+from segtween.types import ScoreMap
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 SIZES = [(1, 1), (1, 7), (12, 16), (23, 31)]
@@ -162,7 +162,7 @@ def test_what_is_carried_is_the_same(ops: Twin, cpu: CpuOps, kind: Any, most_cel
 def test_labels_are_the_same_but_for_ties(
     ops: Twin, cpu: CpuOps, size_hw: tuple[int, int], path_grid: tuple[int, int] | None
 ) -> None:
-    carried = Carried(scores((12, 16), classes=7), "logits", size_hw)
+    carried = ScoreMap(scores((12, 16), classes=7), "logits", size_hw)
     path = None if path_grid is None else flow(path_grid, seed=2, spread=2.0)
     found, expected = (of.labels(carried, size_hw, path=path) for of in (ops, cpu))
     assert found.dtype == np.uint8
@@ -174,7 +174,7 @@ def test_labels_are_the_same_but_for_ties(
 
 
 def test_ties_go_to_the_lowest_class(ops: Twin) -> None:
-    carried = Carried(np.ones((4, 5, 6), np.float32), "logits", (20, 24))
+    carried = ScoreMap(np.ones((4, 5, 6), np.float32), "logits", (20, 24))
     for path in (None, flow((5, 6))):
         assert not ops.labels(carried, (20, 24), path=path).any()
 
@@ -182,7 +182,7 @@ def test_ties_go_to_the_lowest_class(ops: Twin) -> None:
 def test_a_path_is_bounded_by_the_image(ops: Twin) -> None:
     values = np.zeros((2, 4, 4), np.float32)
     values[1, :, :2] = 1
-    carried = Carried(values, "logits", (16, 16))
+    carried = ScoreMap(values, "logits", (16, 16))
     left = np.broadcast_to(np.array([-100, 0], np.float32), (4, 4, 2))
     assert ops.labels(carried, (16, 16), path=left).all()
     assert not ops.labels(carried, (16, 16), path=-left).any()

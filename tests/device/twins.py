@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segtween.ops.cpu import CpuOps
-from segtween.types import Carried
+from segtween.types import ScoreMap
 
 
 class Twin:
@@ -18,8 +18,8 @@ class Twin:
         self.ops = ops
 
     def put(self, value: Any) -> Any:
-        if isinstance(value, Carried):
-            return Carried(self.put(value.values), value.kind, value.image_hw)
+        if isinstance(value, ScoreMap):
+            return ScoreMap(self.put(value.values), value.kind, value.image_hw)
         if isinstance(self.ops, CpuOps) or not isinstance(value, np.ndarray):
             return value
         import torch
@@ -27,8 +27,8 @@ class Twin:
         return torch.from_numpy(np.ascontiguousarray(value)).to(self.ops.device)
 
     def get(self, value: Any) -> Any:
-        if isinstance(value, Carried):
-            return Carried(self.get(value.values), value.kind, value.image_hw)
+        if isinstance(value, ScoreMap):
+            return ScoreMap(self.get(value.values), value.kind, value.image_hw)
         if isinstance(value, tuple):
             return tuple(self.get(part) for part in value)
         return value.cpu().numpy() if hasattr(value, "cpu") else value

@@ -8,7 +8,7 @@ import pytest
 from fakes import panning, textured
 from segtween.errors import SettingError
 from segtween.flow import FLOWS, open_flow
-from segtween.flow.dis import EFFORTS, DisFlow
+from segtween.flow.dis import QUALITIES, DisFlow
 from segtween.flow.view import GreyView
 
 
@@ -26,10 +26,10 @@ def test_a_flow_has_its_own_grid_and_leaves_its_input_alone(name: str) -> None:
     assert estimator.describe()["flow"] == name
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-def test_dis_gives_backward_flow_in_pixels_of_its_grid(effort: str) -> None:
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_dis_gives_backward_flow_in_pixels_of_its_grid(quality: str) -> None:
     previous, current = panning(2, (96, 160), step=4, cell=12)  # the picture moves 4 pixels to the left
-    dis = DisFlow(effort=effort)  # type: ignore[arg-type]
+    dis = DisFlow(quality=quality)  # type: ignore[arg-type]
     flow = dis(dis.prepare(current), dis.prepare(previous))
     inside = flow[16:-16, 16:-24]
     np.testing.assert_allclose(np.median(inside, axis=(0, 1)), [4, 0], atol=0.3)
@@ -59,5 +59,5 @@ def test_tiny_images_have_no_motion_instead_of_a_crash() -> None:
 def test_unknown_names_list_the_choices() -> None:
     with pytest.raises(SettingError, match="flow 'raft'; expected one of dis, zero"):
         open_flow("raft")
-    with pytest.raises(SettingError, match="flow effort 'slow'; expected one of fast, balanced, fine, medium"):
-        DisFlow(effort="slow")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="flow quality 'slow'; expected one of fast, balanced, fine, medium"):
+        DisFlow(quality="slow")  # type: ignore[arg-type]

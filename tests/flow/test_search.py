@@ -63,8 +63,8 @@ def test_more_effort_follows_edges_more_closely() -> None:
     truth = np.zeros((160, 240, 2))
     truth[54:114, 71:151] = (9, -4)
     off = [
-        float((np.linalg.norm(DisFlow(effort=effort, threads=1)(current, previous) - truth, axis=2) > 1).mean())
-        for effort in ("fast", "balanced", "fine")
+        float((np.linalg.norm(DisFlow(quality=quality, threads=1)(current, previous) - truth, axis=2) > 1).mean())
+        for quality in ("fast", "balanced", "fine")
     ]
     assert off[0] > 1.2 * off[1] > 1.4 * off[2]
 

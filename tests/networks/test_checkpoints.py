@@ -290,9 +290,9 @@ def both(light: dict[str, Any], tmp_path: Path) -> Path:
 def test_converted_weights_are_the_same_weights(
     both: Path, light: dict[str, Any], float16: bool, tmp_path: Path
 ) -> None:
+    from segtween.models.weights import sha256_of
     from segtween.networks import convert_weights, describe_weights
     from segtween.networks.fitting import load_network
-    from segtween.weights import sha256_of
 
     files = [
         convert_weights(both, tmp_path / name, part="state_dict_of", float16=float16)[0]

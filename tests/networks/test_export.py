@@ -71,8 +71,8 @@ def run_graph(path: Path, image: Any, *, runtime: str, static: bool) -> Any:
 
 
 def test_folder_says_what_it_is(exported: tuple[Any, Path]) -> None:
-    from segtween.records import load_record
-    from segtween.weights import load_weights
+    from segtween.models.records import load_record
+    from segtween.models.weights import load_weights
 
     net, out = exported
     record = load_record(out / "model" / "model.yaml")
@@ -88,7 +88,7 @@ def test_folder_says_what_it_is(exported: tuple[Any, Path]) -> None:
 
 def test_portable_folder_holds_its_own_weights(exported: tuple[Any, Path]) -> None:
     from segtween.errors import SinkError
-    from segtween.records import find_record
+    from segtween.models.records import find_record
 
     _, out = exported
     record = find_record(out / "portable")
@@ -101,9 +101,9 @@ def test_portable_folder_holds_its_own_weights(exported: tuple[Any, Path]) -> No
 
 
 def test_state_dict_file_becomes_a_model_folder(tmp_path: Path) -> None:
+    from segtween.models.records import load_record
+    from segtween.models.weights import load_weights
     from segtween.networks import export_checkpoint
-    from segtween.records import load_record
-    from segtween.weights import load_weights
 
     net = lively("swiftnet-lite0", classes=11)
     torch.save({"state_dict": net.state_dict(), "epoch": 3}, tmp_path / "some.pth")
@@ -116,8 +116,8 @@ def test_shipped_graphs_are_what_export_writes() -> None:
     """Write shipped graphs anew with `segtween.networks.export` when a network's definition changes."""
     import onnx
 
+    from segtween.models.records import load_record, shipped_models
     from segtween.networks.export import export_graph
-    from segtween.records import load_record, shipped_models
 
     ours = [load_record(folder / "model.yaml") for folder in shipped_models().values()]
     ours = [record for record in ours if record.provenance.get("network") in NETWORKS]

@@ -53,8 +53,8 @@ def test_keys_and_shapes_are_those_of_published_checkpoints() -> None:
 @pytest.mark.parametrize("case", CASES[1:3])
 def test_exported_graph_equals_the_public_code(case: dict[str, Any], runtime: str, tmp_path: Path) -> None:
     from segtween.labels import numbered
+    from segtween.models.weights import write_weights_bin
     from segtween.networks.export import export_graph
-    from segtween.weights import write_weights_bin
 
     net, image = network_and_image(case)
     model, shapes = export_graph("swiftnet-r18", classes=len(numbered(case["num_classes"])))

@@ -21,7 +21,7 @@ NETS: dict[str, Any] = {
 
 def exported(name: str, folder: Path, *, half: bool) -> tuple[Any, Path]:
     """A network in eval mode with weights that are no float16 numbers, and its graph."""
-    from segtween.networks.export_parts import export_part
+    from segtween.networks.export_components import export_part
     from segtween.networks.fitting import identify
 
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtween.ops.cpu import CpuOps
-from segtween.types import Carried
+from segtween.types import ScoreMap
 
 OPS = CpuOps(threads=2)
 GRIDS = st.tuples(st.integers(1, 14), st.integers(1, 14))
@@ -56,8 +56,8 @@ def some(seed: int, shape: tuple[int, int], *, classes: int, smooth: bool) -> np
     return values
 
 
-def as_carried(values: np.ndarray, size: tuple[int, int]) -> Carried:
-    return Carried(values, "logits", size)
+def as_carried(values: np.ndarray, size: tuple[int, int]) -> ScoreMap:
+    return ScoreMap(values, "logits", size)
 
 
 @settings(max_examples=80, deadline=None)

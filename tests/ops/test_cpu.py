@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segtween.errors import SettingError
 from segtween.ops.cpu import CpuOps, resize_planes, softmax
-from segtween.types import Carried
+from segtween.types import ScoreMap
 
 OPS = CpuOps(threads=2)
 SIDES = st.integers(1, 40)
@@ -100,7 +100,7 @@ def test_labels_are_the_argmax_of_the_enlarged_scores(
     h: int, w: int, height: int, width: int, classes: int, seed: int
 ) -> None:
     values = scores(classes, h, w, seed)
-    labels = OPS.labels(Carried(values, "logits", (height, width)), (height, width))
+    labels = OPS.labels(ScoreMap(values, "logits", (height, width)), (height, width))
     want, lead = enlarged_argmax(values, (height, width))
     clear = lead > 1e-4  # rounding may turn a tie either way
     assert labels.shape == (height, width)
@@ -109,7 +109,7 @@ def test_labels_are_the_argmax_of_the_enlarged_scores(
 
 def test_labels_of_a_smooth_map_agree_on_every_thread_count_and_report_mixed_cells() -> None:
     values = softmax(resize_planes(scores(19, 8, 12, 3) * 3, (64, 96)))
-    carried = Carried(values, "probabilities", (512, 768))
+    carried = ScoreMap(values, "probabilities", (512, 768))
     one, two = CpuOps(threads=1), CpuOps(threads=2)
     first, second = one.labels(carried, (512, 768)), two.labels(carried, (512, 768))
     assert np.array_equal(first, second)
@@ -118,7 +118,7 @@ def test_labels_of_a_smooth_map_agree_on_every_thread_count_and_report_mixed_cel
 
 def test_ties_go_to_the_lowest_class() -> None:
     values = np.ones((5, 6, 7), np.float32)
-    assert not OPS.labels(Carried(values, "logits", (48, 56)), (48, 56)).any()
+    assert not OPS.labels(ScoreMap(values, "logits", (48, 56)), (48, 56)).any()
 
 
 @settings(max_examples=30, deadline=None)
@@ -191,7 +191,7 @@ def test_labels_along_a_path_are_those_of_the_scores_it_leads_to(
     if smooth:  # most of it one class, as in pictures
         values[0] += 2.5
     path = (rng.normal(size=(*cells, 2)) * reach).astype(np.float32)
-    labels = OPS.labels(Carried(values, "logits", size), size, path=path)
+    labels = OPS.labels(ScoreMap(values, "logits", size), size, path=path)
     expected = along(values, path, size)
     # Float32 may decide a tie otherwise, but never far from it.
     gap = expected.max(axis=0) - np.take_along_axis(expected, labels[None].astype(int), 0)[0]
@@ -200,7 +200,7 @@ def test_labels_along_a_path_are_those_of_the_scores_it_leads_to(
 
 
 def test_a_path_of_no_length_gives_the_enlarged_labels() -> None:
-    carried = Carried(scores(5, 22, 30, 3), "logits", (88, 120))
+    carried = ScoreMap(scores(5, 22, 30, 3), "logits", (88, 120))
     still = OPS.labels(carried, (88, 120), path=np.zeros((44, 60, 2), np.float32))
     assert (still != OPS.labels(carried, (88, 120))).mean() < 1e-3
 

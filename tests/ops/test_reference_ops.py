@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from segtween.ops.reference import ReferenceOps, pad_cells, pad_image, padded_size, resize_kept, shrink_image
-from segtween.types import Carried
+from segtween.types import ScoreMap
 
 RNG = np.random.default_rng(5)
 
@@ -88,7 +88,7 @@ def test_flow_that_is_no_number_gives_zeros() -> None:
 
 def test_confidence_leaves_the_padding_out() -> None:
     values = np.zeros((2, 48, 60), np.float32)
-    carried = Carried(values, "logits", (360, 480), spans_hw=(384, 480))
+    carried = ScoreMap(values, "logits", (360, 480), spans_hw=(384, 480))
     assert carried.confidence().shape == (45, 60)
 
 

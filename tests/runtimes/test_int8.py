@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from segtween.errors import ModelError, SettingError
-from segtween.int8 import Int8Record
-from segtween.records import InputRecord
+from segtween.models.int8 import Int8Record
+from segtween.models.records import InputRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.openvino import OpenVinoRuntime, int8_sums_are_exact, read_graph

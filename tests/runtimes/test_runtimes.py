@@ -12,7 +12,7 @@ import openvino
 import pytest
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
-from segtween.records import InputRecord
+from segtween.models.records import InputRecord
 from segtween.runtimes import RUNTIMES, open_runtime
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.base import Runtime, check_onnx_file

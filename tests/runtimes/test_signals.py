@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from segtween.records import load_record
-from segtween.weights import materialise, shipped_models
+from segtween.models.records import load_record
+from segtween.models.weights import materialise, shipped_models
 
 PROGRAM = """
 import ctypes, gc, signal, sys

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from segtween.errors import ModelError
-from segtween.records import load_record, save_record
+from segtween.models.records import load_record, save_record
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.inspect import inspect_onnx, summary_rows
 from tiny_onnx import cell_scores, colour_image, save_graph, write_network

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from segtween.errors import ModelError, ScoresError, SettingError
 from segtween.labels import numbered
-from segtween.records import InputRecord, ModelRecord, OutputRecord, save_record
+from segtween.models.records import InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.runtimes import RUNTIMES
 from segtween.runtimes.fake import FakeRuntime
 from segtween.segmenters import open_segmenter

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from segtween.errors import ScoresError
 from segtween.labels import LabelSet, label_set
-from segtween.segmenters.given import GivenScores
-from segtween.segmenters.storing import ScoresWriter, Stored
+from segtween.segmenters.cached import GivenScores
+from segtween.segmenters.score_file import ScoresWriter, Stored
 
 THREE = LabelSet("mine", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (3, 5, 7), ignore_id=9)
 RGB = np.zeros((24, 32, 3), np.uint8)

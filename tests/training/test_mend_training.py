@@ -133,36 +133,36 @@ def test_a_still_path_reads_what_lies_in_the_crop(monkeypatch: pytest.MonkeyPatc
 
 def test_cells_are_what_the_engine_computes() -> None:
     from segtween.ops.cpu import CpuOps
-    from segtween.refine import mend
+    from segtween.refine import attention
     from segtween.training.mend.batches import about, sureness
-    from segtween.types import Carried
+    from segtween.types import ScoreMap
 
     rng = np.random.default_rng(0)
     path = (4 * rng.normal(size=(12, 20, 2))).astype(np.float32)
-    assert about(path, 5, (0, 0), (12, 20)).numpy() == pytest.approx(mend._about(path, 5), abs=1e-6)
+    assert about(path, 5, (0, 0), (12, 20)).numpy() == pytest.approx(attention._about(path, 5), abs=1e-6)
     part = about(path, 5, (3, 4), (8, 12)).numpy()
-    assert part == pytest.approx(mend._about(path, 5)[:, 3:11, 4:16], abs=1e-6)
+    assert part == pytest.approx(attention._about(path, 5)[:, 3:11, 4:16], abs=1e-6)
     scores = rng.normal(size=(5, 12, 20)).astype(np.float32)
     still = np.zeros_like(path)
-    _, certainty = CpuOps(threads=1).read(Carried(scores, "logits", (48, 80)), still)
+    _, certainty = CpuOps(threads=1).read(ScoreMap(scores, "logits", (48, 80)), still)
     assert sureness(torch.from_numpy(scores[None]))[0].numpy() == pytest.approx(certainty, abs=1e-5)
 
 
 def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segtween.networks.export_parts import export_mend
-    from segtween.networks.mend import Mend
+    from segtween.models.components import MEND, read_component
+    from segtween.networks.attention import AttentionRefiner
+    from segtween.networks.export_components import export_mend
     from segtween.ops.cpu import CpuOps
-    from segtween.parts import MEND, read_part
-    from segtween.refine import mend
+    from segtween.refine import attention
     from segtween.runtimes import open_runtime
     from segtween.training import Disturb
     from segtween.training.mend import batches
     from segtween.training.mend.losses import borrowed
     from segtween.training.mend.sources import MomentPool
-    from segtween.types import Carried
+    from segtween.types import ScoreMap
 
     torch.manual_seed(0)
-    net, rng = Mend(classes=4), np.random.default_rng(0)
+    net, rng = AttentionRefiner(classes=4), np.random.default_rng(0)
     torch.nn.init.normal_(net.head.weight, std=0.3)
     export_mend(net, tmp_path / MEND, labels="four")
     path = cv2.resize((3 * rng.normal(size=(3, 4, 2))).astype(np.float32), (24, 16), interpolation=cv2.INTER_CUBIC)
@@ -179,13 +179,13 @@ def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.M
         replacement = torch.nn.functional.pixel_shuffle(borrowed(said.attention.softmax(1), batch.around), 2)
         replacement += torch.nn.functional.interpolate(said.scores, scale_factor=2, mode="bilinear")
 
-    monkeypatch.setattr(mend, "LEAST_SHARE", 0.0)
-    monkeypatch.setattr(mend, "LEAST_WEIGHT", 0.0)
-    monkeypatch.setattr(mend, "_doubt", lambda *_: 1.0)
-    part, ops = read_part(tmp_path / MEND, kind="mend"), CpuOps(threads=1)
+    monkeypatch.setattr(attention, "LEAST_SHARE", 0.0)
+    monkeypatch.setattr(attention, "LEAST_WEIGHT", 0.0)
+    monkeypatch.setattr(attention, "_doubt", lambda *_: 1.0)
+    part, ops = read_component(tmp_path / MEND, kind="mend"), CpuOps(threads=1)
     runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
-    carried = Carried(scores[0].astype(np.float32), "logits", (64, 96))
-    found = mend.Mend(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
+    carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))
+    found = attention.AttentionRefiner(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
     assert found.share == pytest.approx(said.share[0, 0].numpy(), abs=0.02)
     values = found.scores.values - found.scores.values.mean(0)
     expected = (replacement - replacement.mean(1, keepdim=True))[0].numpy()
@@ -221,7 +221,7 @@ def test_made_up_paths_have_errors_of_some_size() -> None:
 
 
 def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
-    from segtween.networks.mend import offsets
+    from segtween.networks.attention import offsets
     from segtween.training.mend.batches import MARGIN
     from segtween.training.mend.losses import borrowed
 
@@ -237,7 +237,7 @@ def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
 
 
 def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
-    from segtween.networks.mend import Mending, offsets
+    from segtween.networks.attention import Mending, offsets
     from segtween.training.mend.batches import MARGIN, Batch
     from segtween.training.mend.losses import mended
 
@@ -260,12 +260,12 @@ def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
 
 def test_borrowing_is_learnt_where_it_helps() -> None:
     """Things whose path is wrong stand in surroundings that read the right scores."""
-    from segtween.networks.mend import Mend
+    from segtween.networks.attention import AttentionRefiner
     from segtween.training import MendLoss
     from segtween.training.mend.losses import mend_loss
 
     torch.manual_seed(0)
-    net, read = Mend(), reader(still_pool(12), samples=400, crop="24x16", batch=4)
+    net, read = AttentionRefiner(), reader(still_pool(12), samples=400, crop="24x16", batch=4)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
     settings, terms = MendLoss(), []
     for step in range(100):
@@ -324,9 +324,9 @@ def test_another_recipe_is_not_gone_on_with(whole: Path, data: Path, tmp_path: P
 def test_what_is_left_behind(whole: Path) -> None:
     import json
 
-    from segtween.parts import MEND, read_part
+    from segtween.models.components import MEND, read_component
 
-    part = read_part(whole / "model" / MEND, kind="mend")
+    part = read_component(whole / "model" / MEND, kind="mend")
     assert (part.network, part.classes, part.labels) == ("mend", 0, "")
     report = json.loads((whole / "report.json").read_text())
     assert report["steps"] == 5
@@ -340,10 +340,10 @@ def test_what_is_left_behind(whole: Path) -> None:
 
 
 def test_a_class_head_belongs_to_its_labels(data: Path, whole: Path, tmp_path: Path) -> None:
-    from segtween.parts import MEND, read_part
+    from segtween.models.components import MEND, read_component
 
     train(tmp_path, data, cache=whole, class_head=True, steps=2, optimiser={"warmup": 1})
-    part = read_part(tmp_path / "out/model" / MEND, kind="mend")
+    part = read_component(tmp_path / "out/model" / MEND, kind="mend")
     assert (part.classes, part.labels) == (11, "camvid11")
 
 

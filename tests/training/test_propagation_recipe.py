@@ -105,9 +105,9 @@ def test_hash_is_of_values(tmp_path: Path) -> None:
 def test_shipped_propagation_models_name_their_recipes() -> None:
     import yaml
 
-    from segtween.parts import shipped_parts
+    from segtween.models.components import shipped_components
 
-    folders = shipped_parts()
+    folders = shipped_components()
     assert "swnet-seq-lite0.camvid" in folders
     for folder in folders.values():
         for path in sorted(folder.glob("*.onnx.yaml")):

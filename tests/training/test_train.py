@@ -159,7 +159,7 @@ def test_killed_process_ends_with_the_same_bits(whole: tuple[Any, Path], data: P
 
 
 def test_report_says_what_was_done(whole: tuple[dict[str, Any], Path]) -> None:
-    from segtween.weights import sha256_of
+    from segtween.models.weights import sha256_of
 
     report, out = whole
     stored = json.loads((out / "report.json").read_text())
@@ -178,7 +178,7 @@ def test_report_says_what_was_done(whole: tuple[dict[str, Any], Path]) -> None:
 
 
 def load_recipe_labels(out: Path) -> tuple[str, ...]:
-    from segtween.records import load_record
+    from segtween.models.records import load_record
 
     record = load_record(out / "model/model.yaml")
     assert record.provenance["licence"] == RECIPE["licence"]

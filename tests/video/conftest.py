@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from segtween.labels import CAMVID11
-from segtween.types import Carried, Frame, Result, SourceInfo
+from segtween.types import Frame, Result, ScoreMap, SourceInfo
 
 
 def level(index: int) -> int:
@@ -128,7 +128,7 @@ def make_result() -> Callable[..., Result]:
         scores = np.zeros((len(CAMVID11), 3, 4), np.float32)
         scores[0] = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
         distance = frame.index % every
-        carried = Carried(scores, "probabilities", frame.size_hw)
+        carried = ScoreMap(scores, "probabilities", frame.size_hw)
         return Result(
             frame.index,
             float(frame.pts_seconds),

@@ -15,14 +15,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from segtween.bench.rivals import RIVALS, Rival, check_rivals
+from segtween.bench.baselines import RIVALS, Rival, check_rivals
 from segtween.build import Settings, build_method, build_plain, has_stored_flow
 from segtween.build import method as method_of
 from segtween.engine import Engine
+from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
-from segtween.offline import TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.texttable import TextTable, count
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
@@ -245,8 +245,8 @@ class _Kind:
 class _Run:
     """One interval's engine on its own way through the clip, and its times."""
 
-    def __init__(self, interval: int, engine: Engine | TwoSided) -> None:
-        self.interval, self.engine, self._is_late = interval, engine, isinstance(engine, TwoSided)
+    def __init__(self, interval: int, engine: Engine | BidirectionalEngine) -> None:
+        self.interval, self.engine, self._is_late = interval, engine, isinstance(engine, BidirectionalEngine)
         self.key, self.other = _Kind(), _Kind()
         self.period_ms, self.mixed = array("d"), array("d")
         self.cuts = self._position = 0

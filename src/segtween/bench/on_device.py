@@ -158,7 +158,7 @@ def _stepping(engine: Any) -> Call:
 
 
 def _rival(name: str, segmenter: Segmenter, device: Device, size_hw: SizeHW) -> Call:
-    from segtween.bench.rivals import in_torch
+    from segtween.bench.baselines import in_torch
     from segtween.networks.plain_torch import ReferencePipeline
 
     every = in_torch(

@@ -21,10 +21,10 @@ from segtween.bench import (
 from segtween.build import Settings, build_engine, build_ops, build_schedule, build_streams
 from segtween.build import method as method_of
 from segtween.engine import Engine
+from segtween.engine.multistream import Streams
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import percentiles, quartiles
-from segtween.streams import Streams
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
 from segtween.types import Method, Rgb, SizeHW, format_size

@@ -102,7 +102,7 @@ def bench(
     from segtween.bench import bench as measure
     from segtween.bench.accuracy import with_accuracy
     from segtween.cli.screen import progress_bar, show
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     size_hw = options.size(size)
     wanted = options.numbers(intervals, option="--intervals")
@@ -153,8 +153,8 @@ def bench(
         report = with_accuracy(report, options.words(accuracy) or ())
     lowest = None
     if floor:
-        from segtween.bench.floor import floor as floor_of
-        from segtween.bench.floor import measure_machine
+        from segtween.bench.roofline import floor as floor_of
+        from segtween.bench.roofline import measure_machine
 
         lowest = floor_of(report, segmenter, settings=settings, machine=measure_machine(threads=network.threads))
     if json_file is not None:
@@ -176,7 +176,7 @@ def show_device(
 ) -> None:
     from segtween.bench.on_device import bench_device
     from segtween.cli.screen import progress_bar, show
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     segmenter = network.open(device=device)
     with progress_bar("bench") as progress:
@@ -189,9 +189,9 @@ def show_device(
 def show_start(
     network: NetworkOptions, method: MethodOptions, *, size_hw: SizeHW, repeats: int, json_file: Path | None
 ) -> None:
-    from segtween.bench.start import Started, measure_start
+    from segtween.bench.cold_start import Started, measure_start
     from segtween.cli.screen import show
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     names = ("runtime", "provider", "precision", "scale", "labels")
     started = Started(
@@ -216,10 +216,10 @@ def show_pace(
     streams: int | None,
     json_file: Path | None,
 ) -> None:
-    from segtween.bench.paced import PacedReport, keep_pace
-    from segtween.bench.paced_streams import PacedStreamsReport, keep_pace_together
+    from segtween.bench.real_time import PacedReport, keep_pace
+    from segtween.bench.real_time_streams import PacedStreamsReport, keep_pace_together
     from segtween.cli.screen import progress_bar, show
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     report: PacedReport | PacedStreamsReport
     with progress_bar("bench") as progress:
@@ -237,7 +237,7 @@ def show_streams(
 ) -> None:
     from segtween.bench.streams import bench_streams
     from segtween.cli.screen import progress_bar, show
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     with progress_bar("bench") as progress:
         report = bench_streams(
@@ -262,7 +262,7 @@ def show_sweeps(
     from segtween.bench.sweeps import sweep as one
     from segtween.cli.screen import progress_bar, show
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
-    from segtween.runner import write_json
+    from segtween.run.single import write_json
 
     check_kinds(kinds)
     if plot is not None:

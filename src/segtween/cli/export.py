@@ -49,14 +49,14 @@ def export(
     from segtween.networks import export_network
 
     if calibrate:
-        from segtween.calibration import check_sources
+        from segtween.run.calibration import check_sources
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
     written = export_network(what, out, overwrite=overwrite, labels=labels)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
         return
-    from segtween.calibration import calibrate_folder
+    from segtween.run.calibration import calibrate_folder
     from segtween.street.pictures import calibration_pictures
 
     with progress_bar("calibrate") as progress:

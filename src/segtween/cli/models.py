@@ -20,8 +20,8 @@ def models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from segtween.cli.screen import show
+    from segtween.models.weights import find_record, shipped_models
     from segtween.texttable import TextTable
-    from segtween.weights import find_record, shipped_models
 
     records = [find_record(name) for name in shipped_models()]
     rows = []
@@ -47,9 +47,9 @@ def inspect(
     """
     from segtween.cli.screen import show
     from segtween.errors import SinkError
+    from segtween.models.weights import save_record, sidecar_path
     from segtween.segmenters.inspect import inspect_onnx, summary_rows
     from segtween.texttable import TextTable
-    from segtween.weights import save_record, sidecar_path
 
     record = inspect_onnx(file)
     show(TextTable(f"{file}", ("field", "value", ""), summary_rows(record)))

@@ -174,9 +174,9 @@ class MethodOptions:
             help="Optical flow: dis, zero, light, flownets, flownet2s, a network FILE.onnx, or a folder of flow files.",
         ),
     ] = None
-    flow_effort: Annotated[
+    flow_quality: Annotated[
         Literal["fast", "balanced", "fine", "medium"] | None,
-        typer.Option("--flow-effort", help="How finely dis searches: fast, balanced, fine; medium: as OpenCV does."),
+        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine; medium: as OpenCV does."),
     ] = None
     weights: Annotated[
         str | None,

@@ -57,8 +57,8 @@ def propagate(
     """
     from segtween.build import Settings
     from segtween.cli.screen import progress_bar, show
-    from segtween.propagation import propagate as carry
-    from segtween.propagation import report
+    from segtween.run.propagation import propagate as carry
+    from segtween.run.propagation import report
 
     kinds = options.words(save) or []
     with progress_bar(video) as progress:

@@ -99,8 +99,8 @@ def run(
         segtween run camera:0 camera:1 rtsp://gate/stream -o out/ --live
     """
     from segtween.api import Segtween, resolve_interval
+    from segtween.cli.multi import are_together, run_together
     from segtween.cli.screen import console, notes, progress_bar
-    from segtween.cli.together import are_together, run_together
     from segtween.errors import SegtweenError
     from segtween.video import open_sources
 

@@ -44,7 +44,7 @@ def export(
         segtween scores export drive.mp4 -o drive.npz --model my.onnx
     """
     from segtween.cli.screen import console, progress_bar
-    from segtween.storing import check_target, dataset_frames, export_scores, names_of, source_frames
+    from segtween.run.score_cache import check_target, dataset_frames, export_scores, names_of, source_frames
     from segtween.types import format_size
     from segtween.video import open_source
 

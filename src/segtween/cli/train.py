@@ -33,7 +33,7 @@ def train(
         segtween train recipes/swiftnet-lite0.camvid.yaml --data-root data/
     """
     from segtween.cli.screen import console
-    from segtween.parts import FLOW, MEND
+    from segtween.models.components import FLOW, MEND
     from segtween.training import train_recipe
 
     folder = out or Path("runs") / recipe.stem

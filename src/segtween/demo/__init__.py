@@ -28,7 +28,7 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
-from segtween.runner import Progress, write_json
+from segtween.run.single import Progress, write_json
 from segtween.segmenters import open_segmenter
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable

@@ -33,10 +33,10 @@ def _street() -> None:
 
 def _labels() -> None:
     from segtween.ops.cpu import CpuOps
-    from segtween.types import Carried
+    from segtween.types import ScoreMap
 
     ops, path, share = CpuOps(), np.zeros((*GRID, 2), np.float32), np.full(GRID, 0.5, np.float32)
-    carried = Carried(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
+    carried = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
     ops.labels(carried, SIZE_HW)
     ops.labels(carried, SIZE_HW, path=path)
     ops.mixed_labels((carried, path), (carried, path), share, SIZE_HW)
@@ -47,8 +47,8 @@ def _motion() -> None:
     from segtween.ops.cpu import CpuOps
 
     ops = CpuOps()
-    for effort in ("balanced", "fine"):  # as from a camera, as from a file
-        flow = open_flow("dis", effort=effort)
+    for quality in ("balanced", "fine"):  # as from a camera, as from a file
+        flow = open_flow("dis", quality=quality)
         first, second = (flow.prepare(np.full((*SIZE_HW, 3), grey, np.uint8)) for grey in (0, 9))
         motion = flow(second, first)
     error = ops.difference(second, first, motion)

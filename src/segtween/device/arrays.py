@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtween.device import plain
+from segtween.device import eager
 from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
-from segtween.types import Carried, CarriedKind, Mended, SizeHW, check_rgb
+from segtween.types import Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 
 class TorchOps:
     """Array operations on one device; everything stays there.
 
-    `kernels` has `labels_along`, `blend_along` and others fused (`segtween.device.kernels`), or is `plain`.
+    `kernels` has `labels_along`, `blend_along` and others fused (`segtween.device.kernels`), or is `eager`.
     """
 
-    def __init__(self, device: torch.device, *, kernels: Any = plain, keeps_frame: bool = False) -> None:
+    def __init__(self, device: torch.device, *, kernels: Any = eager, keeps_frame: bool = False) -> None:
         self.device, self.kernels = device, kernels
         self._keeps, self._frame = keeps_frame, (None, None)
 
@@ -83,11 +83,11 @@ class TorchOps:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def carry(self, logits: Tensor, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
+    def carry(self, logits: Tensor, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
         values = logits.float().contiguous()
         if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
             values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
-        return Carried(torch.softmax(values, 0) if kind == "probabilities" else values, kind, image_hw)
+        return ScoreMap(torch.softmax(values, 0) if kind == "probabilities" else values, kind, image_hw)
 
     def warp(self, values: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         if tuple(flow.shape) != (*values.shape[1:], 2):
@@ -100,7 +100,7 @@ class TorchOps:
         return gather(values, x, y), x.inside & y.inside
 
     def join(self, near: Tensor, far: Tensor) -> Tensor:
-        return plain.join(near, far)
+        return eager.join(near, far)
 
     def difference(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
         return self.kernels.difference(_grey(current), _grey(previous), flow.contiguous())
@@ -133,7 +133,7 @@ class TorchOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: Carried, size_hw: SizeHW, *, path: Tensor | None = None, mended: Mended | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, path: Tensor | None = None, mended: Correction | None = None
     ) -> Any:
         if mended is not None:
             raise SettingError(

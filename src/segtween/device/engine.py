@@ -1,7 +1,7 @@
 """The engine on a device: `segtween.engine` with tensors, and, on a card, with the work of a frame recorded.
 
     eager       the engine's own step: every part is called by itself
-    recorded    frames between key frames are one call that is replayed (`segtween.device.replay`): view, flow, trust,
+    recorded    frames between key frames are one call that is replayed (`segtween.device.graphs`): view, flow, trust,
                 path and labels, before it is known whether they are a scene cut's. That and the trust come back as two
                 numbers, the only thing that a frame waits for; after a cut its labels are made again from the network.
                 At key frames the network is at work before they are read.
@@ -22,12 +22,12 @@ from torch import Tensor
 
 from segtween.device.arrays import TorchOps
 from segtween.device.cuts import DeviceCuts, cut_score
-from segtween.device.replay import Fetched, Recorder, Replayed
+from segtween.device.graphs import AsyncCopy, Captured, Recorder
 from segtween.engine import Clock, Engine, History, Past
 from segtween.geometry import stride_grid
 from segtween.interfaces import Situation
 from segtween.schedule.fixed import FixedInterval
-from segtween.types import Carried, Result, SizeHW
+from segtween.types import Result, ScoreMap, SizeHW
 
 
 class DeviceEngine(Engine):
@@ -45,9 +45,9 @@ class DeviceEngine(Engine):
         self.clock = partial(Clock, self.ops.wait) if timed else Clock
         can = record is not None and not timed and self.flow is not None and not self.carry.resample
         self._record = record if can else None
-        self._arrive = Replayed(self._arriving, record=self._record)
-        self._between = Replayed(self._labelled, record=self._record)
-        self._join = Replayed(self._joined, record=self._record)
+        self._arrive = Captured(self._arriving, record=self._record)
+        self._between = Captured(self._labelled, record=self._record)
+        self._join = Captured(self._joined, record=self._record)
 
     def step(self, rgb: Any, *, pts_seconds: float | None = None) -> Result:
         with torch.no_grad(), self.ops.here():
@@ -82,7 +82,7 @@ class DeviceEngine(Engine):
         with clock("propagate"):
             given = rgb, past.view, *self._way(past)
             made = self._arrive(*given) if is_key else self._between(*given, scores.values)
-            view, trust, path, numbers = *made[:3], Fetched(made[3])
+            view, trust, path, numbers = *made[:3], AsyncCopy(made[3])
         logits = None
         if is_key:
             with clock("segment"):
@@ -130,13 +130,13 @@ class DeviceEngine(Engine):
     def _labelled(self, rgb: Tensor, before: Tensor, trust: Tensor, path: Tensor, scores: Tensor) -> Sequence[Tensor]:
         arrived = self._arriving(rgb, before, trust, path)
         size_hw: SizeHW = rgb.shape[0], rgb.shape[1]
-        carried: Any = Carried(scores, self.carry.kind, size_hw)
+        carried: Any = ScoreMap(scores, self.carry.kind, size_hw)
         return *arrived, self.ops.labels(carried, size_hw, path=arrived[2])
 
     def _joined(self, logits: Tensor, before: Tensor, path: Tensor, trust: Tensor, frame: Tensor) -> Sequence[Tensor]:
         """A key frame's scores, blended with the history, and its labels; `frame` (H, W, 0) has its size."""
         size_hw: SizeHW = frame.shape[0], frame.shape[1]
-        carried: Any = Carried(before, self.carry.kind, size_hw)
+        carried: Any = ScoreMap(before, self.carry.kind, size_hw)
         situation = Situation(0, 0, _NONE, _NONE, 0.0)
         scores: Any = self._fuse(logits, History(carried, path, trust, situation), size_hw)
         return scores.values, self.ops.labels(scores, size_hw)

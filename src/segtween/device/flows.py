@@ -16,8 +16,8 @@ from segtween.errors import ModelError
 from segtween.flow.view import MOST_CELLS, STRIDE_FOR_NETWORKS, GreyView
 from segtween.geometry import stride_grid
 from segtween.interfaces import FlowEstimator
+from segtween.models.components import Component
 from segtween.networks import build_flow
-from segtween.parts import Part
 from segtween.types import SizeHW
 
 
@@ -27,8 +27,8 @@ class DeviceSearch:
 
     stays = True
 
-    def __init__(self, *, kernels: Any, by: Any = search, effort: str = "balanced", stride: int | None = None) -> None:
-        self._kernels, self._by, self._view, self.effort = kernels, by, GreyView(stride=stride), effort
+    def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
+        self._kernels, self._by, self._view, self.quality = kernels, by, GreyView(stride=stride), quality
 
     def prepare(self, rgb: Tensor) -> Tensor:
         return self._kernels.grey_view(rgb, self._view.grid((rgb.shape[0], rgb.shape[1])))
@@ -36,12 +36,12 @@ class DeviceSearch:
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         if min(current.shape) < 2 * search.PATCH:  # as OpenCV's
             return torch.zeros((*current.shape, 2), device=current.device)
-        return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.effort])
+        return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.quality])
 
     def describe(self) -> dict[str, Any]:
         grid = self._view.stride or f"at most {MOST_CELLS} cells"
         how = {"rounds": search.ROUNDS, "steps": search.STEPS}
-        return {"flow": "dis", "effort": self.effort, "grid": grid, "torch": how}
+        return {"flow": "dis", "quality": self.quality, "grid": grid, "torch": how}
 
 
 class DeviceStill:
@@ -73,7 +73,7 @@ class DeviceFlowNetwork:
 
     def __init__(
         self,
-        part: Part,
+        part: Component,
         weights: Mapping[str, NDArray[np.float32]],
         *,
         device: torch.device,

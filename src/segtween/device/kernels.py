@@ -1,6 +1,6 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # ruff: noqa: N803
-"""The heaviest loops as one kernel each, in Triton: the same functions as in `segtween.device.plain`, which says what
+"""The heaviest loops as one kernel each, in Triton: the same functions as in `segtween.device.eager`, which says what
 they give. Importing this needs Triton.
 
 Convention (docs/conventions.md): backward flow (dx, dy) in pixels of its own grid, pixel centres on integers,
@@ -14,11 +14,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from segtween.device import plain
+from segtween.device import eager
+from segtween.device.preprocess import Look, table
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
 from segtween.device.search import DAMPING, PATCH, SHARP, STEPS, STRIDE, Level
-from segtween.device.seeing import Look, table
 from segtween.types import SizeHW
 
 FAR = tl.constexpr(FAR_PIXELS)
@@ -320,7 +320,7 @@ def _finer(flow, out, h, w, gh, gw, height, width, APART: tl.constexpr, MIDDLE: 
     tl.store(out + 2 * at + 1, v, mask=ok)
 
 
-# ── As in `plain` ─────────────────────────────────────────────────────────────────────────────
+# ── As in `eager` ─────────────────────────────────────────────────────────────────────────────
 
 
 def labels_along(values: Tensor, path: Tensor | None, size_hw: SizeHW) -> Tensor:
@@ -357,7 +357,7 @@ def follow(
     size_hw = motion.shape[0], motion.shape[1]
     ratio = whole_ratio(size_hw, grid_hw)
     if ratio is None:
-        return plain.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
+        return eager.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
     cells = grid_hw[0] * grid_hw[1]
     new_trust = torch.empty(grid_hw, dtype=torch.float32, device=motion.device)
     new_path = torch.empty((*grid_hw, 2), dtype=torch.float32, device=motion.device)
@@ -375,7 +375,7 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     size_hw = rgb.shape[0], rgb.shape[1]
     ratio = whole_ratio(size_hw, grid_hw)
     if ratio is None or ratio[0] != ratio[1]:
-        return plain.grey_view(rgb, grid_hw)
+        return eager.grey_view(rgb, grid_hw)
     out = torch.empty(grid_hw, dtype=torch.uint8, device=rgb.device)
     cells = grid_hw[0] * grid_hw[1]
     # Without fusing, which would round once where the processor rounds twice.
@@ -388,7 +388,7 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
 def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
     h, w = rgb.shape[:2]
     if (h, w) != size_hw and min(size_hw[0] / h, size_hw[1] / w) < 0.5:
-        return plain.see(rgb, size_hw, look)
+        return eager.see(rgb, size_hw, look)
     x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
     out = torch.empty((*size_hw, 3), dtype=look.dtype, device=rgb.device)
     grid = (triton.cdiv(size_hw[0] * size_hw[1], BLOCK),)

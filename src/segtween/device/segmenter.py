@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtween.device import Fast, plain
-from segtween.device.replay import Fetched, Replayed, recorder
-from segtween.device.seeing import Look
+from segtween.device import Fast, eager
+from segtween.device.graphs import AsyncCopy, Captured, recorder
+from segtween.device.preprocess import Look
 from segtween.errors import ModelError, ScoresError
 from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
+from segtween.models.records import ModelRecord
+from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
-from segtween.records import ModelRecord
 from segtween.segmenters.network import check_scale, choose_labels, describe_record, input_size
 from segtween.types import SizeHW
-from segtween.weights import load_weights
 
 
 class DeviceSegmenter:
@@ -41,7 +41,7 @@ class DeviceSegmenter:
         fast: Fast,
         scale: float = 1.0,
         labels: LabelSet | None = None,
-        kernels: Any = plain,
+        kernels: Any = eager,
     ) -> None:
         if not is_in_torch(record):
             raise ModelError(
@@ -56,9 +56,9 @@ class DeviceSegmenter:
         net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
         self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
         self._compiled = fast.compiled
-        self._run = Replayed(self._scores, record=recorder(device) if fast.graphs else None)
+        self._run = Captured(self._scores, record=recorder(device) if fast.graphs else None)
         self._frames, self._remarks = 0, list[str]()
-        self._finite: Fetched | None = None
+        self._finite: AsyncCopy | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -74,7 +74,7 @@ class DeviceSegmenter:
                 self._compile(rgb)
             scores, finite = self._run(rgb)
         self._frames += 1
-        self._finite = Fetched(finite)
+        self._finite = AsyncCopy(finite)
         if self.device.type == "cpu":
             self._check()
         return scores

@@ -16,6 +16,7 @@ from segtween.build import Settings, build_engine, build_flow, build_method, bui
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine import Engine
+from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
@@ -25,7 +26,6 @@ from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
-from segtween.offline import TwoSided
 from segtween.on_device import Device
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
@@ -185,7 +185,7 @@ class _Flows:
 
 
 def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make:
-    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | TwoSided:
+    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | BidirectionalEngine:
         if flow is None:
             return build_plain(network, ops=ops) if device is None else device.plain(network)
         chosen = replace(settings, late=None) if interval == 0 else settings

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segtween.datasets import Dataset
 from segtween.engine import Engine
+from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SettingError
 from segtween.evaluation.windows import Moment, Window
 from segtween.interfaces import FlowEstimator, Segmenter
@@ -21,10 +22,9 @@ from segtween.metrics.segmentation import confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
-from segtween.offline import TwoSided
 from segtween.types import Labels, Result, SizeHW
 
-Make = Callable[[Segmenter, "FlowEstimator | None", int], "Engine | TwoSided"]
+Make = Callable[[Segmenter, "FlowEstimator | None", int], "Engine | BidirectionalEngine"]
 """(segmenter, flow, interval) -> a new engine, or a two-sided one, whose results come late.
 
 Flow None gives the plain network on every frame."""
@@ -167,7 +167,7 @@ class Run:
 
     def __init__(
         self,
-        engine: Engine | TwoSided,
+        engine: Engine | BidirectionalEngine,
         tally: Tally,
         mapping: LabelMap,
         *,

@@ -26,7 +26,7 @@ def _dis(**options: Any) -> FlowEstimator:
 def _zero(**options: Any) -> FlowEstimator:
     from segtween.flow.zero import ZeroFlow
 
-    options.pop("effort", None)
+    options.pop("quality", None)
     options.pop("threads", None)
     return ZeroFlow(**options)
 

@@ -20,25 +20,25 @@ from segtween.flow.search import PatchSearch, Search
 from segtween.flow.view import MOST_CELLS, GreyView
 from segtween.types import Flow, Rgb
 
-Effort = Literal["fast", "balanced", "fine", "medium"]
+Quality = Literal["fast", "balanced", "fine", "medium"]
 
 _SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0)}
-EFFORTS = (*_SEARCHES, "medium")
+QUALITIES = (*_SEARCHES, "medium")
 
 
 class DisFlow:
     """DIS on a grey image of the flow grid.
 
-    `effort`: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
+    `quality`: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
     about four times as long as the one before. `medium` is OpenCV's preset, with variational refinement. `stride` is
     the flow grid's (None: chosen by image size).
     """
 
-    def __init__(self, *, effort: Effort = "balanced", stride: int | None = None, threads: int = 0) -> None:
-        if effort not in EFFORTS:
-            raise unknown(f"flow effort {effort!r}", effort, EFFORTS)
-        self.effort, self._view = effort, GreyView(stride=stride, threads=threads)
-        self._find = _opencv() if effort == "medium" else PatchSearch(search=_SEARCHES[effort], threads=threads)
+    def __init__(self, *, quality: Quality = "balanced", stride: int | None = None, threads: int = 0) -> None:
+        if quality not in QUALITIES:
+            raise unknown(f"flow quality {quality!r}", quality, QUALITIES)
+        self.quality, self._view = quality, GreyView(stride=stride, threads=threads)
+        self._find = _opencv() if quality == "medium" else PatchSearch(search=_SEARCHES[quality], threads=threads)
 
     def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
         return self._view(rgb)
@@ -50,8 +50,8 @@ class DisFlow:
 
     def describe(self) -> dict[str, Any]:
         grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        how = {"opencv": cv2.__version__} if self.effort == "medium" else {"search": asdict(_SEARCHES[self.effort])}
-        return {"flow": "dis", "effort": self.effort, "grid": grid, **how}
+        how = {"opencv": cv2.__version__} if self.quality == "medium" else {"search": asdict(_SEARCHES[self.quality])}
+        return {"flow": "dis", "quality": self.quality, "grid": grid, **how}
 
 
 def _opencv() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], Flow]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from segtween.errors import ModelError
 from segtween.flow.view import STRIDE_FOR_NETWORKS
 from segtween.geometry import stride_grid
+from segtween.models.components import Component
 from segtween.ops.reference import pad_image, resize_kept, shrink_image
-from segtween.parts import Part
 from segtween.runtimes.base import Runtime
 from segtween.types import Flow, Rgb
 
@@ -23,7 +23,7 @@ class NetworkFlow:
     """A flow network in a runtime. It sees images of 1/`stride` of the frame, bilinear with the corners kept, and
     its flow is enlarged to their size in the same way (as in SwNet-seq)."""
 
-    def __init__(self, part: Part, runtime: Runtime, *, stride: int | None = None) -> None:
+    def __init__(self, part: Component, runtime: Runtime, *, stride: int | None = None) -> None:
         self.part, self.runtime, self.stride = part, runtime, stride or STRIDE_FOR_NETWORKS
 
     def prepare(self, rgb: Rgb) -> NDArray[Any]:

@@ -5,7 +5,7 @@ forward flow is the same with the frames exchanged, previous(x, y) = current(x +
 integers; a sample is inside where it lies in [0, w-1] x [0, h-1]. Masks are (h, w) bool on the flow's grid, True =
 occluded. A vector that is not a number counts as occluded.
 
-The thresholds below have the best F1 of those tried for DIS at its default effort on the synthetic street, drives 500
+The thresholds below have the best F1 of those tried for DIS at its default quality on the synthetic street, drives 500
 to 503, 480x360 at 15 Hz (`segtween table occlusion --seeds 500,501,502,503 --sweep`).
 
 | name | what it looks at | costs |

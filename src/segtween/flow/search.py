@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.flow import patches
 from segtween.flow.patches import PAD, SIDE
-from segtween.ops.kept import LastTwo
+from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
 from segtween.types import Flow, SizeHW
 
@@ -42,7 +42,7 @@ class PatchSearch:
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
-        self._kept = LastTwo[list[NDArray[np.float32]]]()
+        self._kept = TwoEntryCache[list[NDArray[np.float32]]]()
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
         """(h, w, 2) float32."""

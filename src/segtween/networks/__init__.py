@@ -143,13 +143,13 @@ def convert_weights(path: str | Path, out: str | Path, **options: Any) -> list[P
 
 
 def parts_of_checkpoint(path: str | Path) -> Path:
-    """A folder with `flow.onnx` and `refine.onnx` (see `segtween.parts`) of a checkpoint that holds either or both.
+    """A folder with `flow.onnx` and `refine.onnx` (see `models.components`) of a checkpoint that holds either or both.
 
     It is made once per content of the file and kept in the cache; only making it needs torch. Raises ModelError for a
     file that is not found, cannot be read or holds neither, MissingExtraError without torch.
     """
+    from segtween.models.weights import cache_folder, sha256_of
     from segtween.networks.published import where_published
-    from segtween.weights import cache_folder, sha256_of
 
     path = Path(path)
     if not path.is_file():

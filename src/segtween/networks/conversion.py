@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from segtween.errors import ModelError, SinkError
+from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from segtween.networks.checkpoints import METADATA, Checkpoint, State, read_checkpoint
 from segtween.networks.export import round_to_float16
-from segtween.networks.export_parts import export_part, write_whole
+from segtween.networks.export_components import export_part, write_whole
 from segtween.networks.fitting import Fit, Kind, build_kind, identify, load_into
 from segtween.networks.propagation import FLOWS, REFINERS
-from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
 
 
 def describe_weights(path: str | Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, o
 
 
 def write_parts(path: str | Path, folder: Path) -> None:
-    """Write the flow and the refinement network of a checkpoint, as `segtween.parts` names them, into a new folder
+    """Write the flow and the refinement network of a checkpoint, as `models.components` names them, into a new folder
     that is there only when whole. A refinement that wants an edge is written without one, too: its edge input is
     zero then. Raises ModelError for a checkpoint that holds neither, or one that does not fit.
     """

@@ -1,6 +1,6 @@
 """From torch to what runs without it: an ONNX graph of free size, float16 weights, one record.
 
-Layout of a model folder (segtween.weights reads it): `graph.onnx` with its weights as external data in
+Layout of a model folder (segtween.models.weights reads it): `graph.onnx` with its weights as external data in
 `weights.bin`, which is not stored; `weights.safetensors`, float16, from which it is made; `model.yaml`.
 Names of the graph's weights are the state dict's keys.
 """
@@ -18,12 +18,12 @@ from torch import Tensor
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet, label_set
+from segtween.models.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
+from segtween.models.weights import aligned_offsets, sha256_of
 from segtween.networks import NETWORKS, build, network
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import Kind, identify, load_into
 from segtween.networks.tracing import trace
-from segtween.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
-from segtween.weights import aligned_offsets, sha256_of
 
 TRACED_HW = (128, 192)
 UNUSED = ("num_batches_tracked", "img_mean", "img_std")  # in the state dict, not in the graph
@@ -50,7 +50,7 @@ def export_graph(network_name: str, *, classes: int) -> tuple[Any, dict[str, tup
     """(ONNX model, shape of each weight): input `image` (1, 3, H, W), output `logits`, any H and W.
 
     The graph depends on the architecture alone; weights are declared as external data by the layout of
-    `segtween.weights.aligned_offsets`. MissingExtraError without the package onnx.
+    `segtween.models.weights.aligned_offsets`. MissingExtraError without the package onnx.
     """
     net = build(network_name, classes=classes).eval()
     # The exporter merges equal weights (all fresh norms are ones and zeros); random ones stay apart.

@@ -6,7 +6,8 @@ box it is largest for the whole cell (bilinear weights are a convex combination)
 interpolation. What is left is read in tiles of 8 x 8 pixels, or pixel by pixel where cells are much smaller than that.
 Convention (docs/conventions.md): a path leads from a pixel of the frame to a place in another frame, here in pixels of
 what is read there; border clamped, pixel centres on integers, half-pixel-centred.
-A source is (scores (C, h, w) float32, best, runs, rivals, path): `best` and `rivals` are those of `rivals.rivals_rows`.
+A source is (scores (C, h, w) float32, best, runs, rivals, path): `best` and `rivals` are those of
+`candidates.candidates_rows`.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, between, borrow, kernels, rivals, tiles
-from segtween.ops.kept import LastTwo
+from segtween.ops import along, candidates, kernels, tiles, two_sided
+from segtween.ops.attention import borrow_rows, read_rows
+from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
-from segtween.types import Carried, CarriedKind, Flow, Labels, Mended, Rgb, SizeHW, check_rgb
+from segtween.types import Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 Float = NDArray[np.float32]
 
@@ -30,8 +31,8 @@ class CpuOps:
     def __init__(self, *, threads: int = 0, rows: Rows | None = None) -> None:
         self.rows = rows or Rows(threads)
         cv2.setNumThreads(self.rows.threads)
-        self._known = LastTwo[tuple[Float, Labels, NDArray[np.uint64]]]()
-        self._runs, self._lasts, self._last = LastTwo[Labels](), LastTwo[Float](), LastTwo[Float]()
+        self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
+        self._runs, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -43,7 +44,7 @@ class CpuOps:
         """The frame as the other operations want it; SettingError for what is no (H, W, 3) uint8 RGB."""
         return check_rgb(rgb)
 
-    def carry(self, logits: Float, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:
+    def carry(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
         """Logits (C, h, w) as scores of `kind`: on their own grid, or where that has more than `most_cells`
         cells on the image's grid of stride 2, 4, 8, ... that has not."""
         values = np.ascontiguousarray(
@@ -51,7 +52,7 @@ class CpuOps:
         ).view()  # never the caller's own: `_best` knows arrays by identity
         if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
             values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
-        return Carried(softmax(values) if kind == "probabilities" else values, kind, image_hw)
+        return ScoreMap(softmax(values) if kind == "probabilities" else values, kind, image_hw)
 
     def warp(self, values: Float, flow: Flow) -> tuple[Float, NDArray[np.bool_]]:
         """(C, h, w) gathered along a flow of the same grid; and which samples lay inside the image, (h, w).
@@ -144,7 +145,7 @@ class CpuOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: Carried, size_hw: SizeHW, *, path: Flow | None = None, mended: Mended | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, mended: Correction | None = None
     ) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
@@ -171,19 +172,19 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
-    def read(self, carried: Carried, path: Flow, *, certain: bool = True) -> tuple[Float, Float]:
+    def read(self, carried: ScoreMap, path: Flow, *, certain: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where a path (h, w, 2) leads from each of its cells; and (2, h, w): their largest class
         probability, and its lead over the next. Without `certain` the latter are left out: (0, h, w)."""
         last, (h, w) = self._classes_last(carried.values), path.shape[:2]
         out, certainty = np.empty((h, w, carried.classes), np.float32), np.empty((2 * certain, h, w), np.float32)
-        self.rows(lambda a, b: borrow.read_rows(last, path, out, certainty, a, b), h)
+        self.rows(lambda a, b: read_rows(last, path, out, certainty, a, b), h)
         return out, certainty
 
     def borrow(self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float) -> Float:
-        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `borrow.borrow_rows` says."""
+        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `borrow_rows` says."""
         out = np.empty((read.shape[2], *read.shape[:2]), np.float32)
         attention, share = np.ascontiguousarray(attention), np.ascontiguousarray(share)
-        self.rows(lambda a, b: borrow.borrow_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
+        self.rows(lambda a, b: borrow_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
         return out
 
     def _classes_last(self, values: Float) -> Float:
@@ -191,7 +192,7 @@ class CpuOps:
         return self._last(values, lambda: np.ascontiguousarray(np.moveaxis(values, 0, 2)))
 
     def mixed_labels(
-        self, first: tuple[Carried, Flow | None], second: tuple[Carried, Flow | None], share: Float, size_hw: SizeHW
+        self, first: tuple[ScoreMap, Flow | None], second: tuple[ScoreMap, Flow | None], share: Float, size_hw: SizeHW
     ) -> Labels:
         """(H, W) train ids: the argmax of (1 - share) first + share second, both scores read where their path leads.
 
@@ -214,10 +215,10 @@ class CpuOps:
         scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
         ways = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
         where = _positions(size_hw, grid)
-        self.rows(lambda a, b: between.mix_labels_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        self.rows(lambda a, b: two_sided.mix_labels_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
         return out
 
-    def _source(self, carried: Carried, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
+    def _source(self, carried: ScoreMap, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""
         values, best, among = self._best(carried.values)
         runs = self._runs(best, lambda: _runs(best))
@@ -243,7 +244,7 @@ class CpuOps:
             scores, grid = np.ascontiguousarray(values, np.float32), (values.shape[1], values.shape[2])
             best, among = np.empty(grid, np.uint8), np.empty(grid, np.uint64)
             self.rows(lambda a, b: kernels.argmax_rows(scores, best, a, b), grid[0])
-            self.rows(lambda a, b: rivals.rivals_rows(scores, best, among, a, b), grid[0])
+            self.rows(lambda a, b: candidates.candidates_rows(scores, best, among, a, b), grid[0])
             return scores, best, among
 
         return self._known(values, made)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.rivals import named
+from segtween.ops.candidates import named
 
 Array = Any
 CONTRACT = {"contract"}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.ops import kernels
 from segtween.ops.cpu import CpuOps, Float, softmax
-from segtween.types import Carried, CarriedKind, Flow, SizeHW
+from segtween.types import Flow, ScoreKind, ScoreMap, SizeHW
 
 STRIDE = 8
 MULTIPLE = 32
@@ -25,13 +25,13 @@ MULTIPLE = 32
 class ReferenceOps(CpuOps):
     """The operations of `CpuOps` with the reference's grid, coordinates and resizing."""
 
-    def carry(self, logits: Float, *, kind: CarriedKind, most_cells: int | None, image_hw: SizeHW) -> Carried:  # noqa: ARG002
+    def carry(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:  # noqa: ARG002
         """Logits (C, h, w) of the frame on the grid of 1/8 of the padded one; `most_cells` has no say here."""
         whole = padded_size(image_hw)
         values = pad_cells(np.ascontiguousarray(logits, np.float32), image_hw=image_hw, padded_hw=whole)
         values = resize_kept(values, (whole[0] // STRIDE, whole[1] // STRIDE))
         values = softmax(values) if kind == "probabilities" else values
-        return Carried(values, kind, image_hw, spans_hw=whole)
+        return ScoreMap(values, kind, image_hw, spans_hw=whole)
 
     def warp(self, values: Float, flow: Flow) -> tuple[Float, NDArray[np.bool_]]:
         """(C, h, w) gathered at column (x + dx) w/(w-1) - 1/2 and row (y + dy) h/(h-1) - 1/2, zeros outside.

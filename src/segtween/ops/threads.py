@@ -34,7 +34,7 @@ def check_threads(threads: int) -> int:
     return threads or available_threads()
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """From now on this thread, and every thread that it starts, runs only where a processor is free.
 
     On Linux, whose threads have priorities of their own; elsewhere all stay equal. There is no way back.
@@ -48,14 +48,14 @@ def give_way() -> None:
 
 def in_background(work: Callable[[], Made]) -> Made:
     """What `work` returns, called in a thread that gives way: so do the threads that a library starts in it."""
-    with ThreadPoolExecutor(1, "segtween-background", initializer=give_way) as thread:
+    with ThreadPoolExecutor(1, "segtween-background", initializer=lower_priority) as thread:
         return thread.submit(work).result()
 
 
 _mine = threading.local()
 
 
-def work_alone() -> None:
+def run_inline() -> None:
     """From now on this thread does all rows of a kernel itself (`Rows`): where several threads have work of their own,
     sharing each piece of it costs more than it brings."""
     _mine.is_alone = True

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.rivals import named
+from segtween.ops.candidates import named
 
 Array = Any
 # Compiled once and inlined by LLVM: numba's own inlining repeats typing for every call and took four times as long.

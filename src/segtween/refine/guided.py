@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
+from segtween.models.components import Component
 from segtween.ops.reference import pad_image, shrink_image
-from segtween.parts import Part
 from segtween.runtimes.base import Runtime
-from segtween.types import Carried, Rgb
+from segtween.types import Rgb, ScoreMap
 
 
 class GuidedRefinement:
@@ -21,7 +21,7 @@ class GuidedRefinement:
     `edge` is the label map's edge (h, w) of 0 and 1 that guided the last call, None before the first.
     """
 
-    def __init__(self, part: Part, runtime: Runtime, *, classes: int) -> None:
+    def __init__(self, part: Component, runtime: Runtime, *, classes: int) -> None:
         if part.classes != classes:
             raise ModelError(
                 f"the refinement in {part.origin} is for {part.classes} classes",
@@ -31,7 +31,7 @@ class GuidedRefinement:
         self.part, self.runtime = part, runtime
         self.edge: NDArray[np.float32] | None = None
 
-    def __call__(self, carried: Carried, rgb: Rgb, reliability: NDArray[np.float32]) -> Carried:  # noqa: ARG002
+    def __call__(self, carried: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
         whole = rgb if carried.spans_hw is None else pad_image(rgb)
         seen = self.part.see(shrink_image(whole, carried.grid_hw))
         scores, edge = self.runtime.run(carried.values[None], seen)

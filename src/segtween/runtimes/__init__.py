@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segtween.errors import SettingError, unknown
-from segtween.int8 import Int8Record
-from segtween.records import InputRecord
+from segtween.models.int8 import Int8Record
+from segtween.models.records import InputRecord
 from segtween.runtimes.base import Aside, Precision, Runtime
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
-from segtween.int8 import Int8Record
-from segtween.records import InputRecord
+from segtween.models.int8 import Int8Record
+from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     Array,
     Aside,

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from segtween.errors import ModelError, SettingError
-from segtween.int8 import Int8Record, not_calibrated
-from segtween.records import InputRecord
+from segtween.models.int8 import Int8Record, not_calibrated
+from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     Array,
     Aside,

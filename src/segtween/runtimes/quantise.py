@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.int8 import Int8Record
+from segtween.models.int8 import Int8Record
 
 _CONVOLUTIONS = {"Convolution": 1, "GroupConvolution": 2}
 """Operations that become int8, and how many leading axes of their weights are output channels."""

@@ -37,13 +37,13 @@ def _function(model: Any, *, labels: Any, **_: Any) -> Segmenter:
 
 
 def _scores(model: Any, *, labels: Any, **_: Any) -> Segmenter:
-    from segtween.segmenters.given import GivenScores
+    from segtween.segmenters.cached import GivenScores
 
     return GivenScores(model, labels)
 
 
 def _network(model: Any, **options: Any) -> Segmenter:
-    from segtween.records import find_record
+    from segtween.models.records import find_record
     from segtween.segmenters.network import open_network
 
     return open_network(find_record(model), **options)
@@ -81,7 +81,7 @@ def open_segmenter(
 
     `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `labels` is a
     label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
-    network's runtime starts give way to all others, as late keys need it (`ops.threads.give_way`).
+    network's runtime starts give way to all others, as late keys need it (`ops.threads.lower_priority`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """

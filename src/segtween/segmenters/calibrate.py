@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from segtween.errors import SettingError
-from segtween.int8 import Int8Record
-from segtween.records import ModelRecord
+from segtween.models.int8 import Int8Record
+from segtween.models.records import ModelRecord
+from segtween.models.weights import materialise
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.runtimes.quantise import folded, range_outputs, weights_digest
 from segtween.segmenters.network import input_size, open_network, resize
 from segtween.types import Rgb
-from segtween.weights import materialise
 
 DIGITS = 6
 """Of the ends of a range: far finer than its 255 steps."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, numbered
-from segtween.records import (
+from segtween.models.records import (
     InputLayout,
     InputRecord,
     ModelRecord,

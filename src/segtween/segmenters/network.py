@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
-from segtween.int8 import load_int8, not_calibrated
 from segtween.labels import LabelSet, label_set
+from segtween.models.int8 import load_int8, not_calibrated
+from segtween.models.records import ModelRecord
+from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
-from segtween.records import ModelRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Precision, Runtime
 from segtween.segmenters.scores import (
@@ -26,7 +27,6 @@ from segtween.segmenters.scores import (
     reduced_size,
 )
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
-from segtween.weights import fingerprint, materialise
 
 LARGEST_SCALE = 4.0
 TRIAL_PIXELS = 256

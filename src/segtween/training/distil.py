@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
+from segtween.models.records import find_record
+from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS, Network, build, network
 from segtween.networks.swiftnet import SwiftNet
-from segtween.records import find_record
 from segtween.training.recipe import Distil, Recipe
-from segtween.weights import load_weights
 
 Seen = tuple[Tensor, list[Tensor]]
 

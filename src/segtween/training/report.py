@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from segtween._version import __version__
+from segtween.models.weights import sha256_of
 from segtween.training.data import Pool
 from segtween.training.recipe import Recipe
-from segtween.weights import sha256_of
 
 
 def build_report(

@@ -17,7 +17,7 @@ from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
 if TYPE_CHECKING:
-    from segtween.video.beside import Another
+    from segtween.video.side_by_side import Another
 
 __all__ = [
     "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_sinks", "open_source", "open_sources",

@@ -11,10 +11,10 @@ from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
 from segtween.types import SourceInfo
 from segtween.video import SaveKind
-from segtween.video.beside import Another, BesidePicture
 from segtween.video.encode import Clock, Codec, Notice, VideoWriter
 from segtween.video.inputs import safe_name
 from segtween.video.paint import Painter
+from segtween.video.side_by_side import Another, BesidePicture
 from segtween.video.sinks import (
     CvatArchive,
     Draw,

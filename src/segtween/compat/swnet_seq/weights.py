@@ -75,11 +75,11 @@ def method_settings(options: Options, propagation: Path) -> Settings:
 
 def _holds_flownet(propagation: Path) -> bool:
     """Whether the experiment trained FlowNet2S itself."""
+    from segtween.models.components import FLOW, read_component
     from segtween.networks import parts_of_checkpoint
-    from segtween.parts import FLOW, read_part
 
     folder = propagation if propagation.is_dir() else parts_of_checkpoint(propagation)
-    return (folder / FLOW).is_file() and read_part(folder / FLOW, kind="flow").network == "flownets"
+    return (folder / FLOW).is_file() and read_component(folder / FLOW, kind="flow").network == "flownets"
 
 
 def open_key_network(options: Options, path: Path) -> tuple[Segmenter, list[str]]:
@@ -120,8 +120,8 @@ def pick_runtime(device: str) -> tuple[str, str | None, list[str]]:
 
 
 def _model_folder(options: Options, path: Path) -> Path:
+    from segtween.models.weights import cache_folder, sha256_of
     from segtween.networks import export_checkpoint
-    from segtween.weights import cache_folder, sha256_of
 
     labels, network = LAYOUTS[options.dataset].labels, NETWORKS[options.segnet][1]
     folder = cache_folder() / "networks" / f"{network}-{labels.name}-{sha256_of(path)[:24]}"

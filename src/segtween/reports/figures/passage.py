@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.flow.occlusion import Occlusion, look_at
-from segtween.interfaces import Refiner
+from segtween.interfaces import ResamplingRefiner
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
@@ -53,7 +53,7 @@ def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[See
         yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.refiner, result))
 
 
-def _edge(refiner: Refiner | None, result: Result) -> NDArray[np.bool_] | None:
+def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_] | None:
     edge = getattr(refiner, "edge", None)
     if refiner is None or result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
         return None

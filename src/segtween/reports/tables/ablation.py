@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
-from segtween.flow.dis import EFFORTS
+from segtween.flow.dis import QUALITIES
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread
 from segtween.reports.tables.study import Column, Study, percent
@@ -29,14 +29,14 @@ class Without(NamedTuple):
 
 
 def _effort(steps: int) -> Callable[[Settings], str | None]:
-    """So many steps more effort than the settings have, where there are so many."""
+    """So many steps more quality than the settings have, where there are so many."""
 
     def value(settings: Settings) -> str | None:
-        names = [name for name in EFFORTS if name != "medium"]  # ours, from little to much
-        if settings.flow != "dis" or settings.effort not in names:
-            return settings.flow_effort
-        index = names.index(settings.effort) + steps
-        return names[index] if 0 <= index < len(names) else settings.flow_effort
+        names = [name for name in QUALITIES if name != "medium"]  # ours, from little to much
+        if settings.flow != "dis" or settings.quality not in names:
+            return settings.flow_quality
+        index = names.index(settings.quality) + steps
+        return names[index] if 0 <= index < len(names) else settings.flow_quality
 
     return value
 
@@ -54,8 +54,8 @@ PARTS = (
     Without("fading trust", "trusted for ever", {"carry.tolerance": 1e6}),
     Without("grid", "a quarter of the cells", {"carry.most_cells": lambda s: s.carry.most_cells // 4}),
     Without("scene cuts", "not looked for", {"cuts": False}),
-    Without("flow effort", "less", {"flow_effort": _effort(-1)}),
-    Without("flow effort", "more", {"flow_effort": _effort(+1)}),
+    Without("flow quality", "less", {"flow_quality": _effort(-1)}),
+    Without("flow quality", "more", {"flow_quality": _effort(+1)}),
     Without("flow", "none: labels stay where they are", {"flow": "zero"}),
 )
 """The rows, in order. One whose settings are those of the preset already is not shown, nor one that it refuses."""

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from segtween.build import Settings, build_flow, build_labelled
 from segtween.datasets import Clip, Dataset
+from segtween.engine.bidirectional import BidirectionalEngine, LabelKeySource, Sides
 from segtween.errors import SettingError
 from segtween.evaluation.sharing import SharedFlow
 from segtween.interfaces import FlowEstimator
 from segtween.metrics.bootstrap import Bootstrap, basis, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
-from segtween.offline import LabelKeys, Sides, TwoSided
 from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.study import Column, Study, percent
@@ -91,7 +91,7 @@ class _Numbered:
     blocks: NDArray[np.intp]
 
 
-class _FromBefore(LabelKeys):
+class _FromBefore(LabelKeySource):
     """Hears the earlier labelled frame alone, where there is one."""
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
@@ -112,13 +112,15 @@ def _answers(
     """For every frame in order: frames to the nearest labelled one, and each method's labels."""
     both = build_labelled(dataset.labels, truth.__getitem__, keys, settings, ops=ops, flow=SharedFlow(flow))
     before = _FromBefore(dataset.labels, truth.__getitem__, keys, ops=ops, most_cells=settings.carry.most_cells)
-    one = TwoSided(before, both.flow, ops=ops, cuts=both.cuts, tolerance=both.tolerance)
+    one = BidirectionalEngine(before, both.flow, ops=ops, cuts=both.cuts, tolerance=both.tolerance)
     for index, (from_one, from_both) in enumerate(_side_by_side(dataset, clip, one, both)):
         nearest = min(keys, key=lambda k, i=index: abs(k - i))  # type: ignore[misc]
         yield abs(nearest - index), (truth[nearest], from_one.labels, from_both.labels)
 
 
-def _side_by_side(dataset: Dataset, clip: Clip, one: TwoSided, both: TwoSided) -> Iterator[tuple[Result, Result]]:
+def _side_by_side(
+    dataset: Dataset, clip: Clip, one: BidirectionalEngine, both: BidirectionalEngine
+) -> Iterator[tuple[Result, Result]]:
     for frame in clip.frames:
         rgb = dataset.read_rgb(frame)
         yield from zip(one.push(rgb), both.push(rgb), strict=True)

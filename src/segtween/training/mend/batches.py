@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.errors import SettingError
-from segtween.networks.mend import MIDDLE, RADII
+from segtween.networks.attention import MIDDLE, RADII
 from segtween.ops.cpu import CpuOps
 from segtween.training.mend.paths import joined_path, made_up_path
 from segtween.training.mend.recipe import Disturb, MendRecipe
@@ -165,7 +165,7 @@ def sureness(scores: Tensor) -> Tensor:
 
 def about(path: Flow, distance: int, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
     """(6, h, w) of a crop: whether the path ends inside the image, its stretch along x and y, the distance, and where
-    the cell lies: the planes of `segtween.networks.mend.CELLS` from the third on."""
+    the cell lies: the planes of `segtween.networks.attention.CELLS` from the third on."""
     (h, w), (rows, columns) = path.shape[:2], _around(corner, crop_hw, 1)
     near = path[np.clip(rows, 0, h - 1)[:, None], np.clip(columns, 0, w - 1)]
     x, y = columns[None, 1:-1].astype(np.float32), rows[1:-1, None].astype(np.float32)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from segtween.models.components import MEND
+from segtween.models.weights import sha256_of
+from segtween.networks.attention import AttentionRefiner
 from segtween.networks.export import round_to_float16
-from segtween.networks.export_parts import export_mend
-from segtween.networks.mend import Mend
-from segtween.parts import MEND
+from segtween.networks.export_components import export_mend
 from segtween.training.report import save_report, versions
-from segtween.weights import sha256_of
 
 if TYPE_CHECKING:
     from segtween.training.mend.loop import Position, Run
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 RECENT = 100  # steps
 
 
-def finish(run: Run, net: Mend, position: Position, *, out: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+def finish(
+    run: Run, net: AttentionRefiner, position: Position, *, out: Path, provenance: dict[str, Any]
+) -> dict[str, Any]:
     """Write `out/model` and the report."""
     report = _report(run, position, provenance)
     net.cpu().load_state_dict(round_to_float16(net.state_dict()))

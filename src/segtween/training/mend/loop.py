@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from segtween.errors import ModelError, SettingError
-from segtween.networks.mend import Mend
+from segtween.networks.attention import AttentionRefiner
 from segtween.training import checkpoint
 from segtween.training.data import plan
 from segtween.training.loop import CHECKPOINT, CHECKPOINT_EVERY, SCALARS_EVERY, class_weights, make_folder, pick_device
@@ -81,7 +81,7 @@ def train(
     make_folder(out)
     run = prepare(recipe, data_root=data_root, cache=cache or out / "cache", device=chosen)
     torch.manual_seed(recipe.seed)
-    net = Mend(classes=len(recipe.label_set) if recipe.class_head else 0)
+    net = AttentionRefiner(classes=len(recipe.label_set) if recipe.class_head else 0)
     net = net.to(chosen, memory_format=torch.channels_last)
     settings = recipe.optimiser
     optimiser = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
@@ -107,7 +107,13 @@ def prepare(recipe: MendRecipe, *, data_root: Path | None, cache: Path, device: 
 
 
 def _learn(
-    run: Run, net: Mend, optimiser: torch.optim.Optimizer, position: Position, *, out: Path, progress: Progress
+    run: Run,
+    net: AttentionRefiner,
+    optimiser: torch.optim.Optimizer,
+    position: Position,
+    *,
+    out: Path,
+    progress: Progress,
 ) -> None:
     recipe = run.recipe
     begun = time.perf_counter() - position.spent_seconds
@@ -155,7 +161,7 @@ def rate_factor(recipe: MendRecipe, step: int) -> float:
     return rise * float(0.5 * (1 + np.cos(np.pi * step / recipe.steps)))
 
 
-def _save(path: Path, run: Run, net: Mend, optimiser: torch.optim.Optimizer, position: Position) -> None:
+def _save(path: Path, run: Run, net: AttentionRefiner, optimiser: torch.optim.Optimizer, position: Position) -> None:
     checkpoint.save(
         path,
         {
@@ -169,7 +175,7 @@ def _save(path: Path, run: Run, net: Mend, optimiser: torch.optim.Optimizer, pos
     )
 
 
-def _restore(path: Path, run: Run, net: Mend, optimiser: torch.optim.Optimizer) -> Position:
+def _restore(path: Path, run: Run, net: AttentionRefiner, optimiser: torch.optim.Optimizer) -> Position:
     state = checkpoint.load(path)
     checkpoint.check_same(state, path, recipe=run.recipe.sha256, data=run.data_sha256)
     net.load_state_dict(state["model"])

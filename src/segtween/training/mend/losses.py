@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segtween.networks.mend import Mending, offsets
+from segtween.networks.attention import Mending, offsets
 from segtween.training.loop import overlap_loss
 from segtween.training.mend.batches import MARGIN, Batch
 from segtween.training.mend.recipe import MendLoss

@@ -1,4 +1,4 @@
-"""A recipe for the network that mends what is read along a path between key frames (segtween.networks.mend)."""
+"""A recipe for the network that mends what is read along a path between key frames (segtween.networks.attention)."""
 
 from __future__ import annotations
 

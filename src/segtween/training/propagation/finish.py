@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
+from segtween.models.weights import sha256_of
 from segtween.networks.chain import Chain
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.export import export_model, round_to_float16
-from segtween.networks.export_parts import export_part, write_whole
+from segtween.networks.export_components import export_part, write_whole
 from segtween.networks.fitting import identify
-from segtween.parts import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from segtween.training.propagation.stored import StoredPool
 from segtween.training.report import save_report, versions
-from segtween.weights import sha256_of
 
 if TYPE_CHECKING:
     from segtween.training.propagation.loop import Position, Run

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
+from segtween.models.weights import sha256_of
 from segtween.networks import NETWORKS, Network, fit_size, network
 from segtween.networks.bisenet import keep_corners
 from segtween.networks.checkpoints import read_checkpoint
@@ -19,7 +20,6 @@ from segtween.networks.fitting import identify, load_network
 from segtween.training.augment import normalise
 from segtween.training.distil import load_frozen
 from segtween.training.propagation.recipe import STRIDE, PropagationRecipe
-from segtween.weights import sha256_of
 
 WEIGHT_FILES = (".pt", ".pth", ".tar", ".safetensors")
 

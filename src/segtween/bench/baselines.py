@@ -1,0 +1,135 @@
+"""What a user would pick instead: whole pipelines that are timed in the same run, frame in, labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from segtween.build import build_plain
+from segtween.errors import ModelError, SettingError, unknown
+from segtween.interfaces import Segmenter
+from segtween.models.records import ModelRecord
+from segtween.models.weights import load_weights
+from segtween.ops.cpu import CpuOps
+from segtween.runtimes.base import Precision
+from segtween.segmenters.network import input_size, open_network
+from segtween.types import Labels, Rgb, SizeHW
+
+
+class Rival(Protocol):
+    """Labels of the next frame; `is_key` where a method with key frames has one."""
+
+    def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels: ...
+
+
+@dataclass(frozen=True)
+class RivalKind:
+    """One entry of `RIVALS`: what it is in words, how it is opened, and whether it has key frames."""
+
+    title: str
+    open: Callable[[Segmenter, SizeHW, CpuOps], Rival]
+    has_keys: bool = False
+
+
+class Runs:
+    """The plain network of an engine, on every frame."""
+
+    def __init__(self, segmenter: Segmenter, ops: CpuOps) -> None:
+        self._engine = build_plain(segmenter, ops=ops)
+
+    def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels:  # noqa: ARG002
+        return self._engine.step(rgb).labels
+
+
+class Repeats(Runs):
+    """The plain network on key frames; in between the last labels again."""
+
+    _last: Labels | None = None
+
+    def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels:
+        if is_key or self._last is None:
+            self._last = super().__call__(rgb, is_key=True)
+        return self._last
+
+
+def _in_runtime(runtime: str, precision: Precision) -> Callable[[Segmenter, SizeHW, CpuOps], Rival]:
+    def opened(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps) -> Rival:  # noqa: ARG001
+        record, scale = _record(segmenter)
+        network = open_network(
+            record, runtime=runtime, precision=precision, threads=ops.rows.threads, scale=scale, labels=segmenter.labels
+        )
+        return Runs(network, ops)
+
+    return opened
+
+
+def _in_torch(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps, *, compiled: bool = False) -> Any:
+    return in_torch(segmenter, size_hw, threads=ops.rows.threads, compiled=compiled)
+
+
+def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = False, device: Any = "cpu") -> Any:
+    """The segmenter's network in plain torch on every frame, `plain_torch.EveryFrame`; ModelError where there is none
+    of it, MissingExtraError without torch."""
+    from segtween.networks import NETWORKS, need_torch
+
+    need_torch("a pipeline in plain torch")
+    from segtween.networks.plain_torch import EveryFrame
+
+    record, scale = _record(segmenter)
+    name = str(record.provenance.get("network"))
+    if name not in NETWORKS:
+        raise ModelError(
+            f"{record.name} has no definition in torch here",
+            expected=f"a model of {', '.join(NETWORKS)}",
+            do="give another --model, or leave reference, torch and torch-compile out",
+        )
+    return EveryFrame(
+        name,
+        classes=len(segmenter.labels),
+        weights=load_weights(record),
+        input_hw=input_size(record, size_hw, scale=scale),
+        threads=threads,
+        compiled=compiled,
+        device=device,
+    )
+
+
+def _reference(flow: str) -> Callable[[Segmenter, SizeHW, CpuOps], Rival]:
+    def opened(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps) -> Rival:
+        every = _in_torch(segmenter, size_hw, ops)
+        from segtween.networks.plain_torch import ReferencePipeline
+
+        return ReferencePipeline(every, classes=len(segmenter.labels), flow=flow)
+
+    return opened
+
+
+RIVALS: dict[str, RivalKind] = {
+    "reference": RivalKind("SwNet-seq in plain torch, light flow", _reference("flow-light"), has_keys=True),
+    "reference-flownets": RivalKind("SwNet-seq in plain torch, FlowNetS", _reference("flownets"), has_keys=True),
+    "torch": RivalKind("plain torch", _in_torch),
+    "torch-compile": RivalKind("torch.compile", lambda *given: _in_torch(*given, compiled=True)),
+    "onnxruntime": RivalKind("ONNX Runtime float32", _in_runtime("onnxruntime", "float32")),
+    "openvino": RivalKind("OpenVINO float32", _in_runtime("openvino", "float32")),
+    "openvino-bfloat16": RivalKind("OpenVINO bfloat16", _in_runtime("openvino", "bfloat16")),
+    "openvino-int8": RivalKind("OpenVINO int8", _in_runtime("openvino", "int8")),
+    "repeat": RivalKind("the last labels again", lambda segmenter, _, ops: Repeats(segmenter, ops), has_keys=True),
+}
+
+
+def check_rivals(names: Sequence[str]) -> None:
+    """SettingError for an unknown name, which says the nearest."""
+    for name in names:
+        if name not in RIVALS:
+            raise unknown(f"--against {name!r}", name, RIVALS)
+
+
+def _record(segmenter: Any) -> tuple[ModelRecord, float]:
+    if not isinstance(getattr(segmenter, "record", None), ModelRecord):
+        raise SettingError(
+            f"other ways to run {segmenter.describe().get('name', 'a function')}",
+            expected="a network, of which there is a graph",
+            do="give --model NAME or FILE.onnx, or --against repeat alone",
+        )
+    return segmenter.record, segmenter.scale

@@ -1,0 +1,139 @@
+"""The loops that have fused kernels (`segtween.device.kernels`), in plain torch; both give the same."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from segtween.device.preprocess import Look, constants, table
+from segtween.device.sampling import (
+    Samples,
+    along,
+    centres,
+    enlarge,
+    gather,
+    positions,
+    resize_flow,
+    resize_planes,
+    samples,
+    whole_ratio,
+)
+from segtween.types import SizeHW
+
+
+def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+    """|current - previous moved along the flow|, (h, w) float32, of uint8 images; 255 where it came from outside."""
+    x, y = along(flow)
+    moved = gather(previous[None].float(), x, y)[0]
+    return (current.float() - moved).abs().masked_fill(~(x.inside & y.inside), 255.0)
+
+
+def follow(
+    trust: Tensor | None, path: Tensor | None, motion: Tensor, error: Tensor, *, grid_hw: SizeHW, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """Trust and path one frame on, see `ops.cpu.CpuOps.follow`; trust and path are of the grid."""
+    near = resize_flow(motion, grid_hw)
+    fading = torch.exp(-torch.square(resize_planes(error[None], grid_hw)[0] / tolerance))
+    x, y = along(near)
+    fading = fading * (x.inside & y.inside)
+    if trust is not None:
+        fading = gather(trust[None], x, y)[0] * fading
+    return fading, near if path is None else join(near, path)
+
+
+def join(near: Tensor, far: Tensor) -> Tensor:
+    """One flow (h, w, 2) along two of one grid."""
+    return near + gather(far.permute(2, 0, 1), *along(near)).permute(1, 2, 0)
+
+
+def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
+    """(H, W, 3) uint8 -> grey (h, w) uint8, the mean over each cell, rounded as `flow.view.GreyView` rounds."""
+    size_hw = rgb.shape[0], rgb.shape[1]
+    ratio = whole_ratio(size_hw, grid_hw)
+    if ratio is not None and ratio[0] == ratio[1] and ratio[0] % 4 == 0:  # luma of the mean, not mean of lumas
+        side, (h, w) = ratio[0], grid_hw
+        red, green, blue = rgb.view(h, side, w, side, 3).sum((1, 3), dtype=torch.int32).unbind(2)
+        luma = (red * 4899 + green * 9617 + blue * 1868).float()
+        return (luma * (1.0 / (16384 * side * side)) + 0.5).floor().to(torch.uint8)
+    red, green, blue = rgb.to(torch.int32).unbind(2)
+    grey = (red * 9798 + green * 19235 + blue * 3735 + 16384) >> 15
+    if size_hw == grid_hw:
+        return grey.to(torch.uint8)
+    mean = resize_planes(grey[None].float(), grid_hw)[0]
+    # Of two by two pixels a half is rounded up, of other cells to even.
+    rounded = (mean + 0.5).floor() if ratio == (2, 2) else mean.round()
+    return rounded.to(torch.uint8)
+
+
+def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
+    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network wants to see it.
+
+    Resized as the processor does it: bilinear in whole numbers, by area below half the size.
+    """
+    factor, offset = constants(look.factor, rgb.device), constants(look.offset, rgb.device)
+    values = (_resized(rgb, size_hw).flip(2) if look.is_bgr else _resized(rgb, size_hw)) * factor + offset
+    return values.to(look.dtype).contiguous().permute(2, 0, 1)[None]
+
+
+def _resized(rgb: Tensor, size_hw: SizeHW) -> Tensor:
+    """(h, w, 3) float32 of whole numbers, 0..255."""
+    (h, w), whole = rgb.shape[:2], rgb.to(torch.int32)
+    if (h, w) == size_hw:
+        return rgb.float()
+    if min(size_hw[0] / h, size_hw[1] / w) < 0.5:
+        return resize_planes(rgb.permute(2, 0, 1).float(), size_hw).round().clamp(0, 255).permute(1, 2, 0)
+    x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
+    across = whole[:, x.left] * x.before[:, None] + whole[:, x.right] * x.after[:, None]
+    above = (y.before[:, None, None] * (across[y.left] >> 4)) >> 16
+    below = (y.after[:, None, None] * (across[y.right] >> 4)) >> 16
+    return ((above + below + 2) >> 2).float()
+
+
+def blend_along(fresh: Tensor, history: Tensor, path: Tensor, share: Tensor) -> Tensor:
+    """(C, h, w): (1 - share) fresh + share history, read where `path` (h, w, 2) leads; share is (h, w) in 0..1."""
+    return fresh + share * (gather(history, *along(path)) - fresh)
+
+
+def labels_along(values: Tensor, path: Tensor | None, size_hw: SizeHW) -> Tensor:
+    """(H, W) uint8: the argmax of scores (C, h, w), enlarged bilinearly, ties to the lowest class.
+
+    With a path (gh, gw, 2) on any grid that spans the image, in pixels of its own grid, read where it leads.
+    """
+    grid = values.shape[1], values.shape[2]
+    if path is None:
+        x = Samples(*positions(size_hw[1], grid[1], values.device), inside=values.new_ones(()))
+        y = Samples(*positions(size_hw[0], grid[0], values.device), inside=values.new_ones(()))
+        x = x._replace(left=x.left[None], right=x.right[None], weight=x.weight[None])
+        y = y._replace(left=y.left[:, None], right=y.right[:, None], weight=y.weight[:, None])
+    else:
+        x, y = _places(path, grid, size_hw)
+    best = torch.zeros(size_hw, dtype=torch.uint8, device=values.device)
+    top: Tensor | None = None
+    for label, plane in enumerate(values):  # one at a time: all classes of a frame would take gigabytes
+        v = _between(plane, x, y)
+        if top is None:
+            top = v
+            continue
+        better = v > top
+        best = torch.where(better, torch.full_like(best, label), best)
+        top = torch.where(better, v, top)
+    return best
+
+
+def _places(path: Tensor, grid_hw: SizeHW, size_hw: SizeHW) -> tuple[Samples, Samples]:
+    (gh, gw), device = path.shape[:2], path.device
+    way = enlarge(enlarge(path, size_hw[0], axis=0), size_hw[1], axis=1)
+    column, across = centres(size_hw[1], grid_hw[1], device)
+    row, down = centres(size_hw[0], grid_hw[0], device)
+    x = samples(column[None, :], across[None, :] + way[..., 0] * (grid_hw[1] / gw), grid_hw[1])
+    y = samples(row[:, None], down[:, None] + way[..., 1] * (grid_hw[0] / gh), grid_hw[0])
+    return x, y
+
+
+def _between(plane: Tensor, x: Samples, y: Samples) -> Tensor:
+    flat, width = plane.reshape(-1), plane.shape[1]
+    a, b = flat[y.left * width + x.left], flat[y.left * width + x.right]
+    c, d = flat[y.right * width + x.left], flat[y.right * width + x.right]
+    upper = a + x.weight * (b - a)
+    lower = c + x.weight * (d - c)
+    return upper + y.weight * (lower - upper)

@@ -1,0 +1,130 @@
+"""Flow, refinement and mending networks as ONNX files that run without torch.
+
+One self-contained file, images of any size, batch 1, with a record `<file>.yaml` beside it that says what the graph
+wants to see and what it answers. It computes in float32; its weights may be stored as float16.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segtween.errors import SinkError
+from segtween.networks.attention import CELLS, RADII, AttentionRefiner, FromPixels
+from segtween.networks.fitting import Kind
+from segtween.networks.propagation import FLOWS, REFINERS
+from segtween.networks.tracing import trace
+
+TRACED_HW = (64, 128)
+SIZE = {2: "height", 3: "width"}
+PIXELS = {1: "rows", 2: "columns"}
+
+
+def export_part(
+    net: Any, kind: Kind, out: Path, *, provenance: Mapping[str, Any] | None = None, half: bool = False
+) -> list[Path]:
+    """Write `net`, a flow or refinement network in eval mode, as ONNX; returns the graph and its record.
+
+    Flow: inputs `current`, `previous` (1, 3, H, W), output `flow`. Refinement: inputs `warped` (1, classes, h, w),
+    `image` (1, 3, h, w), outputs `scores`, `guide`, `edge`. With `half` the weights are stored as float16, half the
+    size, and cast to float32 in the graph. SinkError if they cannot be written.
+    """
+    image = torch.zeros(1, 3, *TRACED_HW)
+    if kind.network in FLOWS:
+        names, outputs = ("current", "previous"), {"flow": {2: "rows", 3: "columns"}}
+        inputs = (image, image + 1)
+    else:
+        names, outputs = ("warped", "image"), {"scores": SIZE, "guide": {3: "height", 4: "width"}, "edge": SIZE}
+        inputs = (torch.zeros(1, kind.classes, *TRACED_HW), image)
+    model = trace(net.eval(), inputs, names=dict.fromkeys(names, SIZE), outputs=outputs)
+    if half:
+        store_as_float16(model)
+    record = part_record(kind, out.name, outputs=list(outputs), edge=getattr(net, "edge", None))
+    return write_part(model, record | {"provenance": dict(provenance or {})}, out)
+
+
+def export_mend(
+    net: AttentionRefiner, out: Path, *, labels: str = "", provenance: Mapping[str, Any] | None = None
+) -> list[Path]:
+    """Write a mending network as ONNX with float16 weights; returns the graph and its record. `labels` names the label
+    set of a class head.
+
+    Inputs `image`, `key` (1, 2h, 2w, 3) uint8, `cells` (1, 8, h, w); outputs `share`, `attention`; with a class head
+    also the input `scores` and the output `added`, both (1, classes, h, w). SinkError if they cannot be written.
+    """
+    rows, columns = TRACED_HW
+    pixels = torch.zeros(1, 2 * rows, 2 * columns, 3, dtype=torch.uint8)
+    inputs = [pixels, pixels + 1, torch.zeros(1, len(CELLS), rows, columns)]
+    names = {"image": PIXELS, "key": PIXELS, "cells": SIZE}
+    outputs = {"share": SIZE, "attention": SIZE}
+    if net.classes:
+        inputs.append(torch.zeros(1, net.classes, rows, columns))
+        names["scores"], outputs["added"] = SIZE, SIZE
+    model = trace(FromPixels(net).eval(), inputs, names=names, outputs=outputs)
+    store_as_float16(model)
+    record = {
+        "network": "mend", "graph": out.name, "kind": "mend", "inputs": list(names), "outputs": list(outputs),
+        "classes": net.classes, "labels": labels, "radii": list(RADII), "cells": list(CELLS),
+        "image": {"channels": "RGB", "scale": 255, "mean": [0.0] * 3, "std": [1.0] * 3, "multiple_of": 2},
+    }  # fmt: skip
+    return write_part(model, record | {"provenance": dict(provenance or {})}, out)
+
+
+def store_as_float16(model: Any) -> None:
+    """Round the graph's float32 weights, in place; each is cast back before its use, under its own name."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        name, stored = tensor.name, f"{tensor.name}.float16"
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), stored))
+        casts.append(onnx.helper.make_node("Cast", [stored], [name], name=f"{name}.cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:
+    """The plain values of the record."""
+    spec: Any = FLOWS.get(kind.network) or REFINERS[kind.network]
+    pixels = {"channels": spec.channels, "scale": 255, "mean": list(spec.mean), "std": list(spec.std)}
+    record: dict[str, Any] = {"network": kind.network, "graph": graph}
+    if kind.network in FLOWS:
+        record |= {"kind": "flow", "inputs": ["current", "previous"], "stride": spec.stride, "units": spec.units}
+    else:
+        record |= {"kind": "refinement", "inputs": ["warped", "image"], "classes": kind.classes, "edge": edge}
+    return record | {"outputs": outputs, "image": {**pixels, "multiple_of": spec.multiple_of}}
+
+
+def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
+    """Graph and record, each under its final name only when whole."""
+    import yaml
+
+    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    files = {out: model.SerializeToString(deterministic=True), out.with_name(f"{out.name}.yaml"): text.encode()}
+    for path, content in files.items():
+        write_whole(path, content)
+    return list(files)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under its final name only when it is whole; SinkError if it cannot be."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise SinkError(
+            f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another --out"
+        ) from None

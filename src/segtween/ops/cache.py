@@ -1,0 +1,28 @@
+"""Tables that are made once for an array and asked for again: a key frame's scores stay the same for a whole period."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from numpy.typing import NDArray
+
+Made = TypeVar("Made")
+
+
+class TwoEntryCache(Generic[Made]):
+    """What was made of the two arrays that were asked for last; they are known by identity, so nobody may write to
+    them. Iterates over (array, what was made of it)."""
+
+    def __init__(self) -> None:
+        self._entries: list[tuple[NDArray[Any], Made]] = []
+
+    def __call__(self, array: NDArray[Any], make: Callable[[], Made]) -> Made:
+        known = next((entry for entry in self._entries if entry[0] is array), None)
+        if known is None:
+            known = array, make()
+        self._entries = [*[entry for entry in self._entries if entry is not known][-1:], known]
+        return known[1]
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], Made]]:
+        return iter(self._entries)

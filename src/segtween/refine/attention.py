@@ -1,0 +1,127 @@
+"""Repair of what a key frame cannot know: cells of a later frame borrow scores from cells beside them.
+
+What a moving thing uncovers, what comes in from outside and what the flow got wrong is read from the wrong place of the
+key frame. A small network sees the frame, the key frame moved onto it, and how sure the scores are that were read; it
+says where they are to be replaced, and which cells near by look as if they showed the same thing. It knows nothing of
+classes: what is borrowed are the scores that those cells read, of any number of classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.geometry import shrink_to
+from segtween.interfaces import ReadingOps
+from segtween.models.components import Component
+from segtween.runtimes.base import Runtime
+from segtween.types import Correction, Flow, Rgb, ScoreMap, SizeHW
+
+RADII = (1, 2, 4, 8)
+OFFSETS = np.array(
+    [(r * dx, r * dy) for r in RADII for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dx, dy) != (0, 0)], np.int64
+)
+"""(32, 2): where a cell may borrow from, x and y in cells, in the order of the network's `attention`."""
+
+MOST_CELLS = 15_000
+"""The frame is divided into cells of 4, 8, 16, ... pixels until there are no more than this."""
+
+TOLERANCE = 10.0
+"""Where the key frame, moved, differs from the frame by e grey levels, at most 1 - exp(-(e / TOLERANCE)^2) is replaced:
+nothing where it shows the same."""
+
+LEAST_SHARE = 0.05
+"""A smaller share is taken as none: nothing is computed there."""
+
+LEAST_WEIGHT = 0.02
+"""Nor is anything borrowed from a cell of smaller weight."""
+
+
+def cell_grid(size_hw: SizeHW) -> SizeHW:
+    """The grid of cells for a frame of this size."""
+    return shrink_to(size_hw, cells=MOST_CELLS, first=4)
+
+
+class AttentionRefiner:
+    """The network in a runtime, with what it needs computed before and done after."""
+
+    def __init__(self, part: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
+        self.part, self.runtime, self.ops = part, runtime, ops
+
+    def see(self, rgb: Rgb) -> NDArray[np.uint8]:
+        """(2h, 2w, 3) uint8: the frame as the network sees it, two pixels to a cell's side."""
+        height, width = (2 * side for side in cell_grid((rgb.shape[0], rgb.shape[1])))
+        if rgb.shape[1] >= 4 * width:  # every second pixel of the way is enough, and takes a seventh of the time
+            rgb = cv2.resize(rgb, (2 * width, 2 * height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
+
+    def __call__(
+        self, scores: ScoreMap, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
+    ) -> Correction:
+        """What is to stand in place of the key frame's scores, and for how much of them."""
+        fine = seen.shape[0], seen.shape[1]
+        fine_path, path = self.ops.resize_flow(path, fine), self.ops.resize_flow(path, (fine[0] // 2, fine[1] // 2))
+        read, certainty = self.ops.read(scores, path)
+        moved = _moved(key, fine_path)
+        inputs = [seen[None], moved[None], np.concatenate([certainty, _about(path, distance)])[None]]
+        if self.part.classes:
+            inputs.append(_centred(read))
+        share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
+        share = share[0] * _doubt(seen, moved)
+        share[share < LEAST_SHARE] = 0
+        read, _ = self.ops.read(scores, fine_path, certain=False)
+        values = self.ops.borrow(read, attention, OFFSETS, share, least=LEAST_WEIGHT)
+        for planes in added:
+            for value, plane in zip(values, planes, strict=True):
+                value += self.ops.resize(plane, fine)
+        return Correction(replace(scores, values=values), share)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "refine": {
+                "mend": self.part.describe(),
+                "cells": MOST_CELLS,
+                "tolerance": TOLERANCE,
+                "least": [LEAST_SHARE, LEAST_WEIGHT],
+            }
+        }
+
+
+def _about(path: Flow, distance: int) -> NDArray[np.float32]:
+    """(6, h, w): whether the path ends inside the image, its stretch along x and y, the distance, and where the cell
+    lies."""
+    h, w = path.shape[:2]
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    to_x, to_y = x + path[..., 0], y + path[..., 1]
+    inside = (to_x >= -0.5) & (to_x <= w - 0.5) & (to_y >= -0.5) & (to_y <= h - 0.5)
+    padded = np.pad(path, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    along_x, along_y = padded[1:-1, 2:, 0] - padded[1:-1, :-2, 0], padded[2:, 1:-1, 1] - padded[:-2, 1:-1, 1]
+    planes = (
+        inside, np.clip(along_x, -3, 3), np.clip(along_y, -3, 3), np.full((h, w), distance / 8), 2 * x / w - 1,
+        2 * y / h - 1,
+    )  # fmt: skip
+    return np.stack([np.asarray(plane, np.float32) for plane in planes])
+
+
+def _moved(image: NDArray[np.uint8], path: Flow) -> NDArray[np.uint8]:
+    h, w = path.shape[:2]
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    return np.asarray(
+        cv2.remap(image, x + path[..., 0], y + path[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def _doubt(seen: NDArray[np.uint8], moved: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(h, w) in 0..1: how far the pictures (2h, 2w, 3) let a cell be replaced."""
+    error = cv2.absdiff(seen, moved).mean(axis=2, dtype=np.float32)
+    error = cv2.resize(error, (seen.shape[1] // 2, seen.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(1 - np.exp(-np.square(error / np.float32(TOLERANCE))), np.float32)
+
+
+def _centred(read: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(1, C, h, w): scores (h, w, C) less their mean over the classes: shifts of all of them say nothing."""
+    return np.ascontiguousarray(np.moveaxis(read - read.mean(axis=2, keepdims=True), 2, 0)[None], np.float32)

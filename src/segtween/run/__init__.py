@@ -1,0 +1,1 @@
+"""Inputs from their first frame to their last output file."""

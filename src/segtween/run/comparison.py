@@ -1,0 +1,68 @@
+"""Another method on the same video at the same time, to be looked at beside the first one."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from segtween.engine import Engine
+from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.errors import SettingError
+from segtween.metrics.steadiness import SteadinessMeter
+from segtween.metrics.temporal import Farneback
+from segtween.types import Frame, Labels, Method, Result
+
+
+class Seen(NamedTuple):
+    """A frame's labels by the other method; the share of pixels that flicker in it, and in all frames up to it, by the
+    other method and by the first (0..1, None where there is nothing to compare)."""
+
+    labels: Labels
+    flicker: tuple[float | None, float | None]
+    so_far: tuple[float | None, float | None]
+
+
+class Beside:
+    """The other method's engine and a flicker meter for each. It needs a segmenter of its own.
+
+    `update` comes before the frame is written; `take` then gives what was seen of it, once. Raises SettingError for an
+    engine whose results come late.
+    """
+
+    def __init__(self, engine: Engine | BidirectionalEngine, method: Method, *, classes: int) -> None:
+        if isinstance(engine, BidirectionalEngine):
+            raise SettingError(
+                f"{method.name} beside another method",
+                expected="a method that gives each frame's labels at once",
+                do="give --beside every-frame",
+            )
+        self.method, self._engine = method, engine
+        self._farneback = Farneback()
+        self._other, self._own = SteadinessMeter(classes), SteadinessMeter(classes)
+        self._seen: dict[int, Seen] = {}
+
+    def reset(self) -> None:
+        self._engine.reset()
+
+    def update(self, frame: Frame, result: Result) -> None:
+        """Runs the other method on the next frame, of which the first one gave `result`."""
+        self._engine.select(frame.index)
+        other = self._engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
+        if result.is_cut:
+            self._farneback.begin()
+        motion = self._farneback(frame.rgb)
+        flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
+        own = self._own.follow(result.labels, motion, is_key=result.is_key)
+        so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
+        self._seen[frame.index] = Seen(other.labels, (flicker, own), so_far)
+
+    def take(self, index: int) -> Seen:
+        return self._seen.pop(index)
+
+    def to_json(self) -> dict[str, Any]:
+        """Steadiness of both methods, as `metrics.SteadinessMeter` says it, over the classes that both gave."""
+        both = self._other.seen & self._own.seen
+        return {
+            "method": self.method.to_json(),
+            "steadiness": self._other.compute(counted=both),
+            "own_steadiness": self._own.compute(counted=both),
+        }

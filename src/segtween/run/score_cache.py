@@ -1,0 +1,112 @@
+"""A network's scores, stored once, so that sweeps over the method need not run it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from segtween.datasets import Dataset
+from segtween.errors import SettingError, SinkError
+from segtween.interfaces import Segmenter, Source
+from segtween.segmenters.score_file import ScoresWriter, Stored
+from segtween.types import Rgb
+from segtween.video.staging import Staged, sink_errors
+
+Progress = Callable[[int, "int | None"], None]
+
+Named = tuple["str | None", Rgb]
+"""A frame's name (None: it goes by its index) and its picture."""
+
+
+def export_scores(
+    segmenter: Segmenter,
+    frames: Iterable[Named],
+    target: str | Path,
+    *,
+    total: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Stored:
+    """Runs the network on every frame and writes its scores as `target` (.npz), streaming, all or nothing.
+
+    Ctrl-C keeps the frames so far. Raises SinkError for a target that exists or cannot be written, SettingError for
+    one that is no .npz, ScoresError for scores that change their grid.
+    """
+    path = check_target(target, overwrite=overwrite)
+    staged = Staged(path)
+    with sink_errors(path):
+        writer = ScoresWriter(staged.part, labels=segmenter.labels, network=segmenter.describe())
+    try:
+        try:
+            _run(segmenter, frames, writer, total, progress)
+        except KeyboardInterrupt:
+            if len(writer):
+                writer.close()
+                staged.commit()
+            raise
+        with sink_errors(path):
+            stored = writer.close()
+    except BaseException:
+        writer.abort()
+        staged.discard()
+        raise
+    staged.commit()
+    return stored
+
+
+def _run(
+    segmenter: Segmenter, frames: Iterable[Named], writer: ScoresWriter, total: int | None, progress: Progress | None
+) -> None:
+    select = getattr(segmenter, "select", None)
+    for index, (name, rgb) in enumerate(frames):
+        if select is not None:
+            select(index if name is None else name)
+        scores = segmenter(rgb)
+        with sink_errors(writer.path):
+            writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)
+        if progress is not None:
+            progress(index + 1, total)
+
+
+def check_target(target: str | Path, *, overwrite: bool) -> Path:
+    """The path, if scores may be written there."""
+    path = Path(target)
+    if path.suffix.lower() != ".npz":
+        raise SettingError(f"scores file {path}", expected="a name that ends in .npz", do=f"give {path.stem}.npz")
+    if path.exists() and not overwrite:
+        raise SinkError(f"{path} exists", expected="no such file yet", do="give --overwrite to replace it")
+    return path
+
+
+def names_of(dataset: Dataset, *, before: int | None = None) -> list[str]:
+    """The frames that `dataset_frames` gives."""
+    return [name for name, _ in _chosen(dataset, before)]
+
+
+def dataset_frames(dataset: Dataset, *, before: int | None = None) -> Iterator[Named]:
+    """Every frame of every clip, once. `before` with sparse labels: only so many frames before each labelled one."""
+    for name, read in _chosen(dataset, before):
+        yield name, read()
+
+
+def source_frames(source: Source) -> Iterator[Named]:
+    """The frames of a video, by index; closes it."""
+    try:
+        for frame in source:
+            yield None, frame.rgb
+    finally:
+        source.close()
+
+
+def _chosen(dataset: Dataset, before: int | None) -> list[tuple[str, Callable[[], Rgb]]]:
+    if before is not None and before < 0:
+        raise SettingError(f"{before} frames before each label", expected="0 or more", do="give a larger number")
+    chosen: dict[str, Callable[[], Rgb]] = {}
+    for clip in dataset.clips:
+        wanted: Iterable[int] = range(len(clip))
+        if before is not None and not dataset.is_dense:
+            wanted = sorted({i for last in clip.labelled for i in range(max(0, last - before), last + 1)})
+        for i in wanted:
+            frame = clip.frames[i]
+            chosen.setdefault(frame.name, lambda frame=frame: dataset.read_rgb(frame))  # type: ignore[misc]
+    return list(chosen.items())

@@ -1,0 +1,98 @@
+"""Several cameras whose frames come at a rate: every frame labelled soon, the network shared fairly."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from fakes import BrightnessSegmenter
+from segtween.bench.real_time_streams import PacedStreamsReport, keep_pace_together
+from segtween.build import PRESETS
+from segtween.cli import app
+from segtween.errors import ScoresError, SettingError
+
+MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
+
+
+class Slow(BrightnessSegmenter):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        time.sleep(self._seconds)
+        return super().__call__(rgb)
+
+
+def paced(segmenter: BrightnessSegmenter, *, late: Any, **others: Any) -> PacedStreamsReport:
+    asked: dict[str, Any] = {"size_hw": (96, 160), "count": 3, "rate": 20.0, "seconds": 1.0, "threads": 1, **others}
+    return keep_pace_together(segmenter, settings=replace(PRESETS["path"].at(1), late=late), name="path", **asked)
+
+
+def test_no_camera_waits_for_a_slow_network_and_each_gets_its_turn() -> None:
+    late, waiting = paced(Slow(0.1), late="auto"), paced(Slow(0.1), late=None)
+    late_all, waiting_all = late.to_json()["all"], waiting.to_json()["all"]
+    assert late_all["frames"] == waiting_all["frames"] == 60
+    assert late_all["dropped_frames"] < waiting_all["dropped_frames"]
+    assert late_all["latency_ms"]["p50"] < 50 < waiting_all["latency_ms"]["p95"]
+    assert late_all["unknown_frames"] > 0
+    assert waiting_all["unknown_frames"] == 0
+    arrivals = [camera["arrivals"] for camera in late.to_json()["streams"]]
+    assert max(arrivals) - min(arrivals) <= 1, "in turn"
+    assert late.network_runs_per_tick["most_planned"] == 1
+    assert late.alone_ms >= 100
+    assert len(late.network_ms) >= 5
+
+
+def test_the_record_and_the_table() -> None:
+    report = paced(Slow(0.0), late=None, seconds=0.5)
+    record = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert [camera["frames"] for camera in record["streams"]] == [10] * 3
+    assert record["all"]["frames"] == 30
+    assert record["all"]["dropped_frames"] == sum(camera["dropped_frames"] for camera in record["streams"])
+    assert 0 <= record["all"]["in_time"] <= 1
+    table, remarks = report.tables()
+    assert not isinstance(table, str)
+    assert table.title.startswith("3 cameras of 160x96 (width x height), 20 frames per second each for 0.5 s")
+    assert table.column(0) == ["0", "1", "2", "all"]
+    assert "alone it takes" in str(remarks)
+
+
+def test_what_the_network_raises_ends_it() -> None:
+    class Fails(BrightnessSegmenter):
+        def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+            if self.calls > 12:
+                raise ScoresError("not finite")
+            return super().__call__(rgb)
+
+    with pytest.raises(ScoresError, match="not finite"):
+        paced(Fails(), late=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate": 0.0}, "0 frames per second for 1 s, of 160x96; expected a rate of up to 1000, 1 frame or more"),
+        ({"count": 0}, "0 streams; expected 1 or more"),
+    ],
+)
+def test_what_cannot_be_paced(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        paced(BrightnessSegmenter(), late=None, **options)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "pace.json"
+    command = ["bench", "--streams", "2", "--rate", "20", "--seconds", "0.3", "--late", "auto", "--model", MODEL]
+    done = CliRunner().invoke(app, [*command, "--size", "96x64", "--threads", "1", "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "2 cameras of 96x64 (width x height), 20 frames per second each" in " ".join(done.output.split())
+    assert len(json.loads(file.read_text())["streams"]) == 2

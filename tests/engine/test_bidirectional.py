@@ -1,0 +1,192 @@
+"""The offline mode: both key frames speak, in order, late, and never across a cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes import BrightnessSegmenter, panning, textured
+from segtween.build import Settings, build_engine, build_labelled, build_offline, build_plain, find_preset, method
+from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.errors import LabelError, SettingError
+from segtween.labels import numbered
+from segtween.types import Result
+
+SIZE = (96, 128)
+PATH = find_preset("path")
+
+
+def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
+    return build_offline(BrightnessSegmenter(), replace(PATH, interval=interval, offline=True, **changes))
+
+
+def all_of(sided: BidirectionalEngine, frames: Sequence[np.ndarray]) -> list[Result]:
+    return list(sided.stream(frames))
+
+
+def uncovering(frames: int) -> list[np.ndarray]:
+    """A bright block that moves to the right over a picture: what is behind it shows at its left edge."""
+    clip = []
+    for i in range(frames):
+        rgb = (textured(SIZE, seed=3, cell=10) // 3).astype(np.uint8)
+        rgb[30:70, 10 + 6 * i : 50 + 6 * i] = 170 + textured((40, 40), seed=4, cell=8) // 4
+        clip.append(rgb)
+    return clip
+
+
+def truth(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    plain = build_plain(BrightnessSegmenter(stride=1))
+    return [plain.step(rgb).labels for rgb in frames]
+
+
+def test_every_frame_comes_once_in_order_with_its_distance() -> None:
+    results = all_of(offline(3), panning(10, SIZE))
+    assert [r.index for r in results] == list(range(10))
+    assert [r.is_key for r in results] == [i % 4 == 0 for i in range(10)]
+    assert [r.distance for r in results] == [i % 4 for i in range(10)]
+    assert {r.labels.shape for r in results} == {SIZE}
+
+
+def test_results_come_when_the_next_key_frame_is_there() -> None:
+    sided, frames = offline(2), panning(6, SIZE)
+    given = [[r.index for r in sided.push(rgb)] for rgb in frames]
+    assert given == [[], [], [], [0, 1, 2], [], []]
+    assert [r.index for r in sided.finish()] == [3, 4, 5]
+    assert [r.index for r in sided.push(frames[0])] == []
+
+
+def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
+    frames = uncovering(5)
+    wanted = truth(frames)
+    both = build_offline(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0, offline=True))
+    one = build_engine(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0))
+    two_sided = [r.labels for r in all_of(both, frames)]
+    one_sided = [one.step(rgb).labels for rgb in frames]
+
+    def wrong(labels: list[np.ndarray]) -> int:
+        return sum(int((a != b).sum()) for a, b in zip(labels[1:4], wanted[1:4], strict=True))
+
+    assert wrong(two_sided) < 0.8 * wrong(one_sided)
+
+
+def test_frames_after_the_last_key_frame_are_those_of_the_engine() -> None:
+    frames = panning(4, SIZE)
+    built = build_engine(BrightnessSegmenter(), replace(PATH, interval=9, flow_quality="fine"))
+    for ours, causal in zip(all_of(offline(9), frames), map(built.step, frames), strict=True):
+        assert np.array_equal(ours.labels, causal.labels)
+
+
+def test_no_path_crosses_a_cut() -> None:
+    first, second = panning(3, SIZE, seed=1), panning(4, SIZE, seed=2)
+    results = all_of(offline(9), first + second)
+    assert [r.index for r in results if r.is_cut] == [3]
+    assert [r.index for r in results if r.is_key] == [0, 3]
+    alone = [*all_of(offline(9), first), *all_of(offline(9), second)]
+    assert all(np.array_equal(a.labels, b.labels) for a, b in zip(results, alone, strict=True))
+
+
+def test_memory_is_one_period() -> None:
+    sided = offline(3)
+    for rgb in panning(4, SIZE) * 5:
+        sided.push(rgb)
+        assert len(sided._waiting) <= 4
+
+
+def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
+    results = all_of(offline(3), panning(5, SIZE, step=1, cell=20))
+    assert all(0 < r.confidence.min() <= r.confidence.max() <= 1 for r in results)
+    assert results[2].carried.kind == "logits"
+    inside = (slice(8, -8), slice(8, -8))
+    agreement = build_plain(BrightnessSegmenter()).ops.labels(results[2].carried, SIZE) == results[2].labels
+    assert agreement[inside].mean() > 0.9
+
+
+def test_one_step_alone_is_refused_and_another_size_too() -> None:
+    sided = offline()
+    with pytest.raises(SettingError, match=r"one step of the offline mode; expected a whole clip.*use stream\(\)"):
+        sided.step(textured(SIZE))
+    sided.push(textured(SIZE))
+    with pytest.raises(SettingError, match="frame 1 is 100x90; expected 128x96 as before"):
+        sided.push(textured((90, 100)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"schedule": "adaptive"}, "the offline mode with schedule adaptive; expected a fixed interval"),
+        ({"arrays": "reference"}, "the offline mode with a preset that works as the reference does"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(SettingError, match=text):
+        replace(PATH, offline=True, **changes)
+
+
+def test_the_offline_mode_has_a_hash_of_its_own() -> None:
+    one = method(build_engine(BrightnessSegmenter(), PATH), name="path")
+    both = method(offline(), name="path")
+    assert one.hash != both.hash
+    assert both.record["sides"] == "both"
+    assert both.hash == method(offline(9), name="path").hash, "the interval stands beside the method"
+
+
+# ── Labels of some frames ─────────────────────────────────────────────────────────────────────
+
+
+def labelled(frames: Sequence[np.ndarray], which: Sequence[int], **changes: Any) -> list[Result]:
+    wanted = truth(frames)
+    return all_of(build_labelled(numbered(4), wanted.__getitem__, which, Settings(**changes)), frames)
+
+
+def test_labelled_frames_keep_their_labels_and_the_others_follow() -> None:
+    frames = panning(7, SIZE, step=2, cell=20)
+    results, wanted = labelled(frames, [1, 5]), truth(frames)
+    assert [r.is_key for r in results] == [i in (1, 5) for i in range(7)]
+    assert all(np.array_equal(results[i].labels, wanted[i]) for i in (1, 5))
+    assert [r.distance for r in results] == [1, 0, 1, 2, 3, 0, 1]
+    inside = (slice(8, -8), slice(16, -16))
+    assert all((r.labels == w)[inside].mean() > 0.95 for r, w in zip(results, wanted, strict=True))
+
+
+def test_frames_after_the_last_labelled_one_do_not_wait() -> None:
+    frames = panning(5, SIZE)
+    sided = build_labelled(numbered(4), truth(frames).__getitem__, [1], Settings())
+    assert [len(sided.push(rgb)) for rgb in frames] == [0, 2, 1, 1, 1]
+
+
+def test_a_scene_without_a_label_is_unknown_and_has_no_confidence() -> None:
+    frames = panning(3, SIZE, seed=1) + panning(3, SIZE, seed=2)
+    results = labelled(frames, [4])
+    assert all((r.labels == 255).all() for r in results[:3])
+    assert all((r.labels != 255).all() for r in results[3:])
+    assert all(r.confidence.max() == pytest.approx(0.25) for r in results[:3])
+    assert results[4].confidence.mean() > 0.9
+
+
+def test_what_is_unknown_in_all_labels_stays_unknown() -> None:
+    frames = [textured(SIZE)] * 3
+    labels = np.zeros(SIZE, np.uint8)
+    labels[:, 64:] = 255
+    results = all_of(build_labelled(numbered(2), lambda _: labels, [0, 2], Settings()), frames)
+    assert all(np.array_equal(r.labels[:, 68:], labels[:, 68:]) for r in results)
+    assert (results[1].labels[:, :60] == 0).all()
+
+
+def test_confidence_falls_with_the_distance_to_a_label() -> None:
+    rng = np.random.default_rng(0)
+    frames = [
+        np.clip(rgb.astype(int) + rng.integers(-20, 21, rgb.shape), 0, 255).astype(np.uint8)
+        for rgb in panning(7, SIZE, cell=16)
+    ]
+    sure = [float(r.confidence.mean()) for r in labelled(frames, [0])]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_labels_of_another_size_are_refused() -> None:
+    sided = build_labelled(numbered(2), lambda _: np.zeros((4, 4), np.uint8), [0], Settings())
+    with pytest.raises(LabelError, match=r"the labels of frame 0 are 4x4; expected 128x96"):
+        sided.push(textured(SIZE))

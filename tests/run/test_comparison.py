@@ -1,0 +1,117 @@
+"""Another method beside the first one: what is seen of it, the film of both, and the command."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fakes import BrightnessSegmenter, panning
+from segtween.api import Segtween
+from segtween.build import PRESETS, Settings
+from segtween.cli import app
+from segtween.errors import SettingError
+from segtween.labels import numbered
+from segtween.metrics.steadiness import SteadinessMeter
+from segtween.run.comparison import Beside, Seen
+from segtween.types import Frame, Result
+from segtween.video.side_by_side import COLOURS, Another, BesidePicture
+
+MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
+SIZE = (96, 160)
+
+
+def method(name: str = "blend", *, plain: bool = False) -> Segtween:
+    return Segtween(BrightnessSegmenter(), PRESETS[name], threads=1, name=name, plain=plain)
+
+
+def frames(count: int = 7) -> list[Frame]:
+    return [Frame(i, Fraction(i, 25), rgb) for i, rgb in enumerate(panning(count, SIZE, cell=16))]
+
+
+def test_both_methods_see_every_frame() -> None:
+    first, other, alone = method(), method(plain=True), method(plain=True)
+    beside, meter = Beside(other.engine, other.method, classes=4), SteadinessMeter(4)
+    for frame in frames():
+        result = first.step(frame.rgb)
+        beside.update(frame, result)
+        seen = beside.take(frame.index)
+        assert np.array_equal(seen.labels, alone.step(frame.rgb).labels)
+        own = meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+        assert seen.flicker[1] == own
+        assert seen.so_far[1] == meter.compute()["flicker"]
+        assert (own is None) == (frame.index == 0)
+    told = beside.to_json()
+    assert told["own_steadiness"] == meter.compute()
+    assert told["method"]["name"] == "every-frame"
+    assert told["steadiness"]["change_rate_elsewhere"] is None, "the other one has key frames only"
+    with pytest.raises(KeyError):
+        beside.take(0)
+
+
+def test_a_method_that_comes_late_cannot_stand_beside() -> None:
+    late = Segtween(BrightnessSegmenter(), Settings(offline=True), threads=1, name="late")
+    with pytest.raises(SettingError, match="late beside another method; expected a method that gives each frame's"):
+        Beside(late.engine, late.method, classes=4)
+
+
+def test_the_film_has_both_pictures_and_both_curves() -> None:
+    shown = {i: Seen(np.full(SIZE, 1, np.uint8), (0.02 * (i % 2), 0.001), (0.01, 0.001)) for i in range(1, 40)}
+    shown[0] = Seen(np.full(SIZE, 1, np.uint8), (None, None), (None, None))
+    draw = BesidePicture(Another("every-frame", "segtween", shown.__getitem__), numbered(4))
+    grey, left = np.full((*SIZE, 3), 128, np.uint8), np.full(SIZE, 2, np.uint8)
+    for i in range(40):
+        result = Result(i, 0.0, is_key=True, distance=0, is_cut=False, labels=left, scores=lambda: None, stages_ms={})  # type: ignore[arg-type,return-value]
+        picture = draw(Frame(i, Fraction(i), grey), result)
+    height, width = picture.shape[:2]
+    assert width == 2 * SIZE[1]
+    assert height > SIZE[0]
+    assert height % 2 == 0
+    assert not np.array_equal(picture[60, 100], picture[60, 100 + SIZE[1]]), "each side has its own labels"
+    strip = picture[SIZE[0] :].astype(int)
+    rows = [np.flatnonzero((np.abs(strip - colour).sum(axis=2) < 30).any(axis=1)) for colour in COLOURS]
+    assert min(rows[0]) < min(rows[1]), "what flickers more stands higher"
+
+
+def call(*args: str | Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+    return done.exit_code, " ".join(done.output.split())
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    (tmp_path / "clip").mkdir()
+    for frame in frames(6):
+        cv2.imwrite(str(tmp_path / "clip" / f"{frame.index}.png"), frame.rgb[..., ::-1])
+    return tmp_path / "clip"
+
+
+@pytest.mark.parametrize("other", ["every-frame", "warp"])
+def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
+    out = tmp_path / "out"
+    code, told = call("run", clip, "-o", out, "--model", MODEL, "--every", "3", "--beside", other, "--save", "labels")
+    assert code == 0, told
+    assert f"beside it, {other}: steadiness" in told
+    with av.open(str(out / f"beside-{other}.mp4")) as film:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(pictures) == 6
+    assert pictures[0].shape[1] == 2 * SIZE[1]
+    record = json.loads((out / "run.json").read_text())
+    assert record["beside"]["method"]["name"] == other
+    assert "beside" in record["stages_ms"]
+    code, told = call("run", clip, "-o", out, "--model", MODEL, "--beside", other)
+    assert code == 2
+    assert f"beside-{other}.mp4 exists already" in told or "frames.csv exists already" in told
+
+
+def test_an_unknown_neighbour_is_named(clip: Path, tmp_path: Path) -> None:
+    code, told = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--beside", "every-fram")
+    assert code == 2
+    assert "--beside 'every-fram'" in told
+    assert "every-frame" in told
