@@ -86,7 +86,7 @@ def load(
                   `without` names what is left out there of half, kernels, graphs, compiled
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
-    preset        of the method: path, mend, blend, warp, swnet-seq
+    preset        of the method: composed, refined, blend, warp, swnet-seq
     changes       single settings of the preset, see `segtween.build.Settings`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.

@@ -18,8 +18,8 @@ from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, ResamplingRefiner, Schedule, Segmenter
 from segtween.labels import LabelSet
 from segtween.models.components import (
+    ATTENTION,
     FLOW,
-    MEND,
     REFINE,
     REFINE_WITHOUT_EDGE,
     Component,
@@ -58,15 +58,15 @@ class Settings:
     most_distance   adaptive: and at most
     flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
                     weight file of a flow network; a folder of .flo or .npz files
-    flow_quality     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for mend, else balanced
+    flow_quality     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for attention, else balanced
     flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     fusion          at key frames: blend (with the carried history) or replace
     history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
     cuts            whether a scene cut forces a key frame and drops the history
     carry           what is carried, on which grid, and how fast trust fades
     arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
-    refine          mend: what the key frame cannot know is borrowed from cells near by (without resampling); guided:
-                    carried logits are repaired by a network (with arrays: reference); or none
+    refine          attention: what the key frame cannot know is borrowed from cells near by (without resampling);
+                    guided: carried logits are repaired by a network (with arrays: reference); or none
     edge            guided: whether the label map's edge guides it
     offline         for files: a frame between two key frames uses both (`engine.bidirectional`). Logits are carried,
                     along paths; without refinement
@@ -90,7 +90,7 @@ class Settings:
     cuts: bool = True
     carry: Carry = field(default_factory=Carry)
     arrays: Literal["own", "reference"] = "own"
-    refine: Literal["none", "mend", "guided"] = "none"
+    refine: Literal["none", "attention", "guided"] = "none"
     edge: bool = True
     weights: str | None = None
     offline: bool = False
@@ -100,7 +100,11 @@ class Settings:
         FixedInterval(self.interval)
         self._check_schedule()
         ReliabilityBlend(weight=self.history_weight)
-        choices = {"fusion": ("blend", "replace"), "arrays": ("own", "reference"), "refine": ("mend", "guided", "none")}
+        choices = {
+            "fusion": ("blend", "replace"),
+            "arrays": ("own", "reference"),
+            "refine": ("attention", "guided", "none"),
+        }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise SettingError(
@@ -116,7 +120,7 @@ class Settings:
             raise SettingError(
                 "the offline mode with a preset that works as the reference does",
                 expected="a preset with arrays of our own and no refinement",
-                do="give --preset path, or leave --offline out",
+                do="give --preset composed, or leave --offline out",
             )
         if self.offline and self.schedule != "fixed":
             raise SettingError(
@@ -133,11 +137,11 @@ class Settings:
                     expected="frames that come one by one, and a fixed interval",
                     do="leave one of them out",
                 )
-        if self.refine == "mend" and (self.arrays != "own" or self.carry.resample):
+        if self.refine == "attention" and (self.arrays != "own" or self.carry.resample):
             raise SettingError(
-                "refine mend in a preset that resamples scores in each frame",
+                "refine attention in a preset that resamples scores in each frame",
                 expected="a preset that reads them along a path",
-                do="give --preset path or mend",
+                do="give --preset composed or refined",
             )
         if not self.edge and self.refine != "guided":
             raise SettingError(
@@ -165,7 +169,7 @@ class Settings:
     @property
     def quality(self) -> str:
         """The quality for flow: where accuracy comes first all of it, or what was asked for."""
-        return self.flow_quality or ("fine" if self.offline or self.refine == "mend" else "balanced")
+        return self.flow_quality or ("fine" if self.offline or self.refine == "attention" else "balanced")
 
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
@@ -197,8 +201,8 @@ def build_schedule(settings: Settings) -> Schedule:
 
 
 PRESETS: dict[str, Settings] = {
-    "path": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
-    "mend": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False), refine="mend"),
+    "composed": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
+    "refined": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False), refine="attention"),
     "blend": Settings(),
     "warp": Settings(fusion="replace"),
     "swnet-seq": Settings(
@@ -244,7 +248,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     return PaddedFlow(flow)
 
 
-def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:
+def build_resampling_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:
     if settings.refine != "guided":
         return None
     from segtween.refine.guided import GuidedRefinement
@@ -258,11 +262,11 @@ def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Resa
     return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
 
 
-def build_mender(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Refiner | None:
-    """The repair of the preset `mend`: the one for these labels, where there is one, or the one for any."""
-    if settings.refine != "mend":
+def build_refiner(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Refiner | None:
+    """The repair of the preset `refined`: the one for these labels, where there is one, or the one for any."""
+    if settings.refine != "attention":
         return None
-    part = _mend_part(settings, labels)
+    part = _attention_component(settings, labels)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
     return AttentionRefiner(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
 
@@ -284,10 +288,10 @@ def build_engine(
         ops=ops,
         schedule=build_schedule(settings),
         fusion=_fusion(settings),
-        refiner=build_refiner(settings, classes=classes, threads=threads),
+        resampling_refiner=build_resampling_refiner(settings, classes=classes, threads=threads),
         cuts=_cuts(settings),
         carry=settings.carry,
-        mender=build_mender(settings, labels=segmenter.labels, ops=ops),
+        refiner=build_refiner(settings, labels=segmenter.labels, ops=ops),
     )
 
 
@@ -306,7 +310,13 @@ def build_streams(engine: Engine | BidirectionalEngine, settings: Settings, coun
         least = settings.late if isinstance(settings.late, int) else 1
         is_free = (lambda: thread.is_free) if thread is not None and settings.late == "auto" else None
         turns = StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
-    for part in (engine.segmenter, engine.flow, getattr(engine.flow, "inner", None), engine.refiner, engine.mender):
+    for part in (
+        engine.segmenter,
+        engine.flow,
+        getattr(engine.flow, "inner", None),
+        engine.resampling_refiner,
+        engine.refiner,
+    ):
         keep = getattr(getattr(part, "runtime", None), "keep_sizes", None)
         if keep is not None:
             keep(count)
@@ -341,11 +351,11 @@ def _sibling(
     engine: Engine, settings: Settings, schedule: Schedule, thread: NetworkThread | None, count: int
 ) -> Engine:
     """An engine with a history, tables and a schedule of its own, and everything else as the given one has it."""
-    ops, flow, mender = cast(CpuOps, engine.ops).beside(), engine.flow, engine.mender
+    ops, flow, refiner = cast(CpuOps, engine.ops).beside(), engine.flow, engine.refiner
     if flow is not None and settings.flow in FLOWS:
         flow = build_flow(settings, threads=ops.rows.threads)  # has no weights, but room for images of one size
-    if isinstance(mender, AttentionRefiner):
-        mender = AttentionRefiner(mender.part, mender.runtime, ops=ops)
+    if isinstance(refiner, AttentionRefiner):
+        refiner = AttentionRefiner(refiner.part, refiner.runtime, ops=ops)
     make: Callable[..., Engine] = Engine
     if isinstance(engine, DelayedEngine):
         make = partial(DelayedEngine, late=engine.late, thread=thread, sharing=count)
@@ -355,10 +365,10 @@ def _sibling(
         ops=ops,
         schedule=schedule,
         fusion=engine.fusion,
-        refiner=engine.refiner,
+        resampling_refiner=engine.resampling_refiner,
         cuts=engine.cuts,
         carry=engine.carry,
-        mender=mender,
+        refiner=refiner,
     )
 
 
@@ -447,7 +457,7 @@ def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
         ops=ops or CpuOps(),
         schedule=FixedInterval(0),
         fusion=Replace(),
-        refiner=None,
+        resampling_refiner=None,
         cuts=NoCuts(),
         carry=settings.carry,
     )
@@ -480,10 +490,13 @@ def _weights(settings: Settings, classes: int | None) -> Path:
     return _as_folder(settings.weights, shipped)
 
 
-def _mend_part(settings: Settings, labels: LabelSet) -> Component:
+def _attention_component(settings: Settings, labels: LabelSet) -> Component:
     if settings.weights is not None:
         part = _part(
-            _as_folder(settings.weights, shipped_components(holding=MEND)), MEND, "mend", given=settings.weights
+            _as_folder(settings.weights, shipped_components(holding=ATTENTION)),
+            ATTENTION,
+            "attention",
+            given=settings.weights,
         )
         if part.labels in ("", labels.name):
             return part
@@ -492,12 +505,15 @@ def _mend_part(settings: Settings, labels: LabelSet) -> Component:
             expected=f"{labels.name}, as the segmentation network has, or any",
             do="give other --weights, or leave them out",
         )
-    shipped = [read_component(folder / MEND, kind="mend") for folder in shipped_components(holding=MEND).values()]
+    shipped = [
+        read_component(folder / ATTENTION, kind="attention")
+        for folder in shipped_components(holding=ATTENTION).values()
+    ]
     fitting = [part for part in shipped if part.labels in ("", labels.name)]
     if not fitting:
         raise ModelError(
             f"no repair is shipped for the label set {labels.name}",
-            expected="--weights FOLDER with a mend.onnx",
+            expected="--weights FOLDER with a attention.onnx",
             do="train one with `segtween train`, or give --refine none",
         )
     return max(fitting, key=lambda part: len(part.labels))

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 DEFAULT_MODEL = "swiftnet-lite0.camvid"
-DEFAULT_PRESET = "path"
+DEFAULT_PRESET = "composed"
 DEFAULT_INTERVAL = 4

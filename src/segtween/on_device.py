@@ -109,7 +109,7 @@ class Device:
             ops=self.ops,
             schedule=build_schedule(settings),
             fusion=ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace(),
-            refiner=None,
+            resampling_refiner=None,
             cuts=DeviceCuts() if settings.cuts else NoCuts(),
             carry=settings.carry,
             record=recorder(self.ops.device) if self.fast.graphs and stays else None,
@@ -127,7 +127,7 @@ class Device:
             ops=self.ops,
             schedule=FixedInterval(0),
             fusion=Replace(),
-            refiner=None,
+            resampling_refiner=None,
             cuts=NoCuts(),
             carry=settings.carry,
             timed=timed,
@@ -179,5 +179,5 @@ def check_settings(settings: Settings, device: str) -> None:
     for what, asked in only_there.items():
         if asked:
             raise SettingError(
-                f"{what} on device {device}", expected="preset path, blend or warp there", do="give --device cpu"
+                f"{what} on device {device}", expected="preset composed, blend or warp there", do="give --device cpu"
             )

@@ -20,12 +20,12 @@ from segtween.errors import SettingError
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import NetworkSegmenter
 
-PATH = find_preset("path").at(1)
+PATH = find_preset("composed").at(1)
 SIZE = (64, 128)
 
 
 def of(kind: str, **options: object) -> sweeps.Sweep:
-    given = {"settings": PATH, "name": "path", "size_hw": SIZE, "repeats": 1, "threads": 1, **options}
+    given = {"settings": PATH, "name": "composed", "size_hw": SIZE, "repeats": 1, "threads": 1, **options}
     return sweep(kind, BrightnessSegmenter(), **given)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_the_floor_is_the_slower_of_moving_and_doing() -> None:
 def test_no_stage_is_faster_than_its_floor() -> None:
     segmenter = open_segmenter("swiftnet-lite0.camvid", threads=1)
     assert isinstance(segmenter, NetworkSegmenter)
-    report = bench(segmenter, settings=PATH, name="path", size_hw=(192, 256), intervals=[1], repeats=2, threads=1)
+    report = bench(segmenter, settings=PATH, name="composed", size_hw=(192, 256), intervals=[1], repeats=2, threads=1)
     machine = Machine(gigabytes=400, gigaflops=4000, threads=1)
     found = floor(report, segmenter, settings=PATH, machine=machine)
     assert [row["stage"] for row in found.rows] == ["prepare", "flow", "propagate", "label", "segment"]
@@ -111,7 +111,7 @@ def test_the_machine_is_measured() -> None:
 @pytest.mark.slow
 def test_a_process_is_started_and_its_first_labels_awaited() -> None:
     options = {"precision": "float32", "scale": 1.0}
-    started = Started("swiftnet-lite0.camvid", options, "path", PATH, SIZE, threads=1)
+    started = Started("swiftnet-lite0.camvid", options, "composed", PATH, SIZE, threads=1)
     report = measure_start(started, repeats=1)
     steps = {step: ms["median"] for step, ms in report.steps_ms.items()}
     assert report.first_labels_ms["median"] == pytest.approx(sum(list(steps.values())[:3]))
@@ -120,7 +120,7 @@ def test_a_process_is_started_and_its_first_labels_awaited() -> None:
 
 
 def test_a_process_that_fails_says_why() -> None:
-    started = Started("swiftnet-lite9", {}, "path", PATH, SIZE, threads=1)
+    started = Started("swiftnet-lite9", {}, "composed", PATH, SIZE, threads=1)
     with pytest.raises(SettingError, match=r"a process that does not start \(.*lite9.*\); expected a first frame"):
         measure_start(started, repeats=1)
 

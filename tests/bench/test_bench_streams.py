@@ -40,7 +40,7 @@ class Slow(BrightnessSegmenter):
 @pytest.fixture(scope="module")
 def report() -> StreamsReport:
     return bench_streams(
-        Slow, settings=PRESETS["path"].at(3), name="path", size_hw=(96, 160), count=4, repeats=3, threads=1
+        Slow, settings=PRESETS["composed"].at(3), name="composed", size_hw=(96, 160), count=4, repeats=3, threads=1
     )
 
 
@@ -93,9 +93,9 @@ def test_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_pat
     ],
 )
 def test_what_cannot_be_timed(options: dict[str, Any], message: str) -> None:
-    usual: dict[str, Any] = {"settings": PRESETS["path"].at(1), "size_hw": (64, 96), "count": 2, "repeats": 1}
+    usual: dict[str, Any] = {"settings": PRESETS["composed"].at(1), "size_hw": (64, 96), "count": 2, "repeats": 1}
     with pytest.raises(SettingError, match=message):
-        bench_streams(BrightnessSegmenter, name="path", threads=1, **{**usual, **options})
+        bench_streams(BrightnessSegmenter, name="composed", threads=1, **{**usual, **options})
 
 
 def test_the_command(tmp_path: Path) -> None:

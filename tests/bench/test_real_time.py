@@ -30,7 +30,7 @@ from tiny_onnx import colour_image, write_network
 SIZE = (128, 192)
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 PIXELS = InputRecord("image", scale=255)
-EVERY_OTHER = PRESETS["path"].at(1)
+EVERY_OTHER = PRESETS["composed"].at(1)
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
 
 
@@ -48,7 +48,7 @@ class Slow(BrightnessSegmenter):
 
 def paced(segmenter: BrightnessSegmenter, settings: Settings, *, seconds: float = 1.0, **others: Any) -> PacedReport:
     return keep_pace(
-        segmenter, settings=settings, name="path", size_hw=SIZE, rate=25, seconds=seconds, threads=1, **others
+        segmenter, settings=settings, name="composed", size_hw=SIZE, rate=25, seconds=seconds, threads=1, **others
     )
 
 
@@ -70,7 +70,7 @@ def test_late_keys_keep_a_rate_that_waiting_for_the_network_does_not() -> None:
 
 
 def test_latency_counts_from_when_a_frame_came() -> None:
-    report = paced(Slow(0.05), PRESETS["path"].at(0), seconds=0.8)
+    report = paced(Slow(0.05), PRESETS["composed"].at(0), seconds=0.8)
     assert min(report.latency_ms) >= 50
     assert all(late >= work - 1 for late, work in zip(report.latency_ms, report.work_ms, strict=True))
     assert report.cuts == 0
@@ -104,7 +104,7 @@ def test_the_record_and_what_is_printed() -> None:
     ],
 )
 def test_what_cannot_be_paced(change: dict[str, Any], message: str) -> None:
-    asked = {"settings": EVERY_OTHER, "name": "path", "size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **change}
+    asked = {"settings": EVERY_OTHER, "name": "composed", "size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **change}
     with pytest.raises(SettingError, match=message):
         keep_pace(BrightnessSegmenter(), **asked)
 

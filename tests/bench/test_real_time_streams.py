@@ -34,7 +34,9 @@ class Slow(BrightnessSegmenter):
 
 def paced(segmenter: BrightnessSegmenter, *, late: Any, **others: Any) -> PacedStreamsReport:
     asked: dict[str, Any] = {"size_hw": (96, 160), "count": 3, "rate": 20.0, "seconds": 1.0, "threads": 1, **others}
-    return keep_pace_together(segmenter, settings=replace(PRESETS["path"].at(1), late=late), name="path", **asked)
+    return keep_pace_together(
+        segmenter, settings=replace(PRESETS["composed"].at(1), late=late), name="composed", **asked
+    )
 
 
 def test_no_camera_waits_for_a_slow_network_and_each_gets_its_turn() -> None:

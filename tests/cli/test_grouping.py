@@ -103,5 +103,5 @@ def test_changes_go_to_every_preset() -> None:
         SettingError, match="no edge without refinement; expected refine guided, .*; leave --no-edge out"
     ):
         MethodOptions(edge=False).settings()
-    with pytest.raises(SettingError, match="preset 'magic'; expected one of path, mend, blend, warp"):
+    with pytest.raises(SettingError, match="preset 'magic'; expected one of composed, refined, blend, warp"):
         MethodOptions().of_presets(["magic"])

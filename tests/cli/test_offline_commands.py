@@ -47,11 +47,11 @@ def data(root: Path) -> Dataset:
 
 
 def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path) -> None:
-    done = call("run", root / "val/frames/a", "-o", tmp_path, "--model", MODEL, "--offline", "--preset", "path",
+    done = call("run", root / "val/frames/a", "-o", tmp_path, "--model", MODEL, "--offline", "--preset", "composed",
                 "--save", "labels", "--interval", "3", "--threads", "1")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "network on 3 of 12 frames" in done.stdout
-    assert "method: path, offline" in done.stdout
+    assert "method: composed, offline" in done.stdout
     rows = list(csv.DictReader((tmp_path / "frames.csv").read_text().splitlines()))
     assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
     assert [int(row["frames_since_key"]) for row in rows] == [i % 4 for i in range(FRAMES)]
@@ -60,7 +60,7 @@ def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path)
 
 
 def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tmp_path: Path) -> None:
-    args = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--preset", "path", "--intervals",
+    args = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--preset", "composed", "--intervals",
             "0,3", "--threads", "1", "--quiet")  # fmt: skip
     reports = {}
     for name, more in (("one", ()), ("both", ("--offline",))):
@@ -89,7 +89,7 @@ def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) ->
 
 def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
     frames = panning(6, SIZE)
-    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="path", offline=True)
+    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", offline=True)
     assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
     with pytest.raises(SettingError, match="one step of the offline mode"):
         seg.step(frames[0])

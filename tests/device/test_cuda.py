@@ -42,7 +42,7 @@ def cuda(*without: str) -> Any:
 def labels(device: Any, frames: list[Any], *, flow: Any = None) -> list[Any]:
     import torch
 
-    engine = device.engine(device.segmenter(NETWORK), find_preset("path").at(3), flow=flow)
+    engine = device.engine(device.segmenter(NETWORK), find_preset("composed").at(3), flow=flow)
     there = [torch.from_numpy(rgb).cuda() for rgb in frames]
     found = [engine.step(rgb).labels for rgb in there]
     assert all(values.is_cuda and values.dtype == torch.uint8 for values in found)
@@ -67,7 +67,7 @@ def test_fused_is_the_same_as_plain() -> None:
 def test_labels_for_given_flow_are_the_processors() -> None:
     from segtween.device.flows import ProcessorFlow
 
-    device, settings = cuda("half"), find_preset("path").at(3)
+    device, settings = cuda("half"), find_preset("composed").at(3)
     flow = ProcessorFlow(DisFlow(), device=device.ops.device)
     segmenter = open_segmenter(NETWORK, threads=1)
     engine = build_engine(segmenter, settings, ops=CpuOps(threads=1), flow=DisFlow())
@@ -87,7 +87,7 @@ def test_half_precision_gives_nearly_the_processors_labels() -> None:
 
 
 def test_adaptive_schedules_have_the_same_keys_recorded_or_not() -> None:
-    settings = replace(find_preset("path"), schedule="adaptive", budget=30.0)
+    settings = replace(find_preset("composed"), schedule="adaptive", budget=30.0)
     keys = []
     for device in (cuda(), cuda("graphs")):
         engine = device.engine(device.segmenter(NETWORK), settings)
@@ -100,7 +100,7 @@ def test_the_benchmark_runs_and_says_what_memory_it_takes() -> None:
 
     device = cuda()
     report = bench_device(
-        device.segmenter(NETWORK), device=device, settings=find_preset("path"), name="path", size_hw=SIZE,
+        device.segmenter(NETWORK), device=device, settings=find_preset("composed"), name="composed", size_hw=SIZE,
         intervals=[4], repeats=3, against=["reference", "torch"],
     )  # fmt: skip
     assert all(np.isfinite(row["ms_per_frame"]) and row["peak_mib"] > 0 for row in (*report.results, *report.against))

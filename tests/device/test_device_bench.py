@@ -26,8 +26,8 @@ def timed(model: str = NETWORK, **changes: Any) -> Any:
     from segtween.on_device import open_device
 
     device = open_device("torch-cpu", threads=1)
-    given = {"size_hw": (64, 96), "intervals": [2], "repeats": 1, "name": "path", **changes}
-    return bench_device(device.segmenter(model), device=device, settings=find_preset("path"), **given)
+    given = {"size_hw": (64, 96), "intervals": [2], "repeats": 1, "name": "composed", **changes}
+    return bench_device(device.segmenter(model), device=device, settings=find_preset("composed"), **given)
 
 
 @pytest.mark.train

@@ -96,7 +96,9 @@ def test_a_network_is_loaded_onto_a_device() -> None:
     [
         (["--device", "gpu"], "device 'gpu'; expected cpu, cuda, cuda:1 or torch-cpu"),
         pytest.param(["--device", "cuda:99"], "expected a card that CUDA can use", marks=pytest.mark.train),
-        pytest.param(["--device", "torch-cpu", "--preset", "mend"], "refine mend on device", marks=pytest.mark.train),
+        pytest.param(
+            ["--device", "torch-cpu", "--preset", "refined"], "refine attention on device", marks=pytest.mark.train
+        ),
         pytest.param(["--device", "torch-cpu", "--offline"], "the offline mode on device", marks=pytest.mark.train),
         pytest.param(["--device", "torch-cpu", "--late", "1"], "late 1 on device", marks=pytest.mark.train),
     ],

@@ -51,7 +51,7 @@ def built(settings: Settings, *, record: Any = None, flow: Any = None) -> Any:
         return made
     from segtween.device.engine import DeviceEngine
 
-    parts = {name: getattr(made, name) for name in ("ops", "schedule", "fusion", "refiner", "cuts", "carry")}
+    parts = {name: getattr(made, name) for name in ("ops", "schedule", "fusion", "resampling_refiner", "cuts", "carry")}
     return DeviceEngine(made.segmenter, made.flow, **parts, record=record)
 
 
@@ -60,7 +60,7 @@ def through(engine: Any, frames: Sequence[Any]) -> list[Result]:
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("preset", ["path", "blend", "warp"])
+@pytest.mark.parametrize("preset", ["composed", "blend", "warp"])
 @pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
 def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]) -> None:
     settings = find_preset(preset).at(2)
@@ -77,19 +77,19 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
 @pytest.mark.parametrize(
     "settings",
     [
-        find_preset("path").at(2),
-        find_preset("path").at(0),
-        replace(find_preset("path").at(2), cuts=False),
-        replace(find_preset("path").at(2), fusion="replace"),
-        replace(find_preset("path").at(2), schedule="adaptive", budget=40.0),
+        find_preset("composed").at(2),
+        find_preset("composed").at(0),
+        replace(find_preset("composed").at(2), cuts=False),
+        replace(find_preset("composed").at(2), fusion="replace"),
+        replace(find_preset("composed").at(2), schedule="adaptive", budget=40.0),
     ],
-    ids=["path", "every frame", "no cuts", "replace", "adaptive"],
+    ids=["composed", "every frame", "no cuts", "replace", "adaptive"],
 )
 @pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
 def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any]) -> None:
     from segtween.device.graphs import rerun
 
-    flow = None if settings == find_preset("path").at(2) else beside(DisFlow())
+    flow = None if settings == find_preset("composed").at(2) else beside(DisFlow())
     expected, found = (through(built(settings, record=record, flow=flow), frames) for record in (None, rerun))
     for one, other in zip(found, expected, strict=True):
         assert (one.is_key, one.is_cut, one.distance) == (other.is_key, other.is_cut, other.distance)
@@ -117,7 +117,7 @@ def test_labels_lie_where_the_frame_lay() -> None:
     import torch
 
     frames = moving(4)
-    one, other = built(find_preset("path").at(2)), built(find_preset("path").at(2))
+    one, other = built(find_preset("composed").at(2)), built(find_preset("composed").at(2))
     for rgb in frames:
         labels, tensor = one.step(rgb).labels, other.step(torch.from_numpy(rgb)).labels
         assert isinstance(labels, np.ndarray)
@@ -131,7 +131,7 @@ def test_a_result_stays_as_it_was_when_the_next_frame_comes() -> None:
 
     from segtween.device.graphs import rerun
 
-    engine = built(find_preset("path").at(3), record=rerun)
+    engine = built(find_preset("composed").at(3), record=rerun)
     results = [engine.step(torch.from_numpy(rgb)) for rgb in moving(4)]
     kept = [result.labels.clone() for result in results]
     for rgb in moving(5)[::-1]:
@@ -144,7 +144,7 @@ def test_another_size_needs_a_reset_recorded_or_not() -> None:
     from segtween.device.graphs import rerun
 
     for record in (None, rerun):
-        engine = built(find_preset("path").at(2), record=record)
+        engine = built(find_preset("composed").at(2), record=record)
         through(engine, moving(2))
         with pytest.raises(SettingError, match="frame 2 is 64x48; expected 128x96 as before; call reset"):
             engine.step(panning(1, (48, 64))[0])
@@ -159,7 +159,7 @@ def test_what_is_no_frame_is_refused(kind: str) -> None:
 
     wrong = {"float": torch.zeros(8, 8, 3), "planes": torch.zeros(3, 8, 9, dtype=torch.uint8), "list": [1]}[kind]
     with pytest.raises(SettingError, match="expected an RGB image"):
-        built(find_preset("path")).step(wrong)
+        built(find_preset("composed")).step(wrong)
 
 
 @pytest.mark.train
@@ -179,7 +179,7 @@ def test_a_frame_given_again_is_sent_once_if_that_is_wanted() -> None:
 @pytest.mark.train
 def test_every_stage_is_timed_by_itself_when_that_is_wanted() -> None:
     waits = []
-    engine = device().engine(beside(BrightnessSegmenter()), find_preset("path").at(1), timed=True)
+    engine = device().engine(beside(BrightnessSegmenter()), find_preset("composed").at(1), timed=True)
     engine.ops.wait = lambda: waits.append(1)
     engine.clock = type(engine.clock)(engine.clock.func, engine.ops.wait)
     stages = [result.stages_ms for result in through(engine, moving(3))]
@@ -277,14 +277,16 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (find_preset("mend"), "refine mend"),
+        (find_preset("refined"), "refine attention"),
         (find_preset("swnet-seq"), "refine guided"),
-        (replace(find_preset("path"), offline=True), "the offline mode"),
-        (replace(find_preset("path"), late=2), "late 2"),
+        (replace(find_preset("composed"), offline=True), "the offline mode"),
+        (replace(find_preset("composed"), late=2), "late 2"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(settings: Settings, what: str) -> None:
-    with pytest.raises(SettingError, match=f"{what} on device torch-cpu; expected preset path, .*; give --device cpu"):
+    with pytest.raises(
+        SettingError, match=f"{what} on device torch-cpu; expected preset composed, .*; give --device cpu"
+    ):
         built(settings)
 
 
@@ -396,8 +398,8 @@ def test_where_recording_fails_calls_are_made_one_by_one_and_said_so() -> None:
     twice = Captured(lambda values: [2 * values], record=fails)
     assert torch.equal(twice(torch.ones(2))[0], torch.full((2,), 2.0))
     assert twice.notes == ["calls are not recorded here (operation not permitted when stream is capturing)"]
-    engine = built(find_preset("path").at(2), record=fails)
-    expected = through(built(find_preset("path").at(2)), moving(4))
+    engine = built(find_preset("composed").at(2), record=fails)
+    expected = through(built(find_preset("composed").at(2)), moving(4))
     for one, other in zip(through(engine, moving(4)), expected, strict=True):
         assert np.array_equal(one.labels, other.labels)
     assert engine.notes[-1].startswith("flow is") or "not recorded" in engine.notes[0]

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FIGURES = {
     "rows": [
         {"row": "every frame", "interval": 0, "miou": 0.743, "gain": None, "gain_low": None, "gain_high": None},
-        {"row": "path", "interval": 4, "miou": 0.737, "gain": -0.006, "gain_low": -0.015, "gain_high": 0.001},
-        {"row": "path", "interval": 9, "miou": 0.712, "gain": -0.031, "gain_low": None, "gain_high": None},
+        {"row": "composed", "interval": 4, "miou": 0.737, "gain": -0.006, "gain_low": -0.015, "gain_high": 0.001},
+        {"row": "composed", "interval": 9, "miou": 0.712, "gain": -0.031, "gain_low": None, "gain_high": None},
     ],
     "classes": {"sky": 0.9, "sign-symbol": 0.5},
 }

@@ -17,7 +17,7 @@ from segtween.labels import numbered
 from segtween.types import Result
 
 SIZE = (96, 128)
-PATH = find_preset("path")
+PATH = find_preset("composed")
 
 
 def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
@@ -127,11 +127,11 @@ def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], t
 
 
 def test_the_offline_mode_has_a_hash_of_its_own() -> None:
-    one = method(build_engine(BrightnessSegmenter(), PATH), name="path")
-    both = method(offline(), name="path")
+    one = method(build_engine(BrightnessSegmenter(), PATH), name="composed")
+    both = method(offline(), name="composed")
     assert one.hash != both.hash
     assert both.record["sides"] == "both"
-    assert both.hash == method(offline(9), name="path").hash, "the interval stands beside the method"
+    assert both.hash == method(offline(9), name="composed").hash, "the interval stands beside the method"
 
 
 # ── Labels of some frames ─────────────────────────────────────────────────────────────────────

@@ -195,8 +195,8 @@ def test_the_method_hash_changes_with_every_setting_and_with_nothing_else() -> N
 
 def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
     frames = panning(5, SIZE, step=3, cell=20)
-    built = build_engine(BrightnessSegmenter(), find_preset("path"))
-    resampled = build_engine(BrightnessSegmenter(), replace(find_preset("path"), carry=Carry(kind="logits")))
+    built = build_engine(BrightnessSegmenter(), find_preset("composed"))
+    resampled = build_engine(BrightnessSegmenter(), replace(find_preset("composed"), carry=Carry(kind="logits")))
     plain = build_plain(BrightnessSegmenter())
     for rgb in frames:
         result, other, own = built.step(rgb), resampled.step(rgb), plain.step(rgb)
@@ -212,7 +212,7 @@ def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
 
 def test_a_frozen_clip_keeps_its_labels_along_the_path() -> None:
     rgb = textured(SIZE)
-    built = build_engine(BrightnessSegmenter(), replace(find_preset("path"), interval=3))
+    built = build_engine(BrightnessSegmenter(), replace(find_preset("composed"), interval=3))
     results = [built.step(rgb) for _ in range(8)]
     assert not any(r.is_cut for r in results)
     changed = [float((r.labels != results[0].labels).mean()) for r in results]
@@ -220,6 +220,6 @@ def test_a_frozen_clip_keeps_its_labels_along_the_path() -> None:
 
 
 def test_the_path_has_another_hash_and_resampling_the_old_one() -> None:
-    built = build_engine(BrightnessSegmenter(), find_preset("path"))
+    built = build_engine(BrightnessSegmenter(), find_preset("composed"))
     assert built.describe()["carry"]["resample"] is False
     assert "resample" not in engine().describe()["carry"]

@@ -21,7 +21,7 @@ from small_sets import camvid
 SIZE = (64, 96)
 
 
-def engine(late: Any, *, interval: int = 3, preset: str = "path", segmenter: Any = None) -> Any:
+def engine(late: Any, *, interval: int = 3, preset: str = "composed", segmenter: Any = None) -> Any:
     settings = Settings(**{**PRESETS[preset].at(interval).__dict__, "late": late})
     return build_method(segmenter or BrightnessSegmenter(), settings)
 
@@ -46,7 +46,7 @@ class Held(BrightnessSegmenter):
         return super().__call__(rgb)
 
 
-@pytest.mark.parametrize("preset", ["path", "blend", "warp"])
+@pytest.mark.parametrize("preset", ["composed", "blend", "warp"])
 def test_once_they_arrive_labels_are_those_of_the_engine(preset: str) -> None:
     frames = panning(13, SIZE, step=3, cell=16)
     now, late = results(engine(None, preset=preset), frames), results(engine(2, preset=preset), frames)
@@ -55,12 +55,12 @@ def test_once_they_arrive_labels_are_those_of_the_engine(preset: str) -> None:
             assert other.key_index == one.key_index == 4 * (other.index // 4)
             same = np.mean(one.labels == other.labels)
             # Where scores are resampled in each frame, a path resamples them once: borders differ by a pixel.
-            assert same == 1 if preset == "path" or other.index < 4 else same > 0.9, same
+            assert same == 1 if preset == "composed" or other.index < 4 else same > 0.9, same
         else:
             assert other.key_index == one.key_index - 4
     assert [r.index for r in late if r.is_key] == [0, 6, 10]
     assert [r.distance for r in late] == [0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 2, 3, 4]
-    np.testing.assert_array_equal(now[7].carried.values, late[7].carried.values) if preset == "path" else None
+    np.testing.assert_array_equal(now[7].carried.values, late[7].carried.values) if preset == "composed" else None
 
 
 def test_at_most_a_period_late() -> None:
@@ -71,7 +71,7 @@ def test_at_most_a_period_late() -> None:
     assert not isinstance(engine(0), DelayedEngine)
 
 
-@pytest.mark.parametrize("preset", ["path", "blend"])
+@pytest.mark.parametrize("preset", ["composed", "blend"])
 def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
     frames, network = panning(13, SIZE, cell=16), Held()
     late = engine("auto", segmenter=network, preset=preset)
@@ -86,7 +86,7 @@ def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
     assert first.is_key
     assert (first.distance, first.key_index) == (3, 0)
     expected = results(engine(None, preset=preset), frames[:4])[3]
-    assert np.mean(first.labels == expected.labels) > (0.99 if preset == "path" else 0.9)
+    assert np.mean(first.labels == expected.labels) > (0.99 if preset == "composed" else 0.9)
     network.may.clear()
     held = [late.step(rgb) for rgb in frames[4:10]]
     assert [r.distance for r in held] == [4, 5, 6, 7, 8, 9]

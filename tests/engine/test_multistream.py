@@ -30,7 +30,7 @@ def clips(count: int, frames: int = 12) -> list[list[Rgb]]:
     return [panning(frames, (48 + 8 * i, 64 + 16 * i), seed=i, step=1, cell=16) for i in range(count)]
 
 
-def settings(interval: int = 3, preset: str = "path", **changes: Any) -> Settings:
+def settings(interval: int = 3, preset: str = "composed", **changes: Any) -> Settings:
     return Settings(**{**PRESETS[preset].at(interval).__dict__, **changes})
 
 
@@ -40,7 +40,7 @@ def streams(count: int, segmenter: Any = None, chosen: Settings | None = None) -
     return build_streams(engine, chosen, count)
 
 
-def alone(clip: list[Rgb], keys: list[int], preset: str = "path") -> list[Result]:
+def alone(clip: list[Rgb], keys: list[int], preset: str = "composed") -> list[Result]:
     """One engine, told which frames are key frames."""
     chosen = settings(9, preset)
     engine = build_engine(BrightnessSegmenter(), chosen, ops=build_ops(chosen, threads=1))
@@ -48,7 +48,7 @@ def alone(clip: list[Rgb], keys: list[int], preset: str = "path") -> list[Result
     return list(engine.stream(clip))
 
 
-@pytest.mark.parametrize("preset", ["path", "blend", "warp"])
+@pytest.mark.parametrize("preset", ["composed", "blend", "warp"])
 def test_each_stream_is_labelled_as_if_it_were_alone(preset: str) -> None:
     network, films = BrightnessSegmenter(), clips(3)
     together = streams(3, network, settings(preset=preset))

@@ -120,7 +120,7 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(SettingError, match="give --preset swnet-seq"):
         Settings(refine="guided")
-    with pytest.raises(SettingError, match=r"refine 'sharp'; expected mend or guided or none"):
+    with pytest.raises(SettingError, match=r"refine 'sharp'; expected attention or guided or none"):
         replace(SEQ, refine="sharp")  # type: ignore[arg-type]
 
 
@@ -146,7 +146,7 @@ RECORD = "network: flow-light\nkind: flow\nimage: {channels: BGR, mean: [1, 2, 3
     [
         (None, r"flow.onnx.yaml cannot be read .*expected the record of flow.onnx"),
         ("network: flow-light", r"it has no 'image'"),
-        (RECORD.replace("kind: flow", "kind: refinement"), "is a refinement network; expected a flow network"),
+        (RECORD.replace("kind: flow", "kind: refinement"), "is of kind refinement; expected kind flow"),
         (RECORD, r"graph .*flow.onnx is not found"),
         (":", "is no record of a flow or refinement network"),
     ],

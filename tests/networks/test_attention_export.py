@@ -1,4 +1,4 @@
-"""The mending network as a file equals torch at every size, in both runtimes."""
+"""The attention network as a file equals torch at every size, in both runtimes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segtween.errors import ModelError
-from segtween.models.components import MEND, read_component
+from segtween.models.components import ATTENTION, read_component
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
@@ -40,13 +40,13 @@ def inputs(size_hw: tuple[int, int], *, classes: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=[0, 5])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    from segtween.networks.export_components import export_mend
+    from segtween.networks.export_components import export_attention
 
     net = lively(classes=request.param)
-    folder = tmp_path_factory.mktemp(f"mend{request.param}")
-    files = export_mend(net, folder / MEND, labels="mine", provenance={"source": "a test"})
-    assert [f.name for f in files] == ["mend.onnx", "mend.onnx.yaml"]
-    return net, folder / MEND
+    folder = tmp_path_factory.mktemp(f"attention{request.param}")
+    files = export_attention(net, folder / ATTENTION, labels="mine", provenance={"source": "a test"})
+    assert [f.name for f in files] == ["attention.onnx", "attention.onnx.yaml"]
+    return net, folder / ATTENTION
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
@@ -82,7 +82,7 @@ def test_offsets_go_ring_by_ring() -> None:
     assert len(offsets()) == 32
 
 
-def test_a_fresh_network_mends_little_and_prefers_nobody() -> None:
+def test_a_fresh_network_replaces_little_and_prefers_nobody() -> None:
     from segtween.networks.attention import AttentionRefiner, FromPixels
 
     with torch.no_grad():
@@ -93,9 +93,9 @@ def test_a_fresh_network_mends_little_and_prefers_nobody() -> None:
 
 def test_the_record_says_what_the_graph_is(exported: tuple[Any, Path]) -> None:
     net, path = exported
-    part = read_component(path, kind="mend")
-    assert (part.network, part.classes, part.labels, part.origin) == ("mend", net.classes, "mine", "a test")
-    with pytest.raises(ModelError, match="is a mend network; expected a flow network"):
+    part = read_component(path, kind="attention")
+    assert (part.network, part.classes, part.labels, part.origin) == ("attention", net.classes, "mine", "a test")
+    with pytest.raises(ModelError, match="is of kind attention; expected kind flow"):
         read_component(path, kind="flow")
 
 

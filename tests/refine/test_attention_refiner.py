@@ -11,7 +11,7 @@ import pytest
 from fakes import BrightnessSegmenter, textured
 from segtween.build import build_engine, find_preset
 from segtween.errors import ModelError, SettingError
-from segtween.models.components import MEND, Component, shipped_components
+from segtween.models.components import ATTENTION, Component, shipped_components
 from segtween.ops.cpu import CpuOps
 from segtween.refine.attention import LEAST_SHARE, OFFSETS, AttentionRefiner, cell_grid
 from segtween.runtimes.fake import FakeRuntime
@@ -22,7 +22,7 @@ GRID = (24, 32)
 PATH = np.zeros((48, 64, 2), np.float32)
 BLACK, WHITE = (np.full((48, 64, 3), grey, np.uint8) for grey in (0, 255))
 """What is seen of two frames that have nothing in common."""
-PART = Component(Path("mend.onnx"), "mend", "mend", "RGB", (0.0,) * 3, (1.0,) * 3, 2)
+PART = Component(Path("attention.onnx"), "attention", "attention", "RGB", (0.0,) * 3, (1.0,) * 3, 2)
 
 
 class Answers:
@@ -39,7 +39,7 @@ class Answers:
         return [share, attention, *([] if self.added is None else [self.added])]
 
 
-def mend(answers: Answers, part: Component = PART) -> AttentionRefiner:
+def refiner(answers: Answers, part: Component = PART) -> AttentionRefiner:
     outputs = ("share", "attention", "added")[: 2 if answers.added is None else 3]
     return AttentionRefiner(part, FakeRuntime(answers, outputs=outputs), ops=CpuOps(threads=1))
 
@@ -60,21 +60,21 @@ def picture(seed: int) -> np.ndarray:
 )
 def test_cells_are_4_8_or_more_pixels_wide(size: tuple[int, int], grid: tuple[int, int]) -> None:
     assert cell_grid(size) == grid
-    seen = mend(Answers(0)).see(np.zeros((*size, 3), np.uint8))
+    seen = refiner(Answers(0)).see(np.zeros((*size, 3), np.uint8))
     assert seen.shape == (2 * grid[0], 2 * grid[1], 3)
 
 
 def test_a_large_frame_is_seen_as_its_means() -> None:
     rgb = np.zeros((1024, 2048, 3), np.uint8)
     rgb[:, 1024:, 0] = 200
-    seen = mend(Answers(0)).see(rgb)
+    seen = refiner(Answers(0)).see(rgb)
     assert (seen[:, 128:, 0] == 200).all()
     assert not seen[:, :128].any()
 
 
 def test_the_network_sees_the_frame_and_the_key_frame_where_the_path_leads(scores: ScoreMap) -> None:
     answers = Answers(0)
-    repair = mend(answers)
+    repair = refiner(answers)
     key, seen = repair.see(picture(0)), repair.see(picture(1))
     repair(scores, PATH + np.array([2, 0], np.float32), key, seen, 4)
     image, moved, cells = answers.inputs
@@ -93,26 +93,26 @@ def test_the_network_sees_the_frame_and_the_key_frame_where_the_path_leads(score
 
 
 def test_a_small_share_is_none_and_nothing_is_borrowed(scores: ScoreMap) -> None:
-    repair = mend(Answers(LEAST_SHARE * 0.9))
-    mended = repair(scores, PATH, BLACK, WHITE, 1)
-    assert not mended.share.any()
-    labels = CpuOps(threads=1).labels(scores, SIZE, path=PATH, mended=mended)
+    repair = refiner(Answers(LEAST_SHARE * 0.9))
+    correction = repair(scores, PATH, BLACK, WHITE, 1)
+    assert not correction.share.any()
+    labels = CpuOps(threads=1).labels(scores, SIZE, path=PATH, correction=correction)
     np.testing.assert_array_equal(labels, CpuOps(threads=1).labels(scores, SIZE, path=PATH))
 
 
 def test_where_the_key_frame_shows_the_same_nothing_is_replaced(scores: ScoreMap) -> None:
-    repair = mend(Answers(1.0))
+    repair = refiner(Answers(1.0))
     half = BLACK.copy()
     half[:, 32:] = 255
-    mended = repair(scores, PATH, BLACK, half, 1)
-    assert not mended.share[:, :16].any()
-    assert (mended.share[:, 16:] == 1).all()
+    correction = repair(scores, PATH, BLACK, half, 1)
+    assert not correction.share[:, :16].any()
+    assert (correction.share[:, 16:] == 1).all()
 
 
 def test_what_is_borrowed_comes_from_where_attention_points(scores: ScoreMap) -> None:
-    repair, ops = mend(Answers(1.0, (8, 0))), CpuOps(threads=1)
-    mended = repair(scores, PATH, BLACK, WHITE, 1)
-    labels, plain = (ops.labels(scores, SIZE, path=PATH, mended=m) for m in (mended, None))
+    repair, ops = refiner(Answers(1.0, (8, 0))), CpuOps(threads=1)
+    correction = repair(scores, PATH, BLACK, WHITE, 1)
+    labels, plain = (ops.labels(scores, SIZE, path=PATH, correction=m) for m in (correction, None))
     cells = 8 * SIZE[1] // GRID[1]
     np.testing.assert_array_equal(labels[:, : -cells - 8], plain[:, cells:-8])
 
@@ -121,36 +121,38 @@ def test_the_head_for_classes_sees_the_scores_and_adds_to_them(scores: ScoreMap)
     added = np.zeros((1, 3, *GRID), np.float32)
     added[0, 2] = 9
     answers = Answers(1.0, added=added)
-    repair = mend(answers, replace(PART, classes=3, labels="three"))
-    mended = repair(scores, PATH, BLACK, WHITE, 1)
+    repair = refiner(answers, replace(PART, classes=3, labels="three"))
+    correction = repair(scores, PATH, BLACK, WHITE, 1)
     np.testing.assert_allclose(answers.inputs[3].sum(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(answers.inputs[3][0], scores.values - scores.values.mean(axis=0), atol=1e-5)
-    assert (CpuOps(threads=1).labels(scores, SIZE, path=PATH, mended=mended) == 2).all()
+    assert (CpuOps(threads=1).labels(scores, SIZE, path=PATH, correction=correction) == 2).all()
 
 
 def test_the_shipped_repair_serves_any_classes_and_leaves_a_still_picture_alone() -> None:
-    engine = build_engine(BrightnessSegmenter(), find_preset("mend").at(3))
+    engine = build_engine(BrightnessSegmenter(), find_preset("refined").at(3))
     rgb = textured(SIZE)
     results = [engine.step(rgb) for _ in range(4)]
     assert [r.distance for r in results] == [0, 1, 2, 3]
     assert all(np.array_equal(r.labels, results[0].labels) for r in results)
-    assert engine.describe()["refine"]["mend"]["network"] == "mend"
+    assert engine.describe()["refine"]["attention"]["network"] == "attention"
     assert results[3].carried.values.shape == results[0].carried.values.shape
     assert "refine" in results[3].stages_ms
 
 
 def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
-    shipped = shipped_components(holding=MEND)["mend"]
-    for name in (MEND, f"{MEND}.yaml"):
+    shipped = shipped_components(holding=ATTENTION)["attention"]
+    for name in (ATTENTION, f"{ATTENTION}.yaml"):
         (tmp_path / name).write_bytes((shipped / name).read_bytes())
-    record = tmp_path / f"{MEND}.yaml"
+    record = tmp_path / f"{ATTENTION}.yaml"
     record.write_text(record.read_text().replace("labels: ''", "labels: camvid11"))
-    settings = replace(find_preset("mend"), weights=str(tmp_path))
+    settings = replace(find_preset("refined"), weights=str(tmp_path))
     with pytest.raises(ModelError, match="for the label set camvid11; expected classes4, .*; give other --weights"):
         build_engine(BrightnessSegmenter(), settings)
 
 
 @pytest.mark.parametrize("preset", ["blend", "swnet-seq"])
 def test_a_preset_that_resamples_has_no_use_for_it(preset: str) -> None:
-    with pytest.raises(SettingError, match="refine mend in a preset that resamples .*; give --preset path or mend"):
-        replace(find_preset(preset), refine="mend")
+    with pytest.raises(
+        SettingError, match="refine attention in a preset that resamples .*; give --preset composed or refined"
+    ):
+        replace(find_preset(preset), refine="attention")

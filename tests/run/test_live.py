@@ -68,7 +68,7 @@ class SlowNetwork(BrightnessSegmenter):
 
 
 def run(clip: Path, folder: Path, *, network_seconds: float, **settings: Any) -> tuple[Summary, Kept]:
-    chosen = Settings(**{**PRESETS["path"].at(1).__dict__, **settings})
+    chosen = Settings(**{**PRESETS["composed"].at(1).__dict__, **settings})
     seg, sink = Segtween(SlowNetwork(network_seconds), chosen, threads=1), Kept()
     source = open_source(clip)
     summary = run_source(

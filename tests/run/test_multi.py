@@ -55,7 +55,7 @@ def clips(tmp_path: Path) -> list[Path]:
 
 def segtween_of(segmenter: Any = None, **changes: Any) -> Segtween:
     return Segtween(
-        segmenter or BrightnessSegmenter(), Settings(**{**PRESETS["path"].at(3).__dict__, **changes}), threads=1
+        segmenter or BrightnessSegmenter(), Settings(**{**PRESETS["composed"].at(3).__dict__, **changes}), threads=1
     )
 
 

@@ -75,7 +75,9 @@ class Slow(BrightnessSegmenter):
 
 def run(clip: Clip, sink: Kept, folder: Path, *, offline: bool = False, segmenter=None, progress=None) -> Summary:  # type: ignore[no-untyped-def]
     folder.mkdir(exist_ok=True)
-    settings = PRESETS["path"].at(2) if not offline else PRESETS["path"].at(2).__class__(offline=True, interval=2)
+    settings = (
+        PRESETS["composed"].at(2) if not offline else PRESETS["composed"].at(2).__class__(offline=True, interval=2)
+    )
     seg = Segtween(segmenter or BrightnessSegmenter(), settings, threads=1)
     return run_source(
         seg.engine, clip, sink, folder, method=seg.method, interval=2, saved=("labels",), progress=progress
@@ -98,8 +100,8 @@ def test_reading_labelling_and_writing_happen_at_the_same_time(tmp_path: Path) -
     clip, sink = Clip(12, slow_seconds=0.03), Kept(slow_seconds=0.03)
     began = time.perf_counter()
     summary = run_source(
-        Segtween(Slow(), PRESETS["path"], threads=1, plain=True).engine, clip, sink, tmp_path,
-        method=Segtween(BrightnessSegmenter(), PRESETS["path"], threads=1).method, interval=0, saved=(),
+        Segtween(Slow(), PRESETS["composed"], threads=1, plain=True).engine, clip, sink, tmp_path,
+        method=Segtween(BrightnessSegmenter(), PRESETS["composed"], threads=1).method, interval=0, saved=(),
     )  # fmt: skip
     taken = time.perf_counter() - began
     work = sum(sum(values) for values in summary.stages_ms.values()) / 1e3

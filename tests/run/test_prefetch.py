@@ -19,7 +19,7 @@ from segtween.run.single import Summary, run_source
 from segtween.types import Frame, Result, SourceInfo
 
 SIZE = (64, 96)
-PATH = PRESETS["path"].at(2)
+PATH = PRESETS["composed"].at(2)
 
 
 class Clip:
@@ -61,7 +61,7 @@ def run(folder: Path, settings: Settings, **options: Any) -> tuple[Summary, list
     return summary, sink.results, seg
 
 
-@pytest.mark.parametrize("preset", ["path", "blend"])
+@pytest.mark.parametrize("preset", ["composed", "blend"])
 def test_a_run_gives_what_the_engine_gives(tmp_path: Path, preset: str) -> None:
     summary, results, seg = run(tmp_path, PRESETS[preset].at(2))
     assert summary.foreseen

@@ -41,7 +41,7 @@ def test_defaults_are_those_of_the_reference() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"trains": "flow"}, r"^trains is 'flow'; expected propagation or mend, or nothing for a segmenter"),
+    ({"trains": "flow"}, r"^trains is 'flow'; expected propagation or attention, or nothing for a segmenter"),
     ({"segmenter": None}, r"^segmenter is missing; expected segmenter: \.\.\.; add it to the recipe"),
     ({"batchs": 3}, r"^batchs is no field of a recipe; expected out of accumulate, after, augment, batch, chain"),
     ({"name": "a b"}, r"^name is 'a b'; expected letters"),

@@ -40,6 +40,14 @@ DatasetLabels = Annotated[
 LabelMapName = Annotated[
     str | None, typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's.")
 ]
+PRESET_ALIASES = {"mend": "refined"}
+"""Other names that `--preset` takes."""
+
+
+def _preset_name(name: str) -> str:
+    return PRESET_ALIASES.get(name, name)
+
+
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
 MaxFrames = Annotated[
     int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
@@ -154,10 +162,16 @@ class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
 
     preset: Annotated[
-        str, typer.Option("--preset", metavar="NAME", help="Preset of the method: path, mend, blend, warp, swnet-seq.")
+        str,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            callback=_preset_name,
+            help="Preset of the method: composed, refined, blend, warp, swnet-seq.",
+        ),
     ] = DEFAULT_PRESET
     refine: Annotated[
-        Literal["mend", "guided", "none"] | None,
+        Literal["attention", "guided", "none"] | None,
         typer.Option(
             "--refine", help="Repair of carried scores: borrowed from cells near by, by guided convolution, or none."
         ),
@@ -241,7 +255,7 @@ class MethodOptions:
 
         chosen: dict[str, Settings] = {}
         refused: list[SettingError] = []
-        for name in names:
+        for name in map(_preset_name, names):
             preset = find_preset(name)
             try:
                 changed = adapt(preset, **self._changes())

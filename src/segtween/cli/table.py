@@ -184,7 +184,7 @@ def budgets(
 
     Example:
 
-        segtween table budgets --dataset camvid --root street/ --presets path -o tables/ --plot
+        segtween table budgets --dataset camvid --root street/ --presets composed -o tables/ --plot
     """
     from segtween.cli.screen import progress_bar
     from segtween.reports.tables.budgets import budgets_table

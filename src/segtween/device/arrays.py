@@ -133,11 +133,13 @@ class TorchOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, path: Tensor | None = None, mended: Correction | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, path: Tensor | None = None, correction: Correction | None = None
     ) -> Any:
-        if mended is not None:
+        if correction is not None:
             raise SettingError(
-                "mended scores on a device", expected="scores as they are", do="give --preset path, or --device cpu"
+                "refinement by attention on a device",
+                expected="scores as they are",
+                do="give --preset composed, or --device cpu",
             )
         return self.kernels.labels_along(carried.values, path, size_hw)
 

@@ -4,8 +4,8 @@
     other frames    path = flow to the previous frame, joined with the path from there to the key frame
     every frame     labels = argmax of the key frame's scores where the path leads, enlarged to the frame
 
-What the key frame cannot know may be mended from the frame itself. Older ways, for comparison, resample the scores in
-each frame (`Carry.resample`), and may refine them there.
+What the key frame cannot know may be corrected from the frame itself. Older ways, for comparison, resample the scores
+in each frame (`Carry.resample`), and may refine them there.
 
 The engine knows no model, runtime or video library: it is given built parts (`segtween.interfaces`;
 `segtween.build` puts them together).
@@ -79,7 +79,7 @@ class Past:
     distance: int
     took_ms: float
     seen: NDArray[np.uint8] | None = None
-    """What the mender saw of the frame that the scores are of."""
+    """What the refiner saw of the frame that the scores are of."""
 
 
 @dataclass
@@ -92,7 +92,7 @@ class History:
     reliability: NDArray[np.float32]
     situation: Situation
     seen: NDArray[np.uint8] | None = None
-    """What the mender saw of the frame that the scores are of."""
+    """What the refiner saw of the frame that the scores are of."""
     is_new: bool = False
     """Whether these are the scores of another key frame than the frame before had (`segtween.engine.delayed`)."""
 
@@ -108,13 +108,19 @@ class Engine:
         ops: ArrayOps,
         schedule: Schedule,
         fusion: Fusion,
-        refiner: ResamplingRefiner | None,
+        resampling_refiner: ResamplingRefiner | None,
         cuts: CutDetector,
         carry: Carry,
-        mender: Refiner | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
         self.segmenter, self.flow, self.ops, self.schedule = segmenter, flow, ops, schedule
-        self.fusion, self.refiner, self.mender, self.cuts, self.carry = fusion, refiner, mender, cuts, carry
+        self.fusion, self.resampling_refiner, self.refiner, self.cuts, self.carry = (
+            fusion,
+            resampling_refiner,
+            refiner,
+            cuts,
+            carry,
+        )
         self.clock: Callable[[], Clock] = Clock
         self._past: Past | None = None
         self._count = 0
@@ -171,17 +177,17 @@ class Engine:
             if self.carry.resample:
                 with clock("propagate"):
                     scores, path = self._moved(scores, path), None
-            if self.refiner is not None:
+            if self.resampling_refiner is not None:
                 with clock("refine"):
-                    scores, path = self.refiner(self._moved(scores, path), rgb, reliability), None
-        seen, mended = None, None
-        if self.mender is not None:
+                    scores, path = self.resampling_refiner(self._moved(scores, path), rgb, reliability), None
+        seen, correction = None, None
+        if self.refiner is not None:
             with clock("refine"):
-                seen, mended = self._mend(self.mender, rgb, scores, path, history, distance)
+                seen, correction = self._correct(self.refiner, rgb, scores, path, history, distance)
         with clock("label"):
-            labels = self.ops.labels(scores, size_hw, path=path, mended=mended)
+            labels = self.ops.labels(scores, size_hw, path=path, correction=correction)
         self._past = Past(view, scores, path, reliability, distance, clock.total_ms, seen)
-        carried = scores if path is None else partial(self._mixed, scores, path, mended)
+        carried = scores if path is None else partial(self._mixed, scores, path, correction)
         is_new = is_key or (history is not None and history.is_new)
         flags = {"is_key": is_new, "distance": distance, "is_cut": cut, "reliability": reliability}
         return self._result(labels, carried, clock, pts_seconds, **flags)
@@ -211,7 +217,7 @@ class Engine:
             return {"network": network, **self.ops.describe()}
         # Left out where scores are resampled, so that records from before there was a choice keep their hash.
         carry = {k: v for k, v in asdict(self.carry).items() if k != "resample" or not v}
-        repair = self.mender or self.refiner
+        repair = self.refiner or self.resampling_refiner
         refine = {"refine": "none"} if repair is None else repair.describe()
         parts = (self.flow, self.schedule, self.fusion, self.cuts, self.ops)
         others = {key: value for part in parts for key, value in part.describe().items()}
@@ -249,23 +255,23 @@ class Engine:
         values, _ = self.ops.warp(scores.values, self.ops.resize_flow(path, scores.grid_hw))
         return replace(scores, values=values)
 
-    def _mend(
-        self, mender: Refiner, rgb: Rgb, scores: ScoreMap, path: Flow | None, history: History | None, distance: int
+    def _correct(
+        self, refiner: Refiner, rgb: Rgb, scores: ScoreMap, path: Flow | None, history: History | None, distance: int
     ) -> tuple[NDArray[np.uint8], Correction | None]:
-        """What the mender saw of the frame that the scores are of, and what it puts in their place."""
-        sight = mender.see(rgb)
+        """What the refiner saw of the frame that the scores are of, and what it puts in their place."""
+        sight = refiner.see(rgb)
         if path is None or history is None or history.seen is None:
             return sight, None
-        return history.seen, mender(scores, path, history.seen, sight, distance)
+        return history.seen, refiner(scores, path, history.seen, sight, distance)
 
-    def _mixed(self, scores: ScoreMap, path: Flow, mended: Correction | None) -> ScoreMap:
-        """Scores where the path leads, and the mended ones in their share, on their own grid."""
+    def _mixed(self, scores: ScoreMap, path: Flow, correction: Correction | None) -> ScoreMap:
+        """Scores where the path leads, and those of the correction in their share, on their own grid."""
         moved = self._moved(scores, path)
-        if mended is None:
+        if correction is None:
             return moved
         grid = moved.grid_hw
-        other = np.stack([self.ops.resize(plane, grid) for plane in mended.scores.values])
-        return replace(moved, values=moved.values + self.ops.resize(mended.share, grid) * (other - moved.values))
+        other = np.stack([self.ops.resize(plane, grid) for plane in correction.scores.values])
+        return replace(moved, values=moved.values + self.ops.resize(correction.share, grid) * (other - moved.values))
 
     def _fuse(self, logits: NDArray[np.float32], history: History | None, size_hw: SizeHW) -> ScoreMap:
         fresh = self.ops.carry(logits, kind=self.carry.kind, most_cells=self.carry.most_cells, image_hw=size_hw)

@@ -134,7 +134,7 @@ class DelayedEngine(Engine):
 
     def _send_key(self, rgb: Rgb, history: History, before: History | None, clock: Clock) -> None:
         with clock("segment"):
-            seen = None if self.mender is None else self.mender.see(rgb)
+            seen = None if self.refiner is None else self.refiner.see(rgb)
             # To be followed like any frame; of its scores the grid alone is known.
             now = Past(np.empty((0, 0), np.uint8), history.scores, None, None, 0, 0.0, seen)
             self._sent = _Sent(self._send(rgb), before, now)

@@ -1,14 +1,14 @@
 """Networks that carry scores between key frames, as files: `flow.onnx` and others, each with its record.
 
 The record stands beside the graph (`refine.onnx.yaml`) and says what the graph wants to see and what it answers;
-`segtween weights convert` (not of `mend.onnx`) and training write both. A *propagation model* is a folder of them:
+`segtween weights convert` (not of `attention.onnx`) and training write both. A *propagation model* is a folder of them:
 
 | file | what it is |
 | --- | --- |
 | `flow.onnx` | flow network (current, previous image) -> flow |
 | `refine.onnx` | refinement (carried scores, image) -> scores |
 | `refine-no-edge.onnx` | the same without the edge as guidance, where there is one |
-| `mend.onnx` | repair by borrowing (frame, key frame moved onto it, cells) -> shares and attention |
+| `attention.onnx` | repair by borrowing (frame, key frame moved onto it, cells) -> shares and attention |
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from segtween.errors import ModelError
 from segtween.models.records import SHIPPED, sidecar_path
 from segtween.models.weights import sha256_of
 
-ComponentKind = Literal["flow", "refinement", "mend"]
-FLOW, REFINE, REFINE_WITHOUT_EDGE, MEND = "flow.onnx", "refine.onnx", "refine-no-edge.onnx", "mend.onnx"
+ComponentKind = Literal["flow", "refinement", "attention"]
+FLOW, REFINE, REFINE_WITHOUT_EDGE, ATTENTION = "flow.onnx", "refine.onnx", "refine-no-edge.onnx", "attention.onnx"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_component(path: str | Path, *, kind: ComponentKind) -> Component:
             do="make it with `segtween weights convert`",
         ) from None
     if found not in get_args(ComponentKind) or found != kind:
-        raise ModelError(f"{path} is a {found} network", expected=f"a {kind} network", do="give another file")
+        raise ModelError(f"{path} is of kind {found}", expected=f"kind {kind}", do="give another file")
     if not path.is_file():
         raise ModelError(f"graph {path} is not found", expected="the file beside its record", do="restore it")
     return part

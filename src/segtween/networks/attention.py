@@ -32,7 +32,7 @@ def offsets(radii: tuple[int, ...] = RADII) -> list[tuple[int, int]]:
     return [(r * dx, r * dy) for r in radii for dx, dy in ring]
 
 
-class Mending(NamedTuple):
+class AttentionOutput(NamedTuple):
     """share (N, 1, h, w) in 0..1; attention (N, offsets, h, w), logits; scores (N, classes, h, w) to be added to what
     is borrowed, None without the class head."""
 
@@ -40,10 +40,10 @@ class Mending(NamedTuple):
     attention: Tensor
     scores: Tensor | None
 
-    def float32(self) -> Mending:
+    def float32(self) -> AttentionOutput:
         """In float32 and in the plain order of axes."""
         own = None if self.scores is None else self.scores.float().contiguous()
-        return Mending(self.share.float().contiguous(), self.attention.float().contiguous(), own)
+        return AttentionOutput(self.share.float().contiguous(), self.attention.float().contiguous(), own)
 
 
 class AttentionRefiner(nn.Module):
@@ -66,9 +66,9 @@ class AttentionRefiner(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         with torch.no_grad():
-            self.head.bias[0] = -3.0  # begin with little mending
+            self.head.bias[0] = -3.0  # begin by replacing little
 
-    def forward(self, image: Tensor, key: Tensor, cells: Tensor, scores: Tensor | None = None) -> Mending:
+    def forward(self, image: Tensor, key: Tensor, cells: Tensor, scores: Tensor | None = None) -> AttentionOutput:
         """image, key (N, 12, h, w): the frame and the key frame read along the path, pixels of -1..1 as `fold` lays
         them; cells (N, 8, h, w), in the order of CELLS; scores (N, classes, h, w) read along the path, less their mean
         over classes, with the class head only."""
@@ -83,7 +83,7 @@ class AttentionRefiner(nn.Module):
         said = self.head(self.blend_fine(fine + _enlarged(self.to_fine(middle), fine)))
         end = 1 + len(offsets())
         own = SCORES_SCALE * said[:, end:] if self.classes else None
-        return Mending(said[:, :1].sigmoid(), said[:, 1:end], own)
+        return AttentionOutput(said[:, :1].sigmoid(), said[:, 1:end], own)
 
 
 class FromPixels(nn.Module):

@@ -1,4 +1,4 @@
-"""Flow, refinement and mending networks as ONNX files that run without torch.
+"""Flow, refinement and attention networks as ONNX files that run without torch.
 
 One self-contained file, images of any size, batch 1, with a record `<file>.yaml` beside it that says what the graph
 wants to see and what it answers. It computes in float32; its weights may be stored as float16.
@@ -48,11 +48,11 @@ def export_part(
     return write_part(model, record | {"provenance": dict(provenance or {})}, out)
 
 
-def export_mend(
+def export_attention(
     net: AttentionRefiner, out: Path, *, labels: str = "", provenance: Mapping[str, Any] | None = None
 ) -> list[Path]:
-    """Write a mending network as ONNX with float16 weights; returns the graph and its record. `labels` names the label
-    set of a class head.
+    """Write an attention network as ONNX with float16 weights; returns the graph and its record. `labels` names the
+    label set of a class head.
 
     Inputs `image`, `key` (1, 2h, 2w, 3) uint8, `cells` (1, 8, h, w); outputs `share`, `attention`; with a class head
     also the input `scores` and the output `added`, both (1, classes, h, w). SinkError if they cannot be written.
@@ -68,7 +68,7 @@ def export_mend(
     model = trace(FromPixels(net).eval(), inputs, names=names, outputs=outputs)
     store_as_float16(model)
     record = {
-        "network": "mend", "graph": out.name, "kind": "mend", "inputs": list(names), "outputs": list(outputs),
+        "network": "attention", "graph": out.name, "kind": "attention", "inputs": list(names), "outputs": list(outputs),
         "classes": net.classes, "labels": labels, "radii": list(RADII), "cells": list(CELLS),
         "image": {"channels": "RGB", "scale": 255, "mean": [0.0] * 3, "std": [1.0] * 3, "multiple_of": 2},
     }  # fmt: skip

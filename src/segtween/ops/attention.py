@@ -1,4 +1,4 @@
-"""The compiled loops of `refine.mend`: scores read along a path on a coarse grid, and cells that borrow from others.
+"""The compiled loops of `refine.attention`: scores read along composed flow on a coarse grid, and their aggregation.
 
 Convention (docs/conventions.md): bilinear, border clamped, pixel centres on integers, half-pixel-centred.
 """

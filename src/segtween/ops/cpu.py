@@ -145,18 +145,18 @@ class CpuOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, mended: Correction | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, correction: Correction | None = None
     ) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
         With a `path`, on any grid that spans the image, each pixel's scores are those where the path leads from it;
-        `mended` ones take their share in their place.
+        `correction` ones take their share in their place.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
         grid = carried.grid_hw
-        if path is not None and mended is not None:
-            share = self.resize(mended.share, (path.shape[0], path.shape[1]))
-            return self.mixed_labels((carried, path), (mended.scores, None), share, size_hw)
+        if path is not None and correction is not None:
+            share = self.resize(correction.share, (path.shape[0], path.shape[1]))
+            return self.mixed_labels((carried, path), (correction.scores, None), share, size_hw)
         if path is not None:
             source, out = self._source(carried, path, path.shape[:2]), np.empty(size_hw, np.uint8)
             return self._read(lambda *a: along.read_rows(source, *a), out, (path.shape[0], path.shape[1]))

@@ -83,7 +83,7 @@ class AttentionRefiner:
     def describe(self) -> dict[str, Any]:
         return {
             "refine": {
-                "mend": self.part.describe(),
+                "attention": self.part.describe(),
                 "cells": MOST_CELLS,
                 "tolerance": TOLERANCE,
                 "least": [LEAST_SHARE, LEAST_WEIGHT],

@@ -1,5 +1,5 @@
-"""Training from a recipe (docs/training.md): segmenters, what carries their scores from frame to frame, and what mends
-them in between.
+"""Training from a recipe (docs/training.md): segmenters, what propagates their scores from frame to frame, and what
+refines them in between.
 
 Needs the extra [train]; importing this does not.
 """
@@ -13,15 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import MissingExtraError
+from segtween.training.attention import AttentionLoss, AttentionRecipe, Disturb, Moments, load_attention
 from segtween.training.fields import check, read_yaml
-from segtween.training.mend import Disturb, MendLoss, MendRecipe, Moments, load_mend
 from segtween.training.propagation import ChainLoss, Clips, PropagationRecipe, Rates, load_propagation
 from segtween.training.recipe import Augment, Recipe
 from segtween.training.recipe import load_recipe as load_segmenter
 
 __all__ = [
-    "Augment", "ChainLoss", "Clips", "Disturb", "Epoch", "MendLoss", "MendRecipe", "Moments", "PropagationRecipe",
-    "Rates", "Recipe", "load_recipe", "train_propagation", "train_recipe",
+    "AttentionLoss",
+    "AttentionRecipe",
+    "Augment",
+    "ChainLoss",
+    "Clips",
+    "Disturb",
+    "Epoch",
+    "Moments",
+    "PropagationRecipe",
+    "Rates",
+    "Recipe",
+    "load_recipe",
+    "train_propagation",
+    "train_recipe",
 ]  # fmt: skip
 
 
@@ -43,8 +55,8 @@ class Epoch:
     segmenter: dict[str, Any] | None
 
 
-def load_recipe(path: str | Path) -> Recipe | PropagationRecipe | MendRecipe:
-    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation or mend.
+def load_recipe(path: str | Path) -> Recipe | PropagationRecipe | AttentionRecipe:
+    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation or attention.
 
     SettingError says which field is wrong.
     """
@@ -52,8 +64,10 @@ def load_recipe(path: str | Path) -> Recipe | PropagationRecipe | MendRecipe:
     if not isinstance(values, dict) or "trains" not in values:
         return load_segmenter(path)
     trains = values["trains"]
-    check(trains in ("propagation", "mend"), "trains", trains, "propagation or mend, or nothing for a segmenter")
-    return load_mend(path) if trains == "mend" else load_propagation(path)
+    check(
+        trains in ("propagation", "attention"), "trains", trains, "propagation or attention, or nothing for a segmenter"
+    )
+    return load_attention(path) if trains == "attention" else load_propagation(path)
 
 
 def train_recipe(
@@ -85,10 +99,10 @@ def train_recipe(
     if isinstance(recipe, PropagationRecipe):
         return train_propagation(recipe, data_root=data_root, **options)
     _need_torch()
-    if isinstance(recipe, MendRecipe):
-        from segtween.training.mend.loop import train as train_mend
+    if isinstance(recipe, AttentionRecipe):
+        from segtween.training.attention.loop import train as train_attention
 
-        return train_mend(recipe, data_root=_data_root(data_root), **options)
+        return train_attention(recipe, data_root=_data_root(data_root), **options)
     from segtween.training.loop import train
 
     return train(recipe, data_root=_data_root(data_root), **options)

@@ -21,7 +21,7 @@ from segtween.reports.tables.delays import delays_table
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
-PATH = PRESETS["path"]
+PATH = PRESETS["composed"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def data(root: Path) -> Dataset:
 
 
 def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
-    study = delays_table(data, BrightnessSegmenter(), settings=PATH, name="path", delays=[3, 1], interval=2, threads=1)
+    study = delays_table(
+        data, BrightnessSegmenter(), settings=PATH, name="composed", delays=[3, 1], interval=2, threads=1
+    )
     assert [row["late"] for row in study.rows] == [0, 1, 3]
     assert [row["oldest"] for row in study.rows] == [2, 3, 5]
     for row in study.rows:
@@ -59,15 +61,19 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
     assert none["gain"] is None
     assert three["gain"] == pytest.approx(three["avg_miou"] - none["avg_miou"])
     assert three["avg_miou"] < one["avg_miou"] < none["avg_miou"], "older labels have seen less of what came in"
-    assert [s["name"] for s in study.record["sets"]] == ["path", "path, 1 frame late", "path, 3 frames late"]
+    assert [s["name"] for s in study.record["sets"]] == [
+        "composed",
+        "composed, 1 frame late",
+        "composed, 3 frames late",
+    ]
     assert "oldest labels (frames)" in study.to_markdown()
 
 
 def test_what_cannot_be(data: Dataset) -> None:
     with pytest.raises(SettingError, match="interval 0; expected 1 or more; give --interval 4"):
-        delays_table(data, BrightnessSegmenter(), settings=PATH, name="path", interval=0)
+        delays_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
     with pytest.raises(SettingError, match="late 4 at interval 2; expected at most 3 frames"):
-        delays_table(data, BrightnessSegmenter(), settings=PATH, name="path", delays=[4], interval=2)
+        delays_table(data, BrightnessSegmenter(), settings=PATH, name="composed", delays=[4], interval=2)
 
 
 def test_the_command(root: Path, tmp_path: Path) -> None:

@@ -29,10 +29,10 @@ from segtween.reports.tables.study import Column, Study
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
-NAMES = ("blend", "warp", "path", "swnet-seq")
+NAMES = ("blend", "warp", "composed", "swnet-seq")
 PRESETS = {name: ALL_PRESETS[name] for name in NAMES}
 FAST: dict[str, Any] = {"repeats": 1, "threads": 1}
-PATH = PRESETS["path"]
+PATH = PRESETS["composed"]
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def study(data: Dataset) -> Study:
-    return methods_table(data, BrightnessSegmenter(), presets=PRESETS, default="path", intervals=[1, 2], **FAST)
+    return methods_table(data, BrightnessSegmenter(), presets=PRESETS, default="composed", intervals=[1, 2], **FAST)
 
 
 def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
-    methods = {"blend": Settings(), "path": PATH, "still": Settings(flow="zero"), "late": replace(PATH, offline=True)}
+    methods = {
+        "blend": Settings(),
+        "composed": PATH,
+        "still": Settings(flow="zero"),
+        "late": replace(PATH, offline=True),
+    }
     together = evaluate_methods(
         data, segmenter=BrightnessSegmenter(), methods=methods, intervals=[0, 2], threads=1, against="blend"
     )
@@ -75,22 +80,24 @@ def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
 
 def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study: Study) -> None:
     rows = {(row["row"], row["interval"]): row for row in study.rows}
-    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "path", "path, offline")]
+    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, offline")]
     assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above, ("true labels", None)]
     assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows[:-1])
-    assert rows["every frame, fused", 0]["hash"] == rows["path", 1]["hash"] == rows["path", 2]["hash"]
-    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "path", "path, offline")}) == 4
+    assert rows["every frame, fused", 0]["hash"] == rows["composed", 1]["hash"] == rows["composed", 2]["hash"]
+    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, offline")}) == 4
     assert rows["every frame", 0]["gain"] is None
     plain = rows["every frame", 0]["avg_miou"]
-    assert rows["path", 2]["gain"] == pytest.approx(rows["path", 2]["avg_miou"] - plain)
-    assert rows["path", 2]["min_gain"] == pytest.approx(rows["path", 2]["min_miou"] - plain)
+    assert rows["composed", 2]["gain"] == pytest.approx(rows["composed", 2]["avg_miou"] - plain)
+    assert rows["composed", 2]["min_gain"] == pytest.approx(rows["composed", 2]["min_miou"] - plain)
     assert [row["runs_per_100"] for row in study.rows[:2]] == [100, 100]
     assert 50 < study.rows[2]["runs_per_100"] < 55, "counted: every run begins with a key frame"
     truth = study.rows[-1]
     assert (truth["row"], truth["avg_miou"], truth["vc8"]) == ("true labels", None, 1.0)
     assert 0 < truth["tc"] <= 1
-    alone = evaluate_method(data, segmenter=BrightnessSegmenter(), settings=PATH, name="path", intervals=[2], threads=1)
-    assert (rows["path", 2]["hash"], rows["path", 2]["tc"]) == (alone.method.hash, alone.results[0]["tc"])
+    alone = evaluate_method(
+        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1
+    )
+    assert (rows["composed", 2]["hash"], rows["composed", 2]["tc"]) == (alone.method.hash, alone.results[0]["tc"])
 
 
 def test_what_cannot_run_is_left_out_and_says_why(study: Study) -> None:
@@ -111,7 +118,7 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
     drawn = plot_methods(study, tmp_path)
     assert [path.name for path in drawn] == ["methods.png", "methods.svg"]
     text = drawn[1].read_text()
-    assert all(told in text for told in ("milliseconds per frame", "network runs per 100 frames", "path, offline"))
+    assert all(told in text for told in ("milliseconds per frame", "network runs per 100 frames", "composed, offline"))
 
 
 def test_an_offline_period_is_timed_as_a_whole() -> None:
@@ -131,13 +138,18 @@ def test_an_offline_period_is_timed_as_a_whole() -> None:
 
 def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> None:
     study = methods_table(
-        data, true_labels(data), presets={"warp": PRESETS["warp"], "path": PATH}, default="path", intervals=[2], **FAST
+        data,
+        true_labels(data),
+        presets={"warp": PRESETS["warp"], "composed": PATH},
+        default="composed",
+        intervals=[2],
+        **FAST,
     )
     plain, _, warp, path, late, _ = study.rows
     assert plain["avg_miou"] == 1
     assert warp["error_removed"] == 0
     assert path["error_removed"] == pytest.approx(1 - (1 - path["min_miou"]) / (1 - warp["min_miou"]))
-    assert late["row"] == "path, offline"
+    assert late["row"] == "composed, offline"
     assert plain["ms_per_frame"] is None
     assert "of warp's error removed" in study.headings()
     assert "speed: not measured, labels are stored" in study.to_markdown()
@@ -171,11 +183,11 @@ def test_frames_of_one_name_are_refused(data: Dataset) -> None:
 
 
 def test_each_part_is_taken_away_alone(data: Dataset) -> None:
-    study = ablation_table(data, BrightnessSegmenter(), settings=PATH, name="path", interval=2, **FAST)
+    study = ablation_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=2, **FAST)
     full, *others = study.rows
     assert (full["part"], full["gain"]) == ("all of it", None)
     assert full["hash"] == evaluate_method(
-        data, segmenter=BrightnessSegmenter(), settings=PATH, name="path", intervals=[2], threads=1
+        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1
     ).method.hash  # fmt: skip
     assert [row["part"] for row in others] == [part.part for part, _ in variants(PATH)]
     assert "repair" not in [row["part"] for row in others], "there is none in this preset"
@@ -216,7 +228,7 @@ def test_a_change_names_a_setting() -> None:
 
 def test_interval_0_has_no_parts_between(data: Dataset) -> None:
     with pytest.raises(SettingError, match="interval 0; expected 1 or more"):
-        ablation_table(data, BrightnessSegmenter(), settings=PATH, name="path", interval=0)
+        ablation_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
 
 
 # ── Commands ──────────────────────────────────────────────────────────────────────────────────
@@ -235,14 +247,14 @@ def drive(data: Dataset) -> list[str | Path]:
 
 
 def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
-    told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,path", "-o", tmp_path)
+    told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,composed", "-o", tmp_path)
     record = json.loads((tmp_path / "methods.json").read_text())
-    assert [row["row"] for row in record["rows"]][2:] == ["warp", "path", "path, offline", "true labels"]
+    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, offline", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--labels", drive[5]]
-    call("table", "ablation", *drive, *labels, "--preset", "path", "-i", "2", "--repeats", "1", "-o", tmp_path)
+    call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
     record = json.loads((tmp_path / "ablation.json").read_text())
-    assert record["preset"] == "path"
+    assert record["preset"] == "composed"
     assert record["rows"][0]["part"] == "all of it"
     assert "exists; expected no such file yet" in call("table", "methods", *drive, "-o", tmp_path)
     assert "mIoU" in call("evaluate", *drive, "--scores", "labels", "--intervals", "2")
@@ -256,11 +268,11 @@ def test_true_labels_belong_to_a_data_set(tmp_path: Path) -> None:
 def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -> None:
     given = replace(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
     presets = {"warp": ALL_PRESETS["warp"], "odd*": replace(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
-    unchanged = {"odd*": ("path", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
+    unchanged = {"odd*": ("composed", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
     study = methods_table(
         data, true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged, threads=1
     )
-    assert [row["row"] for row in study.rows[2:]] == ["warp", "path", "path, offline", "true labels"]
+    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, offline", "true labels"]
     told = study.to_markdown()
-    assert "path: unchanged, since" in told
+    assert "composed: unchanged, since" in told
     assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

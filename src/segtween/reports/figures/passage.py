@@ -50,7 +50,7 @@ def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[See
         engine.select(shot.key)
         result = engine.step(shot.rgb)
         spans = result.carried.spans_hw or result.carried.image_hw
-        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.refiner, result))
+        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.resampling_refiner, result))
 
 
 def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_] | None:

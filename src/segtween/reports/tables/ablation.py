@@ -41,14 +41,14 @@ def _effort(steps: int) -> Callable[[Settings], str | None]:
     return value
 
 
-def _no_mend(settings: Settings) -> str:
+def _no_refinement(settings: Settings) -> str:
     """A repair that reads along paths goes where there is none."""
     return settings.refine if settings.arrays == "reference" else "none"
 
 
 PARTS = (
     Without("repair", "none", {"refine": "none", "edge": True, "weights": lambda s: _weights_of_flow(s)}),
-    Without("joined path", "resampled in each frame, no repair", {"carry.resample": True, "refine": _no_mend}),
+    Without("joined path", "resampled in each frame, no repair", {"carry.resample": True, "refine": _no_refinement}),
     Without("logits carried", "probabilities", {"carry.kind": "probabilities"}),
     Without("history at key frames", "dropped", {"fusion": "replace"}),
     Without("fading trust", "trusted for ever", {"carry.tolerance": 1e6}),

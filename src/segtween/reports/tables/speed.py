@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
-from segtween.build import Settings, build_refiner, has_stored_flow
+from segtween.build import Settings, build_resampling_refiner, has_stored_flow
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
@@ -151,7 +151,7 @@ def measure(
         if settings.refine == "guided" and settings.edge and above:
             without = replace(settings, edge=False)
             try:
-                build_refiner(without, classes=len(segmenter.labels))
+                build_resampling_refiner(without, classes=len(segmenter.labels))
             except ModelError as error:
                 made[name] = made[name]._replace(no_edge=error.got)
             else:

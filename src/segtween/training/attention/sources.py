@@ -1,4 +1,4 @@
-"""What a training of mending reads: frames, labels, a segmenter's scores and flows, seen once and kept on disk.
+"""What a training of attention reads: frames, labels, a segmenter's scores and flows, seen once and kept on disk.
 
 Everything lies on the grid of the segmenter's scores, the cells; images and labels have two pixels to a cell's side.
 Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy), here in cells.
@@ -24,8 +24,8 @@ from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
 from segtween.training.arrays import computed_once
+from segtween.training.attention.recipe import AttentionRecipe, Moments
 from segtween.training.data import Pool, open_pool
-from segtween.training.mend.recipe import MendRecipe, Moments
 from segtween.training.recipe import Source
 from segtween.training.street import CAMERA_RATE, RENDERED, renderer_hash
 from segtween.types import Labels, Rgb, SizeHW
@@ -82,7 +82,7 @@ class Eyes:
         return {"segmenter": self.segmenter.describe(), "half": self.half.describe(), **self.flow.describe()}
 
 
-def open_eyes(recipe: MendRecipe, *, threads: int) -> Eyes:
+def open_eyes(recipe: AttentionRecipe, *, threads: int) -> Eyes:
     """The recipe's segmenter, twice, and the flow that the engine uses by default; SettingError for other labels."""
     from segtween.flow import open_flow
 
@@ -96,7 +96,9 @@ def open_eyes(recipe: MendRecipe, *, threads: int) -> Eyes:
     return Eyes(whole, half, open_flow("dis"), CpuOps(threads=threads))
 
 
-def open_moments(source: Moments, recipe: MendRecipe, eyes: Eyes, *, data_root: Path | None, cache: Path) -> MomentPool:
+def open_moments(
+    source: Moments, recipe: AttentionRecipe, eyes: Eyes, *, data_root: Path | None, cache: Path
+) -> MomentPool:
     """Find a source's files, or render it, and see every frame once, into `cache`, where that has not been done yet."""
     if source.kind == "street":
         frames, count = source.frames, source.seeds[1] - source.seeds[0] + 1
@@ -109,12 +111,12 @@ def open_moments(source: Moments, recipe: MendRecipe, eyes: Eyes, *, data_root: 
         rows = partial(_still_rows, pool, eyes)
     text = json.dumps([made_of, eyes.describe()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    folder = cache / f"mend-{digest[:16]}"
+    folder = cache / f"attention-{digest[:16]}"
     arrays = computed_once(folder, rows, count=count * frames, title=f"seeing {source.name}")
     return MomentPool(source, arrays, frames, digest)
 
 
-def _street_key(source: Moments, recipe: MendRecipe) -> str:
+def _street_key(source: Moments, recipe: AttentionRecipe) -> str:
     if recipe.labels not in RENDERED:
         raise SettingError(
             f"labels is {recipe.labels!r}, with a source of kind street",
@@ -125,7 +127,7 @@ def _street_key(source: Moments, recipe: MendRecipe) -> str:
     return json.dumps([read, recipe.labels, renderer_hash()], sort_keys=True)
 
 
-def _street_rows(source: Moments, recipe: MendRecipe, eyes: Eyes) -> Iterator[dict[str, NDArray[Any]]]:
+def _street_rows(source: Moments, recipe: AttentionRecipe, eyes: Eyes) -> Iterator[dict[str, NDArray[Any]]]:
     from segtween.street import StreetClip
 
     rate = Fraction(CAMERA_RATE, source.stride)

@@ -1,4 +1,4 @@
-"""A recipe for the network that mends what is read along a path between key frames (segtween.networks.attention)."""
+"""A recipe for the network that refines by attention what is read between key frames (segtween.networks.attention)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Moments(Sampled):
 
 
 @dataclass(frozen=True)
-class MendLoss:
+class AttentionLoss:
     """ce x cross-entropy + overlap x (1 - soft IoU) + share x mean share, at two pixels to a cell's side.
 
     ce             weight of the cross-entropy, ignored pixels left out
@@ -69,7 +69,7 @@ class MendLoss:
     overlap        weight of 1 - soft IoU, averaged over the classes of a batch that have at least `least` pixels
     sharpness      by which scores are multiplied for the soft IoU, so that it is nearer to that of labels
     least          pixels
-    share          weight of the mean share that is replaced: what it costs to mend
+    share          weight of the mean share that is replaced: what it costs to replace
     """
 
     ce: float = 0.5
@@ -135,10 +135,10 @@ class AdamW:
 
 
 @dataclass(frozen=True)
-class MendRecipe(Cropped):
-    """Everything the training of a mending network depends on but the place of the data.
+class AttentionRecipe(Cropped):
+    """Everything the training of an attention network depends on but the place of the data.
 
-    trains      mend: what tells this recipe from others
+    trains      attention: what tells this recipe from others
     name        what the trained network is called
     segmenter   a shipped name or model folder whose scores are read; frozen
     labels      label set of the segmenter and of every source
@@ -157,7 +157,7 @@ class MendRecipe(Cropped):
     segmenter: str
     steps: int
     train: tuple[Moments, ...]
-    trains: Literal["mend"] = "mend"
+    trains: Literal["attention"] = "attention"
     labels: str = "camvid11"
     class_head: bool = False
     half: float = 0.5
@@ -167,11 +167,11 @@ class MendRecipe(Cropped):
     precision: Literal["float32", "bfloat16"] = "float32"
     disturb: Disturb = field(default_factory=Disturb)
     optimiser: AdamW = field(default_factory=AdamW)
-    loss: MendLoss = field(default_factory=MendLoss)
+    loss: AttentionLoss = field(default_factory=AttentionLoss)
     licence: str = ""
 
     def __post_init__(self) -> None:
-        check(self.trains == "mend", "trains", self.trains, "mend")
+        check(self.trains == "attention", "trains", self.trains, "attention")
         check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
         check(bool(self.segmenter), "segmenter", self.segmenter, "a shipped name or model folder")
         check(self.steps >= 1, "steps", self.steps, "1 or more")
@@ -195,13 +195,13 @@ class MendRecipe(Cropped):
         """Of the values, not of the file: comments and order do not count."""
         return digest(asdict(self))
 
-    def with_steps(self, steps: int) -> MendRecipe:
+    def with_steps(self, steps: int) -> AttentionRecipe:
         """The same recipe over another number of steps; a warm-up shrinks where it would not fit."""
         warmup = min(self.optimiser.warmup, max(0, steps - 1))
         return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup))
 
 
-def load_mend(path: str | Path) -> MendRecipe:
+def load_attention(path: str | Path) -> AttentionRecipe:
     """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    built: MendRecipe = build(MendRecipe, read_yaml(Path(path)))
+    built: AttentionRecipe = build(AttentionRecipe, read_yaml(Path(path)))
     return built

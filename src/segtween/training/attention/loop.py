@@ -1,4 +1,4 @@
-"""Training a mending network, start to end: read it from `train` downwards.
+"""Training an attention network, start to end: read it from `train` downwards.
 
 What happens at a step depends on the recipe, the data and the number of the step alone, so a training that is killed
 and started again ends with the same weights, bit for bit, on the same machine.
@@ -19,13 +19,13 @@ from torch import Tensor
 from segtween.errors import ModelError, SettingError
 from segtween.networks.attention import AttentionRefiner
 from segtween.training import checkpoint
+from segtween.training.attention.batches import Reader, open_reader
+from segtween.training.attention.finish import finish
+from segtween.training.attention.losses import attention_loss
+from segtween.training.attention.recipe import AttentionRecipe
+from segtween.training.attention.sources import Eyes, MomentPool, open_eyes, open_moments
 from segtween.training.data import plan
 from segtween.training.loop import CHECKPOINT, CHECKPOINT_EVERY, SCALARS_EVERY, class_weights, make_folder, pick_device
-from segtween.training.mend.batches import Reader, open_reader
-from segtween.training.mend.finish import finish
-from segtween.training.mend.losses import mend_loss
-from segtween.training.mend.recipe import MendRecipe
-from segtween.training.mend.sources import Eyes, MomentPool, open_eyes, open_moments
 from segtween.training.processes import world
 from segtween.training.progress import Progress, shown
 
@@ -34,7 +34,7 @@ from segtween.training.progress import Progress, shown
 class Run:
     """What a training is made of, once its recipe has been read and its data seen."""
 
-    recipe: MendRecipe
+    recipe: AttentionRecipe
     reader: Reader
     eyes: dict[str, Any]
     weights: Tensor | None  # (classes,)
@@ -60,7 +60,7 @@ class Position:
 
 
 def train(
-    recipe: MendRecipe,
+    recipe: AttentionRecipe,
     *,
     out: Path,
     data_root: Path | None = None,
@@ -76,7 +76,9 @@ def train(
     ModelError if the loss is no longer finite.
     """
     if world() > 1:
-        raise SettingError(f"{world()} processes", expected="one, for trains: mend", do="start it without torchrun")
+        raise SettingError(
+            f"{world()} processes", expected="one, for trains: attention", do="start it without torchrun"
+        )
     chosen = pick_device(device)
     make_folder(out)
     run = prepare(recipe, data_root=data_root, cache=cache or out / "cache", device=chosen)
@@ -94,7 +96,7 @@ def train(
     return finish(run, net, position, out=out, provenance=provenance or {})
 
 
-def prepare(recipe: MendRecipe, *, data_root: Path | None, cache: Path, device: torch.device) -> Run:
+def prepare(recipe: AttentionRecipe, *, data_root: Path | None, cache: Path, device: torch.device) -> Run:
     """Find and see all data first."""
     eyes: Eyes = open_eyes(recipe, threads=torch.get_num_threads())
     pools = tuple(open_moments(source, recipe, eyes, data_root=data_root, cache=cache) for source in recipe.train)
@@ -127,7 +129,7 @@ def _learn(
         with torch.autocast(run.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             said = net(*batch.seen(scores=recipe.class_head))
         compare = position.step % SCALARS_EVERY == 0
-        loss, terms = mend_loss(said.float32(), batch, recipe.loss, run.weights, compare=compare)
+        loss, terms = attention_loss(said.float32(), batch, recipe.loss, run.weights, compare=compare)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -155,7 +157,7 @@ def recent(position: Position, *, steps: int) -> dict[str, float]:
     return {name: float(np.mean(values[-counts[name] :])) for name, values in known.items()}
 
 
-def rate_factor(recipe: MendRecipe, step: int) -> float:
+def rate_factor(recipe: AttentionRecipe, step: int) -> float:
     """Part of the highest learning rate at a step (from 0)."""
     rise = min(1.0, (step + 1) / (recipe.optimiser.warmup + 1))
     return rise * float(0.5 * (1 + np.cos(np.pi * step / recipe.steps)))

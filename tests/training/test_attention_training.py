@@ -1,4 +1,4 @@
-"""Training what mends: what is drawn and read, what is lost and borrowed, exact resume, what is left behind."""
+"""Training of refinement by attention: what is drawn and read, the loss, exact resume, what is left behind."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 from segtween.errors import SettingError
-from segtween.training import MendRecipe, Moments, load_recipe, train_recipe
+from segtween.training import AttentionRecipe, Moments, load_recipe, train_recipe
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
 RECIPE: dict[str, Any] = {
-    "trains": "mend",
-    "name": "tiny-mend",
+    "trains": "attention",
+    "name": "tiny-attention",
     "segmenter": "swiftnet-lite0.camvid",
     "steps": 5,
     "batch": 2,
@@ -56,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_recipe(folder: Path, **changes: Any) -> Path:
-    path = folder / "tiny-mend.yaml"
+    path = folder / "tiny-attention.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in {**RECIPE, **changes}.items() if v is not None}))
     return path
 
@@ -71,11 +71,11 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, data: Path, *, cache: Path, **changes: Any) -> dict[str, Any]:
     """With what another training has seen."""
-    from segtween.training.mend import loop
+    from segtween.training.attention import loop
 
     path = write_recipe(folder, **changes)
     recipe = load_recipe(path)
-    assert isinstance(recipe, MendRecipe)
+    assert isinstance(recipe, AttentionRecipe)
     made_of = {"recipe": f"recipes/{path.name}", "recipe_sha256": recipe.sha256}
     return loop.train(
         recipe, out=folder / "out", data_root=data, device="cpu", cache=cache / "cache", provenance=made_of
@@ -87,7 +87,7 @@ def train(folder: Path, data: Path, *, cache: Path, **changes: Any) -> dict[str,
 
 def still_pool(n: int, *, scores: tuple[float, float, float] = (0.0, 0.0, 1.0)) -> Any:
     """Pictures whose labels are their scores."""
-    from segtween.training.mend.sources import MomentPool
+    from segtween.training.attention.sources import MomentPool
 
     both = [picture(seed) for seed in range(n)]
     scale = np.random.default_rng(0).normal(size=(n, 4, 32, 48)).astype(np.float16)
@@ -102,10 +102,10 @@ def still_pool(n: int, *, scores: tuple[float, float, float] = (0.0, 0.0, 1.0)) 
 
 def reader(pool: Any, *, samples: int, **changes: Any) -> Any:
     from segtween.ops.cpu import CpuOps
+    from segtween.training.attention.batches import open_reader
     from segtween.training.data import plan
-    from segtween.training.mend.batches import open_reader
 
-    class Four(MendRecipe):
+    class Four(AttentionRecipe):
         label_set = ("a", "b", "c", "d")  # type: ignore[assignment]
 
     plain = {k: v for k, v in RECIPE.items() if k not in ("train", "optimiser")}
@@ -115,7 +115,7 @@ def reader(pool: Any, *, samples: int, **changes: Any) -> Any:
 
 def test_a_still_path_reads_what_lies_in_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     from segtween.training import Disturb
-    from segtween.training.mend import batches
+    from segtween.training.attention import batches
 
     monkeypatch.setattr(batches, "made_up_path", lambda *_: np.zeros((32, 48, 2), np.float32))
     calm = Disturb(flip=0.5, gain=0, offset=0, drift=0, noise=0, temperature=0)
@@ -134,7 +134,7 @@ def test_a_still_path_reads_what_lies_in_the_crop(monkeypatch: pytest.MonkeyPatc
 def test_cells_are_what_the_engine_computes() -> None:
     from segtween.ops.cpu import CpuOps
     from segtween.refine import attention
-    from segtween.training.mend.batches import about, sureness
+    from segtween.training.attention.batches import about, sureness
     from segtween.types import ScoreMap
 
     rng = np.random.default_rng(0)
@@ -148,23 +148,23 @@ def test_cells_are_what_the_engine_computes() -> None:
     assert sureness(torch.from_numpy(scores[None]))[0].numpy() == pytest.approx(certainty, abs=1e-5)
 
 
-def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segtween.models.components import MEND, read_component
+def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.models.components import ATTENTION, read_component
     from segtween.networks.attention import AttentionRefiner
-    from segtween.networks.export_components import export_mend
+    from segtween.networks.export_components import export_attention
     from segtween.ops.cpu import CpuOps
     from segtween.refine import attention
     from segtween.runtimes import open_runtime
     from segtween.training import Disturb
-    from segtween.training.mend import batches
-    from segtween.training.mend.losses import borrowed
-    from segtween.training.mend.sources import MomentPool
+    from segtween.training.attention import batches
+    from segtween.training.attention.losses import borrowed
+    from segtween.training.attention.sources import MomentPool
     from segtween.types import ScoreMap
 
     torch.manual_seed(0)
     net, rng = AttentionRefiner(classes=4), np.random.default_rng(0)
     torch.nn.init.normal_(net.head.weight, std=0.3)
-    export_mend(net, tmp_path / MEND, labels="four")
+    export_attention(net, tmp_path / ATTENTION, labels="four")
     path = cv2.resize((3 * rng.normal(size=(3, 4, 2))).astype(np.float32), (24, 16), interpolation=cv2.INTER_CUBIC)
     scores = rng.normal(size=(2, 4, 16, 24)).astype(np.float16)
     images = np.stack([cv2.resize(picture(n)[0], (48, 32)) for n in range(2)])
@@ -182,7 +182,7 @@ def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(attention, "LEAST_SHARE", 0.0)
     monkeypatch.setattr(attention, "LEAST_WEIGHT", 0.0)
     monkeypatch.setattr(attention, "_doubt", lambda *_: 1.0)
-    part, ops = read_component(tmp_path / MEND, kind="mend"), CpuOps(threads=1)
+    part, ops = read_component(tmp_path / ATTENTION, kind="attention"), CpuOps(threads=1)
     runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
     carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))
     found = attention.AttentionRefiner(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
@@ -195,7 +195,7 @@ def test_training_mends_as_the_engine_does(tmp_path: Path, monkeypatch: pytest.M
 
 def test_joined_paths_are_the_engines() -> None:
     from segtween.ops.cpu import CpuOps
-    from segtween.training.mend.paths import joined_path
+    from segtween.training.attention.paths import joined_path
 
     ops, flow = CpuOps(threads=1), np.zeros((4, 6, 9, 2), np.float16)
     flow[1:] = [1, -0.5]
@@ -204,7 +204,7 @@ def test_joined_paths_are_the_engines() -> None:
 
 
 def test_made_up_paths_have_errors_of_some_size() -> None:
-    from segtween.training.mend.paths import made_up_path
+    from segtween.training.attention.paths import made_up_path
 
     sizes = []
     for seed in range(20):
@@ -222,8 +222,8 @@ def test_made_up_paths_have_errors_of_some_size() -> None:
 
 def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
     from segtween.networks.attention import offsets
-    from segtween.training.mend.batches import MARGIN
-    from segtween.training.mend.losses import borrowed
+    from segtween.training.attention.batches import MARGIN
+    from segtween.training.attention.losses import borrowed
 
     g = torch.Generator().manual_seed(0)
     around = torch.randn(2, 12, 4 + 2 * MARGIN, 5 + 2 * MARGIN, generator=g, dtype=torch.float64)
@@ -237,9 +237,9 @@ def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
 
 
 def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
-    from segtween.networks.attention import Mending, offsets
-    from segtween.training.mend.batches import MARGIN, Batch
-    from segtween.training.mend.losses import mended
+    from segtween.networks.attention import AttentionOutput, offsets
+    from segtween.training.attention.batches import MARGIN, Batch
+    from segtween.training.attention.losses import corrected
 
     values = torch.randn(1, 3, 2 * (4 + 2 * MARGIN), 2 * (6 + 2 * MARGIN), generator=torch.Generator().manual_seed(0))
     around = torch.nn.functional.pixel_unshuffle(values, 2)
@@ -252,25 +252,25 @@ def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
         y, x = first + 2 * dy, first + 2 * dx
         replacement = values[:, :, y : y + 8, x : x + 12]
         for share in (0.0, 0.25, 1.0):
-            scores = mended(Mending(torch.full((1, 1, 4, 6), share), attention, None), batch)
+            scores = corrected(AttentionOutput(torch.full((1, 1, 4, 6), share), attention, None), batch)
             assert torch.allclose(scores, (1 - share) * batch.fine + share * replacement, atol=1e-5)
-    more = mended(Mending(torch.ones(1, 1, 4, 6), attention, torch.full((1, 3, 4, 6), 2.0)), batch)
+    more = corrected(AttentionOutput(torch.ones(1, 1, 4, 6), attention, torch.full((1, 3, 4, 6), 2.0)), batch)
     assert torch.allclose(more, replacement + 2, atol=1e-5)
 
 
 def test_borrowing_is_learnt_where_it_helps() -> None:
     """Things whose path is wrong stand in surroundings that read the right scores."""
     from segtween.networks.attention import AttentionRefiner
-    from segtween.training import MendLoss
-    from segtween.training.mend.losses import mend_loss
+    from segtween.training import AttentionLoss
+    from segtween.training.attention.losses import attention_loss
 
     torch.manual_seed(0)
     net, read = AttentionRefiner(), reader(still_pool(12), samples=400, crop="24x16", batch=4)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
-    settings, terms = MendLoss(), []
+    settings, terms = AttentionLoss(), []
     for step in range(100):
         batch = read.batch(range(4 * step, 4 * step + 4))
-        loss, said = mend_loss(net(batch.image, batch.key, batch.cells), batch, settings, None, compare=True)
+        loss, said = attention_loss(net(batch.image, batch.key, batch.cells), batch, settings, None, compare=True)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -291,9 +291,9 @@ def weights(out: Path) -> dict[str, Any]:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training.mend import loop
+    from segtween.training.attention import loop
 
-    original: Callable[..., Any] = loop.mend_loss
+    original: Callable[..., Any] = loop.attention_loss
     calls: list[int] = []
 
     def dying(*args: Any, **options: Any) -> Any:
@@ -303,14 +303,14 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
         return original(*args, **options)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "mend_loss", dying)
+    monkeypatch.setattr(loop, "attention_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, data, cache=whole)
-    monkeypatch.setattr(loop, "mend_loss", original)
+    monkeypatch.setattr(loop, "attention_loss", original)
     train(tmp_path, data, cache=whole)
     one, two = weights(tmp_path / "out"), weights(whole)
     assert all(torch.equal(one[k], two[k]) for k in one)
-    for name in ("mend.onnx", "mend.onnx.yaml"):
+    for name in ("attention.onnx", "attention.onnx.yaml"):
         assert (tmp_path / "out/model" / name).read_bytes() == (whole / "model" / name).read_bytes()
 
 
@@ -324,26 +324,26 @@ def test_another_recipe_is_not_gone_on_with(whole: Path, data: Path, tmp_path: P
 def test_what_is_left_behind(whole: Path) -> None:
     import json
 
-    from segtween.models.components import MEND, read_component
+    from segtween.models.components import ATTENTION, read_component
 
-    part = read_component(whole / "model" / MEND, kind="mend")
-    assert (part.network, part.classes, part.labels) == ("mend", 0, "")
+    part = read_component(whole / "model" / ATTENTION, kind="attention")
+    assert (part.network, part.classes, part.labels) == ("attention", 0, "")
     report = json.loads((whole / "report.json").read_text())
     assert report["steps"] == 5
     assert [d["frames"] for d in report["data"]] == [3, 6]
     assert set(report["last_100"]) == {"loss", "ce", "overlap", "share", "before"}
-    assert "tiny-mend: 5 steps in" in (whole / "report.txt").read_text()
-    record = yaml.safe_load((whole / "model/mend.onnx.yaml").read_text())
+    assert "tiny-attention: 5 steps in" in (whole / "report.txt").read_text()
+    record = yaml.safe_load((whole / "model/attention.onnx.yaml").read_text())
     assert record["provenance"]["recipe_sha256"] == report["recipe_sha256"]
     assert str(whole) not in json.dumps(record)
     assert not list(whole.rglob("*.part"))
 
 
 def test_a_class_head_belongs_to_its_labels(data: Path, whole: Path, tmp_path: Path) -> None:
-    from segtween.models.components import MEND, read_component
+    from segtween.models.components import ATTENTION, read_component
 
     train(tmp_path, data, cache=whole, class_head=True, steps=2, optimiser={"warmup": 1})
-    part = read_component(tmp_path / "out/model" / MEND, kind="mend")
+    part = read_component(tmp_path / "out/model" / ATTENTION, kind="attention")
     assert (part.classes, part.labels) == (11, "camvid11")
 
 
@@ -355,7 +355,9 @@ def test_what_does_not_fit_is_said_before_the_long_part(
     with pytest.raises(SettingError, match=r"labels is 'cityscapes19', with segmenter .*; expected camvid11"):
         train(tmp_path, data, cache=whole, labels="cityscapes19")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(SettingError, match=r"2 processes; expected one, for trains: mend; start it without torchrun"):
+    with pytest.raises(
+        SettingError, match=r"2 processes; expected one, for trains: attention; start it without torchrun"
+    ):
         train(tmp_path, data, cache=whole)
 
 
@@ -401,18 +403,18 @@ def test_wrong_field_is_named(changes: dict[str, Any], text: str, tmp_path: Path
 
 def test_hash_is_of_values(tmp_path: Path) -> None:
     recipe = load_recipe(write_recipe(tmp_path))
-    assert isinstance(recipe, MendRecipe)
+    assert isinstance(recipe, AttentionRecipe)
     assert load_recipe(write_recipe(tmp_path)).sha256 == recipe.sha256
     assert replace(recipe, seed=9).sha256 != recipe.sha256
     assert recipe.with_steps(2).optimiser.warmup == 1
 
 
-def test_mending_recipes_keep_to_training_data() -> None:
+def test_attention_recipes_keep_to_training_data() -> None:
     folder = Path(__file__).resolve().parents[2] / "recipes"
-    for name in ("mend", "mend.camvid11"):
+    for name in ("attention", "attention.camvid11"):
         recipe = load_recipe(folder / f"{name}.yaml")
-        assert isinstance(recipe, MendRecipe)
+        assert isinstance(recipe, AttentionRecipe)
         street, camvid = recipe.train
         assert street.seeds[0] >= 2000
         assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
-        assert recipe.class_head == (name != "mend")
+        assert recipe.class_head == (name != "attention")

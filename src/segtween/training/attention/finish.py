@@ -1,4 +1,4 @@
-"""What a training of a mending network leaves behind: `mend.onnx` and a report."""
+"""What a training of an attention network leaves behind: `attention.onnx` and a report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from segtween.models.components import MEND
+from segtween.models.components import ATTENTION
 from segtween.models.weights import sha256_of
 from segtween.networks.attention import AttentionRefiner
 from segtween.networks.export import round_to_float16
-from segtween.networks.export_components import export_mend
+from segtween.networks.export_components import export_attention
 from segtween.training.report import save_report, versions
 
 if TYPE_CHECKING:
-    from segtween.training.mend.loop import Position, Run
+    from segtween.training.attention.loop import Position, Run
 
 RECENT = 100  # steps
 
@@ -31,13 +31,13 @@ def finish(
     folder = out / "model"
     folder.mkdir(parents=True, exist_ok=True)
     labels = run.recipe.labels if run.recipe.class_head else ""
-    export_mend(net, folder / MEND, labels=labels, provenance=report["provenance"])
-    report |= {"mend_sha256": sha256_of(folder / MEND), "model": str(folder)}
+    export_attention(net, folder / ATTENTION, labels=labels, provenance=report["provenance"])
+    report |= {"attention_sha256": sha256_of(folder / ATTENTION), "model": str(folder)}
     return save_report(report, as_text(report), out=out)
 
 
 def _report(run: Run, position: Position, provenance: dict[str, Any]) -> dict[str, Any]:
-    from segtween.training.mend.loop import recent
+    from segtween.training.attention.loop import recent
 
     recipe = run.recipe
     data = [
@@ -81,12 +81,12 @@ def as_text(report: dict[str, Any]) -> str:
         f"{report['recipe']['name']}: {report['steps']} steps in {report['minutes']} minutes, "
         f"loss {report['loss_first_100']:.3f} -> {last['loss']:.3f}",
         f"last {min(RECENT, report['steps'])} steps: 1 - soft IoU {last['before']:.4f} as read, "
-        f"{last['overlap']:.4f} mended, of {100 * last['share']:.1f}% of the cells",
-        f"mend    {report['mend_sha256']}",
+        f"{last['overlap']:.4f} corrected, of {100 * last['share']:.1f}% of the cells",
+        f"attention {report['attention_sha256']}",
         f"recipe  {report['recipe_sha256']}",
         *(f"data    {d['name']}: {d['frames']} frames in {d['clips']} clips, {d['sha256']}" for d in report["data"]),
         "versions " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()),
-        f"measure it: segtween evaluate --preset mend --weights {report['model']} --model "
+        f"measure it: segtween evaluate --preset refined --weights {report['model']} --model "
         f"{report['recipe']['segmenter']} --dataset NAME --root FOLDER --split val --intervals 1,2,3,4",
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""From stored clips to the batches of a step: what the network sees of a crop, and what it is to be mended to.
+"""From stored clips to the batches of a step: what the network sees of a crop, and what it is to be corrected to.
 
 Everything that is drawn for a sample depends on the recipe's seed and the sample's number alone.
 """
@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from segtween.errors import SettingError
 from segtween.networks.attention import MIDDLE, RADII
 from segtween.ops.cpu import CpuOps
-from segtween.training.mend.paths import joined_path, made_up_path
-from segtween.training.mend.recipe import Disturb, MendRecipe
-from segtween.training.mend.sources import Clip, MomentPool
+from segtween.training.attention.paths import joined_path, made_up_path
+from segtween.training.attention.recipe import AttentionRecipe, Disturb
+from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
 
 MARGIN = max(RADII)  # cells around a crop that its cells may borrow from
@@ -57,7 +57,7 @@ class Batch:
 class Reader:
     """Reads samples; `order` says source and item of each."""
 
-    recipe: MendRecipe
+    recipe: AttentionRecipe
     pools: tuple[MomentPool, ...]
     order: NDArray[np.int64]
     ops: CpuOps
@@ -130,7 +130,9 @@ class Reader:
         return self.noise[begin : begin + n].view(like.shape)
 
 
-def open_reader(recipe: MendRecipe, pools: tuple[MomentPool, ...], order: NDArray[np.int64], ops: CpuOps) -> Reader:
+def open_reader(
+    recipe: AttentionRecipe, pools: tuple[MomentPool, ...], order: NDArray[np.int64], ops: CpuOps
+) -> Reader:
     """SettingError for a crop that does not fit into a source's frames."""
     h, w = recipe.crop_hw
     for pool in pools:

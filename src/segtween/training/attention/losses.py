@@ -1,4 +1,4 @@
-"""From what the network says to mended scores, and how far these are from the labels."""
+"""From what the network says to corrected scores, and how far these are from the labels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segtween.networks.attention import Mending, offsets
+from segtween.networks.attention import AttentionOutput, offsets
+from segtween.training.attention.batches import MARGIN, Batch
+from segtween.training.attention.recipe import AttentionLoss
 from segtween.training.loop import overlap_loss
-from segtween.training.mend.batches import MARGIN, Batch
-from segtween.training.mend.recipe import MendLoss
 from segtween.types import IGNORE
 
 
-def mended(said: Mending, batch: Batch) -> Tensor:
+def corrected(said: AttentionOutput, batch: Batch) -> Tensor:
     """(N, C, 2h, 2w) scores: those that the pixels read along the path, and the replacement in its share.
 
     A cell's attention holds for its four pixels, each of which borrows from the pixels of its own place in the cells
@@ -66,11 +66,11 @@ def _shifted(around: Tensor) -> list[Tensor]:
     return [around[:, y : y + h, x : x + w] for y, x in corners]
 
 
-def mend_loss(
-    said: Mending, batch: Batch, settings: MendLoss, weights: Tensor | None, *, compare: bool = False
+def attention_loss(
+    said: AttentionOutput, batch: Batch, settings: AttentionLoss, weights: Tensor | None, *, compare: bool = False
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss, and its terms for people; to `compare`, also `before`: the overlap term of what was read, unmended."""
-    scores = mended(said, batch)
+    """The loss, and its terms for people; to `compare`, also `before`: the overlap term before the correction."""
+    scores = corrected(said, batch)
     learnt = max(1.0, float((batch.labels != IGNORE).sum()))
     ce = F.cross_entropy(scores, batch.labels, weights, ignore_index=IGNORE, reduction="sum") / learnt
     overlap = _overlap(scores, batch.labels, settings)
@@ -83,7 +83,7 @@ def mend_loss(
     return loss, {name: float(value.detach()) for name, value in terms.items()}
 
 
-def _overlap(scores: Tensor, labels: Tensor, settings: MendLoss) -> Tensor:
+def _overlap(scores: Tensor, labels: Tensor, settings: AttentionLoss) -> Tensor:
     return overlap_loss((settings.sharpness * scores).softmax(1), labels, least=settings.least)
 
 
