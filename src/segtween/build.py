@@ -1,21 +1,35 @@
-"""Puts the parts together: a preset's settings become an engine and its method record."""
+"""Settings become an engine, on any device: the one place where parts are put together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Protocol
 
-from segtween.defaults import DEFAULT_INTERVAL
-from segtween.engine import Carry, Engine
-from segtween.engine.bidirectional import BidirectionalEngine, LabelKeySource, NetworkKeySource
-from segtween.engine.delayed import DelayedEngine, NetworkThread, check_late
-from segtween.engine.multistream import Streams
+from segtween.device import CPU
+from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.causal import CausalEngine, KeyFrames
+from segtween.engine.delayed import DelayedKeyFrames, Inline, NetworkThread, Worker
+from segtween.engine.frames import EveryFrame
+from segtween.engine.motion import MotionEstimator
+from segtween.engine.multistream import MultiStream
+from segtween.engine.resample import Resampling
+from segtween.engine.sources import LabelKeys, NetworkKeys
+from segtween.engine.state import Propagation
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.flow import FLOWS, open_flow
-from segtween.interfaces import CutDetector, FlowEstimator, Fusion, Refiner, ResamplingRefiner, Schedule, Segmenter
+from segtween.interfaces import (
+    ArrayOps,
+    CutDetector,
+    Engine,
+    FlowEstimator,
+    Fusion,
+    Refiner,
+    ResamplingRefiner,
+    Schedule,
+    Segmenter,
+    Selecting,
+)
 from segtween.labels import LabelSet
 from segtween.models.components import (
     ATTENTION,
@@ -29,197 +43,296 @@ from segtween.models.components import (
 )
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
+from segtween.ops.threads import Rows
 from segtween.refine.attention import AttentionRefiner
 from segtween.refine.blend import ReliabilityBlend, Replace
-from segtween.runtimes.base import Precision
-from segtween.schedule.adaptive import MOST_DISTANCE, Adaptive
+from segtween.runtimes.base import KeepsSizes, Precision
 from segtween.schedule.cuts import NoCuts, ResidualCuts
-from segtween.schedule.fixed import FixedInterval
 from segtween.schedule.staggered import StaggeredSchedule
+from segtween.segmenters import open_segmenter
+from segtween.settings import FLOW_NETWORKS, Settings
 from segtween.types import Labels, Method
 
-FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
 PUBLISHED_FLOW = {"flownets": "flownet.pth.tar", "flownet2s": "FlowNet2-S_checkpoint.pth.tar"}
 PUBLISHED_REFINEMENT = "cityscapes-swnet_model_best.pth.tar"
 RUNTIME = "openvino"
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What can be chosen of the method. The defaults are the preset `blend`; `DEFAULT_PRESET` is what commands take.
+class Backend(Protocol):
+    """Where a method works: what of its parts is another one on another device."""
 
-    interval        non-key frames between key frames, 0 or more
-    schedule        which frames are key frames: fixed (by the interval), or adaptive (`schedule.adaptive.Adaptive`)
-    budget          adaptive: network runs per 100 frames; None, with no target_ms: as many as at the interval
-    target_ms       adaptive: milliseconds per frame on average, instead of a budget
-    least_distance  adaptive: frames from a key frame to the next at least, 1 or more
-    most_distance   adaptive: and at most
-    flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
-                    weight file of a flow network; a folder of .flo or .npz files
-    flow_quality     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for attention, else balanced
-    flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
-    fusion          at key frames: blend (with the carried history) or replace
-    history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
-    cuts            whether a scene cut forces a key frame and drops the history
-    carry           what is carried, on which grid, and how fast trust fades
-    arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
-    refine          attention: what the key frame cannot know is borrowed from cells near by (without resampling);
-                    guided: carried logits are repaired by a network (with arrays: reference); or none
-    edge            guided: whether the label map's edge guides it
-    offline         for files: a frame between two key frames uses both (`engine.bidirectional`). Logits are carried,
-                    along paths; without refinement
-    late            causal: a key frame's scores arrive so many frames late, from a thread of their own
-                    (`segtween.engine.delayed`); auto: as soon as they are there; None or 0: the frame waits for them
-    weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
-                    shipped ones for as many classes as the segmentation network has
+    name: str
+    threads: int
+
+    def check(self, settings: Settings) -> None:
+        """SettingError for what does not work there."""
+
+    def ops(self, settings: Settings | None) -> ArrayOps: ...
+    def segmenter(self, model: Any, **options: Any) -> Segmenter:
+        """The network, with the options of `segmenters.open_segmenter`."""
+
+    def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator: ...
+    def cuts(self, settings: Settings) -> CutDetector: ...
+    def causal(self, keys: KeyFrames, motion: MotionEstimator, cuts: CutDetector) -> CausalEngine: ...
+
+
+class Processor:
+    """The processor: NumPy and Numba. Its engines share one set of threads (0 = every processor)."""
+
+    name = CPU
+
+    def __init__(self, threads: int = 0) -> None:
+        self.rows = Rows(threads)
+        self.threads = threads
+
+    def check(self, settings: Settings) -> None:
+        """Everything works here."""
+
+    def ops(self, settings: Settings | None) -> CpuOps:
+        kind = ReferenceOps if settings is not None and settings.arrays == "reference" else CpuOps
+        return kind(rows=self.rows)
+
+    def segmenter(self, model: Any, **options: Any) -> Segmenter:
+        return open_segmenter(model, **options)
+
+    def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator:
+        return build_flow(settings, classes=classes, threads=self.threads)
+
+    def cuts(self, settings: Settings) -> CutDetector:
+        return ResidualCuts() if settings.cuts else NoCuts()
+
+    def causal(self, keys: KeyFrames, motion: MotionEstimator, cuts: CutDetector) -> CausalEngine:
+        engine = CausalEngine(keys, motion, cuts)
+        engine.prefetches = not isinstance(motion.flow, Selecting) and not keys.schedule.by_time
+        return engine
+
+
+def open_backend(
+    device: str = CPU, *, threads: int = 0, without: Sequence[str] = (), keeps_frame: bool = False
+) -> Backend:
+    """The backend of a device: cpu, or what `segtween.device` knows, `without` some fields of `device.Fast`.
+
+    `keeps_frame`: several engines are shown the same arrays, which are sent to the device once. Raises
+    MissingExtraError without torch, SettingError where there is no such device.
     """
+    if device == CPU:
+        return Processor(threads)
+    from segtween.device.backend import open_device
 
-    interval: int = DEFAULT_INTERVAL
-    schedule: Literal["fixed", "adaptive"] = "fixed"
-    budget: float | None = None
-    target_ms: float | None = None
-    least_distance: int = 1
-    most_distance: int = MOST_DISTANCE
-    flow: str = "dis"
-    flow_quality: str | None = None
-    flow_stride: int | None = None
-    fusion: Literal["blend", "replace"] = "blend"
-    history_weight: float = 0.5
-    cuts: bool = True
-    carry: Carry = field(default_factory=Carry)
-    arrays: Literal["own", "reference"] = "own"
-    refine: Literal["none", "attention", "guided"] = "none"
-    edge: bool = True
-    weights: str | None = None
-    offline: bool = False
-    late: int | Literal["auto"] | None = None
-
-    def __post_init__(self) -> None:
-        FixedInterval(self.interval)
-        self._check_schedule()
-        ReliabilityBlend(weight=self.history_weight)
-        choices = {
-            "fusion": ("blend", "replace"),
-            "arrays": ("own", "reference"),
-            "refine": ("attention", "guided", "none"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise SettingError(
-                    f"{name} {getattr(self, name)!r}", expected=" or ".join(known), do="choose one of these"
-                )
-        if self.weights is not None and self.refine == "none" and self.flow not in FLOW_NETWORKS:
-            raise SettingError(
-                f"weights {self.weights} with refine none and flow {self.flow}",
-                expected="a refinement or flow network that takes them",
-                do="give --preset swnet-seq or --flow light, or leave --weights out",
-            )
-        if self.offline and (self.refine == "guided" or self.arrays != "own"):
-            raise SettingError(
-                "the offline mode with a preset that works as the reference does",
-                expected="a preset with arrays of our own and no refinement",
-                do="give --preset composed, or leave --offline out",
-            )
-        if self.offline and self.schedule != "fixed":
-            raise SettingError(
-                f"the offline mode with schedule {self.schedule}",
-                expected="a fixed interval",
-                do="leave --schedule or --offline out",
-            )
-        if self.late not in (None, 0):
-            check_late(self.late)
-            if self.offline or self.schedule != "fixed":
-                mode = "the offline mode" if self.offline else f"schedule {self.schedule}"
-                raise SettingError(
-                    f"late {self.late} with {mode}",
-                    expected="frames that come one by one, and a fixed interval",
-                    do="leave one of them out",
-                )
-        if self.refine == "attention" and (self.arrays != "own" or self.carry.resample):
-            raise SettingError(
-                "refine attention in a preset that resamples scores in each frame",
-                expected="a preset that reads them along a path",
-                do="give --preset composed or refined",
-            )
-        if not self.edge and self.refine != "guided":
-            raise SettingError(
-                "no edge without refinement", expected="refine guided, which may see one", do="leave --no-edge out"
-            )
-        if self.refine == "guided" and (self.arrays != "reference" or self.carry.kind != "logits"):
-            raise SettingError(
-                "guided refinement in a preset that does not carry logits as the reference does",
-                expected="the grid that it was trained on",
-                do="give --preset swnet-seq",
-            )
-
-    def _check_schedule(self) -> None:
-        if self.schedule not in ("fixed", "adaptive"):
-            raise SettingError(f"schedule {self.schedule!r}", expected="fixed or adaptive", do="choose one of these")
-        bounded = (self.least_distance, self.most_distance) != (1, MOST_DISTANCE)
-        if self.schedule == "fixed" and (self.budget is not None or self.target_ms is not None or bounded):
-            raise SettingError(
-                "a budget, a target or bounds on the distance with a fixed interval",
-                expected="an adaptive schedule, which keeps to them",
-                do="give --schedule adaptive, or leave them out",
-            )
-        build_schedule(self)
-
-    @property
-    def quality(self) -> str:
-        """The quality for flow: where accuracy comes first all of it, or what was asked for."""
-        return self.flow_quality or ("fine" if self.offline or self.refine == "attention" else "balanced")
-
-    def at(self, interval: int) -> Settings:
-        """The same settings at another interval."""
-        return replace(self, interval=interval)
-
-    def fixed(self, interval: int) -> Settings:
-        """The same settings with a fixed interval."""
-        return replace(
-            self,
-            interval=interval,
-            schedule="fixed",
-            budget=None,
-            target_ms=None,
-            least_distance=1,
-            most_distance=MOST_DISTANCE,
-        )
+    return open_device(device, processor=Processor(threads), without=tuple(without), keeps_frame=keeps_frame)
 
 
-def build_schedule(settings: Settings) -> Schedule:
-    if settings.schedule == "fixed":
-        return FixedInterval(settings.interval)
-    by_interval = settings.budget is None and settings.target_ms is None
-    return Adaptive(
-        budget=100 / (settings.interval + 1) if by_interval else settings.budget,
-        target_ms=settings.target_ms,
-        least_distance=settings.least_distance,
-        most_distance=settings.most_distance,
+def build_every_frame(segmenter: Segmenter, *, backend: Backend | None = None) -> Engine:
+    """The plain network on every frame: no flow, no memory."""
+    return EveryFrame(segmenter, ops=(backend or Processor()).ops(None))
+
+
+def build_engine(
+    segmenter: Segmenter, settings: Settings, *, backend: Backend | None = None, flow: FlowEstimator | None = None
+) -> Engine:
+    """An engine of its own parts, in the settings' mode; `flow` may be shared by engines that run one after the other.
+
+    Raises SettingError for what the backend cannot do, and for bidirectional propagation along stored flow, which has
+    no way back.
+    """
+    backend = backend or Processor()
+    backend.check(settings)
+    ops, classes = backend.ops(settings), len(segmenter.labels)
+    return _assemble(
+        segmenter,
+        settings,
+        backend,
+        schedule=settings.open_schedule(),
+        propagation=_propagation(settings, segmenter.labels, ops),
+        flow=flow or backend.flow(settings, classes=classes),
+        worker=_worker(segmenter, settings),
     )
 
 
-PRESETS: dict[str, Settings] = {
-    "composed": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
-    "refined": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False), refine="attention"),
-    "blend": Settings(),
-    "warp": Settings(fusion="replace"),
-    "swnet-seq": Settings(
-        flow="light", fusion="replace", cuts=False, carry=Carry(kind="logits"), arrays="reference", refine="guided"
-    ),
-}
+def _assemble(
+    segmenter: Segmenter,
+    settings: Settings,
+    backend: Backend,
+    *,
+    schedule: Schedule,
+    propagation: Propagation,
+    flow: FlowEstimator,
+    worker: Worker,
+    sharing: int = 1,
+) -> Engine:
+    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=False)
+    if settings.offline:
+        _check_both_ways(flow)
+        bidirectional = BidirectionalEngine(
+            NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
+        )
+        bidirectional.prefetches = backend.name == CPU
+        return bidirectional
+    keys = (
+        KeyFrames(segmenter, schedule, propagation)
+        if not settings.late
+        else DelayedKeyFrames(segmenter, schedule, propagation, delay=settings.late, worker=worker, sharing=sharing)
+    )
+    return backend.causal(keys, motion, backend.cuts(settings))
 
 
-def find_preset(name: str) -> Settings:
-    """A named group of settings; SettingError lists the names."""
-    if name not in PRESETS:
-        raise unknown(f"preset {name!r}", name, PRESETS)
-    return PRESETS[name]
+def build_labelled(
+    labels: LabelSet,
+    label_image: Callable[[int], Labels],
+    frames: Collection[int],
+    settings: Settings,
+    *,
+    backend: Backend | None = None,
+    flow: FlowEstimator | None = None,
+) -> Engine:
+    """Bidirectional propagation of somebody's labels of some frames (`engine.sources.LabelKeys`)."""
+    backend = backend or Processor()
+    flow = flow or backend.flow(settings, classes=len(labels))
+    _check_both_ways(flow)
+    ops = backend.ops(settings)
+    propagation = Propagation(
+        ops,
+        fusion=Replace(),
+        kind="probabilities",
+        most_cells=settings.carry.most_cells,
+        tolerance=settings.carry.tolerance,
+    )
+    keys = LabelKeys(labels, label_image, frames, propagation)
+    return BidirectionalEngine(keys, MotionEstimator(flow, ops=ops), backend.cuts(settings))
 
 
-def build_ops(settings: Settings, *, threads: int = 0) -> CpuOps:
-    return ReferenceOps(threads=threads) if settings.arrays == "reference" else CpuOps(threads=threads)
+def build_streams(
+    segmenter: Segmenter, settings: Settings | None, count: int, *, backend: Backend | None = None
+) -> MultiStream:
+    """Engines for `count` streams that share the network and all else that was compiled or loaded, and their threads.
+    Settings None: the plain network on every frame.
+
+    Raises SettingError for stored scores and flow, which belong to one video, for a device and for a count below 1.
+    """
+    backend = backend or Processor()
+    _check_streams(segmenter, backend, count)
+    if settings is None:
+        return MultiStream([build_every_frame(segmenter, backend=backend) for _ in range(count)])
+    first = backend.ops(settings)
+    refiner = build_refiner(settings, labels=segmenter.labels, ops=first)
+    shared = None if settings.flow in FLOWS else backend.flow(settings, classes=len(segmenter.labels))
+    if isinstance(shared, Selecting):
+        raise _stored_with_streams()
+    worker = _worker(segmenter, settings)
+    staggered = _staggered(settings, count, worker)
+    schedules = staggered.schedules if staggered else [settings.open_schedule() for _ in range(count)]
+    resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
+    for part in (segmenter, shared, refiner, resampling_refiner):
+        _keep_sizes(part, count)
+    engines = []
+    for schedule in schedules:
+        ops = first.sibling()
+        own = refiner.sibling(ops) if isinstance(refiner, AttentionRefiner) else None
+        propagation = _propagation(settings, segmenter.labels, ops, refiner=own, resampling_refiner=resampling_refiner)
+        flow = shared or backend.flow(settings, classes=None)  # has no weights, but room for images of one size
+        engine = _assemble(
+            segmenter,
+            settings,
+            backend,
+            schedule=schedule,
+            propagation=propagation,
+            flow=flow,
+            worker=worker,
+            sharing=count,
+        )
+        engine.prefetches = engine.prefetches and shared is None
+        engines.append(engine)
+    return MultiStream(engines, staggered=staggered)
+
+
+def _staggered(settings: Settings, count: int, worker: Worker) -> StaggeredSchedule | None:
+    if settings.schedule != "fixed" or settings.offline:
+        return None
+    least = settings.late if isinstance(settings.late, int) else 1
+    is_free = (lambda: worker.is_free) if settings.late == "auto" else None
+    return StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
+
+
+def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
+    """A thread for a network that scores wait for; what has its scores at once needs none."""
+    return NetworkThread() if settings.late and not isinstance(segmenter, Selecting) else Inline()
+
+
+def _keep_sizes(part: object, count: int) -> None:
+    """Lets a part's runtime keep what it compiled for so many image sizes."""
+    for owner in (part, getattr(part, "inner", None)):
+        runtime = getattr(owner, "runtime", None)
+        if isinstance(runtime, KeepsSizes):
+            runtime.keep_sizes(count)
+
+
+def _check_streams(segmenter: Segmenter, backend: Backend, count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise SettingError(f"{count} streams", expected="1 or more", do="correct the number of streams")
+    if backend.name != CPU:
+        raise SettingError(
+            f"several streams at once on device {backend.name}",
+            expected="device cpu",
+            do="take one video after the other, or the processor",
+        )
+    if isinstance(segmenter, Selecting):
+        raise _stored_with_streams()
+
+
+def _stored_with_streams() -> SettingError:
+    return SettingError(
+        "stored scores or flow with several streams at once",
+        expected="a network and a flow estimator: what is stored belongs to one video",
+        do="take one video after the other",
+    )
+
+
+def _check_both_ways(flow: FlowEstimator) -> None:
+    if isinstance(flow, Selecting):
+        raise SettingError(
+            "bidirectional propagation along stored flow",
+            expected="a flow estimator, which knows the way back too",
+            do="choose another flow, or a causal mode",
+        )
+
+
+def _propagation(
+    settings: Settings,
+    labels: LabelSet,
+    ops: ArrayOps,
+    *,
+    refiner: Refiner | None = None,
+    resampling_refiner: ResamplingRefiner | None = None,
+) -> Propagation:
+    carry, fusion = settings.carry, build_fusion(settings)
+    if settings.offline:
+        return Propagation(
+            ops, fusion=fusion, kind="logits", most_cells=carry.most_cells, tolerance=carry.tolerance
+        )
+    if not carry.resample:
+        return Propagation(
+            ops,
+            fusion=fusion,
+            kind=carry.kind,
+            most_cells=carry.most_cells,
+            tolerance=carry.tolerance,
+            refiner=refiner or build_refiner(settings, labels=labels, ops=ops),
+        )
+    return Resampling(
+        ops,
+        fusion=fusion,
+        kind=carry.kind,
+        most_cells=carry.most_cells,
+        tolerance=carry.tolerance,
+        resampling_refiner=resampling_refiner
+        or build_resampling_refiner(settings, classes=len(labels), threads=ops.threads),
+    )
+
+
+def build_fusion(settings: Settings) -> Fusion:
+    return ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
 
 
 def has_stored_flow(settings: Settings) -> bool:
@@ -262,208 +375,16 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
     return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
 
 
-def build_refiner(settings: Settings, *, labels: LabelSet, ops: CpuOps) -> Refiner | None:
+def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
     """The repair of the preset `refined`: the one for these labels, where there is one, or the one for any."""
     if settings.refine != "attention":
         return None
     part = _attention_component(settings, labels)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
-    return AttentionRefiner(part, _runtime(part, outputs, ops.rows.threads, precision="auto"), ops=ops)
+    return AttentionRefiner(part, _runtime(part, outputs, ops.threads, precision="auto"), ops=ops)
 
 
-def build_engine(
-    segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
-) -> Engine:
-    """An engine of its own parts; `ops` and `flow` may be shared by engines that run one after the other.
-
-    `ops` of another kind than the settings ask for say the number of threads only.
-    """
-    threads = 0 if ops is None else ops.rows.threads
-    if ops is None or isinstance(ops, ReferenceOps) != (settings.arrays == "reference"):
-        ops = build_ops(settings, threads=threads)
-    classes = len(segmenter.labels)
-    return _engine_of(settings)(
-        segmenter,
-        flow or build_flow(settings, classes=classes, threads=threads),
-        ops=ops,
-        schedule=build_schedule(settings),
-        fusion=_fusion(settings),
-        resampling_refiner=build_resampling_refiner(settings, classes=classes, threads=threads),
-        cuts=_cuts(settings),
-        carry=settings.carry,
-        refiner=build_refiner(settings, labels=segmenter.labels, ops=ops),
-    )
-
-
-def build_streams(engine: Engine | BidirectionalEngine, settings: Settings, count: int) -> Streams:
-    """Engines for `count` streams that share what `engine`, built of the same settings, has: the network and all else
-    that was compiled or loaded, its threads. It is not one of them, and is not to be used at the same time.
-
-    Raises SettingError for the offline mode, for stored scores and flow, which belong to one video, and for a count
-    below 1.
-    """
-    _check_streams(engine, settings, count)
-    assert isinstance(engine, Engine)
-    thread = engine.thread if isinstance(engine, DelayedEngine) else None
-    turns = None
-    if engine.flow is not None and settings.schedule == "fixed":
-        least = settings.late if isinstance(settings.late, int) else 1
-        is_free = (lambda: thread.is_free) if thread is not None and settings.late == "auto" else None
-        turns = StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
-    for part in (
-        engine.segmenter,
-        engine.flow,
-        getattr(engine.flow, "inner", None),
-        engine.resampling_refiner,
-        engine.refiner,
-    ):
-        keep = getattr(getattr(part, "runtime", None), "keep_sizes", None)
-        if keep is not None:
-            keep(count)
-    schedules: Sequence[Schedule] = turns.schedules if turns else [build_schedule(settings) for _ in range(count)]
-    return Streams([_sibling(engine, settings, schedule, thread, count) for schedule in schedules], turns=turns)
-
-
-def _check_streams(engine: Engine | BidirectionalEngine, settings: Settings, count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise SettingError(f"{count} streams", expected="1 or more", do="correct the number of streams")
-    if isinstance(engine, BidirectionalEngine):
-        raise SettingError(
-            "the offline mode with several streams at once",
-            expected="a mode that gives each frame's labels at once",
-            do="leave --offline out, or take one video after the other (--one-by-one)",
-        )
-    if not hasattr(engine.ops, "beside"):
-        raise SettingError(
-            "several streams at once on a device",
-            expected="the processor",
-            do="leave --device out, or take one video after the other (--one-by-one)",
-        )
-    if hasattr(engine.segmenter, "select") or has_stored_flow(settings):
-        raise SettingError(
-            "stored scores or flow with several streams at once",
-            expected="a network and a flow estimator: what is stored belongs to one video",
-            do="take one video after the other (--one-by-one)",
-        )
-
-
-def _sibling(
-    engine: Engine, settings: Settings, schedule: Schedule, thread: NetworkThread | None, count: int
-) -> Engine:
-    """An engine with a history, tables and a schedule of its own, and everything else as the given one has it."""
-    ops, flow, refiner = cast(CpuOps, engine.ops).beside(), engine.flow, engine.refiner
-    if flow is not None and settings.flow in FLOWS:
-        flow = build_flow(settings, threads=ops.rows.threads)  # has no weights, but room for images of one size
-    if isinstance(refiner, AttentionRefiner):
-        refiner = AttentionRefiner(refiner.part, refiner.runtime, ops=ops)
-    make: Callable[..., Engine] = Engine
-    if isinstance(engine, DelayedEngine):
-        make = partial(DelayedEngine, late=engine.late, thread=thread, sharing=count)
-    return make(
-        engine.segmenter,
-        flow,
-        ops=ops,
-        schedule=schedule,
-        fusion=engine.fusion,
-        resampling_refiner=engine.resampling_refiner,
-        cuts=engine.cuts,
-        carry=engine.carry,
-        refiner=refiner,
-    )
-
-
-def _engine_of(settings: Settings) -> Callable[..., Engine]:
-    """The engine, or the one with late keys; SettingError for a delay longer than from key frame to key frame."""
-    if settings.late is None or settings.late == 0:
-        return Engine
-    if settings.late != "auto" and settings.late > settings.interval + 1:
-        raise SettingError(
-            f"late {settings.late} at interval {settings.interval}",
-            expected=f"at most {settings.interval + 1} frames: one key frame is on its way at a time",
-            do="lower --late, or raise --interval",
-        )
-    return partial(DelayedEngine, late=settings.late)
-
-
-def build_offline(
-    segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
-) -> BidirectionalEngine:
-    """The same method with both neighbouring key frames; what `settings.carry` says of kind and resampling is not used.
-
-    Raises SettingError for stored flow, which has no way back.
-    """
-    if has_stored_flow(settings):
-        raise SettingError(
-            f"the offline mode with stored flow {settings.flow}",
-            expected="a flow estimator, which knows the way back too",
-            do="give another --flow, or leave --offline out",
-        )
-    ops = ops or build_ops(settings)
-    keys = NetworkKeySource(
-        segmenter,
-        ops=ops,
-        interval=settings.interval,
-        fusion=_fusion(settings),
-        most_cells=settings.carry.most_cells,
-    )
-    flow = flow or build_flow(settings, classes=len(segmenter.labels), threads=ops.rows.threads)
-    return BidirectionalEngine(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
-
-
-def build_labelled(
-    labels: LabelSet,
-    read: Callable[[int], Labels],
-    frames: Collection[int],
-    settings: Settings,
-    *,
-    ops: CpuOps | None = None,
-    flow: FlowEstimator | None = None,
-) -> BidirectionalEngine:
-    """The offline mode with somebody's labels of some frames as key frames (`offline.LabelKeySource`)."""
-    if has_stored_flow(settings):
-        raise SettingError(
-            f"labels carried by stored flow {settings.flow}",
-            expected="a flow estimator, which knows the way back too",
-            do="give another --flow",
-        )
-    ops = ops or build_ops(settings)
-    keys = LabelKeySource(labels, read, frames, ops=ops, most_cells=settings.carry.most_cells)
-    flow = flow or build_flow(settings, classes=len(labels), threads=ops.rows.threads)
-    return BidirectionalEngine(keys, flow, ops=ops, cuts=_cuts(settings), tolerance=settings.carry.tolerance)
-
-
-def build_method(
-    segmenter: Segmenter, settings: Settings, *, ops: CpuOps | None = None, flow: FlowEstimator | None = None
-) -> Engine | BidirectionalEngine:
-    """What the settings ask for: `build_offline` or `build_engine`."""
-    build = build_offline if settings.offline else build_engine
-    return build(segmenter, settings, ops=ops, flow=flow)
-
-
-def _fusion(settings: Settings) -> Fusion:
-    return ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
-
-
-def _cuts(settings: Settings) -> CutDetector:
-    return ResidualCuts() if settings.cuts else NoCuts()
-
-
-def build_plain(segmenter: Segmenter, *, ops: CpuOps | None = None) -> Engine:
-    """The plain network on every frame: no flow, no memory."""
-    settings = Settings(interval=0)
-    return Engine(
-        segmenter,
-        None,
-        ops=ops or CpuOps(),
-        schedule=FixedInterval(0),
-        fusion=Replace(),
-        resampling_refiner=None,
-        cuts=NoCuts(),
-        carry=settings.carry,
-    )
-
-
-def method(engine: Engine | BidirectionalEngine, *, name: str) -> Method:
+def method(engine: Engine, *, name: str) -> Method:
     """The record of everything that changes an engine's numbers. Sources and sinks do not."""
     return Method(name, {"method_version": METHOD_VERSION, **engine.describe()})
 

@@ -7,15 +7,16 @@ method record and its hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
-from segtween.types import Correction, Flow, Frame, Labels, Result, Rgb, ScoreKind, ScoreMap, SizeHW, SourceInfo
+from segtween.types import Correction, Flow, Frame, Labels, Motion, Result, Rgb, ScoreKind, ScoreMap, SizeHW, SourceInfo
 
 Described = dict[str, Any]
 
@@ -54,15 +55,20 @@ class ResamplingRefiner(Protocol):
 
 
 class Refiner(Protocol):
-    """Replaces what a key frame's scores, read along a path, cannot say of a later frame.
+    """Replaces what a key frame's scores, read along composed flow, cannot say of a later frame.
 
-    `see` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the path
-    that leads to them, what was seen of the key frame and of this one, and the distance in frames.
+    `features` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the
+    composed flow that leads to them, the features of the key frame and of this one, and the distance in frames.
     """
 
-    def see(self, rgb: Rgb) -> NDArray[np.uint8]: ...
+    def features(self, rgb: Rgb) -> NDArray[np.uint8]: ...
     def __call__(
-        self, scores: ScoreMap, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
+        self,
+        scores: ScoreMap,
+        composed: Flow,
+        key_features: NDArray[np.uint8],
+        features: NDArray[np.uint8],
+        distance: int,
     ) -> Correction: ...
     def describe(self) -> Described: ...
 
@@ -81,7 +87,7 @@ class Situation:
     index        frames since the clip's first, 1 or more
     distance     frames since the last key frame, 1 or more
     reliability  of the carried scores, (h, w) in 0..1; it fades from frame to frame
-    error        what the motion leaves unexplained, (h, w) in grey levels, 255 where nothing is carried from
+    error        what the flow leaves unexplained, (h, w) in grey levels, 255 where nothing is carried from
     previous_ms  what the frame before took, milliseconds
     """
 
@@ -93,7 +99,7 @@ class Situation:
 
     @property
     def unreliability(self) -> float:
-        """0..1: the share of trust that is lost since the last key frame."""
+        """0..1: the share of reliability that is lost since the last key frame."""
         return 1.0 - float(self.reliability.mean())
 
 
@@ -102,65 +108,30 @@ class Schedule(Protocol):
 
     It is asked once for every frame but a clip's first and those after a cut, which are key frames in any case; `reset`
     tells it that a new clip begins. `longest` is the largest distance that a frame can have. `by_distance` says that
-    nothing but the distance counts: then runs that begin at other frames have other key frames.
+    nothing but the distance counts: then runs that begin at other frames have other key frames. `by_time`: what frames
+    took counts, `Situation.previous_ms`.
     """
 
     @property
     def longest(self) -> int: ...
     @property
     def by_distance(self) -> bool: ...
+    @property
+    def by_time(self) -> bool: ...
     def reset(self) -> None: ...
     def is_key(self, situation: Situation) -> bool: ...
     def describe(self) -> Described: ...
 
 
 class CutDetector(Protocol):
-    """Says whether two consecutive frames belong to different scenes.
+    """Says whether a new scene begins with a frame, from its motion since the frame before.
 
-    `current` and `previous` are the flow estimator's prepared images, `error` is the mean absolute
-    difference (0..255) between the current one and the previous one warped onto it, per cell.
+    `score` is a number, in the memory of the motion's device; `is_cut` says what it means.
     """
 
-    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], error: NDArray[np.float32]) -> bool: ...
-    def describe(self) -> Described: ...
-
-
-class ArrayOps(Protocol):
-    """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns.
-
-    Arrays are NumPy's, or torch tensors of the same shapes in the device's memory (`segtween.device.arrays`)."""
-
-    def image(self, rgb: Rgb) -> Rgb: ...
-    def carry(
-        self, logits: NDArray[np.float32], *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW
-    ) -> ScoreMap: ...
-    def warp(self, values: NDArray[np.float32], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]: ...
-    def join(self, near: Flow, far: Flow) -> Flow: ...
-    def difference(
-        self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow
-    ) -> NDArray[np.float32]: ...
-    def follow(
-        self,
-        trust: NDArray[np.float32] | None,
-        path: Flow | None,
-        motion: Flow,
-        error: NDArray[np.float32],
-        *,
-        grid_hw: SizeHW,
-        tolerance: float,
-    ) -> tuple[NDArray[np.float32], Flow]: ...
-    def blend(
-        self,
-        fresh: NDArray[np.float32],
-        history: NDArray[np.float32],
-        path: Flow | None,
-        share: NDArray[np.float32],
-    ) -> NDArray[np.float32]: ...
-    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
-    def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
-    def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, correction: Correction | None = None
-    ) -> Labels: ...
+    def score(self, motion: Motion) -> Any: ...
+    def is_cut(self, score: float) -> bool: ...
+    def __call__(self, motion: Motion) -> bool: ...
     def describe(self) -> Described: ...
 
 
@@ -170,9 +141,9 @@ class ReadingOps(Protocol):
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
     def read(
-        self, carried: ScoreMap, path: Flow, *, certain: bool = True
+        self, carried: ScoreMap, composed: Flow, *, with_reliability: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
-    def borrow(
+    def aggregate(
         self,
         read: NDArray[np.float32],
         attention: NDArray[np.float32],
@@ -183,9 +154,45 @@ class ReadingOps(Protocol):
     ) -> NDArray[np.float32]: ...
 
 
-class BetweenOps(ArrayOps, Protocol):
-    """Array operations of the offline mode besides: what two frames say of a third one, each along a path to it."""
+class ArrayOps(ReadingOps, Protocol):
+    """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns.
 
+    Arrays are NumPy's, or torch tensors of the same shapes in the device's memory (`segtween.device.arrays`)."""
+
+    @property
+    def threads(self) -> int: ...
+    @property
+    def mixed_cells(self) -> float: ...
+    def scope(self) -> AbstractContextManager[object]: ...
+    def sibling(self) -> ArrayOps: ...
+    def image(self, rgb: Rgb) -> Rgb: ...
+    def host(self, values: Any, *, like: Any) -> Any: ...
+    def score_map(
+        self, logits: NDArray[np.float32], *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW
+    ) -> ScoreMap: ...
+    def warp(self, values: NDArray[np.float32], flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.bool_]]: ...
+    def compose_flow(self, near: Flow, far: Flow) -> Flow: ...
+    def residual(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> NDArray[np.float32]: ...
+    def follow(
+        self,
+        reliability: NDArray[np.float32] | None,
+        composed: Flow | None,
+        flow: Flow,
+        error: NDArray[np.float32],
+        *,
+        grid_hw: SizeHW,
+        tolerance: float,
+    ) -> tuple[NDArray[np.float32], Flow]: ...
+    def blend(
+        self,
+        fresh: NDArray[np.float32],
+        history: NDArray[np.float32],
+        composed: Flow | None,
+        share: NDArray[np.float32],
+    ) -> NDArray[np.float32]: ...
+    def labels(
+        self, carried: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
+    ) -> Labels: ...
     def mixed_labels(
         self,
         first: tuple[ScoreMap, Flow | None],
@@ -193,15 +200,83 @@ class BetweenOps(ArrayOps, Protocol):
         share: NDArray[np.float32],
         size_hw: SizeHW,
     ) -> Labels: ...
-    def voted_labels(
+    def mixed_label_maps(
         self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: NDArray[np.float32]
     ) -> Labels: ...
+    def describe(self) -> Described: ...
 
 
+@runtime_checkable
 class Selecting(Protocol):
-    """What a segmenter with stored scores offers besides: `select` says which frame comes next, by name or index."""
+    """What parts with stored scores or stored flow offer besides: `select` says which frame comes next, by name or
+    index. They belong to certain frames: nothing else can be shown to them."""
 
     def select(self, key: str | int) -> None: ...
+
+
+def select(part: object, key: str | int) -> None:
+    """Tells a part which frame comes next, if it is one that reads what is stored."""
+    if isinstance(part, Selecting):
+        part.select(key)
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """What parts offer that may do something in another way than was asked for: one line for each such thing."""
+
+    @property
+    def notes(self) -> list[str]: ...
+
+
+def notes_of(part: object) -> list[str]:
+    """The notes of a part that has any."""
+    return list(part.notes) if isinstance(part, Noting) else []
+
+
+@runtime_checkable
+class Staying(Protocol):
+    """What flow estimators on a device say whose work stays there, so that calls can be captured."""
+
+    stays: bool
+
+
+class MotionSource(Protocol):
+    """The motion of each frame since the one before (`engine.motion`)."""
+
+    def reset(self) -> None: ...
+    def select(self, key: str | int) -> None: ...
+    def __call__(self, rgb: Rgb, clock: Any) -> Motion: ...
+    def forward(self, motion: Motion, clock: Any) -> Motion: ...
+    def ahead(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Motion]]: ...
+    def describe(self) -> Described: ...
+
+
+class Engine(Protocol):
+    """Labels for every frame of a clip (`segtween.engine`).
+
+    `push` takes the next frame and gives the results that it completes, in order, `finish` what is still to come;
+    `step` is for engines whose results come at once (`is_causal`). `motion` is None where no frame needs any;
+    `prefetches` says whether it may be estimated by the thread that reads the frames. `longest` is the largest
+    distance that a result can have, 0 where nothing limits it.
+    """
+
+    ops: ArrayOps
+    is_causal: bool
+    prefetches: bool
+
+    @property
+    def motion(self) -> MotionSource | None: ...
+    @property
+    def notes(self) -> list[str]: ...
+    @property
+    def longest(self) -> int: ...
+    def reset(self) -> None: ...
+    def select(self, key: str | int) -> None: ...
+    def step(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> Result: ...
+    def push(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> list[Result]: ...
+    def finish(self) -> list[Result]: ...
+    def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]: ...
+    def describe(self) -> Described: ...
 
 
 class Source(Protocol):

@@ -157,6 +157,26 @@ class Correction:
     share: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """How a frame moved since the one before, as values that any engine may be handed.
+
+    view       (h, w) or (h, w, 3) uint8: what the flow estimator sees of the frame
+    flow       (h, w, 2), leads from the frame to its neighbour, the frame before; None at a clip's first frame
+    residual   (h, w) in grey levels: what the flow leaves unexplained, 255 where it leads outside the image
+    previous   the view of the frame before
+    forward    the motion that leads the other way, from the frame before to this one, where it is known
+    stages_ms  what it took, where it was estimated ahead of the engine
+    """
+
+    view: NDArray[np.uint8]
+    flow: Flow | None = None
+    residual: NDArray[np.float32] | None = None
+    previous: NDArray[np.uint8] | None = None
+    forward: Motion | None = None
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Result:
     """What the engine says of one frame.

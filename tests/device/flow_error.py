@@ -47,7 +47,7 @@ def errors(estimator: Any, before: Any, now: Any, ops: CpuOps) -> tuple[float, f
     views = estimator.prepare(now.rgb), estimator.prepare(before.rgb)
     flow = estimator(*views)
     off = np.linalg.norm(flow - now.flow, axis=2)[now.occlusion == 0]
-    left = ops.difference(*views, flow)
+    left = ops.residual(*views, flow)
     return float(off.mean()), float((off > 1).mean()), float(left[left < 255].mean())
 
 

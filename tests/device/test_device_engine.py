@@ -213,11 +213,11 @@ def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is
     import torch
 
     from segtween.device import eager
-    from segtween.device.preprocess import Look
+    from segtween.device.preprocess import Normalisation
     from segtween.segmenters.network import resize
 
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    seen = eager.see(torch.from_numpy(rgb), size, Look((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
+    seen = eager.preprocess(torch.from_numpy(rgb), size, Normalisation((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
     assert seen.shape == (1, 3, *size)
     expected = resize(rgb, size).astype(np.float32)
     found = seen[0].permute(1, 2, 0).numpy()

@@ -78,7 +78,7 @@ def test_blend(kernels: Any, eager: Any) -> None:
 
 def test_difference(kernels: Any, eager: Any) -> None:
     now, before = (on_device(np.random.default_rng(s).integers(0, 256, (24, 36), np.uint8)) for s in (1, 2))
-    close(kernels.difference(now, before, smooth(24, 36)), eager.difference(now, before, smooth(24, 36)), atol=2e-3)
+    close(kernels.residual(now, before, smooth(24, 36)), eager.residual(now, before, smooth(24, 36)), atol=2e-3)
 
 
 @pytest.mark.parametrize("grid", [(12, 18), (24, 36), (8, 9), (7, 11)])
@@ -108,11 +108,11 @@ def test_grey_views_are_those_of_the_processor(kernels: Any, eager: Any, stride:
 def test_a_network_sees_the_same(kernels: Any, eager: Any, size: tuple[int, int], is_bgr: bool) -> None:
     import torch
 
-    from segtween.device.preprocess import Look
+    from segtween.device.preprocess import Normalisation
 
     rgb = on_device(np.random.default_rng(0).integers(0, 256, (48, 60, 3), np.uint8))
-    look = Look((0.02, 0.03, 0.04), (-1.0, -2.0, -3.0), is_bgr, torch.float16)
-    found, expected = (of.see(rgb, size, look) for of in (kernels, eager))
+    normalisation = Normalisation((0.02, 0.03, 0.04), (-1.0, -2.0, -3.0), is_bgr, torch.float16)
+    found, expected = (of.preprocess(rgb, size, normalisation) for of in (kernels, eager))
     assert found.shape == expected.shape == (1, 3, *size)
     assert found.is_contiguous(memory_format=torch.channels_last)
     close(found.float(), expected.float(), atol=4e-3)

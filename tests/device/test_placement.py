@@ -32,17 +32,17 @@ def test_array_operations(meta: Any) -> None:
     ops, scores = TorchOps(meta), torch.empty(5, 24, 32, device=meta)
     rgb, view = image(meta, 96, 128, 3), image(meta, 48, 64)
     motion, path = torch.empty(48, 64, 2, device=meta), torch.empty(24, 32, 2, device=meta)
-    trust = torch.empty(24, 32, device=meta)
-    error = ops.difference(view, view, motion)
+    reliability = torch.empty(24, 32, device=meta)
+    error = ops.residual(view, view, motion)
     made = [
         ops.image(rgb),
         error,
         *ops.follow(None, None, motion, error, grid_hw=(24, 32), tolerance=10.0),
-        *ops.follow(trust, path, motion, error, grid_hw=(20, 30), tolerance=10.0)[:1],
-        ops.blend(scores, scores, path, trust),
+        *ops.follow(reliability, path, motion, error, grid_hw=(20, 30), tolerance=10.0)[:1],
+        ops.blend(scores, scores, path, reliability),
         ops.blend(scores, scores, None, error),
         ops.resize_flow(motion, (13, 21)),
-        ops.carry(scores, kind="probabilities", most_cells=100, image_hw=(96, 128)).values,
+        ops.score_map(scores, kind="probabilities", most_cells=100, image_hw=(96, 128)).values,
         ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128)),
         ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128), path=path),
     ]

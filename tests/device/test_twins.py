@@ -91,22 +91,20 @@ def test_a_flow_of_another_grid_is_refused(ops: Twin) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_two_flows_are_joined_alike(ops: Twin, cpu: CpuOps, size: tuple[int, int]) -> None:
     near, far = flow(size, seed=1), flow(size, seed=2)
-    np.testing.assert_allclose(ops.join(near, far), cpu.join(near, far), **CLOSE)
+    np.testing.assert_allclose(ops.compose_flow(near, far), cpu.compose_flow(near, far), **CLOSE)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_motion_leaves_unexplained_is_the_same(ops: Twin, cpu: CpuOps, size: tuple[int, int]) -> None:
     now, before, motion = grey(size, 1), grey(size, 2), flow(size)
-    np.testing.assert_allclose(
-        ops.difference(now, before, motion), cpu.difference(now, before, motion), rtol=0, atol=2e-3
-    )
-    assert (ops.difference(now, before, motion + 1000) == 255).all()
+    np.testing.assert_allclose(ops.residual(now, before, motion), cpu.residual(now, before, motion), rtol=0, atol=2e-3)
+    assert (ops.residual(now, before, motion + 1000) == 255).all()
 
 
 def test_colours_count_by_their_mean(ops: Twin, cpu: CpuOps) -> None:
     now, before = (np.random.default_rng(s).integers(0, 256, (12, 16, 3), dtype=np.uint8) for s in (1, 2))
     still = np.zeros((12, 16, 2), np.float32)
-    assert np.array_equal(ops.difference(now, before, still), cpu.difference(now, before, still))
+    assert np.array_equal(ops.residual(now, before, still), cpu.residual(now, before, still))
 
 
 @pytest.mark.parametrize(("size", "grid"), GRIDS)
@@ -115,9 +113,9 @@ def test_following_is_the_same(
     ops: Twin, cpu: CpuOps, size: tuple[int, int], grid: tuple[int, int], known: bool
 ) -> None:
     rng = np.random.default_rng(5)
-    trust = rng.random(grid, np.float32) if known else None
+    reliability = rng.random(grid, np.float32) if known else None
     path = flow(grid, seed=3) if known else None
-    given = trust, path, flow(size, seed=4), (rng.random(size, np.float32) * 20)
+    given = reliability, path, flow(size, seed=4), (rng.random(size, np.float32) * 20)
     found = ops.follow(*given, grid_hw=grid, tolerance=10.0)
     expected = cpu.follow(*given, grid_hw=grid, tolerance=10.0)
     np.testing.assert_allclose(found[0], expected[0], **CLOSE)
@@ -125,8 +123,8 @@ def test_following_is_the_same(
 
 
 def test_trust_of_another_grid_is_brought_to_this_one(ops: Twin, cpu: CpuOps) -> None:
-    trust, motion, error = np.random.default_rng(6).random((6, 8), np.float32), flow((24, 32)), np.zeros((24, 32))
-    given = trust, None, motion, error.astype(np.float32)
+    reliability, motion, error = np.random.default_rng(6).random((6, 8), np.float32), flow((24, 32)), np.zeros((24, 32))
+    given = reliability, None, motion, error.astype(np.float32)
     found, _ = ops.follow(*given, grid_hw=(12, 16), tolerance=10.0)
     np.testing.assert_allclose(found, cpu.follow(*given, grid_hw=(12, 16), tolerance=10.0)[0], **CLOSE)
 
@@ -151,8 +149,8 @@ def test_resizing_is_the_same(ops: Twin, cpu: CpuOps, size: tuple[int, int], gri
 @pytest.mark.parametrize("most_cells", [None, 100])
 def test_what_is_carried_is_the_same(ops: Twin, cpu: CpuOps, kind: Any, most_cells: int | None) -> None:
     logits = scores((23, 31))
-    found = ops.carry(logits, kind=kind, most_cells=most_cells, image_hw=(92, 124))
-    expected = cpu.carry(logits, kind=kind, most_cells=most_cells, image_hw=(92, 124))
+    found = ops.score_map(logits, kind=kind, most_cells=most_cells, image_hw=(92, 124))
+    expected = cpu.score_map(logits, kind=kind, most_cells=most_cells, image_hw=(92, 124))
     assert (found.kind, found.image_hw, found.grid_hw) == (kind, (92, 124), expected.grid_hw)
     np.testing.assert_allclose(found.values, expected.values, **CLOSE)
 
@@ -164,7 +162,7 @@ def test_labels_are_the_same_but_for_ties(
 ) -> None:
     carried = ScoreMap(scores((12, 16), classes=7), "logits", size_hw)
     path = None if path_grid is None else flow(path_grid, seed=2, spread=2.0)
-    found, expected = (of.labels(carried, size_hw, path=path) for of in (ops, cpu))
+    found, expected = (of.labels(carried, size_hw, composed=path) for of in (ops, cpu))
     assert found.dtype == np.uint8
     assert found.shape == size_hw
     other = found != expected

@@ -153,5 +153,5 @@ def test_an_array_that_a_segmenter_writes_to_again_is_looked_at_again() -> None:
     for label in (0, 1, 2):
         logits[:] = 0
         logits[label] = 1
-        carried = ops.carry(logits, kind="logits", most_cells=None, image_hw=(48, 64))
+        carried = ops.score_map(logits, kind="logits", most_cells=None, image_hw=(48, 64))
         assert (ops.labels(carried, (48, 64)) == label).all()

@@ -29,7 +29,7 @@ def test_reading_on_the_scores_own_grid_is_warping(ops: CpuOps) -> None:
     np.testing.assert_allclose(np.moveaxis(read, 2, 0), warped, atol=1e-5)
     ranked = np.sort(softmax(warped), axis=0)
     np.testing.assert_allclose(certainty, [ranked[-1], ranked[-1] - ranked[-2]], atol=1e-5)
-    alone, nothing = ops.read(scores, path, certain=False)
+    alone, nothing = ops.read(scores, path, with_reliability=False)
     assert np.array_equal(alone, read)
     assert nothing.shape == (0, 24, 32)
 
@@ -62,6 +62,6 @@ def test_borrowing_is_the_mean_that_attention_asks_for(ops: CpuOps, least: float
     read = random.normal(0, 3, (40, 36, 4)).astype(np.float32)
     attention = random.normal(0, 2, (3, 20, 18)).astype(np.float32)
     share = np.where(random.random((20, 18)) < 0.5, 0, 0.7).astype(np.float32)
-    found = ops.borrow(read, attention, OFFSETS, share, least=least)
+    found = ops.aggregate(read, attention, OFFSETS, share, least=least)
     np.testing.assert_allclose(found, borrowed(read, attention, share, least), atol=1e-5)
     assert not np.allclose(found, np.moveaxis(read, 2, 0), atol=0.1)

@@ -135,17 +135,17 @@ def test_difference_is_zero_along_the_true_motion_and_full_outside() -> None:
     wide = np.random.default_rng(0).integers(0, 256, (20, 34), dtype=np.uint8)
     previous, current = wide[:, :30].copy(), wide[:, 4:].copy()
     flow = np.broadcast_to(np.array([4.0, 0.0], np.float32), (20, 30, 2)).copy()
-    difference = OPS.difference(current, previous, flow)
+    difference = OPS.residual(current, previous, flow)
     assert not difference[:, :26].any()
     assert (difference[:, 26:] == 255).all()
 
 
 def test_carry_gives_probabilities_on_a_grid_of_at_most_so_many_cells() -> None:
     logits = scores(4, 96, 192, 0)
-    carried = OPS.carry(logits, kind="probabilities", most_cells=9000, image_hw=(512, 1024))
+    carried = OPS.score_map(logits, kind="probabilities", most_cells=9000, image_hw=(512, 1024))
     assert carried.grid_hw == (64, 128)
     np.testing.assert_allclose(carried.values.sum(0), 1, atol=1e-5)
-    own = OPS.carry(logits, kind="logits", most_cells=None, image_hw=(512, 1024))
+    own = OPS.score_map(logits, kind="logits", most_cells=None, image_hw=(512, 1024))
     assert np.array_equal(own.values, logits)
 
 
@@ -212,7 +212,7 @@ def test_two_flows_joined_lead_where_the_second_leads_from_the_first(
 ) -> None:
     far = np.random.default_rng(seed).normal(size=(h, w, 2)).astype(np.float32)
     near = np.broadcast_to(np.array([dx, dy], np.float32), (h, w, 2))
-    joined = OPS.join(near, far)
+    joined = OPS.compose_flow(near, far)
     ys, xs = np.mgrid[:h, :w]
     expected = near + far[np.clip(ys + dy, 0, h - 1), np.clip(xs + dx, 0, w - 1)]
     np.testing.assert_allclose(joined, expected, atol=1e-6)
@@ -221,10 +221,10 @@ def test_two_flows_joined_lead_where_the_second_leads_from_the_first(
 def test_trust_fades_with_the_error_and_is_lost_outside_the_image() -> None:
     ops, motion = CpuOps(threads=1), np.zeros((12, 16, 2), np.float32)
     motion[:, :8, 0], error = -40.0, np.full((12, 16), 5.0, np.float32)
-    trust, path = ops.follow(None, None, motion, error, grid_hw=(6, 8), tolerance=10.0)
+    reliability, path = ops.follow(None, None, motion, error, grid_hw=(6, 8), tolerance=10.0)
     np.testing.assert_allclose(path, ops.resize_flow(motion, (6, 8)))
-    assert (trust[:, :4] == 0).all()
-    np.testing.assert_allclose(trust[:, 4:], np.exp(-0.25), atol=1e-6)
+    assert (reliability[:, :4] == 0).all()
+    np.testing.assert_allclose(reliability[:, 4:], np.exp(-0.25), atol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "grid"), [((12, 16), (6, 8)), ((13, 17), (7, 9)), ((12, 16), (9, 11))])
@@ -233,12 +233,12 @@ def test_what_is_followed_is_read_where_the_motion_leads(size: tuple[int, int], 
     motion = rng.normal(0, 3, (*size, 2)).astype(np.float32)
     error = rng.uniform(0, 30, size).astype(np.float32)
     before, far = rng.uniform(0, 1, grid).astype(np.float32), rng.normal(0, 2, (*grid, 2)).astype(np.float32)
-    trust, path = ops.follow(before, far, motion, error, grid_hw=grid, tolerance=12.0)
+    reliability, path = ops.follow(before, far, motion, error, grid_hw=grid, tolerance=12.0)
     near = ops.resize_flow(motion, grid)
     moved, inside = ops.warp(before[None], near)
     fading = np.exp(-np.square(ops.resize(error, grid) / 12))
-    np.testing.assert_allclose(trust, moved[0] * inside * fading, atol=1e-5)
-    np.testing.assert_allclose(path, ops.join(near, far), atol=1e-5)
+    np.testing.assert_allclose(reliability, moved[0] * inside * fading, atol=1e-5)
+    np.testing.assert_allclose(path, ops.compose_flow(near, far), atol=1e-5)
 
 
 def test_history_is_blended_in_where_the_path_leads() -> None:

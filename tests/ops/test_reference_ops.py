@@ -60,7 +60,7 @@ def test_a_picture_and_its_planes_shrink_alike() -> None:
 @pytest.mark.parametrize("size", [(96, 128), (90, 121), (33, 32)])
 def test_labels_are_those_of_the_enlarged_scores_without_the_padding(size: tuple[int, int]) -> None:
     ops, whole = ReferenceOps(threads=2), padded_size(size)
-    carried = ops.carry(scores(5, 24, 32), kind="logits", most_cells=1, image_hw=size)
+    carried = ops.score_map(scores(5, 24, 32), kind="logits", most_cells=1, image_hw=size)
     assert carried.grid_hw == (whole[0] // 8, whole[1] // 8)
     assert carried.spans_hw == whole
     enlarged = resize_kept(carried.values, whole).argmax(axis=0)

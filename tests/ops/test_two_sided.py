@@ -61,7 +61,7 @@ def test_voted_labels_are_the_most_of_the_weighted_neighbours(seed: int) -> None
     values = np.array([0, 1, 2, 255], np.uint8)
     first, second = values[rng.integers(0, 4, (2, *SIZE))]
     near, far, share = some(seed)
-    found = CpuOps(threads=1).voted_labels((first, near), (second, far), share)
+    found = CpuOps(threads=1).mixed_label_maps((first, near), (second, far), share)
     part = sampled(share[None], np.zeros_like(near), SIZE)[0]
     one, two = (sampled(np.stack([m == v for v in values]), path, SIZE) for m, path in ((first, near), (second, far)))
     votes = (1 - part) * one + part * two
@@ -76,10 +76,10 @@ def test_the_share_says_who_is_heard() -> None:
     first, second = np.full(SIZE, 3, np.uint8), np.full(SIZE, 255, np.uint8)
     for share, wanted in ((0.0, 3), (0.4, 3), (0.6, 255), (1.0, 255)):
         shares = np.full(GRID, share, np.float32)
-        assert (ops.voted_labels((first, still), (second, still), shares) == wanted).all()
+        assert (ops.mixed_label_maps((first, still), (second, still), shares) == wanted).all()
 
 
 def test_no_motion_gives_the_labels_themselves() -> None:
     labels = np.random.default_rng(0).integers(0, 9, SIZE).astype(np.uint8)
     way = labels, np.zeros((*GRID, 2), np.float32)
-    assert np.array_equal(CpuOps(threads=2).voted_labels(way, way, np.full(GRID, 0.5, np.float32)), labels)
+    assert np.array_equal(CpuOps(threads=2).mixed_label_maps(way, way, np.full(GRID, 0.5, np.float32)), labels)

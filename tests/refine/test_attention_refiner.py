@@ -60,14 +60,14 @@ def picture(seed: int) -> np.ndarray:
 )
 def test_cells_are_4_8_or_more_pixels_wide(size: tuple[int, int], grid: tuple[int, int]) -> None:
     assert cell_grid(size) == grid
-    seen = refiner(Answers(0)).see(np.zeros((*size, 3), np.uint8))
+    seen = refiner(Answers(0)).features(np.zeros((*size, 3), np.uint8))
     assert seen.shape == (2 * grid[0], 2 * grid[1], 3)
 
 
 def test_a_large_frame_is_seen_as_its_means() -> None:
     rgb = np.zeros((1024, 2048, 3), np.uint8)
     rgb[:, 1024:, 0] = 200
-    seen = refiner(Answers(0)).see(rgb)
+    seen = refiner(Answers(0)).features(rgb)
     assert (seen[:, 128:, 0] == 200).all()
     assert not seen[:, :128].any()
 
@@ -75,7 +75,7 @@ def test_a_large_frame_is_seen_as_its_means() -> None:
 def test_the_network_sees_the_frame_and_the_key_frame_where_the_path_leads(scores: ScoreMap) -> None:
     answers = Answers(0)
     repair = refiner(answers)
-    key, seen = repair.see(picture(0)), repair.see(picture(1))
+    key, seen = repair.features(picture(0)), repair.features(picture(1))
     repair(scores, PATH + np.array([2, 0], np.float32), key, seen, 4)
     image, moved, cells = answers.inputs
     np.testing.assert_array_equal(image[0], seen)
@@ -96,8 +96,8 @@ def test_a_small_share_is_none_and_nothing_is_borrowed(scores: ScoreMap) -> None
     repair = refiner(Answers(LEAST_SHARE * 0.9))
     correction = repair(scores, PATH, BLACK, WHITE, 1)
     assert not correction.share.any()
-    labels = CpuOps(threads=1).labels(scores, SIZE, path=PATH, correction=correction)
-    np.testing.assert_array_equal(labels, CpuOps(threads=1).labels(scores, SIZE, path=PATH))
+    labels = CpuOps(threads=1).labels(scores, SIZE, composed=PATH, correction=correction)
+    np.testing.assert_array_equal(labels, CpuOps(threads=1).labels(scores, SIZE, composed=PATH))
 
 
 def test_where_the_key_frame_shows_the_same_nothing_is_replaced(scores: ScoreMap) -> None:
@@ -112,7 +112,7 @@ def test_where_the_key_frame_shows_the_same_nothing_is_replaced(scores: ScoreMap
 def test_what_is_borrowed_comes_from_where_attention_points(scores: ScoreMap) -> None:
     repair, ops = refiner(Answers(1.0, (8, 0))), CpuOps(threads=1)
     correction = repair(scores, PATH, BLACK, WHITE, 1)
-    labels, plain = (ops.labels(scores, SIZE, path=PATH, correction=m) for m in (correction, None))
+    labels, plain = (ops.labels(scores, SIZE, composed=PATH, correction=m) for m in (correction, None))
     cells = 8 * SIZE[1] // GRID[1]
     np.testing.assert_array_equal(labels[:, : -cells - 8], plain[:, cells:-8])
 
@@ -125,7 +125,7 @@ def test_the_head_for_classes_sees_the_scores_and_adds_to_them(scores: ScoreMap)
     correction = repair(scores, PATH, BLACK, WHITE, 1)
     np.testing.assert_allclose(answers.inputs[3].sum(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(answers.inputs[3][0], scores.values - scores.values.mean(axis=0), atol=1e-5)
-    assert (CpuOps(threads=1).labels(scores, SIZE, path=PATH, correction=correction) == 2).all()
+    assert (CpuOps(threads=1).labels(scores, SIZE, composed=PATH, correction=correction) == 2).all()
 
 
 def test_the_shipped_repair_serves_any_classes_and_leaves_a_still_picture_alone() -> None:

@@ -28,7 +28,7 @@ def test_a_fixed_interval_leaves_so_many_frames_between_keys(interval: int, dist
 def score(previous: np.ndarray, current: np.ndarray) -> float:
     dis, ops = DisFlow(), CpuOps(threads=1)
     a, b = dis.prepare(previous), dis.prepare(current)
-    return ResidualCuts().score(b, ops.difference(b, a, dis(b, a)))
+    return ResidualCuts().score(b, ops.residual(b, a, dis(b, a)))
 
 
 def test_the_cut_score_is_low_within_a_scene_and_high_across_scenes() -> None:

@@ -181,7 +181,7 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(attention, "LEAST_SHARE", 0.0)
     monkeypatch.setattr(attention, "LEAST_WEIGHT", 0.0)
-    monkeypatch.setattr(attention, "_doubt", lambda *_: 1.0)
+    monkeypatch.setattr(attention, "_replacement_gate", lambda *_: 1.0)
     part, ops = read_component(tmp_path / ATTENTION, kind="attention"), CpuOps(threads=1)
     runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
     carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))

@@ -38,7 +38,7 @@ def _labels() -> None:
     ops, path, share = CpuOps(), np.zeros((*GRID, 2), np.float32), np.full(GRID, 0.5, np.float32)
     carried = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
     ops.labels(carried, SIZE_HW)
-    ops.labels(carried, SIZE_HW, path=path)
+    ops.labels(carried, SIZE_HW, composed=path)
     ops.mixed_labels((carried, path), (carried, path), share, SIZE_HW)
 
 
@@ -51,12 +51,12 @@ def _motion() -> None:
         flow = open_flow("dis", quality=quality)
         first, second = (flow.prepare(np.full((*SIZE_HW, 3), grey, np.uint8)) for grey in (0, 9))
         motion = flow(second, first)
-    error = ops.difference(second, first, motion)
+    error = ops.residual(second, first, motion)
     grid = (error.shape[0] // 2, error.shape[1] // 2)
-    trust, path = ops.follow(None, None, motion, error, grid_hw=grid, tolerance=10.0)
+    reliability, path = ops.follow(None, None, motion, error, grid_hw=grid, tolerance=10.0)
     scores = np.zeros((len(CAMVID11), *grid), np.float32)
-    ops.blend(scores, scores, path, trust)
-    ops.join(path, path)
+    ops.blend(scores, scores, path, reliability)
+    ops.compose_flow(path, path)
 
 
 PARTS: dict[str, Callable[[], None]] = {"street": _street, "labels": _labels, "motion": _motion}

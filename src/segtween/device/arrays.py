@@ -8,7 +8,8 @@ classes are within 1e-4 of each other.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,23 @@ class TorchOps:
             )
         return rgb.to(self.device).contiguous()
 
-    def host(self, values: Any) -> Any:
-        """A tensor as a NumPy array."""
-        return values.cpu().numpy()
+    def host(self, values: Any, *, like: Any) -> Any:
+        """Values as a caller wants them who gave a frame `like` this: a tensor's stay where they are, and may still be
+        on their way."""
+        return values if isinstance(like, Tensor) or not isinstance(values, Tensor) else values.cpu().numpy()
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What the work of a frame is done in: this card, without gradients."""
+        with torch.no_grad(), self.here():
+            yield
+
+    def sibling(self) -> TorchOps:
+        """The same for another stream."""
+        return TorchOps(self.device, kernels=self.kernels)
+
+    mixed_cells = 0.0
+    """Every pixel is interpolated, none by cells."""
 
     @property
     def name(self) -> str:
@@ -83,7 +98,7 @@ class TorchOps:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def carry(self, logits: Tensor, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
+    def score_map(self, logits: Tensor, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
         values = logits.float().contiguous()
         if most_cells is not None and values.shape[1] * values.shape[2] > most_cells:
             values = resize_planes(values, shrink_to(image_hw, cells=most_cells))
@@ -99,32 +114,32 @@ class TorchOps:
         x, y = along(flow)
         return gather(values, x, y), x.inside & y.inside
 
-    def join(self, near: Tensor, far: Tensor) -> Tensor:
-        return eager.join(near, far)
+    def compose_flow(self, near: Tensor, far: Tensor) -> Tensor:
+        return eager.compose_flow(near, far)
 
-    def difference(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
-        return self.kernels.difference(_grey(current), _grey(previous), flow.contiguous())
+    def residual(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+        return self.kernels.residual(_grey(current), _grey(previous), flow.contiguous())
 
     def follow(
         self,
-        trust: Tensor | None,
-        path: Tensor | None,
-        motion: Tensor,
+        reliability: Tensor | None,
+        composed: Tensor | None,
+        flow: Tensor,
         error: Tensor,
         *,
         grid_hw: SizeHW,
         tolerance: float,
     ) -> tuple[Tensor, Tensor]:
-        if trust is not None and tuple(trust.shape) != grid_hw:
-            trust = self.resize(trust, grid_hw)
-        return self.kernels.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
+        if reliability is not None and tuple(reliability.shape) != grid_hw:
+            reliability = self.resize(reliability, grid_hw)
+        return self.kernels.follow(reliability, composed, flow, error, grid_hw=grid_hw, tolerance=tolerance)
 
-    def blend(self, fresh: Tensor, history: Tensor, path: Tensor | None, share: Tensor) -> Tensor:
+    def blend(self, fresh: Tensor, history: Tensor, composed: Tensor | None, share: Tensor) -> Tensor:
         grid = fresh.shape[1], fresh.shape[2]
         share = self.resize(share, grid)
-        if path is None:
+        if composed is None:
             return fresh + share * (history - fresh)
-        return self.kernels.blend_along(fresh, history, self.resize_flow(path, grid), share)
+        return self.kernels.blend_along(fresh, history, self.resize_flow(composed, grid), share)
 
     def resize_flow(self, flow: Tensor, grid_hw: SizeHW) -> Tensor:
         return resize_flow(flow, grid_hw)
@@ -133,18 +148,42 @@ class TorchOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, path: Tensor | None = None, correction: Correction | None = None
+        self,
+        carried: ScoreMap,
+        size_hw: SizeHW,
+        *,
+        composed: Tensor | None = None,
+        correction: Correction | None = None,
     ) -> Any:
         if correction is not None:
-            raise SettingError(
-                "refinement by attention on a device",
-                expected="scores as they are",
-                do="give --preset composed, or --device cpu",
-            )
-        return self.kernels.labels_along(carried.values, path, size_hw)
+            raise _only_on_the_processor("refinement by attention")
+        return self.kernels.labels_along(carried.values, composed, size_hw)
+
+    def mixed_labels(
+        self,
+        first: tuple[ScoreMap, Tensor | None],
+        second: tuple[ScoreMap, Tensor | None],
+        share: Tensor,
+        size_hw: SizeHW,
+    ) -> Tensor:
+        (one, near), (other, far) = first, second
+        return eager.mixed_labels_along((one.values, near), (other.values, far), share, size_hw)
+
+    def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
+        raise _only_on_the_processor("propagation of label images")
+
+    def read(self, carried: ScoreMap, composed: Any, *, with_reliability: bool = True) -> Any:  # noqa: ARG002
+        raise _only_on_the_processor("refinement by attention")
+
+    def aggregate(self, read: Any, attention: Any, offsets: Any, share: Any, *, least: float) -> Any:  # noqa: ARG002
+        raise _only_on_the_processor("refinement by attention")
 
     def describe(self) -> dict[str, Any]:
         return {"arrays": "torch"}
+
+
+def _only_on_the_processor(what: str) -> SettingError:
+    return SettingError(f"{what} on a device", expected="device cpu", do="leave the device out")
 
 
 def _grey(image: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
-from segtween.device.preprocess import Look, constants, table
+from segtween.device.preprocess import Normalisation, constants, table
 from segtween.device.sampling import (
     Samples,
     along,
@@ -21,7 +23,7 @@ from segtween.device.sampling import (
 from segtween.types import SizeHW
 
 
-def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+def residual(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
     """|current - previous moved along the flow|, (h, w) float32, of uint8 images; 255 where it came from outside."""
     x, y = along(flow)
     moved = gather(previous[None].float(), x, y)[0]
@@ -29,19 +31,25 @@ def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
 
 
 def follow(
-    trust: Tensor | None, path: Tensor | None, motion: Tensor, error: Tensor, *, grid_hw: SizeHW, tolerance: float
+    reliability: Tensor | None,
+    composed: Tensor | None,
+    flow: Tensor,
+    error: Tensor,
+    *,
+    grid_hw: SizeHW,
+    tolerance: float,
 ) -> tuple[Tensor, Tensor]:
-    """Trust and path one frame on, see `ops.cpu.CpuOps.follow`; trust and path are of the grid."""
-    near = resize_flow(motion, grid_hw)
+    """Reliability and composed flow one frame on, see `ops.cpu.CpuOps.follow`; both are of the grid."""
+    near = resize_flow(flow, grid_hw)
     fading = torch.exp(-torch.square(resize_planes(error[None], grid_hw)[0] / tolerance))
     x, y = along(near)
     fading = fading * (x.inside & y.inside)
-    if trust is not None:
-        fading = gather(trust[None], x, y)[0] * fading
-    return fading, near if path is None else join(near, path)
+    if reliability is not None:
+        fading = gather(reliability[None], x, y)[0] * fading
+    return fading, near if composed is None else compose_flow(near, composed)
 
 
-def join(near: Tensor, far: Tensor) -> Tensor:
+def compose_flow(near: Tensor, far: Tensor) -> Tensor:
     """One flow (h, w, 2) along two of one grid."""
     return near + gather(far.permute(2, 0, 1), *along(near)).permute(1, 2, 0)
 
@@ -65,14 +73,14 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     return rounded.to(torch.uint8)
 
 
-def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
+def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network wants to see it.
 
     Resized as the processor does it: bilinear in whole numbers, by area below half the size.
     """
-    factor, offset = constants(look.factor, rgb.device), constants(look.offset, rgb.device)
-    values = (_resized(rgb, size_hw).flip(2) if look.is_bgr else _resized(rgb, size_hw)) * factor + offset
-    return values.to(look.dtype).contiguous().permute(2, 0, 1)[None]
+    factor, offset = constants(normalisation.factor, rgb.device), constants(normalisation.offset, rgb.device)
+    values = (_resized(rgb, size_hw).flip(2) if normalisation.is_bgr else _resized(rgb, size_hw)) * factor + offset
+    return values.to(normalisation.dtype).contiguous().permute(2, 0, 1)[None]
 
 
 def _resized(rgb: Tensor, size_hw: SizeHW) -> Tensor:
@@ -89,40 +97,65 @@ def _resized(rgb: Tensor, size_hw: SizeHW) -> Tensor:
     return ((above + below + 2) >> 2).float()
 
 
-def blend_along(fresh: Tensor, history: Tensor, path: Tensor, share: Tensor) -> Tensor:
-    """(C, h, w): (1 - share) fresh + share history, read where `path` (h, w, 2) leads; share is (h, w) in 0..1."""
-    return fresh + share * (gather(history, *along(path)) - fresh)
+def blend_along(fresh: Tensor, history: Tensor, composed: Tensor, share: Tensor) -> Tensor:
+    """(C, h, w): (1 - share) fresh + share history, read where `composed` (h, w, 2) leads; share is (h, w) in 0..1."""
+    return fresh + share * (gather(history, *along(composed)) - fresh)
 
 
-def labels_along(values: Tensor, path: Tensor | None, size_hw: SizeHW) -> Tensor:
+def labels_along(values: Tensor, composed: Tensor | None, size_hw: SizeHW) -> Tensor:
     """(H, W) uint8: the argmax of scores (C, h, w), enlarged bilinearly, ties to the lowest class.
 
-    With a path (gh, gw, 2) on any grid that spans the image, in pixels of its own grid, read where it leads.
+    With composed flow (gh, gw, 2) on any grid that spans the image, in pixels of its own grid, read where it leads.
     """
-    grid = values.shape[1], values.shape[2]
-    if path is None:
-        x = Samples(*positions(size_hw[1], grid[1], values.device), inside=values.new_ones(()))
-        y = Samples(*positions(size_hw[0], grid[0], values.device), inside=values.new_ones(()))
-        x = x._replace(left=x.left[None], right=x.right[None], weight=x.weight[None])
-        y = y._replace(left=y.left[:, None], right=y.right[:, None], weight=y.weight[:, None])
-    else:
-        x, y = _places(path, grid, size_hw)
-    best = torch.zeros(size_hw, dtype=torch.uint8, device=values.device)
+    x, y = _places(composed, (values.shape[1], values.shape[2]), size_hw, values.device)
+    return _largest(_between(plane, x, y) for plane in values)
+
+
+def mixed_labels_along(
+    first: tuple[Tensor, Tensor | None], second: tuple[Tensor, Tensor | None], share: Tensor, size_hw: SizeHW
+) -> Tensor:
+    """(H, W) uint8: the argmax of (1 - share) first + share second, each scores (C, h, w) with the composed flow that
+    leads to them; `share` (gh, gw) in 0..1 is enlarged bilinearly. Ties to the lowest class."""
+    part = enlarge(enlarge(share[..., None], size_hw[0], axis=0), size_hw[1], axis=1)[..., 0]
+    (a, near), (b, far) = first, second
+    xa, ya = _places(near, (a.shape[1], a.shape[2]), size_hw, a.device)
+    xb, yb = _places(far, (b.shape[1], b.shape[2]), size_hw, b.device)
+
+    def mixed() -> Iterator[Tensor]:
+        for one, other in zip(a, b, strict=True):
+            near_values = _between(one, xa, ya)
+            yield near_values + part * (_between(other, xb, yb) - near_values)
+
+    return _largest(mixed())
+
+
+def _largest(planes: Iterable[Tensor]) -> Tensor:
+    """The argmax over planes (H, W), one at a time: all classes of a frame would take gigabytes."""
+    best: Tensor | None = None
     top: Tensor | None = None
-    for label, plane in enumerate(values):  # one at a time: all classes of a frame would take gigabytes
-        v = _between(plane, x, y)
-        if top is None:
-            top = v
+    for label, values in enumerate(planes):
+        if best is None or top is None:
+            best, top = torch.zeros(values.shape, dtype=torch.uint8, device=values.device), values
             continue
-        better = v > top
+        better = values > top
         best = torch.where(better, torch.full_like(best, label), best)
-        top = torch.where(better, v, top)
+        top = torch.where(better, values, top)
+    assert best is not None, "there is a class"
     return best
 
 
-def _places(path: Tensor, grid_hw: SizeHW, size_hw: SizeHW) -> tuple[Samples, Samples]:
-    (gh, gw), device = path.shape[:2], path.device
-    way = enlarge(enlarge(path, size_hw[0], axis=0), size_hw[1], axis=1)
+def _places(
+    composed: Tensor | None, grid_hw: SizeHW, size_hw: SizeHW, device: torch.device
+) -> tuple[Samples, Samples]:
+    """Where a pixel's scores are between four samples of their grid."""
+    if composed is None:
+        x = Samples(*positions(size_hw[1], grid_hw[1], device), inside=torch.ones((), device=device))
+        y = Samples(*positions(size_hw[0], grid_hw[0], device), inside=torch.ones((), device=device))
+        x = x._replace(left=x.left[None], right=x.right[None], weight=x.weight[None])
+        y = y._replace(left=y.left[:, None], right=y.right[:, None], weight=y.weight[:, None])
+        return x, y
+    gh, gw = composed.shape[:2]
+    way = enlarge(enlarge(composed, size_hw[0], axis=0), size_hw[1], axis=1)
     column, across = centres(size_hw[1], grid_hw[1], device)
     row, down = centres(size_hw[0], grid_hw[0], device)
     x = samples(column[None, :], across[None, :] + way[..., 0] * (grid_hw[1] / gw), grid_hw[1])

@@ -15,7 +15,7 @@ from segtween.device import search
 from segtween.errors import ModelError
 from segtween.flow.view import MOST_CELLS, STRIDE_FOR_NETWORKS, GreyView
 from segtween.geometry import stride_grid
-from segtween.interfaces import FlowEstimator
+from segtween.interfaces import FlowEstimator, Selecting
 from segtween.models.components import Component
 from segtween.networks import build_flow
 from segtween.types import SizeHW
@@ -134,11 +134,8 @@ class ProcessorFlow:
     def __init__(self, inner: FlowEstimator, *, device: torch.device) -> None:
         self.inner, self.device = inner, device
         self.notes = ["flow is computed on the processor: images are fetched from the device for it"]
-
-    def select(self, key: str | int) -> None:
-        chosen = getattr(self.inner, "select", None)
-        if chosen is not None:
-            chosen(key)
+        if isinstance(inner, Selecting):
+            self.select = inner.select
 
     def prepare(self, rgb: Tensor) -> Tensor:
         return torch.from_numpy(self.inner.prepare(rgb.cpu().numpy())).to(self.device)

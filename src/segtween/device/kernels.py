@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from segtween.device import eager
-from segtween.device.preprocess import Look, table
+from segtween.device.preprocess import Normalisation, table
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
 from segtween.device.search import DAMPING, PATCH, SHARP, STEPS, STRIDE, Level
@@ -60,7 +60,20 @@ def _between(at, x0, x1, fx, y0, y1, fy, width, step, ok):
 
 @triton.jit
 def _labels(
-    values, path, out, classes, h, w, gh, gw, height, width, scale_x, scale_y, HAS_PATH: tl.constexpr, N: tl.constexpr
+    values,
+    composed,
+    out,
+    classes,
+    h,
+    w,
+    gh,
+    gw,
+    height,
+    width,
+    scale_x,
+    scale_y,
+    HAS_PATH: tl.constexpr,
+    N: tl.constexpr,
 ):
     y = tl.program_id(0)
     x = tl.program_id(1) * N + tl.arange(0, N)
@@ -73,8 +86,8 @@ def _labels(
         py, fy = _centre(y, height, gh)
         x0, x1 = tl.minimum(tl.maximum(px, 0), gw - 1), tl.minimum(px + 1, gw - 1)
         y0, y1 = tl.minimum(tl.maximum(py, 0), gh - 1), tl.minimum(py + 1, gh - 1)
-        across += scale_x * _between(path, x0, x1, fx, y0, y1, fy, gw, 2, ok)
-        down += scale_y * _between(path + 1, x0, x1, fx, y0, y1, fy, gw, 2, ok)
+        across += scale_x * _between(composed, x0, x1, fx, y0, y1, fy, gw, 2, ok)
+        down += scale_y * _between(composed + 1, x0, x1, fx, y0, y1, fy, gw, 2, ok)
     left, right, fx, _ = _axis(column, across, w)
     above, below, fy, _ = _axis(row, down, h)
     best = tl.zeros([N], tl.int32)
@@ -88,11 +101,11 @@ def _labels(
 
 
 @triton.jit
-def _blend(fresh, history, path, share, out, classes, h, w, N: tl.constexpr):
+def _blend(fresh, history, composed, share, out, classes, h, w, N: tl.constexpr):
     at = tl.program_id(0) * N + tl.arange(0, N)
     ok = at < h * w
-    left, right, fx, _ = _axis(at % w, tl.load(path + 2 * at, mask=ok, other=0.0), w)
-    above, below, fy, _ = _axis(at // w, tl.load(path + 2 * at + 1, mask=ok, other=0.0), h)
+    left, right, fx, _ = _axis(at % w, tl.load(composed + 2 * at, mask=ok, other=0.0), w)
+    above, below, fy, _ = _axis(at // w, tl.load(composed + 2 * at + 1, mask=ok, other=0.0), h)
     part = tl.load(share + at, mask=ok, other=0.0)
     for label in range(classes):
         plane = label * h * w
@@ -114,7 +127,7 @@ def _difference(current, previous, flow, out, h, w, N: tl.constexpr):
 
 @triton.jit
 def _follow(
-    trust, path, motion, error, new_trust, new_path, gh, gw, w, tolerance,
+    reliability, composed, flow, error, new_trust, new_path, gh, gw, w, tolerance,
     KY: tl.constexpr, KX: tl.constexpr, HAS_TRUST: tl.constexpr, HAS_PATH: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0) * N + tl.arange(0, N)
@@ -126,18 +139,18 @@ def _follow(
     for ky in range(KY):
         for kx in range(KX):
             pixel = (y * KY + ky) * w + x * KX + kx
-            dx += tl.load(motion + 2 * pixel, mask=ok, other=0.0)
-            dy += tl.load(motion + 2 * pixel + 1, mask=ok, other=0.0)
+            dx += tl.load(flow + 2 * pixel, mask=ok, other=0.0)
+            dy += tl.load(flow + 2 * pixel + 1, mask=ok, other=0.0)
             e += tl.load(error + pixel, mask=ok, other=0.0)
     dx, dy, e = dx / (KX * KY * KX), dy / (KX * KY * KY), e / (KX * KY * tolerance)
     left, right, fx, inside_x = _axis(x, dx, gw)
     above, below, fy, inside_y = _axis(y, dy, gh)
     fading = tl.where(inside_x & inside_y, tl.exp(-e * e), 0.0)
     if HAS_TRUST:
-        fading *= _between(trust, left, right, fx, above, below, fy, gw, 1, ok)
+        fading *= _between(reliability, left, right, fx, above, below, fy, gw, 1, ok)
     if HAS_PATH:
-        dx += _between(path, left, right, fx, above, below, fy, gw, 2, ok)
-        dy += _between(path + 1, left, right, fx, above, below, fy, gw, 2, ok)
+        dx += _between(composed, left, right, fx, above, below, fy, gw, 2, ok)
+        dy += _between(composed + 1, left, right, fx, above, below, fy, gw, 2, ok)
     tl.store(new_trust + at, fading, mask=ok)
     tl.store(new_path + 2 * at, dx, mask=ok)
     tl.store(new_path + 2 * at + 1, dy, mask=ok)
@@ -323,27 +336,27 @@ def _finer(flow, out, h, w, gh, gw, height, width, APART: tl.constexpr, MIDDLE: 
 # ── As in `eager` ─────────────────────────────────────────────────────────────────────────────
 
 
-def labels_along(values: Tensor, path: Tensor | None, size_hw: SizeHW) -> Tensor:
+def labels_along(values: Tensor, composed: Tensor | None, size_hw: SizeHW) -> Tensor:
     values = values.contiguous()
     classes, h, w = values.shape
     out = torch.empty(size_hw, dtype=torch.uint8, device=values.device)
-    gh, gw = (h, w) if path is None else path.shape[:2]
-    way = values if path is None else path.contiguous()
+    gh, gw = (h, w) if composed is None else composed.shape[:2]
+    way = values if composed is None else composed.contiguous()
     sizes = classes, h, w, gh, gw, *size_hw, w / gw, h / gh
     grid = size_hw[0], triton.cdiv(size_hw[1], BLOCK)
-    _labels[grid](values, way, out, *sizes, HAS_PATH=path is not None, N=BLOCK)
+    _labels[grid](values, way, out, *sizes, HAS_PATH=composed is not None, N=BLOCK)
     return out
 
 
-def blend_along(fresh: Tensor, history: Tensor, path: Tensor, share: Tensor) -> Tensor:
+def blend_along(fresh: Tensor, history: Tensor, composed: Tensor, share: Tensor) -> Tensor:
     classes, h, w = fresh.shape
-    given = [values.contiguous() for values in (fresh, history, path, share)]
+    given = [values.contiguous() for values in (fresh, history, composed, share)]
     out = torch.empty_like(given[0])
     _blend[(triton.cdiv(h * w, BLOCK),)](*given, out, classes, h, w, N=BLOCK)
     return out
 
 
-def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
+def residual(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
     h, w = current.shape
     out = torch.empty((h, w), dtype=torch.float32, device=current.device)
     given = [values.contiguous() for values in (current, previous, flow)]
@@ -352,21 +365,27 @@ def difference(current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
 
 
 def follow(
-    trust: Tensor | None, path: Tensor | None, motion: Tensor, error: Tensor, *, grid_hw: SizeHW, tolerance: float
+    reliability: Tensor | None,
+    composed: Tensor | None,
+    flow: Tensor,
+    error: Tensor,
+    *,
+    grid_hw: SizeHW,
+    tolerance: float,
 ) -> tuple[Tensor, Tensor]:
-    size_hw = motion.shape[0], motion.shape[1]
+    size_hw = flow.shape[0], flow.shape[1]
     ratio = whole_ratio(size_hw, grid_hw)
     if ratio is None:
-        return eager.follow(trust, path, motion, error, grid_hw=grid_hw, tolerance=tolerance)
+        return eager.follow(reliability, composed, flow, error, grid_hw=grid_hw, tolerance=tolerance)
     cells = grid_hw[0] * grid_hw[1]
-    new_trust = torch.empty(grid_hw, dtype=torch.float32, device=motion.device)
-    new_path = torch.empty((*grid_hw, 2), dtype=torch.float32, device=motion.device)
-    motion, error = motion.contiguous(), error.contiguous()
+    new_trust = torch.empty(grid_hw, dtype=torch.float32, device=flow.device)
+    new_path = torch.empty((*grid_hw, 2), dtype=torch.float32, device=flow.device)
+    flow, error = flow.contiguous(), error.contiguous()
     _follow[(triton.cdiv(cells, BLOCK),)](
-        new_trust if trust is None else trust.contiguous(),
-        new_path if path is None else path.contiguous(),
-        motion, error, new_trust, new_path, *grid_hw, size_hw[1], tolerance,
-        KY=ratio[0], KX=ratio[1], HAS_TRUST=trust is not None, HAS_PATH=path is not None, N=BLOCK,
+        new_trust if reliability is None else reliability.contiguous(),
+        new_path if composed is None else composed.contiguous(),
+        flow, error, new_trust, new_path, *grid_hw, size_hw[1], tolerance,
+        KY=ratio[0], KX=ratio[1], HAS_TRUST=reliability is not None, HAS_PATH=composed is not None, N=BLOCK,
     )  # fmt: skip
     return new_trust, new_path
 
@@ -385,14 +404,25 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
     return out
 
 
-def see(rgb: Tensor, size_hw: SizeHW, look: Look) -> Tensor:
+def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
     h, w = rgb.shape[:2]
     if (h, w) != size_hw and min(size_hw[0] / h, size_hw[1] / w) < 0.5:
-        return eager.see(rgb, size_hw, look)
+        return eager.preprocess(rgb, size_hw, normalisation)
     x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
-    out = torch.empty((*size_hw, 3), dtype=look.dtype, device=rgb.device)
+    out = torch.empty((*size_hw, 3), dtype=normalisation.dtype, device=rgb.device)
     grid = (triton.cdiv(size_hw[0] * size_hw[1], BLOCK),)
-    _see[grid](rgb.contiguous(), *x, *y, out, *size_hw, w, *look.factor, *look.offset, IS_BGR=look.is_bgr, N=BLOCK)
+    _see[grid](
+        rgb.contiguous(),
+        *x,
+        *y,
+        out,
+        *size_hw,
+        w,
+        *normalisation.factor,
+        *normalisation.offset,
+        IS_BGR=normalisation.is_bgr,
+        N=BLOCK,
+    )
     return out.permute(2, 0, 1)[None]
 
 

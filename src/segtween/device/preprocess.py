@@ -12,7 +12,7 @@ from torch import Tensor
 from segtween.models.records import InputRecord
 
 
-class Look(NamedTuple):
+class Normalisation(NamedTuple):
     """How a network wants to see pixels: value = pixel * factor + offset, for each channel in its own order."""
 
     factor: tuple[float, float, float]
@@ -21,7 +21,7 @@ class Look(NamedTuple):
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, record: InputRecord, dtype: torch.dtype) -> Look:
+    def of(cls, record: InputRecord, dtype: torch.dtype) -> Normalisation:
         factor = [record.scale / 255 / std for std in record.std]
         offset = [-mean / std for mean, std in zip(record.mean, record.std, strict=True)]
         return cls(tuple(factor), tuple(offset), record.channels == "BGR", dtype)  # type: ignore[arg-type]

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from segtween.device import Fast, eager
 from segtween.device.graphs import AsyncCopy, Captured, recorder
-from segtween.device.preprocess import Look
+from segtween.device.preprocess import Normalisation
 from segtween.errors import ModelError, ScoresError
-from segtween.interfaces import Segmenter
+from segtween.interfaces import Segmenter, Selecting, notes_of
 from segtween.labels import LabelSet
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
@@ -52,7 +52,7 @@ class DeviceSegmenter:
         self.record, self.scale, self.device, self.fast = record, check_scale(scale, record), device, fast
         self.labels = choose_labels(record, labels)
         self._kernels, dtype = kernels, torch.float16 if fast.half else torch.float32
-        self._look = Look.of(record.input, dtype)
+        self._normalisation = Normalisation.of(record.input, dtype)
         net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
         self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
         self._compiled = fast.compiled
@@ -93,7 +93,7 @@ class DeviceSegmenter:
         }
 
     def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
-        image = self._kernels.see(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._look)
+        image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
         scores = self._net(image)[0].float().contiguous()
         return scores, torch.isfinite(scores).all()
 
@@ -126,8 +126,8 @@ class ProcessorSegmenter:
         said = (
             f"{inner.describe().get('name', 'the segmenter')} runs on the processor: frames are fetched from the device"
         )
-        self.notes = [*getattr(inner, "notes", []), said]
-        if hasattr(inner, "select"):
+        self.notes = [*notes_of(inner), said]
+        if isinstance(inner, Selecting):
             self.select = inner.select
 
     def __call__(self, rgb: Tensor) -> Tensor:

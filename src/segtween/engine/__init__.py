@@ -1,7 +1,18 @@
-"""Labels for every frame from scores at key frames: the causal way, delayed, bidirectional and for several streams."""
+"""Labels for every frame from the network's scores at key frames.
+
+| module | what it is |
+| --- | --- |
+| `causal` | the whole idea on one screen: a frame is labelled from itself and those before it |
+| `delayed` | asynchronous key frames: scores arrive some frames late |
+| `bidirectional` | files: a frame is read from the key frames on both sides; `sources` says where these come from |
+| `multistream` | several streams with one network, their key frames staggered |
+| `motion` | frames to `types.Motion` |
+| `state` | a key frame's state: followed, fused, read; `resample`: the older ways |
+| `frames`, `clock` | what engines have in common, and the plain network on every frame |
+"""
 
 from __future__ import annotations
 
-from segtween.engine.causal import Carry, Clock, Engine, History, Past
+from segtween.interfaces import Engine
 
-__all__ = ["Carry", "Clock", "Engine", "History", "Past"]
+__all__ = ["Engine"]

@@ -1,8 +1,8 @@
-"""Several streams, one network: engines that take turns with it.
+"""Several streams, one network: engines whose key frames are staggered.
 
     a tick          at most one frame of each stream, labelled one after the other
-    key frames      fall in different ticks (`segtween.schedule.staggered`), so that no tick waits for many networks
-    late keys       one thread runs the network for all streams, a key frame at a time (`segtween.engine.delayed`)
+    key frames      fall in different ticks (`schedule.staggered`), so that no tick waits for many networks
+    asynchronous    one thread runs the network for all streams, a key frame at a time (`engine.delayed`)
 
 Every stream has a history of its own and may have a size of its own. Its labels are those of an engine alone whose key
 frames fall on the same frames.
@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from segtween.engine import Engine
 from segtween.errors import SegtweenError, SettingError
-from segtween.types import Frame, Result, Rgb
+from segtween.interfaces import Engine
+from segtween.types import Frame, Motion, Result, Rgb
 
 if TYPE_CHECKING:
     from segtween.schedule.staggered import StaggeredSchedule
@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 Item = Frame | Rgb
 
 
-class Streams:
+class Arrival(NamedTuple):
+    """A new frame of a stream: (H, W, 3) uint8 RGB, its time, and its motion where that is known already."""
+
+    rgb: Rgb
+    pts_seconds: float | None = None
+    motion: Motion | None = None
+
+
+class MultiStream:
     """Labels for the frames of several streams, numbered from 0.
 
-    `engines` hold one network and each their own history; `turns`, whose schedules they then have, staggers their key
-    frames (None: each engine decides for itself). `segtween.build.build_streams` puts them together.
+    `engines` hold one network and each their own history; `staggered`, whose schedules they then have, staggers their
+    key frames (None: each engine decides for itself). `segtween.build.build_streams` puts them together.
     """
 
-    def __init__(self, engines: Sequence[Engine], *, turns: StaggeredSchedule | None) -> None:
-        self.engines, self.turns = tuple(engines), turns
+    def __init__(self, engines: Sequence[Engine], *, staggered: StaggeredSchedule | None = None) -> None:
+        self.engines, self.staggered = tuple(engines), staggered
         self.runs_per_tick, self.planned_per_tick = Counter[int](), Counter[int]()
         """Of how many ticks so many network runs began in each; and without those for first frames and cuts."""
 
@@ -41,7 +49,7 @@ class Streams:
 
     def reset(self, stream: int | None = None) -> None:
         """Forgets one stream, or all: the next frame is a key frame, with index 0. One that has ended no longer counts
-        among those that take turns."""
+        among those that are staggered."""
         for engine in self.engines if stream is None else (self.engines[stream],):
             engine.reset()
 
@@ -50,8 +58,8 @@ class Streams:
     ) -> list[Result | None]:
         """The next frame of each stream, (H, W, 3) uint8 RGB or None where there is no new one, as a result or None.
 
-        Raises SettingError for another number of frames than streams. What `Engine.step` raises is raised with the
-        number of its stream, after the others were labelled.
+        Raises SettingError for another number of frames than streams, and where results come late. What the engine
+        raises is raised with the number of its stream, after the others were labelled.
         """
         if len(frames) != len(self):
             raise SettingError(
@@ -59,41 +67,47 @@ class Streams:
                 expected="one for each, None where there is no new one",
                 do="give as many as there are streams",
             )
+        if not all(engine.is_causal for engine in self.engines):
+            raise SettingError(
+                "one step of bidirectional propagation",
+                expected="a mode that gives each frame's labels at once",
+                do="use a causal mode, or take the results of each()",
+            )
         times = [None] * len(self) if pts_seconds is None else pts_seconds
         results: list[Result | None] = [None] * len(self)
         failed: tuple[int, SegtweenError] | None = None
-        for stream, said in self.each(
-            {i: (rgb, times[i]) for i, rgb in enumerate(frames) if rgb is not None},
-        ):
-            if isinstance(said, Result):
-                results[stream] = said
+        arrivals = {i: Arrival(rgb, times[i]) for i, rgb in enumerate(frames) if rgb is not None}
+        for stream, outcome in self.each(arrivals):
+            if isinstance(outcome, SegtweenError):
+                failed = failed or (stream, outcome)
             else:
-                failed = failed or (stream, said)
+                (results[stream],) = outcome
         if failed is not None:
             raise _of_stream(*failed)
         return results
 
-    def each(self, frames: Mapping[int, tuple[Rgb, float | None]]) -> Iterator[tuple[int, Result | SegtweenError]]:
-        """One tick: frames by stream, each with its time in seconds or None. Results as they are made, in the order in
-        which they are best made; an error in place of one ends nothing. To be used up before the next tick."""
-        if not frames:
+    def each(self, arrivals: Mapping[int, Arrival]) -> Iterator[tuple[int, list[Result] | SegtweenError]]:
+        """One tick: frames by stream. The results that each completes, as they are made, in the order in which they are
+        best made; an error in place of them ends nothing. To be used up before the next tick."""
+        if not arrivals:
             return
-        order = list(frames) if self.turns is None else self.turns.begin(set(frames))
-        before, forced, runs = 0 if self.turns is None else self.turns.runs, 0, 0
+        staggered = self.staggered
+        order = list(arrivals) if staggered is None else staggered.begin(set(arrivals))
+        before, forced, runs = 0 if staggered is None else staggered.runs, 0, 0
         for stream in order:
-            rgb, pts_seconds = frames[stream]
+            rgb, pts_seconds, motion = arrivals[stream]
             try:
-                result = self.engines[stream].step(rgb, pts_seconds=pts_seconds)
+                results = self.engines[stream].push(rgb, pts_seconds=pts_seconds, motion=motion)
             except SegtweenError as error:
                 yield stream, error
                 continue
-            if result.index == 0 or result.is_cut:
+            if any(result.index == 0 or result.is_cut for result in results):
                 forced += 1
-                if self.turns is not None:
-                    self.turns.ran(stream)
-            runs += result.is_key
-            yield stream, result
-        runs = runs if self.turns is None else self.turns.runs - before
+                if staggered is not None:
+                    staggered.ran(stream)
+            runs += sum(result.is_key for result in results)
+            yield stream, results
+        runs = runs if staggered is None else staggered.runs - before
         self.runs_per_tick[runs] += 1
         self.planned_per_tick[runs - forced] += 1
 
@@ -105,9 +119,9 @@ class Streams:
                 f"{len(sources)} sources for {len(self)} streams", expected="one for each", do="give as many"
             )
         self.reset()
-        ways: list[Iterator[Item]] = [iter(source) for source in sources]
+        readers: list[Iterator[Item]] = [iter(source) for source in sources]
         while True:
-            items = [next(way, None) for way in ways]
+            items = [next(reader, None) for reader in readers]
             if all(item is None for item in items):
                 return
             for stream, item in enumerate(items):

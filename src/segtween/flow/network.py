@@ -32,7 +32,7 @@ class NetworkFlow:
 
     def __call__(self, current: NDArray[Any], previous: NDArray[Any]) -> Flow:
         h, w = current.shape[:2]
-        pair = [self.part.see(pad_image(view, multiple=self.part.multiple_of)) for view in (current, previous)]
+        pair = [self.part.preprocess(pad_image(view, multiple=self.part.multiple_of)) for view in (current, previous)]
         answer = self.runtime.run(*pair)[0]
         if answer.ndim != 4 or answer.shape[:2] != (1, 2):
             raise ModelError(

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError, unknown
 from segtween.flow.view import GreyView
-from segtween.interfaces import ArrayOps, FlowEstimator
+from segtween.interfaces import ArrayOps, FlowEstimator, Selecting
 from segtween.ops.reference import pad_image
 from segtween.types import Flow, Rgb, SizeHW, covered
 
@@ -132,7 +132,7 @@ def look_at(current: Rgb, previous: Rgb, *, flow: FlowEstimator, ops: ArrayOps, 
         return np.ascontiguousarray(found[:rows, :columns])
 
     def forward() -> Flow:
-        if hasattr(flow, "select"):
+        if isinstance(flow, Selecting):
             raise SettingError(
                 "occlusion 'forward-backward' with stored flow",
                 expected="a flow estimator, which knows the way back too",

@@ -55,7 +55,7 @@ class Component:
     def describe(self) -> dict[str, Any]:
         return {"network": self.network, "sha256": sha256_of(self.path)[:12]}
 
-    def see(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def preprocess(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """(h, w, 3) RGB of 0..255 -> (1, 3, h, w) as the network wants it."""
         ordered = pixels if self.channels == "RGB" else pixels[..., ::-1]
         values = (ordered - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)

@@ -47,7 +47,7 @@ def classes_last(values: Array, out: Array, first: int, last: int) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def runs_of(best: Array, out: Array) -> None:
+def uniform_regions(best: Array, out: Array) -> None:
     """out[y, x] = the most n up to 255 so that best[y..y+n, x..x+n] is one class; outside, the border goes on."""
     h, w = best.shape
     for y in range(h - 1, -1, -1):

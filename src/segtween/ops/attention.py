@@ -56,7 +56,7 @@ def read_rows(values: Array, path: Array, out: Array, cells: Array, first: int, 
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
-def borrow_rows(
+def aggregate_rows(
     read: Array, attention: Array, offsets: Array, share: Array, least: float, out: Array, first: int, last: int
 ) -> None:
     """out[:, y, x] = the mean of `read` (2h, 2w, C) at twice the `offsets` (n, 2) from there (x, y), border clamped,

@@ -7,6 +7,7 @@ its own grid, resizing scales its vectors; pixel centres on integers; resizing i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, candidates, kernels, tiles, two_sided
-from segtween.ops.attention import borrow_rows, read_rows
+from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
 from segtween.types import Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
@@ -36,15 +37,27 @@ class CpuOps:
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
-    def beside(self) -> CpuOps:
+    @property
+    def threads(self) -> int:
+        return self.rows.threads
+
+    def sibling(self) -> CpuOps:
         """The same with the same threads, for another stream: each keeps tables of its own key frames."""
         return type(self)(rows=self.rows)
+
+    def scope(self) -> AbstractContextManager[None]:
+        """What the work of a frame is done in: nothing special."""
+        return nullcontext()
+
+    def host(self, values: Any, *, like: Any) -> Any:  # noqa: ARG002
+        """Values as a caller wants them who gave an array `like` this."""
+        return values
 
     def image(self, rgb: Rgb) -> Rgb:
         """The frame as the other operations want it; SettingError for what is no (H, W, 3) uint8 RGB."""
         return check_rgb(rgb)
 
-    def carry(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
+    def score_map(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:
         """Logits (C, h, w) as scores of `kind`: on their own grid, or where that has more than `most_cells`
         cells on the image's grid of stride 2, 4, 8, ... that has not."""
         values = np.ascontiguousarray(
@@ -70,62 +83,74 @@ class CpuOps:
         self.rows(lambda a, b: kernels.warp_rows(values, flow, out, valid, a, b), values.shape[1])
         return out, valid
 
-    def join(self, near: Flow, far: Flow) -> Flow:
+    def compose_flow(self, near: Flow, far: Flow) -> Flow:
         """One flow along two: `near` leads from this frame to another, `far` from there on; all on one grid."""
         onward, _ = CpuOps.warp(self, np.ascontiguousarray(np.moveaxis(far, 2, 0)), near)
         return np.ascontiguousarray(near + np.moveaxis(onward, 0, 2))
 
-    def difference(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
+    def residual(self, current: NDArray[np.uint8], previous: NDArray[np.uint8], flow: Flow) -> Float:
         """|current - previous moved along the flow|, (h, w) float32 in 0..255; 255 where it came from outside.
 
         Images are (h, w), or (h, w, 3), of which the mean over the colours counts.
         """
         current, previous, flow = grey(current), grey(previous), np.ascontiguousarray(flow, np.float32)
         out = np.empty(current.shape, np.float32)
-        self.rows(lambda a, b: kernels.difference_rows(current, previous, flow, out, a, b), current.shape[0])
+        self.rows(lambda a, b: kernels.residual_rows(current, previous, flow, out, a, b), current.shape[0])
         return out
 
     def follow(
-        self, trust: Float | None, path: Flow | None, motion: Flow, error: Float, *, grid_hw: SizeHW, tolerance: float
+        self,
+        reliability: Float | None,
+        composed: Flow | None,
+        flow: Flow,
+        error: Float,
+        *,
+        grid_hw: SizeHW,
+        tolerance: float,
     ) -> tuple[Float, Flow]:
-        """One frame farther from a key frame: trust (gh, gw) in 0..1 and the path (gh, gw, 2) to it, on the grid given.
+        """One frame farther from a key frame: reliability (gh, gw) in 0..1 and composed flow (gh, gw, 2) to it, on the
+        grid given.
 
-        `motion` (h, w, 2) leads to the frame before, for which `trust` and `path` are known (None: it is the key frame
-        itself), the path on the same grid; `error` (h, w), what the motion leaves unexplained, takes exp(-(error /
-        tolerance)^2) of the trust; what came from outside the image has none.
+        `flow` (h, w, 2) leads to the frame before, for which `reliability` and `composed` are known (None: it is the
+        key frame itself), the composed flow on the same grid; `error` (h, w), what the flow leaves unexplained, takes
+        exp(-(error / tolerance)^2) of the reliability; what came from outside the image has none.
         """
-        halved = motion.shape[:2] == error.shape == (2 * grid_hw[0], 2 * grid_hw[1])
-        if halved and (trust is None) == (path is None) and (trust is None or trust.shape == grid_hw):
-            return self._follow_halved(trust, path, motion, error, 1 / tolerance)
-        near = self.resize_flow(motion, grid_hw)
+        halved = flow.shape[:2] == error.shape == (2 * grid_hw[0], 2 * grid_hw[1])
+        if (
+            halved
+            and (reliability is None) == (composed is None)
+            and (reliability is None or reliability.shape == grid_hw)
+        ):
+            return self._follow_halved(reliability, composed, flow, error, 1 / tolerance)
+        near = self.resize_flow(flow, grid_hw)
         fading = np.exp(-np.square(self.resize(error, grid_hw) / np.float32(tolerance)))
-        before = np.ones(grid_hw, np.float32) if trust is None else trust
+        before = np.ones(grid_hw, np.float32) if reliability is None else reliability
         if before.shape != grid_hw:
             before = self.resize(before, grid_hw)
         moved, inside = self.warp(before[None], near)
-        return moved[0] * fading * inside, near if path is None else self.join(near, path)
+        return moved[0] * fading * inside, near if composed is None else self.compose_flow(near, composed)
 
     def _follow_halved(
-        self, trust: Float | None, path: Flow | None, motion: Flow, error: Float, rate: float
+        self, reliability: Float | None, composed: Flow | None, flow: Flow, error: Float, rate: float
     ) -> tuple[Float, Flow]:
         grid = error.shape[0] // 2, error.shape[1] // 2
-        before = np.empty((0, 0), np.float32) if trust is None else np.ascontiguousarray(trust)
-        far = np.empty((0, 0, 2), np.float32) if path is None else np.ascontiguousarray(path)
+        before = np.empty((0, 0), np.float32) if reliability is None else np.ascontiguousarray(reliability)
+        far = np.empty((0, 0, 2), np.float32) if composed is None else np.ascontiguousarray(composed)
         farther, way = np.empty(grid, np.float32), np.empty((*grid, 2), np.float32)
-        motion = np.ascontiguousarray(motion, np.float32)
-        self.rows(lambda a, b: kernels.follow_rows(before, far, motion, error, rate, farther, way, a, b), grid[0])
+        flow = np.ascontiguousarray(flow, np.float32)
+        self.rows(lambda a, b: kernels.follow_rows(before, far, flow, error, rate, farther, way, a, b), grid[0])
         return farther, way
 
-    def blend(self, fresh: Float, history: Float, path: Flow | None, share: Float) -> Float:
-        """(C, h, w): (1 - share) fresh + share history, read where the path leads. Path and share are of any grid that
-        spans the image; without a path the history is of this very frame."""
+    def blend(self, fresh: Float, history: Float, composed: Flow | None, share: Float) -> Float:
+        """(C, h, w): (1 - share) fresh + share history, read where the composed flow leads. Flow and share are of any
+        grid that spans the image; without composed flow the history is of this very frame."""
         fresh, grid = np.ascontiguousarray(fresh), (fresh.shape[1], fresh.shape[2])
-        if path is None:
-            path = np.zeros((*share.shape, 2), np.float32)
-        if share.shape != path.shape[:2] or share.size > grid[0] * grid[1]:
-            path, share = self.resize_flow(path, grid), self.resize(share, grid)
+        if composed is None:
+            composed = np.zeros((*share.shape, 2), np.float32)
+        if share.shape != composed.shape[:2] or share.size > grid[0] * grid[1]:
+            composed, share = self.resize_flow(composed, grid), self.resize(share, grid)
         scale = np.array([grid[1] / share.shape[1], grid[0] / share.shape[0]], np.float32)
-        values, way, part = np.empty_like(fresh), np.ascontiguousarray(path * scale), np.ascontiguousarray(share)
+        values, way, part = np.empty_like(fresh), np.ascontiguousarray(composed * scale), np.ascontiguousarray(share)
         where = _enlarging(grid, (share.shape[0], share.shape[1]))
         self.rows(lambda a, b: kernels.blend_rows(fresh, history, way, part, where, values, a, b), grid[0])
         return values
@@ -145,21 +170,21 @@ class CpuOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, path: Flow | None = None, correction: Correction | None = None
+        self, carried: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
     ) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
-        With a `path`, on any grid that spans the image, each pixel's scores are those where the path leads from it;
-        `correction` ones take their share in their place.
+        With `composed` flow, on any grid that spans the image, each pixel's scores are those where the composed flow
+        leads from it; those of a `correction` take their share in their place.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
         grid = carried.grid_hw
-        if path is not None and correction is not None:
-            share = self.resize(correction.share, (path.shape[0], path.shape[1]))
-            return self.mixed_labels((carried, path), (correction.scores, None), share, size_hw)
-        if path is not None:
-            source, out = self._source(carried, path, path.shape[:2]), np.empty(size_hw, np.uint8)
-            return self._read(lambda *a: along.read_rows(source, *a), out, (path.shape[0], path.shape[1]))
+        if composed is not None and correction is not None:
+            share = self.resize(correction.share, (composed.shape[0], composed.shape[1]))
+            return self.mixed_labels((carried, composed), (correction.scores, None), share, size_hw)
+        if composed is not None:
+            source, out = self._source(carried, composed, composed.shape[:2]), np.empty(size_hw, np.uint8)
+            return self._read(lambda *a: along.read_rows(source, *a), out, (composed.shape[0], composed.shape[1]))
         values, best, among = self._best(carried.values)
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
@@ -172,19 +197,24 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
-    def read(self, carried: ScoreMap, path: Flow, *, certain: bool = True) -> tuple[Float, Float]:
-        """Scores (h, w, C) where a path (h, w, 2) leads from each of its cells; and (2, h, w): their largest class
-        probability, and its lead over the next. Without `certain` the latter are left out: (0, h, w)."""
-        last, (h, w) = self._classes_last(carried.values), path.shape[:2]
-        out, certainty = np.empty((h, w, carried.classes), np.float32), np.empty((2 * certain, h, w), np.float32)
-        self.rows(lambda a, b: read_rows(last, path, out, certainty, a, b), h)
+    def read(self, carried: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
+        """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
+        class probability, and its lead over the next. Without `with_reliability` the latter are left out: (0, h, w)."""
+        last, (h, w) = self._classes_last(carried.values), composed.shape[:2]
+        out, certainty = (
+            np.empty((h, w, carried.classes), np.float32),
+            np.empty((2 * with_reliability, h, w), np.float32),
+        )
+        self.rows(lambda a, b: read_rows(last, composed, out, certainty, a, b), h)
         return out, certainty
 
-    def borrow(self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float) -> Float:
-        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `borrow_rows` says."""
+    def aggregate(
+        self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float
+    ) -> Float:
+        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `aggregate_rows` says."""
         out = np.empty((read.shape[2], *read.shape[:2]), np.float32)
         attention, share = np.ascontiguousarray(attention), np.ascontiguousarray(share)
-        self.rows(lambda a, b: borrow_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
+        self.rows(lambda a, b: aggregate_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
         return out
 
     def _classes_last(self, values: Float) -> Float:
@@ -194,36 +224,39 @@ class CpuOps:
     def mixed_labels(
         self, first: tuple[ScoreMap, Flow | None], second: tuple[ScoreMap, Flow | None], share: Float, size_hw: SizeHW
     ) -> Labels:
-        """(H, W) train ids: the argmax of (1 - share) first + share second, both scores read where their path leads.
+        """(H, W) train ids: the argmax of (1 - share) first + share second, both scores read where their composed flow
+        leads.
 
-        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image. Without a path a source is of this very
-        frame. Where the share is 0 or 1 the other source costs nothing. Ties go to the lowest class.
+        Flows and `share` (gh, gw), 0..1, have one grid, which spans the image. Without composed flow a source is of
+        this very frame. Where the share is 0 or 1 the other source costs nothing. Ties go to the lowest class.
         """
         sources = self._source(*first, share.shape), self._source(*second, share.shape)
         lasts = self._padded(first[0].values), self._padded(second[0].values)
         share, out = np.ascontiguousarray(share, np.float32), np.empty(size_hw, np.uint8)
         return self._read(lambda *a: along.mix_rows(sources, lasts, share, *a), out, (share.shape[0], share.shape[1]))
 
-    def voted_labels(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
+    def mixed_label_maps(self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: Float) -> Labels:
         """(H, W): of the labels around the places where the paths lead from a pixel, the one with the most weight:
         bilinear, times 1 - share for the first and share for the second. Any values, 255 among them.
 
-        Paths and `share` (gh, gw), 0..1, have one grid, which spans the image.
+        Flows and `share` (gh, gw), 0..1, have one grid, which spans the image.
         """
         (one, near), (other, far) = first, second
         size_hw, grid = (one.shape[0], one.shape[1]), (share.shape[0], share.shape[1])
         scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
         ways = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
         where = _positions(size_hw, grid)
-        self.rows(lambda a, b: two_sided.mix_labels_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        self.rows(lambda a, b: two_sided.mix_label_maps_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
         return out
 
-    def _source(self, carried: ScoreMap, path: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
+    def _source(self, carried: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""
         values, best, among = self._best(carried.values)
         runs = self._runs(best, lambda: _runs(best))
         scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
-        way = np.zeros((*grid, 2), np.float32) if path is None else np.ascontiguousarray(path * scale, np.float32)
+        way = (
+            np.zeros((*grid, 2), np.float32) if composed is None else np.ascontiguousarray(composed * scale, np.float32)
+        )
         return values, best, runs, among, way
 
     def _padded(self, values: Float) -> Float:
@@ -265,7 +298,7 @@ class CpuOps:
 
 def _runs(best: Labels) -> Labels:
     out = np.empty_like(best)
-    along.runs_of(best, out)
+    along.uniform_regions(best, out)
     return out
 
 

@@ -237,7 +237,7 @@ def enlarge_labels_rows(
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
-def difference_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
+def residual_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
     """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image."""
     h, w = current.shape
     for y in range(first, last):
@@ -273,12 +273,12 @@ def _spread(plane: Array, top: Array, weight_y: Array, left: Array, weight_x: Ar
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def blend_rows(
-    fresh: Array, history: Array, path: Array, share: Array, positions: Any, out: Array, first: int, last: int
+    fresh: Array, history: Array, composed: Array, share: Array, positions: Any, out: Array, first: int, last: int
 ) -> None:
-    """out[c, y, x] = fresh + share (history where the path leads - fresh).
+    """out[c, y, x] = fresh + share (history where the composed flow leads - fresh).
 
-    `path` (gh, gw, 2), in pixels of the scores' grid, and `share` (gh, gw) are enlarged to it; `positions` are (top,
-    weight_y, left, weight_x) of `geometry.sample_positions`.
+    `composed` (gh, gw, 2), in pixels of the scores' grid, and `share` (gh, gw) are enlarged to it; `positions` are
+    (top, weight_y, left, weight_x) of `geometry.sample_positions`.
     """
     classes, h, w = fresh.shape
     top, weight_y, left, weight_x = positions
@@ -287,8 +287,8 @@ def blend_rows(
     flat = history.reshape(classes, h * w)
     right, below = min(1, w - 1), w * min(1, h - 1)
     for y in range(first, last):
-        _spread(path[:, :, 0], top, weight_y, left, weight_x, y, rows[0])
-        _spread(path[:, :, 1], top, weight_y, left, weight_x, y, rows[1])
+        _spread(composed[:, :, 0], top, weight_y, left, weight_x, y, rows[0])
+        _spread(composed[:, :, 1], top, weight_y, left, weight_x, y, rows[1])
         _spread(share, top, weight_y, left, weight_x, y, rows[2])
         for x in range(w):
             sx, sy = np.float64(x) + rows[0, x], np.float64(y) + rows[1, x]
@@ -307,19 +307,28 @@ def blend_rows(
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def follow_rows(
-    trust: Array, path: Array, motion: Array, error: Array, rate: float, to: Array, way: Array, first: int, last: int
+    reliability: Array,
+    composed: Array,
+    flow: Array,
+    error: Array,
+    rate: float,
+    to: Array,
+    way: Array,
+    first: int,
+    last: int,
 ) -> None:
-    """to[y, x] = trust one frame farther, and way[y, x] = the path from there, on a grid half as fine as the motion's.
+    """to[y, x] = reliability one frame farther, and way[y, x] = the composed flow from there, on a grid half as fine as
+    the flow's.
 
-    `trust` (gh, gw) and `path` (gh, gw, 2) are those of the frame before; empty where it is the key frame itself.
-    Motion and error (2gh, 2gw) are averaged over 2 x 2; trust is multiplied by exp(-(rate error)^2), and is 0 for what
-    came from outside the image.
+    `reliability` (gh, gw) and `composed` (gh, gw, 2) are those of the frame before; empty where it is the key frame
+    itself. Motion and error (2gh, 2gw) are averaged over 2 x 2; reliability is multiplied by exp(-(rate error)^2), and
+    is 0 for what came from outside the image.
     """
     h, w = to.shape
-    is_far = path.shape[0] > 0
+    is_far = composed.shape[0] > 0
     half, quarter = np.float32(0.5), np.float32(0.25)
     for y in range(first, last):
-        above, below = motion[2 * y], motion[2 * y + 1]
+        above, below = flow[2 * y], flow[2 * y + 1]
         for x in range(w):
             a, b = 2 * x, 2 * x + 1
             dx = ((above[a, 0] + above[b, 0]) + (below[a, 0] + below[b, 0])) * quarter * half
@@ -335,14 +344,14 @@ def follow_rows(
                 x0, y0 = int(sx), int(sy)
                 x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)
                 fx, fy = np.float32(sx - x0), np.float32(sy - y0)
-                p = path[y0, x0, 0] + fx * (path[y0, x1, 0] - path[y0, x0, 0])
-                q = path[y1, x0, 0] + fx * (path[y1, x1, 0] - path[y1, x0, 0])
+                p = composed[y0, x0, 0] + fx * (composed[y0, x1, 0] - composed[y0, x0, 0])
+                q = composed[y1, x0, 0] + fx * (composed[y1, x1, 0] - composed[y1, x0, 0])
                 dx += p + fy * (q - p)
-                p = path[y0, x0, 1] + fx * (path[y0, x1, 1] - path[y0, x0, 1])
-                q = path[y1, x0, 1] + fx * (path[y1, x1, 1] - path[y1, x0, 1])
+                p = composed[y0, x0, 1] + fx * (composed[y0, x1, 1] - composed[y0, x0, 1])
+                q = composed[y1, x0, 1] + fx * (composed[y1, x1, 1] - composed[y1, x0, 1])
                 dy += p + fy * (q - p)
-                p = trust[y0, x0] + fx * (trust[y0, x1] - trust[y0, x0])
-                q = trust[y1, x0] + fx * (trust[y1, x1] - trust[y1, x0])
+                p = reliability[y0, x0] + fx * (reliability[y0, x1] - reliability[y0, x0])
+                q = reliability[y1, x0] + fx * (reliability[y1, x1] - reliability[y1, x0])
                 left *= p + fy * (q - p)
             to[y, x] = left if inside else np.float32(0)
             way[y, x, 0] = dx

@@ -25,7 +25,7 @@ MULTIPLE = 32
 class ReferenceOps(CpuOps):
     """The operations of `CpuOps` with the reference's grid, coordinates and resizing."""
 
-    def carry(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:  # noqa: ARG002
+    def score_map(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:  # noqa: ARG002
         """Logits (C, h, w) of the frame on the grid of 1/8 of the padded one; `most_cells` has no say here."""
         whole = padded_size(image_hw)
         values = pad_cells(np.ascontiguousarray(logits, np.float32), image_hw=image_hw, padded_hw=whole)
@@ -44,11 +44,11 @@ class ReferenceOps(CpuOps):
         self.rows(lambda a, b: kernels.warp_stretched_rows(values, flow, out, inside, a, b), values.shape[1])
         return out, inside
 
-    def blend(self, fresh: Float, history: Float, path: Flow | None, share: Float) -> Float:
-        """(C, h, w): (1 - share) fresh + share history, read where the path leads."""
+    def blend(self, fresh: Float, history: Float, composed: Flow | None, share: Float) -> Float:
+        """(C, h, w): (1 - share) fresh + share history, read where the composed flow leads."""
         grid = fresh.shape[1], fresh.shape[2]
-        if path is not None:
-            history, _ = self.warp(history, self.resize_flow(path, grid))
+        if composed is not None:
+            history, _ = self.warp(history, self.resize_flow(composed, grid))
         values: Float = fresh + self.resize(share, grid) * (history - fresh)
         return values
 

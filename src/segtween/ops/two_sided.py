@@ -29,7 +29,7 @@ def _step(path: Array, axis: int, g0: Any, g1: Any, cell: Any, near: Any, fx: An
 
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
-def mix_labels_rows(
+def mix_label_maps_rows(
     first_labels: Array,
     first_path: Array,
     second_labels: Array,

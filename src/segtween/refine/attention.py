@@ -52,7 +52,11 @@ class AttentionRefiner:
     def __init__(self, part: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
         self.part, self.runtime, self.ops = part, runtime, ops
 
-    def see(self, rgb: Rgb) -> NDArray[np.uint8]:
+    def sibling(self, ops: ReadingOps) -> AttentionRefiner:
+        """The same network with other array operations, for another stream."""
+        return AttentionRefiner(self.part, self.runtime, ops=ops)
+
+    def features(self, rgb: Rgb) -> NDArray[np.uint8]:
         """(2h, 2w, 3) uint8: the frame as the network sees it, two pixels to a cell's side."""
         height, width = (2 * side for side in cell_grid((rgb.shape[0], rgb.shape[1])))
         if rgb.shape[1] >= 4 * width:  # every second pixel of the way is enough, and takes a seventh of the time
@@ -60,21 +64,29 @@ class AttentionRefiner:
         return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA))
 
     def __call__(
-        self, scores: ScoreMap, path: Flow, key: NDArray[np.uint8], seen: NDArray[np.uint8], distance: int
+        self,
+        scores: ScoreMap,
+        composed: Flow,
+        key_features: NDArray[np.uint8],
+        features: NDArray[np.uint8],
+        distance: int,
     ) -> Correction:
         """What is to stand in place of the key frame's scores, and for how much of them."""
-        fine = seen.shape[0], seen.shape[1]
-        fine_path, path = self.ops.resize_flow(path, fine), self.ops.resize_flow(path, (fine[0] // 2, fine[1] // 2))
-        read, certainty = self.ops.read(scores, path)
-        moved = _moved(key, fine_path)
-        inputs = [seen[None], moved[None], np.concatenate([certainty, _about(path, distance)])[None]]
+        fine = features.shape[0], features.shape[1]
+        fine_composed, composed = (
+            self.ops.resize_flow(composed, fine),
+            self.ops.resize_flow(composed, (fine[0] // 2, fine[1] // 2)),
+        )
+        read, reliability = self.ops.read(scores, composed)
+        moved = _moved(key_features, fine_composed)
+        inputs = [features[None], moved[None], np.concatenate([reliability, _about(composed, distance)])[None]]
         if self.part.classes:
             inputs.append(_centred(read))
         share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
-        share = share[0] * _doubt(seen, moved)
+        share = share[0] * _replacement_gate(features, moved)
         share[share < LEAST_SHARE] = 0
-        read, _ = self.ops.read(scores, fine_path, certain=False)
-        values = self.ops.borrow(read, attention, OFFSETS, share, least=LEAST_WEIGHT)
+        read, _ = self.ops.read(scores, fine_composed, with_reliability=False)
+        values = self.ops.aggregate(read, attention, OFFSETS, share, least=LEAST_WEIGHT)
         for planes in added:
             for value, plane in zip(values, planes, strict=True):
                 value += self.ops.resize(plane, fine)
@@ -91,14 +103,14 @@ class AttentionRefiner:
         }
 
 
-def _about(path: Flow, distance: int) -> NDArray[np.float32]:
-    """(6, h, w): whether the path ends inside the image, its stretch along x and y, the distance, and where the cell
-    lies."""
-    h, w = path.shape[:2]
+def _about(composed: Flow, distance: int) -> NDArray[np.float32]:
+    """(6, h, w): whether the composed flow ends inside the image, its stretch along x and y, the distance, and where
+    the cell lies."""
+    h, w = composed.shape[:2]
     y, x = np.mgrid[:h, :w].astype(np.float32)
-    to_x, to_y = x + path[..., 0], y + path[..., 1]
+    to_x, to_y = x + composed[..., 0], y + composed[..., 1]
     inside = (to_x >= -0.5) & (to_x <= w - 0.5) & (to_y >= -0.5) & (to_y <= h - 0.5)
-    padded = np.pad(path, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(composed, ((1, 1), (1, 1), (0, 0)), mode="edge")
     along_x, along_y = padded[1:-1, 2:, 0] - padded[1:-1, :-2, 0], padded[2:, 1:-1, 1] - padded[:-2, 1:-1, 1]
     planes = (
         inside, np.clip(along_x, -3, 3), np.clip(along_y, -3, 3), np.full((h, w), distance / 8), 2 * x / w - 1,
@@ -107,18 +119,18 @@ def _about(path: Flow, distance: int) -> NDArray[np.float32]:
     return np.stack([np.asarray(plane, np.float32) for plane in planes])
 
 
-def _moved(image: NDArray[np.uint8], path: Flow) -> NDArray[np.uint8]:
-    h, w = path.shape[:2]
+def _moved(image: NDArray[np.uint8], composed: Flow) -> NDArray[np.uint8]:
+    h, w = composed.shape[:2]
     y, x = np.mgrid[:h, :w].astype(np.float32)
     return np.asarray(
-        cv2.remap(image, x + path[..., 0], y + path[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cv2.remap(image, x + composed[..., 0], y + composed[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )
 
 
-def _doubt(seen: NDArray[np.uint8], moved: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _replacement_gate(features: NDArray[np.uint8], moved: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(h, w) in 0..1: how far the pictures (2h, 2w, 3) let a cell be replaced."""
-    error = cv2.absdiff(seen, moved).mean(axis=2, dtype=np.float32)
-    error = cv2.resize(error, (seen.shape[1] // 2, seen.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    error = cv2.absdiff(features, moved).mean(axis=2, dtype=np.float32)
+    error = cv2.resize(error, (features.shape[1] // 2, features.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(1 - np.exp(-np.square(error / np.float32(TOLERANCE))), np.float32)
 
 

@@ -33,7 +33,7 @@ class GuidedRefinement:
 
     def __call__(self, carried: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
         whole = rgb if carried.spans_hw is None else pad_image(rgb)
-        seen = self.part.see(shrink_image(whole, carried.grid_hw))
+        seen = self.part.preprocess(shrink_image(whole, carried.grid_hw))
         scores, edge = self.runtime.run(carried.values[None], seen)
         self.edge = edge[0, 0]
         return replace(carried, values=np.ascontiguousarray(scores[0], np.float32))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segtween.datasets import Dataset
 from segtween.errors import SettingError, SinkError
-from segtween.interfaces import Segmenter, Source
+from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
 from segtween.types import Rgb
 from segtween.video.staging import Staged, sink_errors
@@ -57,10 +57,8 @@ def export_scores(
 def _run(
     segmenter: Segmenter, frames: Iterable[Named], writer: ScoresWriter, total: int | None, progress: Progress | None
 ) -> None:
-    select = getattr(segmenter, "select", None)
     for index, (name, rgb) in enumerate(frames):
-        if select is not None:
-            select(index if name is None else name)
+        select(segmenter, index if name is None else name)
         scores = segmenter(rgb)
         with sink_errors(writer.path):
             writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,13 @@ class Runtime(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]: ...
+
+
+@runtime_checkable
+class KeepsSizes(Protocol):
+    """A runtime that compiles for each image size, and keeps what it compiled for the last few."""
+
+    def keep_sizes(self, count: int) -> None: ...
 
 
 class OnnxFileRuntime:

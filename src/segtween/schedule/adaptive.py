@@ -73,6 +73,10 @@ class Adaptive:
     def longest(self) -> int:
         return self.most_distance - 1
 
+    @property
+    def by_time(self) -> bool:
+        return self.target_ms is not None
+
     def reset(self) -> None:
         self._index = -1
         self._account = self._lost = self._latest = 0.0

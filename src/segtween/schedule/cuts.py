@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from segtween.types import Motion
 
 OUTSIDE = 2.0
 """What came from outside the image counts as a residual of so many times the contrast: a cut sends flow everywhere."""
@@ -23,20 +24,19 @@ class ResidualCuts:
     def __init__(self, *, threshold: float = 0.5) -> None:
         self.threshold = threshold
 
-    def score(self, current: NDArray[np.uint8], error: NDArray[np.float32]) -> float:
-        """Residual over contrast. `error` is 255 where the motion comes from outside."""
-        some = current[::2, ::2].astype(np.float32)  # a quarter of the pixels says the same in a quarter of the time
+    def score(self, motion: Motion) -> float:
+        """Residual over contrast."""
+        assert motion.residual is not None, "there is a frame before"
+        some = motion.view[::2, ::2].astype(np.float32)  # a quarter of the pixels says the same in a quarter of the time
         contrast = max(float(np.abs(some - some.mean()).mean()), 4.0)
-        left = error[::2, ::2]
+        left = motion.residual[::2, ::2]
         return float(np.where(left < 255, left, np.float32(OUTSIDE * contrast)).mean()) / contrast
 
-    def __call__(
-        self,
-        current: NDArray[np.uint8],
-        previous: NDArray[np.uint8],  # noqa: ARG002
-        error: NDArray[np.float32],
-    ) -> bool:
-        return self.score(current, error) > self.threshold
+    def is_cut(self, score: float) -> bool:
+        return score > self.threshold
+
+    def __call__(self, motion: Motion) -> bool:
+        return self.is_cut(float(self.score(motion)))
 
     def describe(self) -> dict[str, Any]:
         return {"cuts": "residual", "threshold": self.threshold, "outside": OUTSIDE}
@@ -45,12 +45,13 @@ class ResidualCuts:
 class NoCuts:
     """Takes the whole input as one scene."""
 
-    def __call__(
-        self,
-        current: NDArray[np.uint8],  # noqa: ARG002
-        previous: NDArray[np.uint8],  # noqa: ARG002
-        error: NDArray[np.float32],  # noqa: ARG002
-    ) -> bool:
+    def score(self, motion: Motion) -> float:  # noqa: ARG002
+        return 0.0
+
+    def is_cut(self, score: float) -> bool:  # noqa: ARG002
+        return False
+
+    def __call__(self, motion: Motion) -> bool:  # noqa: ARG002
         return False
 
     def describe(self) -> dict[str, Any]:

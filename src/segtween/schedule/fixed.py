@@ -11,7 +11,7 @@ from segtween.interfaces import Situation
 class FixedInterval:
     """`interval` non-key frames between key frames; 0 makes every frame a key frame."""
 
-    by_distance = True
+    by_distance, by_time = True, False
 
     def __init__(self, interval: int) -> None:
         if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:

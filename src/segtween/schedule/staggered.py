@@ -110,7 +110,7 @@ class StaggeredSchedule:
 class InTurn:
     """One stream's schedule: the fixed interval, at most, with its phase chosen by `StaggeredSchedule`."""
 
-    by_distance = False
+    by_distance, by_time = False, False
 
     def __init__(self, turns: StaggeredSchedule, stream: int) -> None:
         self._turns, self._stream = turns, stream

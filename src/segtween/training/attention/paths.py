@@ -19,7 +19,7 @@ def joined_path(flow: NDArray[np.float16], *, key: int, now: int, ops: CpuOps) -
     """The path from frame `now` to frame `key` before it."""
     path = np.array(flow[key + 1], np.float32)
     for frame in range(key + 2, now + 1):
-        path = ops.join(np.array(flow[frame], np.float32), path)
+        path = ops.compose_flow(np.array(flow[frame], np.float32), path)
     return path
 
 

@@ -1,27 +1,34 @@
-"""Puts the parts together on a device (`segtween.device`): what `segtween.build` is for the processor."""
+"""A device as a backend of `segtween.build`: its array operations, networks, flow and captured calls."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from segtween.build import Settings, build_flow, build_schedule
 from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
+from segtween.engine.causal import CausalEngine, KeyFrames
+from segtween.engine.motion import MotionEstimator
+from segtween.engine.resample import Resampling
 from segtween.errors import SettingError
 from segtween.flow.network import NetworkFlow
-from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
 from segtween.models.records import find_record
 from segtween.networks import FLOWS as FLOW_NETWORKS
-from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts
-from segtween.schedule.fixed import FixedInterval
-from segtween.segmenters import form_of, open_segmenter
-
-if TYPE_CHECKING:
-    from segtween.device.engine import DeviceEngine
+from segtween.segmenters import form_of
+from segtween.settings import Settings
 
 HALF, WHOLE = "float16", "float32"
+
+
+class Processor(Protocol):
+    """What opens networks and flow estimators that work on the processor."""
+
+    threads: int
+
+    def segmenter(self, model: Any, **options: Any) -> Segmenter: ...
+    def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator: ...
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,20 @@ class Device:
     """One device, what makes it fast there, and its array operations. Made by `open_device`."""
 
     name: str
-    ops: Any
+    arrays: Any
     fast: Fast
-    threads: int
+    processor: Processor
+
+    @property
+    def threads(self) -> int:
+        return self.processor.threads
 
     @property
     def kernels(self) -> Any:
-        return self.ops.kernels
+        return self.arrays.kernels
+
+    def ops(self, settings: Settings | None) -> Any:  # noqa: ARG002
+        return self.arrays
 
     def segmenter(
         self, model: Any, *, precision: str | None = None, scale: float = 1.0, labels: Any = None, **others: Any
@@ -54,22 +68,22 @@ class Device:
                 raise SettingError(
                     f"runtime or provider {said} on device {self.name}",
                     expected="torch, which runs this network there",
-                    do="leave --runtime and --provider out, or give --device cpu",
+                    do="leave both out, or choose device cpu",
                 )
             fast = replace(self.fast, half=self._is_half(precision))
             chosen = None if labels is None else label_set(labels)
             return DeviceSegmenter(
-                record, device=self.ops.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
+                record, device=self.arrays.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
             )
-        return self.beside(open_segmenter(model, precision=precision, scale=scale, labels=labels, **others))
+        return self.fetching(self.processor.segmenter(model, precision=precision, scale=scale, labels=labels, **others))
 
-    def beside(self, segmenter: Segmenter) -> Segmenter:
+    def fetching(self, segmenter: Segmenter) -> Segmenter:
         """A segmenter that runs on the processor, for frames on the device; its `notes` say so."""
         from segtween.device.segmenter import ProcessorSegmenter
 
-        return ProcessorSegmenter(segmenter, device=self.ops.device)
+        return ProcessorSegmenter(segmenter, device=self.arrays.device)
 
-    def flow(self, settings: Settings, *, classes: int | None = None) -> FlowEstimator:
+    def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator:
         """Dense inverse search, no motion and flow networks on the device; stored flow comes from the processor, which
         its `notes` say."""
         from segtween.device import flows, search
@@ -81,72 +95,63 @@ class Device:
             return flows.DeviceSearch(
                 kernels=self.kernels, by=by, quality=settings.quality, stride=settings.flow_stride
             )
-        inner = build_flow(settings, classes=classes, threads=self.threads)
+        inner = self.processor.flow(settings, classes=classes)
         if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
             return flows.DeviceFlowNetwork(
                 inner.part,
                 weights_of(inner.part.path),
-                device=self.ops.device,
+                device=self.arrays.device,
                 half=self.fast.half,
                 stride=settings.flow_stride,
             )
-        return flows.ProcessorFlow(inner, device=self.ops.device)
+        return flows.ProcessorFlow(inner, device=self.arrays.device)
 
-    def engine(
-        self, segmenter: Segmenter, settings: Settings, *, flow: FlowEstimator | None = None, timed: bool = False
-    ) -> DeviceEngine:
-        """An engine of its own parts, as `build.build_engine`; SettingError for what the device cannot do."""
+    def cuts(self, settings: Settings) -> CutDetector:
         from segtween.device.cuts import DeviceCuts
-        from segtween.device.engine import DeviceEngine
+
+        return DeviceCuts() if settings.cuts else NoCuts()
+
+    def causal(self, keys: KeyFrames, motion: MotionEstimator, cuts: CutDetector) -> CausalEngine:
+        """The causal engine; its calls are captured on a card, where nothing fetches anything."""
+        from segtween.device.engine import CapturedEngine
         from segtween.device.graphs import recorder
 
-        check_settings(settings, self.name)
-        flow = flow or self.flow(settings, classes=len(segmenter.labels))
-        stays = getattr(flow, "stays", False)  # what fetches anything cannot be recorded
-        return DeviceEngine(
-            segmenter,
-            flow,
-            ops=self.ops,
-            schedule=build_schedule(settings),
-            fusion=ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace(),
-            resampling_refiner=None,
-            cuts=DeviceCuts() if settings.cuts else NoCuts(),
-            carry=settings.carry,
-            record=recorder(self.ops.device) if self.fast.graphs and stays else None,
-            timed=timed,
-        )
+        record = recorder(self.arrays.device) if self.fast.graphs and isinstance(motion.flow, Staying) else None
+        if record is None or isinstance(keys.propagation, Resampling):
+            return CausalEngine(keys, motion, cuts)
+        return CapturedEngine(keys, motion, cuts, record=record)
 
-    def plain(self, segmenter: Segmenter, *, timed: bool = False) -> DeviceEngine:
-        """The plain network on every frame, as `build.build_plain`."""
-        from segtween.device.engine import DeviceEngine
-
-        settings = Settings(interval=0)
-        return DeviceEngine(
-            segmenter,
-            None,
-            ops=self.ops,
-            schedule=FixedInterval(0),
-            fusion=Replace(),
-            resampling_refiner=None,
-            cuts=NoCuts(),
-            carry=settings.carry,
-            timed=timed,
-        )
+    def check(self, settings: Settings) -> None:
+        """SettingError for what works on the processor only."""
+        only_there = {
+            f"async_keys {settings.late}": settings.late not in (None, 0),
+            f"refine {settings.refine}": settings.refine != "none",
+            "SwNet-seq's arrays": settings.arrays != "own",
+        }
+        for what, asked in only_there.items():
+            if asked:
+                raise SettingError(
+                    f"{what} on device {self.name}",
+                    expected="preset composed, blend or warp there",
+                    do="choose one of these, or device cpu",
+                )
 
     def _is_half(self, precision: str | None) -> bool:
-        known = (HALF, WHOLE) if self.ops.device.type == "cuda" else (WHOLE,)
+        known = (HALF, WHOLE) if self.arrays.device.type == "cuda" else (WHOLE,)
         if precision in (None, "auto"):
             return self.fast.half
         if precision not in known:
             raise SettingError(
                 f"precision {precision} on device {self.name}",
                 expected=f"{' or '.join(known)} there",
-                do="leave --precision out, or give --device cpu",
+                do="leave it out, or choose device cpu",
             )
         return precision == HALF
 
 
-def open_device(name: str, *, threads: int = 0, without: tuple[str, ...] = (), keeps_frame: bool = False) -> Device:
+def open_device(
+    name: str, *, processor: Processor, without: tuple[str, ...] = (), keeps_frame: bool = False
+) -> Device:
     """A device other than `cpu`, ready to build on; `without` names fields of `device.Fast`.
 
     `keeps_frame`: several engines are shown the same arrays, which are sent once. Raises MissingExtraError without
@@ -154,7 +159,7 @@ def open_device(name: str, *, threads: int = 0, without: tuple[str, ...] = (), k
     """
     if check_device(name) == CPU:
         raise SettingError("device cpu, which needs none of this", expected="cuda or torch-cpu", do="leave it out")
-    device, fast = torch_device(name, threads=threads), Fast.without(*without)
+    device, fast = torch_device(name, threads=processor.threads), Fast.without(*without)
     from segtween.device import eager
     from segtween.device.arrays import TorchOps
 
@@ -165,19 +170,4 @@ def open_device(name: str, *, threads: int = 0, without: tuple[str, ...] = (), k
         from segtween.device import kernels
     else:
         fast = replace(fast, kernels=False)
-    return Device(name, TorchOps(device, kernels=kernels, keeps_frame=keeps_frame), fast, threads)
-
-
-def check_settings(settings: Settings, device: str) -> None:
-    """SettingError for what works on the processor only."""
-    only_there = {
-        "the offline mode": settings.offline,
-        f"late {settings.late}": settings.late not in (None, 0),
-        f"refine {settings.refine}": settings.refine != "none",
-        "SwNet-seq's arrays": settings.arrays != "own",
-    }
-    for what, asked in only_there.items():
-        if asked:
-            raise SettingError(
-                f"{what} on device {device}", expected="preset composed, blend or warp there", do="give --device cpu"
-            )
+    return Device(name, TorchOps(device, kernels=kernels, keeps_frame=keeps_frame), fast, processor)

@@ -1,0 +1,75 @@
+"""From frames to motion, a value that engines are handed: estimated in place, ahead of them, or once for several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.engine.clock import Clock
+from segtween.interfaces import ArrayOps, FlowEstimator, notes_of, select
+from segtween.types import Frame, Motion, Rgb
+
+View = NDArray[np.uint8]
+
+
+class MotionEstimator:
+    """The motion of each frame since the one before, by a flow estimator.
+
+    With `both_ways` the way from the frame before to the new one is estimated along with it. `view` is what the
+    estimator saw of the last frame; None: the next one begins a clip.
+    """
+
+    def __init__(self, flow: FlowEstimator, *, ops: ArrayOps, both_ways: bool = False) -> None:
+        self.flow, self.ops, self.both_ways = flow, ops, both_ways
+        self.view: View | None = None
+
+    def reset(self) -> None:
+        """The next frame begins a clip."""
+        self.view = None
+
+    def select(self, key: str | int) -> None:
+        """Which frame comes next, by name or index, for stored flow."""
+        select(self.flow, key)
+
+    def __call__(self, rgb: Rgb, clock: Clock) -> Motion:
+        """The next frame, (H, W, 3). After one of another size it begins a clip."""
+        with clock("prepare"):
+            view = self.flow.prepare(rgb)
+        previous, self.view = self.view, view
+        if previous is None or previous.shape != view.shape:
+            return Motion(view)
+        motion = replace(self.between(view, previous, clock), previous=previous)
+        return replace(motion, forward=self.forward(motion, clock)) if self.both_ways else motion
+
+    def between(self, view: View, neighbour: View, clock: Clock) -> Motion:
+        """The motion that leads from a frame to a neighbour."""
+        with clock("flow"):
+            flow = self.flow(view, neighbour)
+        with clock("propagate"):
+            residual = self.ops.residual(view, neighbour, flow)
+        return Motion(view, flow, residual)
+
+    def forward(self, motion: Motion, clock: Clock) -> Motion:
+        """The motion that leads the other way: from the frame before to the one that `motion` is of."""
+        assert motion.previous is not None, "a clip's first frame has no frame before it"
+        return motion.forward or self.between(motion.previous, motion.view, clock)
+
+    def ahead(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Motion]]:
+        """The frames of a clip, each with its motion, whose `stages_ms` say what it took."""
+        self.reset()
+        for frame in frames:
+            clock = Clock()
+            self.select(frame.index)
+            motion = self(frame.rgb, clock)
+            yield frame, replace(motion, stages_ms=clock.stages_ms)
+
+    @property
+    def notes(self) -> list[str]:
+        return notes_of(self.flow)
+
+    def describe(self) -> dict[str, Any]:
+        return self.flow.describe()

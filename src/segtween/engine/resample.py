@@ -1,0 +1,49 @@
+"""The older way, for comparison and for the published system: scores are resampled in every frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from segtween.engine.clock import Clock
+from segtween.engine.state import KeyState, Propagation, Reading
+from segtween.interfaces import ArrayOps, Fusion, ResamplingRefiner
+from segtween.types import Flow, Rgb, ScoreKind, SizeHW
+
+
+class Resampling(Propagation):
+    """`Propagation` whose scores go from frame to frame and are resampled in each, on their own grid, which is that of
+    the reliability too. A `resampling_refiner` repairs them there, frame after frame."""
+
+    def __init__(
+        self,
+        ops: ArrayOps,
+        *,
+        fusion: Fusion,
+        kind: ScoreKind,
+        most_cells: int | None,
+        tolerance: float,
+        resampling_refiner: ResamplingRefiner | None = None,
+    ) -> None:
+        super().__init__(ops, fusion=fusion, kind=kind, most_cells=most_cells, tolerance=tolerance)
+        self.resampling_refiner = resampling_refiner
+
+    def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
+        return state.scores.grid_hw
+
+    def read(self, state: KeyState, rgb: Rgb, clock: Clock) -> Reading:
+        if state.composed is not None:
+            with clock("propagate"):
+                state = replace(state, scores=self.score_map(state), composed=None)
+            if self.resampling_refiner is not None and state.reliability is not None:
+                with clock("refine"):
+                    refined = self.resampling_refiner(state.scores, rgb, state.reliability)
+                    state = replace(state, scores=refined)
+        with clock("label"):
+            labels = self._labels(state, rgb)
+        return Reading(state, labels, state.scores)
+
+    def describe(self) -> dict[str, Any]:
+        described = super().describe()
+        described["propagation"]["scores"] = "resampled"
+        return described if self.resampling_refiner is None else {**described, **self.resampling_refiner.describe()}

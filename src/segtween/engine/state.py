@@ -1,0 +1,148 @@
+"""A key frame as later frames see it, and how it is propagated: following, fusing, reading labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segtween.engine.clock import Clock
+from segtween.geometry import stride_grid
+from segtween.interfaces import ArrayOps, Fusion, Refiner
+from segtween.types import IGNORE, Correction, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """A key frame's scores and the way that leads to them from the current frame.
+
+    composed     (gh, gw, 2) flow from the current frame to the key frame; None at the key frame itself
+    reliability  (gh, gw) in 0..1 of the scores where the flow leads; None at the key frame itself
+    distance     frames since the key frame
+    features     what the refiner keeps of the key frame
+    took_ms      what the frame took for which the state was last used
+    is_known     False while no scores have come at all
+    """
+
+    scores: ScoreMap
+    composed: Flow | None = None
+    reliability: Float | None = None
+    distance: int = 0
+    features: NDArray[np.uint8] | None = None
+    took_ms: float = 0.0
+    is_known: bool = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A frame's labels (H, W), its scores or what computes them, and the state that goes on to the next frame."""
+
+    state: KeyState
+    labels: Labels
+    scores: ScoreMap | Callable[[], ScoreMap]
+
+
+class Propagation:
+    """Scores stay the key frame's own and are read along composed flow, on a grid half as fine as the flow's.
+
+    `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
+    fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. A `refiner` corrects what is read.
+    """
+
+    def __init__(
+        self,
+        ops: ArrayOps,
+        *,
+        fusion: Fusion,
+        kind: ScoreKind,
+        most_cells: int | None,
+        tolerance: float,
+        refiner: Refiner | None = None,
+    ) -> None:
+        self.ops, self.fusion, self.kind, self.refiner = ops, fusion, kind, refiner
+        self.most_cells, self.tolerance = most_cells, tolerance
+
+    def follow(self, state: KeyState, motion: Motion) -> KeyState:
+        """The state as the frame sees it that `motion` leads from: one frame farther from the key frame."""
+        assert motion.flow is not None, "there is a frame to lead to"
+        assert motion.residual is not None, "as for the flow"
+        reliability, composed = self.ops.follow(
+            state.reliability,
+            state.composed,
+            motion.flow,
+            motion.residual,
+            grid_hw=self.grid(state, motion.flow),
+            tolerance=self.tolerance,
+        )
+        return replace(state, composed=composed, reliability=reliability, distance=state.distance + 1)
+
+    def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
+        """Of the composed flow and the reliability."""
+        return stride_grid((flow.shape[0], flow.shape[1]), 2)
+
+    def key(self, logits: Float, history: KeyState | None, *, image_hw: SizeHW) -> KeyState:
+        """A key frame's state: the network's scores, blended with the history's where that is reliable."""
+        fresh = self.ops.score_map(logits, kind=self.kind, most_cells=self.most_cells, image_hw=image_hw)
+        if history is None or history.reliability is None:
+            return KeyState(fresh)
+        share = self.fusion(history.reliability)
+        if share is None:
+            return KeyState(fresh)
+        values = self.ops.blend(fresh.values, history.scores.values, history.composed, share)
+        return KeyState(replace(fresh, values=values))
+
+    def features(self, rgb: Rgb) -> NDArray[np.uint8] | None:
+        """What the refiner keeps of a key frame."""
+        return None if self.refiner is None else self.refiner.features(rgb)
+
+    def read(self, state: KeyState, rgb: Rgb, clock: Clock) -> Reading:
+        """The frame's labels from its state."""
+        correction = None
+        if self.refiner is not None:
+            with clock("refine"):
+                state, correction = self._corrected(self.refiner, state, rgb)
+        with clock("label"):
+            labels = self._labels(state, rgb, correction)
+        scores = state.scores if state.composed is None else partial(self._score_map, state, correction)
+        return Reading(state, labels, scores)
+
+    def _labels(self, state: KeyState, rgb: Rgb, correction: Correction | None = None) -> Labels:
+        size_hw = rgb.shape[0], rgb.shape[1]
+        if not state.is_known:
+            return np.full(size_hw, IGNORE, np.uint8)
+        return self.ops.labels(state.scores, size_hw, composed=state.composed, correction=correction)
+
+    def _corrected(self, refiner: Refiner, state: KeyState, rgb: Rgb) -> tuple[KeyState, Correction | None]:
+        features = refiner.features(rgb)
+        if state.composed is None or state.features is None:
+            return replace(state, features=features), None
+        return state, refiner(state.scores, state.composed, state.features, features, state.distance)
+
+    def score_map(self, state: KeyState) -> ScoreMap:
+        """The scores where the composed flow leads, on their own grid."""
+        if state.composed is None:
+            return state.scores
+        values, _ = self.ops.warp(state.scores.values, self.ops.resize_flow(state.composed, state.scores.grid_hw))
+        return replace(state.scores, values=values)
+
+    def _score_map(self, state: KeyState, correction: Correction | None) -> ScoreMap:
+        """The same with a correction in its share."""
+        moved = self.score_map(state)
+        if correction is None:
+            return moved
+        grid = moved.grid_hw
+        other = np.stack([self.ops.resize(plane, grid) for plane in correction.scores.values])
+        share = self.ops.resize(correction.share, grid)
+        return replace(moved, values=moved.values + share * (other - moved.values))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that changes the numbers, as plain JSON values."""
+        carry = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
+        refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
+        return {"propagation": {"scores": "composed flow", **carry}, **refine, **self.fusion.describe()}
