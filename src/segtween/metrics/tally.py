@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -125,19 +125,30 @@ class Tally:
     def flicker(self) -> dict[str, float | None]:
         return flicker(self.changes)
 
-    def gain_over(self, other: Tally, settings: Bootstrap) -> dict[str, Any]:
-        """Differences to another row, with their intervals: of the average mIoU, and below it of the others."""
+    def companion(self) -> Tally:
+        """An empty tally for what another method counts of the frames of this row, at the same distances."""
+        return Tally(self.labels, clips=self.clips, distances=self.distances, by_distance=self.by_distance)
 
-        def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, Any]:
-            return difference(statistic, a, b, clips=self.clips, settings=settings).to_json()
+    def gain_over(
+        self, other: Tally, settings: Bootstrap, *, yardstick: tuple[Tally, Tally] | None = None
+    ) -> dict[str, Any]:
+        """Differences to another row, with their intervals: of the average mIoU, and below it of the others.
 
-        farthest = other.pooled() if other.distances == 1 else other.farthest
-        vc = {f"vc{n}": of(share, self.vc[:, i], other.vc[:, i]) for i, n in enumerate(WINDOWS)}
+        The other row counts the same frames equally often; where it does not, `yardstick` are the companions of both
+        that one further method fills: what that method differs by from frames to frames is taken off.
+        """
+        compared = [self, other, *(yardstick or ())]
+
+        def of(statistic: Any, counts: Callable[[Tally], Counts]) -> dict[str, Any]:
+            a, b, *rest = (counts(tally) for tally in compared)
+            further = (rest[0], rest[1]) if rest else None
+            return difference(statistic, a, b, clips=self.clips, settings=settings, yardstick=further).to_json()
+
         return {
-            **of(miou, self.pooled(), other.pooled()),
-            "min_miou": of(miou, self.farthest, farthest),
-            "tc": of(self.consistency, self.tc, other.tc),
-            **vc,
+            **of(miou, Tally.pooled),
+            "min_miou": of(miou, lambda tally: tally.farthest),
+            "tc": of(self.consistency, lambda tally: tally.tc),
+            **{f"vc{n}": of(share, lambda tally, i=i: tally.vc[:, i]) for i, n in enumerate(WINDOWS)},
         }
 
 
