@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from fakes import BrightnessSegmenter
 from segtween.build import Settings, build_flow
 from segtween.datasets import Dataset, open_dataset
-from segtween.evaluation import evaluate, evaluate_methods
+from segtween.evaluation import Report, evaluate, evaluate_methods
 from segtween.evaluation.pairing import FrameCounts, FrameRecord
 from segtween.labels import label_set
-from segtween.metrics.tally import Tally
+from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.tally import Tally, share_tc_classes
 from segtween.types import Carried, Method, Result
 from small_sets import camvid, picture
 
@@ -92,6 +94,10 @@ def measured(
     data: Dataset, make: Callable[[int, bool], Plays], adaptive: dict[str, Plays] | None = None
 ) -> list[dict[str, Any]]:
     """The results at intervals 0, 4 and 9; `make` is given the interval, and whether it is the plain network."""
+    return report(data, make, adaptive).results
+
+
+def report(data: Dataset, make: Callable[[int, bool], Plays], adaptive: dict[str, Plays] | None = None) -> Report:
     return evaluate(
         data,
         segmenter=Silent(),
@@ -100,7 +106,7 @@ def measured(
         intervals=[0, 4, 9],
         adaptive={name: lambda *_, engine=engine: engine for name, engine in (adaptive or {}).items()},  # type: ignore[misc]
         method=Method("test", {"flow": "none"}),
-    ).results
+    )
 
 
 def values(gain: dict[str, Any]) -> Iterator[float | None]:
@@ -166,6 +172,47 @@ def test_methods_whose_last_distance_lies_elsewhere_are_compared_fairly(tmp_path
         assert {gain["value"], *(gain[key]["value"] for key in ("min_miou", "tc", "vc8", "vc16"))} == {0.0}
 
 
+class Overlooks(Plays):
+    """Never gives class c, where it is not the plain network."""
+
+    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+        results = super().push(rgb, pts_seconds=pts_seconds)
+        for result in results:
+            result.labels[result.labels == 2] = 1
+        return results
+
+
+def test_tc_of_all_rows_is_over_the_same_classes(drifting: Dataset) -> None:
+    def make(interval: int, is_plain: bool) -> Plays:
+        return Plays(interval) if is_plain or interval != 4 else Overlooks(interval)
+
+    def consistency(first: int, classes: int, *, merged: bool = False) -> float:
+        """TC of both clips over the first classes, of runs from each of the first frames; flat pictures do not move."""
+        hits, union = np.zeros((2, 3))
+        for frames in (47, 23):
+            for start in range(first):
+                played = [answers(i) for i in range(start, frames)]
+                if merged:
+                    played = [np.minimum(labels, 1) for labels in played]
+                for a, b in pairwise(played):
+                    hits += [np.sum((a == c) & (b == c)) for c in range(3)]
+                    union += [np.sum((a == c) | (b == c)) for c in range(3)]
+        return float((hits[:classes] / union[:classes]).mean())
+
+    full, alike = report(drifting, make), report(drifting, lambda interval, _: Plays(interval))
+    assert (full.tc_left_out, alike.tc_left_out) == (["c"], [])
+    assert full.to_json()["tc_left_out"] == ["c"]
+    assert "TC: left out of every row's mean, since some row never gives it: c" in full.temporal_notes()
+    assert alike.every_frame["tc"] == pytest.approx(consistency(1, 3))
+    assert full.every_frame["tc"] == pytest.approx(consistency(1, 2)), "over a and b alone"
+    _, four, nine = full.results
+    assert nine["tc"] == pytest.approx(consistency(10, 2))
+    assert four["tc"] == pytest.approx(consistency(5, 2, merged=True))
+    assert four["gain_over_every_frame"]["tc"]["value"] == pytest.approx(four["tc"] - consistency(5, 2))
+    assert set(values(nine["gain_over_every_frame"])) == {0.0}
+    assert full.truth == alike.truth
+
+
 def test_counts_are_handed_over_once_whoever_comes_first() -> None:
     record, taken = FrameRecord(), list[FrameCounts]()
     one, other = (Tally(THREE, clips=np.zeros(1, np.intp), distances=1) for _ in range(2))
@@ -178,3 +225,17 @@ def test_counts_are_handed_over_once_whoever_comes_first() -> None:
     assert [found is counts for found in taken] == [True]
     record.ask(one, taken.append)
     assert len(taken) == 2
+
+
+def test_a_difference_of_tc_is_over_the_classes_of_both() -> None:
+    one, other = (Tally(THREE, clips=np.zeros(1, np.intp), distances=1) for _ in range(2))
+    truth = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [0, 0, 9, 0]])
+    for tally in (one, other):
+        tally.score(truth, block=0, distance=0)
+    one.tc[0] = [[8, 6, 0], [10, 10, 0], [9, 8, 0]]
+    other.tc[0] = [[7, 5, 1], [10, 10, 10], [9, 8, 5]]
+    assert one.steadiness()["tc"] == pytest.approx(0.7)
+    assert other.steadiness()["tc"] == pytest.approx(1.3 / 3)
+    assert one.gain_over(other, Bootstrap())["tc"]["value"] == pytest.approx(0.7 - 0.6)
+    assert share_tc_classes([one, other]) == ["c"]
+    assert (one.steadiness()["tc"], other.steadiness()["tc"]) == (pytest.approx(0.7), pytest.approx(0.6))

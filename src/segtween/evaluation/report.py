@@ -60,6 +60,8 @@ class Report:
     cuts: int
     bootstrap: dict[str, Any]
     left_out: list[str]
+    tc_left_out: list[str]
+    """Classes that the truth holds and that some row never gives: no row's TC counts them."""
     title: str
     """What people call the data: `datasets.Dataset.title`."""
 
@@ -77,6 +79,7 @@ class Report:
             "cuts": self.cuts,
             "bootstrap": self.bootstrap,
             "left_out": self.left_out,
+            "tc_left_out": self.tc_left_out,
             "truth": self.truth,
             "every_frame": self.every_frame,
             "every_frame_fused": self.every_frame_fused,
@@ -159,6 +162,10 @@ class Report:
             notes.append(
                 f"TC of the true labels, {_percent(self.truth['tc'])}, is the ceiling: a higher one is smoother than "
                 "the world, which is no gain"
+            )
+        if self.tc_left_out:
+            notes.append(
+                f"TC: left out of every row's mean, since some row never gives it: {', '.join(self.tc_left_out)}"
             )
         if self.tc_flow["flow"] == "exact" and self.tc_flow["occlusion"] == "unknown":
             notes.append("TC: what was occluded is compared too, since the data do not say where that is")

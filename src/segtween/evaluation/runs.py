@@ -100,6 +100,12 @@ class Table:
         row = Row(own, plain=own.companion(), fused=own.companion())
         return row, [Companion(self.plain, row.plain), Companion(fused, row.fused)]
 
+    def tallies(self) -> list[Tally]:
+        """Those of all rows, the plain network's first."""
+        rows = [*self.at.values(), *(row for _, row in self.adaptive.values())]
+        truth = [self.truth] if self.dataset.is_dense else []
+        return [self.plain, *truth, *([] if self.fused is None else [self.fused]), *(row.own for row in rows)]
+
     def result(self, interval: int, settings: Bootstrap, *, against: Table | None = None) -> dict[str, Any]:
         """The row of an interval; with `against` also its differences to that table's row of the interval."""
         row = self.at[interval]

@@ -41,6 +41,7 @@ class Tally:
         self.calibration: dict[Calibrated, Sums] = {name: np.zeros((BINS, 3)) for name in get_args(Calibrated)}
         self.vspw: VspwCounts | None = None
         self.frames = self.keys = self.scored = 0
+        self._tc_classes: NDArray[np.bool_] | None = None
 
     def add(self, *, block: int, is_key: bool, tc: Counts, vc: Counts, changes: Counts) -> None:
         """What one frame of one run adds besides its agreement with the truth."""
@@ -90,7 +91,7 @@ class Tally:
         return fraction(miou(self.farthest.sum(axis=0)))
 
     def steadiness(self) -> dict[str, float | None]:
-        """`tc`, over the classes that the truth holds, `vc8` and `vc16`."""
+        """`tc`, over the classes of `consistency`, `vc8` and `vc16`."""
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
         return {"tc": fraction(self.consistency(self.tc.sum(axis=0))), **windows}
@@ -118,9 +119,20 @@ class Tally:
             "reliability": calibration_figures(self.calibration["reliability"]),
         }
 
+    @property
+    def true_classes(self) -> NDArray[np.bool_]:
+        """(classes,) those that the truth holds."""
+        return np.asarray(self.pooled().sum(axis=0)[2] > 0)
+
     def consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        """TC of (..., 3, classes), over the classes that the truth holds."""
-        return consistency(counts, counted=self.pooled().sum(axis=0)[2] > 0)
+        """TC of (..., 3, classes), over the classes that the truth holds; of rows that are compared, over those of them
+        that every row gives (`share_tc_classes`)."""
+        return consistency(counts, counted=self.true_classes if self._tc_classes is None else self._tc_classes)
+
+    def _paired_consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """TC of each of (compared, ..., 3, classes), over the classes that all that are compared give."""
+        given = (counts[..., 1, :] > 0).all(axis=0)
+        return self.consistency(np.where(given[..., None, :], counts, 0))
 
     def flicker(self) -> dict[str, float | None]:
         return flicker(self.changes)
@@ -147,9 +159,19 @@ class Tally:
         return {
             **of(miou, Tally.pooled),
             "min_miou": of(miou, lambda tally: tally.farthest),
-            "tc": of(self.consistency, lambda tally: tally.tc),
+            "tc": of(self._paired_consistency, lambda tally: tally.tc),
             **{f"vc{n}": of(share, lambda tally, i=i: tally.vc[:, i]) for i, n in enumerate(WINDOWS)},
         }
+
+
+def share_tc_classes(tallies: Sequence[Tally]) -> list[str]:
+    """From now on, TC of all these rows is averaged over the same classes: those that the truth of the first holds, and
+    that every row gives in some pair of frames. Returns the names of those that the truth holds and some row lacks."""
+    true = tallies[0].true_classes
+    given = np.all([tally.tc.sum(axis=0)[1] > 0 for tally in tallies], axis=0)
+    for tally in tallies:
+        tally._tc_classes = true & given
+    return [name for name, lacks in zip(tallies[0].labels.names, true & ~given, strict=True) if lacks]
 
 
 def per_distance_figures(values: Sequence[float | None]) -> dict[str, Any]:
