@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
@@ -217,20 +218,23 @@ def _walk(
     *,
     with_vspw: bool = False,
 ) -> int:
-    """All runs through all frames, side by side. Returns how many scene cuts there were."""
-    done, cuts, total = 0, 0, sum(len(window.blocks) for window in windows)
+    """All runs through all frames, side by side. Returns how many scene cuts there were, each counted once where
+    windows overlap."""
+    done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
             run.begin(window)
         for moment in moments(dataset, window, parts, with_vspw=with_vspw):
             for run in runs:
                 run.step(moment)
-            done, cuts = done + 1, cuts + moment.is_cut
+            done += 1
+            if moment.is_cut:
+                cuts.add(window.clip.frames[window.first + moment.offset].image_path)
             if progress is not None:
                 progress(done, total)
         for run in runs:
             run.end()
-    return cuts
+    return len(cuts)
 
 
 def _report(

@@ -17,7 +17,7 @@ from segtween.evaluation.pairing import Companion, FrameCounts, FrameRecord, Row
 from segtween.evaluation.windows import Moment, Window
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap
-from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.bootstrap import Bootstrap, Interval
 from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
@@ -141,11 +141,8 @@ class Table:
 
     def _figures(self, row: Row, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
         tally = row.own
-        average = tally.average(settings)
         return {
-            "avg_miou": average.value,
-            "avg_miou_low": average.low,
-            "avg_miou_high": average.high,
+            **_spread("avg_miou", tally.average(settings)),
             **per_distance,
             **tally.agreement(),
             **_steadiness(tally, is_dense=self.dataset.is_dense),
@@ -163,12 +160,9 @@ def _between(row: Row, other: Row, settings: Bootstrap) -> dict[str, Any]:
 
 
 def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[str, Any]:
-    average = tally.average(settings)
     gain = {} if plain is None else {"gain_over_every_frame": tally.gain_over(plain, settings)}
     return {
-        "miou": average.value,
-        "miou_low": average.low,
-        "miou_high": average.high,
+        **_spread("miou", tally.average(settings)),
         **tally.agreement(),
         **tally.steadiness(),
         "calibration": tally.calibration_figures(),
@@ -176,6 +170,12 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
         "key_rate": 1.0,
         **gain,
     }
+
+
+def _spread(key: str, interval: Interval) -> dict[str, Any]:
+    """A figure under its key, and beside it what its interval is and rests on, under `<key>_low` and so on."""
+    figures = interval.to_json()
+    return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
 
 
 def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:

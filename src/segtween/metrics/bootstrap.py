@@ -102,6 +102,16 @@ def basis(figures: Mapping[str, Any]) -> str:
     return f"{'bootstrap' if figures['kind'] == 'bootstrap' else 't interval'} over {clips} ({blocks})"
 
 
+def bases(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """`basis` of several rows by their names: told once where all rest on the same, else of each."""
+    found: dict[str, list[str]] = {}
+    for name, figure in figures.items():
+        found.setdefault(basis(figure), []).append(name)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{', '.join(names)}: {rests}" for rests, names in found.items())
+
+
 def block_numbers(n_frames: int, *, block_frames: int) -> NDArray[np.intp]:
     """The block of each frame of one clip, from 0; a rest of less than half a block joins the last one."""
     blocks = max(1, int(n_frames / block_frames + 0.5))
