@@ -131,7 +131,7 @@ class Tally:
 
     def _paired_consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
         """TC of each of (compared, ..., 3, classes), over the classes that all that are compared give."""
-        given = (counts[..., 1, :] > 0).all(axis=0)
+        given = np.all(counts[..., 1, :] > 0, axis=0, keepdims=True)
         return self.consistency(np.where(given[..., None, :], counts, 0))
 
     def flicker(self) -> dict[str, float | None]:
@@ -156,11 +156,14 @@ class Tally:
             further = (rest[0], rest[1]) if rest else None
             return difference(statistic, a, b, clips=self.clips, settings=settings, yardstick=further).to_json()
 
+        def constant(row: int) -> Callable[[Tally], Counts]:
+            return lambda tally: tally.vc[:, row]
+
         return {
             **of(miou, Tally.pooled),
             "min_miou": of(miou, lambda tally: tally.farthest),
             "tc": of(self._paired_consistency, lambda tally: tally.tc),
-            **{f"vc{n}": of(share, lambda tally, i=i: tally.vc[:, i]) for i, n in enumerate(WINDOWS)},
+            **{f"vc{n}": of(share, constant(row)) for row, n in enumerate(WINDOWS)},
         }
 
 
