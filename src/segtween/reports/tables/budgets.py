@@ -89,7 +89,7 @@ def budgets_table(
     notes.append(
         f"data: {dataset.title}, {scored(records[0]['frames'], records[0]['clips'], is_dense=dataset.is_dense)}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
-        f"from, to: {_interval_note(records)}"
+        + _interval_note(records)
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
@@ -102,7 +102,8 @@ def _interval_note(records: Sequence[Mapping[str, Any]]) -> str:
         for result in record["results"]
         if result["interval"] is None
     }
-    return interval_note(gains, level=records[0]["bootstrap"]["level"], keys=("value", "min_miou"))
+    note = interval_note(gains, level=records[0]["bootstrap"]["level"], keys=("value", "min_miou"))
+    return f"from, to: {note.removeprefix('in brackets ')}"
 
 
 def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> dict[str, Any]:
