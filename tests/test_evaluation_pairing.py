@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -239,3 +240,17 @@ def test_a_difference_of_tc_is_over_the_classes_of_both() -> None:
     assert one.gain_over(other, Bootstrap())["tc"]["value"] == pytest.approx(0.7 - 0.6)
     assert share_tc_classes([one, other]) == ["c"]
     assert (one.steadiness()["tc"], other.steadiness()["tc"]) == (pytest.approx(0.7), pytest.approx(0.6))
+
+
+@pytest.mark.parametrize("later", [0, 3])
+def test_records_of_frames_live_no_longer_than_frames_are_waited_for(drifting: Dataset, later: int) -> None:
+    alive: list[int] = []
+
+    class Watched(Plays):
+        def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+            alive.append(sum(isinstance(thing, FrameRecord) for thing in gc.get_objects()))
+            return super().push(rgb, pts_seconds=pts_seconds)
+
+    measured(drifting, lambda interval, is_plain: (Watched if is_plain else Plays)(interval, later=later))
+    assert len(alive) == 70
+    assert max(alive) <= later + 4, "this frame, those waited for, and the last one that was judged"
