@@ -28,7 +28,7 @@ check: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/measured.py check
+	$(BIN)/python tools/measured check
 
 bench: $(VENV)/.core
 	$(BIN)/segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4

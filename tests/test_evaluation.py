@@ -16,6 +16,7 @@ from segtween.datasets import Dataset, open_dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.evaluation import Report, evaluate, evaluate_method
+from segtween.evaluation.report import interval_note, scored
 from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
 from segtween.evaluation.windows import clips_of_blocks, plan
 from segtween.labels import CAMVID11, LABEL_MAPS, label_set
@@ -153,6 +154,10 @@ def test_a_long_clip_has_intervals_that_say_what_they_rest_on(tmp_path: Path) ->
     gain = report.results[0]["gain_over_every_frame"]
     assert gain["low"] <= gain["value"] <= gain["high"]
     assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 9, "t over blocks")
+    for key, block in (("avg_miou", report.results[0]), ("miou", report.every_frame)):
+        assert block[f"{key}_low"] <= block[key] <= block[f"{key}_high"]
+        rests = [block[f"{key}_{name}"] for name in ("clips", "blocks", "kind", "reason")]
+        assert rests == [1, 9, "t over blocks", None]
     assert report.bootstrap["clips"] == 1
     assert report.interval_note() == (
         "in brackets the 95% interval of the paired difference: t interval over 9 blocks, on this clip"
@@ -160,6 +165,43 @@ def test_a_long_clip_has_intervals_that_say_what_they_rest_on(tmp_path: Path) ->
     figures = report.tables()[0]
     assert not isinstance(figures, str)
     assert " to " in figures.rows[2][5]
+
+
+def test_rows_whose_intervals_rest_on_different_things_say_so(tmp_path: Path) -> None:
+    report, _ = fading(numbered_frames(tmp_path, frames=85), [2])
+    gain = report.results[0]["gain_over_every_frame"]
+    less = {**gain, "low": None, "high": None, "blocks": 8, "kind": None, "reason": "8 blocks of one clip: too few"}
+    other = {**report.results[0], "interval": 4, "gain_over_every_frame": less}
+    both = replace(report, results=[*report.results, other])
+    assert both.interval_note() == (
+        "in brackets the 95% interval of the paired difference: every frame, fused, interval 2: "
+        "t interval over 9 blocks, on this clip; interval 4: no interval (8 blocks of one clip: too few)"
+    )
+    last = {**gain, "min_miou": less}
+    assert interval_note({"a": None, "b": last}, level=0.9, keys=("value", "min_miou")) == (
+        "in brackets the 90% interval of the paired difference: b: t interval over 9 blocks, on this clip; "
+        "b, last distance: no interval (8 blocks of one clip: too few)"
+    )
+    assert interval_note({"a": less, "b": less}, level=0.95) == "no interval (8 blocks of one clip: too few)"
+    assert interval_note({"a": None}, level=0.95) == "no interval (nothing to compare)"
+
+
+def test_a_cut_that_two_windows_hold_is_one_cut_and_labelled_frames_are_counted(tmp_path: Path) -> None:
+    root = cityscapes(tmp_path, {"a_0": range(30)}, {"a_0": [9, 12]})
+    rng = np.random.default_rng(0)
+    scenes = [np.repeat(np.repeat(rng.integers(0, 255, (8, 10, 1)), 6, 0), 6, 1).repeat(3, 2) for _ in range(2)]
+    for i in range(30):
+        picture(root / f"leftImg8bit_sequence/val/a/a_0_{i:06d}_leftImg8bit.png", scenes[i > 6].astype(np.uint8))
+    for i in (9, 12):
+        picture(root / f"gtFine/val/a/a_0_{i:06d}_gtFine_labelIds.png", np.zeros((48, 60), np.uint8))
+    report, _ = fading(open_dataset("cityscapes", root, split="val", labels=TWO), [7])
+    assert report.frames == 2
+    assert report.cuts == 1, "between frames 6 and 7, which both windows hold"
+    title = report.tables()[0]
+    assert not isinstance(title, str)
+    assert "2 labelled frames in 2 clips" in title.title
+    assert scored(3, 1, is_dense=False) == "3 labelled frames in 1 clip"
+    assert scored(3, 1, is_dense=True) == "3 frames in 1 clip, every frame labelled"
 
 
 def test_sparse_labels_one_run_per_distance(tmp_path: Path) -> None:
@@ -280,20 +322,26 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     judge = Farneback()
     motions = [judge(rgb) for rgb in rgbs]
 
-    def apart(make_engine: Callable[[], Engine], phases: int) -> dict[str, Any]:
+    def apart(make_engine: Callable[[], Engine], phases: int, *, is_reference: bool = False) -> dict[str, Any]:
+        """A run from each phase; a reference's runs begin at the first frame, and are counted from the phase on."""
+        last = np.zeros((4, 5), np.int64)  # three frames after the first one of the run, and every fourth from there
         counts, tc, vc = np.zeros((phases, 4, 5), np.int64), TemporalConsistency(4), VideoConsistency()
         for phase in range(phases):
             engine = make_engine()
             tc.begin()
             vc.begin()
-            for t in range(phase, 22):
+            for t in range(0 if is_reference else phase, 22):
                 result, truth = engine.step(rgbs[t]), truths[t]
                 assert truth is not None
+                if t < phase:
+                    continue
                 counts[result.distance] += confusion(result.labels, truth, classes=4)
+                last += confusion(result.labels, truth, classes=4) * ((t - phase) % 4 == 3)
                 tc.update(result.labels, motions[t])
                 vc.update(result.labels, truth)
-        average = float(miou(overlap(counts.sum(axis=0))))
-        return {"avg": average, "distances": miou(overlap(counts)).tolist(), **tc.compute(), **vc.compute()}
+        average, farthest = (float(miou(overlap(c))) for c in (counts.sum(axis=0), last))
+        found = {"avg": average, "min_miou": farthest, "distances": miou(overlap(counts)).tolist()}
+        return {**found, **tc.compute(), **vc.compute()}
 
     fresh = BrightnessSegmenter()
     plain = apart(lambda: build_plain(fresh), 1)
@@ -307,11 +355,18 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     assert report.results[1]["avg_miou"] == three["avg"]
     assert report.results[1]["per_distance"] == three["distances"]
     assert [report.results[1][k] for k in keys] == [three[k] for k in keys]
-    gain = report.results[1]["gain_over_every_frame"]
-    assert gain["value"] == pytest.approx(three["avg"] - plain["avg"])
-    assert gain["low"] <= gain["high"]
-    assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 11, "t over blocks")
-    assert gain["tc"]["value"] == pytest.approx(three["tc"] - plain["tc"])
+    # A difference is to the same frames, counted as often.
+    for name, make_engine in (
+        ("", lambda: build_plain(fresh)),
+        ("_fused", lambda: build_engine(fresh, settings.at(0))),
+    ):
+        gain = report.results[1][f"gain_over_every_frame{name}"]
+        same = apart(make_engine, 4, is_reference=True)
+        assert gain["value"] == pytest.approx(three["avg"] - same["avg"], abs=1e-12)
+        for key in ("min_miou", *keys):
+            assert gain[key]["value"] == pytest.approx(three[key] - same[key], abs=1e-12)
+        assert gain["low"] <= gain["high"]
+        assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 11, "t over blocks")
 
 
 def test_shared_parts_compute_again_for_other_arrays() -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
 from segtween.build import method as method_of
@@ -26,6 +28,7 @@ from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.tally import share_tc_classes
 from segtween.on_device import Device
 from segtween.ops.cpu import CpuOps
 from segtween.types import Method
@@ -124,7 +127,8 @@ def evaluate(
     shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
     runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
     cuts = _walk(dataset, windows, runs, (segmenter, flow), progress, with_vspw=with_vspw)
-    return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts)
+    lacking = share_tc_classes(table.tallies())
+    return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
 
 
 def evaluate_methods(
@@ -140,7 +144,8 @@ def evaluate_methods(
     progress: Progress | None = None,
 ) -> dict[str, Report]:
     """`evaluate_method` for several methods by name, with fixed intervals, in one pass: the plain network runs once,
-    and methods with one flow estimator share its flows. The reports are those of separate evaluations.
+    and methods with one flow estimator share its flows. The reports are those of separate evaluations, but that TC is
+    averaged over the classes that all methods give (`Report.tc_left_out` names the others).
 
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
@@ -159,10 +164,12 @@ def evaluate_methods(
         table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=next(iter(tables.values()), None))
         runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
     cuts = _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
+    lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
+    shared: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
     named = {name: method_of(build_method(segmenter, chosen, ops=ops), name=name) for name, chosen in methods.items()}
     return {
-        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, cuts=cuts, against=other)
+        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **shared)
         for name, table in tables.items()
     }
 
@@ -211,20 +218,23 @@ def _walk(
     *,
     with_vspw: bool = False,
 ) -> int:
-    """All runs through all frames, side by side. Returns how many scene cuts there were."""
-    done, cuts, total = 0, 0, sum(len(window.blocks) for window in windows)
+    """All runs through all frames, side by side. Returns how many scene cuts there were, each counted once where
+    windows overlap."""
+    done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in windows)
     for window in windows:
         for run in runs:
             run.begin(window)
         for moment in moments(dataset, window, parts, with_vspw=with_vspw):
             for run in runs:
                 run.step(moment)
-            done, cuts = done + 1, cuts + moment.is_cut
+            done += 1
+            if moment.is_cut:
+                cuts.add(window.clip.frames[window.first + moment.offset].image_path)
             if progress is not None:
                 progress(done, total)
         for run in runs:
             run.end()
-    return cuts
+    return len(cuts)
 
 
 def _report(
@@ -237,6 +247,7 @@ def _report(
     left_out: list[str],
     *,
     cuts: int,
+    tc_left_out: list[str],
     against: Table | None = None,
 ) -> Report:
     return Report(
@@ -266,6 +277,7 @@ def _report(
             "seed": settings.seed,
         },
         left_out=left_out,
+        tc_left_out=tc_left_out,
     )
 
 

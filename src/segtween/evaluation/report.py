@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segtween.errors import SinkError
-from segtween.metrics.bootstrap import basis
+from segtween.metrics.bootstrap import bases
 from segtween.texttable import TextTable, count
 from segtween.types import Method
 
@@ -60,6 +61,8 @@ class Report:
     cuts: int
     bootstrap: dict[str, Any]
     left_out: list[str]
+    tc_left_out: list[str]
+    """Classes that the truth holds and that some row never gives: no row's TC counts them."""
     title: str
     """What people call the data: `datasets.Dataset.title`."""
 
@@ -77,6 +80,7 @@ class Report:
             "cuts": self.cuts,
             "bootstrap": self.bootstrap,
             "left_out": self.left_out,
+            "tc_left_out": self.tc_left_out,
             "truth": self.truth,
             "every_frame": self.every_frame,
             "every_frame_fused": self.every_frame_fused,
@@ -101,9 +105,7 @@ class Report:
 
     def tables(self) -> list[TextTable | str]:
         """What to print: the figures, those of each class, and what has to be known to read them."""
-        labels = "every frame labelled" if self.protocol == "dense" else "one labelled frame per clip"
-        frames, clips = count(self.frames, "frame"), count(self.clips, "clip")
-        title = f"{self.title}: {frames} in {clips}, {labels}"
+        title = f"{self.title}: {scored(self.frames, self.clips, is_dense=self.protocol == 'dense')}"
         rows = [row for row in self.rows() if row["interval"] != 0]  # that row is "every frame, fused"
         figures = TextTable(title, list(HEADINGS.values()), [_cells(row) for row in rows])
         blocks = {row["row"]: block for row, block in zip(self.rows(), self._blocks(), strict=False)}
@@ -146,11 +148,13 @@ class Report:
 
     def interval_note(self) -> str:
         """What the intervals of the differences are: their level, and what they rest on; or why there are none."""
-        rows = [row for row in (self.every_frame_fused, *self.results) if row and "gain_over_every_frame" in row]
-        rests = basis(rows[0]["gain_over_every_frame"]) if rows else "no interval (nothing to compare)"
-        if rests.startswith("no interval"):
-            return rests
-        return f"in brackets the {100 * self.bootstrap['level']:g}% interval of the paired difference: {rests}"
+        names = (row["row"] for row in self.rows())
+        gains = {
+            name: block.get("gain_over_every_frame")
+            for name, block in zip(names, self._blocks(), strict=False)
+            if block.get("interval") != 0  # that row is "every frame, fused"
+        }
+        return interval_note(gains, level=self.bootstrap["level"])
 
     def temporal_notes(self) -> list[str]:
         """What has to be known to read a temporal consistency."""
@@ -159,6 +163,10 @@ class Report:
             notes.append(
                 f"TC of the true labels, {_percent(self.truth['tc'])}, is the ceiling: a higher one is smoother than "
                 "the world, which is no gain"
+            )
+        if self.tc_left_out:
+            notes.append(
+                f"TC: left out of every row's mean, since some row never gives it: {', '.join(self.tc_left_out)}"
             )
         if self.tc_flow["flow"] == "exact" and self.tc_flow["occlusion"] == "unknown":
             notes.append("TC: what was occluded is compared too, since the data do not say where that is")
@@ -180,6 +188,33 @@ class Report:
             rows.append(_row("every frame, fused", self.every_frame_fused))
         rows += [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
         return rows if self.truth is None else [*rows, _row("true labels", self.truth)]
+
+
+def scored(frames: int, clips: int, *, is_dense: bool) -> str:
+    """What was scored: `101 frames in 1 clip, every frame labelled`, or `12 labelled frames in 10 clips`."""
+    if is_dense:
+        return f"{count(frames, 'frame')} in {count(clips, 'clip')}, every frame labelled"
+    return f"{count(frames, 'labelled frame')} in {count(clips, 'clip')}"
+
+
+def interval_note(
+    gains: Mapping[str, Mapping[str, Any] | None], *, level: float, keys: Sequence[str] = ("value",)
+) -> str:
+    """What the intervals of differences, by their rows' names (None: no difference), rest on; or why there are none.
+
+    `keys`: of a difference, the figures whose intervals are shown: `value`, and `min_miou` for the last distance.
+    """
+    told = {"value": "", "min_miou": ", last distance"}
+    figures = {
+        f"{name}{told[key]}": gain if key == "value" else gain[key]
+        for name, gain in gains.items()
+        if gain
+        for key in keys
+    }
+    rests = bases(figures) if figures else "no interval (nothing to compare)"
+    if all(figure["kind"] is None for figure in figures.values()):
+        return rests
+    return f"in brackets the {100 * level:g}% interval of the paired difference: {rests}"
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

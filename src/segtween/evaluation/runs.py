@@ -14,11 +14,12 @@ from segtween.datasets import Dataset
 from segtween.engine import Engine
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SettingError
+from segtween.evaluation.pairing import Companion, FrameCounts, FrameRecord, Row
 from segtween.evaluation.windows import Moment, Window
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.labels import LabelMap
-from segtween.metrics.bootstrap import Bootstrap
-from segtween.metrics.segmentation import confusion
+from segtween.metrics.bootstrap import Bootstrap, Interval
+from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
@@ -51,8 +52,8 @@ class Table:
         self.plain: Tally = self._tally(0) if shared is None else shared.plain
         self.truth: Tally = self._tally(0) if shared is None else shared.truth
         self.fused: Tally | None = None
-        self.at: dict[int, Tally] = {}
-        self.adaptive: dict[str, tuple[Engine, Tally]] = {}
+        self.at: dict[int, Row] = {}
+        self.adaptive: dict[str, tuple[Engine, Row]] = {}
 
     def _tally(self, longest: int, *, by_distance: bool = True) -> Tally:
         return Tally(self.dataset.labels, clips=self.clips, distances=longest + 1, by_distance=by_distance)
@@ -71,39 +72,53 @@ class Table:
         runs: list[Run | TruthRun] = []
         new = partial(Run, mapping=mapping, with_vspw=self._with_vspw)
         if self._fills_plain:
-            runs += [new(make(segmenter, None, 0), self.plain), TruthRun(self.truth, with_vspw=self._with_vspw)]
+            plain = new(make(segmenter, None, 0), self.plain, is_reference=True)
+            runs += [plain, TruthRun(self.truth, with_vspw=self._with_vspw)]
         if flow is None:
             return runs
         self.fused = self._tally(0)
-        runs.append(new(make(segmenter, flow, 0), self.fused))
+        runs.append(new(make(segmenter, flow, 0), self.fused, is_reference=True))
         for interval in intervals:
             if interval == 0:
-                self.at[0] = self.fused
+                self.at[0] = Row(self.fused, self.plain, self.fused)
                 continue
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
             late = getattr(engines[0], "late", 0)
-            tally = self.at[interval] = self._tally(interval + late)
-            runs += [new(engine, tally, phase=p) for p, engine in enumerate(engines)]
+            row, companions = self._row(self._tally(interval + late), self.fused)
+            self.at[interval] = row
+            runs += [new(engine, row.own, phase=p, companions=companions) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
-            tally = self._tally(engine.schedule.longest, by_distance=False)
-            self.adaptive[name] = engine, tally
-            runs.append(new(engine, tally))
+            row, companions = self._row(self._tally(engine.schedule.longest, by_distance=False), self.fused)
+            self.adaptive[name] = engine, row
+            runs.append(new(engine, row.own, companions=companions))
             later = range(1, starts) if self.dataset.is_dense else ()
-            runs += [new(of(segmenter, flow), tally, phase=p) for p in later]
+            runs += [new(of(segmenter, flow), row.own, phase=p, companions=companions) for p in later]
         return runs
+
+    def _row(self, own: Tally, fused: Tally) -> tuple[Row, list[Companion]]:
+        row = Row(own, plain=own.companion(), fused=own.companion())
+        return row, [Companion(self.plain, row.plain), Companion(fused, row.fused)]
+
+    def tallies(self) -> list[Tally]:
+        """Those of all rows, the plain network's first."""
+        rows = [*self.at.values(), *(row for _, row in self.adaptive.values())]
+        truth = [self.truth] if self.dataset.is_dense else []
+        return [self.plain, *truth, *([] if self.fused is None else [self.fused]), *(row.own for row in rows)]
 
     def result(self, interval: int, settings: Bootstrap, *, against: Table | None = None) -> dict[str, Any]:
         """The row of an interval; with `against` also its differences to that table's row of the interval."""
-        tally = self.at[interval]
-        other = {} if against is None else {"gain_over_method": tally.gain_over(against.at[interval], settings)}
+        row = self.at[interval]
+        tally = row.own
+        other = {} if against is None else {"gain_over_method": _between(row, against.at[interval], settings)}
         # A run with sparse labels ends at the label, not at the next key frame: its own rate says nothing.
         key_rate = tally.keys / tally.frames if self.dataset.is_dense else 1 / (interval + 1)
         figures = per_distance_figures(tally.per_distance())
-        return {"interval": interval, **self._figures(tally, settings, figures), **other, "key_rate": key_rate}
+        return {"interval": interval, **self._figures(row, settings, figures), **other, "key_rate": key_rate}
 
     def adaptive_result(self, name: str, settings: Bootstrap) -> dict[str, Any]:
-        engine, tally = self.adaptive[name]
+        engine, row = self.adaptive[name]
+        tally = row.own
         most = int(np.flatnonzero(tally.frames_at)[-1])
         seen, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
         enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, seen, strict=True)]
@@ -119,35 +134,35 @@ class Table:
             "interval": None,
             "row": name,
             "schedule": described,
-            **self._figures(tally, settings, figures),
+            **self._figures(row, settings, figures),
             "key_rate": tally.keys / tally.frames,
-            "gain_over_fixed": tally.gain_over(self.at[fixed[0]], settings) if fixed else None,
+            "gain_over_fixed": _between(row, self.at[fixed[0]], settings) if fixed else None,
         }
 
-    def _figures(self, tally: Tally, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
-        average = tally.average(settings)
-        assert self.fused is not None
+    def _figures(self, row: Row, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
+        tally = row.own
         return {
-            "avg_miou": average.value,
-            "avg_miou_low": average.low,
-            "avg_miou_high": average.high,
+            **_spread("avg_miou", tally.average(settings)),
             **per_distance,
             **tally.agreement(),
             **_steadiness(tally, is_dense=self.dataset.is_dense),
             "calibration": tally.calibration_figures(),
             **tally.vspw_figures(),
-            "gain_over_every_frame": tally.gain_over(self.plain, settings),
-            "gain_over_every_frame_fused": tally.gain_over(self.fused, settings),
+            "gain_over_every_frame": tally.gain_over(row.plain, settings),
+            "gain_over_every_frame_fused": tally.gain_over(row.fused, settings),
         }
 
 
+def _between(row: Row, other: Row, settings: Bootstrap) -> dict[str, Any]:
+    """The difference of two rows. Adaptive schedules and delayed scores put frames at other distances: what the plain
+    network differs by between the frames of the two is taken off, which is 0 where they are the same."""
+    return row.own.gain_over(other.own, settings, yardstick=(row.plain, other.plain))
+
+
 def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[str, Any]:
-    average = tally.average(settings)
     gain = {} if plain is None else {"gain_over_every_frame": tally.gain_over(plain, settings)}
     return {
-        "miou": average.value,
-        "miou_low": average.low,
-        "miou_high": average.high,
+        **_spread("miou", tally.average(settings)),
         **tally.agreement(),
         **tally.steadiness(),
         "calibration": tally.calibration_figures(),
@@ -157,13 +172,22 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
     }
 
 
+def _spread(key: str, interval: Interval) -> dict[str, Any]:
+    """A figure under its key, and beside it what its interval is and rests on, under `<key>_low` and so on."""
+    figures = interval.to_json()
+    return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
+
+
 def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
     flicker = tally.flicker()
     return {**tally.steadiness(), **(flicker if is_dense else dict.fromkeys(flicker))}
 
 
 class Run:
-    """One engine on its way through a window, and what is measured of it."""
+    """One engine on its way through a window, and what is measured of it.
+
+    A reference leaves what it counted of each frame to the `companions` of other runs.
+    """
 
     def __init__(
         self,
@@ -173,8 +197,11 @@ class Run:
         *,
         phase: int | None = None,
         with_vspw: bool = False,
+        is_reference: bool = False,
+        companions: Sequence[Companion] = (),
     ) -> None:
         self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
+        self._is_reference, self._companions = is_reference, companions
         self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
         self._tc, self._vc, self._flicker = TemporalConsistency(self._classes), VideoConsistency(), KeyFlicker()
@@ -190,7 +217,8 @@ class Run:
             self._vspw.begin()
         self.start = window.start_of(self.phase)
         self._is_dense = window.is_dense
-        self._last: tuple[NDArray[np.int64], int] | None = None
+        self._last: tuple[Counts, int, FrameRecord] | None = None
+        self._has_frames = False
 
     def step(self, moment: Moment) -> None:
         if moment.offset < self.start:
@@ -212,20 +240,38 @@ class Run:
             self._vc.begin()
         self._tc.update(labels, moment.motion)
         self._flicker.update(labels, is_key=result.is_key, is_cut=moment.is_cut)
-        if moment.truth is not None:
-            self._calibrate(result, labels, moment.truth)
-            counts = confusion(labels, moment.truth, classes=self._classes)
-            self._score(counts, moment.block, result.distance)
-            if self._last is not None and result.is_key and not result.is_cut:
-                self.tally.score_before_key(self._last[0], block=self._last[1])
-            self._last = counts, moment.block
-            if self._is_dense:
-                self._vc.update(labels, moment.truth)
+        counts = None if moment.truth is None else self._agree(result, labels, moment, moment.truth)
         if self._vspw is not None:
             self._vspw.update(labels, moment.truth, moment.vspw)
             self.tally.add_vspw(self._vspw.take())
-        taken = {"tc": self._tc.take(), "vc": self._vc.take(), "changes": self._flicker.take()}
-        self.tally.add(block=moment.block, is_key=result.is_key, **taken)
+        tc, vc = self._tc.take(), self._vc.take()
+        self.tally.add(block=moment.block, is_key=result.is_key, tc=tc, vc=vc, changes=self._flicker.take())
+        if self._is_reference:
+            moment.record.put(self.tally, FrameCounts(counts, tc, vc))
+        for companion in self._companions:
+            companion.add(
+                moment.record,
+                block=moment.block,
+                distance=result.distance,
+                is_pair=self._has_frames,
+                windows=self._vc.full,
+            )
+        self._has_frames = True
+
+    def _agree(self, result: Result, labels: Labels, moment: Moment, truth: Labels) -> Counts:
+        """Scores the frame; its confusion."""
+        self._calibrate(result, labels, truth)
+        counts = confusion(labels, truth, classes=self._classes)
+        self._score(counts, moment.block, result.distance)
+        if self._last is not None and result.is_key and not result.is_cut:
+            before, block, record = self._last
+            self.tally.score_before_key(before, block=block)
+            for companion in self._companions:
+                companion.add_before_key(record, block=block)
+        self._last = counts, moment.block, moment.record
+        if self._is_dense:
+            self._vc.update(labels, truth)
+        return counts
 
     def _calibrate(self, result: Result, labels: Labels, truth: Labels) -> None:
         """How often a label was right that was given with some confidence, at the centres of the scores' cells."""
@@ -243,7 +289,7 @@ class Run:
             # Products of rounded weights may exceed 1.
             count(np.minimum(result.reliability, np.float32(1)), grid_hw, "reliability")
 
-    def _score(self, counts: NDArray[np.int64], block: int, distance: int) -> None:
+    def _score(self, counts: Counts, block: int, distance: int) -> None:
         if distance >= self.tally.distances:
             raise SettingError(
                 f"a frame {distance} frames after its key frame",

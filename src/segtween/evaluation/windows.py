@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from segtween.datasets import Clip, ClipFrame, Dataset
 from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
+from segtween.evaluation.pairing import FrameRecord
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
 from segtween.metrics.vspw import Sampling, sampling
@@ -105,6 +106,8 @@ class Moment:
     is_cut: bool = False
     vspw: Sampling | None = None
     """How VSPW's scripts lead from the frame before to this one, where their measures were asked for."""
+    record: FrameRecord = field(default_factory=FrameRecord)
+    """What the plain network and "every frame, fused" counted of this frame, for the rows beside them."""
 
 
 def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:

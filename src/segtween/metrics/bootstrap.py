@@ -102,6 +102,16 @@ def basis(figures: Mapping[str, Any]) -> str:
     return f"{'bootstrap' if figures['kind'] == 'bootstrap' else 't interval'} over {clips} ({blocks})"
 
 
+def bases(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """`basis` of several rows by their names: told once where all rest on the same, else of each."""
+    found: dict[str, list[str]] = {}
+    for name, figure in figures.items():
+        found.setdefault(basis(figure), []).append(name)
+    if len(found) == 1:
+        return next(iter(found))
+    return "; ".join(f"{', '.join(names)}: {rests}" for rests, names in found.items())
+
+
 def block_numbers(n_frames: int, *, block_frames: int) -> NDArray[np.intp]:
     """The block of each frame of one clip, from 0; a rest of less than half a block joins the last one."""
     blocks = max(1, int(n_frames / block_frames + 0.5))
@@ -117,12 +127,25 @@ def absolute(statistic: Statistic, counts: NDArray[Any], *, clips: NDArray[np.in
 
 
 def difference(
-    statistic: Statistic, a: NDArray[Any], b: NDArray[Any], *, clips: NDArray[np.intp], settings: Bootstrap
+    statistic: Statistic,
+    a: NDArray[Any],
+    b: NDArray[Any],
+    *,
+    clips: NDArray[np.intp],
+    settings: Bootstrap,
+    yardstick: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> Interval:
-    """Interval of statistic(a) - statistic(b), from the counts of both in the same blocks; otherwise as `absolute`."""
-    if a.shape != b.shape:
-        raise ValueError(f"counts of shapes {a.shape} and {b.shape}; expected the same blocks and figures")
-    return _interval(statistic, [a, b], clips, settings)
+    """Interval of statistic(a) - statistic(b), from the counts of both in the same blocks; otherwise as `absolute`.
+
+    Where a and b are not of the same frames, `yardstick` are the counts (a0, b0) of one further method, on the frames
+    of a and on those of b: statistic(a0) - statistic(b0), what the frames alone make, is taken off. `statistic` is
+    handed the counts of all at once, along a first axis, so that it can average over what all of them have.
+    """
+    counts = [a, b, *(yardstick or ())]
+    if any(c.shape != a.shape for c in counts):
+        shapes = " and ".join(str(c.shape) for c in counts)
+        raise ValueError(f"counts of shapes {shapes}; expected the same blocks and figures")
+    return _interval(statistic, counts, clips, settings)
 
 
 _Figure = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -139,8 +162,9 @@ def _interval(
     names, clip = np.unique(clips[held], return_inverse=True)
 
     def figure(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = [statistic(np.tensordot(weights, c, axes=1)) for c in kept]
-        return values[0] - values[1] if len(values) == 2 else values[0]
+        values = statistic(np.stack([np.tensordot(weights, c, axes=1) for c in kept]))
+        plain = values[0] if len(values) == 1 else values[0] - values[1]
+        return np.asarray(plain if len(values) < 4 else plain - (values[2] - values[3]))
 
     blocks, is_one = len(clip), len(names) == 1
     unit = "block" if is_one else "clip"
@@ -159,11 +183,11 @@ def _interval(
         low, high = _drawn(figure, clip, settings)
         return replace(found, low=low, high=high, kind="bootstrap")
     half = (_half_over_blocks if is_one else _half_over_clips)(influence, settings.level)
-    least = 0.0 if len(counts) == 1 else -1.0
+    least, most = {1: (0.0, 1.0), 2: (-1.0, 1.0)}.get(len(counts), (-2.0, 2.0))
     return replace(
         found,
         low=max(value - half, least),
-        high=min(value + half, 1.0),
+        high=min(value + half, most),
         kind="t over blocks" if is_one else "t over clips",
     )
 

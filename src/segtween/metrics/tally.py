@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -41,6 +41,7 @@ class Tally:
         self.calibration: dict[Calibrated, Sums] = {name: np.zeros((BINS, 3)) for name in get_args(Calibrated)}
         self.vspw: VspwCounts | None = None
         self.frames = self.keys = self.scored = 0
+        self._tc_classes: NDArray[np.bool_] | None = None
 
     def add(self, *, block: int, is_key: bool, tc: Counts, vc: Counts, changes: Counts) -> None:
         """What one frame of one run adds besides its agreement with the truth."""
@@ -90,7 +91,7 @@ class Tally:
         return fraction(miou(self.farthest.sum(axis=0)))
 
     def steadiness(self) -> dict[str, float | None]:
-        """`tc`, over the classes that the truth holds, `vc8` and `vc16`."""
+        """`tc`, over the classes of `consistency`, `vc8` and `vc16`."""
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}
         return {"tc": fraction(self.consistency(self.tc.sum(axis=0))), **windows}
@@ -118,27 +119,62 @@ class Tally:
             "reliability": calibration_figures(self.calibration["reliability"]),
         }
 
+    @property
+    def true_classes(self) -> NDArray[np.bool_]:
+        """(classes,) those that the truth holds."""
+        return np.asarray(self.pooled().sum(axis=0)[2] > 0)
+
     def consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
-        """TC of (..., 3, classes), over the classes that the truth holds."""
-        return consistency(counts, counted=self.pooled().sum(axis=0)[2] > 0)
+        """TC of (..., 3, classes), over the classes that the truth holds; of rows that are compared, over those of them
+        that every row gives (`share_tc_classes`)."""
+        return consistency(counts, counted=self.true_classes if self._tc_classes is None else self._tc_classes)
+
+    def _paired_consistency(self, counts: NDArray[Any]) -> NDArray[np.float64]:
+        """TC of each of (compared, ..., 3, classes), over the classes that all that are compared give."""
+        given = np.all(counts[..., 1, :] > 0, axis=0, keepdims=True)
+        return self.consistency(np.where(given[..., None, :], counts, 0))
 
     def flicker(self) -> dict[str, float | None]:
         return flicker(self.changes)
 
-    def gain_over(self, other: Tally, settings: Bootstrap) -> dict[str, Any]:
-        """Differences to another row, with their intervals: of the average mIoU, and below it of the others."""
+    def companion(self) -> Tally:
+        """An empty tally for what another method counts of the frames of this row, at the same distances."""
+        return Tally(self.labels, clips=self.clips, distances=self.distances, by_distance=self.by_distance)
 
-        def of(statistic: Any, a: NDArray[Any], b: NDArray[Any]) -> dict[str, Any]:
-            return difference(statistic, a, b, clips=self.clips, settings=settings).to_json()
+    def gain_over(
+        self, other: Tally, settings: Bootstrap, *, yardstick: tuple[Tally, Tally] | None = None
+    ) -> dict[str, Any]:
+        """Differences to another row, with their intervals: of the average mIoU, and below it of the others.
 
-        farthest = other.pooled() if other.distances == 1 else other.farthest
-        vc = {f"vc{n}": of(share, self.vc[:, i], other.vc[:, i]) for i, n in enumerate(WINDOWS)}
+        The other row counts the same frames equally often; where it does not, `yardstick` are the companions of both
+        that one further method fills: what that method differs by from frames to frames is taken off.
+        """
+        compared = [self, other, *(yardstick or ())]
+
+        def of(statistic: Any, counts: Callable[[Tally], Counts]) -> dict[str, Any]:
+            a, b, *rest = (counts(tally) for tally in compared)
+            further = (rest[0], rest[1]) if rest else None
+            return difference(statistic, a, b, clips=self.clips, settings=settings, yardstick=further).to_json()
+
+        def constant(row: int) -> Callable[[Tally], Counts]:
+            return lambda tally: tally.vc[:, row]
+
         return {
-            **of(miou, self.pooled(), other.pooled()),
-            "min_miou": of(miou, self.farthest, farthest),
-            "tc": of(self.consistency, self.tc, other.tc),
-            **vc,
+            **of(miou, Tally.pooled),
+            "min_miou": of(miou, lambda tally: tally.farthest),
+            "tc": of(self._paired_consistency, lambda tally: tally.tc),
+            **{f"vc{n}": of(share, constant(row)) for row, n in enumerate(WINDOWS)},
         }
+
+
+def share_tc_classes(tallies: Sequence[Tally]) -> list[str]:
+    """From now on, TC of all these rows is averaged over the same classes: those that the truth of the first holds, and
+    that every row gives in some pair of frames. Returns the names of those that the truth holds and some row lacks."""
+    true = tallies[0].true_classes
+    given = np.all([tally.tc.sum(axis=0)[1] > 0 for tally in tallies], axis=0)
+    for tally in tallies:
+        tally._tc_classes = true & given
+    return [name for name, lacks in zip(tallies[0].labels.names, true & ~given, strict=True) if lacks]
 
 
 def per_distance_figures(values: Sequence[float | None]) -> dict[str, Any]:

@@ -165,6 +165,11 @@ class VideoConsistency:
         cap = max(self.windows)
         self._predicted, self._true, self._frames = _RunLength(cap), _RunLength(cap), 0
 
+    @property
+    def full(self) -> NDArray[np.bool_]:
+        """(windows,) whether the run has had as many frames as the window."""
+        return np.array([self._frames >= window for window in self.windows])
+
     def update(self, prediction: Labels, truth: Labels) -> None:
         predicted, true = self._predicted(prediction), self._true(truth)
         self._frames += 1

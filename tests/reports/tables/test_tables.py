@@ -119,7 +119,7 @@ def test_all_forms_hold_the_same(two_presets: Study, tmp_path: Path) -> None:
     assert len({line.count("|") for line in lines}) == 1
     assert f" {100 * two_presets.rows[2]['avg_miou']:.1f} " in lines[4]
     for told in (
-        " val (folders layout), 6 frames scored, 1 clip",
+        " val (folders layout), 6 frames in 1 clip, every frame labelled",
         "80x64 (width x height)",
         "command: `segtween table`",
     ):
@@ -150,7 +150,9 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
     study = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[0, 2], **FAST)
     assert [row["interval"] for row in study.rows] == [0, 0, 2]
     assert all(row["avg_miou"] > 0.5 for row in study.rows)
-    assert any("one labelled frame per clip" in note for note in study.notes)
+    assert any("cityscapes layout), 1 labelled frame in 1 clip; " in note for note in study.notes)
+    basis = [[row[f"avg_miou_{key}"] for key in ("clips", "blocks", "kind")] for row in study.rows]
+    assert basis == [[1, 1, None]] * 3
     assert any(note.startswith("left out: vc8") for note in study.notes)
 
 

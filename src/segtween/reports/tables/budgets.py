@@ -11,6 +11,7 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
+from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
@@ -85,14 +86,24 @@ def budgets_table(
         rows += [_row(preset, report.every_frame, result) for result in report.results]
         records.append({"preset": preset, **report.to_json()})
         notes.append(f"method {report.method.name} {report.method.hash}; labels by {report.label_map}")
-    unit = "every frame labelled" if dataset.is_dense else "one labelled frame per clip"
     notes.append(
-        f"data: {dataset.title}, {records[0]['frames']} frames in {records[0]['clips']} clips, {unit}; "
+        f"data: {dataset.title}, {scored(records[0]['frames'], records[0]['clips'], is_dense=dataset.is_dense)}; "
         f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
-        f"from, to: {report.interval_note()}"
+        + _interval_note(records)
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
+
+
+def _interval_note(records: Sequence[Mapping[str, Any]]) -> str:
+    gains = {
+        f"{record['preset']}, {result['row']}": result["gain_over_fixed"]
+        for record in records
+        for result in record["results"]
+        if result["interval"] is None
+    }
+    note = interval_note(gains, level=records[0]["bootstrap"]["level"], keys=("value", "min_miou"))
+    return f"from, to: {note.removeprefix('in brackets ')}"
 
 
 def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> dict[str, Any]:

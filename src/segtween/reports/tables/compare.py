@@ -11,6 +11,7 @@ from segtween.build import Settings, build_method
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
+from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.speed import frame_size, time_beside
@@ -48,13 +49,12 @@ class Compared:
     def notes(self) -> list[str]:
         """What has to be known to read a table of them."""
         report, times = self.first, next(iter(self.times.values()), None)
-        unit = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
         network = report.method.record["network"].get("name", "a function")
         notes = [
-            f"data: {report.title}, {count(report.frames, 'frame')} scored, {count(report.clips, 'clip')}, {unit}; "
+            f"data: {report.title}, {scored(report.frames, report.clips, is_dense=report.protocol == 'dense')}; "
             f"scores: {network}; labels by {report.label_map}",
             "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame, all phases; "
-            f"figures in percent; {report.interval_note()}",
+            f"figures in percent; {self._interval_note()}",
             *report.temporal_notes(),
             *(f"left out: {what}" for what in [*report.left_out, *self.left_out]),
         ]
@@ -68,6 +68,15 @@ class Compared:
             ", ".join(f"{name} {version}" for name, version in times.versions.items()),
             *dict.fromkeys(f"{name}, {note}" for name, t in self.times.items() for note in t.notes),
         ]
+
+    def _interval_note(self) -> str:
+        """Of the differences that the table shows: to a method of it where there is one, else to every frame."""
+        gains = {
+            f"{name} at {result['interval']}": result.get("gain_over_method", result["gain_over_every_frame"])
+            for name, report in self.reports.items()
+            for result in report.results
+        }
+        return interval_note(gains, level=self.first.bootstrap["level"], keys=("value", "min_miou"))
 
     def record(self) -> dict[str, Any]:
         """The whole reports, for the JSON."""

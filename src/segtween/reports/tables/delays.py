@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Progress, Report, evaluate_methods
+from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.study import Column, Study, machine, percent
@@ -69,10 +70,10 @@ def delays_table(
         COLUMNS,
         [_row(reports[named[late]], late, interval) for late in wanted],
         [
-            f"data: {first.title}, {count(first.frames, 'frame')} scored, {count(first.clips, 'clip')}; "
+            f"data: {first.title}, {scored(first.frames, first.clips, is_dense=dataset.is_dense)}; "
             f"network on every frame: {percent(first.every_frame['miou'])}; labels by {first.label_map}",
             "oldest labels: those just before the next key frame's scores arrive; all phases; figures in percent; "
-            f"{first.interval_note()}",
+            + _interval_note(reports),
             *first.temporal_notes(),
             *(f"left out: {what}" for what in first.left_out),
         ],
@@ -84,6 +85,12 @@ def delays_table(
         },
         command,
     )
+
+
+def _interval_note(reports: Mapping[str, Report]) -> str:
+    first, *late = reports.values()
+    gains = {report.method.name: report.results[0]["gain_over_method"] for report in late}
+    return interval_note(gains, level=first.bootstrap["level"], keys=("value", "min_miou"))
 
 
 def _row(report: Report, late: int, interval: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from segtween.engine.bidirectional import BidirectionalEngine, LabelKeySource, S
 from segtween.errors import SettingError
 from segtween.evaluation.sharing import SharedFlow
 from segtween.interfaces import FlowEstimator
-from segtween.metrics.bootstrap import Bootstrap, basis, block_numbers
+from segtween.metrics.bootstrap import Bootstrap, bases, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
 from segtween.ops.cpu import CpuOps
@@ -78,7 +78,7 @@ def propagation_table(
         f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
         "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
-        + basis(tallies[-1].gain_over(tallies[0], bootstrap)),
+        + bases({name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}),
     ]
     return Study(
         "propagation", f"One frame in {every} labelled", _columns(ranges), rows, notes, {"every": every}, command

@@ -15,6 +15,7 @@ from segtween.build import Settings, build_resampling_refiner, has_stored_flow
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
+from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.study import Column, Study, machine, percent
 from segtween.texttable import count
@@ -238,8 +239,7 @@ def _row(
         "row": name,
         "interval": interval,
         "avg_miou": block[average],
-        "avg_miou_low": block[f"{average}_low"],
-        "avg_miou_high": block[f"{average}_high"],
+        **{f"avg_miou_{key}": block[f"{average}_{key}"] for key in ("low", "high", "clips", "blocks", "kind")},
         # At interval 0 every frame is the last one before the next key frame.
         "min_miou": block.get("min_miou", block[average]),
         "min_miou_without_edge": None,
@@ -265,10 +265,9 @@ def _record(measured: Measured) -> dict[str, Any]:
 
 def _notes(measured: Measured) -> list[str]:
     report, times, without = measured.accuracy, measured.speed, measured.without_edge
-    labels = "every frame labelled" if report.protocol == "dense" else "one labelled frame per clip"
-    frames, clips = count(report.frames, "frame"), count(report.clips, "clip")
+    data = scored(report.frames, report.clips, is_dense=report.protocol == "dense")
     notes = [
-        f"data: {report.title}, {frames} scored, {clips}, {labels}; labels by {report.label_map}",
+        f"data: {report.title}, {data}; labels by {report.label_map}",
         "avg mIoU over all frames, last-distance mIoU over the frames before the next key frame; figures in percent",
         *(f"left out: {what}" for what in report.left_out),
     ]
