@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings, build_engine, build_flow, build_plain
+from segtween.build import Processor, build_engine, build_every_frame, build_flow
 from segtween.datasets import Dataset, open_dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.evaluation import Report, evaluate, evaluate_method
 from segtween.evaluation.report import interval_note, scored
-from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.sharing import FrameScores
 from segtween.evaluation.windows import clips_of_blocks, plan
 from segtween.labels import CAMVID11, LABEL_MAPS, label_set
 from segtween.metrics import Bootstrap, TemporalConsistency, VideoConsistency
@@ -25,7 +25,8 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.metrics.student import central_quantile
 from segtween.metrics.temporal import Farneback
 from segtween.ops.cpu import CpuOps
-from segtween.types import Method, Result, ScoreMap
+from segtween.settings import Settings
+from segtween.types import Method, Motion, Result, ScoreMap
 from small_sets import camvid, cityscapes, picture
 
 METHOD = Method("test", {"flow": "none"})
@@ -54,8 +55,11 @@ class Fading:
     The pictures' brightness is the frame's number.
     """
 
-    def __init__(self, interval: int, log: list[list[int]]) -> None:
+    ops, is_causal = CpuOps(threads=1), True
+
+    def __init__(self, interval: int, log: list[list[int]], *, longest: int | None = None) -> None:
         self.interval, self.seen, self.log, self.count = interval, list[int](), log, 0
+        self.longest = interval if longest is None else longest
 
     def reset(self) -> None:
         self.seen, self.count = [], 0
@@ -69,7 +73,7 @@ class Fading:
         carried = ScoreMap(np.zeros((2, 1, 1), np.float32), "logits", labels.shape)
         return Result(self.count, pts_seconds or 0.0, distance == 0, distance, False, labels, carried)
 
-    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None, motion: Motion | None = None) -> list[Result]:  # noqa: ARG002
         return [self.step(rgb, pts_seconds=pts_seconds)]
 
     def finish(self) -> list[Result]:
@@ -272,12 +276,12 @@ def pan(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def maker(settings: Settings) -> Callable[..., Engine]:
-    ops = CpuOps(threads=1)
+    backend = Processor(1)
 
     def make(segmenter: Any, flow: Any, interval: int) -> Engine:
         if flow is None:
-            return build_plain(segmenter, ops=ops)
-        return build_engine(segmenter, settings.at(interval), ops=ops, flow=flow)
+            return build_every_frame(segmenter, backend=backend)
+        return build_engine(segmenter, settings.at(interval), backend=backend, flow=flow)
 
     return make
 
@@ -344,7 +348,7 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
         return {**found, **tc.compute(), **vc.compute()}
 
     fresh = BrightnessSegmenter()
-    plain = apart(lambda: build_plain(fresh), 1)
+    plain = apart(lambda: build_every_frame(fresh), 1)
     fused = apart(lambda: build_engine(fresh, settings.at(0)), 1)
     three = apart(lambda: build_engine(fresh, settings.at(3)), 4)
     keys = ("tc", "vc8", "vc16")
@@ -357,7 +361,7 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
     assert [report.results[1][k] for k in keys] == [three[k] for k in keys]
     # A difference is to the same frames, counted as often.
     for name, make_engine in (
-        ("", lambda: build_plain(fresh)),
+        ("", lambda: build_every_frame(fresh)),
         ("_fused", lambda: build_engine(fresh, settings.at(0))),
     ):
         gain = report.results[1][f"gain_over_every_frame{name}"]
@@ -369,20 +373,16 @@ def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
         assert (gain["clips"], gain["blocks"], gain["kind"]) == (1, 11, "t over blocks")
 
 
-def test_shared_parts_compute_again_for_other_arrays() -> None:
-    segmenter, flow = BrightnessSegmenter(), CountingFlow(build_flow(Settings()))
-    network, motion = SharedSegmenter(segmenter), SharedFlow(flow)
-    a, b = panning(2, (48, 64))
-    assert network(a) is network(a)
-    assert np.array_equal(network(b), segmenter(b))
-    assert segmenter.calls == 3
-    assert motion.prepare(a) is motion.prepare(a)
-    view_a, view_b = motion.prepare(a), motion.prepare(b)
-    assert motion(view_b, view_a) is motion(view_b, view_a)
-    assert not np.array_equal(motion(view_a, view_b), motion(view_b, view_a))
-    assert network.labels == segmenter.labels
-    assert network.describe() == segmenter.describe()
-    assert motion.describe() == flow.describe()
+def test_scores_are_computed_once_per_frame() -> None:
+    segmenter = BrightnessSegmenter()
+    shared, (a, b) = FrameScores(segmenter), panning(2, (48, 64))
+    shared.select(0)
+    assert shared(a) is shared(a)
+    shared.select(1)
+    assert np.array_equal(shared(b), BrightnessSegmenter()(b))
+    assert segmenter.calls == 2
+    assert shared.labels == segmenter.labels
+    assert shared.describe() == segmenter.describe()
 
 
 def test_exact_flow_judges_where_it_is_stored(tmp_path: Path) -> None:
@@ -564,7 +564,7 @@ def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> 
             data,
             segmenter=Named(),
             flow=build_flow(Settings(flow="zero")),
-            make=faked(lambda interval: Fading(2 * interval, [])),
+            make=faked(lambda interval: Fading(2 * interval, [], longest=interval)),
             intervals=[1],
             method=METHOD,
         )

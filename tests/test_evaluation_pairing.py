@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter
-from segtween.build import Settings, build_flow
+from segtween.build import build_flow
 from segtween.datasets import Dataset, open_dataset
 from segtween.evaluation import Report, evaluate, evaluate_methods
 from segtween.evaluation.pairing import FrameCounts, FrameRecord
 from segtween.labels import label_set
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.tally import Tally, share_tc_classes
-from segtween.types import Carried, Method, Result
+from segtween.ops.cpu import CpuOps
+from segtween.settings import Settings
+from segtween.types import Method, Result, ScoreMap
 from small_sets import camvid, picture
 
 SIZE_HW = (6, 20)
@@ -45,8 +47,8 @@ class Plays:
 
     def __init__(self, interval: int, *, worse: int = 0, later: int = 0, keys: tuple[int, ...] = ()) -> None:
         self.interval, self.worse, self.later, self.keys = interval, worse, later, keys
-        self.schedule = self
-        self.longest = 40
+        self.schedule, self.ops, self.is_causal = self, CpuOps(threads=1), True
+        self.longest = 40 if keys else interval
         self.reset()
 
     def describe(self) -> dict[str, Any]:
@@ -55,11 +57,11 @@ class Plays:
     def reset(self) -> None:
         self.count, self.distance, self.waiting = 0, -1, list[Result]()
 
-    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None, motion: Any = None) -> list[Result]:  # noqa: ARG002
         is_key = self.count in self.keys if self.keys else self.count % (self.interval + 1) == 0
         self.distance = 0 if is_key or self.distance < 0 else self.distance + 1
         labels = answers(int(rgb[0, 0, 0]), wrong=self.worse * (self.distance > 0))
-        carried = Carried(np.zeros((3, 1, 1), np.float32), "logits", SIZE_HW)
+        carried = ScoreMap(np.zeros((3, 1, 1), np.float32), "logits", SIZE_HW)
         self.waiting.append(Result(self.count, pts_seconds or 0.0, is_key, self.distance, False, labels, carried))
         self.count += 1
         return [self.waiting.pop(0)] if len(self.waiting) > self.later else []
@@ -176,7 +178,7 @@ def test_methods_whose_last_distance_lies_elsewhere_are_compared_fairly(tmp_path
 class Overlooks(Plays):
     """Never gives class c, where it is not the plain network."""
 
-    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
+    def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None, motion: Any = None) -> list[Result]:  # noqa: ARG002
         results = super().push(rgb, pts_seconds=pts_seconds)
         for result in results:
             result.labels[result.labels == 2] = 1
@@ -247,8 +249,8 @@ def test_records_of_frames_live_no_longer_than_frames_are_waited_for(drifting: D
     alive: list[int] = []
 
     class Watched(Plays):
-        def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None) -> list[Result]:
-            alive.append(sum(isinstance(thing, FrameRecord) for thing in gc.get_objects()))
+        def push(self, rgb: np.ndarray, *, pts_seconds: float | None = None, motion: Any = None) -> list[Result]:  # noqa: ARG002
+            alive.append(sum(type(thing) is FrameRecord for thing in gc.get_objects()))
             return super().push(rgb, pts_seconds=pts_seconds)
 
     measured(drifting, lambda interval, is_plain: (Watched if is_plain else Plays)(interval, later=later))

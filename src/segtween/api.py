@@ -8,21 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from segtween.build import Settings, build_method, build_plain, build_streams, find_preset, method
-from segtween.defaults import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET
-from segtween.device import CPU
-from segtween.engine import Engine
-from segtween.engine.bidirectional import BidirectionalEngine
-from segtween.engine.multistream import Streams
+from segtween.build import Backend, Processor, build_engine, build_every_frame, build_streams, method, open_backend
+from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError, unknown
-from segtween.interfaces import Segmenter, Source
+from segtween.interfaces import Engine, Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
-from segtween.on_device import Device, open_device
-from segtween.ops.cpu import CpuOps
 from segtween.run.comparison import Beside
 from segtween.run.multi import Input, Opened, Together, run_together
 from segtween.run.single import Progress, Summary, run_source
+from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, find_preset
 from segtween.types import Frame, Method, Result, Rgb
 from segtween.video import NamedSource, open_sinks, open_source, open_sources
 from segtween.video.side_by_side import Another
@@ -91,12 +86,10 @@ def load(
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
-    from segtween.segmenters import open_segmenter
-
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     settings = adapt(find_preset(preset), interval=chosen, **changes)
-    there = None if device == CPU else open_device(device, threads=threads, without=tuple(without))
-    segmenter = (open_segmenter if there is None else there.segmenter)(
+    backend = open_backend(device, threads=threads, without=without)
+    segmenter = backend.segmenter(
         model,
         runtime=runtime,
         provider=provider,
@@ -106,7 +99,7 @@ def load(
         labels=labels,
         background=bool(settings.late),
     )
-    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", device=there)
+    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", backend=backend)
 
 
 def adapt(settings: Settings, **changes: Any) -> Settings:
@@ -128,16 +121,16 @@ class Segtween:
         threads: int = 0,
         name: str = DEFAULT_PRESET,
         plain: bool = False,
-        device: Device | None = None,
+        backend: Backend | None = None,
     ) -> None:
         self.settings, self.threads = settings, threads
-        self._segmenter = segmenter
-        self.engine: Engine | BidirectionalEngine
-        if device is not None:
-            self.engine = device.plain(segmenter) if plain else device.engine(segmenter, settings)
-        else:
-            ops = CpuOps(threads=threads)
-            self.engine = build_plain(segmenter, ops=ops) if plain else build_method(segmenter, settings, ops=ops)
+        self._segmenter, self._plain = segmenter, plain
+        self._backend = backend = backend or Processor(threads)
+        self.engine: Engine = (
+            build_every_frame(segmenter, backend=backend)
+            if plain
+            else build_engine(segmenter, settings, backend=backend)
+        )
         self.method: Method = method(self.engine, name="every-frame" if plain else name)
 
     @property
@@ -163,14 +156,15 @@ class Segtween:
         finally:
             opened.close()
 
-    def streams(self, count: int) -> Streams:
+    def streams(self, count: int) -> MultiStream:
         """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each.
 
         Key frames are staggered, so that a tick runs the network for at most ceil(count / (interval + 1)) of them,
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for the offline mode, stored scores and stored flow.
         """
-        return build_streams(self.engine, self.settings, count)
+        settings = None if self._plain else self.settings
+        return build_streams(self._segmenter, settings, count, backend=self._backend)
 
     def stream_together(self, sources: Sequence[str | Path | int]) -> Iterator[list[Result | None]]:
         """One list of results for one frame of each file, folder, camera or stream; None for those that have ended."""

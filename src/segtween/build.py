@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from segtween.device import CPU
 from segtween.engine.bidirectional import BidirectionalEngine
-from segtween.engine.causal import CausalEngine, KeyFrames
+from segtween.engine.causal import CausalEngine
 from segtween.engine.delayed import DelayedKeyFrames, Inline, NetworkThread, Worker
 from segtween.engine.frames import EveryFrame
+from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.multistream import MultiStream
 from segtween.engine.resample import Resampling
@@ -49,7 +50,6 @@ from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes.base import KeepsSizes, Precision
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
-from segtween.segmenters import open_segmenter
 from segtween.settings import FLOW_NETWORKS, Settings
 from segtween.types import Labels, Method
 
@@ -63,9 +63,10 @@ METHOD_VERSION = 2
 class Backend(Protocol):
     """Where a method works: what of its parts is another one on another device."""
 
-    name: str
-    threads: int
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def threads(self) -> int: ...
     def check(self, settings: Settings) -> None:
         """SettingError for what does not work there."""
 
@@ -95,6 +96,8 @@ class Processor:
         return kind(rows=self.rows)
 
     def segmenter(self, model: Any, **options: Any) -> Segmenter:
+        from segtween.segmenters import open_segmenter
+
         return open_segmenter(model, **options)
 
     def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator:
@@ -130,9 +133,15 @@ def build_every_frame(segmenter: Segmenter, *, backend: Backend | None = None) -
 
 
 def build_engine(
-    segmenter: Segmenter, settings: Settings, *, backend: Backend | None = None, flow: FlowEstimator | None = None
+    segmenter: Segmenter,
+    settings: Settings,
+    *,
+    backend: Backend | None = None,
+    flow: FlowEstimator | None = None,
+    resampling_refiner: ResamplingRefiner | None = None,
 ) -> Engine:
-    """An engine of its own parts, in the settings' mode; `flow` may be shared by engines that run one after the other.
+    """An engine of its own parts, in the settings' mode; `flow` may be shared by engines that run one after the other,
+    and so may a refiner.
 
     Raises SettingError for what the backend cannot do, and for bidirectional propagation along stored flow, which has
     no way back.
@@ -145,7 +154,7 @@ def build_engine(
         settings,
         backend,
         schedule=settings.open_schedule(),
-        propagation=_propagation(settings, segmenter.labels, ops),
+        propagation=_propagation(settings, segmenter.labels, ops, resampling_refiner=resampling_refiner),
         flow=flow or backend.flow(settings, classes=classes),
         worker=_worker(segmenter, settings),
     )
@@ -186,8 +195,9 @@ def build_labelled(
     *,
     backend: Backend | None = None,
     flow: FlowEstimator | None = None,
+    kind: type[LabelKeys] = LabelKeys,
 ) -> Engine:
-    """Bidirectional propagation of somebody's labels of some frames (`engine.sources.LabelKeys`)."""
+    """Bidirectional propagation of somebody's labels of some frames, read as a `kind` of `LabelKeys` reads them."""
     backend = backend or Processor()
     flow = flow or backend.flow(settings, classes=len(labels))
     _check_both_ways(flow)
@@ -199,7 +209,7 @@ def build_labelled(
         most_cells=settings.carry.most_cells,
         tolerance=settings.carry.tolerance,
     )
-    keys = LabelKeys(labels, label_image, frames, propagation)
+    keys = kind(labels, label_image, frames, propagation)
     return BidirectionalEngine(keys, MotionEstimator(flow, ops=ops), backend.cuts(settings))
 
 
@@ -308,9 +318,7 @@ def _propagation(
 ) -> Propagation:
     carry, fusion = settings.carry, build_fusion(settings)
     if settings.offline:
-        return Propagation(
-            ops, fusion=fusion, kind="logits", most_cells=carry.most_cells, tolerance=carry.tolerance
-        )
+        return Propagation(ops, fusion=fusion, kind="logits", most_cells=carry.most_cells, tolerance=carry.tolerance)
     if not carry.resample:
         return Propagation(
             ops,

@@ -122,6 +122,12 @@ class Settings:
             from segtween.engine.delayed import check_delay
 
             check_delay(self.late)
+            if isinstance(self.late, int) and self.schedule == "fixed" and self.late > self.interval + 1:
+                raise SettingError(
+                    f"async_keys {self.late} at interval {self.interval}",
+                    expected=f"at most {self.interval + 1} frames: one key frame is on its way at a time",
+                    do="lower the delay, or raise the interval",
+                )
             if self.offline or self.schedule != "fixed":
                 mode = "the offline mode" if self.offline else f"schedule {self.schedule}"
                 raise SettingError(
@@ -211,5 +217,3 @@ def find_preset(name: str) -> Settings:
     if name not in PRESETS:
         raise unknown(f"preset {name!r}", name, PRESETS)
     return PRESETS[name]
-
-

@@ -12,11 +12,11 @@ from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, bench, moving_clip
 from segtween.bench.accuracy import with_accuracy
 from segtween.bench.baselines import RIVALS
-from segtween.build import find_preset
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
+from segtween.settings import find_preset
 
 SIZE = (64, 128)
 LIGHT = "swiftnet-lite0.camvid"

@@ -14,11 +14,11 @@ from segtween.bench import bench, sweeps
 from segtween.bench.cold_start import Started, measure_start
 from segtween.bench.roofline import Machine, Need, floor, measure_machine
 from segtween.bench.sweeps import Patches, sweep
-from segtween.build import find_preset
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import NetworkSegmenter
+from segtween.settings import find_preset
 
 PATH = find_preset("composed").at(1)
 SIZE = (64, 128)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from fakes import BrightnessSegmenter
 from segtween.bench import streams as module
 from segtween.bench.streams import StreamsReport, bench_streams, resident_mb
-from segtween.build import PRESETS, Settings
 from segtween.cli import app
 from segtween.errors import SettingError
+from segtween.settings import PRESETS, Settings
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 

@@ -10,9 +10,10 @@ import pytest
 
 from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, bench, moving_clip
-from segtween.build import Settings, build_engine, build_flow, find_preset, method
+from segtween.build import build_engine, build_flow, method
 from segtween.errors import SettingError
 from segtween.schedule.cuts import ResidualCuts
+from segtween.settings import Settings, find_preset
 
 
 class Slow(BrightnessSegmenter):

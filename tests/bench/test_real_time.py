@@ -19,12 +19,13 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench.real_time import PacedReport, keep_pace
-from segtween.build import PRESETS, Settings, build_engine
+from segtween.build import build_engine
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.models.records import InputRecord
 from segtween.ops.threads import in_background, lower_priority
 from segtween.segmenters import open_segmenter
+from segtween.settings import PRESETS, Settings
 from tiny_onnx import colour_image, write_network
 
 SIZE = (128, 192)

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench.real_time_streams import PacedStreamsReport, keep_pace_together
-from segtween.build import PRESETS
 from segtween.cli import app
 from segtween.errors import ScoresError, SettingError
+from segtween.settings import PRESETS
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 import segtween
 from fakes import by_brightness, panning
-from segtween.defaults import DEFAULT_PRESET
 from segtween.errors import SettingError
+from segtween.settings import DEFAULT_PRESET
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"

@@ -12,13 +12,12 @@ import typer
 from typer.testing import CliRunner
 
 from segtween import api
-from segtween.build import PRESETS
 from segtween.cli.bench import bench
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.defaults import DEFAULT_PRESET
 from segtween.errors import SettingError
+from segtween.settings import DEFAULT_PRESET, PRESETS
 
 
 @dataclass(frozen=True)

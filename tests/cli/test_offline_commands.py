@@ -12,14 +12,15 @@ from typer.testing import CliRunner, Result
 
 import segtween
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
-from segtween.evaluation.sharing import SharedFlow
+from segtween.evaluation.sharing import FrameMotion
 from segtween.flow import open_flow
 from segtween.labels import numbered
+from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.propagation import propagation_table
+from segtween.settings import Settings
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -91,7 +92,7 @@ def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
     frames = panning(6, SIZE)
     seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", offline=True)
     assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
-    with pytest.raises(SettingError, match="one step of the offline mode"):
+    with pytest.raises(SettingError, match="one step of bidirectional propagation"):
         seg.step(frames[0])
 
 
@@ -112,12 +113,13 @@ def test_flow_is_computed_once_in_each_direction() -> None:
         def describe(self) -> dict[str, str]:
             return {}
 
-    shared, (a, b) = SharedFlow(Counting()), panning(2, SIZE)
-    first, second = shared.prepare(a), shared.prepare(b)
-    for _ in range(3):
-        shared(second, first)
-        shared(first, second)
-    assert calls == [(id(second), id(first)), (id(first), id(second))]
+    motion = FrameMotion(Counting(), ops=CpuOps(threads=1))
+    motion.both_ways = True
+    a, b = panning(2, SIZE)
+    first, second = motion.next(a), motion.next(b)
+    assert calls == [(id(second.view), id(first.view)), (id(first.view), id(second.view))]
+    assert second.forward is not None
+    assert motion.current is second
 
 
 def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) -> None:

@@ -121,11 +121,11 @@ def test_evaluation_writes_what_the_reference_writes(here: Path, capsys: pytest.
 @pytest.mark.slow
 def test_its_figures_are_those_of_segtween_evaluate(here: Path) -> None:
     from segtween.api import adapt
-    from segtween.build import find_preset
     from segtween.compat.swnet_seq.flags import parse
     from segtween.compat.swnet_seq.weights import open_key_network
     from segtween.datasets import open_dataset
     from segtween.evaluation import evaluate_method
+    from segtween.settings import find_preset
 
     assert main([*EVALUATE.split(), "--checkname", "same"]) == 0
     (run,) = (here / "logs/run/cityscapes_2k/swiftnet_same").iterdir()

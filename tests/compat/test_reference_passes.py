@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import build_engine, build_plain, find_preset
+from segtween.build import build_engine, build_every_frame
 from segtween.compat.swnet_seq.evaluate import Scores, measure
 from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.outputs import Predictions, Strips
@@ -18,6 +18,7 @@ from segtween.compat.swnet_seq.passes import Answer, Moment, Passes, read_ahead,
 from segtween.datasets import Clip, ClipFrame, Dataset
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion
+from segtween.settings import find_preset
 from segtween.types import Rgb
 from small_sets import picture
 
@@ -66,7 +67,7 @@ def test_every_distance_is_that_of_a_run_from_its_own_key_frame(
     answers = found(labelled, steps, tmp_path)
     wanted = {(f"f{t}", k) for t in labelled for k in (0, *steps) if t >= k}
     assert set(answers) == wanted
-    plain = build_plain(BrightnessSegmenter())
+    plain = build_every_frame(BrightnessSegmenter())
     for name, k in wanted:
         t = int(name[1:])
         expected = alone(t - k, t) if k else plain.step(PICTURES[t]).labels

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fakes import panning
-from segtween.build import build_engine, find_preset
+from segtween.build import Processor, build_engine, open_backend
 from segtween.flow.dis import DisFlow
-from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
+from segtween.settings import find_preset
 
 NETWORK, SIZE = "swiftnet-lite0.camvid", (256, 384)
 
@@ -34,9 +34,8 @@ def moving(*, seed: int = 0) -> list[Any]:
 
 
 def cuda(*without: str) -> Any:
-    from segtween.on_device import open_device
 
-    return open_device("cuda", without=("compiled", *without))
+    return open_backend("cuda", without=("compiled", *without))
 
 
 def labels(device: Any, frames: list[Any], *, flow: Any = None) -> list[Any]:
@@ -70,7 +69,7 @@ def test_labels_for_given_flow_are_the_processors() -> None:
     device, settings = cuda("half"), find_preset("composed").at(3)
     flow = ProcessorFlow(DisFlow(), device=device.ops.device)
     segmenter = open_segmenter(NETWORK, threads=1)
-    engine = build_engine(segmenter, settings, ops=CpuOps(threads=1), flow=DisFlow())
+    engine = build_engine(segmenter, settings, backend=Processor(1), flow=DisFlow())
     given = device.engine(device.beside(segmenter), settings, flow=flow)
     for rgb in moving():
         assert (given.step(rgb).labels != engine.step(rgb).labels).mean() <= 1e-4

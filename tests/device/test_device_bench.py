@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from segtween.build import find_preset
 from segtween.errors import ModelError, SettingError
+from segtween.settings import find_preset
 
 NETWORK = "swiftnet-lite0.camvid"
 
@@ -23,9 +23,9 @@ def call(*args: str | Path) -> Result:
 
 def timed(model: str = NETWORK, **changes: Any) -> Any:
     from segtween.bench.on_device import bench_device
-    from segtween.on_device import open_device
+    from segtween.build import open_backend
 
-    device = open_device("torch-cpu", threads=1)
+    device = open_backend("torch-cpu", threads=1)
     given = {"size_hw": (64, 96), "intervals": [2], "repeats": 1, "name": "composed", **changes}
     return bench_device(device.segmenter(model), device=device, settings=find_preset("composed"), **given)
 

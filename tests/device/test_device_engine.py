@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings, build_engine, find_preset
+from segtween.build import Processor, build_engine, open_backend
 from segtween.device import Fast, check_device
 from segtween.errors import MissingExtraError, ModelError, ScoresError, SettingError
 from segtween.flow.dis import DisFlow
-from segtween.ops.cpu import CpuOps
-from segtween.types import Result
+from segtween.settings import Settings, find_preset
+from segtween.types import Motion, Result
 
 SIZE = (96, 128)
 
@@ -29,9 +29,8 @@ def with_a_cut() -> list[Any]:
 
 
 def device() -> Any:
-    from segtween.on_device import open_device
 
-    return open_device("torch-cpu", threads=1)
+    return open_backend("torch-cpu", threads=1)
 
 
 def beside(segmenter: Any) -> Any:
@@ -46,13 +45,17 @@ def beside(segmenter: Any) -> Any:
 
 
 def built(settings: Settings, *, record: Any = None, flow: Any = None) -> Any:
-    made = device().engine(beside(BrightnessSegmenter()), settings, flow=flow)
+    backend = device()
     if record is None:
-        return made
-    from segtween.device.engine import DeviceEngine
+        return build_engine(beside(BrightnessSegmenter()), settings, backend=backend, flow=flow)
+    from segtween.device.engine import CapturedEngine
 
-    parts = {name: getattr(made, name) for name in ("ops", "schedule", "fusion", "resampling_refiner", "cuts", "carry")}
-    return DeviceEngine(made.segmenter, made.flow, **parts, record=record)
+    class Recording(type(backend)):  # type: ignore[misc]
+        def causal(self, keys: Any, motion: Any, cuts: Any) -> Any:
+            return CapturedEngine(keys, motion, cuts, record=record)
+
+    parts = {name: getattr(backend, name) for name in ("name", "arrays", "fast", "processor")}
+    return build_engine(beside(BrightnessSegmenter()), settings, backend=Recording(**parts), flow=flow)
 
 
 def through(engine: Any, frames: Sequence[Any]) -> list[Result]:
@@ -64,7 +67,7 @@ def through(engine: Any, frames: Sequence[Any]) -> list[Result]:
 @pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
 def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]) -> None:
     settings = find_preset(preset).at(2)
-    cpu = build_engine(BrightnessSegmenter(), settings, ops=CpuOps(threads=1), flow=DisFlow())
+    cpu = build_engine(BrightnessSegmenter(), settings, backend=Processor(1), flow=DisFlow())
     expected = through(cpu, frames)
     found = through(built(settings, flow=beside(DisFlow())), frames)
     for one, other in zip(found, expected, strict=True):
@@ -102,14 +105,15 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
 def test_a_cut_is_scored_as_on_the_processor(shift: int) -> None:
     import torch
 
-    from segtween.device.cuts import cut_score
+    from segtween.device.cuts import DeviceCuts
     from segtween.schedule.cuts import ResidualCuts
 
     rng = np.random.default_rng(shift)
     view, error = rng.integers(0, 256, (48, 64), np.uint8), rng.random((48, 64), np.float32) * shift
     error[: shift // 3] = 255
-    found = float(cut_score(torch.from_numpy(view), torch.from_numpy(error)))
-    assert found == pytest.approx(ResidualCuts().score(view, error), rel=1e-4, abs=1e-6)
+    there: Any = Motion(torch.from_numpy(view), residual=torch.from_numpy(error))  # type: ignore[arg-type]
+    found = float(DeviceCuts().score(there))
+    assert found == pytest.approx(ResidualCuts().score(Motion(view, residual=error)), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.train
@@ -257,20 +261,17 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 
 @pytest.mark.train
 def test_a_card_that_is_not_there_is_refused() -> None:
-    from segtween.on_device import open_device
 
     with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give --device cpu"):
-        open_device("cuda:77")
+        open_backend("cuda:77")
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from segtween.on_device import open_device
-
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match=r"device torch-cpu needs .*; pip install 'segtween\[gpu\]'"):
-        open_device("torch-cpu")
+        open_backend("torch-cpu")
 
 
 @pytest.mark.train

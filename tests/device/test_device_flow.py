@@ -111,12 +111,12 @@ def pair(request: pytest.FixtureRequest) -> Any:
 
 
 def test_the_light_flow_network_is_that_of_the_processor(pair: Any) -> None:
-    from segtween.build import Settings, build_flow
-    from segtween.on_device import open_device
+    from segtween.build import build_flow, open_backend
+    from segtween.settings import Settings
 
     settings = Settings(flow="light")
     processor = build_flow(settings, classes=11, threads=1)
-    device = open_device("torch-cpu", threads=1).flow(settings, classes=11)
+    device = open_backend("torch-cpu", threads=1).flow(settings, classes=11)
     views = [processor.prepare(rgb) for rgb in pair]
     there = [device.prepare(tensor(rgb)) for rgb in pair]
     np.testing.assert_allclose(there[0].numpy(), views[0], atol=2e-3)
@@ -129,8 +129,9 @@ def test_the_light_flow_network_is_that_of_the_processor(pair: Any) -> None:
 def test_weights_of_another_flow_network_are_refused() -> None:
     import torch
 
-    from segtween.build import Settings, build_flow
+    from segtween.build import build_flow
     from segtween.device.flows import DeviceFlowNetwork
+    from segtween.settings import Settings
 
     part = build_flow(Settings(flow="light"), classes=11, threads=1).part
     with pytest.raises(ModelError, match="the weights in .* do not fit flow-light .*; export the flow network again"):

@@ -44,7 +44,7 @@ def test_array_operations(meta: Any) -> None:
         ops.resize_flow(motion, (13, 21)),
         ops.score_map(scores, kind="probabilities", most_cells=100, image_hw=(96, 128)).values,
         ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128)),
-        ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128), path=path),
+        ops.labels(ScoreMap(scores, "logits", (96, 128)), (96, 128), composed=path),
     ]
     assert all(values.device == meta for values in made)
     assert made[-1].shape == (96, 128)
@@ -65,11 +65,11 @@ def test_views_and_flow(meta: Any, size: tuple[int, int]) -> None:
 
 
 def test_the_flow_network(meta: Any) -> None:
-    from segtween.build import Settings
-    from segtween.on_device import open_device
+    from segtween.build import open_backend
+    from segtween.settings import Settings
 
-    device = open_device("torch-cpu", threads=1)
-    device.ops.device = meta
+    device = open_backend("torch-cpu", threads=1)
+    device.arrays.device = meta
     flow = device.flow(Settings(flow="light"), classes=11)
     view = flow.prepare(image(meta, 100, 170, 3))
     assert flow(view, view).device == meta
@@ -94,10 +94,10 @@ def test_rivals(meta: Any, flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from segtween.bench.baselines import in_torch
+    from segtween.build import open_backend
     from segtween.networks.plain_torch import ReferencePipeline
-    from segtween.on_device import open_device
 
-    segmenter = open_device("torch-cpu", threads=1).segmenter("swiftnet-lite0.camvid", scale=0.75)
+    segmenter = open_backend("torch-cpu", threads=1).segmenter("swiftnet-lite0.camvid", scale=0.75)
     every = in_torch(segmenter, (128, 192), threads=1, device=meta)
     assert every(image(meta, 128, 192, 3)).device == meta
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device

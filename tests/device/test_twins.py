@@ -174,7 +174,7 @@ def test_labels_are_the_same_but_for_ties(
 def test_ties_go_to_the_lowest_class(ops: Twin) -> None:
     carried = ScoreMap(np.ones((4, 5, 6), np.float32), "logits", (20, 24))
     for path in (None, flow((5, 6))):
-        assert not ops.labels(carried, (20, 24), path=path).any()
+        assert not ops.labels(carried, (20, 24), composed=path).any()
 
 
 def test_a_path_is_bounded_by_the_image(ops: Twin) -> None:
@@ -182,8 +182,8 @@ def test_a_path_is_bounded_by_the_image(ops: Twin) -> None:
     values[1, :, :2] = 1
     carried = ScoreMap(values, "logits", (16, 16))
     left = np.broadcast_to(np.array([-100, 0], np.float32), (4, 4, 2))
-    assert ops.labels(carried, (16, 16), path=left).all()
-    assert not ops.labels(carried, (16, 16), path=-left).any()
+    assert ops.labels(carried, (16, 16), composed=left).all()
+    assert not ops.labels(carried, (16, 16), composed=-left).any()
 
 
 def second_best(values: Any, size_hw: tuple[int, int], path: Any) -> Any:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning, textured
-from segtween.build import Settings, build_engine, build_labelled, build_offline, build_plain, find_preset, method
+from segtween.build import build_engine, build_every_frame, build_labelled, method
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import LabelError, SettingError
 from segtween.labels import numbered
+from segtween.settings import Settings, find_preset
 from segtween.types import Result
 
 SIZE = (96, 128)
@@ -21,7 +22,7 @@ PATH = find_preset("composed")
 
 
 def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
-    return build_offline(BrightnessSegmenter(), replace(PATH, interval=interval, offline=True, **changes))
+    return build_engine(BrightnessSegmenter(), replace(PATH, interval=interval, offline=True, **changes))
 
 
 def all_of(sided: BidirectionalEngine, frames: Sequence[np.ndarray]) -> list[Result]:
@@ -39,7 +40,7 @@ def uncovering(frames: int) -> list[np.ndarray]:
 
 
 def truth(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-    plain = build_plain(BrightnessSegmenter(stride=1))
+    plain = build_every_frame(BrightnessSegmenter(stride=1))
     return [plain.step(rgb).labels for rgb in frames]
 
 
@@ -62,7 +63,7 @@ def test_results_come_when_the_next_key_frame_is_there() -> None:
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
     frames = uncovering(5)
     wanted = truth(frames)
-    both = build_offline(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0, offline=True))
+    both = build_engine(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0, offline=True))
     one = build_engine(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0))
     two_sided = [r.labels for r in all_of(both, frames)]
     one_sided = [one.step(rgb).labels for rgb in frames]
@@ -101,13 +102,15 @@ def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
     assert all(0 < r.confidence.min() <= r.confidence.max() <= 1 for r in results)
     assert results[2].carried.kind == "logits"
     inside = (slice(8, -8), slice(8, -8))
-    agreement = build_plain(BrightnessSegmenter()).ops.labels(results[2].carried, SIZE) == results[2].labels
+    agreement = build_every_frame(BrightnessSegmenter()).ops.labels(results[2].carried, SIZE) == results[2].labels
     assert agreement[inside].mean() > 0.9
 
 
 def test_one_step_alone_is_refused_and_another_size_too() -> None:
     sided = offline()
-    with pytest.raises(SettingError, match=r"one step of the offline mode; expected a whole clip.*use stream\(\)"):
+    with pytest.raises(
+        SettingError, match=r"one step of bidirectional propagation; expected a whole clip.*use stream\(\)"
+    ):
         sided.step(textured(SIZE))
     sided.push(textured(SIZE))
     with pytest.raises(SettingError, match="frame 1 is 100x90; expected 128x96 as before"):
@@ -130,7 +133,7 @@ def test_the_offline_mode_has_a_hash_of_its_own() -> None:
     one = method(build_engine(BrightnessSegmenter(), PATH), name="composed")
     both = method(offline(), name="composed")
     assert one.hash != both.hash
-    assert both.record["sides"] == "both"
+    assert both.record["mode"] == "bidirectional"
     assert both.hash == method(offline(9), name="composed").hash, "the interval stands beside the method"
 
 

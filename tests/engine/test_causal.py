@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning, textured
-from segtween.build import Settings, build_engine, build_plain, find_preset, method
-from segtween.engine import Carry, Engine
+from segtween.build import build_engine, build_every_frame, method
+from segtween.engine import Engine
+from segtween.engine.causal import CausalEngine
 from segtween.errors import SettingError
+from segtween.settings import Carry, Settings, find_preset
 from segtween.types import Frame
 
 SIZE = (96, 128)
@@ -24,8 +26,9 @@ def engine(interval: int = 4, **changes: object) -> Engine:
 
 
 def calls(built: Engine) -> int:
-    assert isinstance(built.segmenter, BrightnessSegmenter)
-    return built.segmenter.calls
+    assert isinstance(built, CausalEngine)
+    assert isinstance(built.keys.segmenter, BrightnessSegmenter)
+    return built.keys.segmenter.calls
 
 
 @pytest.mark.parametrize(("interval", "keys"), [(0, [0, 1, 2, 3, 4, 5]), (1, [0, 2, 4]), (4, [0, 5])])
@@ -39,7 +42,7 @@ def test_the_network_runs_on_key_frames_only(interval: int, keys: list[int]) -> 
 
 def test_carried_labels_follow_the_motion() -> None:
     frames = panning(5, SIZE, step=3, cell=20)
-    built, plain = engine(4), build_plain(BrightnessSegmenter())
+    built, plain = engine(4), build_every_frame(BrightnessSegmenter())
     for rgb in frames:
         carried, own = built.step(rgb), plain.step(rgb)
     assert carried.distance == 4
@@ -103,7 +106,7 @@ class NoisySegmenter(BrightnessSegmenter):
 
 def test_interval_zero_plain_equals_the_network_alone() -> None:
     rgb = textured(SIZE)
-    result = build_plain(BrightnessSegmenter()).step(rgb)
+    result = build_every_frame(BrightnessSegmenter()).step(rgb)
     assert result.is_key
     assert result.carried.kind == "logits"
     assert set(result.stages_ms) == {"segment", "label"}
@@ -122,7 +125,7 @@ def test_results_carry_sizes_times_and_confidence() -> None:
 
 
 def test_logits_can_be_carried_and_their_confidence_is_a_probability() -> None:
-    from segtween.engine import Carry
+    from segtween.settings import Carry
 
     built = engine(1, carry=Carry(kind="logits"))
     result = [built.step(rgb) for rgb in panning(2, SIZE)][-1]
@@ -197,7 +200,7 @@ def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
     frames = panning(5, SIZE, step=3, cell=20)
     built = build_engine(BrightnessSegmenter(), find_preset("composed"))
     resampled = build_engine(BrightnessSegmenter(), replace(find_preset("composed"), carry=Carry(kind="logits")))
-    plain = build_plain(BrightnessSegmenter())
+    plain = build_every_frame(BrightnessSegmenter())
     for rgb in frames:
         result, other, own = built.step(rgb), resampled.step(rgb), plain.step(rgb)
     assert result.distance == 4
@@ -221,5 +224,5 @@ def test_a_frozen_clip_keeps_its_labels_along_the_path() -> None:
 
 def test_the_path_has_another_hash_and_resampling_the_old_one() -> None:
     built = build_engine(BrightnessSegmenter(), find_preset("composed"))
-    assert built.describe()["carry"]["resample"] is False
-    assert "resample" not in engine().describe()["carry"]
+    assert built.describe()["propagation"]["scores"] == "composed flow"
+    assert engine().describe()["propagation"]["scores"] == "resampled"

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS, Settings, build_method
+from segtween.build import build_engine
 from segtween.cli import app
-from segtween.engine.delayed import MOST_LATE, DelayedEngine
+from segtween.engine.delayed import MOST_DELAY, DelayedKeyFrames
 from segtween.errors import ScoresError, SettingError
+from segtween.settings import PRESETS, Settings
 from segtween.types import Result
 from small_sets import camvid
 
@@ -23,7 +24,7 @@ SIZE = (64, 96)
 
 def engine(late: Any, *, interval: int = 3, preset: str = "composed", segmenter: Any = None) -> Any:
     settings = Settings(**{**PRESETS[preset].at(interval).__dict__, "late": late})
-    return build_method(segmenter or BrightnessSegmenter(), settings)
+    return build_engine(segmenter or BrightnessSegmenter(), settings)
 
 
 def results(of: Any, frames: list[NDArray[np.uint8]]) -> list[Result]:
@@ -66,9 +67,11 @@ def test_once_they_arrive_labels_are_those_of_the_engine(preset: str) -> None:
 def test_at_most_a_period_late() -> None:
     frames = panning(12, SIZE, cell=16)
     assert [r.distance for r in results(engine(4), frames)] == [0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7]
-    with pytest.raises(SettingError, match=r"late 5 at interval 3; expected at most 4 frames: one key frame is on"):
+    with pytest.raises(
+        SettingError, match=r"async_keys 5 at interval 3; expected at most 4 frames: one key frame is on"
+    ):
         engine(5)
-    assert not isinstance(engine(0), DelayedEngine)
+    assert not isinstance(engine(0).keys, DelayedKeyFrames)
 
 
 @pytest.mark.parametrize("preset", ["composed", "blend"])
@@ -81,7 +84,7 @@ def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
     assert not any(r.is_key for r in unknown)
     assert unknown[2].confidence.max() < 0.26, "four classes, all alike"
     network.may.set()
-    late._sent.scores.result()
+    late.keys._sent.logits.result()
     first = late.step(frames[3])
     assert first.is_key
     assert (first.distance, first.key_index) == (3, 0)
@@ -92,21 +95,21 @@ def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
     assert [r.distance for r in held] == [4, 5, 6, 7, 8, 9]
     assert not any(r.is_key or (r.labels == 255).any() for r in held)
     network.may.set()
-    late._sent.scores.result()
+    late.keys._sent.logits.result()
     arrived = late.step(frames[10])
     assert arrived.is_key
     assert (arrived.distance, arrived.key_index) == (6, 4)
-    assert late._sent is not None, "the next one is due, and goes at once"
+    assert late.keys._sent is not None, "the next one is due, and goes at once"
     assert {name.split("_")[0] for name in network.threads} == {"segtween-network"}
 
 
 def test_when_labels_grow_too_old_each_frame_waits_a_little_with_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segtween.engine.delayed.MOST_LATE", 3)
+    monkeypatch.setattr("segtween.engine.delayed.MOST_DELAY", 3)
     frames, network = panning(12, SIZE, cell=16), Held()
     late = engine("auto", segmenter=network)
     for rgb in frames[:4]:
         late.step(rgb)
-        late._sent.scores.result() if late._sent else None
+        late.keys._sent.logits.result() if late.keys._sent else None
     network.may.clear()
     made = [late.step(rgb) for rgb in frames[4:10]]
     waited = [r.stages_ms.get("segment", 0.0) for r in made]
@@ -135,14 +138,14 @@ def test_with_auto_nothing_is_known_after_a_cut_and_one_frame_waits_in_line() ->
     network = Held()
     late = engine("auto", segmenter=network)
     late.step(scenes[0][0])
-    late._sent.scores.result()
+    late.keys._sent.logits.result()
     assert (late.step(scenes[0][1]).labels != 255).all()
     network.may.clear()
     made = [late.step(rgb) for scene in scenes[1:] for rgb in scene]
     assert [r.is_cut for r in made] == [True, False, False] * 3
     assert all((r.labels == 255).all() for r in made)
     network.may.set()
-    late._sent.scores.result()
+    late.keys._sent.logits.result()
     arrived = late.step(scenes[3][2])
     assert (arrived.distance, arrived.is_key) == (3, True)
     assert network.calls <= 3, "the frame between was never begun"
@@ -191,8 +194,8 @@ def test_stored_scores_are_read_where_they_belong() -> None:
 
 
 def test_the_record_names_it() -> None:
-    assert engine(2).describe()["late"] == 2
-    assert "late" not in engine(None).describe()
+    assert engine(2).describe()["async_keys"] == 2
+    assert "async_keys" not in engine(None).describe()
 
 
 @pytest.mark.parametrize(
@@ -200,9 +203,9 @@ def test_the_record_names_it() -> None:
     [
         (
             {"late": "soon"},
-            rf"late soon; expected auto, or a whole number of frames from 1 to {MOST_LATE}; give --late",
+            rf"async_keys soon; expected auto, or a whole number of frames from 1 to {MOST_DELAY}; give auto",
         ),
-        ({"late": -1}, "late -1; expected auto"),
+        ({"late": -1}, "async_keys -1; expected auto"),
         ({"late": 2, "offline": True}, "late 2 with the offline mode; expected frames that come one by one"),
         ({"late": 2, "schedule": "adaptive"}, "late 2 with schedule adaptive; expected .* fixed interval; leave one"),
     ],
@@ -217,7 +220,7 @@ def test_an_evaluation_needs_a_number(tmp_path: Any) -> None:
     command = ["evaluate", "--dataset", "camvid", "--root", str(root), "--scores", "labels", "--intervals", "2"]
     refused = CliRunner().invoke(app, [*command, "--late", "auto"])
     assert refused.exit_code == 2
-    assert "late auto in an evaluation; expected a number" in " ".join(refused.output.split())
+    assert "async_keys auto in an evaluation; expected a number" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, 2), (1, 1)])

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS, Settings, build_engine, build_ops, build_streams
-from segtween.engine.bidirectional import BidirectionalEngine
-from segtween.engine.delayed import DelayedEngine
-from segtween.engine.multistream import Streams
+from segtween.build import Processor, build_engine, build_streams
+from segtween.engine.delayed import DelayedKeyFrames
+from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import ScoresError, SettingError
 from segtween.runtimes.openvino import OpenVinoRuntime
+from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, Result, Rgb
 from tiny_onnx import write_network
 
@@ -34,17 +34,15 @@ def settings(interval: int = 3, preset: str = "composed", **changes: Any) -> Set
     return Settings(**{**PRESETS[preset].at(interval).__dict__, **changes})
 
 
-def streams(count: int, segmenter: Any = None, chosen: Settings | None = None) -> Streams:
-    chosen = chosen or settings()
-    engine = build_engine(segmenter or BrightnessSegmenter(), chosen, ops=build_ops(chosen, threads=1))
-    return build_streams(engine, chosen, count)
+def streams(count: int, segmenter: Any = None, chosen: Settings | None = None) -> MultiStream:
+    return build_streams(segmenter or BrightnessSegmenter(), chosen or settings(), count, backend=Processor(1))
 
 
 def alone(clip: list[Rgb], keys: list[int], preset: str = "composed") -> list[Result]:
     """One engine, told which frames are key frames."""
     chosen = settings(9, preset)
-    engine = build_engine(BrightnessSegmenter(), chosen, ops=build_ops(chosen, threads=1))
-    engine.schedule.is_key = lambda situation: situation.index in keys  # type: ignore[method-assign]
+    engine: Any = build_engine(BrightnessSegmenter(), chosen, backend=Processor(1))
+    engine.keys.schedule.is_key = lambda situation: situation.index in keys
     return list(engine.stream(clip))
 
 
@@ -70,11 +68,11 @@ def test_each_stream_is_labelled_as_if_it_were_alone(preset: str) -> None:
 
 def test_what_is_compiled_or_loaded_is_shared_and_tables_are_not() -> None:
     network, chosen = BrightnessSegmenter(), settings()
-    engine = build_engine(network, chosen, ops=build_ops(chosen, threads=2))
-    made = build_streams(engine, chosen, 3).engines
-    assert all(e.segmenter is network for e in made)
-    assert len({id(e.ops) for e in (engine, *made)}) == 4
-    assert {id(e.ops.rows) for e in made} == {id(engine.ops.rows)}
+    backend = Processor(2)
+    made: Any = build_streams(network, chosen, 3, backend=backend).engines
+    assert all(e.keys.segmenter is network for e in made)
+    assert len({id(e.ops) for e in made}) == 3
+    assert {id(e.ops.rows) for e in made} == {id(backend.rows)}
 
 
 def test_a_network_keeps_a_compiled_form_for_every_size(tmp_path: Any) -> None:
@@ -150,7 +148,8 @@ def test_late_keys_come_from_one_thread_one_at_a_time(late: Any) -> None:
     assert network.most == 1
     assert len(network.threads) == 1
     assert together.runs()["most_planned"] <= 1
-    assert all(isinstance(engine, DelayedEngine) for engine in together.engines)
+    engines: Any = together.engines
+    assert all(isinstance(engine.keys, DelayedKeyFrames) for engine in engines)
     if late == 2:
         assert [tick[0].index for tick in results if tick[0].is_key] == [0, 6, 10, 14]
         assert max(r.distance for tick in results for r in tick) <= 3 + 2
@@ -168,7 +167,8 @@ def test_a_slow_network_serves_the_streams_in_turn() -> None:
 
     def run_once() -> None:
         go.release()
-        while not any(e._sent is not None and e._sent.scores.done() for e in together.engines):
+        engines: Any = together.engines
+        while not any(e.keys._sent is not None and e.keys._sent.logits.done() for e in engines):
             pass
 
     together.step([film] * 3)
@@ -187,7 +187,7 @@ def test_the_plain_network_and_an_adaptive_schedule_need_no_turns() -> None:
     assert plain.runs() == {"ticks": 3, "mean": 2.0, "most": 2, "most_planned": 2}
     adaptive = streams(2, None, settings(schedule="adaptive", budget=25.0))
     results = list(adaptive.stream(*clips(2)))
-    assert adaptive.turns is None
+    assert adaptive.staggered is None
     assert 1 <= sum(tick[0].is_key for tick in results) < 8
 
 
@@ -202,10 +202,10 @@ def test_an_error_names_its_stream_and_the_others_go_on() -> None:
 
     def all_of_them() -> Iterator[Any]:
         for one, other in zip(*films, strict=True):
-            yield dict(together.each({0: (one, None), 1: (other, None)}))
+            yield dict(together.each({0: Arrival(one), 1: Arrival(other)}))
 
     said = list(all_of_them())
-    assert all(isinstance(tick[0], Result) for tick in said)
+    assert all(isinstance(tick[0][0], Result) for tick in said)
     assert any(isinstance(tick[1], ScoresError) for tick in said)
     fresh = streams(2)
     fresh.step([films[0][0], films[1][0]])
@@ -229,12 +229,26 @@ def test_what_belongs_to_one_video_is_refused() -> None:
 
     with pytest.raises(SettingError, match="stored scores or flow with several streams at once; expected a network"):
         streams(2, Stored())
-    engine = build_engine(BrightnessSegmenter(), settings(), ops=build_ops(settings(), threads=1))
-    engine.ops = object()  # type: ignore[assignment]
-    with pytest.raises(SettingError, match="several streams at once on a device; expected the processor; leave --dev"):
-        build_streams(engine, settings(), 2)
-    chosen = settings(offline=True)
-    seg = Segtween(BrightnessSegmenter(), chosen, threads=1)
-    assert isinstance(seg.engine, BidirectionalEngine)
-    with pytest.raises(SettingError, match="the offline mode with several streams at once; expected a mode that gives"):
-        seg.streams(2)
+
+    class Elsewhere(Processor):
+        name = "cuda"
+
+    with pytest.raises(SettingError, match="several streams at once on device cuda; expected device cpu; take one vid"):
+        build_streams(BrightnessSegmenter(), settings(), 2, backend=Elsewhere(1))
+
+
+def test_files_at_once_are_read_from_both_sides() -> None:
+    together, films = streams(2, None, settings(offline=True)), clips(2, 5)
+    with pytest.raises(SettingError, match="one step of bidirectional propagation; expected a mode that gives each fr"):
+        together.step([films[0][0], films[1][0]])
+    together.reset()
+    found: dict[int, list[Result]] = {0: [], 1: []}
+    for one, other in zip(*films, strict=True):
+        for stream, outcome in together.each({0: Arrival(one), 1: Arrival(other)}):
+            assert isinstance(outcome, list)
+            found[stream] += outcome
+    for stream, film in enumerate(films):
+        found[stream] += together.engines[stream].finish()
+        alone_there = Segtween(BrightnessSegmenter(), settings(offline=True), threads=1)
+        for seen, expected in zip(found[stream], alone_there.stream(film), strict=True):
+            np.testing.assert_array_equal(seen.labels, expected.labels)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from fakes import panning
 from golden_cases import CHECKPOINT, array, cases, share_changed, worst_error
-from segtween.build import build_engine, find_preset
+from segtween.build import build_engine
 from segtween.labels import CITYSCAPES19
 from segtween.segmenters import open_segmenter
+from segtween.settings import find_preset
 
 
 class Given:
@@ -46,7 +47,7 @@ def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.M
         assert worst_error(case, "logits", result.carried.values[None]) <= 1
         assert share_changed(case, "labels", result.labels[None]) <= 1e-4
         if not result.is_key:
-            edges.append(share_changed(case, "edge", engine.resampling_refiner.edge[None, None]))  # type: ignore[attr-defined]
+            edges.append(share_changed(case, "edge", engine.propagation.resampling_refiner.edge[None, None]))  # type: ignore[attr-defined]
     assert len(edges) == 2
     assert max(edges) == 0
 

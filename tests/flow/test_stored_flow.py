@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings, build_engine, find_preset
+from segtween.build import build_engine
 from segtween.errors import DatasetError, SettingError
 from segtween.flow.stored import StoredFlow, read_flow
+from segtween.settings import Settings, find_preset
 
 SIZE = (96, 128)
 

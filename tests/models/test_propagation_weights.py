@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings, build_engine, build_flow, find_preset
+from segtween.build import build_engine, build_flow
 from segtween.errors import ModelError, SegtweenError, SettingError
 from segtween.models.components import read_component
+from segtween.settings import Settings, find_preset
 
 SEQ = find_preset("swnet-seq")
 SIZE = (64, 96)

@@ -68,7 +68,7 @@ def test_labels_along_a_path_are_the_largest_scores_where_it_leads(
 ) -> None:  # fmt: skip
     values = some(seed, grid, classes=classes, smooth=smooth)
     path = (np.random.default_rng(seed + 1).normal(size=(*cells, 2)) * reach).astype(np.float32)
-    assert_largest(OPS.labels(as_carried(values, size), size, path=path), read(values, path, size))
+    assert_largest(OPS.labels(as_carried(values, size), size, composed=path), read(values, path, size))
 
 
 @settings(max_examples=80, deadline=None)
@@ -106,7 +106,7 @@ def test_a_path_of_whole_cells_shifts_the_labels(dx: int, dy: int, seed: int) ->
     path = np.broadcast_to(np.array([dx, dy], np.float32), (12, 16, 2))
     ys, xs = np.mgrid[:12, :16]
     shifted = values[:, np.clip(ys + dy, 0, 11), np.clip(xs + dx, 0, 15)]
-    labels = OPS.labels(as_carried(values, (12, 16)), (12, 16), path=path)
+    labels = OPS.labels(as_carried(values, (12, 16)), (12, 16), composed=path)
     assert np.array_equal(labels, shifted.argmax(axis=0))
 
 
@@ -117,7 +117,7 @@ def test_ties_go_to_the_lowest_class(share: float) -> None:
     path = np.random.default_rng(4).normal(size=(5, 7, 2)).astype(np.float32)
     shares = np.full((5, 7), share, np.float32)
     carried = as_carried(values, (72, 96))
-    assert (OPS.labels(carried, (72, 96), path=path) == 1).all()
+    assert (OPS.labels(carried, (72, 96), composed=path) == 1).all()
     assert (OPS.mixed_labels((carried, path), (carried, None), shares, (72, 96)) == 1).all()
 
 
@@ -126,8 +126,8 @@ def test_threads_do_not_change_labels_and_blocks_of_one_class_are_not_mixed() ->
     values[1, :, 8:] += 20
     path = np.random.default_rng(5).normal(size=(16, 24, 2)).astype(np.float32) / 2
     carried, one = as_carried(values, (128, 192)), CpuOps(threads=1)
-    labels = one.labels(carried, (128, 192), path=path)
-    assert np.array_equal(labels, OPS.labels(carried, (128, 192), path=path))
+    labels = one.labels(carried, (128, 192), composed=path)
+    assert np.array_equal(labels, OPS.labels(carried, (128, 192), composed=path))
     assert 0 < one.mixed_cells < 0.6
 
 
@@ -135,7 +135,7 @@ def test_a_path_that_is_not_a_number_is_survived() -> None:
     values = some(0, (6, 8), classes=3, smooth=False)
     for wrong in (np.nan, np.inf, -np.inf):
         path = np.full((6, 8, 2), wrong, np.float32)
-        labels = OPS.labels(as_carried(values, (48, 64)), (48, 64), path=path)
+        labels = OPS.labels(as_carried(values, (48, 64)), (48, 64), composed=path)
         assert labels.max() < 3
 
 

@@ -191,7 +191,7 @@ def test_labels_along_a_path_are_those_of_the_scores_it_leads_to(
     if smooth:  # most of it one class, as in pictures
         values[0] += 2.5
     path = (rng.normal(size=(*cells, 2)) * reach).astype(np.float32)
-    labels = OPS.labels(ScoreMap(values, "logits", size), size, path=path)
+    labels = OPS.labels(ScoreMap(values, "logits", size), size, composed=path)
     expected = along(values, path, size)
     # Float32 may decide a tie otherwise, but never far from it.
     gap = expected.max(axis=0) - np.take_along_axis(expected, labels[None].astype(int), 0)[0]
@@ -201,7 +201,7 @@ def test_labels_along_a_path_are_those_of_the_scores_it_leads_to(
 
 def test_a_path_of_no_length_gives_the_enlarged_labels() -> None:
     carried = ScoreMap(scores(5, 22, 30, 3), "logits", (88, 120))
-    still = OPS.labels(carried, (88, 120), path=np.zeros((44, 60, 2), np.float32))
+    still = OPS.labels(carried, (88, 120), composed=np.zeros((44, 60, 2), np.float32))
     assert (still != OPS.labels(carried, (88, 120))).mean() < 1e-3
 
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, textured
-from segtween.build import build_engine, find_preset
+from segtween.build import build_engine
 from segtween.errors import ModelError, SettingError
 from segtween.models.components import ATTENTION, Component, shipped_components
 from segtween.ops.cpu import CpuOps
 from segtween.refine.attention import LEAST_SHARE, OFFSETS, AttentionRefiner, cell_grid
 from segtween.runtimes.fake import FakeRuntime
+from segtween.settings import find_preset
 from segtween.types import ScoreMap
 
 SIZE = (96, 128)

@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS, Settings
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.labels import numbered
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.run.comparison import Beside, Seen
+from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, Result
 from segtween.video.side_by_side import COLOURS, Another, BesidePicture
 

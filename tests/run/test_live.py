@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS, Settings
 from segtween.cli import app
 from segtween.errors import SettingError, SourceError
 from segtween.run.pipeline import LatestFrame
 from segtween.run.single import Summary, run_source
+from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, Result, SourceInfo
 from segtween.video import open_source
 from segtween.video.container import ContainerSource

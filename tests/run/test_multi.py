@@ -20,13 +20,12 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS, Settings
 from segtween.cli import app
-from segtween.engine.multistream import Streams
+from segtween.engine.multistream import MultiStream
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
-from segtween.flow.dis import DisFlow
 from segtween.run.multi import Input, Opened, Together, run_together
 from segtween.run.pipeline import LatestFrame
+from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, Rgb, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
 
@@ -133,7 +132,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
 ) -> None:
     out, network, seen = tmp_path / "out", BrightnessSegmenter(), []
     seg = segtween_of(network)
-    made: list[Streams] = []
+    made: list[MultiStream] = []
     monkeypatch.setattr(seg, "streams", lambda count: made.append(Segtween.streams(seg, count)) or made[0])
     done = seg.run_together(
         clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True
@@ -141,8 +140,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
     assert sum(summary.cuts for summary in done.summaries) == 0
-    assert all(summary.foreseen for summary in done.summaries), "flow was estimated by the threads that read"
-    assert all(isinstance(engine.flow, DisFlow) for engine in made[0].engines), "and no longer is"
+    assert all(summary.prefetched for summary in done.summaries), "flow was estimated by the threads that read"
     assert [s.frames for s in done.summaries] == [12, 9, 12]
     assert seen == [(n, 33) for n in range(1, 34)]
     calls = network.calls

@@ -14,11 +14,11 @@ import pytest
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS
 from segtween.errors import SinkError, SourceError
 from segtween.ops.threads import Rows, available_threads
 from segtween.run.pipeline import AsyncWriter, Prefetcher
 from segtween.run.single import Summary, run_source
+from segtween.settings import PRESETS
 from segtween.types import Frame, Result, SourceInfo
 
 SIZE = (48, 64)

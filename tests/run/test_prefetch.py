@@ -12,10 +12,9 @@ import pytest
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS, Settings
 from segtween.flow.dis import DisFlow
-from segtween.run.prefetch import Foresight
 from segtween.run.single import Summary, run_source
+from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, Result, SourceInfo
 
 SIZE = (64, 96)
@@ -53,18 +52,16 @@ class Kept:
 
 def run(folder: Path, settings: Settings, **options: Any) -> tuple[Summary, list[Result], Any]:
     seg, sink = Segtween(BrightnessSegmenter(), settings, threads=1), Kept()
-    before = getattr(seg.engine, "flow", None)
     summary = run_source(
         seg.engine, Clip(), sink, folder, method=seg.method, interval=2, saved=(), **options
     )  # fmt: skip
-    assert getattr(seg.engine, "flow", None) is before, "put back"
     return summary, sink.results, seg
 
 
 @pytest.mark.parametrize("preset", ["composed", "blend"])
 def test_a_run_gives_what_the_engine_gives(tmp_path: Path, preset: str) -> None:
     summary, results, seg = run(tmp_path, PRESETS[preset].at(2))
-    assert summary.foreseen
+    assert summary.prefetched
     seg.reset()
     for frame, seen in zip(Clip().frames, results, strict=True):
         alone = seg.step(frame.rgb)
@@ -95,36 +92,8 @@ def test_time_is_told_where_it_was_spent(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_where_more_than_the_frames_counts_it_is_not_used(tmp_path: Path) -> None:
-    assert not run(tmp_path, replace(PATH, schedule="adaptive"))[0].foreseen
-    assert not run(tmp_path, replace(PATH, offline=True))[0].foreseen
-    assert not run(tmp_path, PATH, live=True)[0].foreseen
+    assert not run(tmp_path, replace(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
+    assert run(tmp_path, replace(PATH, offline=True))[0].prefetched
+    assert not run(tmp_path, PATH, live=True)[0].prefetched
     plain, sink = Segtween(BrightnessSegmenter(), PATH, threads=1, plain=True), Kept()
-    assert not run_source(plain.engine, Clip(), sink, tmp_path, method=plain.method, interval=0, saved=()).foreseen
-
-
-def test_what_it_has_not_seen_is_estimated_when_asked_for() -> None:
-    frames, flow = Clip().frames, DisFlow()
-    foresight = Foresight(DisFlow())
-    watched = list(foresight.watch(frames[:3]))
-    assert [frame.index for frame in watched] == [0, 1, 2]
-    assert foresight.describe() == flow.describe()
-    assert foresight.times_ms == {}
-    views = [foresight.prepare(frame.rgb) for frame in frames[:2]]
-    assert set(foresight.times_ms) == {"prepare", "flow"}
-    expected = flow(flow.prepare(frames[1].rgb), flow.prepare(frames[0].rgb))
-    np.testing.assert_array_equal(foresight(views[1], views[0]), expected)
-    np.testing.assert_array_equal(foresight(views[0], views[1]), flow(views[0], views[1]))
-    last = foresight.prepare(frames[5].rgb)
-    np.testing.assert_array_equal(last, flow.prepare(frames[5].rgb))
-    assert foresight.times_ms == {}
-    np.testing.assert_array_equal(foresight(last, views[1]), flow(last, views[1]))
-
-
-def test_a_change_of_size_is_left_to_the_engine() -> None:
-    small = panning(1, (32, 48))[0]
-    frames = [Clip().frames[0], Frame(1, Fraction(1, 25), small)]
-    foresight = Foresight(DisFlow())
-    assert len(list(foresight.watch(frames))) == 2
-    foresight.prepare(frames[0].rgb)
-    assert foresight.prepare(small).shape == (32, 48)
-    assert set(foresight.times_ms) == {"prepare"}
+    assert not run_source(plain.engine, Clip(), sink, tmp_path, method=plain.method, interval=0, saved=()).prefetched

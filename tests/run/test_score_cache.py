@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import ScoresError, SettingError, SinkError
@@ -20,6 +19,7 @@ from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.run.score_cache import dataset_frames, export_scores
 from segtween.segmenters.cached import GivenScores
+from segtween.settings import Settings
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import Settings, build_engine, method
+from segtween.build import build_engine, method
 from segtween.errors import SettingError
 from segtween.interfaces import Situation
 from segtween.schedule.adaptive import RESERVE, Adaptive
+from segtween.settings import Settings
 
 
 def run(schedule: Adaptive, losses: list[float], *, cuts: frozenset[int] = frozenset(), ms: object = None) -> list[int]:

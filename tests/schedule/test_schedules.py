@@ -11,6 +11,7 @@ from segtween.interfaces import Situation
 from segtween.ops.cpu import CpuOps
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.fixed import FixedInterval
+from segtween.types import Motion
 
 
 def situation(*, index: int = 1, distance: int = 1, lost: float = 0.0, took_ms: float = 0.0) -> Situation:
@@ -28,7 +29,7 @@ def test_a_fixed_interval_leaves_so_many_frames_between_keys(interval: int, dist
 def score(previous: np.ndarray, current: np.ndarray) -> float:
     dis, ops = DisFlow(), CpuOps(threads=1)
     a, b = dis.prepare(previous), dis.prepare(current)
-    return ResidualCuts().score(b, ops.residual(b, a, dis(b, a)))
+    return ResidualCuts().score(Motion(b, residual=ops.residual(b, a, dis(b, a))))
 
 
 def test_the_cut_score_is_low_within_a_scene_and_high_across_scenes() -> None:
@@ -52,4 +53,4 @@ def test_a_slow_change_of_exposure_is_no_cut() -> None:
 @pytest.mark.parametrize("error", [0.0, 255.0])
 def test_no_cuts_finds_none(error: float) -> None:
     view = np.zeros((4, 4), np.uint8)
-    assert NoCuts()(view, view, np.full((4, 4), error, np.float32)) is False
+    assert NoCuts()(Motion(view, residual=np.full((4, 4), error, np.float32))) is False

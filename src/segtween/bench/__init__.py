@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from segtween.bench.baselines import RIVALS, Rival, check_rivals
-from segtween.build import Settings, build_method, build_plain, has_stored_flow
+from segtween.build import build_engine, build_every_frame, has_stored_flow
 from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.engine.bidirectional import BidirectionalEngine
@@ -24,6 +24,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.ops.cpu import CpuOps
+from segtween.settings import Settings
 from segtween.texttable import TextTable, count
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
 
@@ -152,13 +153,13 @@ def bench_presets(
     refuse_stored(segmenter, presets)
     check_rivals(against)
     ops, frames = CpuOps(threads=threads), moving_clip(size_hw)
-    plain = _Run(0, build_plain(segmenter, ops=ops))
+    plain = _Run(0, build_every_frame(segmenter, backend=backend))
     above = sorted(set(intervals) - {0})
     own = {
-        name: [_Run(i, build_method(segmenter, settings.at(i), ops=ops)) for i in above]
+        name: [_Run(i, build_engine(segmenter, settings.at(i), backend=backend)) for i in above]
         for name, settings in presets.items()
     }
-    whole = {name: _Run(0, build_method(segmenter, presets[name].at(0), ops=ops)) for name in fused}
+    whole = {name: _Run(0, build_engine(segmenter, presets[name].at(0), backend=backend)) for name in fused}
     others = [
         _RivalRun(name, interval, rival)
         for name in dict.fromkeys(against)
@@ -178,7 +179,7 @@ def bench_presets(
     def report(name: str) -> BenchReport:
         mine = [plain, *own[name]]
         return BenchReport(
-            method=method_of(build_method(segmenter, presets[name], ops=ops), name=name),
+            method=method_of(build_engine(segmenter, presets[name], backend=backend), name=name),
             network=segmenter.describe(),
             size_hw=size_hw,
             scale=float(getattr(segmenter, "scale", 1.0)),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from segtween.build import build_plain
+from segtween.build import build_every_frame
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
@@ -36,7 +36,7 @@ class Runs:
     """The plain network of an engine, on every frame."""
 
     def __init__(self, segmenter: Segmenter, ops: CpuOps) -> None:
-        self._engine = build_plain(segmenter, ops=ops)
+        self._engine = build_every_frame(segmenter, backend=backend)
 
     def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels:  # noqa: ARG002
         return self._engine.step(rgb).labels

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from segtween.build import Settings, build_engine
-from segtween.engine import Carry
+from segtween.build import Processor, build_engine
 from segtween.errors import SettingError
 from segtween.metrics.timing import quartiles
+from segtween.settings import Carry, Settings
 from segtween.texttable import TextTable
 from segtween.types import SizeHW, format_size
 
@@ -84,13 +84,12 @@ def child(told: str) -> None:
     """What a started process does: the time of day after each of `STEPS`, as JSON on standard output."""
     given = json.loads(told)
     size_hw = tuple(given["size_hw"])
-    from segtween.ops.cpu import CpuOps
     from segtween.segmenters import open_segmenter
 
     marks = [time.time()]
     segmenter = open_segmenter(given["model"], threads=given["threads"], **given["options"])
     settings = Settings(**{**given["settings"], "carry": Carry(**given["settings"]["carry"])})
-    engine = build_engine(segmenter, settings, ops=CpuOps(threads=given["threads"]))
+    engine = build_engine(segmenter, settings, backend=Processor(given["threads"]))
     frame = np.add.outer(np.arange(size_hw[0]), np.arange(size_hw[1])).astype(np.uint8)
     rgb = np.ascontiguousarray(np.repeat(frame[..., None], 3, axis=2))
     marks.append(time.time())

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from segtween.bench import LEAST_SIDE, STAGES, WARM_UP_PERIODS, Progress, moving_clip, to_and_fro, versions
-from segtween.build import Settings
 from segtween.build import method as method_of
+from segtween.device.backend import Device
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
-from segtween.on_device import Device
+from segtween.settings import Settings
 from segtween.texttable import TextTable, count
 from segtween.types import Method, SizeHW, format_size
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.bench import LEAST_SIDE, Progress, moving_clip, refuse_stored, to_and_fro, versions
-from segtween.build import Settings, build_engine
+from segtween.build import build_engine
 from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.errors import SettingError
@@ -20,6 +20,7 @@ from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
 from segtween.metrics.timing import percentiles
 from segtween.ops.cpu import CpuOps
+from segtween.settings import Settings
 from segtween.texttable import TextTable, count
 from segtween.types import IGNORE, Method, Result, Rgb, SizeHW, format_size
 
@@ -167,7 +168,7 @@ def keep_pace(
     """
     due = check_pace(segmenter, settings=settings, name=name, size_hw=size_hw, rate=rate, seconds=seconds)
     ops, clip, network = CpuOps(threads=threads), moving_clip(size_hw), Watched(segmenter)
-    engine = build_engine(network, settings, ops=ops)
+    engine = build_engine(network, settings, backend=backend)
     for i in range(WARM_UP_FRAMES):
         engine.step(to_and_fro(clip, i))
     for _ in range(2):  # a network in a thread of its own is through with the frames after the first

@@ -11,12 +11,13 @@ from typing import Any
 
 from segtween.bench import Progress, moving_clip, to_and_fro, versions
 from segtween.bench.real_time import WARM_UP_FRAMES, Watched, check_pace, is_known
-from segtween.build import Settings, build_engine, build_ops, build_streams
+from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of
 from segtween.engine.multistream import Streams
 from segtween.errors import SegtweenError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import percentiles
+from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
 from segtween.types import Method, Result, Rgb, SizeHW, format_size
@@ -157,7 +158,7 @@ def keep_pace_together(
     """
     due = check_pace(segmenter, settings=settings, name=name, size_hw=size_hw, rate=rate, seconds=seconds)
     network = Watched(segmenter)
-    engine = build_engine(network, settings, ops=build_ops(settings, threads=threads))
+    engine = build_engine(network, settings, backend=Processor(threads))
     streams = build_streams(engine, settings, count)
     clips = [moving_clip(size_hw, seed=seed) for seed in range(count)]
     alone_ms = _warm_up(streams, clips, network)

@@ -16,12 +16,12 @@ import numpy as np
 from numba import njit
 
 from segtween.bench import STAGES, BenchReport, moving_clip
-from segtween.build import Settings, build_engine
+from segtween.build import Processor, build_engine
 from segtween.errors import ModelError
 from segtween.flow.view import GreyView
 from segtween.interfaces import Segmenter
-from segtween.ops.cpu import CpuOps
 from segtween.ops.threads import Rows
+from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.types import SizeHW
 
@@ -135,7 +135,7 @@ def floor(report: BenchReport, segmenter: Segmenter, *, settings: Settings, mach
     Stages of which nothing is known (refine) are left out, and the network's where its runtime cannot count it.
     """
     result = report.results[-1]
-    engine = build_engine(segmenter, settings.at(1), ops=CpuOps(threads=report.threads))
+    engine = build_engine(segmenter, settings.at(1), backend=Processor(report.threads))
     frame = moving_clip(report.size_hw)[0]
     scores = engine.step(frame).carried
     view_hw = GreyView(stride=settings.flow_stride)(frame).shape

@@ -18,13 +18,14 @@ from segtween.bench import (
     to_and_fro,
     versions,
 )
-from segtween.build import Settings, build_engine, build_ops, build_schedule, build_streams
+from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.engine.multistream import Streams
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import percentiles, quartiles
+from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
 from segtween.types import Method, Rgb, SizeHW, format_size
@@ -146,12 +147,12 @@ def bench_streams(
     empty = resident_mb()
     segmenter = open_segmenter()
     refuse_stored(segmenter, {name: settings})
-    engine = build_engine(segmenter, settings, ops=build_ops(settings, threads=threads))
+    engine = build_engine(segmenter, settings, backend=Processor(threads))
     together = _Ticks(build_streams(engine, settings, count), clips)
     together.period(timed=False)
     shared = resident_mb()
     separate = _Alone(
-        [build_engine(open_segmenter(), settings, ops=build_ops(settings, threads=threads)) for _ in range(count)],
+        [build_engine(open_segmenter(), settings, backend=Processor(threads)) for _ in range(count)],
         clips,
     )
     separate.period(timed=False)

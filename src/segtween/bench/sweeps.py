@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.bench import Progress, bench, moving_clip, to_and_fro
-from segtween.build import Settings, build_engine
+from segtween.build import Processor, build_engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter
 from segtween.labels import numbered
 from segtween.metrics.timing import quartiles
-from segtween.ops.cpu import CpuOps, resize_planes
+from segtween.ops.cpu import resize_planes
+from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.types import Rgb, SizeHW, format_size
 
@@ -152,7 +153,7 @@ def _lengths(
         raise SettingError(
             f"{most_frames} frames", expected=f"{LENGTHS[0]} or more", do="give --sweep-frames a larger number"
         )
-    engine, clip = build_engine(segmenter, settings, ops=CpuOps(threads=threads)), moving_clip(size_hw)
+    engine, clip = build_engine(segmenter, settings, backend=Processor(threads)), moving_clip(size_hw)
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []
     times: list[float] = []

@@ -15,9 +15,9 @@ from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
-    from segtween.build import Settings
+    from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
-    from segtween.on_device import Device
+    from segtween.settings import Settings
     from segtween.types import SizeHW
 
 

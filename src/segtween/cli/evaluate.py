@@ -68,7 +68,7 @@ def evaluate(
             max_frames=data.max_frames,
             measures=options.words(measures) or (),
             threads=network.threads,
-            device=there,
+            backend=there,
             progress=progress,
         )
     if json_file is not None:

@@ -14,9 +14,9 @@ from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
-    from segtween.build import Settings
     from segtween.interfaces import Segmenter
     from segtween.reports.figures.shots import Shots
+    from segtween.settings import Settings
     from segtween.types import Rgb
 
 app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import typer
 
 from segtween.cli.grouping import Without
-from segtween.defaults import DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.errors import SettingError
+from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET
 
 if TYPE_CHECKING:
-    from segtween.build import Settings
     from segtween.datasets import Dataset
+    from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
-    from segtween.on_device import Device
+    from segtween.settings import Settings
     from segtween.types import SizeHW
 
 Interval = Annotated[
@@ -144,7 +144,7 @@ class NetworkOptions:
                     do="use segtween evaluate, table intervals, table methods, table ablation or table budgets",
                 )
             truth = true_labels(data)
-            return truth if device is None else device.beside(truth)
+            return truth if device is None else device.fetching(truth)
         return (open_segmenter if device is None else device.segmenter)(
             self.model if self.scores is None else str(self.scores),
             runtime=self.runtime,
@@ -241,7 +241,7 @@ class MethodOptions:
         Raises SettingError for an unknown preset and for settings that contradict it.
         """
         from segtween.api import adapt
-        from segtween.build import find_preset
+        from segtween.settings import find_preset
 
         return adapt(find_preset(self.preset), **self._changes(), **({"offline": True} if offline else {}))
 
@@ -251,7 +251,7 @@ class MethodOptions:
         Raises SettingError for an unknown preset, and where no preset can take the changes.
         """
         from segtween.api import adapt
-        from segtween.build import find_preset
+        from segtween.settings import find_preset
 
         chosen: dict[str, Settings] = {}
         refused: list[SettingError] = []
@@ -327,16 +327,18 @@ class InputOptions:
 def device(
     name: str, *, threads: int, without: Sequence[str] = ("compiled",), keeps_frame: bool = False
 ) -> Device | None:
-    """What `--device` names, opened; None for the processor. Raises what `on_device.open_device` raises.
+    """What `--device` names, opened; None for the processor. Raises what `build.open_backend` raises.
 
     Networks are not compiled unless asked for, which takes half a minute.
     """
     from segtween.device import CPU
-    from segtween.on_device import open_device
 
     if name == CPU:
         return None
-    return open_device(name, threads=threads, without=tuple(without), keeps_frame=keeps_frame)
+    from segtween.build import Processor
+    from segtween.device.backend import open_device
+
+    return open_device(name, processor=Processor(threads), without=tuple(without), keeps_frame=keeps_frame)
 
 
 def words(text: str | None) -> list[str] | None:

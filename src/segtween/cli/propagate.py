@@ -55,10 +55,10 @@ def propagate(
 
         segtween propagate drive.mp4 --labels cvat-export.zip -o out/ --save cvat
     """
-    from segtween.build import Settings
     from segtween.cli.screen import progress_bar, show
     from segtween.run.propagation import propagate as carry
     from segtween.run.propagation import report
+    from segtween.settings import Settings
 
     kinds = options.words(save) or []
     with progress_bar(video) as progress:

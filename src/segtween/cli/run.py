@@ -15,7 +15,7 @@ from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
-    from segtween.build import Settings
+    from segtween.settings import Settings
 
 
 @guarded
@@ -116,8 +116,8 @@ def run(
     settings = method.settings(offline=offline).at(chosen)
     segmenter = network.open(background=bool(settings.late), device=there)
     said = options.spoken(method, offline=offline)
-    seg = Segtween(segmenter, settings, threads=network.threads, name=said, device=there)
-    for note in [*getattr(segmenter, "notes", ()), *getattr(seg.engine, "notes", ())]:
+    seg = Segtween(segmenter, settings, threads=network.threads, name=said, backend=there)
+    for note in seg.engine.notes:
         notes.print(note)
     if are_together(todo, together, live=live):
         asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}
@@ -157,8 +157,8 @@ def run(
 def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
     from segtween.api import Segtween
-    from segtween.build import PRESETS, find_preset
     from segtween.errors import unknown
+    from segtween.settings import PRESETS, find_preset
 
     if name == "every-frame":
         return Segtween(network.open(), settings, threads=network.threads, plain=True)

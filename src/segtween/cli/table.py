@@ -13,11 +13,11 @@ from segtween.cli import options
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
-from segtween.defaults import DEFAULT_PRESET
+from segtween.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
-    from segtween.build import Settings
     from segtween.reports.tables.study import Study
+    from segtween.settings import Settings
 
 app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
 
@@ -118,8 +118,8 @@ def methods(
 
         segtween table methods --dataset camvid --root street/ --scores labels
     """
-    from segtween.build import PRESETS
     from segtween.reports.tables.methods import methods_table
+    from segtween.settings import PRESETS
 
     default = MethodOptions.preset
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
@@ -308,10 +308,10 @@ def propagation(
 
         segtween table propagation --dataset camvid --root CamVid --every 30
     """
-    from segtween.build import Settings
     from segtween.cli.screen import progress_bar
     from segtween.reports.tables.propagation import propagation_table
     from segtween.reports.tables.study import FORMS, check_targets
+    from segtween.settings import Settings
 
     if out is not None:
         check_targets(out, [f"propagation{form}" for form in FORMS], overwrite=overwrite)

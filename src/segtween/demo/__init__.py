@@ -21,8 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.api import Segtween
-from segtween.build import find_preset
-from segtween.defaults import DEFAULT_MODEL, DEFAULT_PRESET
 from segtween.demo.kernels import SIZE_HW, compiled_ahead, missing
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
@@ -30,6 +28,7 @@ from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
 from segtween.run.single import Progress, write_json
 from segtween.segmenters import open_segmenter
+from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
 from segtween.types import Result

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
-from segtween.engine.causal import CausalEngine, KeyFrames
+from segtween.engine.causal import CausalEngine
+from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.resample import Resampling
 from segtween.errors import SettingError
@@ -149,9 +150,7 @@ class Device:
         return precision == HALF
 
 
-def open_device(
-    name: str, *, processor: Processor, without: tuple[str, ...] = (), keeps_frame: bool = False
-) -> Device:
+def open_device(name: str, *, processor: Processor, without: tuple[str, ...] = (), keeps_frame: bool = False) -> Device:
     """A device other than `cpu`, ready to build on; `without` names fields of `device.Fast`.
 
     `keeps_frame`: several engines are shown the same arrays, which are sent once. Raises MissingExtraError without

@@ -144,9 +144,7 @@ def _largest(planes: Iterable[Tensor]) -> Tensor:
     return best
 
 
-def _places(
-    composed: Tensor | None, grid_hw: SizeHW, size_hw: SizeHW, device: torch.device
-) -> tuple[Samples, Samples]:
+def _places(composed: Tensor | None, grid_hw: SizeHW, size_hw: SizeHW, device: torch.device) -> tuple[Samples, Samples]:
     """Where a pixel's scores are between four samples of their grid."""
     if composed is None:
         x = Samples(*positions(size_hw[1], grid_hw[1], device), inside=torch.ones((), device=device))

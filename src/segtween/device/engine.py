@@ -22,8 +22,9 @@ import torch
 from torch import Tensor
 
 from segtween.device.graphs import AsyncCopy, Captured, Recorder
-from segtween.engine.causal import CausalEngine, KeyFrames
+from segtween.engine.causal import CausalEngine
 from segtween.engine.clock import Clock
+from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.state import KeyState
 from segtween.geometry import stride_grid
@@ -74,7 +75,7 @@ class CapturedEngine(CausalEngine):
             given = rgb, view, *_tensors(state, view)
             made = self._arrive(*given) if is_key else self._between(*given, state.scores.values)
             reliability, composed, numbers = made[1], made[2], AsyncCopy(made[3])
-            self.motion.view = made[0]  # type: ignore[assignment]
+            self.motion.view = made[0]
         logits = self._network(rgb, clock) if is_key else None  # begins before the numbers are there
         with clock("propagate"):
             is_cut = self.cuts.is_cut(numbers.read()[0])
@@ -84,7 +85,7 @@ class CapturedEngine(CausalEngine):
         distance = state.distance + 1
         followed: Any = replace(state, composed=composed, reliability=reliability, distance=distance)
         if not is_key and not is_cut:
-            scores = partial(self.propagation.score_map, followed)
+            scores: Any = partial(self.propagation.score_map, followed)
             labels = made[4]
         else:
             logits = self._network(rgb, clock) if logits is None else logits
@@ -115,8 +116,8 @@ class CapturedEngine(CausalEngine):
 
     def _arriving(self, rgb: Tensor, before: Tensor, reliability: Tensor, composed: Tensor) -> Sequence[Tensor]:
         """View, reliability and composed flow of a frame that follows; whether it follows at all, and how reliable."""
-        view: Any = self.motion.flow.prepare(rgb)  # type: ignore[arg-type]
-        motion = self.motion.between(view, before, Clock())  # type: ignore[arg-type]
+        view: Any = self.motion.flow.prepare(rgb)
+        motion = self.motion.between(view, before, Clock())
         state: Any = self.propagation.follow(_state(_EMPTY, composed, reliability), motion)
         score = torch.as_tensor(self.cuts.score(motion), dtype=torch.float32, device=view.device)
         return view, state.reliability, state.composed, torch.stack((score, state.reliability.mean()))
@@ -126,17 +127,17 @@ class CapturedEngine(CausalEngine):
     ) -> Sequence[Tensor]:
         arrived = self._arriving(rgb, before, reliability, composed)
         size_hw: SizeHW = rgb.shape[0], rgb.shape[1]
-        found: Any = ScoreMap(scores, self.propagation.kind, size_hw)  # type: ignore[arg-type]
-        return *arrived, self.ops.labels(found, size_hw, composed=arrived[2])  # type: ignore[return-value, arg-type]
+        found: Any = ScoreMap(scores, self.propagation.kind, size_hw)
+        return *arrived, self.ops.labels(found, size_hw, composed=arrived[2])
 
     def _fused(
         self, logits: Tensor, before: Tensor, composed: Tensor, reliability: Tensor, frame: Tensor
     ) -> Sequence[Tensor]:
         """A key frame's scores, blended with the history, and its labels; `frame` (H, W, 0) has its size."""
         size_hw: SizeHW = frame.shape[0], frame.shape[1]
-        history = _state(ScoreMap(before, self.propagation.kind, size_hw), composed, reliability)  # type: ignore[arg-type]
-        scores: Any = self.propagation.key(logits, history, image_hw=size_hw).scores  # type: ignore[arg-type]
-        return scores.values, self.ops.labels(scores, size_hw)  # type: ignore[return-value]
+        history = _state(ScoreMap(before, self.propagation.kind, size_hw), composed, reliability)
+        scores: Any = self.propagation.key(logits, history, image_hw=size_hw).scores
+        return scores.values, self.ops.labels(scores, size_hw)
 
 
 def _state(scores: ScoreMap, composed: Any, reliability: Any) -> KeyState:

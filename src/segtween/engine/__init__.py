@@ -7,6 +7,7 @@
 | `bidirectional` | files: a frame is read from the key frames on both sides; `sources` says where these come from |
 | `multistream` | several streams with one network, their key frames staggered |
 | `motion` | frames to `types.Motion` |
+| `keys` | which frames are key frames, and the network's scores of them |
 | `state` | a key frame's state: followed, fused, read; `resample`: the older ways |
 | `frames`, `clock` | what engines have in common, and the plain network on every frame |
 """

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from segtween.engine.clock import Clock
-from segtween.engine.frames import stream
+from segtween.engine.frames import black, stream
 from segtween.engine.sources import KeySource, Sides
 from segtween.engine.state import Float, KeyState
 from segtween.errors import SettingError
@@ -112,6 +112,13 @@ class BidirectionalEngine:
         self.reset()
         return done
 
+    def warm_up(self, size_hw: SizeHW) -> None:
+        """Shows the engine two black frames of a size: what is compiled, is compiled then."""
+        self.reset()
+        for _ in range(2):
+            self.push(black(size_hw))
+        self.finish()
+
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result for every frame, in order; starts afresh."""
         return stream(self, source)
@@ -194,7 +201,7 @@ def share(before: KeyState | None, after: KeyState | None) -> Float | None:
     """The later key frame's part, (gh, gw) in 0..1; None where there are not both."""
     if before is None or after is None or before.reliability is None or after.reliability is None:
         return None
-    first = (before.reliability + LEAST_RELIABILITY) * after.distance
-    second = (after.reliability + LEAST_RELIABILITY) * before.distance
+    first: Any = (before.reliability + LEAST_RELIABILITY) * after.distance
+    second: Any = (after.reliability + LEAST_RELIABILITY) * before.distance
     part: Float = second / (first + second)
     return part

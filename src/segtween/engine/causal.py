@@ -18,40 +18,12 @@ from dataclasses import replace
 from typing import Any
 
 from segtween.engine.clock import Clock
-from segtween.engine.frames import OneByOne, stream
-from segtween.engine.state import KeyState, Propagation
+from segtween.engine.frames import OneByOne, black, stream
+from segtween.engine.keys import KeyFrames
+from segtween.engine.state import KeyState
 from segtween.errors import SettingError
-from segtween.interfaces import CutDetector, MotionSource, Schedule, Segmenter, Situation, notes_of, select
-from segtween.types import Frame, Motion, Result, Rgb, format_size
-
-
-class KeyFrames:
-    """Key frames by a schedule. Their frames wait for the network."""
-
-    delay = 0
-
-    def __init__(self, segmenter: Segmenter, schedule: Schedule, propagation: Propagation) -> None:
-        self.segmenter, self.schedule, self.propagation = segmenter, schedule, propagation
-
-    def reset(self) -> None:
-        self.schedule.reset()
-
-    def follow(self, motion: Motion) -> None:
-        """What is on its way follows each frame's motion: nothing is."""
-
-    def __call__(
-        self, rgb: Rgb, history: KeyState | None, situation: Situation | None, clock: Clock
-    ) -> tuple[KeyState, bool]:
-        """The state that the frame is labelled from, and whether new scores came with it. No history: a key frame."""
-        if history is not None and situation is not None and not self.schedule.is_key(situation):
-            return history, False
-        with clock("segment"):
-            logits = self.segmenter(rgb)
-        with clock("propagate"):
-            return self.propagation.key(logits, history, image_hw=(rgb.shape[0], rgb.shape[1])), True
-
-    def describe(self) -> dict[str, Any]:
-        return {"network": self.segmenter.describe(), **self.schedule.describe()}
+from segtween.interfaces import CutDetector, MotionSource, Schedule, Selecting, Situation, notes_of, select
+from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
 
 
 class CausalEngine(OneByOne):
@@ -129,6 +101,16 @@ class CausalEngine(OneByOne):
         assert motion.residual is not None, "it was followed"
         return Situation(self._count, history.distance, history.reliability, motion.residual, history.took_ms)
 
+    def warm_up(self, size_hw: SizeHW) -> None:
+        if isinstance(self.keys.segmenter, Selecting):  # stored scores need none, and have none for such frames
+            return
+        self.reset()  # it may have seen another clip, of another size
+        for _ in range(2):
+            self.step(black(size_hw))
+        with self.ops.scope():
+            self.keys.warm_up(self.ops.image(black(size_hw)))
+        self.reset()
+
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result for every frame, as they come; starts afresh."""
         return stream(self, source)
@@ -137,6 +119,10 @@ class CausalEngine(OneByOne):
     def notes(self) -> list[str]:
         """One line for each thing that is done in another way than was asked for."""
         return [*notes_of(self.keys.segmenter), *notes_of(self.motion)]
+
+    @property
+    def schedule(self) -> Schedule:
+        return self.keys.schedule
 
     @property
     def longest(self) -> int:

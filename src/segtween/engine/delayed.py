@@ -22,8 +22,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.engine.causal import KeyFrames
 from segtween.engine.clock import Clock
+from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
 from segtween.errors import SettingError
 from segtween.geometry import stride_grid
@@ -143,6 +143,9 @@ class DelayedKeyFrames(KeyFrames):
         if self._sent is None and self.schedule.is_key(situation):
             self._send(rgb, history, history, clock)
         return history, has_arrived
+
+    def warm_up(self, rgb: Rgb) -> None:
+        self.worker.send(self.segmenter, rgb).result()
 
     def _awaited(self, rgb: Rgb, clock: Clock) -> KeyState:
         with clock("segment"):  # by the same worker: a key frame that nobody needs any more may be in it

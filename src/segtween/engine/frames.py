@@ -6,15 +6,18 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from segtween.engine.clock import Clock
-from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, notes_of, select
-from segtween.types import Frame, Motion, Result, Rgb
+from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, Selecting, notes_of, select
+from segtween.types import Frame, Motion, Result, Rgb, SizeHW
 
 
 def stream(engine: Engine, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
     """One result for every frame, in order; starts afresh."""
     engine.reset()
-    for index, item in enumerate(source):
+    items: Iterator[Frame | Rgb] = iter(source)
+    for index, item in enumerate(items):
         engine.select(index)
         if isinstance(item, Frame):
             yield from engine.push(item.rgb, pts_seconds=float(item.pts_seconds))
@@ -23,13 +26,17 @@ def stream(engine: Engine, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[
     yield from engine.finish()
 
 
+def black(size_hw: SizeHW) -> Rgb:
+    """A black frame."""
+    return np.zeros((*size_hw, 3), np.uint8)
+
+
 class OneByOne:
     """An engine whose frames are labelled as they come."""
 
     is_causal = True
     prefetches = False
     """Whether its motion may be estimated by the thread that reads the frames."""
-    motion: MotionSource | None
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> Result:
         raise NotImplementedError
@@ -42,11 +49,15 @@ class OneByOne:
         """What is still to come after the last frame: nothing."""
         return []
 
+    def warm_up(self, size_hw: SizeHW) -> None:
+        """Shows the engine two black frames of a size: what is compiled, is compiled then. Afterwards a clip begins."""
+        raise NotImplementedError
+
 
 class EveryFrame(OneByOne):
     """The plain network on every frame, without memory."""
 
-    motion = None
+    motion: MotionSource | None = None
 
     def __init__(self, segmenter: Segmenter, *, ops: ArrayOps) -> None:
         self.segmenter, self.ops = segmenter, ops
@@ -82,6 +93,11 @@ class EveryFrame(OneByOne):
             scores=scores,
             stages_ms=clock.stages_ms,
         )
+
+    def warm_up(self, size_hw: SizeHW) -> None:
+        if not isinstance(self.segmenter, Selecting):  # stored scores need none, and have none for such frames
+            self.step(black(size_hw))
+            self.reset()
 
     def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result for every frame, as they come; starts afresh."""

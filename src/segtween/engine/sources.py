@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtween.engine.state import Float, KeyState, Propagation
 from segtween.errors import LabelError

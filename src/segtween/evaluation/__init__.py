@@ -14,23 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segtween.build import Settings, build_engine, build_flow, build_method, build_plain
+from segtween.build import Backend, Processor, build_engine, build_every_frame
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
-from segtween.engine import Engine
-from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.causal import CausalEngine
 from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
-from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.sharing import FrameMotion, FrameScores
 from segtween.evaluation.windows import Window, clips_of_blocks, judging_flow, moments, plan
-from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.interfaces import ArrayOps, Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.tally import share_tc_classes
-from segtween.on_device import Device
-from segtween.ops.cpu import CpuOps
+from segtween.settings import Settings
 from segtween.types import Method
 
 __all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
@@ -55,34 +53,35 @@ def evaluate_method(
     max_frames: int | None = None,
     measures: Sequence[str] = (),
     threads: int = 0,
-    device: Device | None = None,
+    backend: Backend | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name. `threads` 0 uses every processor.
-
-    On a `device`, which keeps the frame, the segmenter is one of its own.
+    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with so many
+    `threads`, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
-    ops, classes = CpuOps(threads=threads), len(segmenter.labels)
+    there = backend or Processor(threads)
 
     def free(chosen: Settings) -> MakeAdaptive:
-        if device is not None:
-            return lambda network, flow: device.engine(network, chosen, flow=flow)
-        return lambda network, flow: build_engine(network, chosen, ops=ops, flow=flow)
+        def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
+            engine = build_engine(network, chosen, backend=there, flow=flow)
+            assert isinstance(engine, CausalEngine), "an adaptive schedule is causal"
+            return engine
 
-    whole = build_method(segmenter, settings, ops=ops) if device is None else device.engine(segmenter, settings)
+        return make
+
     return evaluate(
         dataset,
         segmenter=segmenter,
-        flow=build_flow(settings, classes=classes, threads=threads) if device is None else whole.flow,
-        make=_make(settings, ops, device),
+        flow=there.flow(settings, classes=len(segmenter.labels)),
+        make=_make(settings, there),
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
-        method=method_of(whole, name=name),
+        method=method_of(build_engine(segmenter, settings, backend=there), name=name),
         label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,
@@ -124,9 +123,10 @@ def evaluate(
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
     with_vspw = _with_vspw(measures, dataset)
     table = Table(dataset, clips_of_blocks(windows), with_vspw=with_vspw)
-    shared = SharedSegmenter(segmenter), None if flow is None else SharedFlow(flow)
-    runs = table.runs(make, *shared, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, (segmenter, flow), progress, with_vspw=with_vspw)
+    shared = _Shared(segmenter)
+    motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
+    runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
+    cuts = _walk(dataset, windows, runs, shared, progress, with_vspw=with_vspw)
     lacking = share_tc_classes(table.tallies())
     return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
 
@@ -150,61 +150,61 @@ def evaluate_methods(
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
     """
-    settings, ops = Bootstrap(), CpuOps(threads=threads)
+    settings, backend = Bootstrap(), Processor(threads)
     wanted = sorted(set(intervals))
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
     windows, left_out = plan(dataset, max(wanted, default=0), settings)
-    network, flows = SharedSegmenter(segmenter), _Flows(len(segmenter.labels), threads)
+    shared = _Shared(segmenter)
     tables: dict[str, Table] = {}
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
-        flow = flows.of(chosen)
-        _checked(intervals, flow)
+        motion = shared.motion_of(backend.flow(chosen, classes=len(segmenter.labels)), backend.ops(chosen))
+        _checked(intervals, motion.flow)
         table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=next(iter(tables.values()), None))
-        runs += table.runs(_make(chosen, ops), network, flow, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, (segmenter, *flows.estimators), progress)
+        make = _make(chosen, backend)
+        runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
+    cuts = _walk(dataset, windows, runs, shared, progress)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
-    shared: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
-    named = {name: method_of(build_method(segmenter, chosen, ops=ops), name=name) for name, chosen in methods.items()}
+    alike: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
+    named = {
+        name: method_of(build_engine(segmenter, chosen, backend=backend), name=name) for name, chosen in methods.items()
+    }
     return {
-        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **shared)
+        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **alike)
         for name, table in tables.items()
     }
 
 
-class _Flows:
-    """One shared flow estimator for all settings whose flow describes itself alike."""
+class _Shared:
+    """What all engines are handed: the scores of each frame, and one motion for all flows that describe themselves
+    alike."""
 
-    def __init__(self, classes: int, threads: int) -> None:
-        self._classes, self._threads = classes, threads
-        self._shared: dict[str, SharedFlow] = {}
-        self.estimators: list[FlowEstimator] = []
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.scores = FrameScores(segmenter)
+        self._motions: dict[str, FrameMotion] = {}
 
-    def of(self, settings: Settings) -> SharedFlow:
-        flow = build_flow(settings, classes=self._classes, threads=self._threads)
-        record = json.dumps(flow.describe(), sort_keys=True)
-        if record not in self._shared:
-            self._shared[record] = SharedFlow(flow)
-            self.estimators.append(flow)
-        return self._shared[record]
+    def motion_of(self, flow: FlowEstimator, ops: ArrayOps) -> FrameMotion:
+        return self._motions.setdefault(json.dumps(flow.describe(), sort_keys=True), FrameMotion(flow, ops=ops))
+
+    @property
+    def motions(self) -> list[FrameMotion]:
+        return list(self._motions.values())
 
 
-def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make:
-    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine | BidirectionalEngine:
+def _make(settings: Settings, backend: Backend) -> Make:
+    def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
-            return build_plain(network, ops=ops) if device is None else device.plain(network)
+            return build_every_frame(network, backend=backend)
         chosen = replace(settings, late=None) if interval == 0 else settings
-        if device is not None:
-            return device.engine(network, chosen.fixed(interval), flow=flow)
-        return build_method(network, chosen.fixed(interval), ops=ops, flow=flow)
+        return build_engine(network, chosen.fixed(interval), backend=backend, flow=flow)
 
     if settings.late == "auto":
         raise SettingError(
-            "late auto in an evaluation",
+            "async_keys auto in an evaluation",
             expected="a number: when scores arrive would depend on the machine",
-            do="give --late 2",
+            do="give a number of frames",
         )
     return make
 
@@ -213,7 +213,7 @@ def _walk(
     dataset: Dataset,
     windows: Sequence[Window],
     runs: Sequence[Run | TruthRun],
-    parts: Sequence[object],
+    shared: _Shared,
     progress: Progress | None,
     *,
     with_vspw: bool = False,
@@ -224,7 +224,11 @@ def _walk(
     for window in windows:
         for run in runs:
             run.begin(window)
-        for moment in moments(dataset, window, parts, with_vspw=with_vspw):
+        for motion in shared.motions:
+            motion.begin()
+        for moment in moments(dataset, window, (shared.scores, *shared.motions), with_vspw=with_vspw):
+            for motion in shared.motions:
+                motion.next(moment.rgb)
             for run in runs:
                 run.step(moment)
             done += 1

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.datasets import Dataset
-from segtween.engine import Engine
-from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.causal import CausalEngine
 from segtween.errors import SettingError
 from segtween.evaluation.pairing import Companion, FrameCounts, FrameRecord, Row
+from segtween.evaluation.sharing import FrameMotion
 from segtween.evaluation.windows import Moment, Window
-from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.interfaces import Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap
 from segtween.metrics.bootstrap import Bootstrap, Interval
 from segtween.metrics.segmentation import Counts, confusion
@@ -25,12 +25,10 @@ from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoCons
 from segtween.metrics.vspw import VspwMeasures
 from segtween.types import Labels, Result, SizeHW
 
-Make = Callable[[Segmenter, "FlowEstimator | None", int], "Engine | BidirectionalEngine"]
-"""(segmenter, flow, interval) -> a new engine, or a two-sided one, whose results come late.
+Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
+"""(segmenter, flow, interval) -> a new engine. Flow None gives the plain network on every frame."""
 
-Flow None gives the plain network on every frame."""
-
-MakeAdaptive = Callable[[Segmenter, FlowEstimator], Engine]
+MakeAdaptive = Callable[[Segmenter, FlowEstimator], CausalEngine]
 """(segmenter, flow) -> a new engine whose key frames depend on more than the distance."""
 
 ENOUGH_FRAMES = 30
@@ -53,7 +51,7 @@ class Table:
         self.truth: Tally = self._tally(0) if shared is None else shared.truth
         self.fused: Tally | None = None
         self.at: dict[int, Row] = {}
-        self.adaptive: dict[str, tuple[Engine, Row]] = {}
+        self.adaptive: dict[str, tuple[CausalEngine, Row]] = {}
 
     def _tally(self, longest: int, *, by_distance: bool = True) -> Tally:
         return Tally(self.dataset.labels, clips=self.clips, distances=longest + 1, by_distance=by_distance)
@@ -62,7 +60,7 @@ class Table:
         self,
         make: Make,
         segmenter: Segmenter,
-        flow: FlowEstimator | None,
+        motion: FrameMotion | None,
         *,
         intervals: Sequence[int],
         adaptive: Mapping[str, MakeAdaptive],
@@ -74,8 +72,9 @@ class Table:
         if self._fills_plain:
             plain = new(make(segmenter, None, 0), self.plain, is_reference=True)
             runs += [plain, TruthRun(self.truth, with_vspw=self._with_vspw)]
-        if flow is None:
+        if motion is None:
             return runs
+        flow, new = motion.flow, partial(new, motion=motion)
         self.fused = self._tally(0)
         runs.append(new(make(segmenter, flow, 0), self.fused, is_reference=True))
         for interval in intervals:
@@ -83,13 +82,13 @@ class Table:
                 self.at[0] = Row(self.fused, self.plain, self.fused)
                 continue
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
-            late = getattr(engines[0], "late", 0)
-            row, companions = self._row(self._tally(interval + late), self.fused)
+            motion.both_ways = motion.both_ways or not engines[0].is_causal
+            row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
             runs += [new(engine, row.own, phase=p, companions=companions) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
-            row, companions = self._row(self._tally(engine.schedule.longest, by_distance=False), self.fused)
+            row, companions = self._row(self._tally(engine.longest, by_distance=False), self.fused)
             self.adaptive[name] = engine, row
             runs.append(new(engine, row.own, companions=companions))
             later = range(1, starts) if self.dataset.is_dense else ()
@@ -186,12 +185,13 @@ def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
 class Run:
     """One engine on its way through a window, and what is measured of it.
 
-    A reference leaves what it counted of each frame to the `companions` of other runs.
+    A reference leaves what it counted of each frame to the `companions` of other runs. `motion` holds the current
+    frame's; without it the engine estimates its own.
     """
 
     def __init__(
         self,
-        engine: Engine | BidirectionalEngine,
+        engine: Engine,
         tally: Tally,
         mapping: LabelMap,
         *,
@@ -199,8 +199,10 @@ class Run:
         with_vspw: bool = False,
         is_reference: bool = False,
         companions: Sequence[Companion] = (),
+        motion: FrameMotion | None = None,
     ) -> None:
         self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
+        self._motion = motion
         self._is_reference, self._companions = is_reference, companions
         self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
@@ -224,7 +226,8 @@ class Run:
         if moment.offset < self.start:
             return
         self._waiting.append(moment)
-        self._take(self.engine.push(moment.rgb, pts_seconds=moment.pts_seconds))
+        motion = None if self._motion is None else self._motion.current
+        self._take(self.engine.push(moment.rgb, pts_seconds=moment.pts_seconds, motion=motion))
 
     def end(self) -> None:
         """The frames whose results were still to come."""

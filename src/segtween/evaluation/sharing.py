@@ -1,4 +1,4 @@
-"""What all engines of an evaluation share: each frame's scores, and the flow of the current pair of frames."""
+"""What all engines of an evaluation share: each frame's scores and its motion, computed once."""
 
 from __future__ import annotations
 
@@ -7,55 +7,66 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.interfaces import FlowEstimator, Segmenter
+from segtween.engine.clock import Clock
+from segtween.engine.motion import MotionEstimator
+from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, select
 from segtween.labels import LabelSet
-from segtween.types import Flow, Rgb
+from segtween.types import Motion, Rgb
 
 
-class SharedSegmenter:
-    """Computes the scores of a frame once for all engines that are shown the same array.
+class FrameScores:
+    """The scores of the frame that `select` chose last, computed at most once for all engines that ask for them."""
 
-    `at_once` says that late keys call it in the engine's own thread: it keeps one frame at a time."""
-
-    at_once = True
-
-    def __init__(self, inner: Segmenter) -> None:
-        self._inner = inner
-        self._last: tuple[Rgb, NDArray[np.float32]] | None = None
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self._scores: NDArray[np.float32] | None = None
 
     @property
     def labels(self) -> LabelSet:
-        return self._inner.labels
+        return self._segmenter.labels
+
+    def select(self, key: str | int) -> None:
+        """The next frame, by name or index."""
+        self._scores = None
+        select(self._segmenter, key)
 
     def __call__(self, rgb: Rgb) -> NDArray[np.float32]:
-        if self._last is None or self._last[0] is not rgb:
-            self._last = rgb, self._inner(rgb)
-        return self._last[1]
+        if self._scores is None:
+            self._scores = self._segmenter(rgb)
+        return self._scores
 
     def describe(self) -> dict[str, Any]:
-        return self._inner.describe()
+        return self._segmenter.describe()
 
 
-class SharedFlow:
-    """Prepares each frame once and computes the flow of a pair of prepared frames once, in each direction."""
+class FrameMotion:
+    """The motion of the current frame, estimated once for all engines that are handed it.
 
-    def __init__(self, inner: FlowEstimator) -> None:
-        self._inner = inner
-        self._view: tuple[Rgb, NDArray[np.uint8]] | None = None
-        self._flows: list[tuple[NDArray[np.uint8], NDArray[np.uint8], Flow]] = []
+    With `both_ways` the way from the frame before is estimated too, as bidirectional engines need it.
+    """
 
-    def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
-        if self._view is None or self._view[0] is not rgb:
-            self._view = rgb, self._inner.prepare(rgb)
-        return self._view[1]
+    def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:
+        self.flow, self._ops = flow, ops
+        self._source = MotionEstimator(flow, ops=ops)
+        self.current: Motion | None = None
 
-    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
-        for known in self._flows:
-            if known[0] is current and known[1] is previous:
-                return known[2]
-        found = self._inner(current, previous)
-        self._flows = [*self._flows[-1:], (current, previous, found)]
-        return found
+    @property
+    def both_ways(self) -> bool:
+        return self._source.both_ways
 
-    def describe(self) -> dict[str, Any]:
-        return self._inner.describe()
+    @both_ways.setter
+    def both_ways(self, both_ways: bool) -> None:
+        self._source.both_ways = both_ways
+
+    def begin(self) -> None:
+        """The next frame begins a clip."""
+        self._source.reset()
+
+    def select(self, key: str | int) -> None:
+        self._source.select(key)
+
+    def next(self, rgb: Rgb) -> Motion:
+        """The next frame, (H, W, 3)."""
+        with self._ops.scope():
+            self.current = self._source(self._ops.image(rgb), Clock())
+        return self.current

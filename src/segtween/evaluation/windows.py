@@ -13,12 +13,13 @@ from segtween.datasets import Clip, ClipFrame, Dataset
 from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
 from segtween.evaluation.pairing import FrameRecord
+from segtween.interfaces import select
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
 from segtween.metrics.vspw import Sampling, sampling
 from segtween.metrics.vspw import judging_flow as vspw_flow
 from segtween.schedule.cuts import ResidualCuts
-from segtween.types import Labels, Rgb
+from segtween.types import Labels, Motion, Rgb
 
 SHORTEST_HISTORY = 4
 """Sparse labels: frames before the labelled one that "every frame, fused" sees at least, where the clip has them."""
@@ -113,15 +114,15 @@ class Moment:
 def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:
     """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
     previous: Rgb | None = None
-    selecting, judge = [part for part in parts if hasattr(part, "select")], _JudgingMotion(dataset)
+    judge = _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
         frame = window.clip.frames[window.first + offset]
         rgb = dataset.read_rgb(frame)
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
-        for part in selecting:
-            part.select(frame.name)
+        for part in parts:
+            select(part, frame.name)
         yield Moment(
             offset,
             int(block),
@@ -168,5 +169,5 @@ class _JudgingMotion:
             return None, False
         moved = previous.ravel().take(motion.source)
         error = np.where(motion.inside, np.abs(grey.astype(np.float32) - moved), np.float32(255))
-        is_cut = self._cuts(grey, previous, error)
+        is_cut = self._cuts(Motion(grey, residual=error))
         return None if is_cut else motion, is_cut

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from segtween.engine import Engine
-from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SettingError
+from segtween.interfaces import Engine
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.temporal import Farneback
 from segtween.types import Frame, Labels, Method, Result
@@ -28,12 +27,12 @@ class Beside:
     engine whose results come late.
     """
 
-    def __init__(self, engine: Engine | BidirectionalEngine, method: Method, *, classes: int) -> None:
-        if isinstance(engine, BidirectionalEngine):
+    def __init__(self, engine: Engine, method: Method, *, classes: int) -> None:
+        if not engine.is_causal:
             raise SettingError(
                 f"{method.name} beside another method",
                 expected="a method that gives each frame's labels at once",
-                do="give --beside every-frame",
+                do="compare with every frame",
             )
         self.method, self._engine = method, engine
         self._farneback = Farneback()

@@ -9,29 +9,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
-from segtween.engine.multistream import Streams
+from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
-from segtween.interfaces import Sink, Source
+from segtween.interfaces import Engine, Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.ops.threads import available_threads
 from segtween.run.pipeline import LatestFrame, Prefetcher
-from segtween.run.prefetch import Foresight
 from segtween.run.single import (
-    FORESEEN,
-    FRAMES_AHEAD,
+    PREFETCHED,
     THREADS,
     Away,
+    Moving,
     Progress,
     Summary,
     arriving,
-    foresee,
-    foreseen,
+    decode_ms,
+    prefetched,
     warm_up,
     write_json,
 )
@@ -109,7 +109,7 @@ class Together:
     def limited_by(self) -> str | None:
         """The longest stage of the thread that had most to do: the one that labels for all, or one that reads or writes
         for one of them."""
-        stages = FORESEEN if any(summary.foreseen for summary in self.summaries) else THREADS
+        stages = PREFETCHED if any(summary.prefetched for summary in self.summaries) else THREADS
         threads = [
             {stage: sum(sum(s.stages_ms.get(stage, ())) for s in self.summaries) for stage in stages["labelling"]},
             *(
@@ -142,7 +142,7 @@ class Together:
 
 
 def run_together(
-    streams: Streams,
+    streams: MultiStream,
     inputs: Sequence[Input],
     folder: str | Path,
     *,
@@ -197,30 +197,33 @@ class _Lane:
         self.crash: BaseException | None = None
         self._closing: threading.Thread | None = None
 
-    def start(self, *, came: Callable[[], None] | None, foresight: Foresight | None, progress: Progress | None) -> None:
-        """Begins to read: live, if `came` is to be called; with flow estimated there, if `foresight` is given."""
-        self._began, self._foresight = time.perf_counter(), foresight
-        self.summary.foreseen = foresight is not None
-        frames = self.source if foresight is None else foresight.watch(self.source)
-        self._frames: LatestFrame[Frame] | Prefetcher[Frame] = (
-            Prefetcher(frames, most=FRAMES_AHEAD, close=self.source.close)
-            if came is None
-            else arriving(self.source, came=came)
+    def start(self, engine: Engine, *, came: Callable[[], None] | None, progress: Progress | None) -> None:
+        """Begins to read: live, if `came` is to be called."""
+        self._began = time.perf_counter()
+        self.summary.prefetched = engine.prefetches and came is None
+        self._frames: LatestFrame[Moving] | Prefetcher[Moving] = (
+            prefetched(engine, self.source) if came is None else arriving(self.source, came=came)
         )
-        self._waiting: Iterator[tuple[Frame, float]] = iter(self._frames)
+        self._items: Iterator[tuple[Moving, float]] = iter(self._frames)
+        self._waiting = deque[tuple[Frame, float]]()
         self._away = Away(self._sink, self.summary, self._meter, progress)
 
-    def take(self) -> tuple[Frame, float] | None:
-        """The next frame and the milliseconds it took; live, None where there is no new one. StopIteration at the
-        end."""
-        return self._frames.poll() if isinstance(self._frames, LatestFrame) else next(self._waiting)
+    def take(self) -> Arrival | None:
+        """The next frame; live, None where there is no new one. StopIteration at the end."""
+        taken = self._frames.poll() if isinstance(self._frames, LatestFrame) else next(self._items)
+        if taken is None:
+            return None
+        (frame, motion), read_ms = taken
+        self._waiting.append((frame, decode_ms(read_ms, motion)))
+        return Arrival(frame.rgb, float(frame.pts_seconds), motion)
 
-    def put(self, frame: Frame, result: Result, decode_ms: float) -> None:
-        if isinstance(self._frames, LatestFrame):
-            self.summary.latency_ms.append((time.perf_counter() - self._frames.arrived) * 1e3)
-        if self._foresight is not None:
-            result, decode_ms = foreseen(self._foresight, result, decode_ms)
-        self._away.put(frame, result, {"decode": decode_ms})
+    def put(self, results: Sequence[Result]) -> None:
+        """The results of the frames that have waited longest."""
+        for result in results:
+            if isinstance(self._frames, LatestFrame):
+                self.summary.latency_ms.append((time.perf_counter() - self._frames.arrived) * 1e3)
+            frame, ms = self._waiting.popleft()
+            self._away.put(frame, result, {"decode": ms})
 
     def end(self, error: BaseException | None) -> None:
         """Closes input and outputs in a thread of its own: writing what remains may take a while."""
@@ -277,7 +280,7 @@ class _Lane:
 class _Run:
     """All inputs on their way, by the number of their stream."""
 
-    def __init__(self, streams: Streams, outcomes: list[Outcome], live: bool, progress: Progress | None) -> None:
+    def __init__(self, streams: MultiStream, outcomes: list[Outcome], live: bool, progress: Progress | None) -> None:
         self.outcomes = outcomes
         self._streams, self._live, self._progress = streams, live, progress
         self._lanes: dict[int, _Lane] = {}
@@ -312,26 +315,18 @@ class _Run:
 
         came = (lambda: self._bell.put(None)) if self._live else None
         for stream, lane in self._lanes.items():
-            lane.start(came=came, foresight=self._foresee(stream), progress=note)
-
-    def _foresee(self, stream: int) -> Foresight | None:
-        """Flow is estimated where frames are read, unless the streams share what estimates it."""
-        engines = self._streams.engines
-        if self._live or len({id(engine.flow) for engine in engines}) < len(engines):
-            return None
-        return foresee(engines[stream])
+            lane.start(self._streams.engines[stream], came=came, progress=note)
 
     def all(self) -> None:
         while any(lane.is_open for lane in self._lanes.values()):
             if self._live:
                 self._bell.get()
-            frames = self._taken()
-            for stream, said in self._streams.each({i: (f.rgb, float(f.pts_seconds)) for i, (f, _) in frames.items()}):
-                if isinstance(said, SegtweenError):
-                    self._end(stream, said)
+            for stream, outcome in self._streams.each(self._taken()):
+                if isinstance(outcome, SegtweenError):
+                    self._end(stream, outcome)
                     continue
                 try:
-                    self._lanes[stream].put(frames[stream][0], said, frames[stream][1])
+                    self._lanes[stream].put(outcome)
                 except SegtweenError as error:
                     self._end(stream, error)
 
@@ -346,28 +341,34 @@ class _Run:
     def join(self) -> None:
         for lane in self._lanes.values():
             lane.join()
-        for engine in self._streams.engines:
-            if isinstance(engine.flow, Foresight):
-                engine.flow = engine.flow.estimator
         crash = next((lane.crash for lane in self._lanes.values() if lane.crash is not None), None)
         if crash is not None:
             raise crash
 
-    def _taken(self) -> dict[int, tuple[Frame, float]]:
-        frames: dict[int, tuple[Frame, float]] = {}
+    def _taken(self) -> dict[int, Arrival]:
+        frames: dict[int, Arrival] = {}
         for stream, lane in self._lanes.items():
             if not lane.is_open:
                 continue
             try:
                 taken = lane.take()
             except StopIteration:
-                self._end(stream, None)
+                self._finish(stream)
             except SegtweenError as error:
                 self._end(stream, error)
             else:
                 if taken is not None:
                     frames[stream] = taken
         return frames
+
+    def _finish(self, stream: int) -> None:
+        """The results of frames that still wait, at the end of an input."""
+        try:
+            self._lanes[stream].put(self._streams.engines[stream].finish())
+        except SegtweenError as error:
+            self._end(stream, error)
+        else:
+            self._end(stream, None)
 
     def _end(self, stream: int, error: SegtweenError | None) -> None:
         self._lanes[stream].end(error)

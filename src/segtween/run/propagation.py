@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from segtween.build import Settings, build_labelled, method
+from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError
 from segtween.interfaces import Sink
-from segtween.ops.cpu import CpuOps
 from segtween.run.single import Progress, Summary, run_source, write_json
+from segtween.settings import Settings
 from segtween.types import Frame, Result
 from segtween.video import open_sinks, open_source
 from segtween.video.inputs import image_files, kind_of
@@ -76,7 +76,7 @@ def propagate(
             Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=label_set, ids=ids
         )
         chosen = settings or Settings(offline=True)
-        engine = build_labelled(given.labels, given.read, given.files, chosen, ops=CpuOps(threads=threads))
+        engine = build_labelled(given.labels, given.read, given.files, chosen, backend=Processor(threads))
         sinks = open_sinks(
             folder,
             save=save,

@@ -6,25 +6,21 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segtween.engine import Clock, Engine
-from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.clock import Clock
 from segtween.errors import SettingError
-from segtween.interfaces import Sink, Source
+from segtween.interfaces import Engine, Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.timing import percentiles
-from segtween.ops.cpu import CpuOps
 from segtween.ops.threads import available_threads
 from segtween.run.comparison import Beside
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
-from segtween.run.prefetch import Foresight
-from segtween.schedule.adaptive import Adaptive
-from segtween.types import Frame, Method, Result, SourceInfo, format_size
+from segtween.types import Frame, Method, Motion, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
 from segtween.video.pace import AtItsRate
 from segtween.video.staging import Staged, sink_errors
@@ -38,8 +34,8 @@ THREADS = {
     "writing": ("encode", "report"),
 }
 """The stages of each of the threads that work beside each other."""
-FORESEEN = {**THREADS, "reading": ("decode", "prepare", "flow"), "labelling": THREADS["labelling"][2:]}
-"""The same where flow is estimated as frames are read (`segtween.run.prefetch`)."""
+PREFETCHED = {**THREADS, "reading": ("decode", "prepare", "flow"), "labelling": THREADS["labelling"][2:]}
+"""The same where motion is estimated as frames are read (`engine.motion.MotionEstimator.ahead`)."""
 
 STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "beside")
 FRAMES_AHEAD, FRAMES_BEHIND = 8, 8
@@ -51,7 +47,7 @@ class Summary:
     it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
     `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`). Live: `dropped` frames
     came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
-    `foreseen` says that flow was estimated where frames are read.
+    `prefetched` says that motion was estimated where frames are read.
     `processor_seconds` is what all threads of the process used of the processors meanwhile, 0 if nobody looked."""
 
     input: SourceInfo
@@ -69,7 +65,7 @@ class Summary:
     beside: dict[str, Any] | None = None
     dropped: int = 0
     latency_ms: list[float] = field(default_factory=list)
-    foreseen: bool = False
+    prefetched: bool = False
     error: str | None = None
 
     @property
@@ -95,7 +91,7 @@ class Summary:
     def limited_by(self) -> str | None:
         """The longest stage of the thread that had most to do: what to make faster first."""
         busy = {stage: sum(values) for stage, values in self.stages_ms.items()}
-        threads = FORESEEN if self.foreseen else THREADS
+        threads = PREFETCHED if self.prefetched else THREADS
         busiest = max(threads.values(), key=lambda stages: sum(busy.get(stage, 0.0) for stage in stages))
         return max((stage for stage in busiest if stage in busy), key=busy.__getitem__, default=None)
 
@@ -140,7 +136,7 @@ class Summary:
 
 
 def run_source(
-    engine: Engine | BidirectionalEngine,
+    engine: Engine,
     source: Source,
     sink: Sink,
     folder: str | Path,
@@ -185,7 +181,7 @@ def run_source(
 
 
 def _frames(
-    engine: Engine | BidirectionalEngine,
+    engine: Engine,
     source: Source,
     sink: Sink,
     summary: Summary,
@@ -195,18 +191,15 @@ def _frames(
     progress: Progress | None,
 ) -> None:
     interrupts = Interrupts()
-    foresight = None if live else foresee(engine)
-    summary.foreseen = foresight is not None
-    frames = source if foresight is None else foresight.watch(source)
-    ahead = arriving(source) if live else Prefetcher(frames, most=FRAMES_AHEAD, close=source.close)
+    engine.reset()
+    summary.prefetched = engine.prefetches and not live
+    ahead = arriving(source) if live else prefetched(engine, source)
     away = Away(sink, summary, meter, progress)
     try:
         if beside is not None:
             beside.reset()
         for frame, result, decode_ms in _results(engine, ahead):
             clock = Clock()
-            if foresight is not None:
-                result, decode_ms = foreseen(foresight, result, decode_ms)
             if isinstance(ahead, LatestFrame):
                 summary.latency_ms.append((time.perf_counter() - ahead.arrived) * 1e3)
             if beside is not None:
@@ -217,8 +210,6 @@ def _frames(
         with interrupts.held():  # nobody may touch the sink before its thread is through
             ahead.stop()
             away.finish()
-            if foresight is not None:
-                engine.flow = foresight.estimator
         if isinstance(ahead, LatestFrame):
             summary.dropped = ahead.dropped
     away.check()
@@ -271,70 +262,69 @@ class Away:
                 self._progress(count, summary.input.n_frames)
 
 
-def foresee(engine: Engine | BidirectionalEngine) -> Foresight | None:
-    """Takes the place of the engine's flow estimator, where nothing else than the frames counts for it."""
-    if not isinstance(engine, Engine) or engine.flow is None or not isinstance(engine.ops, CpuOps):
-        return None
-    if hasattr(engine.flow, "select") or isinstance(engine.schedule, Adaptive):  # told of each frame; or counts ms
-        return None
-    engine.flow = foresight = Foresight(engine.flow)
-    return foresight
+Moving = tuple[Frame, "Motion | None"]
+"""A frame, and its motion where it was estimated ahead."""
 
 
-def foreseen(foresight: Foresight, result: Result, decode_ms: float) -> tuple[Result, float]:
-    """A result with the times of its flow, and the time without it that the frame took to be read."""
-    times_ms = foresight.times_ms
-    return replace(result, stages_ms={**result.stages_ms, **times_ms}), decode_ms - sum(times_ms.values())
+def prefetched(engine: Engine, source: Source) -> Prefetcher[Moving]:
+    """The frames of a source a few ahead, with their motion where the engine lets the reading thread estimate it."""
+    ahead: Iterator[Moving]
+    if engine.prefetches and engine.motion is not None:
+        ahead = engine.motion.ahead(source)
+    else:
+        ahead = ((frame, None) for frame in source)
+    return Prefetcher(ahead, most=FRAMES_AHEAD, close=source.close)
 
 
-def warm_up(engine: Engine | BidirectionalEngine, source: Source) -> None:
+def warm_up(engine: Engine, source: Source) -> None:
     """Shows the engine two frames of the source's size before the source begins: what is compiled, is compiled then.
 
     Raises SettingError for an engine whose results come late.
     """
-    if isinstance(engine, BidirectionalEngine):
+    if not engine.is_causal:
         source.close()
         raise SettingError(
-            "the offline mode live",
+            "bidirectional propagation live",
             expected="a mode that gives each frame's labels at once",
             do="leave one of them out",
         )
-    if not hasattr(engine.segmenter, "select"):  # stored scores need none, and have none for these frames
-        black = np.zeros((*source.info.size_hw, 3), np.uint8)
-        engine.reset()  # it may have seen another video, of another size
-        for _ in range(2):
-            engine.step(black)
-        engine.segment(black)  # a network in a thread of its own is through with the others then
+    engine.warm_up(source.info.size_hw)
 
 
-def arriving(source: Source, *, came: Callable[[], None] = lambda: None) -> LatestFrame[Frame]:
+def arriving(source: Source, *, came: Callable[[], None] = lambda: None) -> LatestFrame[Moving]:
     """The newest frame of a source that comes at its rate; `came` is called whenever there is one."""
-    return LatestFrame(AtItsRate(source), close=source.close, came=came)
+    frames = ((frame, None) for frame in AtItsRate(source))
+    return LatestFrame(frames, close=source.close, came=came)
 
 
-def _results(
-    engine: Engine | BidirectionalEngine, frames: Iterable[tuple[Frame, float]]
-) -> Iterator[tuple[Frame, Result, float]]:
+def _results(engine: Engine, frames: Iterable[tuple[Moving, float]]) -> Iterator[tuple[Frame, Result, float]]:
     """Every frame with its result and the milliseconds that it took to decode."""
-    engine.reset()
     waiting = deque[tuple[Frame, float]]()
     try:
-        for frame, decode_ms in frames:
-            waiting.append((frame, decode_ms))
+        for (frame, motion), read_ms in frames:
+            waiting.append((frame, decode_ms(read_ms, motion)))
             engine.select(frame.index)
-            yield from _beside(waiting, engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds)))
+            done = engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds), motion=motion)
+            yield from _with_frames(waiting, done)
     except GeneratorExit:
         raise
-    except BaseException:  # frames that still wait for a key frame are done too: they hear the earlier one alone
-        yield from _beside(waiting, engine.finish())
+    except BaseException:  # frames that still wait for a key frame are done too: they are read from the earlier one
+        yield from _with_frames(waiting, engine.finish())
         raise
-    yield from _beside(waiting, engine.finish())
+    yield from _with_frames(waiting, engine.finish())
 
 
-def _beside(waiting: deque[tuple[Frame, float]], results: Sequence[Result]) -> Iterator[tuple[Frame, Result, float]]:
+def decode_ms(read_ms: float, motion: Motion | None) -> float:
+    """Of the time that a frame took to be read, that without its motion."""
+    return read_ms if motion is None else read_ms - sum(motion.stages_ms.values())
+
+
+def _with_frames(
+    waiting: deque[tuple[Frame, float]], results: Sequence[Result]
+) -> Iterator[tuple[Frame, Result, float]]:
     for result in results:
-        frame, decode_ms = waiting.popleft()
-        yield frame, result, decode_ms
+        frame, ms = waiting.popleft()
+        yield frame, result, ms
 
 
 def write_json(record: dict[str, Any], path: str | Path) -> None:

@@ -27,7 +27,9 @@ class ResidualCuts:
     def score(self, motion: Motion) -> float:
         """Residual over contrast."""
         assert motion.residual is not None, "there is a frame before"
-        some = motion.view[::2, ::2].astype(np.float32)  # a quarter of the pixels says the same in a quarter of the time
+        some = motion.view[::2, ::2].astype(
+            np.float32
+        )  # a quarter of the pixels says the same in a quarter of the time
         contrast = max(float(np.abs(some - some.mean()).mean()), 4.0)
         left = motion.residual[::2, ::2]
         return float(np.where(left < 255, left, np.float32(OUTSIDE * contrast)).mean()) / contrast

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS, Settings, build_engine, find_preset
+from segtween.build import build_engine
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import LabelError, SettingError, SinkError
@@ -26,6 +26,7 @@ from segtween.reports.figures.passage import HISTORY, first_frame, motion_betwee
 from segtween.reports.figures.sequence import sequence_figure
 from segtween.reports.figures.shots import DatasetShots, StreetShots, VideoShots
 from segtween.segmenters.fake import FakeSegmenter
+from segtween.settings import PRESETS, Settings, find_preset
 from small_sets import picture
 from tiny_propagation import write_model
 

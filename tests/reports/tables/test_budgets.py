@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS, build_plain
+from segtween.build import build_every_frame
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
@@ -18,6 +18,7 @@ from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.tables.budgets import budgets_table
+from segtween.settings import PRESETS
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -83,7 +84,7 @@ def test_an_adaptive_schedule_is_measured_just_before_its_key_frames(data: Datas
 
 def plain_miou(data: Dataset, indices: range) -> float:
     """mIoU of the network on every frame, over some frames alone."""
-    engine, counts = build_plain(BrightnessSegmenter()), np.zeros((4, 5), np.int64)
+    engine, counts = build_every_frame(BrightnessSegmenter()), np.zeros((4, 5), np.int64)
     for index, frame in enumerate(data.clips[0].frames):
         labels = engine.step(data.read_rgb(frame)).labels
         truth = data.read_labels(frame, size_hw=(labels.shape[0], labels.shape[1]))

@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.reports.tables.delays import delays_table
+from segtween.settings import PRESETS
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"

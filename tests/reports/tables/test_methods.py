@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 import segtween.reports.tables.ablation as ablation
 from fakes import BrightnessSegmenter, panning
 from segtween.bench import bench_presets
-from segtween.build import PRESETS as ALL_PRESETS
-from segtween.build import Settings, build_plain
+from segtween.build import build_every_frame
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import DatasetError, ScoresError, SettingError
@@ -27,6 +26,8 @@ from segtween.reports.tables.ablation import PARTS, Without, ablation_table, cha
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.methods import methods_table, plot_methods
 from segtween.reports.tables.study import Column, Study
+from segtween.settings import PRESETS as ALL_PRESETS
+from segtween.settings import Settings
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -52,7 +53,12 @@ def study(data: Dataset) -> Study:
 
 
 def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
-    methods = {"blend": Settings(), "composed": PATH, "still": Settings(flow="zero"), "late": replace(PATH, offline=True)}
+    methods = {
+        "blend": Settings(),
+        "composed": PATH,
+        "still": Settings(flow="zero"),
+        "late": replace(PATH, offline=True),
+    }
     together = evaluate_methods(
         data, segmenter=BrightnessSegmenter(), methods=methods, intervals=[0, 2], threads=1, against="blend"
     )
@@ -76,7 +82,7 @@ def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
 
 def plain_miou(data: Dataset, weights: list[int]) -> float:
     """mIoU of the network on every frame, each frame counted so many times."""
-    engine, counts = build_plain(BrightnessSegmenter()), np.zeros((4, 5), np.int64)
+    engine, counts = build_every_frame(BrightnessSegmenter()), np.zeros((4, 5), np.int64)
     for weight, frame in zip(weights, data.clips[0].frames, strict=True):
         labels = engine.step(data.read_rgb(frame)).labels
         truth = data.read_labels(frame, size_hw=(labels.shape[0], labels.shape[1]))
@@ -102,7 +108,9 @@ def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study
     truth = study.rows[-1]
     assert (truth["row"], truth["avg_miou"], truth["vc8"]) == ("true labels", None, 1.0)
     assert 0 < truth["tc"] <= 1
-    alone = evaluate_method(data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1)
+    alone = evaluate_method(
+        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1
+    )
     assert (rows["composed", 2]["hash"], rows["composed", 2]["tc"]) == (alone.method.hash, alone.results[0]["tc"])
 
 
@@ -144,7 +152,12 @@ def test_an_offline_period_is_timed_as_a_whole() -> None:
 
 def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> None:
     study = methods_table(
-        data, true_labels(data), presets={"warp": PRESETS["warp"], "composed": PATH}, default="composed", intervals=[2], **FAST
+        data,
+        true_labels(data),
+        presets={"warp": PRESETS["warp"], "composed": PATH},
+        default="composed",
+        intervals=[2],
+        **FAST,
     )
     plain, _, warp, path, late, _ = study.rows
     assert plain["avg_miou"] == 1

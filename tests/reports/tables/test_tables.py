@@ -15,8 +15,6 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import PRESETS as ALL_PRESETS
-from segtween.build import Settings
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import MissingExtraError, SettingError, SinkError
@@ -26,6 +24,8 @@ from segtween.reports.tables.plot import plot
 from segtween.reports.tables.speed import intervals_table, scales_table
 from segtween.reports.tables.study import Column, Study, check_targets
 from segtween.segmenters.fake import FakeSegmenter
+from segtween.settings import PRESETS as ALL_PRESETS
+from segtween.settings import Settings
 from small_sets import picture
 from tiny_propagation import write_model
 

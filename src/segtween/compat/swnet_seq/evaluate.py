@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from segtween.build import Settings
 from segtween.compat.swnet_seq import weights
 from segtween.compat.swnet_seq.clips import LAYOUTS, labelled_clips, unlabelled_clips
 from segtween.compat.swnet_seq.flags import Options
@@ -20,6 +19,7 @@ from segtween.datasets import ClipFrame, Dataset
 from segtween.datasets.reading import read_rgb
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
+from segtween.settings import Settings
 from segtween.types import Labels, Rgb
 
 Progress = Callable[[int, "int | None"], None]

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from segtween.build import Settings, build_engine, build_flow, build_ops, build_plain, method
+from segtween.build import Processor, build_engine, build_every_frame, method
 from segtween.datasets import Clip, ClipFrame
 from segtween.engine import Engine
-from segtween.evaluation.sharing import SharedFlow, SharedSegmenter
+from segtween.evaluation.sharing import FrameMotion, FrameScores
 from segtween.interfaces import Segmenter
+from segtween.settings import Settings
 from segtween.types import Labels, Method, Rgb
 
 T = TypeVar("T")
@@ -80,16 +81,17 @@ class Passes:
     def __init__(
         self, segmenter: Segmenter, settings: Settings | None, *, steps: Sequence[int], threads: int, strips: bool
     ) -> None:
-        shared = SharedSegmenter(segmenter)
+        self._scores = FrameScores(segmenter)
+        self._motion: FrameMotion | None = None
         self.steps, self.longest, self.strips = tuple(steps), max(steps, default=0), strips
-        self.plain = build_plain(shared)
+        self.plain = build_every_frame(self._scores)
         self._engines: list[Engine] = []
         self._make: Callable[[], Engine] | None = None
         if settings is not None:
-            ops = build_ops(settings, threads=threads)
-            flow = SharedFlow(build_flow(settings, classes=len(segmenter.labels), threads=threads))
-            at = settings.at(self.longest)
-            self._make = lambda: build_engine(shared, at, ops=ops, flow=flow)
+            backend, at = Processor(threads), settings.at(self.longest)
+            flow = backend.flow(settings, classes=len(segmenter.labels))
+            self._motion = FrameMotion(flow, ops=backend.ops(settings))
+            self._make = lambda: build_engine(self._scores, at, backend=backend, flow=flow)
 
     def engines(self, count: int) -> list[Engine]:
         """So many, each with an empty state; none where the network runs alone."""
@@ -97,6 +99,8 @@ class Passes:
             self._engines.append(self._make())
         for engine in self._engines:
             engine.reset()
+        if self._motion is not None:
+            self._motion.begin()
         return self._engines[:count]
 
     def method(self, name: str) -> Method:
@@ -110,7 +114,7 @@ class Passes:
         for offset, (frame, (rgb, truth)) in enumerate(zip(window.frames, frames, strict=True)):
             counts = window.is_dense or offset == count - 1
             runs = [engine for engine, start in zip(engines, window.starts, strict=False) if offset >= start]
-            answers = [Answer(result.labels, result.distance) for result in (engine.step(rgb) for engine in runs)]
+            answers = self._answers(frame, rgb, runs)
             measured = [answer for answer in answers if counts and answer.distance in self.steps]
             network = Answer(self.plain.step(rgb).labels, 0) if counts or self.strips else None
             if counts and network is not None:
@@ -122,12 +126,21 @@ class Passes:
         """One moment per frame of a clip without labels, a key frame first and `longest` frames after each."""
         engines, count = self.engines(1), len(clip)
         for offset, (frame, (rgb, _)) in enumerate(zip(clip.frames, frames, strict=True)):
-            results = [engine.step(rgb) for engine in engines]
-            answers = [Answer(result.labels, result.distance) for result in results]
+            answers = self._answers(frame, rgb, engines)
             network = Answer(self.plain.step(rgb).labels, 0) if self.strips or not answers else None
             measured = answers or ([] if network is None else [network])
             shown = self._shown(network, answers, offset)
             yield Moment(frame, rgb, None, tuple(measured), shown, self._ends(shown, last=offset == count - 1))
+
+    def _answers(self, frame: ClipFrame, rgb: Rgb, engines: Sequence[Engine]) -> list[Answer]:
+        """What the engines say of the next frame, whose scores and motion they share."""
+        self._scores.select(frame.name)
+        motion = None
+        if self._motion is not None:
+            self._motion.select(frame.name)
+            motion = self._motion.next(rgb)
+        results = [engine.step(rgb, motion=motion) for engine in engines]
+        return [Answer(result.labels, result.distance) for result in results]
 
     def _shown(self, network: Answer | None, answers: Sequence[Answer], offset: int) -> tuple[Answer, Answer] | None:
         """What a strip holds of a frame; where the network runs alone, strips are as long as they would be."""

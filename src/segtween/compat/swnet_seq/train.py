@@ -10,7 +10,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segtween.build import Settings
 from segtween.compat.swnet_seq import weights
 from segtween.compat.swnet_seq.clips import LAYOUTS
 from segtween.compat.swnet_seq.evaluate import Scores, measure
@@ -21,6 +20,7 @@ from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, LAST, TRAIN
 from segtween.compat.swnet_seq.start import begin_with, goes_on, training_data, write_list
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
+from segtween.settings import Settings
 from segtween.types import Rgb, SizeHW, format_size
 
 if TYPE_CHECKING:

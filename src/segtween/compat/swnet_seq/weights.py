@@ -16,12 +16,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from segtween.build import Settings, find_preset
 from segtween.compat.swnet_seq.clips import LAYOUTS
 from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, Places
 from segtween.errors import ModelError
 from segtween.interfaces import Segmenter
+from segtween.settings import Settings, find_preset
 
 NETWORKS = {"swiftnet": ("swnet", "swiftnet-r18"), "bisenet": ("bisenet", "bisenet-r18")}
 FLOWNET = "flownet.pth.tar"

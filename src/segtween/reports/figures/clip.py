@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segtween.build import Settings, build_engine, method
+from segtween.build import Processor, build_engine, build_resampling_refiner, method
 from segtween.flow.occlusion import open_occlusion
 from segtween.interfaces import Segmenter
-from segtween.ops.cpu import CpuOps
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import Entry, compose, panel_size, seen_classes
 from segtween.reports.figures.passage import Motion, Seen, first_frame, footer, motion_between, passage
 from segtween.reports.figures.shots import Shot, Shots
+from segtween.settings import Settings
 from segtween.types import Rgb, SizeHW
 
 PANEL_WIDTH = 360
@@ -45,15 +45,17 @@ def clip_figure(
     """
     interval = settings.interval
     wanted = [3 * (interval + 1) - 1] if frames is None else list(frames)
-    engine = build_engine(segmenter, settings, ops=CpuOps(threads=threads))
+    backend, classes = Processor(threads), len(segmenter.labels)
+    flow, refiner = backend.flow(settings, classes=classes), build_resampling_refiner(settings, classes=classes)
+    engine = build_engine(segmenter, settings, backend=backend, flow=flow, resampling_refiner=refiner)
     estimate = open_occlusion(occlusion)
     rows = []
     for shown in wanted:
         before: Shot | None = None
         start = first_frame(shown, distance=min(interval, shown), interval=interval)
-        for seen in passage(shots, engine, start, shown):
+        for seen in passage(shots, engine, start, shown, refiner=refiner):
             last, before = before, seen.shot
-        motion = None if last is None else motion_between(last, seen, engine=engine, estimate=estimate)
+        motion = None if last is None else motion_between(last, seen, flow=flow, ops=engine.ops, estimate=estimate)
         rows.append(_Row(seen, motion))
     full = _full_colour(rows)
     size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)

@@ -8,12 +8,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from segtween.build import build_plain
+from segtween.build import Processor, build_every_frame
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.segmentation import confusion, miou, overlap
-from segtween.ops.cpu import CpuOps
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
@@ -52,7 +51,7 @@ def failure_figure(
     for name, value in (("seeds", len(seeds)), ("frames", frames), ("rows", rows)):
         if value < 1:
             raise SettingError(f"{name}: {value}", expected="1 or more", do=f"give more {name}")
-    engine, worst = build_plain(segmenter, ops=CpuOps(threads=threads)), []
+    engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
     for done, seed in enumerate(seeds):
         shots = StreetShots(seed, segmenter.labels, size_hw=size_hw, rate=rate)
         worst.append(min(_seen(shots, engine, frames), key=lambda failure: failure.miou))

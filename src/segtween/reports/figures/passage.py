@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.flow.occlusion import Occlusion, look_at
-from segtween.interfaces import ResamplingRefiner
+from segtween.interfaces import ArrayOps, FlowEstimator, ResamplingRefiner
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
@@ -43,14 +43,16 @@ def first_frame(shown: int, *, distance: int, interval: int) -> int:
     return 0 if key < 0 else key - min(HISTORY, key // (interval + 1)) * (interval + 1)
 
 
-def passage(shots: Shots, engine: Engine, first: int, last: int) -> Iterator[Seen]:
-    """Every frame first..last; the engine starts afresh."""
+def passage(
+    shots: Shots, engine: Engine, first: int, last: int, *, refiner: ResamplingRefiner | None = None
+) -> Iterator[Seen]:
+    """Every frame first..last; the engine starts afresh. `refiner` is the one that it has, if it has one."""
     engine.reset()
     for shot in shots.read(first, last):
         engine.select(shot.key)
         result = engine.step(shot.rgb)
         spans = result.carried.spans_hw or result.carried.image_hw
-        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(engine.resampling_refiner, result))
+        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(refiner, result))
 
 
 def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_] | None:
@@ -70,12 +72,10 @@ class Motion:
     occlusion: NDArray[np.bool_]
 
 
-def motion_between(previous: Shot, current: Seen, *, engine: Engine, estimate: Occlusion) -> Motion | None:
-    """By the engine's own flow; None where it has none."""
-    if engine.flow is None:
-        return None
+def motion_between(previous: Shot, current: Seen, *, flow: FlowEstimator, ops: ArrayOps, estimate: Occlusion) -> Motion:
+    """By a flow estimator of its own kind."""
     rgb = current.shot.rgb
-    pair = look_at(rgb, previous.rgb, flow=engine.flow, ops=engine.ops, spans_hw=current.spans_hw)
+    pair = look_at(rgb, previous.rgb, flow=flow, ops=ops, spans_hw=current.spans_hw)
     grid, size = pair.current.shape, rgb.shape
     return Motion(pair.backward * np.array([size[1] / grid[1], size[0] / grid[0]], np.float32), estimate(pair))
 

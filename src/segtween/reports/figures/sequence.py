@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from segtween.build import Settings, build_engine, build_plain, method
+from segtween.build import Processor, build_engine, build_every_frame, method
 from segtween.interfaces import Segmenter
-from segtween.ops.cpu import CpuOps
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.passage import first_frame, footer, passage
 from segtween.reports.figures.shots import Shots
+from segtween.settings import Settings
 from segtween.types import Rgb
 
 PANEL_WIDTH = 320
@@ -31,13 +31,13 @@ def sequence_figure(
     """
     interval = settings.interval
     first = 2 * (interval + 1) if key is None else key
-    ops = CpuOps(threads=threads)
-    engine = build_engine(segmenter, settings, ops=ops)
+    backend = Processor(threads)
+    engine = build_engine(segmenter, settings, backend=backend)
     start = first_frame(first, distance=0, interval=interval)
     last = first + interval
     method_record = method(engine, name=name)
     ours = [seen for seen in passage(shots, engine, start, last) if seen.shot.index >= first]
-    plain = list(passage(shots, build_plain(segmenter, ops=ops), first, last))
+    plain = list(passage(shots, build_every_frame(segmenter, backend=backend), first, last))
     shape = ours[0].shot.rgb.shape
     size_hw = panel_size((shape[0], shape[1]), width)
     rows = [

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtween.bench import BenchReport
-from segtween.build import Settings, build_method
+from segtween.build import Processor, build_engine
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
-from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.speed import frame_size, time_beside
 from segtween.reports.tables.study import machine
 from segtween.segmenters.truth import TrueLabels
+from segtween.settings import Settings
 from segtween.texttable import count
 from segtween.types import format_size
 
@@ -148,7 +148,7 @@ def _buildable(
 def unfit(segmenter: Segmenter, settings: Settings) -> str | None:
     """Why a method cannot be had for this segmenter's classes, for want of weights; None if it can."""
     try:
-        build_method(segmenter, settings, ops=CpuOps(threads=1))
+        build_engine(segmenter, settings, backend=Processor(1))
     except ModelError as error:
         return f"{error.got} ({error.do})"
     return None

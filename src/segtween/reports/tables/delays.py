@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Progress, Report, evaluate_methods
@@ -14,6 +13,7 @@ from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.settings import Settings
 from segtween.texttable import count
 
 COLUMNS = (

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.build import Settings, build_flow, build_ops, has_stored_flow
+from segtween.build import Processor, has_stored_flow
 from segtween.errors import SettingError
 from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusion
 from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
+from segtween.settings import Settings
 from segtween.street import StreetClip
 from segtween.types import Rgb, SizeHW, format_size
 
@@ -62,9 +63,10 @@ def occlusion_table(
         raise SettingError(
             f"stored flow {chosen.flow} for drives that are rendered",
             expected="a flow estimator",
-            do="give --flow dis or a network",
+            do="choose flow dis or a network",
         )
-    flow, ops = build_flow(chosen), build_ops(chosen)
+    backend = Processor()
+    flow, ops = backend.flow(chosen, classes=None), backend.ops(chosen)
     spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
     estimates = _estimates(sweep)
     counts = np.zeros((len(estimates), 3), np.int64)  # found and true, found, true

@@ -9,18 +9,18 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.build import Settings, build_flow, build_labelled
+from segtween.build import Backend, Processor, build_labelled
 from segtween.datasets import Clip, Dataset
-from segtween.engine.bidirectional import BidirectionalEngine, LabelKeySource, Sides
+from segtween.engine.sources import LabelKeys, Sides
 from segtween.errors import SettingError
-from segtween.evaluation.sharing import SharedFlow
-from segtween.interfaces import FlowEstimator
+from segtween.evaluation.sharing import FrameMotion
+from segtween.interfaces import Engine, FlowEstimator
 from segtween.metrics.bootstrap import Bootstrap, bases, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
-from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.study import Column, Study, percent
+from segtween.settings import Settings
 from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
 
@@ -53,7 +53,8 @@ def propagation_table(
             do="give another --every or data set",
         )
     chosen, bootstrap = settings or Settings(offline=True), Bootstrap()
-    flow, ops = build_flow(chosen, classes=len(dataset.labels), threads=threads), CpuOps(threads=threads)
+    backend = Processor(threads)
+    flow = backend.flow(chosen, classes=len(dataset.labels))
     clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
     of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
     tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
@@ -61,7 +62,7 @@ def propagation_table(
     for clip in clips:
         truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
         for phase in range(min(every, len(truth))):
-            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), chosen, ops, flow)
+            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), chosen, backend, flow)
             for index, (nearest, labels) in enumerate(answers):
                 if index >= phase:
                     for tally, answer in zip(tallies, labels, strict=True):
@@ -91,8 +92,8 @@ class _Numbered:
     blocks: NDArray[np.intp]
 
 
-class _FromBefore(LabelKeySource):
-    """Hears the earlier labelled frame alone, where there is one."""
+class _FromBefore(LabelKeys):
+    """Reads from the earlier labelled frame alone, where there is one."""
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         return super().read(sides if sides.before is None else Sides(sides.before, None), size_hw)
@@ -107,23 +108,32 @@ def _truth(dataset: Dataset, clip: Clip, index: int) -> Labels:
 
 
 def _answers(
-    dataset: Dataset, clip: Clip, truth: list[Labels], keys: range, settings: Settings, ops: CpuOps, flow: FlowEstimator
+    dataset: Dataset,
+    clip: Clip,
+    truth: list[Labels],
+    keys: range,
+    settings: Settings,
+    backend: Backend,
+    flow: FlowEstimator,
 ) -> Iterator[tuple[int, tuple[Labels, ...]]]:
     """For every frame in order: frames to the nearest labelled one, and each method's labels."""
-    both = build_labelled(dataset.labels, truth.__getitem__, keys, settings, ops=ops, flow=SharedFlow(flow))
-    before = _FromBefore(dataset.labels, truth.__getitem__, keys, ops=ops, most_cells=settings.carry.most_cells)
-    one = BidirectionalEngine(before, both.flow, ops=ops, cuts=both.cuts, tolerance=both.tolerance)
-    for index, (from_one, from_both) in enumerate(_side_by_side(dataset, clip, one, both)):
+    given = dataset.labels, truth.__getitem__, keys, settings
+    one = build_labelled(*given, backend=backend, flow=flow, kind=_FromBefore)
+    both = build_labelled(*given, backend=backend, flow=flow)
+    motion = FrameMotion(flow, ops=both.ops)
+    motion.both_ways = True
+    for index, (from_one, from_both) in enumerate(_side_by_side(dataset, clip, one, both, motion)):
         nearest = min(keys, key=lambda k, i=index: abs(k - i))  # type: ignore[misc]
         yield abs(nearest - index), (truth[nearest], from_one.labels, from_both.labels)
 
 
 def _side_by_side(
-    dataset: Dataset, clip: Clip, one: BidirectionalEngine, both: BidirectionalEngine
+    dataset: Dataset, clip: Clip, one: Engine, both: Engine, motion: FrameMotion
 ) -> Iterator[tuple[Result, Result]]:
     for frame in clip.frames:
         rgb = dataset.read_rgb(frame)
-        yield from zip(one.push(rgb), both.push(rgb), strict=True)
+        moved = motion.next(rgb)
+        yield from zip(one.push(rgb, motion=moved), both.push(rgb, motion=moved), strict=True)
     yield from zip(one.finish(), both.finish(), strict=True)
 
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
-from segtween.build import Settings, build_resampling_refiner, has_stored_flow
+from segtween.build import build_resampling_refiner, has_stored_flow
 from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.settings import Settings
 from segtween.texttable import count
 from segtween.types import SizeHW, format_size
 
