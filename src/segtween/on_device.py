@@ -10,7 +10,7 @@ from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
 from segtween.errors import SettingError
 from segtween.flow.network import NetworkFlow
 from segtween.interfaces import FlowEstimator, Segmenter
-from segtween.models.records import find_record
+from segtween.models.finding import find_record
 from segtween.networks import FLOWS as FLOW_NETWORKS
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes.openvino import weights_of

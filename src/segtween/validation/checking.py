@@ -73,7 +73,7 @@ _SHORT.maxlevel = 3
 def _problem(kind: Any, values: Any, place: Place, error_type: str, *, whole: str, do: str) -> SegtweenError:
     above, holder, _ = _at(kind, values, place[:-1])
     if error_type in (*_UNKNOWN, _MISSING) and above == len(place) - 1 and is_dataclass(bare(holder)):
-        known, where, key = keys_of(bare(holder)), _dotted(place[:-1]) or whole, place[-1]
+        known, where, key = keys_of(bare(holder)), _dotted(place[:-1], whole=whole), place[-1]
         if error_type == _MISSING:
             return SegtweenError(f"{where} has no field {key!r}", expected=f"{key}: ...", do="add it")
         text = key if isinstance(key, str) else str(key)
@@ -86,14 +86,17 @@ def _problem(kind: Any, values: Any, place: Place, error_type: str, *, whole: st
             error=SegtweenError,
         )
     if place and place[-1] == "[key]":
-        return SegtweenError(f"{_dotted(place[:-2]) or whole} has the key {shown(place[-2])}", expected="text", do=do)
+        return SegtweenError(
+            f"{_dotted(place[:-2], whole=whole)} has the key {shown(place[-2])}", expected="text", do=do
+        )
     depth, hint, value = _at(kind, values, place)
-    return SegtweenError(f"{_dotted(place[:depth]) or whole} is {shown(value)}", expected=words_of(hint), do=do)
+    return SegtweenError(f"{_dotted(place[:depth], whole=whole)} is {shown(value)}", expected=words_of(hint), do=do)
 
 
-def _dotted(place: Place) -> str:
+def _dotted(place: Place, *, whole: str) -> str:
     steps = (f"[{step}]" if isinstance(step, int) else f".{str(step)[:60]}" for step in place)
-    return "".join(steps).removeprefix(".")
+    path = "".join(steps).removeprefix(".")
+    return whole + path if not path or path.startswith("[") else path
 
 
 def _at(kind: Any, values: Any, place: Place) -> tuple[int, Any, Any]:

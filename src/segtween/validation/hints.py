@@ -91,9 +91,13 @@ def _bounds(marks: Sequence[Any]) -> str:
     gt, ge, lt, le = (next((v for m in marks if (v := getattr(m, name, None)) is not None), None) for name in _BOUNDS)
     if ge is not None and le is not None:
         return f" from {ge} to {le}"
+    least, most = (next((v for m in marks if (v := getattr(m, name, None))), None) for name in _LENGTHS)
+    if least or most:
+        return f" with {f'{least or 0} to {most}' if most else f'{least} or more'} entries"
     parts = ((gt, "above"), (ge, "of at least"), (lt, "below"), (le, "of at most"))
     told = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
     return f" {told}" if told else ""
 
 
+_LENGTHS = ("min_length", "max_length")
 _BOUNDS = ("gt", "ge", "lt", "le")

@@ -40,13 +40,12 @@ def read_yaml(
         return _plain_loader()(content.decode("utf-8")).get_single_data()
     except _UnreadableError as problem:
         raise error(f"{what} {path} {problem}", expected=expected, do=do) from None
-    except OSError as problem:
-        raise error(
-            f"{what} {path} cannot be read ({problem.strerror})", expected="a YAML file", do="check the path"
-        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         told = " ".join(str(problem).split())[:120]
         raise error(f"{what} {path} is not YAML ({told})", expected=expected, do=do) from None
+    except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
+        told = getattr(problem, "strerror", None) or str(problem)
+        raise error(f"{what} {path} cannot be read ({told})", expected="a YAML file", do="check the path") from None
 
 
 @cache
