@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from annotated_types import Interval, MinLen
@@ -214,7 +214,7 @@ def label_set(which: str | Path | LabelSet | Sequence[str]) -> LabelSet:
     if isinstance(which, LabelSet):
         return which
     if not isinstance(which, (str, Path)):
-        names = validate(_Names, which, whole="label set", do="see docs/labels.md", error=LabelError)
+        names = validate(cast(Any, _Names), which, whole="label set", do="see docs/labels.md", error=LabelError)
         return replace(numbered(len(names)), name="custom", names=tuple(names))
     if str(which) in LABEL_SETS:
         return LABEL_SETS[str(which)]

@@ -113,7 +113,7 @@ def test_a_checkpoint_of_another_network_a_cut_one_and_one_with_code(
 
 
 def test_classes_that_no_shipped_refinement_has() -> None:
-    with pytest.raises(ModelError, match=r"no refinement is shipped for 7 classes; expected --weights FILE.*get that"):
+    with pytest.raises(ModelError, match=r"no refinement is shipped for 7 classes; expected weights=FILE.*get that"):
         build_engine(BrightnessSegmenter(7), SEQ)
 
 

@@ -33,7 +33,7 @@ MOST_WEIGHTS = 2**29
 """Of random ones: 2 GiB as float32."""
 Side = Annotated[int, Interval(ge=1, le=2**20)]
 Shape = Annotated[tuple[Side, ...], MaxLen(8), Expected("a shape: up to 8 whole numbers from 1 to 2**20")]
-Manifest = Mapping[str, Shape]
+Manifest = dict[str, Shape]
 RANDOM_RECIPE = "variance 1/fan-in"
 """Names how random weights are drawn; part of the fingerprint, to be changed with `random_tensors`."""
 
@@ -131,9 +131,7 @@ def _read_manifest(record: ModelRecord) -> Mapping[str, tuple[int, ...]]:
     values = read_yaml(
         path, what="manifest", expected='JSON of the form {"key": [shape], ...}', do=do, error=ModelError
     )
-    manifest: Mapping[str, tuple[int, ...]] = validate(
-        Manifest, values, source=f"manifest {path}", whole="all of it", do=do, error=ModelError
-    )
+    manifest = validate(Manifest, values, source=f"manifest {path}", whole="all of it", do=do, error=ModelError)
     total = sum(math.prod(shape) for shape in manifest.values())
     if total > MOST_WEIGHTS:
         raise ModelError(f"manifest {path} asks for {total:.1e} weights", expected=f"at most {MOST_WEIGHTS:.1e}", do=do)
