@@ -17,7 +17,7 @@ from segtween.engine.multistream import MultiStream
 from segtween.engine.resample import Resampling
 from segtween.engine.sources import LabelKeys, NetworkKeys
 from segtween.engine.state import Propagation
-from segtween.errors import ModelError, SettingError, unknown
+from segtween.errors import SettingError
 from segtween.flow import FLOWS, open_flow
 from segtween.interfaces import (
     ArrayOps,
@@ -32,30 +32,19 @@ from segtween.interfaces import (
     Selecting,
 )
 from segtween.labels import LabelSet
-from segtween.models.components import (
-    ATTENTION,
-    FLOW,
-    REFINE,
-    REFINE_WITHOUT_EDGE,
-    Component,
-    ComponentKind,
-    read_component,
-    shipped_components,
-)
+from segtween.models.component_search import find_attention, find_flow_network, find_refinement
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.ops.threads import Rows
 from segtween.refine.attention import AttentionRefiner
 from segtween.refine.blend import ReliabilityBlend, Replace
-from segtween.runtimes.base import KeepsSizes, Precision
+from segtween.runtimes import open_component
+from segtween.runtimes.base import KeepsSizes
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
-from segtween.settings import FLOW_NETWORKS, Settings
+from segtween.settings import Settings
 from segtween.types import Labels, Method
 
-PUBLISHED_FLOW = {"flownets": "flownet.pth.tar", "flownet2s": "FlowNet2-S_checkpoint.pth.tar"}
-PUBLISHED_REFINEMENT = "cityscapes-swnet_model_best.pth.tar"
-RUNTIME = "openvino"
 METHOD_VERSION = 2
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
@@ -360,8 +349,11 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     else:
         from segtween.flow.network import NetworkFlow
 
-        part = _flow_part(settings, classes)
-        flow = NetworkFlow(part, _runtime(part, ("flow",), threads), stride=settings.flow_stride)
+        part = find_flow_network(
+            settings.flow, weights=settings.weights, classes=classes, convert=_components_of, others=FLOWS
+        )
+        runtime = open_component(part, outputs=("flow",), threads=threads)
+        flow = NetworkFlow(part, runtime, stride=settings.flow_stride)
     if not padded:
         return flow
     from segtween.flow.network import PaddedFlow
@@ -374,22 +366,18 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    part = _part(
-        _weights(settings, classes),
-        REFINE if settings.edge else REFINE_WITHOUT_EDGE,
-        "refinement",
-        given=settings.weights,
-    )
-    return GuidedRefinement(part, _runtime(part, ("scores", "edge"), threads), classes=classes)
+    part = find_refinement(settings.weights, classes=classes, edge=settings.edge, convert=_components_of)
+    return GuidedRefinement(part, open_component(part, outputs=("scores", "edge"), threads=threads), classes=classes)
 
 
 def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
     """The repair of the preset `refined`: the one for these labels, where there is one, or the one for any."""
     if settings.refine != "attention":
         return None
-    part = _attention_component(settings, labels)
+    part = find_attention(settings.weights, labels=labels.name, convert=_components_of)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
-    return AttentionRefiner(part, _runtime(part, outputs, ops.threads, precision="auto"), ops=ops)
+    runtime = open_component(part, outputs=outputs, threads=ops.threads, precision="auto")
+    return AttentionRefiner(part, runtime, ops=ops)
 
 
 def method(engine: Engine, *, name: str) -> Method:
@@ -397,122 +385,7 @@ def method(engine: Engine, *, name: str) -> Method:
     return Method(name, {"method_version": METHOD_VERSION, **engine.describe()})
 
 
-# ── Weights of refinement and flow network ────────────────────────────────────────────────────
-
-
-def _weights(settings: Settings, classes: int | None) -> Path:
-    """The folder that holds them, made from a checkpoint where that is what was given."""
-    shipped = shipped_components()
-    if settings.weights is None:
-        fitting = [
-            f for f in shipped.values() if classes in (None, read_component(f / REFINE, kind="refinement").classes)
-        ]
-        if fitting:
-            return fitting[0]
-        from segtween.networks.published import PUBLISHED
-
-        raise ModelError(
-            f"no refinement is shipped for {classes} classes",
-            expected=f"--weights FILE, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
-            do=f"get that from {PUBLISHED[PUBLISHED_REFINEMENT].where}",
-        )
-    return _as_folder(settings.weights, shipped)
-
-
-def _attention_component(settings: Settings, labels: LabelSet) -> Component:
-    if settings.weights is not None:
-        part = _part(
-            _as_folder(settings.weights, shipped_components(holding=ATTENTION)),
-            ATTENTION,
-            "attention",
-            given=settings.weights,
-        )
-        if part.labels in ("", labels.name):
-            return part
-        raise ModelError(
-            f"the repair in {part.origin} is for the label set {part.labels}",
-            expected=f"{labels.name}, as the segmentation network has, or any",
-            do="give other --weights, or leave them out",
-        )
-    shipped = [
-        read_component(folder / ATTENTION, kind="attention")
-        for folder in shipped_components(holding=ATTENTION).values()
-    ]
-    fitting = [part for part in shipped if part.labels in ("", labels.name)]
-    if not fitting:
-        raise ModelError(
-            f"no repair is shipped for the label set {labels.name}",
-            expected="--weights FOLDER with a attention.onnx",
-            do="train one with `segtween train`, or give --refine none",
-        )
-    return max(fitting, key=lambda part: len(part.labels))
-
-
-def _as_folder(which: str, shipped: dict[str, Path]) -> Path:
-    if which in shipped:
-        return shipped[which]
-    if Path(which).is_dir():
-        return Path(which)
+def _components_of(checkpoint: str) -> Path:
     from segtween.networks import parts_of_checkpoint
 
-    return parts_of_checkpoint(which)
-
-
-def _flow_part(settings: Settings, classes: int | None) -> Component:
-    network = FLOW_NETWORKS.get(settings.flow)
-    if network is None:
-        if not Path(settings.flow).is_file():
-            names = (*FLOWS, *FLOW_NETWORKS)
-            raise unknown(
-                f"flow {settings.flow!r}",
-                settings.flow,
-                names,
-                also="an .onnx or weight file of a flow network, or a folder of flows",
-                otherwise="choose one of these, or check the path",
-            )
-        if settings.flow.endswith(".onnx"):
-            return read_component(settings.flow, kind="flow")
-        return _part(_as_folder(settings.flow, {}), FLOW, "flow", given=settings.flow)
-    if settings.flow == "light" or (settings.weights is not None and _holds(settings, network)):
-        part = _part(_weights(settings, classes), FLOW, "flow", given=settings.weights)
-        if part.network == network:
-            return part
-        raise ModelError(
-            f"the flow network in {part.origin} is {part.network}",
-            expected=network,
-            do="choose it with --flow or --weights",
-        )
-    file = Path("weights") / PUBLISHED_FLOW[settings.flow]
-    if not file.is_file():
-        from segtween.networks.published import where_published
-
-        raise ModelError(
-            f"weights of flow network {settings.flow} are not found",
-            expected=f"{file}, or its file given as --flow",
-            do=where_published(file),
-        )
-    return _part(_as_folder(str(file), {}), FLOW, "flow", given=str(file))
-
-
-def _holds(settings: Settings, network: str) -> bool:
-    path = _weights(settings, None) / FLOW
-    return path.is_file() and read_component(path, kind="flow").network == network
-
-
-def _part(folder: Path, name: str, kind: ComponentKind, *, given: str | None) -> Component:
-    """One graph of a folder, which was `given` as such or made of a file."""
-    if not (folder / name).is_file():
-        held = ", ".join(sorted(p.name for p in folder.glob("*.onnx"))) or "no graph"
-        made = given is not None and Path(given).is_file()
-        raise ModelError(
-            f"{given} holds no {kind} network" if made else f"{folder} holds no {name} ({held})",
-            expected="a trained refinement and flow network",
-            do="give other --weights, or --edge" if name == REFINE_WITHOUT_EDGE else "give other --weights",
-        )
-    return read_component(folder / name, kind=kind)
-
-
-def _runtime(part: Component, outputs: tuple[str, ...], threads: int, *, precision: Precision = "float32") -> Any:
-    from segtween.runtimes import open_runtime
-
-    return open_runtime(RUNTIME, part.path, outputs=outputs, threads=threads, precision=precision)
+    return parts_of_checkpoint(checkpoint)

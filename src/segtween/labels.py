@@ -7,18 +7,22 @@ In memory a label is a train id: uint8, 0..C-1, 255 = ignore. Files may hold a d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 import numpy as np
+from annotated_types import Interval, MinLen
 from numpy.typing import NDArray
 
 from segtween.errors import LabelError, unknown
 from segtween.types import IGNORE, Labels, Rgb
-from segtween.yamlfile import read_yaml
+from segtween.validation import Expected, Name, read_yaml, shown, validate
 
 Colour = tuple[int, int, int]
+MOST_CLASSES = 254
+_Byte = Annotated[int, Interval(ge=0, le=255)]
+_Colour = Annotated[tuple[_Byte, _Byte, _Byte], Expected("[red, green, blue], whole numbers from 0 to 255")]
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class LabelSet:
 
     def __post_init__(self) -> None:
         n = len(self.names)
-        if not 1 <= n <= 254:
-            raise LabelError(f"label set {self.name!r} has {n} classes", expected="1 to 254", do="check its names")
+        if not 1 <= n <= MOST_CLASSES:
+            raise LabelError(
+                f"label set {self.name!r} has {n} classes", expected=f"1 to {MOST_CLASSES}", do="check its names"
+            )
         if len(self.colours) != n or len(self.ids) != n:
             raise LabelError(
                 f"label set {self.name!r} has {n} names, {len(self.colours)} colours and {len(self.ids)} ids",
@@ -45,9 +51,10 @@ class LabelSet:
             )
         if len(set(self.names)) != n or len(set(self.ids)) != n:
             raise LabelError(f"label set {self.name!r} repeats a name or an id", expected="each once", do="rename it")
-        wrong = [v for c in self.colours for v in (len(c), *c)] if any(len(c) != 3 for c in self.colours) else []
-        values = [v for c in self.colours for v in c] + list(self.ids) + [self.ignore_id]
-        if wrong or not all(isinstance(v, int) and 0 <= v <= 255 for v in values):
+        if any(not isinstance(name, str) or not name for name in self.names):
+            raise LabelError(f"label set {self.name!r} has a name that is no text", expected="names", do="correct it")
+        values = [v for c in self.colours for v in c] + [*self.ids, self.ignore_id]
+        if any(len(c) != 3 for c in self.colours) or not all(type(v) is int and 0 <= v <= 255 for v in values):
             raise LabelError(
                 f"label set {self.name!r} has a colour or id outside 0..255",
                 expected="colours as [red, green, blue] and ids, whole numbers 0..255",
@@ -207,15 +214,15 @@ def label_set(which: str | Path | LabelSet | Sequence[str]) -> LabelSet:
     if isinstance(which, LabelSet):
         return which
     if not isinstance(which, (str, Path)):
-        base = numbered(len(which))
-        return LabelSet("custom", tuple(which), base.colours, base.ids)
+        names = validate(cast(Any, _Names), which, whole="label set", do="see docs/labels.md", error=LabelError)
+        return replace(numbered(len(names)), name="custom", names=tuple(names))
     if str(which) in LABEL_SETS:
         return LABEL_SETS[str(which)]
     path = Path(which)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise unknown(
-            f"label set {str(which)!r} is not known",
-            str(which),
+            f"label set {shown(str(which))} is not known",
+            str(which)[:60],
             sorted(LABEL_SETS),
             also="or a .yaml file",
             otherwise="see docs/labels.md for the file's form",
@@ -224,37 +231,37 @@ def label_set(which: str | Path | LabelSet | Sequence[str]) -> LabelSet:
     record = read_yaml(
         path, what="label file", expected="names: [road, car, ...]", do="see docs/labels.md", error=LabelError
     )
-    return label_set_from_record(record, name=path.stem)
+    return label_set_from_record(record, name=path.stem, source=f"label file {path}")
 
 
-def label_set_from_record(record: Any, *, name: str) -> LabelSet:
-    """A label set from the plain values of `LabelSet.to_json` or of a YAML file."""
-    if not isinstance(record, dict) or not isinstance(record.get("names"), (list, tuple)) or not record["names"]:
-        raise LabelError(
-            f"label set {name!r} has no list of names", expected="names: [road, car, ...]", do="add the names"
-        )
-    known = {"name", "names", "colours", "ids", "ignore_id"}
-    if set(record) - known:
-        raise LabelError(
-            f"label set {name!r} has unknown keys {sorted(set(record) - known)}",
-            expected=f"keys out of {sorted(known)}",
-            do="remove or rename them",
-        )
-    base = numbered(len(record["names"]))
-    try:
-        return LabelSet(
-            str(record.get("name", name)),
-            tuple(str(n) for n in record["names"]),
-            tuple(tuple(c) for c in record.get("colours", base.colours)),
-            tuple(record.get("ids", base.ids)),
-            record.get("ignore_id", IGNORE),
-        )
-    except TypeError:
-        raise LabelError(
-            f"label set {name!r} has colours or ids of a wrong form",
-            expected="colours as [[red, green, blue], ...] and ids as [0, 1, ...]",
-            do="correct them",
-        ) from None
+_Names = Annotated[Sequence[Name], Expected("a name, a .yaml file, or a list of class names")]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A label file."""
+
+    names: Annotated[tuple[Name, ...], MinLen(1)]
+    name: Name | None = None
+    colours: tuple[_Colour, ...] | None = None
+    ids: tuple[_Byte, ...] | None = None
+    ignore_id: _Byte = IGNORE
+
+
+def label_set_from_record(record: Any, *, name: str, source: str = "") -> LabelSet:
+    """A label set from the plain values of `LabelSet.to_json` or of a YAML file; errors say that they are of `source`.
+
+    What is left out is as `numbered` has it.
+    """
+    form = validate(_Form, record, source=source or f"label set {name!r}", whole="it", error=LabelError)
+    base = numbered(len(form.names))
+    return LabelSet(
+        form.name or name,
+        form.names,
+        base.colours if form.colours is None else form.colours,
+        base.ids if form.ids is None else form.ids,
+        form.ignore_id,
+    )
 
 
 def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) -> LabelMap:

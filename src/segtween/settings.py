@@ -15,7 +15,6 @@ DEFAULT_MODEL = "swiftnet-lite0.camvid"
 DEFAULT_PRESET = "composed"
 DEFAULT_INTERVAL = 4
 MOST_DISTANCE = 30
-FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Settings:
     late: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
+        from segtween.models.component_search import FLOW_NETWORKS
         from segtween.refine.blend import ReliabilityBlend
         from segtween.schedule.fixed import FixedInterval
 

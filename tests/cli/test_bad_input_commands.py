@@ -175,9 +175,9 @@ def test_a_model_folder_that_is_not_whole(clip: Path, tmp_path: Path) -> None:
     record = model / "flow.onnx.yaml"
     record.write_text("kind: [flow")
     line = refused(*folders(clip), *SEQ, "--weights", model)
-    assert "flow.onnx.yaml is no record of a flow or refinement network" in line
+    assert "flow.onnx.yaml is not YAML (while parsing" in line
     record.unlink()
-    assert "flow.onnx.yaml cannot be read (No such file" in refused(*folders(clip), *SEQ, "--weights", model)
+    assert "flow.onnx.yaml is not found; expected the record" in refused(*folders(clip), *SEQ, "--weights", model)
     (model / "flow.onnx").unlink()
     assert "model holds no flow.onnx (refine-no-edge.onnx, refine.onnx)" in refused(
         *folders(clip), *SEQ, "--weights", model

@@ -313,7 +313,7 @@ def test_a_network_without_a_definition_is_refused_where_one_is_needed() -> None
     import torch
 
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.models.records import find_record
+    from segtween.models.finding import find_record
 
     record = replace(find_record("swiftnet-lite0.camvid"), provenance={})
     with pytest.raises(ModelError, match="has no definition in torch here; expected a model of swiftnet-r18"):
@@ -335,7 +335,7 @@ def segmenter_with(fast: Fast, *, record: Any = None) -> Any:
 
     from segtween.device.graphs import Captured
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.models.records import find_record
+    from segtween.models.finding import find_record
 
     made = DeviceSegmenter(find_record("swiftnet-lite0.camvid"), device=torch.device("cpu"), fast=fast)
     if record is not None:

@@ -79,7 +79,7 @@ def test_the_flow_network(meta: Any) -> None:
 def test_the_network(meta: Any, scale: float) -> None:
     from segtween.device import Fast
     from segtween.device.segmenter import DeviceSegmenter
-    from segtween.models.records import find_record
+    from segtween.models.finding import find_record
 
     segmenter = DeviceSegmenter(
         find_record("swiftnet-lite0.camvid"), device=meta, fast=Fast.without("compiled", "graphs"), scale=scale

@@ -114,7 +114,7 @@ def test_a_checkpoint_of_another_network_a_cut_one_and_one_with_code(
 
 
 def test_classes_that_no_shipped_refinement_has() -> None:
-    with pytest.raises(ModelError, match=r"no refinement is shipped for 7 classes; expected --weights FILE.*get that"):
+    with pytest.raises(ModelError, match=r"no refinement is shipped for 7 classes; expected weights=FILE.*get that"):
         build_engine(BrightnessSegmenter(7), SEQ)
 
 
@@ -145,11 +145,23 @@ RECORD = "network: flow-light\nkind: flow\nimage: {channels: BGR, mean: [1, 2, 3
 @pytest.mark.parametrize(
     ("record", "text"),
     [
-        (None, r"flow.onnx.yaml cannot be read .*expected the record of flow.onnx"),
-        ("network: flow-light", r"it has no 'image'"),
+        (None, r"flow.onnx.yaml is not found; expected the record of flow.onnx; make both with `segtween weights"),
+        ("network: flow-light", r"flow.onnx.yaml: the record has no field 'kind'; expected kind: ...; add it"),
+        ("network: flow-light\nkind: flow", r"flow.onnx.yaml: the record has no field 'image'"),
         (RECORD.replace("kind: flow", "kind: refinement"), "is of kind refinement; expected kind flow"),
         (RECORD, r"graph .*flow.onnx is not found"),
-        (":", "is no record of a flow or refinement network"),
+        (":", "record .*flow.onnx.yaml is not YAML .*; expected the record of flow.onnx"),
+        ("[1]", r"the record is \[1\]; expected a mapping with image, kind, network"),
+        (RECORD.replace("kind: flow", "kind: flows"), "kind is 'flows'; expected one of flow, refinement, attention"),
+        (RECORD.replace("BGR", "YUV"), "image.channels is 'YUV'; expected one of RGB, BGR"),
+        (RECORD.replace("[1, 1, 1]", "[1, 0, 1]"), r"image.std is \[1, 0, 1\]; expected three numbers above 0"),
+        (RECORD.replace("[1, 2, 3]", "[1, 2]"), r"image.mean is \[1, 2\]; expected three numbers"),
+        (RECORD.replace("multiple_of: 4", "multiple_of: 100000"), "image.multiple_of is 100000; expected a whole num"),
+        (RECORD.replace("multiple_of: 4", "multiple: 4"), "image has an unknown field 'multiple'; .*did you mean mult"),
+        (RECORD + "units: 0", "units is 0; expected a number above 0"),
+        (RECORD + "classes: true", "classes is True; expected a whole number from 0 to 254"),
+        (RECORD + "edge: sharp", "edge is 'sharp'; expected one of laplacian, zero, absent"),
+        (RECORD + "provenance: [" + "[" * 5000, "flow.onnx.yaml is nested more than 32 levels deep"),
     ],
 )
 def test_records_of_parts(record: str | None, text: str, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_folder_says_what_it_is(exported: tuple[Any, Path]) -> None:
 
 def test_portable_folder_holds_its_own_weights(exported: tuple[Any, Path]) -> None:
     from segtween.errors import SinkError
-    from segtween.models.records import find_record
+    from segtween.models.finding import find_record
 
     _, out = exported
     record = find_record(out / "portable")
@@ -116,7 +116,8 @@ def test_shipped_graphs_are_what_export_writes() -> None:
     """Write shipped graphs anew with `segtween.networks.export` when a network's definition changes."""
     import onnx
 
-    from segtween.models.records import load_record, shipped_models
+    from segtween.models.finding import shipped_models
+    from segtween.models.records import load_record
     from segtween.networks.export import export_graph
 
     ours = [load_record(folder / "model.yaml") for folder in shipped_models().values()]

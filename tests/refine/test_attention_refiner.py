@@ -147,7 +147,7 @@ def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
     record = tmp_path / f"{ATTENTION}.yaml"
     record.write_text(record.read_text().replace("labels: ''", "labels: camvid11"))
     settings = replace(find_preset("refined"), weights=str(tmp_path))
-    with pytest.raises(ModelError, match="for the label set camvid11; expected classes4, .*; give other --weights"):
+    with pytest.raises(ModelError, match="for the label set camvid11; expected classes4, .*; give other weights="):
         build_engine(BrightnessSegmenter(), settings)
 
 

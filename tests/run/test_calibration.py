@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from segtween.cli import app
 from segtween.errors import ModelError, SettingError, SourceError
 from segtween.labels import numbered
+from segtween.models.finding import find_record
 from segtween.models.int8 import Int8Record, int8_path, load_int8, save_int8
-from segtween.models.records import SHIPPED, InputRecord, ModelRecord, OutputRecord, find_record, save_record
+from segtween.models.records import SHIPPED, InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.models.weights import materialise
 from segtween.networks import export_network
 from segtween.run.calibration import calibrate_folder, pictures
@@ -101,15 +102,22 @@ def test_the_file_stands_beside_the_record_and_comes_back(tmp_path: Path) -> Non
 
 @ANYWHERE
 @pytest.mark.parametrize(
-    "text", ["[1, 2]", "ranges: {}", "ranges: {a: [2, 1]}\nweights: x\ncalibrated: {}", "ranges: {a: 3}\nweights: x"]
+    ("text", "message"),
+    [
+        ("[1, 2]", r"the file is \[1, 2\]; expected a mapping with ranges"),
+        ("ranges: {}", r"ranges is \{\}; expected a mapping with 1 or more entries"),
+        ("ranges: {a: [2, 1]}\nweights: x\ncalibrated: {}", r"ranges.a is \[2, 1\]; expected two numbers, the smaller"),
+        ("ranges: {a: [1, .inf]}", r"ranges.a is \[1, inf\]; expected two numbers, the smaller first"),
+        ("ranges: {a: 3}\nweights: x", "ranges.a is 3; expected two numbers, the smaller first"),
+        ("ranges: {1: [0, 1]}", "ranges has the key 1; expected text"),
+        ("ranges: {a: [0, 1]}\nweights: true", "weights is True; expected text"),
+    ],
 )
-def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
     record = tiny(tmp_path)
     int8_path(record).write_text(text)
     for precision in ("int8", "auto"):
-        with pytest.raises(
-            ModelError, match=r"net.onnx.int8.yaml does not hold the ranges .*; calibrate the network ag"
-        ):
+        with pytest.raises(ModelError, match=rf"net.onnx.int8.yaml: {message}.*; calibrate the network again"):
             open_network(record, precision=precision)  # type: ignore[arg-type]
     assert open_network(record).describe()["precision"] == "float32"
 

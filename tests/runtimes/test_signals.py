@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from segtween.models.finding import shipped_models
 from segtween.models.records import load_record
-from segtween.models.weights import materialise, shipped_models
+from segtween.models.weights import materialise
 
 PROGRAM = """
 import ctypes, gc, signal, sys

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from segtween.errors import ModelError, SettingError
-from segtween.models.records import find_record, shipped_models
+from segtween.models.finding import find_record, shipped_models
 from segtween.training import train_recipe
 from segtween.training.recipe import Distil, load_recipe
 

@@ -20,7 +20,7 @@ def models(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     from segtween.cli.screen import show
-    from segtween.models.weights import find_record, shipped_models
+    from segtween.models.finding import find_record, shipped_models
     from segtween.texttable import TextTable
 
     records = [find_record(name) for name in shipped_models()]
@@ -47,7 +47,7 @@ def inspect(
     """
     from segtween.cli.screen import show
     from segtween.errors import SinkError
-    from segtween.models.weights import save_record, sidecar_path
+    from segtween.models.records import save_record, sidecar_path
     from segtween.segmenters.inspect import inspect_onnx, summary_rows
     from segtween.texttable import TextTable
 

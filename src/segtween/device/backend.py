@@ -13,7 +13,7 @@ from segtween.engine.resample import Resampling
 from segtween.errors import SettingError
 from segtween.flow.network import NetworkFlow
 from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
-from segtween.models.records import find_record
+from segtween.models.finding import find_record
 from segtween.networks import FLOWS as FLOW_NETWORKS
 from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts

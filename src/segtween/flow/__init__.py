@@ -4,7 +4,7 @@
 | --- | --- |
 | `dis` | Dense Inverse Search (Kroeger et al., ECCV 2016) |
 | `zero` | no motion: the previous result stays where it is (a baseline) |
-| `network.NetworkFlow` | a flow network as ONNX (`segtween.build` finds its file) |
+| `network.NetworkFlow` | a flow network as ONNX (`models.component_search` finds its file) |
 | `stored.StoredFlow` | files, computed elsewhere |
 """
 

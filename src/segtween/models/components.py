@@ -13,16 +13,20 @@ The record stands beside the graph (`refine.onnx.yaml`) and says what the graph 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Interval
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.models.records import SHIPPED, sidecar_path
+from segtween.labels import MOST_CLASSES
+from segtween.models.records import CORRECT, SHIPPED, Channels, Step, ThreeNumbers, ThreePositive, sidecar_path
 from segtween.models.weights import sha256_of
+from segtween.validation import Name, Positive, read_yaml, validate
 
 ComponentKind = Literal["flow", "refinement", "attention"]
 FLOW, REFINE, REFINE_WITHOUT_EDGE, ATTENTION = "flow.onnx", "refine.onnx", "refine-no-edge.onnx", "attention.onnx"
@@ -42,7 +46,7 @@ class Component:
     path: Path
     kind: ComponentKind
     network: str
-    channels: Literal["RGB", "BGR"]
+    channels: Channels
     mean: tuple[float, ...]
     std: tuple[float, ...]
     multiple_of: int
@@ -62,48 +66,64 @@ class Component:
         return np.ascontiguousarray(np.moveaxis(values, 2, 0)[None], np.float32)
 
 
+@dataclass(frozen=True)
+class _Image:
+    """The pixels that the graph wants to see."""
+
+    channels: Channels
+    mean: ThreeNumbers
+    std: ThreePositive
+    multiple_of: Step
+    scale: Literal[255] = 255
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A record file. `graph` and what follows it is for people: the graph itself says the same."""
+
+    network: Name
+    kind: ComponentKind
+    image: _Image
+    units: Positive = 1.0
+    classes: Annotated[int, Interval(ge=0, le=MOST_CLASSES)] = 0
+    edge: Literal["laplacian", "zero", "absent"] | None = None
+    labels: str | None = None
+    provenance: Mapping[Any, Any] | None = None
+    graph: Any = None
+    inputs: Any = None
+    outputs: Any = None
+    stride: Any = None
+    radii: Any = None
+    cells: Any = None
+
+
 def read_component(path: str | Path, *, kind: ComponentKind) -> Component:
     """The graph's record. Raises ModelError where there is none, it is of another kind or lacks something."""
-    import yaml
-
     path = Path(path)
-    record_path = sidecar_path(path)
-    try:
-        values = yaml.safe_load(record_path.read_text(encoding="utf-8"))
-        image = values["image"]
-        found = values["kind"]
-        part = Component(
-            path,
-            kind=found,
-            network=str(values["network"]),
-            channels=image["channels"],
-            mean=tuple(float(v) for v in image["mean"]),
-            std=tuple(float(v) for v in image["std"]),
-            multiple_of=int(image["multiple_of"]),
-            units=float(values.get("units", 1)),
-            classes=int(values.get("classes", 0)),
-            edge=values.get("edge"),
-            labels=str(values.get("labels") or ""),
-            origin=str((values.get("provenance") or {}).get("source") or path),
-        )
-    except OSError as error:
-        raise ModelError(
-            f"{record_path} cannot be read ({error.strerror})",
-            expected=f"the record of {path.name}",
-            do="make both with `segtween weights convert`",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"it has no {error.args[0]!r}" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ModelError(
-            f"{record_path} is no record of a flow or refinement network ({what})",
-            expected="network, kind, image (channels, mean, std, multiple_of)",
-            do="make it with `segtween weights convert`",
-        ) from None
-    if found not in get_args(ComponentKind) or found != kind:
-        raise ModelError(f"{path} is of kind {found}", expected=f"kind {kind}", do="give another file")
+    record_path, again = sidecar_path(path), "make both with `segtween weights convert`"
+    if not record_path.is_file():
+        raise ModelError(f"{record_path} is not found", expected=f"the record of {path.name}", do=again)
+    values = read_yaml(record_path, what="record", expected=f"the record of {path.name}", do=again, error=ModelError)
+    form = validate(_Form, values, source=str(record_path), do=CORRECT, error=ModelError)
+    if form.kind != kind:
+        raise ModelError(f"{path} is of kind {form.kind}", expected=f"kind {kind}", do="give another file")
     if not path.is_file():
         raise ModelError(f"graph {path} is not found", expected="the file beside its record", do="restore it")
-    return part
+    image = form.image
+    return Component(
+        path,
+        kind=form.kind,
+        network=form.network,
+        channels=image.channels,
+        mean=image.mean,
+        std=image.std,
+        multiple_of=image.multiple_of,
+        units=form.units,
+        classes=form.classes,
+        edge=form.edge,
+        labels=form.labels or "",
+        origin=str((form.provenance or {}).get("source") or path),
+    )
 
 
 def shipped_components(root: Path | None = None, *, holding: str = REFINE) -> dict[str, Path]:

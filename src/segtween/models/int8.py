@@ -13,13 +13,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import MinLen, Predicate
 
 from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, ModelRecord
-from segtween.yamlfile import read_yaml
+from segtween.validation import Expected, read_yaml, validate
 
-_AGAIN = "calibrate the network again: segtween export MODEL -o FOLDER --calibrate IMAGES"
+AGAIN = "calibrate the network again: segtween export MODEL -o FOLDER --calibrate IMAGES"
+
+
+Range = Annotated[
+    tuple[float, float], Predicate(lambda ends: ends[0] <= ends[1]), Expected("two numbers, the smaller first")
+]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class Int8Record:
     empty where any will do; `calibrated` says on what.
     """
 
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Annotated[Mapping[str, Range], MinLen(1)]
     weights: str = ""
     calibrated: Mapping[str, Any] = field(default_factory=dict)
 
@@ -53,15 +60,10 @@ def load_int8(record: ModelRecord) -> Int8Record | None:
     path = int8_path(record)
     if not path.is_file():
         return None
-    form = "ranges: {tensor: [low, high], ...}, weights: ..., calibrated: {...}"
-    values = read_yaml(path, what="int8 ranges", expected=form, do=_AGAIN, error=ModelError)
-    try:
-        ranges = {str(name): (float(low), float(high)) for name, (low, high) in values["ranges"].items()}
-        if not ranges or not all(low <= high for low, high in ranges.values()):
-            raise ValueError("a range that holds nothing")
-        return Int8Record(ranges, str(values["weights"]), dict(values["calibrated"]))
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ModelError(f"{path} does not hold the ranges of a network", expected=form, do=_AGAIN) from None
+    values = read_yaml(
+        path, what="int8 ranges", expected="ranges: {tensor: [low, high], ...}", do=AGAIN, error=ModelError
+    )
+    return validate(Int8Record, values, source=str(path), whole="the file", do=AGAIN, error=ModelError)
 
 
 def save_int8(found: Int8Record, path: Path) -> None:

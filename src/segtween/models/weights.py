@@ -4,8 +4,6 @@ Shipped weights are stored once, as float16 (`weights.safetensors`); `graph.onnx
 values in `weights.bin` beside it, which is derived at first use and kept in the cache folder.
 `weights.bin` holds all tensors in sorted order of their keys, little-endian, each beginning at a
 multiple of 64 bytes.
-
-The records themselves are those of `segtween.models.records`; their names can be had from here too.
 """
 
 from __future__ import annotations
@@ -20,46 +18,22 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval, MaxLen
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.models.records import (
-    InputRecord,
-    ModelRecord,
-    OutputRecord,
-    WeightsRecord,
-    find_record,
-    load_record,
-    record_from_dict,
-    save_record,
-    shipped_models,
-    sidecar_path,
-)
-
-__all__ = [
-    "InputRecord",
-    "ModelRecord",
-    "OutputRecord",
-    "WeightsRecord",
-    "aligned_offsets",
-    "cache_folder",
-    "find_record",
-    "fingerprint",
-    "load_record",
-    "load_weights",
-    "materialise",
-    "random_tensors",
-    "record_from_dict",
-    "save_record",
-    "sha256_of",
-    "shipped_models",
-    "sidecar_path",
-    "write_weights_bin",
-]
+from segtween.models.records import ModelRecord
+from segtween.validation import Expected, read_yaml, validate
 
 ALIGNMENT = 64
+MOST_WEIGHTS = 2**29
+"""Of random ones: 2 GiB as float32."""
+Side = Annotated[int, Interval(ge=1, le=2**20)]
+Shape = Annotated[tuple[Side, ...], MaxLen(8), Expected("a shape: up to 8 whole numbers from 1 to 2**20")]
+Manifest = dict[str, Shape]
 RANDOM_RECIPE = "variance 1/fan-in"
 """Names how random weights are drawn; part of the fingerprint, to be changed with `random_tensors`."""
 
@@ -151,17 +125,17 @@ def load_weights(record: ModelRecord) -> dict[str, NDArray[np.float32]]:
     return {key: value.astype(np.float32) for key, value in tensors.items()}
 
 
-def _read_manifest(record: ModelRecord) -> dict[str, list[int]]:
+def _read_manifest(record: ModelRecord) -> Mapping[str, tuple[int, ...]]:
     path = record.path.parent / str(record.weights and record.weights.manifest)
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): [int(n) for n in shape] for key, shape in manifest.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"manifest {path} cannot be read ({error})",
-            expected='JSON of the form {"key": [shape], ...}',
-            do="install the model again",
-        ) from None
+    do = "install the model again"
+    values = read_yaml(
+        path, what="manifest", expected='JSON of the form {"key": [shape], ...}', do=do, error=ModelError
+    )
+    manifest = validate(Manifest, values, source=f"manifest {path}", whole="all of it", do=do, error=ModelError)
+    total = sum(math.prod(shape) for shape in manifest.values())
+    if total > MOST_WEIGHTS:
+        raise ModelError(f"manifest {path} asks for {total:.1e} weights", expected=f"at most {MOST_WEIGHTS:.1e}", do=do)
+    return manifest
 
 
 def fingerprint(record: ModelRecord) -> str:

@@ -148,8 +148,8 @@ def parts_of_checkpoint(path: str | Path) -> Path:
     It is made once per content of the file and kept in the cache; only making it needs torch. Raises ModelError for a
     file that is not found, cannot be read or holds neither, MissingExtraError without torch.
     """
+    from segtween.models.published import where_published
     from segtween.models.weights import cache_folder, sha256_of
-    from segtween.networks.published import where_published
 
     path = Path(path)
     if not path.is_file():

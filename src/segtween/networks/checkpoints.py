@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from segtween.errors import ModelError, SettingError
+from segtween.models.published import where_published
 from segtween.models.weights import sha256_of
-from segtween.networks.published import where_published
 
 State = dict[str, Tensor]
 ONLY_PART = "state_dict"  # the name of a plain state dict's only part

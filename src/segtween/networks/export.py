@@ -117,8 +117,7 @@ def export_model(
     save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
     part.chmod(0o644)  # safetensors makes files that only their owner may read
     os.replace(part, weights)
-    dtype = "float16" if float16 else "float32"
-    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype=dtype)
+    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype="float16" if float16 else "float32")
     _write_graph_and_record(model, record, network, name, labels, out, provenance)
     return out
 

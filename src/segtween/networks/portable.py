@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from segtween.errors import SinkError
+from segtween.models.finding import find_record
 from segtween.models.int8 import int8_path, load_int8, save_int8
-from segtween.models.records import ModelRecord, find_record, load_record, save_record
+from segtween.models.records import ModelRecord, load_record, save_record
 from segtween.models.weights import load_weights, write_weights_bin
 
 CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")

@@ -26,7 +26,7 @@ class GuidedRefinement:
             raise ModelError(
                 f"the refinement in {part.origin} is for {part.classes} classes",
                 expected=f"{classes}, as the segmentation network has",
-                do="give weights trained for these classes (--weights), or --refine none",
+                do="give weights trained for these classes (weights=), or refine='none'",
             )
         self.part, self.runtime = part, runtime
         self.edge: NDArray[np.float32] | None = None

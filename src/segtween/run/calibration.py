@@ -8,8 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from segtween.errors import SettingError
+from segtween.models.finding import find_record
 from segtween.models.int8 import Int8Record, int8_path, save_int8
-from segtween.models.records import find_record
 from segtween.types import Rgb
 
 CHECKED = 16

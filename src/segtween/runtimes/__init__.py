@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from segtween.errors import SettingError, unknown
+from segtween.models.components import Component
 from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import Aside, Precision, Runtime
@@ -69,3 +70,10 @@ def open_runtime(
         int8=int8,
         aside=aside,
     )
+
+
+def open_component(
+    component: Component, *, outputs: tuple[str, ...], threads: int = 0, precision: Precision = "float32"
+) -> Runtime:
+    """OpenVINO for one graph of flow or refinement. Raises what `open_runtime` does."""
+    return open_runtime("openvino", component.path, outputs=outputs, threads=threads, precision=precision)

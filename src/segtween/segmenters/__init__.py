@@ -43,7 +43,7 @@ def _scores(model: Any, *, labels: Any, **_: Any) -> Segmenter:
 
 
 def _network(model: Any, **options: Any) -> Segmenter:
-    from segtween.models.records import find_record
+    from segtween.models.finding import find_record
     from segtween.segmenters.network import open_network
 
     return open_network(find_record(model), **options)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
-from segtween.models.records import find_record
+from segtween.models.finding import find_record
 from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS, Network, build, network
 from segtween.networks.swiftnet import SwiftNet

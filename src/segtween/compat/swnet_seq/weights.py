@@ -140,7 +140,7 @@ def _model_folder(options: Options, path: Path) -> Path:
 
 
 def _there(path: Path, what: str) -> Path:
-    from segtween.networks.published import PUBLISHED, where_published
+    from segtween.models.published import PUBLISHED, where_published
 
     if path.is_file():
         return path

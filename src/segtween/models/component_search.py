@@ -1,0 +1,141 @@
+"""Finding a component: what `weights` or `flow` name, else what is shipped, else where it is published.
+
+`weights` is a shipped name, a folder of components, or a checkpoint of both networks, of which `convert` makes such a
+folder (`segtween.networks.parts_of_checkpoint`); None: what is shipped for the segmentation network's classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from segtween.errors import ModelError, unknown
+from segtween.models.components import (
+    ATTENTION,
+    FLOW,
+    REFINE,
+    REFINE_WITHOUT_EDGE,
+    Component,
+    ComponentKind,
+    read_component,
+    shipped_components,
+)
+from segtween.models.published import PUBLISHED, where_published
+
+FLOW_NETWORKS = {"light": "flow-light", "flownets": "flownets", "flownet2s": "flownet2s"}
+PUBLISHED_FLOW = {"flownets": "flownet.pth.tar", "flownet2s": "FlowNet2-S_checkpoint.pth.tar"}
+PUBLISHED_REFINEMENT = "cityscapes-swnet_model_best.pth.tar"
+Convert = Callable[[str], Path]
+
+
+def find_refinement(weights: str | None, *, classes: int, edge: bool = True, convert: Convert) -> Component:
+    """The refinement by guided convolution, with or without the label map's edge as guidance. Raises ModelError."""
+    folder = _propagation_folder(weights, classes, convert)
+    return _held(folder, REFINE if edge else REFINE_WITHOUT_EDGE, "refinement", given=weights)
+
+
+def find_attention(weights: str | None, *, labels: str, convert: Convert) -> Component:
+    """The refinement by attention for the label set of that name where there is one, else the one for any. Raises
+    ModelError."""
+    shipped = shipped_components(holding=ATTENTION)
+    if weights is not None:
+        found = _held(_folder(weights, shipped, convert), ATTENTION, "attention", given=weights)
+        if found.labels in ("", labels):
+            return found
+        raise ModelError(
+            f"the refinement by attention in {found.origin} is for the label set {found.labels}",
+            expected=f"{labels}, as the segmentation network has, or any",
+            do="give other weights=, or leave them out",
+        )
+    every = [read_component(folder / ATTENTION, kind="attention") for folder in shipped.values()]
+    fitting = [component for component in every if component.labels in ("", labels)]
+    if not fitting:
+        raise ModelError(
+            f"no refinement by attention is shipped for the label set {labels}",
+            expected=f"weights=FOLDER that holds {ATTENTION}",
+            do="train one with `segtween train`, or give refine='none'",
+        )
+    return max(fitting, key=lambda component: len(component.labels))
+
+
+def find_flow_network(
+    flow: str, *, weights: str | None, classes: int | None, convert: Convert, others: Iterable[str] = ()
+) -> Component:
+    """The flow network of a name in `FLOW_NETWORKS`, of an `.onnx` file or of a weight file.
+
+    `classes` chooses among the shipped ones; `others` are the flow estimators that are no networks, for the error.
+    Raises SettingError for what is neither name nor file, ModelError where the network is not found or another one.
+    """
+    network = FLOW_NETWORKS.get(flow)
+    if network is None:
+        return _flow_of_file(flow, convert=convert, names=(*others, *FLOW_NETWORKS))
+    if flow == "light" or (weights is not None and _holds_flow(weights, network, convert)):
+        found = _held(_propagation_folder(weights, classes, convert), FLOW, "flow", given=weights)
+        if found.network == network:
+            return found
+        raise ModelError(
+            f"the flow network in {found.origin} is {found.network}",
+            expected=network,
+            do="choose it with flow= or weights=",
+        )
+    file = Path("weights") / PUBLISHED_FLOW[flow]
+    if not file.is_file():
+        raise ModelError(
+            f"weights of flow network {flow} are not found",
+            expected=f"{file}, or its file given as flow=",
+            do=where_published(file),
+        )
+    return _held(convert(str(file)), FLOW, "flow", given=str(file))
+
+
+def _flow_of_file(flow: str, *, convert: Convert, names: Iterable[str]) -> Component:
+    if not Path(flow).is_file():
+        raise unknown(
+            f"flow {flow!r}",
+            flow,
+            names,
+            also="an .onnx or weight file of a flow network, or a folder of flows",
+            otherwise="choose one of these, or check the path",
+        )
+    if flow.endswith(".onnx"):
+        return read_component(flow, kind="flow")
+    return _held(_folder(flow, {}, convert), FLOW, "flow", given=flow)
+
+
+def _holds_flow(weights: str, network: str, convert: Convert) -> bool:
+    path = _folder(weights, shipped_components(), convert) / FLOW
+    return path.is_file() and read_component(path, kind="flow").network == network
+
+
+def _propagation_folder(weights: str | None, classes: int | None, convert: Convert) -> Path:
+    """The folder of a flow network and a refinement: the given one, else the shipped one for as many classes."""
+    shipped = shipped_components()
+    if weights is not None:
+        return _folder(weights, shipped, convert)
+    for folder in shipped.values():
+        if classes in (None, read_component(folder / REFINE, kind="refinement").classes):
+            return folder
+    raise ModelError(
+        f"no refinement is shipped for {classes} classes",
+        expected=f"weights=FILE, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
+        do=f"get that from {PUBLISHED[PUBLISHED_REFINEMENT].where}",
+    )
+
+
+def _folder(which: str, shipped: dict[str, Path], convert: Convert) -> Path:
+    if which in shipped:
+        return shipped[which]
+    return Path(which) if Path(which).is_dir() else convert(which)
+
+
+def _held(folder: Path, name: str, kind: ComponentKind, *, given: str | None) -> Component:
+    """One graph of a folder, which was `given` as such or made of a file."""
+    if not (folder / name).is_file():
+        held = ", ".join(sorted(p.name for p in folder.glob("*.onnx"))) or "no graph"
+        made = given is not None and Path(given).is_file()
+        raise ModelError(
+            f"{given} holds no {kind} network" if made else f"{folder} holds no {name} ({held})",
+            expected="a trained refinement and flow network",
+            do="give other weights=, or edge=True" if name == REFINE_WITHOUT_EDGE else "give other weights=",
+        )
+    return read_component(folder / name, kind=kind)
