@@ -223,9 +223,7 @@ def test_cvat_needs_distinct_colours(make_frames, tmp_path):
 def test_existing_output_is_refused_before_anything_is_changed(run, tmp_path):
     run(tmp_path, ["overlay"])
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
-    with pytest.raises(
-        SinkError, match=r"exists already; expected a folder without .*; give overwrite=True to"
-    ):
+    with pytest.raises(SinkError, match=r"exists already; expected a folder without .*; give overwrite=True to"):
         run(tmp_path, ["labels"])
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
 

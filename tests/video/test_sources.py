@@ -325,9 +325,7 @@ def test_impossible_part(make_video, tmp_path, options):
 
 def test_start_beyond_the_end(make_video, tmp_path):
     path = make_video(tmp_path / "a.mp4", n=5)
-    with pytest.raises(
-        SourceError, match=r"no frame from 7 s on; expected a start before .*; lower start_seconds"
-    ):
+    with pytest.raises(SourceError, match=r"no frame from 7 s on; expected a start before .*; lower start_seconds"):
         open_source(path, start_seconds=7)
 
 

@@ -218,26 +218,34 @@ def encoder() -> Any:
 
 
 def _can_copy(path: str, index: int) -> bool:
+    import av
+
     def copy(container: Any) -> None:
         stream = container.streams[index]
         if stream.codec_context is None or stream.codec_context.name not in COPIED:
             raise ValueError("a codec that MP4 does not hold")
-        with _trial() as output:
+        packets, file = _first_packets(container, stream), io.BytesIO()
+        with av.open(file, "w", format="mp4") as output:
             track = CopiedTrack(stream, output)
             output.start_encoding()
-            for packet in _first_packets(container, stream):
+            for packet in packets:
                 track.put(packet, Fraction(0))
                 output.mux(track.packets(None))
+        if packets:
+            with av.open(io.BytesIO(file.getvalue())) as written:
+                next(written.decode(audio=0))
 
     return _works(path, copy)
 
 
 def _can_convert(path: str, index: int) -> bool:
+    import av
+
     def convert(container: Any) -> None:
         stream = container.streams[index]
         if stream.codec_context is None:
             raise ValueError("an unknown codec")
-        with _trial() as output:
+        with av.open(io.BytesIO(), "w", format="mp4") as output:
             track, packets = ConvertedTrack(stream, output), _first_packets(container, stream)
             output.start_encoding()
             for packet in packets:
@@ -259,12 +267,6 @@ def _works(path: str, attempt: Any) -> bool:
     except Exception:  # whatever it is, it is about the sound, which is tried another way or left out then
         return False
     return True
-
-
-def _trial() -> Any:
-    import av
-
-    return av.open(io.BytesIO(), "w", format="mp4")
 
 
 def _first_packets(container: Any, stream: Any) -> list[Any]:
