@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from test_cli import MODEL, call, frames_of, images, refused, video
 
-from fakes import panning
+from fakes import panning, textured
 from segtween.cli.flags import in_flags
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and limits")
@@ -67,7 +67,7 @@ def outputs(folder: Path) -> dict[str, tuple[int, bool]]:
 
 
 def test_a_file_that_grows_too_large_costs_itself_only(tmp_path: Path) -> None:
-    clip, out = video(tmp_path / "v.mp4", panning(20, (96, 128), cell=48)), tmp_path / "out"
+    clip, out = video(tmp_path / "v.mp4", [textured((96, 128), cell=12)] * 50), tmp_path / "out"
     process = start(
         "run", clip, "-o", out, "--save", "cvat,labels,overlay", "--model", MODEL, "-q", most_bytes=64 * 1024
     )
@@ -78,9 +78,9 @@ def test_a_file_that_grows_too_large_costs_itself_only(tmp_path: Path) -> None:
     assert "out/cvat.zip (File too large); expected room on the disk; what was finished is kept" in lines[0]
     assert lines[0].endswith("(finished: labels, overlay.mp4, frames.csv)")
     assert left_in(out) == ["frames.csv", "labels", "overlay.mp4", "run.json"]
-    assert frames_of(out / "overlay.mp4") == len(list((out / "labels").iterdir())) == 20
+    assert frames_of(out / "overlay.mp4") == len(list((out / "labels").iterdir())) == 50
     assert outputs(out) == {
-        "cvat.zip": (0, True), "labels": (20, False), "overlay.mp4": (20, False), "frames.csv": (20, False),
+        "cvat.zip": (0, True), "labels": (50, False), "overlay.mp4": (50, False), "frames.csv": (50, False),
     }  # fmt: skip
     assert "cvat.zip" in json.loads((out / "run.json").read_text())["error"]
 

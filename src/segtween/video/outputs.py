@@ -58,18 +58,18 @@ class Outputs:
                     self._open.remove((output, state))
                     self._end(output, state, output.abort)
             self._written += 1
-        error = self.report.error()
-        if error is not None and not self._open:
-            raise error
+        failure = self.report.error()
+        if failure is not None and not self._open:
+            raise failure
 
     def close(self) -> None:
         """Finishes every output; raises one error for all that failed, now or earlier."""
         with self._interrupts.held():
             self._end_all(lambda output: output.close)
         self._interrupts.raise_if_asked()
-        error = self.report.error()
-        if error is not None:
-            raise error
+        failure = self.report.error()
+        if failure is not None:
+            raise failure
 
     def abort(self) -> None:
         """Keeps every output that is whole up to the last frame; `report` says which are not."""

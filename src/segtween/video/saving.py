@@ -11,7 +11,7 @@ from segtween.labels import LabelSet
 from segtween.types import OutputReport, SourceInfo
 from segtween.video import SaveKind
 from segtween.video.cvat import CvatArchive
-from segtween.video.encode import Clock, Codec, Notice, VideoWriter
+from segtween.video.encode import Clock, Codec, VideoWriter
 from segtween.video.frames_table import FramesTable
 from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
@@ -28,6 +28,7 @@ from segtween.video.sinks import (
     mask_picture,
     values_in_file,
 )
+from segtween.video.sound import Notice
 from segtween.video.staging import sink_errors
 
 FRAMES_TABLE = "frames.csv"
