@@ -16,7 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
-from segtween.types import Correction, Flow, Frame, Labels, Motion, Result, Rgb, ScoreKind, ScoreMap, SizeHW, SourceInfo
+from segtween.types import (
+    Correction,
+    Flow,
+    Frame,
+    Labels,
+    Motion,
+    OutputReport,
+    Result,
+    Rgb,
+    ScoreKind,
+    ScoreMap,
+    SizeHW,
+    SourceInfo,
+)
 
 Described = dict[str, Any]
 
@@ -293,9 +306,11 @@ class Sink(Protocol):
     """Takes every frame with its result, in order.
 
     `close` finishes the output under its final name; `abort` keeps what is playable of it. Both are
-    safe to call twice.
+    safe to call twice. `report` says what became of each file, at the latest after either.
     """
 
+    @property
+    def report(self) -> OutputReport: ...
     def write(self, frame: Frame, result: Result) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...

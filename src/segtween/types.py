@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween._version import __version__
-from segtween.errors import ScoresError, SettingError
+from segtween.errors import ScoresError, SettingError, SinkError
 
 Rgb = NDArray[np.uint8]
 """(H, W, 3) uint8, red first."""
@@ -239,3 +239,53 @@ class Method:
 
     def to_json(self) -> dict[str, Any]:
         return {"name": self.name, **self.record, "hash": self.hash, "segtween": __version__}
+
+
+@dataclass
+class OutputState:
+    """What became of one output, a file or folder `name`: so many `frames` are in it under its final name; `error`
+    ended it early or spoiled it."""
+
+    name: str
+    frames: int = 0
+    error: SinkError | None = None
+
+
+@dataclass
+class OutputReport:
+    """What became of all outputs of a run; `notes` say what was left out or changed (a sound track), one line each."""
+
+    outputs: list[OutputState] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[OutputState]:
+        return [output for output in self.outputs if output.error is not None]
+
+    @property
+    def finished(self) -> list[OutputState]:
+        """Those that are whole under their final names."""
+        return [output for output in self.outputs if output.error is None and output.frames]
+
+    def note(self, text: str) -> None:
+        """Each line once, however many outputs say it."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def error(self) -> SinkError | None:
+        """One error that names every output that failed and why, and those that were finished; None if none failed."""
+        errors = [output.error for output in self.failed if output.error is not None]
+        if not errors:
+            return None
+        got, expected, do = (
+            " and ".join(dict.fromkeys(getattr(e, part) for e in errors if getattr(e, part)))
+            for part in ("got", "expected", "do")
+        )
+        finished = ", ".join(output.name for output in self.finished) or "none"
+        return SinkError(got, expected=expected, do=f"{do} (finished: {finished})")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [
+            {"name": o.name, "frames": o.frames, "error": None if o.error is None else str(o.error)}
+            for o in self.outputs
+        ]

@@ -22,7 +22,7 @@ from segtween.errors import SettingError, SourceError
 from segtween.run.pipeline import LatestFrame
 from segtween.run.single import Summary, run_source
 from segtween.settings import PRESETS, Settings
-from segtween.types import Frame, Result, SourceInfo
+from segtween.types import Frame, OutputReport, Result, SourceInfo
 from segtween.video import open_source
 from segtween.video.container import ContainerSource
 from segtween.video.encode import Clock, VideoWriter
@@ -46,6 +46,7 @@ class Kept:
     def __init__(self) -> None:
         self.frames: list[int] = []
         self.results: list[Result] = []
+        self.report = OutputReport()
 
     def write(self, frame: Frame, result: Result) -> None:
         self.frames.append(frame.index)

@@ -26,7 +26,7 @@ from segtween.errors import ScoresError, SettingError, SinkError, SourceError
 from segtween.run.multi import Input, Opened, Together, run_together
 from segtween.run.pipeline import LatestFrame
 from segtween.settings import PRESETS, Settings
-from segtween.types import Frame, Rgb, SourceInfo
+from segtween.types import Frame, OutputReport, Rgb, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
 
 SIZE, LARGE = (48, 64), (96, 128)
@@ -90,6 +90,7 @@ class Kept:
         self.frames: list[int] = []
         self.labels: list[NDArray[np.uint8]] = []
         self.ended: list[str] = []
+        self.report = OutputReport()
         self._fails_at = fails_at
 
     def write(self, frame: Frame, result: Any) -> None:

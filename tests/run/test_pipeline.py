@@ -19,7 +19,7 @@ from segtween.ops.threads import Rows, available_threads
 from segtween.run.pipeline import AsyncWriter, Prefetcher
 from segtween.run.single import Summary, run_source
 from segtween.settings import PRESETS
-from segtween.types import Frame, Result, SourceInfo
+from segtween.types import Frame, OutputReport, Result, SourceInfo
 
 SIZE = (48, 64)
 
@@ -51,6 +51,7 @@ class Kept:
         self._slow, self._fails_at = slow_seconds, fails_at
         self.written: list[int] = []
         self.ended = ""
+        self.report = OutputReport()
 
     def write(self, frame: Frame, result: Result) -> None:
         assert not self.ended

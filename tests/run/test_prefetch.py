@@ -15,7 +15,7 @@ from segtween.api import Segtween
 from segtween.flow.dis import DisFlow
 from segtween.run.single import Summary, run_source
 from segtween.settings import PRESETS, Settings
-from segtween.types import Frame, Result, SourceInfo
+from segtween.types import Frame, OutputReport, Result, SourceInfo
 
 SIZE = (64, 96)
 PATH = PRESETS["composed"].at(2)
@@ -39,6 +39,7 @@ class Clip:
 class Kept:
     def __init__(self) -> None:
         self.results: list[Result] = []
+        self.report = OutputReport()
 
     def write(self, frame: Frame, result: Result) -> None:
         assert frame.index == result.index

@@ -240,7 +240,7 @@ def test_folder_of_videos_as_one_source(make_video, tmp_path):
 
 
 def test_negative_threads(make_video, tmp_path):
-    with pytest.raises(SettingError, match=r"threads -1; expected 0 \(all\) or more; correct --threads"):
+    with pytest.raises(SettingError, match=r"threads=-1; expected 0 \(all\) or more; correct the number"):
         open_source(make_video(tmp_path / "a.mp4", n=1), threads=-1)
 
 

@@ -68,7 +68,7 @@ def test_frame_rates_are_fractions(value, rate):
 
 
 def test_seconds_are_what_was_written():
-    assert as_seconds(0.2, name="--start") == Fraction(1, 5)
+    assert as_seconds(0.2, name="start_seconds") == Fraction(1, 5)
 
 
 def _image(path: Path) -> Path:

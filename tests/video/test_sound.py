@@ -11,20 +11,19 @@ import pytest
 from segtween.errors import SourceError
 from segtween.labels import CAMVID11
 from segtween.video import open_sinks, open_source
-from segtween.video.sound import Sound
+from segtween.video.audio_tracks import CopiedTrack
 
 
 def run(path, out, make_result, *, end: str = "close", stop: int | None = None, **part):
-    notices: list[str] = []
     source = open_source(path, **part)
-    sink = open_sinks(out, save=["overlay", "side-by-side"], info=source.info, labels=CAMVID11, notice=notices.append)
+    sink = open_sinks(out, save=["overlay", "side-by-side"], info=source.info, labels=CAMVID11)
     for frame in source:
         if frame.index == stop:
             break
         sink.write(frame, make_result(frame))
     getattr(sink, end)()
     source.close()
-    return notices
+    return sink.report.notes
 
 
 def packets(path):
@@ -36,6 +35,16 @@ def packets(path):
             for p in container.demux(container.streams.audio[0])
             if p.dts is not None
         ]
+
+
+def samples(path) -> np.ndarray:
+    """The first channel, from the time of the first picture on."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(audio=0))
+        resampler = av.AudioResampler(format="fltp")
+        pieces = [piece for frame in [*frames, None] for piece in resampler.resample(frame)]
+        start = round(frames[0].pts * frames[0].time_base * frames[0].sample_rate)
+        return np.concatenate([p.to_ndarray() for p in pieces], axis=1)[0][max(0, -start) :]
 
 
 @pytest.mark.parametrize(
@@ -72,8 +81,22 @@ def test_sound_ends_with_the_pictures_of_a_stopped_run(make_video, make_result, 
         assert sum(1 for _ in container.decode(video=0)) == 25
 
 
-def test_sound_that_does_not_fit_is_left_out_and_said_once(make_video, make_result, read_back, tmp_path):
+def test_sound_that_does_not_fit_is_converted(make_video, make_result, tmp_path):
+    path = make_video(tmp_path / "a.mkv", n=50, audio="wavpack")
+    notices = run(path, tmp_path / "out", make_result)
+    assert notices == ["the sound (wavpack) is converted to AAC in the videos: MP4 cannot hold it as it is"]
+    for output in ("overlay.mp4", "side-by-side.mp4"):
+        got, wanted = samples(tmp_path / "out" / output), samples(path)
+        assert abs(got.size - wanted.size) <= 2048
+        n = min(got.size, wanted.size)
+        assert np.corrcoef(got[:n], wanted[:n])[0, 1] > 0.99, "in time to the sample"
+
+
+def test_sound_that_cannot_be_converted_is_left_out_and_said_once(
+    make_video, make_result, read_back, tmp_path, monkeypatch
+):
     path = make_video(tmp_path / "a.mkv", n=5, audio="wavpack")
+    monkeypatch.setattr("segtween.video.audio_tracks.encoder", lambda: None)
     notices = run(path, tmp_path / "out", make_result)
     assert notices == ["the sound (wavpack) is left out of the videos: MP4 cannot hold it as it is"]
     with av.open(str(tmp_path / "out" / "overlay.mp4")) as container:
@@ -135,9 +158,10 @@ def test_cut_off_file_keeps_pictures_and_sound_up_to_there(make_video, make_resu
 
 def test_packets_that_do_not_fit_end_the_sound_only(make_video, make_result, read_back, tmp_path, monkeypatch):
     path = make_video(tmp_path / "a.mp4", n=30, audio="aac")
-    monkeypatch.setattr(Sound, "_write", _refuse)
+    monkeypatch.setattr(CopiedTrack, "packets", _refuse)
+    monkeypatch.setattr("segtween.video.sound.how_to_keep", lambda *_: "copy")
     notices = run(path, tmp_path / "out", make_result)
-    assert notices == ["the sound is left out of the videos from 0.0 s on: not in order"]
+    assert notices == ["the sound (aac) is left out of the videos from 0.0 s on: not in order"]
     assert len(read_back(tmp_path / "out" / "overlay.mp4")) == 30
 
 

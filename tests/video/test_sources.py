@@ -319,13 +319,13 @@ def test_images_are_rgb(tmp_path):
 @pytest.mark.parametrize("options", [{"start_seconds": -1}, {"duration_seconds": 0}, {"start_seconds": float("nan")}])
 def test_impossible_part(make_video, tmp_path, options):
     path = make_video(tmp_path / "a.mp4", n=2)
-    with pytest.raises(SettingError, match=r"--(start|duration) .*; expected seconds"):
+    with pytest.raises(SettingError, match=r"(start|duration)_seconds=.*; expected seconds"):
         open_source(path, **options)
 
 
 def test_start_beyond_the_end(make_video, tmp_path):
     path = make_video(tmp_path / "a.mp4", n=5)
-    with pytest.raises(SourceError, match=r"no frame from 7 s on; expected a start before its end; lower --start"):
+    with pytest.raises(SourceError, match=r"no frame from 7 s on; expected a start before .*; lower start_seconds"):
         open_source(path, start_seconds=7)
 
 

@@ -1,4 +1,4 @@
-"""How a command ends when something is wrong: one line, exit code 2; Ctrl-C: 130."""
+"""How a command ends when something is wrong: one line, exit code 2; Ctrl-C: 130; SIGTERM: 143."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from segtween.cli.flags import in_flags
 from segtween.errors import SegtweenError
 
 P = ParamSpec("P")
@@ -16,6 +17,7 @@ R = TypeVar("R")
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -23,14 +25,18 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        from segtween.video.interrupt import Terminated, sigterm_raises  # loads NumPy, which help texts need not
+
         try:
-            return command(*args, **kwargs)
+            with sigterm_raises():
+                return command(*args, **kwargs)
         except SegtweenError as error:
             say_error(error)
             raise typer.Exit(BAD_INPUT) from None
-        except KeyboardInterrupt:
-            print("segtween: stopped; what was done by then is kept", file=sys.stderr)  # noqa: T201
-            raise typer.Exit(INTERRUPTED) from None
+        except KeyboardInterrupt as stop:
+            said = ["stopped; what was done by then is kept", *map(str, stop.args)]
+            print(f"segtween: {in_flags('; '.join(said))}", file=sys.stderr)  # noqa: T201
+            raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
         except BrokenPipeError:
             raise typer.Exit(1) from None
 
@@ -38,5 +44,5 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def say_error(error: Exception | str) -> None:
-    line = " ".join(str(error).split())
+    line = in_flags(" ".join(str(error).split()))
     print(f"segtween: error: {line}", file=sys.stderr)  # noqa: T201

@@ -70,6 +70,7 @@ def remarks(done: Together, out: Path) -> list[str]:
         f"{runs['most']} where inputs begin or scenes are cut",
         f"limited by: {done.limited_by()}; processors {done.busy:.0%} busy",
         f"method: {done.method.name} {done.method.hash}, {named}",
+        *(f"{summary.input.name}: {note}" for summary in done.summaries for note in summary.outputs.notes),
         f"written: {', '.join([*saved, 'frames.csv', 'run.json'])} in {out}/<input>, together.json in {out}",
     ]
 

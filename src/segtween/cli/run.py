@@ -189,6 +189,8 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         if summary.steadiness is None:
             console.print(f"  here: {_steadiness(summary.beside['own_steadiness'])}")
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
+    for note in summary.outputs.notes:
+        console.print(f"  {note}", markup=False)
     films = [] if summary.beside is None else ["beside"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 

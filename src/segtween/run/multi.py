@@ -21,6 +21,7 @@ from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
 from segtween.interfaces import Engine, Sink, Source
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.ops.threads import available_threads
+from segtween.run.ending import close_outputs, write_json, write_summary
 from segtween.run.pipeline import LatestFrame, Prefetcher
 from segtween.run.single import (
     PREFETCHED,
@@ -33,7 +34,6 @@ from segtween.run.single import (
     decode_ms,
     prefetched,
     warm_up,
-    write_json,
 )
 from segtween.types import Frame, Method, Result
 from segtween.video.interrupt import Interrupts
@@ -168,6 +168,7 @@ def run_together(
     told = Together(method, interval, live, run.outcomes)
     began, used = time.perf_counter(), time.process_time()
     interrupts = Interrupts()
+    ended: BaseException | None = None
     try:
         run.open(inputs, lambda opened, where: Summary(opened.source.info, where, method, interval, tuple(saved)))
         run.warm_up()
@@ -175,15 +176,19 @@ def run_together(
         run.start()
         run.all()
     except BaseException as error:
+        ended = error
         run.stop(error)
-        raise
-    finally:
-        with interrupts.held():  # nobody may touch a sink before its threads are through
-            run.join()
-        told.seconds, told.processor_seconds = time.perf_counter() - began, time.process_time() - used
-        told.runs = streams.runs()
-        if told.frames:
+    with interrupts.held():  # nobody may touch a sink before its threads are through
+        ended = run.join() or ended
+    told.seconds, told.processor_seconds = time.perf_counter() - began, time.process_time() - used
+    told.runs = streams.runs()
+    if told.frames:
+        try:
             write_json(told.to_json(), Path(folder) / "together.json")
+        except SinkError as error:
+            ended = ended or error
+    if ended is not None:
+        raise ended
     interrupts.raise_if_asked()
     return told
 
@@ -235,32 +240,24 @@ class _Lane:
             self._closing.join()
 
     def _close(self, error: BaseException | None) -> None:
-        summary = self.summary
+        summary, given = self.summary, error
         try:
-            try:
-                self._frames.stop()
-                self._away.finish()
-                self._away.check()
-                if error is None:
-                    self._sink.close()
-            except SegtweenError as other:
-                error = error or other
-            if error is not None:
-                self._sink.abort()
-        except BaseException as crash:
-            error = self.crash = crash
-        if isinstance(error, SegtweenError):
-            self.outcome.error = error
-        if error is not None:
-            summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
+            self._frames.stop()
+            self._away.finish()
+            self._away.check()
+        except SegtweenError as other:
+            error = error or other
+        except BaseException as fault:
+            error = fault
+        error = close_outputs(self._sink, error)
         summary.dropped = self._frames.dropped if isinstance(self._frames, LatestFrame) else 0
         summary.seconds = time.perf_counter() - self._began
         summary.steadiness = None if self._meter is None else self._meter.compute()
-        if summary.frames:
-            try:
-                write_json(summary.to_json(), summary.folder / "run.json")
-            except SegtweenError as other:
-                self.outcome.error = self.outcome.error or other
+        error = write_summary(summary, self._sink.report, error)
+        if isinstance(error, SegtweenError):
+            self.outcome.error = error
+        elif error is not given:
+            self.crash = error
 
     def discard(self, error: BaseException) -> None:
         """Closes an input of which nothing was read."""
@@ -338,12 +335,11 @@ class _Run:
             elif lane.is_open:
                 lane.end(error)
 
-    def join(self) -> None:
+    def join(self) -> BaseException | None:
+        """Waits until all are closed; a fault of the program that came up meanwhile."""
         for lane in self._lanes.values():
             lane.join()
-        crash = next((lane.crash for lane in self._lanes.values() if lane.crash is not None), None)
-        if crash is not None:
-            raise crash
+        return next((lane.crash for lane in self._lanes.values() if lane.crash is not None), None)
 
     def _taken(self) -> dict[int, Arrival]:
         frames: dict[int, Arrival] = {}

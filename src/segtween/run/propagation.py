@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
-from segtween.errors import LabelError, SettingError
+from segtween.errors import LabelError, SettingError, SinkError
 from segtween.interfaces import Sink
 from segtween.run.single import Progress, Summary, run_source, write_json
 from segtween.settings import Settings
-from segtween.types import Frame, Result
+from segtween.types import Frame, OutputReport, Result
 from segtween.video import open_sinks, open_source
 from segtween.video.inputs import image_files, kind_of
 
@@ -92,11 +93,20 @@ def propagate(
         raise
     watched = _Watched(sinks)
     how = method(engine, name="propagate")
-    summary = run_source(
-        engine, opened, watched, folder, method=how, interval=None, saved=save, progress=progress
-    )  # fmt: skip
-    candidates = look_next(watched.errors, given.files, names=names, count=next_frames)
-    write_json({"frames": [vars(c) for c in candidates], "labelled": list(given.files)}, Path(folder) / NEXT_FRAMES)
+
+    def write_next() -> list[Candidate]:
+        candidates = look_next(watched.errors, given.files, names=names, count=next_frames)
+        record = {"frames": [vars(c) for c in candidates], "labelled": list(given.files)}
+        write_json(record, Path(folder) / NEXT_FRAMES)
+        return candidates
+
+    try:
+        summary = run_source(engine, opened, watched, folder, method=how, interval=None, saved=save, progress=progress)
+    except SinkError:
+        with suppress(SinkError):
+            write_next()
+        raise
+    candidates = write_next()
     beyond = [name for index, name in given.files.items() if index >= summary.frames]
     if beyond:
         raise LabelError(
@@ -112,6 +122,10 @@ class _Watched:
 
     def __init__(self, inner: Sink) -> None:
         self._inner, self.errors = inner, list[float]()
+
+    @property
+    def report(self) -> OutputReport:
+        return self._inner.report
 
     def write(self, frame: Frame, result: Result) -> None:
         self._inner.write(frame, result)
@@ -152,6 +166,7 @@ def report(done: Propagated) -> list[str]:
     lines = [f"{summary.input.name}: {summary.frames} frames from {len(given.files)} labelled ones"]
     if given.blank:
         lines.append(f"  {len(given.blank)} label files hold no class and count as not labelled")
+    lines += [f"  {note}" for note in summary.outputs.notes]
     if done.candidates:
         lines.append("  look at these next (expected error, frames to the nearest label):")
         lines += [

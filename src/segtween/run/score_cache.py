@@ -10,6 +10,7 @@ from segtween.errors import SettingError, SinkError
 from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
 from segtween.types import Rgb
+from segtween.video.interrupt import Interrupts
 from segtween.video.staging import Staged, sink_errors
 
 Progress = Callable[[int, "int | None"], None]
@@ -29,39 +30,53 @@ def export_scores(
 ) -> Stored:
     """Runs the network on every frame and writes its scores as `target` (.npz), streaming, all or nothing.
 
-    Ctrl-C keeps the frames so far. Raises SinkError for a target that exists or cannot be written, SettingError for
-    one that is no .npz, ScoresError for scores that change their grid.
+    Ctrl-C and SIGTERM keep the frames so far. Raises SinkError for a target that exists or cannot be written,
+    SettingError for one that is no .npz, ScoresError for scores that change their grid.
     """
     path = check_target(target, overwrite=overwrite)
     staged = Staged(path)
     with sink_errors(path):
         writer = ScoresWriter(staged.part, labels=segmenter.labels, network=segmenter.describe())
+    interrupts = Interrupts()
     try:
         try:
-            _run(segmenter, frames, writer, total, progress)
+            _run(segmenter, frames, writer, total, progress, interrupts)
         except KeyboardInterrupt:
             if len(writer):
-                writer.close()
-                staged.commit()
+                with interrupts.held():
+                    _finish(writer, staged)
             raise
-        with sink_errors(path):
-            stored = writer.close()
-    except BaseException:
+        with interrupts.held():
+            stored = _finish(writer, staged)
+    finally:
         writer.abort()
-        staged.discard()
-        raise
+        if not staged.committed:
+            staged.discard()
+    interrupts.raise_if_asked()
+    return stored
+
+
+def _finish(writer: ScoresWriter, staged: Staged) -> Stored:
+    with sink_errors(staged.target):
+        stored = writer.close()
     staged.commit()
     return stored
 
 
 def _run(
-    segmenter: Segmenter, frames: Iterable[Named], writer: ScoresWriter, total: int | None, progress: Progress | None
+    segmenter: Segmenter,
+    frames: Iterable[Named],
+    writer: ScoresWriter,
+    total: int | None,
+    progress: Progress | None,
+    interrupts: Interrupts,
 ) -> None:
     for index, (name, rgb) in enumerate(frames):
         select(segmenter, index if name is None else name)
         scores = segmenter(rgb)
-        with sink_errors(writer.path):
+        with sink_errors(writer.path), interrupts.held():
             writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)
+        interrupts.raise_if_asked()
         if progress is not None:
             progress(index + 1, total)
 

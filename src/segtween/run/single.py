@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,11 +18,13 @@ from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.timing import percentiles
 from segtween.ops.threads import available_threads
 from segtween.run.comparison import Beside
+from segtween.run.ending import close_outputs, write_json, write_summary
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
-from segtween.types import Frame, Method, Motion, Result, SourceInfo, format_size
+from segtween.types import Frame, Method, Motion, OutputReport, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
 from segtween.video.pace import AtItsRate
-from segtween.video.staging import Staged, sink_errors
+
+__all__ = ["Progress", "Summary", "run_source", "write_json"]
 
 Progress = Callable[[int, "int | None"], None]
 """Called after every frame with the number of frames done and, where known, of all frames."""
@@ -47,6 +48,7 @@ class Summary:
     it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
     `beside` likewise of another method beside this one, and of both (`beside.Beside.to_json`). Live: `dropped` frames
     came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
+    `outputs` says what became of each file, and what was left out of them.
     `prefetched` says that motion was estimated where frames are read.
     `processor_seconds` is what all threads of the process used of the processors meanwhile, 0 if nobody looked."""
 
@@ -66,6 +68,7 @@ class Summary:
     dropped: int = 0
     latency_ms: list[float] = field(default_factory=list)
     prefetched: bool = False
+    outputs: OutputReport = field(default_factory=OutputReport)
     error: str | None = None
 
     @property
@@ -109,6 +112,8 @@ class Summary:
                 "n_frames": self.input.n_frames,
             },
             "saved": list(self.saved),
+            "outputs": self.outputs.to_json(),
+            "notes": list(self.outputs.notes),
             "totals": {
                 "frames": self.frames,
                 "network_runs": self.network_runs,
@@ -156,27 +161,26 @@ def run_source(
     Frames are read in a thread of their own, a few ahead, and written in another, a few behind. `live`: none ahead;
     each frame comes at its time, and those that come while others are labelled are dropped, but for the last.
     Whatever ends it early, what was done by then is kept: after a SegtweenError the outputs are closed
-    with the frames so far and the error is raised again; after Ctrl-C likewise.
+    with the frames so far and the error is raised again; after Ctrl-C likewise. An output that fails is closed alone,
+    the others go on; SinkError says it at the end.
     """
     summary = Summary(source.info, Path(folder), method, interval, tuple(saved))
     began, used = time.perf_counter(), time.process_time()
+    error: BaseException | None = None
     try:
         if live:
             warm_up(engine, source)
             began, used = time.perf_counter(), time.process_time()
         _frames(engine, source, sink, summary, meter, beside, live, progress)
-    except BaseException as error:
-        summary.error = "stopped by the user" if isinstance(error, KeyboardInterrupt) else str(error)
-        sink.abort()
-        raise
-    else:
-        sink.close()
-    finally:
-        summary.seconds, summary.processor_seconds = time.perf_counter() - began, time.process_time() - used
-        summary.steadiness = None if meter is None else meter.compute()
-        summary.beside = None if beside is None else beside.to_json()
-        if summary.frames:
-            write_json(summary.to_json(), Path(folder) / "run.json")
+    except BaseException as raised:
+        error = raised
+    error = close_outputs(sink, error)
+    summary.seconds, summary.processor_seconds = time.perf_counter() - began, time.process_time() - used
+    summary.steadiness = None if meter is None else meter.compute()
+    summary.beside = None if beside is None else beside.to_json()
+    error = write_summary(summary, sink.report, error)
+    if error is not None:
+        raise error
     return summary
 
 
@@ -325,12 +329,3 @@ def _with_frames(
     for result in results:
         frame, ms = waiting.popleft()
         yield frame, result, ms
-
-
-def write_json(record: dict[str, Any], path: str | Path) -> None:
-    """JSON under its final name only when whole; SinkError where it cannot be written."""
-    target = Path(path)
-    staged = Staged(target)
-    with sink_errors(target):
-        staged.part.write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    staged.commit()

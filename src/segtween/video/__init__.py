@@ -84,7 +84,7 @@ def open_source(
     SettingError for a start, duration or rate that cannot be.
     """
     if threads < 0:
-        raise SettingError(f"threads {threads}", expected="0 (all) or more", do="correct --threads")
+        raise SettingError(f"threads={threads}", expected="0 (all) or more", do="correct the number")
     text = spec if isinstance(spec, str) else str(spec)  # an ImageList stays one
     clips = split_clips(text)
     if len(clips) > 1:
@@ -136,7 +136,6 @@ def open_sinks(
     threads: int = 1,
     legend: bool = True,
     beside: Another | None = None,
-    notice: Callable[[str], None] | None = None,
 ) -> Sink:
     """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
     from segtween.video import saving
@@ -152,5 +151,4 @@ def open_sinks(
         threads=threads,
         legend=legend,
         beside=beside,
-        notice=notice,
     )

@@ -53,10 +53,10 @@ class ContainerSource:
         frame_rate: Fraction | float | str | None = None,
     ) -> None:
         self._opened, self._container = opened, opened.container
-        self._start = as_seconds(start_seconds, name="--start")
+        self._start = as_seconds(start_seconds, name="start_seconds")
         self._end: Fraction | None = None
         if duration_seconds is not None:
-            self._end = self._start + as_seconds(duration_seconds, name="--duration", above_zero=True)
+            self._end = self._start + as_seconds(duration_seconds, name="duration_seconds", above_zero=True)
         self._to_rgb = ToRgb(threads=threads)
         self._count, self._last_ticks = 0, -1
         self._last_dts: int | None = None
@@ -129,7 +129,7 @@ class ContainerSource:
             return SourceError(
                 f"{self._opened.spec} holds no frame from {float(self._start):g} s on",
                 expected="a start before its end",
-                do="lower --start",
+                do="lower start_seconds",
             )
         return SourceError(
             f"{self._opened.spec} holds no frames", expected="a video with at least one frame", do="check the file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,18 +10,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.errors import SinkError
 from segtween.types import SourceInfo
-from segtween.video.sound import Sound
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.sound import Notice, Sound
+from segtween.video.staging import Staged, is_about_storage, sink_errors
 
 Codec = Literal["h264", "ffv1"]
-Notice = Callable[[str], None]
 
 # ultrafast, of x264's presets: at 1280x720 about 9 ms of one core per frame, where superfast takes
 # 17 ms for two thirds of the size; it also holds no frames back, so memory stays the same.
 _H264 = {"preset": "ultrafast", "crf": "20"}
 _FFV1 = {"slices": "4", "slicecrc": "1"}
 _BT709, _LIMITED = 1, 1
+MOST_SOUND_ERRORS = 50
+"""So many packets of a broken sound track may be found among those that FFmpeg holds back."""
 
 
 @dataclass(frozen=True)
@@ -60,25 +61,28 @@ class VideoWriter:
         end_seconds: Fraction | None = None,
         notice: Notice | None = None,
     ) -> None:
-        self._staged, self._codec, self._clock, self._threads = Staged(target), codec, clock, threads
-        self._audio_path, self._end, self._notice = audio_path, end_seconds, notice
+        self.staged, self._codec, self._clock, self._threads = Staged(target), codec, clock, threads
+        self._audio_path, self._end = (audio_path if codec == "h264" else None), end_seconds
+        self._notice = notice or (lambda _: None)
         self._container: Any = None
         self._stream: Any = None
         self._sound: Sound | None = None
+        self._sound_errors = 0
         self._first = Fraction(0)
         self._ticks = -1
-        self._done = self.broken = False
+        self._done = self._broken = False
 
     def write(self, picture: NDArray[np.uint8], pts_seconds: Fraction) -> None:
-        with sink_errors(self._staged.target):
+        with sink_errors(self.staged.target):
             try:
                 if self._container is None:
                     self._begin((picture.shape[0], picture.shape[1]), pts_seconds)
                 self._ticks = max(self._ticks + 1, round((pts_seconds - self._first) / self._clock.time_base))
-                self._copy_sound(self._ticks * self._clock.time_base)
-                self._container.mux(self._stream.encode(self._frame(picture)))
+                if self._sound is not None:
+                    self._sound.write_until(self._ticks * self._clock.time_base)
+                self._mux(self._stream.encode(self._frame(picture)))
             except Exception:
-                self.broken = True
+                self._broken = True
                 raise
 
     def close(self) -> None:
@@ -86,81 +90,103 @@ class VideoWriter:
         self._finish(to_the_end=True)
 
     def abort(self) -> None:
-        """As `close`, the sound cut where the pictures end; a file that cannot be finished is removed."""
-        try:
-            self._finish(to_the_end=False)
-        except Exception:
-            self._staged.discard()
+        """As `close`, the sound cut where the pictures end; a file in which a picture is missing is removed."""
+        self._finish(to_the_end=False)
 
     def _finish(self, *, to_the_end: bool) -> None:
         if self._done:
             return
         self._done = True
-        container, self._container = self._container, None
-        if container is None:
-            return
-        with sink_errors(self._staged.target):
-            try:
-                if not self.broken:
-                    container.mux(self._stream.encode(None))
-                    self._end_sound(to_the_end)
-            finally:
-                if self._sound is not None:
-                    self._sound.close()
-                container.close()
-        if self.broken:
-            self._staged.discard()
+        try:
+            with sink_errors(self.staged.target):
+                self._end_streams(to_the_end)
+        except SinkError:
+            if not self._broken:  # else what broke it has been raised
+                raise
         else:
-            self._staged.commit()
+            if self._container is not None and not self._broken:
+                self.staged.commit()
+        finally:
+            if not self.staged.committed:
+                self.staged.discard()
 
-    def _end_sound(self, to_the_end: bool) -> None:
-        after = (self._ticks + self._step()) * self._clock.time_base
-        self._copy_sound(None if to_the_end and self._end is None else after)
-
-    def _copy_sound(self, until: Fraction | None) -> None:
-        if self._sound is None:
+    def _end_streams(self, to_the_end: bool) -> None:
+        if self._container is None:
             return
         try:
-            self._sound.write_until(until)
-        except ValueError as error:  # packets that MP4 does not take, such as ones out of order
-            self._sound.stop()
-            if self._notice is not None:
-                self._notice(
-                    f"the sound is left out of the videos from {max(0.0, float(self._sound.seconds)):.1f} s on: {error}"
-                )
-
-    def _begin(self, size_hw: tuple[int, int], first: Fraction) -> None:
-        import av
-
-        self._first = first
-        if self._audio_path is not None and self._codec == "h264":
-            try:
-                self._sound = Sound(self._audio_path, first_seconds=first)
-                self._open(size_hw)
-                return
-            except (ValueError, LookupError, NotImplementedError, av.error.ExperimentalError):
-                codecs = [] if self._sound is None else self._sound.codecs
+            if not self._broken:
+                self._mux(self._stream.encode(None))
+                if self._sound is not None:
+                    after = (self._ticks + self._step()) * self._clock.time_base
+                    self._sound.finish(None if to_the_end and self._end is None else after)
+        finally:
             if self._sound is not None:
                 self._sound.close()
-            self._sound = self._container = None
-            self._say_left_out(codecs)
+            self._container.close()
+
+    def _mux(self, packets: list[Any]) -> None:
+        """Writes pictures. FFmpeg holds packets back to put them in order of time, so an error may be that of a sound
+        packet that waited: it is gone then and the picture is not, and the sound ends."""
+        import av
+
+        for packet in packets:
+            try:
+                self._container.mux(packet)
+            except av.FFmpegError as error:
+                self._sound_errors += 1
+                if self._sound is None or is_about_storage(error) or self._sound_errors > MOST_SOUND_ERRORS:
+                    raise
+                self._sound.stop()
+                at = max(0.0, float(self._ticks * self._clock.time_base))
+                self._notice(f"the sound is left out of the videos from {at:.1f} s on: {error}")
+
+    def _begin(self, size_hw: tuple[int, int], first: Fraction) -> None:
+        self._first = first
+        self._sound = None if self._audio_path is None else self._open_sound(self._audio_path)
+        if self._sound is not None:
+            try:
+                self._open(size_hw)
+            except Exception as error:
+                codecs = ", ".join(self._sound.codecs)
+                self._sound.close()
+                self._sound = None
+                if is_about_storage(error):
+                    raise
+                self._notice(f"the sound ({codecs}) is left out of the videos: MP4 cannot hold it as it is")
+            else:
+                self._sound.tell()
+                return
         self._open(size_hw)
 
-    def _say_left_out(self, codecs: list[str]) -> None:
-        if self._notice is not None:
-            named = f" ({', '.join(codecs)})" if codecs else ""
-            self._notice(f"the sound{named} is left out of the videos: MP4 cannot hold it as it is")
+    def _open_sound(self, path: str) -> Sound | None:
+        try:
+            return Sound(path, first_seconds=self._first, notice=self._notice)
+        except Exception as error:  # what reads the pictures says what is wrong with the file
+            self._notice(f"the sound is left out of the videos: it cannot be read ({error})")
+            return None
 
     def _open(self, size_hw: tuple[int, int]) -> None:
         import av
 
         mp4 = self._codec == "h264"
         container = av.open(
-            str(self._staged.part),
+            str(self.staged.part),
             "w",
             format="mp4" if mp4 else "matroska",
             container_options={"movflags": "+faststart"} if mp4 else {},
         )
+        try:
+            stream = self._add_stream(container, size_hw)
+            if self._sound is not None:
+                self._sound.attach(container)
+            container.start_encoding()
+        except Exception:
+            container.close()
+            raise
+        self._container, self._stream = container, stream
+
+    def _add_stream(self, container: Any, size_hw: tuple[int, int]) -> Any:
+        mp4 = self._codec == "h264"
         height, width = (n + n % 2 for n in size_hw) if mp4 else size_hw
         rate = self._clock.frame_rate or Fraction(25)
         stream = container.add_stream("libx264" if mp4 else "ffv1", rate=rate, options=_options(self._codec, size_hw))
@@ -171,11 +197,7 @@ class VideoWriter:
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED
-        left_out = [] if self._sound is None else self._sound.attach(container)
-        container.start_encoding()
-        self._container, self._stream = container, stream
-        if left_out:
-            self._say_left_out(left_out)
+        return stream
 
     def _frame(self, picture: NDArray[np.uint8]) -> Any:
         import av

@@ -33,10 +33,10 @@ class ImageSource:
         name: str | None = None,
     ) -> None:
         rate = DEFAULT_RATE if frame_rate is None else as_frame_rate(frame_rate)
-        start = as_seconds(start_seconds, name="--start")
+        start = as_seconds(start_seconds, name="start_seconds")
         end = None
         if duration_seconds is not None:
-            end = start + as_seconds(duration_seconds, name="--duration", above_zero=True)
+            end = start + as_seconds(duration_seconds, name="duration_seconds", above_zero=True)
         files = image_files(spec)
         self._numbered = [
             (i, path) for i, path in enumerate(files) if i / rate >= start and (end is None or i / rate < end)
@@ -45,7 +45,7 @@ class ImageSource:
             raise SourceError(
                 f"{spec} holds no frame from {float(start):g} s on",
                 expected=f"a start before its end at {float(len(files) / rate):g} s",
-                do="lower --start",
+                do="lower start_seconds",
             )
         self._closed = False
         self._first = read_image(self._numbered[0][1])

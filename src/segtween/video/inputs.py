@@ -191,7 +191,7 @@ def as_frame_rate(value: Fraction | float | str) -> Fraction:
         rate = Fraction(0)
     if rate <= 0 or rate > 100_000:
         raise SettingError(
-            f"frame rate {value}", expected="a number of frames per second above 0", do="correct --frame-rate"
+            f"frame rate {value}", expected="a number of frames per second above 0", do="correct frame_rate"
         )
     ntsc = Fraction(math.ceil(rate) * 1000, 1001)
     return ntsc if rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 100) else rate
@@ -201,7 +201,7 @@ def as_seconds(value: Fraction | float, *, name: str, above_zero: bool = False) 
     """A time given by a person as a fraction: 0.2 is 1/5. SettingError if negative (or 0, with `above_zero`)."""
     if not math.isfinite(value) or value < 0 or (above_zero and value == 0):
         raise SettingError(
-            f"{name} {value}",
+            f"{name}={value}",
             expected="seconds above 0" if above_zero else "seconds, 0 or more",
             do=f"correct {name}",
         )

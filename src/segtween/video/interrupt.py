@@ -1,4 +1,4 @@
-"""Ctrl-C between frames, never within one."""
+"""Ctrl-C and SIGTERM between frames, never within one."""
 
 from __future__ import annotations
 
@@ -6,36 +6,68 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. What handles Ctrl-C handles it likewise; only the exit code differs."""
+
+
+def raise_terminated(*_: object) -> None:
+    """The handler of SIGTERM while `sigterm_raises`."""
+    raise Terminated
+
+
+HANDLERS: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: raise_terminated,
+}
+"""The signals that end a run early, and the handlers that raise at once. With any other handler a signal belongs to
+the program around, and is left alone."""
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """SIGTERM raises `Terminated` in the block: in the main thread, unless the program around handles it itself."""
+    if not _in_main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Interrupts:
-    """Holds Ctrl-C back while something is written, so that all outputs of a frame agree.
+    """Holds Ctrl-C and SIGTERM back while something is written, so that all outputs of a frame agree.
 
-    Only Python's own handler is held back, and only in the main thread, where it would run.
+    Only the handlers of `HANDLERS` are held back, and only in the main thread, where they would run.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self._asked: type[KeyboardInterrupt] | None = None
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nothing in the block is interrupted; `asked` says whether Ctrl-C came."""
-        if (
-            threading.current_thread() is not threading.main_thread()
-            or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        ):
-            yield
-            return
-        signal.signal(signal.SIGINT, self._ask)
+        """Nothing in the block is interrupted; `raise_if_asked` raises afterwards what would have."""
+        ours = [s for s, handler in HANDLERS.items() if signal.getsignal(s) is handler] if _in_main_thread() else []
+        for number in ours:
+            signal.signal(number, self._ask)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for number in ours:
+                signal.signal(number, HANDLERS[number])
 
     def raise_if_asked(self) -> None:
-        if self.asked:
-            self.asked = False
-            raise KeyboardInterrupt
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            raise asked
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
+    def _ask(self, number: int, _: object) -> None:
+        self._asked = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

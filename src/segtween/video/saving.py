@@ -1,34 +1,34 @@
-"""From `--save overlay,labels` to the outputs of one folder."""
+"""From names such as overlay and labels to the outputs of one folder."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
-from segtween.types import SourceInfo
+from segtween.types import OutputReport, SourceInfo
 from segtween.video import SaveKind
-from segtween.video.encode import Clock, Codec, Notice, VideoWriter
+from segtween.video.cvat import CvatArchive
+from segtween.video.encode import Clock, Codec, VideoWriter
+from segtween.video.frames_table import FramesTable
 from segtween.video.inputs import safe_name
+from segtween.video.lock import FolderLock
+from segtween.video.outputs import Output, Outputs
 from segtween.video.paint import Painter
 from segtween.video.side_by_side import Another, BesidePicture
 from segtween.video.sinks import (
-    CvatArchive,
     Draw,
-    FramesTable,
     Ids,
     LabelImages,
-    Part,
     SharedPainter,
-    Sinks,
     VideoSink,
     confidence_picture,
     mask_picture,
     values_in_file,
 )
+from segtween.video.sound import Notice
 from segtween.video.staging import sink_errors
 
 FRAMES_TABLE = "frames.csv"
@@ -68,15 +68,15 @@ class Saving:
     """The names in the folder, and how the outputs are made."""
 
     names: Callable[[Request], list[str]]
-    build: Callable[[Request], list[Part]]
+    build: Callable[[Request], list[Output]]
 
 
-def _labels_video(request: Request) -> list[Part]:
+def _labels_video(request: Request) -> list[Output]:
     values = values_in_file(request.labels, request.ids)[0]
     return [request.video("labels.mkv", "ffv1", lambda _, result: values(result.labels))]
 
 
-def _masks(request: Request) -> list[Part]:
+def _masks(request: Request) -> list[Output]:
     pairs = zip(request.mask_names(), request.classes, strict=True)
     return [request.video(name, "ffv1", mask_picture(train_id)) for name, train_id in pairs]
 
@@ -123,9 +123,7 @@ def save_kinds(save: Sequence[str]) -> list[SaveKind]:
         key = name.strip().lower()
         kind = _FILE_NAMES.get(key, key)
         if kind not in SAVINGS:
-            raise unknown(
-                f"--save {name!r} is not known", kind, SAVINGS, among="some of", otherwise="choose among these"
-            )
+            raise unknown(f"save={name!r} is not known", kind, SAVINGS, among="some of", otherwise="choose among these")
         if kind not in kinds:
             kinds.append(kind)
     return kinds
@@ -143,41 +141,52 @@ def open_sinks(
     threads: int = 1,
     legend: bool = True,
     beside: Another | None = None,
-    notice: Notice | None = None,
-) -> Sinks:
+) -> Outputs:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
     `classes` are the class names that are tinted and that get masks (all, if None). `ids` says whether
     label files hold train ids or the data set's own. `beside` is another method: `beside-<name>.mp4` shows
-    both. `notice` is told once what could not be done (a sound track that does not fit); the log gets it
-    otherwise. Raises SettingError for an unknown kind, LabelError for an unknown class, and SinkError where
-    an output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
+    both. What could not be done (a sound track that does not fit) stands in the notes of the outputs' `report`.
+    The folder is locked until they are closed. Raises SettingError for an unknown kind, LabelError for an unknown
+    class, and SinkError where another run writes into the folder, an output exists already (unless `overwrite`) or
+    cannot be written; nothing has been changed then.
     """
     root = Path(folder)
     chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
     if ids not in ("train", "dataset"):
-        raise SettingError(f"--ids {ids!r}", expected="train or dataset", do="choose one of these")
+        raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
+    report = OutputReport()
     painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=legend))
-    tell = _once(notice or logging.getLogger("segtween").warning)
-    request = Request(root, info, labels, chosen, ids, threads, tell, painter)
-    savings = [SAVINGS[kind] for kind in save_kinds(save)]
+    request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
+    kinds = save_kinds(save)
     films = {} if beside is None else _films(beside, labels, chosen if classes else None)
-    names = [FRAMES_TABLE, *films, *(name for saving in savings for name in saving.names(request))]
-    if not overwrite:
-        _refuse_existing([root / name for name in names])
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
-    stale = [p for p in root.glob("masks-*.mkv") if p.name not in names] if "masks" in save_kinds(save) else []
-    parts: list[Part] = []
+    lock = FolderLock(root)
     try:
-        for saving in savings:
-            parts += saving.build(request)
-        parts += [request.video(name, "h264", draw) for name, draw in films.items()]
-        parts.append(FramesTable(root / FRAMES_TABLE, labels))  # last: a line says that the frame's files are there
+        names = [FRAMES_TABLE, *films, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
+        if not overwrite:
+            _refuse_existing([root / name for name in names])
+        outputs = _build(request, kinds, films)
     except BaseException:
-        Sinks(parts).abort()
+        lock.release()
         raise
-    return Sinks(parts, stale=stale if overwrite else ())
+    old_masks = root.glob("masks-*.mkv") if overwrite and "masks" in kinds else ()
+    return Outputs(outputs, report=report, stale=[p for p in old_masks if p.name not in names], lock=lock)
+
+
+def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) -> list[Output]:
+    outputs: list[Output] = []
+    try:
+        for kind in kinds:
+            outputs += SAVINGS[kind].build(request)
+        outputs += [request.video(name, "h264", draw) for name, draw in films.items()]
+        # Last: a line in the table says that the frame is in the other files.
+        outputs.append(FramesTable(request.folder / FRAMES_TABLE, request.labels))
+    except BaseException:
+        Outputs(outputs).abort()
+        raise
+    return outputs
 
 
 def _films(beside: Another, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
@@ -192,16 +201,5 @@ def _refuse_existing(targets: Sequence[Path]) -> None:
             raise SinkError(
                 f"{target} exists already",
                 expected="a folder without earlier results",
-                do="add --overwrite to replace them, or choose another folder with -o",
+                do="give overwrite=True to replace them, or choose another folder",
             )
-
-
-def _once(notice: Notice) -> Notice:
-    told: set[str] = set()
-
-    def tell(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            notice(text)
-
-    return tell

@@ -16,25 +16,35 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class Staged:
-    """A file or folder `target`, written as `.target.part` beside it until `commit` or `discard`."""
+    """A file or folder `target`, written as `.target.part` beside it until `commit` or `discard`.
+
+    `committed` says whether what was written has its final name. A `commit` that fails leaves no part, and what had
+    the name before where it was.
+    """
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.part = target.with_name(f".{target.name}.part")
+        self.committed = False
         with sink_errors(target):
             _remove(self.part)
 
     def commit(self) -> None:
         """Gives the part its final name; what had it before is gone, a folder with all its old files."""
+        old = self.target.with_name(f".{self.target.name}.old")
         with sink_errors(self.target):
-            if not self.target.is_dir():
-                os.replace(self.part, self.target)
-                return
-            old = self.target.with_name(f".{self.target.name}.old")
-            _remove(old)
-            os.replace(self.target, old)
-            os.replace(self.part, self.target)
-            _remove(old)
+            try:
+                if not self.target.is_dir():
+                    os.replace(self.part, self.target)
+                else:
+                    _remove(old)
+                    os.replace(self.target, old)
+                    _replace_or_restore(self.part, self.target, old)
+            except OSError:
+                _try_remove(self.part)
+                raise
+            self.committed = True
+            _try_remove(old)
 
     def discard(self) -> None:
         with sink_errors(self.target):
@@ -67,7 +77,33 @@ def sink_error(path: Path, error: Exception) -> SinkError:
         return SinkError(
             f"{path} cannot be written ({text})", expected="a folder that you may write to", do="choose another folder"
         )
+    if number == errno.ENOENT:
+        return SinkError(
+            f"{path} cannot be written ({text})",
+            expected="a folder that is there, from which nothing is removed meanwhile",
+            do="make the folder, and leave what begins with a dot in it alone until the end",
+        )
     return SinkError(f"{path} cannot be written ({text})", expected="a writable folder", do="choose another folder")
+
+
+def is_about_storage(error: Exception) -> bool:
+    """Whether the disk or the folder is at fault, and not what is written into it."""
+    return getattr(error, "errno", None) in _FULL | _FORBIDDEN | {errno.EIO, errno.ENOENT, errno.ESTALE}
+
+
+def _replace_or_restore(part: Path, target: Path, old: Path) -> None:
+    try:
+        os.replace(part, target)
+    except OSError:
+        os.replace(old, target)
+        raise
+
+
+def _try_remove(path: Path) -> None:
+    try:
+        _remove(path)
+    except OSError:
+        pass
 
 
 def _remove(path: Path) -> None:
