@@ -22,8 +22,8 @@ from segtween.on_device import Device, open_device
 from segtween.ops.cpu import CpuOps
 from segtween.run.comparison import Beside
 from segtween.run.multi import Input, Opened, Together, run_together
-from segtween.run.single import Progress, Summary, run_source
-from segtween.types import Frame, Method, Result, Rgb
+from segtween.run.single import Summary, run_source
+from segtween.types import Frame, Method, Progress, Result, Rgb
 from segtween.video import NamedSource, open_sinks, open_source, open_sources
 from segtween.video.side_by_side import Another
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from segtween.texttable import TextTable
+
+if TYPE_CHECKING:
+    from segtween.types import Progress
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Standard output, for results; wide enough for tables where it is a file or a pipe."""
@@ -21,14 +25,14 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]:
     """A bar with the time left, shown once the work has taken `after_seconds`; gives the callback that moves it."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+    bar = bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TimeRemainingColumn(),
         console=notes,
         transient=True,
     )

@@ -27,7 +27,6 @@ from segtween.run.single import (
     FRAMES_AHEAD,
     THREADS,
     Away,
-    Progress,
     Summary,
     arriving,
     foresee,
@@ -35,7 +34,7 @@ from segtween.run.single import (
     warm_up,
     write_json,
 )
-from segtween.types import Frame, Method, Result
+from segtween.types import Frame, Method, Progress, Result
 from segtween.video.interrupt import Interrupts
 
 

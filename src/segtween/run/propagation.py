@@ -12,8 +12,8 @@ from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError
 from segtween.interfaces import Sink
 from segtween.ops.cpu import CpuOps
-from segtween.run.single import Progress, Summary, run_source, write_json
-from segtween.types import Frame, Result
+from segtween.run.single import Summary, run_source, write_json
+from segtween.types import Frame, Progress, Result
 from segtween.video import open_sinks, open_source
 from segtween.video.inputs import image_files, kind_of
 

@@ -24,13 +24,10 @@ from segtween.run.comparison import Beside
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
 from segtween.run.prefetch import Foresight
 from segtween.schedule.adaptive import Adaptive
-from segtween.types import Frame, Method, Result, SourceInfo, format_size
+from segtween.types import Frame, Method, Progress, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
 from segtween.video.pace import AtItsRate
 from segtween.video.staging import Staged, sink_errors
-
-Progress = Callable[[int, "int | None"], None]
-"""Called after every frame with the number of frames done and, where known, of all frames."""
 
 THREADS = {
     "reading": ("decode",),

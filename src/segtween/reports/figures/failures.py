@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ from segtween.ops.cpu import CpuOps
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
-from segtween.types import IGNORE, Labels, Rgb, SizeHW
+from segtween.types import IGNORE, Labels, Progress, Rgb, SizeHW
 
 HEADINGS = ("input", "prediction", "truth", "what is wrong")
 DIMMED = 0.45
@@ -45,7 +45,7 @@ def failure_figure(
     size_hw: SizeHW = (360, 480),
     width: int = 240,
     threads: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Rgb, list[Failure]]:
     """The page and its rows: of each drive's first `frames` frames at `rate` a second the one with the lowest mIoU, and
     of these the `rows` lowest. The plain network labels them. SettingError for no drives, frames or rows."""

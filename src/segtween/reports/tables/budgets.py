@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from segtween.evaluation import evaluate_method
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
-
-Progress = Callable[[int, int], None]
+from segtween.types import Progress
 
 
 def _signed(value: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,7 @@ from segtween.reports.tables.speed import frame_size, time_beside
 from segtween.reports.tables.study import machine
 from segtween.segmenters.truth import TrueLabels
 from segtween.texttable import count
-from segtween.types import format_size
-
-Progress = Callable[[int, int], None]
+from segtween.types import Progress, format_size
 
 
 @dataclass(frozen=True)

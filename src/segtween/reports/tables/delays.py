@@ -9,11 +9,12 @@ from typing import Any
 from segtween.build import Settings
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
-from segtween.evaluation import Progress, Report, evaluate_methods
+from segtween.evaluation import Report, evaluate_methods
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.study import Column, Study, machine, percent
 from segtween.texttable import count
+from segtween.types import Progress
 
 COLUMNS = (
     Column("late", "frames late"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -16,9 +16,7 @@ from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusi
 from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.street import StreetClip
-from segtween.types import Rgb, SizeHW, format_size
-
-Progress = Callable[[int, int], None]
+from segtween.types import Progress, Rgb, SizeHW, format_size
 
 FRAME_RATE = Fraction(15)
 SWEEP: dict[str, list[dict[str, Any]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,9 +22,7 @@ from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.texttable import count
-from segtween.types import Labels, Result, SizeHW
-
-Progress = Callable[[int, int], None]
+from segtween.types import Labels, Progress, Result, SizeHW
 
 METHODS = ("copied from the nearest label", "carried from the label before", "carried from both sides")
 

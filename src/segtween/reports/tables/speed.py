@@ -18,9 +18,8 @@ from segtween.evaluation import Report, evaluate_method
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.study import Column, Study, machine, percent
 from segtween.texttable import count
-from segtween.types import SizeHW, format_size
+from segtween.types import Progress, SizeHW, format_size
 
-Progress = Callable[[int, int], None]
 OpenAt = Callable[[float], Segmenter]
 """scale -> the segmenter that sees frames at it."""
 
