@@ -380,7 +380,7 @@ def _engine_of(settings: Settings) -> Callable[..., Engine]:
         raise SettingError(
             f"late {settings.late} at interval {settings.interval}",
             expected=f"at most {settings.interval + 1} frames: one key frame is on its way at a time",
-            do="lower --late, or raise --interval",
+            do="lower late, or raise the interval",
         )
     return partial(DelayedEngine, late=settings.late)
 

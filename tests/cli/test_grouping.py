@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from segtween import api
 from segtween.build import PRESETS
-from segtween.cli.bench import bench
+from segtween.cli.bench import speed
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -72,7 +72,7 @@ def test_defaults_are_those_of_the_python_door() -> None:
 
 
 def test_help_names_every_preset() -> None:
-    (option,) = inspect.signature(bench).parameters["preset"].annotation.__metadata__
+    (option,) = inspect.signature(speed).parameters["preset"].annotation.__metadata__
     assert option.help == f"Preset of the method: {', '.join(PRESETS)}."
 
 

@@ -189,5 +189,5 @@ def check_late(late: Any) -> Late:
     raise SettingError(
         f"late {late}",
         expected=f"auto, or a whole number of frames from 1 to {MOST_LATE}",
-        do="give --late auto, or leave --late out",
+        do="give late auto, or leave late out",
     )

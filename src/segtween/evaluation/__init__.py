@@ -194,7 +194,7 @@ def _make(settings: Settings, ops: CpuOps, device: Device | None = None) -> Make
         raise SettingError(
             "late auto in an evaluation",
             expected="a number: when scores arrive would depend on the machine",
-            do="give --late 2",
+            do="give late 2",
         )
     return make
 

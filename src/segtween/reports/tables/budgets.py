@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from segtween.build import Settings
-from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
 from segtween.interfaces import Segmenter
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
-from segtween.types import Progress
 
 
 def _signed(value: float) -> str:
@@ -42,17 +41,12 @@ DRAWN = (("avg_miou", "o-", "average"), ("min_miou", "o--", "last distance"))
 
 
 def budgets_table(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (1, 2, 4, 9, 14),
     starts: int = 1,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    threads: int = 0,
-    command: str | None = None,
-    progress: Progress | None = None,
 ) -> Study:
     """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
     frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
@@ -63,6 +57,7 @@ def budgets_table(
     wanted = sorted({i for i in intervals if i > 0})
     if not wanted or not presets:
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
+    dataset = conditions.dataset
     rows: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
     notes: list[str] = []
@@ -75,10 +70,7 @@ def budgets_table(
             intervals=wanted,
             adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in wanted],
             starts=starts,
-            map_name=map_name,
-            max_frames=max_frames,
-            threads=threads,
-            progress=progress,
+            **conditions.of_evaluation(),
         )
         rows += [_row(preset, None, report.every_frame)] if not rows else []
         rows += [_row(preset, report.every_frame, result) for result in report.results]
@@ -91,7 +83,7 @@ def budgets_table(
         f"from, to: {report.interval_note()}"
     )
     title = f"Accuracy against network runs: {dataset.title}"
-    return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
+    return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, conditions.command)
 
 
 def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> dict[str, Any]:
