@@ -9,15 +9,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.build import Settings, build_engine
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.flow.occlusion import Occlusion, look_at
-from segtween.interfaces import ResamplingRefiner
+from segtween.interfaces import ResamplingRefiner, Segmenter
+from segtween.ops.cpu import CpuOps
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
 HISTORY = 2
 """Periods (a key frame and the frames up to the next) that a run has behind it, where the clip has them."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a figure shows: frames, and a method by that name with its network."""
+
+    shots: Shots
+    segmenter: Segmenter
+    settings: Settings
+    name: str
+    threads: int = 0
+
+    def ops(self) -> CpuOps:
+        return CpuOps(threads=self.threads)
+
+    def engine(self) -> Engine:
+        return build_engine(self.segmenter, self.settings, ops=self.ops())
 
 
 @dataclass(frozen=True)
