@@ -15,6 +15,7 @@ import copy
 import dataclasses
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -121,4 +122,4 @@ def _shown(hint: Any, *, panel: str | None, hidden: bool) -> Any:
             one = copy.copy(one)
             one.rich_help_panel, one.hidden = one.rich_help_panel or panel, one.hidden or hidden
         changed.append(one)
-    return Annotated[(kind, *changed)]
+    return operator.getitem(Annotated, (kind, *changed))
