@@ -35,11 +35,13 @@ class BenchReport(MethodReport):
     def figure_tables(self) -> list[TextTable]:
         title = f"{self.header.title}, {count(self.header.threads or 1, 'thread')}"
         columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
-        figures = TextTable(title, [*columns, "mixed cells"], [_cells(result) for result in self.results])
+        rows = [_cells(result) for result in self.results]
+        figures = TextTable(title, [*columns, "mixed cells"], rows, seldom=["mixed cells", "frames per second"])
         stages = TextTable(
             "median ms of each stage (lower to upper quartile)",
             ["interval", "frames", *STAGES],
             [row for result in self.results for row in _stage_rows(result)],
+            seldom=["refine", "prepare"],
         )
         return [figures, *([_comparison(self)] if self.against else []), stages]
 
@@ -94,7 +96,12 @@ def _comparison(report: BenchReport) -> TextTable:
             f"{100 * share:.0f}%",
             *(f"{row['method_times_faster'][f'{interval}']:.1f}x" for interval in above),
         ])  # fmt: skip
-    return TextTable("against what one would pick instead, the slowest first", columns, rows)
+    return TextTable(
+        "against what one would pick instead, the slowest first",
+        columns,
+        rows,
+        seldom=["key frame ms", "other frame ms"],
+    )
 
 
 def _own(report: BenchReport) -> list[Figures]:

@@ -219,7 +219,7 @@ def sweep(
                 measure(kind, segmenter, settings=settings, name=method.name, plan=plan, most_frames=most_frames,
                         progress=progress)
             )  # fmt: skip
-        show(curves[-1].table())
+        show(curves[-1].table(), all_in="--json FILE")
     if json_file is not None:
         write_json({"sweeps": [curve.to_json() for curve in curves]}, json_file)
     if plot is not None:
@@ -351,4 +351,4 @@ def _finish(report: Report, json_file: Path | None) -> None:
 
     if json_file is not None:
         write_json(report.to_json(), json_file)
-    show(*report.tables())
+    show(*report.tables(), all_in="--json FILE")

@@ -68,7 +68,7 @@ class OutputOptions:
         from segtween.reports.tables.methods import plot_methods
         from segtween.reports.tables.plot import plot
 
-        show(study.screen(), *study.notes)
+        show(study.screen(), *study.notes, all_in="--out FOLDER")
         if self.out is None:
             return
         written = study.save(self.out)
