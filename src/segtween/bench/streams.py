@@ -109,16 +109,17 @@ def bench_streams(
     """
     _check(settings)
     clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
-    empty = resident_mb()
-    segmenter = open_segmenter()
+
+    def build(segmenter: Segmenter) -> Engine:
+        return build_engine(segmenter, settings, ops=build_ops(settings, threads=plan.threads))
+
+    empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
-    engine = build_engine(segmenter, settings, ops=build_ops(settings, threads=plan.threads))
+    engine = build(segmenter)
     together = _Ticks(build_streams(engine, settings, count), clips)
     together.period(timed=False)
     shared = resident_mb()
-    separate = _Separate(
-        [build_engine(open_segmenter(), settings, ops=build_ops(settings, threads=plan.threads)) for _ in clips], clips
-    )
+    separate = _Separate([build(open_segmenter()) for _ in clips], clips)
     separate.period(timed=False)
     memory = {"together": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
     in_phase = _Ticks(_in_phase(engine, settings, count), clips)

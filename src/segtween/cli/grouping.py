@@ -58,8 +58,25 @@ HELP_ALL = inspect.Parameter(
 
 def grouped(command: Callable[..., R]) -> Callable[..., R]:
     """The command with one option for each field of its groups; it must take its parameters by name."""
+    parameters, groups = _parameters(command)
+
+    @functools.wraps(command)
+    def run(**values: Any) -> R:
+        values.pop(HELP_ALL.name, None)
+        for name, (kind, names) in groups.items():
+            values[name] = kind(**{field: values.pop(field) for field in names if field in values})
+        return command(**values)
+
+    # What Typer looks at to make its options.
+    result = get_type_hints(command).get("return")
+    run.__signature__ = inspect.Signature(parameters, return_annotation=result)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": result}
+    return run
+
+
+def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, tuple[type, list[str]]]]:
+    """The options of a command; and its groups, each with the names of its own options."""
     hints = get_type_hints(command, include_extras=True)
-    result = hints.pop("return", None)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[type, list[str]]] = {}
     has_rare = False
@@ -74,20 +91,7 @@ def grouped(command: Callable[..., R]) -> Callable[..., R]:
         else:
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)]
         parameters += own
-    if has_rare:
-        parameters.append(HELP_ALL)
-
-    @functools.wraps(command)
-    def run(**values: Any) -> R:
-        values.pop(HELP_ALL.name, None)
-        for name, (kind, names) in groups.items():
-            values[name] = kind(**{field: values.pop(field) for field in names if field in values})
-        return command(**values)
-
-    # What Typer looks at to make its options.
-    run.__signature__ = inspect.Signature(parameters, return_annotation=result)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": result}
-    return run
+    return [*parameters, *([HELP_ALL] if has_rare else [])], groups
 
 
 def _options(group: type, marks: tuple[Any, ...]) -> list[inspect.Parameter]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from segtween.build import Settings
 from segtween.errors import SettingError
-from segtween.evaluation import evaluate_method
+from segtween.evaluation import Report, evaluate_method
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
@@ -62,16 +62,7 @@ def budgets_table(
     records: list[dict[str, Any]] = []
     notes: list[str] = []
     for preset, settings in presets.items():
-        report = evaluate_method(
-            dataset,
-            segmenter=segmenter,
-            settings=settings.fixed(wanted[0]),
-            name=preset,
-            intervals=wanted,
-            adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in wanted],
-            starts=starts,
-            **conditions.of_evaluation(),
-        )
+        report = _evaluated(conditions, segmenter, preset, settings, wanted, starts)
         rows += [_row(preset, None, report.every_frame)] if not rows else []
         rows += [_row(preset, report.every_frame, result) for result in report.results]
         records.append({"preset": preset, **report.to_json()})
@@ -84,6 +75,21 @@ def budgets_table(
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, conditions.command)
+
+
+def _evaluated(
+    conditions: Conditions, segmenter: Segmenter, name: str, settings: Settings, intervals: list[int], starts: int
+) -> Report:
+    return evaluate_method(
+        conditions.dataset,
+        segmenter=segmenter,
+        settings=settings.fixed(intervals[0]),
+        name=name,
+        intervals=intervals,
+        adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in intervals],
+        starts=starts,
+        **conditions.of_evaluation(),
+    )
 
 
 def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> dict[str, Any]:

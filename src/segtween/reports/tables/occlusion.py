@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segtween.build import Settings, build_flow, build_ops, has_stored_flow
 from segtween.errors import SettingError
 from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusion
+from segtween.interfaces import FlowEstimator
 from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.street import StreetClip
@@ -62,25 +63,9 @@ def occlusion_table(
             expected="a flow estimator",
             do="give --flow dis or a network",
         )
-    flow, ops = build_flow(chosen), build_ops(chosen)
-    spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
-    estimates = _estimates(sweep)
-    counts = np.zeros((len(estimates), 3), np.int64)  # found and true, found, true
-    cells = done = 0
-    for seed in seeds:
-        before: Rgb | None = None
-        for frame in StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames):
-            if before is not None:
-                pair = look_at(frame.rgb, before, flow=flow, ops=ops, spans_hw=spans_hw)
-                truth = reduce_mask(frame.occlusion, (pair.current.shape[0], pair.current.shape[1]))
-                cells += truth.size
-                for row, (_, estimate) in zip(counts, estimates, strict=True):
-                    found = estimate(pair)
-                    row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
-            before = frame.rgb
-            done += 1
-            if progress is not None:
-                progress(done, len(seeds) * frames)
+    flow, estimates = build_flow(chosen), _estimates(sweep)
+    drives = [StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames) for seed in seeds]
+    counts, cells = _counted(drives, [estimate for _, estimate in estimates], flow, chosen, progress)
     rows = [_row(name, e.describe(), row, cells) for (name, e), row in zip(estimates, counts, strict=True)]
     share = int(counts[0, 2]) / cells
     notes = [
@@ -92,6 +77,39 @@ def occlusion_table(
     record = {"seeds": list(seeds), "frames": frames, "size_hw": list(size_hw), "flow": flow.describe(),
               "true_share": share}  # fmt: skip
     return Study("occlusion", "Occlusion, estimated against exact", COLUMNS, rows, notes, record, command)
+
+
+def _counted(
+    drives: Sequence[StreetClip],
+    estimates: Sequence[Occlusion],
+    flow: FlowEstimator,
+    settings: Settings,
+    progress: Progress | None,
+) -> tuple[NDArray[np.int64], int]:
+    """Cells found and occluded, found, occluded: a row for each estimate; and how many cells there are in all."""
+    counts = np.zeros((len(estimates), 3), np.int64)
+    ops, cells, done, total = build_ops(settings), 0, 0, sum(drive.frames or 0 for drive in drives)
+    for drive in drives:
+        before: Rgb | None = None
+        for frame in drive:
+            if before is not None:
+                spans_hw = _spans(frame.rgb, settings)
+                pair = look_at(frame.rgb, before, flow=flow, ops=ops, spans_hw=spans_hw)
+                truth = reduce_mask(frame.occlusion, (pair.current.shape[0], pair.current.shape[1]))
+                cells += truth.size
+                for row, estimate in zip(counts, estimates, strict=True):
+                    found = estimate(pair)
+                    row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
+            before = frame.rgb
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return counts, cells
+
+
+def _spans(rgb: Rgb, settings: Settings) -> SizeHW:
+    size_hw = rgb.shape[0], rgb.shape[1]
+    return padded_size(size_hw) if settings.arrays == "reference" else size_hw
 
 
 def reduce_mask(mask: NDArray[np.bool_], grid_hw: SizeHW) -> NDArray[np.bool_]:
