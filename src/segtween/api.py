@@ -16,9 +16,9 @@ from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.run.comparison import Beside
 from segtween.run.multi import Input, Opened, Together, run_together
-from segtween.run.single import Progress, Summary, run_source
+from segtween.run.single import Summary, run_source
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, find_preset
-from segtween.types import Frame, Method, Result, Rgb
+from segtween.types import Frame, Method, Progress, Result, Rgb
 from segtween.video import NamedSource, open_sinks, open_source, open_sources
 from segtween.video.side_by_side import Another
 

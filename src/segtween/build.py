@@ -203,10 +203,15 @@ def build_labelled(
 
 
 def build_streams(
-    segmenter: Segmenter, settings: Settings | None, count: int, *, backend: Backend | None = None
+    segmenter: Segmenter,
+    settings: Settings | None,
+    count: int,
+    *,
+    backend: Backend | None = None,
+    is_staggered: bool = True,
 ) -> MultiStream:
     """Engines for `count` streams that share the network and all else that was compiled or loaded, and their threads.
-    Settings None: the plain network on every frame.
+    Settings None: the plain network on every frame. Key frames are staggered, so that they fall in different ticks.
 
     Raises SettingError for stored scores and flow, which belong to one video, for a device and for a count below 1.
     """
@@ -220,7 +225,7 @@ def build_streams(
     if isinstance(shared, Selecting):
         raise _stored_with_streams()
     worker = _worker(segmenter, settings)
-    staggered = _staggered(settings, count, worker)
+    staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.open_schedule() for _ in range(count)]
     resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
     for part in (segmenter, shared, refiner, resampling_refiner):

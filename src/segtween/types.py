@@ -33,6 +33,10 @@ Flow = NDArray[np.float32]
 current(x, y) = previous(x + dx, y + dy)."""
 
 SizeHW = tuple[int, int]
+
+Progress = Callable[[int, int | None], None]
+"""Called as work goes on, mostly after every frame, with the steps done and, where known, all steps."""
+
 ScoreKind = Literal["probabilities", "logits"]
 IGNORE = 255
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter
-from segtween.bench import BenchReport, bench, moving_clip
+from segtween.bench import BenchReport, Plan, bench, moving_clip
 from segtween.bench.accuracy import with_accuracy
-from segtween.bench.baselines import RIVALS
+from segtween.bench.baselines import BASELINES
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter
 from segtween.ops.cpu import CpuOps
@@ -23,8 +23,8 @@ LIGHT = "swiftnet-lite0.camvid"
 
 
 def timed(segmenter: Segmenter, *against: str, **options: Any) -> BenchReport:
-    given = {"name": "blend", "size_hw": SIZE, "intervals": [2], "repeats": 2, "threads": 1, **options}
-    return bench(segmenter, settings=find_preset("blend"), against=against, **given)
+    plan = Plan(SIZE, **{"intervals": [2], "repeats": 2, "threads": 1, "against": against, **options})
+    return bench(segmenter, settings=find_preset("blend"), name="blend", plan=plan)
 
 
 @pytest.fixture(scope="module")
@@ -57,32 +57,32 @@ def test_the_table_puts_the_slowest_first(repeated: BenchReport) -> None:
     assert table.rows[own][-1] == "1.0x"
 
 
-def test_without_rivals_nothing_is_said_of_them() -> None:
+def test_without_baselines_nothing_is_said_of_them() -> None:
     report = timed(BrightnessSegmenter())
     assert "against" not in report.to_json()
     assert len(report.tables()) == 3
 
 
 def test_unknown_rivals_and_what_has_no_graph() -> None:
-    with pytest.raises(SettingError, match=r"--against 'torhc'; expected .*torch-compile.*; did you mean torch"):
+    with pytest.raises(SettingError, match=r"against 'torhc'; expected .*torch-compile.*; did you mean torch"):
         timed(BrightnessSegmenter(), "torhc")
-    with pytest.raises(SettingError, match=r"other ways to run .*; expected a network.*; give --model NAME or FILE"):
+    with pytest.raises(SettingError, match=r"other ways to run .*; expected a network.*; give a model NAME or FILE"):
         timed(BrightnessSegmenter(), "onnxruntime")
 
 
 def test_runtimes_give_the_networks_labels(light: Segmenter) -> None:
     frame, ops = moving_clip(SIZE)[0], CpuOps(threads=1)
-    expected = RIVALS["openvino"].open(light, SIZE, ops)(frame, is_key=True)
-    assert np.array_equal(RIVALS["repeat"].open(light, SIZE, ops)(frame, is_key=True), expected)
-    assert np.mean(RIVALS["onnxruntime"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
+    expected = BASELINES["openvino"].open(light, SIZE, ops)(frame, is_key=True)
+    assert np.array_equal(BASELINES["repeat"].open(light, SIZE, ops)(frame, is_key=True), expected)
+    assert np.mean(BASELINES["onnxruntime"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
 
 
 @pytest.mark.train
 def test_plain_torch_gives_the_networks_labels(light: Segmenter) -> None:
     frame, ops = moving_clip(SIZE)[0], CpuOps(threads=1)
-    expected = RIVALS["openvino"].open(light, SIZE, ops)(frame, is_key=True)
-    assert np.mean(RIVALS["torch"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
-    reference = RIVALS["reference"].open(light, SIZE, ops)
+    expected = BASELINES["openvino"].open(light, SIZE, ops)(frame, is_key=True)
+    assert np.mean(BASELINES["torch"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
+    reference = BASELINES["reference"].open(light, SIZE, ops)
     assert np.mean(reference(frame, is_key=True) == expected) > 0.9, "its enlargement keeps corners"
 
 
@@ -90,9 +90,9 @@ def test_plain_torch_gives_the_networks_labels(light: Segmenter) -> None:
 @pytest.mark.parametrize("name", ["reference", "reference-flownets"])
 def test_the_reference_carries_on_frames_of_any_size(light: Segmenter, name: str) -> None:
     size = (90, 150)
-    rival = RIVALS[name].open(light, size, CpuOps(threads=1))
+    baseline = BASELINES[name].open(light, size, CpuOps(threads=1))
     for i, frame in enumerate(moving_clip(size)[:3]):
-        labels = rival(frame, is_key=i == 0)
+        labels = baseline(frame, is_key=i == 0)
         assert (labels.shape, labels.dtype) == (size, np.uint8)
         assert labels.max() < len(light.labels)
 
@@ -102,7 +102,7 @@ def test_a_network_without_a_definition_in_torch() -> None:
     other = open_segmenter(LIGHT, threads=1)
     other.record = replace(other.record, provenance={})  # type: ignore[attr-defined]
     with pytest.raises(ModelError, match=r"swiftnet-lite0.camvid has no definition in torch here; expected a model of"):
-        RIVALS["torch"].open(other, SIZE, CpuOps(threads=1))
+        BASELINES["torch"].open(other, SIZE, CpuOps(threads=1))
 
 
 def test_torch_that_is_missing_is_said(light: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_torch_that_is_missing_is_said(light: Segmenter, monkeypatch: pytest.Mon
 
 
 def accuracy_file(path: Path, report: BenchReport, **changes: Any) -> Path:
-    method = {**report.method.to_json(), **changes}
+    method = {**report.header.method.to_json(), **changes}
     values = {
         "method": method,
         "every_frame": {"miou": 0.5},

@@ -1,4 +1,4 @@
-"""Sweeps, the physical floor and the start of a process: `segtween bench` with --sweep, --floor, --start."""
+"""Sweeps, the roofline and the cold start of a process: `segtween bench sweep`, `roofline`, `cold-start`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
-from segtween.bench import bench, sweeps
-from segtween.bench.cold_start import Started, measure_start
-from segtween.bench.roofline import Machine, Need, floor, measure_machine
+from segtween.bench import Plan, bench, sweeps
+from segtween.bench.cold_start import Process, measure_cold_start
+from segtween.bench.roofline import Machine, Need, RooflineReport, measure_machine, roofline
 from segtween.bench.sweeps import Patches, sweep
 from segtween.cli import app
 from segtween.errors import SettingError
@@ -25,8 +25,8 @@ SIZE = (64, 128)
 
 
 def of(kind: str, **options: object) -> sweeps.Sweep:
-    given = {"settings": PATH, "name": "composed", "size_hw": SIZE, "repeats": 1, "threads": 1, **options}
-    return sweep(kind, BrightnessSegmenter(), **given)  # type: ignore[arg-type]
+    plan = Plan(SIZE, repeats=1, threads=1)
+    return sweep(kind, BrightnessSegmenter(), settings=PATH, name="composed", plan=plan, **options)  # type: ignore[arg-type]
 
 
 def test_every_curve_has_its_points(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,12 +50,12 @@ def test_length_looks_at_one_run_on_its_way() -> None:
     curve = of("length", most_frames=120)
     assert [row["at"] for row in curve.rows] == [10, 100, 120]
     assert all(row["peak_mib"] is None or row["peak_mib"] > 1 for row in curve.rows)
-    with pytest.raises(SettingError, match=r"3 frames; expected 10 or more; give --sweep-frames a larger number"):
+    with pytest.raises(SettingError, match=r"3 frames; expected 10 or more; give more frames"):
         of("length", most_frames=3)
 
 
 def test_an_unknown_sweep() -> None:
-    with pytest.raises(SettingError, match=r"--sweep 'pixel'; expected .*classes.*did you mean pixels"):
+    with pytest.raises(SettingError, match=r"sweep 'pixel'; expected .*classes.*did you mean pixels"):
         of("pixel")
 
 
@@ -76,22 +76,27 @@ def test_sweeps_are_drawn(tmp_path: Path) -> None:
     assert "peak memory" in written[1].read_text()
 
 
-def test_the_floor_is_the_slower_of_moving_and_doing() -> None:
+def test_the_roofline_is_the_slower_of_moving_and_doing() -> None:
     machine = Machine(gigabytes=10, gigaflops=100, threads=2)
-    assert Need("label", "other", bytes=1e7, operations=1e6).floor_ms(machine) == pytest.approx(1)
-    assert Need("label", "other", bytes=1e6, operations=1e9).floor_ms(machine) == pytest.approx(10)
+    assert Need("label", "other", bytes=1e7, operations=1e6).bound_ms(machine) == pytest.approx(1)
+    assert Need("label", "other", bytes=1e6, operations=1e9).bound_ms(machine) == pytest.approx(10)
 
 
-def test_no_stage_is_faster_than_its_floor() -> None:
+def test_no_stage_is_faster_than_the_roofline() -> None:
     segmenter = open_segmenter("swiftnet-lite0.camvid", threads=1)
     assert isinstance(segmenter, NetworkSegmenter)
-    report = bench(segmenter, settings=PATH, name="composed", size_hw=(192, 256), intervals=[1], repeats=2, threads=1)
+    plan = Plan((192, 256), intervals=[1], repeats=2, threads=1)
+    report = bench(segmenter, settings=PATH, name="composed", plan=plan)
     machine = Machine(gigabytes=400, gigaflops=4000, threads=1)
-    found = floor(report, segmenter, settings=PATH, machine=machine)
+    found = roofline(report, segmenter, settings=PATH, machine=machine)
     assert [row["stage"] for row in found.rows] == ["prepare", "flow", "propagate", "label", "segment"]
     assert all(0 < row["floor_ms"] < row["ms"] for row in found.rows)
     assert found.table().column(0)[-1] == "segment (key frame)"
-    json.dumps(found.to_json(), allow_nan=False)
+    whole = RooflineReport(report, found)
+    record = json.loads(json.dumps(whole.to_json(), allow_nan=False))
+    assert record["floor"]["stages"] == found.rows
+    assert record["results"] == report.results
+    assert [table.title for table in whole.tables() if not isinstance(table, str)][-1].startswith("the roofline at")
 
 
 def test_work_grows_with_the_pixels() -> None:
@@ -111,24 +116,26 @@ def test_the_machine_is_measured() -> None:
 @pytest.mark.slow
 def test_a_process_is_started_and_its_first_labels_awaited() -> None:
     options = {"precision": "float32", "scale": 1.0}
-    started = Started("swiftnet-lite0.camvid", options, "composed", PATH, SIZE, threads=1)
-    report = measure_start(started, repeats=1)
+    process = Process("swiftnet-lite0.camvid", options, "composed", PATH, SIZE, threads=1)
+    report = measure_cold_start(process, repeats=1)
     steps = {step: ms["median"] for step, ms in report.steps_ms.items()}
     assert report.first_labels_ms["median"] == pytest.approx(sum(list(steps.values())[:3]))
     assert all(ms > 0 for ms in steps.values())
-    assert report.table().column(0)[-1] == "from start to first labels"
+    (table,) = report.tables()
+    assert not isinstance(table, str)
+    assert table.column(0)[-1] == "from start to first labels"
 
 
 def test_a_process_that_fails_says_why() -> None:
-    started = Started("swiftnet-lite9", {}, "composed", PATH, SIZE, threads=1)
+    process = Process("swiftnet-lite9", {}, "composed", PATH, SIZE, threads=1)
     with pytest.raises(SettingError, match=r"a process that does not start \(.*lite9.*\); expected a first frame"):
-        measure_start(started, repeats=1)
+        measure_cold_start(process, repeats=1)
 
 
 def test_the_command_sweeps_and_writes_what_it_drew(tmp_path: Path) -> None:
-    given = ["--size", "128x64", "--intervals", "1", "--repeats", "1", "--threads", "1", "--sweep-frames", "20"]
+    given = ["--size", "128x64", "--interval", "1", "--repeats", "1", "--threads", "1", "--most-frames", "20"]
     out = tmp_path / "sweeps.json"
-    done = CliRunner().invoke(app, ["bench", *given, "--sweep", "length", "--json", str(out)])
+    done = CliRunner().invoke(app, ["bench", "sweep", "length", *given, "--json", str(out)])
     assert done.exit_code == 0, done.output
     assert "cost against length (frames of 128x64, interval 1)" in done.output
     (curve,) = json.loads(out.read_text())["sweeps"]

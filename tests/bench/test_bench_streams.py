@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
+from segtween.bench import Plan
 from segtween.bench import streams as module
 from segtween.bench.streams import StreamsReport, bench_streams, resident_mb
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.settings import PRESETS, Settings
 
+EVERY_OTHER = PRESETS["composed"].at(1)
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 
 
@@ -39,9 +41,8 @@ class Slow(BrightnessSegmenter):
 
 @pytest.fixture(scope="module")
 def report() -> StreamsReport:
-    return bench_streams(
-        Slow, settings=PRESETS["composed"].at(3), name="composed", size_hw=(96, 160), count=4, repeats=3, threads=1
-    )
+    plan = Plan((96, 160), repeats=3, threads=1)
+    return bench_streams(Slow, settings=PRESETS["composed"].at(3), name="composed", count=4, plan=plan)
 
 
 def test_one_network_against_one_each(report: StreamsReport) -> None:
@@ -64,12 +65,12 @@ def test_the_record_and_the_table(report: StreamsReport) -> None:
     assert not isinstance(table, str)
     assert table.title.startswith("4 streams of 160x96 (width x height) at interval 3")
     assert table.column(0) == [
-        "one network, key frames in turn",
-        "one network, key frames together",
+        "one network, staggered key frames",
+        "one network, key frames in the same tick",
         "4 separate runs, one after the other",
     ]
     assert "network runs per tick: 1.00 on average, at most 1" in str(remarks)
-    assert "of the time of 4 separate runs; with key frames in turn 95%" in str(remarks)
+    assert "of the time of 4 separate runs; p95 of the ticks is" in str(remarks)
 
 
 def test_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -88,19 +89,22 @@ def test_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ({"count": 0}, "0 streams; expected 1 or more"),
         (
             {"settings": Settings(late=2)},
-            "streams against separate runs with late keys, the offline mode or an adaptive",
+            "streams against separate runs with asynchronous key frames, the offline mode or an adaptive",
         ),
     ],
 )
 def test_what_cannot_be_timed(options: dict[str, Any], message: str) -> None:
-    usual: dict[str, Any] = {"settings": PRESETS["composed"].at(1), "size_hw": (64, 96), "count": 2, "repeats": 1}
+    def measure(settings: Settings = EVERY_OTHER, count: int = 2, repeats: int = 1) -> None:
+        plan = Plan((64, 96), repeats=repeats, threads=1)
+        bench_streams(BrightnessSegmenter, settings=settings, name="composed", count=count, plan=plan)
+
     with pytest.raises(SettingError, match=message):
-        bench_streams(BrightnessSegmenter, name="composed", threads=1, **{**usual, **options})
+        measure(**options)
 
 
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
-    command = ["bench", "--streams", "2", "--model", MODEL, "--size", "96x64", "--intervals", "1", "--repeats", "1"]
+    command = ["bench", "streams", "--streams", "2", "--model", MODEL, "--size", "96x64", "-i", "1", "--repeats", "1"]
     done = CliRunner().invoke(app, [*command, "--threads", "1", "--json", str(file)])
     assert done.exit_code == 0, done.output
     assert "2 streams of 96x64 (width x height) at interval 1" in " ".join(done.output.split())

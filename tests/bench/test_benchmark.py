@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter
-from segtween.bench import BenchReport, bench, moving_clip
+from segtween.bench import BenchReport, Plan, bench, moving_clip
 from segtween.build import build_engine, build_flow, method
 from segtween.errors import SettingError
 from segtween.schedule.cuts import ResidualCuts
@@ -31,10 +31,7 @@ def measured() -> tuple[BenchReport, list[tuple[int, int]]]:
         Slow(),
         settings=find_preset("blend"),
         name="blend",
-        size_hw=(64, 128),
-        intervals=[3],
-        repeats=2,
-        threads=1,
+        plan=Plan((64, 128), intervals=[3], repeats=2, threads=1),
         progress=lambda done, total: seen.append((done, total)),
     )
     return report, seen
@@ -52,7 +49,7 @@ def test_the_record_has_what_was_asked_for(measured: tuple[BenchReport, list[tup
 
 def test_one_hash_for_accuracy_and_speed(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
     engine = build_engine(Slow(), find_preset("blend").at(9))
-    assert measured[0].method.hash == method(engine, name="blend").hash
+    assert measured[0].header.method.hash == method(engine, name="blend").hash
 
 
 def test_figures_follow_from_the_medians(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
@@ -88,7 +85,7 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
     assert cells[0] == ["0 (network on every frame)", "3"]
     assert "x of 4x possible (" in str(cells[5][1])
     assert stages.column(1) == ["key", "key", "other"]
-    assert f"method blend {measured[0].method.hash}; medians of 2 periods after warm-up" in str(remarks)
+    assert f"method blend {measured[0].header.method.hash}; medians of 2 periods after warm-up" in str(remarks)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +97,12 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
     ],
 )
 def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:
-    usual: dict[str, Any] = {"size_hw": (64, 128), "intervals": [1], "repeats": 7}
+    def measure() -> None:
+        plan = Plan(**{"size_hw": (64, 128), "intervals": [1], "repeats": 7, **options}, threads=1)
+        bench(BrightnessSegmenter(), settings=find_preset("blend"), name="blend", plan=plan)
+
     with pytest.raises(SettingError, match=message):
-        bench(BrightnessSegmenter(), settings=find_preset("blend"), name="blend", threads=1, **{**usual, **options})
+        measure()
 
 
 def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,12 +111,9 @@ def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         BrightnessSegmenter(),
         settings=find_preset("blend"),
         name="blend",
-        size_hw=(64, 128),
-        intervals=[1],
-        repeats=2,
-        threads=1,
+        plan=Plan((64, 128), intervals=[1], repeats=2, threads=1),
     )
-    assert report.notes == ["interval 1: 4 frames of the clip were taken for scene cuts and made key frames"]
+    assert report.header.notes == ["interval 1: 4 frames of the clip were taken for scene cuts and made key frames"]
 
 
 def test_the_clip_moves_on_steadily() -> None:
@@ -133,11 +130,11 @@ def test_what_is_stored_cannot_be_timed(tmp_path: Path) -> None:
     class Stored(BrightnessSegmenter):
         def select(self, key: str | int) -> None: ...
 
-    given = {"name": "blend", "size_hw": (64, 64), "intervals": [1]}
-    with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give --model NAME"):
+    given = {"name": "blend", "plan": Plan((64, 64), intervals=[1])}
+    with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give a model NAME"):
         bench(Stored(), settings=Settings(), **given)  # type: ignore[arg-type]
     with pytest.raises(
         SettingError,
-        match=r"stored flow .* cannot be timed \(preset blend\); expected a flow estimator; give --flow dis",
+        match=r"stored flow .* cannot be timed \(preset blend\); expected a flow estimator; give flow dis",
     ):
         bench(BrightnessSegmenter(), settings=Settings(flow=str(tmp_path)), **given)  # type: ignore[arg-type]

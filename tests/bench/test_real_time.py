@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
-from segtween.bench.real_time import PacedReport, keep_pace
+from segtween.bench.plan import RatePlan
+from segtween.bench.real_time import RealTimeReport, bench_real_time
 from segtween.build import build_engine
 from segtween.cli import app
 from segtween.errors import SettingError
@@ -47,41 +48,44 @@ class Slow(BrightnessSegmenter):
         return super().__call__(rgb)
 
 
-def paced(segmenter: BrightnessSegmenter, settings: Settings, *, seconds: float = 1.0, **others: Any) -> PacedReport:
-    return keep_pace(
-        segmenter, settings=settings, name="composed", size_hw=SIZE, rate=25, seconds=seconds, threads=1, **others
-    )
+def at_rate(
+    segmenter: BrightnessSegmenter, settings: Settings, *, seconds: float = 1.0, **others: Any
+) -> RealTimeReport:
+    plan = RatePlan(SIZE, rate=25, seconds=seconds, threads=1)
+    return bench_real_time(segmenter, settings=settings, name="composed", plan=plan, **others)
 
 
 def test_late_keys_keep_a_rate_that_waiting_for_the_network_does_not() -> None:
-    late, waiting = paced(Slow(0.2), replace(EVERY_OTHER, late="auto")), paced(Slow(0.2), EVERY_OTHER)
-    assert late.due == waiting.due == 25
-    assert late.dropped < waiting.dropped
-    assert waiting.dropped >= 10, "of six frames that come during a run of the network one is labelled"
-    assert len(late.latency_ms) == 25 - late.dropped
+    late, waiting = at_rate(Slow(0.2), replace(EVERY_OTHER, late="auto")), at_rate(Slow(0.2), EVERY_OTHER)
+    late_frames, waiting_frames = late.frames, waiting.frames
+    assert late_frames.due == waiting_frames.due == 25
+    assert late_frames.dropped < waiting_frames.dropped
+    assert waiting_frames.dropped >= 10, "of six frames that come during a run of the network one is labelled"
+    assert len(late_frames.latency_ms) == 25 - late_frames.dropped
     assert late.in_time > waiting.in_time
-    assert 2 <= len(late.network_ms) <= 6
-    assert late.alone_ms >= 200
-    assert late.unknown >= 1
-    assert sum(late.age.values()) == len(late.latency_ms) - late.unknown
-    assert max(late.age) >= 4
-    assert waiting.unknown == 0
-    assert set(waiting.age) <= {0, 1}
-    assert max(waiting.latency_ms) >= 200
+    assert 2 <= len(late.network.ms) <= 6
+    assert late.network.alone_ms >= 200
+    assert late_frames.unknown >= 1
+    assert sum(late_frames.age.values()) == len(late_frames.latency_ms) - late_frames.unknown
+    assert max(late_frames.age) >= 4
+    assert waiting_frames.unknown == 0
+    assert set(waiting_frames.age) <= {0, 1}
+    assert max(waiting_frames.latency_ms) >= 200
 
 
 def test_latency_counts_from_when_a_frame_came() -> None:
-    report = paced(Slow(0.05), PRESETS["composed"].at(0), seconds=0.8)
-    assert min(report.latency_ms) >= 50
-    assert all(late >= work - 1 for late, work in zip(report.latency_ms, report.work_ms, strict=True))
-    assert report.cuts == 0
-    assert report.dropped > 0
+    report = at_rate(Slow(0.05), PRESETS["composed"].at(0), seconds=0.8)
+    frames = report.frames
+    assert min(frames.latency_ms) >= 50
+    assert all(late >= work - 1 for late, work in zip(frames.latency_ms, frames.work_ms, strict=True))
+    assert frames.cuts == 0
+    assert frames.dropped > 0
     assert report.in_time == 0
 
 
 def test_the_record_and_what_is_printed() -> None:
     seen: list[tuple[int, int]] = []
-    report = paced(
+    report = at_rate(
         Slow(0.01), replace(EVERY_OTHER, late="auto"), seconds=0.4, progress=lambda i, n: seen.append((i, n))
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
@@ -92,26 +96,29 @@ def test_the_record_and_what_is_printed() -> None:
     assert not isinstance(table, str)
     assert table.column(0)[0] == "labels after (ms)"
     assert "frames dropped" in str(said)
-    assert f"of {report.due} frames" in str(said)
+    assert f"of {report.frames.due} frames" in str(said)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"rate": 0}, "0 frames per second for 1 s, of 192x128; expected a rate of up to 1000, 1 frame or more"),
-        ({"seconds": 0.01}, "25 frames per second for 0.01 s, of 192x128; expected .* correct --rate"),
+        ({"seconds": 0.01}, "25 frames per second for 0.01 s, of 192x128; expected .* correct rate"),
         ({"size_hw": (16, 16)}, "of 16x16; expected .* at least 64x64"),
         ({"settings": replace(EVERY_OTHER, offline=True)}, "a rate and the offline mode; expected a mode that labels"),
     ],
 )
-def test_what_cannot_be_paced(change: dict[str, Any], message: str) -> None:
-    asked = {"settings": EVERY_OTHER, "name": "composed", "size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **change}
+def test_what_cannot_be_measured(change: dict[str, Any], message: str) -> None:
+    def measure(settings: Settings = EVERY_OTHER, **plan: Any) -> None:
+        asked = RatePlan(**{"size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **plan})
+        bench_real_time(BrightnessSegmenter(), settings=settings, name="composed", plan=asked)
+
     with pytest.raises(SettingError, match=message):
-        keep_pace(BrightnessSegmenter(), **asked)
+        measure(**change)
 
 
 def test_the_command(tmp_path: Path) -> None:
-    asked = ["bench", "--model", MODEL, "--size", "192x128", "--threads", "1", "--late", "auto"]
+    asked = ["bench", "real-time", "--model", MODEL, "--size", "192x128", "--threads", "1", "--async-keys", "auto"]
     out = tmp_path / "pace.json"
     done = CliRunner().invoke(app, [*asked, "--rate", "25", "--seconds", "0.4", "--json", str(out)])
     assert done.exit_code == 0, done.output

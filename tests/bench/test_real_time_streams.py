@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
-from segtween.bench.real_time_streams import PacedStreamsReport, keep_pace_together
+from segtween.bench.plan import RatePlan
+from segtween.bench.real_time_streams import (
+    RealTimeStreamsReport,
+    bench_real_time_streams,
+)
 from segtween.cli import app
 from segtween.errors import ScoresError, SettingError
 from segtween.settings import PRESETS
@@ -32,15 +36,14 @@ class Slow(BrightnessSegmenter):
         return super().__call__(rgb)
 
 
-def paced(segmenter: BrightnessSegmenter, *, late: Any, **others: Any) -> PacedStreamsReport:
-    asked: dict[str, Any] = {"size_hw": (96, 160), "count": 3, "rate": 20.0, "seconds": 1.0, "threads": 1, **others}
-    return keep_pace_together(
-        segmenter, settings=replace(PRESETS["composed"].at(1), late=late), name="composed", **asked
-    )
+def at_rate(segmenter: BrightnessSegmenter, *, late: Any, count: int = 3, **others: Any) -> RealTimeStreamsReport:
+    plan = RatePlan((96, 160), **{"rate": 20.0, "seconds": 1.0, "threads": 1, **others})
+    settings = replace(PRESETS["composed"].at(1), late=late)
+    return bench_real_time_streams(segmenter, settings=settings, name="composed", count=count, plan=plan)
 
 
 def test_no_camera_waits_for_a_slow_network_and_each_gets_its_turn() -> None:
-    late, waiting = paced(Slow(0.1), late="auto"), paced(Slow(0.1), late=None)
+    late, waiting = at_rate(Slow(0.1), late="auto"), at_rate(Slow(0.1), late=None)
     late_all, waiting_all = late.to_json()["all"], waiting.to_json()["all"]
     assert late_all["frames"] == waiting_all["frames"] == 60
     assert late_all["dropped_frames"] < waiting_all["dropped_frames"]
@@ -50,12 +53,12 @@ def test_no_camera_waits_for_a_slow_network_and_each_gets_its_turn() -> None:
     arrivals = [camera["arrivals"] for camera in late.to_json()["streams"]]
     assert max(arrivals) - min(arrivals) <= 1, "in turn"
     assert late.network_runs_per_tick["most_planned"] == 1
-    assert late.alone_ms >= 100
-    assert len(late.network_ms) >= 5
+    assert late.network.alone_ms >= 100
+    assert len(late.network.ms) >= 5
 
 
 def test_the_record_and_the_table() -> None:
-    report = paced(Slow(0.0), late=None, seconds=0.5)
+    report = at_rate(Slow(0.0), late=None, seconds=0.5)
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert [camera["frames"] for camera in record["streams"]] == [10] * 3
     assert record["all"]["frames"] == 30
@@ -76,7 +79,7 @@ def test_what_the_network_raises_ends_it() -> None:
             return super().__call__(rgb)
 
     with pytest.raises(ScoresError, match="not finite"):
-        paced(Fails(), late=None)
+        at_rate(Fails(), late=None)
 
 
 @pytest.mark.parametrize(
@@ -86,15 +89,17 @@ def test_what_the_network_raises_ends_it() -> None:
         ({"count": 0}, "0 streams; expected 1 or more"),
     ],
 )
-def test_what_cannot_be_paced(options: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_measured(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        paced(BrightnessSegmenter(), late=None, **options)
+        at_rate(BrightnessSegmenter(), late=None, **options)
 
 
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "pace.json"
-    command = ["bench", "--streams", "2", "--rate", "20", "--seconds", "0.3", "--late", "auto", "--model", MODEL]
-    done = CliRunner().invoke(app, [*command, "--size", "96x64", "--threads", "1", "--json", str(file)])
+    command = ["bench", "real-time", "--streams", "2", "--rate", "20", "--seconds", "0.3", "--async-keys", "auto"]
+    done = CliRunner().invoke(
+        app, [*command, "--model", MODEL, "--size", "96x64", "--threads", "1", "--json", str(file)]
+    )
     assert done.exit_code == 0, done.output
     assert "2 cameras of 96x64 (width x height), 20 frames per second each" in " ".join(done.output.split())
     assert len(json.loads(file.read_text())["streams"]) == 2

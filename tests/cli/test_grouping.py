@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from segtween import api
-from segtween.cli.bench import bench
-from segtween.cli.grouping import Without, grouped
+from segtween.cli import app
+from segtween.cli.bench import app as bench_app
+from segtween.cli.bench import speed
+from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.errors import SettingError
@@ -25,6 +27,8 @@ class Fruit:
     kind: Annotated[str, typer.Option("--kind")]
     ripe: Annotated[bool | None, typer.Option("--ripe/--unripe")] = None
     count: Annotated[int, typer.Option("--count")] = 1
+
+    PANEL: ClassVar[str] = "Fruit bowl"
 
 
 def called(command: object, *words: str) -> tuple[int, str]:
@@ -62,6 +66,67 @@ def test_leaving_out_what_is_not_there_is_a_mistake() -> None:
         grouped(buy)
 
 
+def test_rare_options_work_and_are_shown_on_request() -> None:
+    @grouped
+    def buy(*, fruit: Annotated[Fruit, Rare("count")]) -> None:
+        typer.echo(str(fruit.count))
+
+    usual, everything = called(buy, "--help"), called(buy, "--help-all")
+    assert (usual[0], everything[0]) == (0, 0)
+    assert "--count" not in usual[1]
+    assert all(text in everything[1] for text in ("--kind", "--count", "Fruit bowl"))
+    assert called(buy, "--kind", "pear", "--count", "2") == (0, "2\n")
+    assert "--count" not in called(buy, "--help")[1], "asking once changes nothing"
+
+
+def test_a_command_without_rare_options_has_one_help() -> None:
+    @grouped
+    def buy(*, fruit: Fruit) -> None:
+        typer.echo(str(fruit.count))
+
+    assert "Fruit bowl" in called(buy, "--help")[1]
+    assert called(buy, "--kind", "pear", "--help-all")[0] == 2
+
+
+def test_marking_what_is_not_there_as_rare_is_a_mistake() -> None:
+    def buy(*, fruit: Annotated[Fruit, Rare("stone")]) -> None: ...
+
+    with pytest.raises(TypeError, match="Fruit has no field 'stone'"):
+        grouped(buy)
+
+
+BENCH = ("speed", "roofline", "cold-start", "sweep", "streams", "real-time", "device")
+
+
+@pytest.mark.parametrize("command", BENCH)
+def test_a_benchmark_shows_about_a_dozen_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(app, ["bench", command, "--help"])
+    assert done.exit_code == 0
+    shown = {word for word in done.output.split() if word.startswith("--") and word.strip("-")} & options_of(command)
+    assert len(shown - {"--help", "--help-all"}) <= 13
+    assert max(map(len, done.output.splitlines())) <= 80
+    assert all(panel in done.output for panel in ("Network", "Method"))
+
+
+def options_of(command: str) -> set[str]:
+    group = typer.main.get_command(bench_app)
+    return {name for parameter in group.commands[command].params for name in parameter.opts}  # type: ignore[attr-defined]
+
+
+def test_bench_without_a_subcommand_measures_speed() -> None:
+    def helped(*words: str) -> str:
+        done = CliRunner().invoke(app, ["bench", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert helped("--help-all") == helped("speed", "--help-all")
+    assert all(name in helped("--help") for name in BENCH)
+    refused = CliRunner().invoke(app, ["bench", "--size", "64x64", "roofline"])
+    assert refused.exit_code == 2
+    assert "unexpected extra argument" in refused.output
+
+
 def test_defaults_are_those_of_the_python_door() -> None:
     loaded = inspect.signature(api.load).parameters
     for options in (NetworkOptions(), MethodOptions()):
@@ -71,7 +136,7 @@ def test_defaults_are_those_of_the_python_door() -> None:
 
 
 def test_help_names_every_preset() -> None:
-    (option,) = inspect.signature(bench).parameters["preset"].annotation.__metadata__
+    (option,) = inspect.signature(speed).parameters["preset"].annotation.__metadata__
     assert option.help == f"Preset of the method: {', '.join(PRESETS)}."
 
 

@@ -19,6 +19,7 @@ from segtween.evaluation.sharing import FrameMotion
 from segtween.flow import open_flow
 from segtween.labels import numbered
 from segtween.ops.cpu import CpuOps
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.propagation import propagation_table
 from segtween.settings import Settings
 from small_sets import picture
@@ -124,7 +125,7 @@ def test_flow_is_computed_once_in_each_direction() -> None:
 
 def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) -> None:
     done: list[int] = []
-    study = propagation_table(data, every=5, threads=1, progress=lambda n, _: done.append(n))
+    study = propagation_table(Conditions(data, threads=1, progress=lambda n, _: done.append(n)), every=5)
     copied, one, both = (row["miou"] for row in study.rows)
     assert copied < one < both
     assert done == list(range(1, 5 * FRAMES + 1))
@@ -137,7 +138,7 @@ def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) ->
 @pytest.mark.parametrize("every", [1, FRAMES])
 def test_a_table_that_cannot_be_is_refused(every: int, data: Dataset) -> None:
     with pytest.raises(SettingError, match=rf"one labelled frame in {every} of folders val; expected 2 or more"):
-        propagation_table(data, every=every, settings=Settings())
+        propagation_table(Conditions(data), every=every, settings=Settings())
 
 
 def test_the_table_is_a_command(root: Path, tmp_path: Path) -> None:

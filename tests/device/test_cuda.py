@@ -95,12 +95,12 @@ def test_adaptive_schedules_have_the_same_keys_recorded_or_not() -> None:
 
 
 def test_the_benchmark_runs_and_says_what_memory_it_takes() -> None:
+    from segtween.bench import Plan
     from segtween.bench.on_device import bench_device
 
-    device = cuda()
+    device, plan = cuda(), Plan(SIZE, intervals=[4], repeats=3, against=["reference", "torch"])
     report = bench_device(
-        device.segmenter(NETWORK), device=device, settings=find_preset("composed"), name="composed", size_hw=SIZE,
-        intervals=[4], repeats=3, against=["reference", "torch"],
-    )  # fmt: skip
+        device.segmenter(NETWORK), device=device, settings=find_preset("composed"), name="composed", plan=plan
+    )
     assert all(np.isfinite(row["ms_per_frame"]) and row["peak_mib"] > 0 for row in (*report.results, *report.against))
-    assert report.notes == []
+    assert report.header.notes == []

@@ -22,17 +22,19 @@ def call(*args: str | Path) -> Result:
 
 
 def timed(model: str = NETWORK, **changes: Any) -> Any:
+    from segtween.bench import Plan
     from segtween.bench.on_device import bench_device
     from segtween.build import open_backend
 
     device = open_backend("torch-cpu", threads=1)
-    given = {"size_hw": (64, 96), "intervals": [2], "repeats": 1, "name": "composed", **changes}
-    return bench_device(device.segmenter(model), device=device, settings=find_preset("composed"), **given)
+    plan = Plan(**{"size_hw": (64, 96), "intervals": [2], "repeats": 1, **changes})
+    settings = find_preset("composed")
+    return bench_device(device.segmenter(model), device=device, settings=settings, name="composed", plan=plan)
 
 
 @pytest.mark.train
 def test_one_command_times_everything_beside_plain_torch(tmp_path: Path) -> None:
-    done = call("bench", "--device", "torch-cpu", "--size", "96x64", "--intervals", "0,2", "--repeats", "1",
+    done = call("bench", "device", "torch-cpu", "--size", "96x64", "--intervals", "0,2", "--repeats", "1",
                 "--threads", "1", "--against", "reference,torch", "--json", tmp_path / "gpu.json")  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "gpu.json").read_text())
@@ -60,7 +62,7 @@ def test_one_command_times_everything_beside_plain_torch(tmp_path: Path) -> None
     [
         ({"repeats": 0}, "0 repeats on frames of 96x64; expected 1 repeat or more"),
         ({"size_hw": (32, 96)}, "1 repeats on frames of 96x32; expected 1 repeat or more"),
-        ({"against": ["openvino"]}, "--against 'openvino' on device torch-cpu; expected one of reference"),
+        ({"against": ["openvino"]}, "against 'openvino' on device torch-cpu; expected one of reference"),
     ],
 )
 def test_what_cannot_be_timed_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -69,7 +71,7 @@ def test_what_cannot_be_timed_is_refused(changes: dict[str, Any], said: str) -> 
 
 
 @pytest.mark.train
-def test_a_function_has_no_rival_in_torch() -> None:
+def test_a_function_has_no_baseline_in_torch() -> None:
     model = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
     with pytest.raises((ModelError, SettingError), match="expected a network, of which there is a graph"):
         timed(model, against=["torch"])
@@ -78,14 +80,9 @@ def test_a_function_has_no_rival_in_torch() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--without", "half"], "--without half on the processor; expected --device cuda; leave it out"),
+        (["device", "cpu", "--without", "half"], "device cpu; expected cuda or cuda:1; use segtween bench speed"),
         pytest.param(
-            ["--device", "torch-cpu", "--floor"],
-            "--floor with --device; expected --size, --intervals, --repeats, --against; leave one out",
-            marks=pytest.mark.train,
-        ),
-        pytest.param(
-            ["--device", "torch-cpu", "--without", "grafs"],
+            ["device", "torch-cpu", "--without", "grafs"],
             "without 'grafs'; expected one of half, kernels, graphs, compiled",
             marks=pytest.mark.train,
         ),
@@ -95,3 +92,23 @@ def test_options_that_contradict_each_other_are_refused(options: list[str], said
     done = call("bench", *options)
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["speed", "--without", "half"],
+        ["roofline", "--device", "cuda"],
+        ["device", "cuda", "--accuracy", "a.json"],
+        ["device", "cuda", "--rate", "25"],
+        ["cold-start", "--against", "torch"],
+        ["streams", "--async-keys", "auto"],
+        ["--rate", "25"],
+    ],
+)
+def test_options_that_would_contradict_a_subcommand_are_none_of_its_options(options: list[str]) -> None:
+    from segtween.cli import app
+
+    done = CliRunner().invoke(app, ["bench", *options])
+    assert done.exit_code == 2
+    assert "No such option" in done.output

@@ -100,7 +100,7 @@ def test_a_network_is_loaded_onto_a_device() -> None:
             ["--device", "torch-cpu", "--preset", "refined"], "refine attention on device", marks=pytest.mark.train
         ),
         pytest.param(["--device", "torch-cpu", "--offline"], "the offline mode on device", marks=pytest.mark.train),
-        pytest.param(["--device", "torch-cpu", "--late", "1"], "late 1 on device", marks=pytest.mark.train),
+        pytest.param(["--device", "torch-cpu", "--async-keys", "1"], "late 1 on device", marks=pytest.mark.train),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(clip: Path, tmp_path: Path, options: list[str], said: str) -> None:

@@ -218,7 +218,7 @@ def test_what_cannot_be_late_is_refused(settings: dict[str, Any], message: str) 
 def test_an_evaluation_needs_a_number(tmp_path: Any) -> None:
     root = camvid(tmp_path, [f"0016E5_{7959 + 2 * i:05d}" for i in range(6)])
     command = ["evaluate", "--dataset", "camvid", "--root", str(root), "--scores", "labels", "--intervals", "2"]
-    refused = CliRunner().invoke(app, [*command, "--late", "auto"])
+    refused = CliRunner().invoke(app, [*command, "--async-keys", "auto"])
     assert refused.exit_code == 2
     assert "async_keys auto in an evaluation; expected a number" in " ".join(refused.output.split())
 

@@ -8,40 +8,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segtween.bench import BenchReport
+from segtween.bench.speed_report import BenchReport
 from segtween.errors import SettingError
 
 
 def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchReport:
-    """The report with `miou` at its own rows and at those of its rivals that the files say something of.
+    """The report with `miou` at its own rows and at those of its baselines that the files have figures of.
 
     A file belongs to the measured method by its hash, to the reference by the preset's name (swnet-seq) and the
     network's. SettingError for a file that cannot be read, or where none belongs to anything measured.
     """
-    found = False
-    results, against, notes = [dict(r) for r in report.results], [dict(r) for r in report.against], list(report.notes)
+    notes: list[str] = []
+    measured = replace(report, results=[dict(r) for r in report.results], against=[dict(r) for r in report.against])
     for file in files:
         values = _read(file)
-        of = values["method"]
-        average = {result["interval"]: result["avg_miou"] for result in values["results"]}
-        plain = values["every_frame"]["miou"]
-        if of["hash"] == report.method.hash:
-            rows = [(row, plain if row["interval"] == 0 else average.get(row["interval"])) for row in results]
-        elif of["name"].rstrip("*") == "swnet-seq" and of["network"]["name"] == report.network.get("name"):
-            rows = [(row, average.get(row["interval"])) for row in against if row["name"].startswith("reference")]
-        else:
+        found = _accuracy(measured, values)
+        if found is None:
             continue
-        found = True
-        for row, miou in rows:
+        for row, miou in found:
             row["miou"] = miou
-        notes.append(f"mIoU: {values['dataset']} {values['split']}, averaged over all frames; method {of['hash']}")
-    if not found:
+        by = values["method"]["hash"]
+        notes.append(f"mIoU: {values['dataset']} {values['split']}, averaged over all frames; method {by}")
+    if not notes:
         raise SettingError(
             f"accuracy of other methods ({', '.join(map(str, files))})",
-            expected=f"a file of method {report.method.hash}: the same preset, network, precision and settings",
+            expected=f"a file of method {report.header.method.hash}: the same preset, network, precision and settings",
             do="run segtween evaluate with the same options and --json",
         )
-    return replace(report, results=results, against=against, notes=notes)
+    return replace(measured, header=replace(report.header, notes=[*report.header.notes, *notes]))
+
+
+def _accuracy(report: BenchReport, values: dict[str, Any]) -> list[tuple[dict[str, Any], float | None]] | None:
+    """The report's rows that a file's values belong to, each with its mIoU; None where they belong to none."""
+    method, header = values["method"], report.header
+    average = {result["interval"]: result["avg_miou"] for result in values["results"]}
+    if method["hash"] == header.method.hash:
+        at_interval = {**average, 0: values["every_frame"]["miou"]}
+        return [(row, at_interval.get(row["interval"])) for row in report.results]
+    if method["name"].rstrip("*") == "swnet-seq" and method["network"]["name"] == header.network.get("name"):
+        return [(row, average.get(row["interval"])) for row in report.against if row["name"].startswith("reference")]
+    return None
 
 
 def _read(file: str | Path) -> dict[str, Any]:
@@ -50,6 +56,8 @@ def _read(file: str | Path) -> dict[str, Any]:
         _ = values["method"]["hash"], values["every_frame"]["miou"], values["results"], values["dataset"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingError(
-            f"{file} holds no accuracy ({error})", expected="a file of segtween evaluate --json", do="check --accuracy"
+            f"{file} holds no accuracy ({error})",
+            expected="a file of segtween evaluate --json",
+            do="give what that command wrote",
         ) from None
     return values

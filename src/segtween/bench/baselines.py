@@ -1,4 +1,4 @@
-"""What a user would pick instead: whole pipelines that are timed in the same run, frame in, labels out."""
+"""Baselines: what a user would pick instead, whole pipelines timed in the same run, frame in, labels out."""
 
 from __future__ import annotations
 
@@ -6,36 +6,35 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from segtween.build import build_every_frame
+from segtween.build import Processor, build_every_frame
 from segtween.errors import ModelError, SettingError, unknown
 from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
-from segtween.ops.cpu import CpuOps
 from segtween.runtimes.base import Precision
 from segtween.segmenters.network import input_size, open_network
 from segtween.types import Labels, Rgb, SizeHW
 
 
-class Rival(Protocol):
+class Baseline(Protocol):
     """Labels of the next frame; `is_key` where a method with key frames has one."""
 
     def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels: ...
 
 
 @dataclass(frozen=True)
-class RivalKind:
-    """One entry of `RIVALS`: what it is in words, how it is opened, and whether it has key frames."""
+class BaselineKind:
+    """One entry of `BASELINES`: what it is in words, how it is opened, and whether it has key frames."""
 
     title: str
-    open: Callable[[Segmenter, SizeHW, CpuOps], Rival]
+    open: Callable[[Segmenter, SizeHW, Processor], Baseline]
     has_keys: bool = False
 
 
 class Runs:
     """The plain network of an engine, on every frame."""
 
-    def __init__(self, segmenter: Segmenter, ops: CpuOps) -> None:
+    def __init__(self, segmenter: Segmenter, backend: Processor) -> None:
         self._engine = build_every_frame(segmenter, backend=backend)
 
     def __call__(self, rgb: Rgb, *, is_key: bool) -> Labels:  # noqa: ARG002
@@ -53,19 +52,24 @@ class Repeats(Runs):
         return self._last
 
 
-def _in_runtime(runtime: str, precision: Precision) -> Callable[[Segmenter, SizeHW, CpuOps], Rival]:
-    def opened(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps) -> Rival:  # noqa: ARG001
+def _in_runtime(runtime: str, precision: Precision) -> Callable[[Segmenter, SizeHW, Processor], Baseline]:
+    def opened(segmenter: Segmenter, size_hw: SizeHW, backend: Processor) -> Baseline:  # noqa: ARG001
         record, scale = _record(segmenter)
         network = open_network(
-            record, runtime=runtime, precision=precision, threads=ops.rows.threads, scale=scale, labels=segmenter.labels
+            record,
+            runtime=runtime,
+            precision=precision,
+            threads=backend.rows.threads,
+            scale=scale,
+            labels=segmenter.labels,
         )
-        return Runs(network, ops)
+        return Runs(network, backend)
 
     return opened
 
 
-def _in_torch(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps, *, compiled: bool = False) -> Any:
-    return in_torch(segmenter, size_hw, threads=ops.rows.threads, compiled=compiled)
+def _in_torch(segmenter: Segmenter, size_hw: SizeHW, backend: Processor, *, compiled: bool = False) -> Any:
+    return in_torch(segmenter, size_hw, threads=backend.rows.threads, compiled=compiled)
 
 
 def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = False, device: Any = "cpu") -> Any:
@@ -82,7 +86,7 @@ def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = 
         raise ModelError(
             f"{record.name} has no definition in torch here",
             expected=f"a model of {', '.join(NETWORKS)}",
-            do="give another --model, or leave reference, torch and torch-compile out",
+            do="give another model, or leave reference, torch and torch-compile out",
         )
     return EveryFrame(
         name,
@@ -95,9 +99,9 @@ def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = 
     )
 
 
-def _reference(flow: str) -> Callable[[Segmenter, SizeHW, CpuOps], Rival]:
-    def opened(segmenter: Segmenter, size_hw: SizeHW, ops: CpuOps) -> Rival:
-        every = _in_torch(segmenter, size_hw, ops)
+def _reference(flow: str) -> Callable[[Segmenter, SizeHW, Processor], Baseline]:
+    def opened(segmenter: Segmenter, size_hw: SizeHW, backend: Processor) -> Baseline:
+        every = _in_torch(segmenter, size_hw, backend)
         from segtween.networks.plain_torch import ReferencePipeline
 
         return ReferencePipeline(every, classes=len(segmenter.labels), flow=flow)
@@ -105,24 +109,26 @@ def _reference(flow: str) -> Callable[[Segmenter, SizeHW, CpuOps], Rival]:
     return opened
 
 
-RIVALS: dict[str, RivalKind] = {
-    "reference": RivalKind("SwNet-seq in plain torch, light flow", _reference("flow-light"), has_keys=True),
-    "reference-flownets": RivalKind("SwNet-seq in plain torch, FlowNetS", _reference("flownets"), has_keys=True),
-    "torch": RivalKind("plain torch", _in_torch),
-    "torch-compile": RivalKind("torch.compile", lambda *given: _in_torch(*given, compiled=True)),
-    "onnxruntime": RivalKind("ONNX Runtime float32", _in_runtime("onnxruntime", "float32")),
-    "openvino": RivalKind("OpenVINO float32", _in_runtime("openvino", "float32")),
-    "openvino-bfloat16": RivalKind("OpenVINO bfloat16", _in_runtime("openvino", "bfloat16")),
-    "openvino-int8": RivalKind("OpenVINO int8", _in_runtime("openvino", "int8")),
-    "repeat": RivalKind("the last labels again", lambda segmenter, _, ops: Repeats(segmenter, ops), has_keys=True),
+BASELINES: dict[str, BaselineKind] = {
+    "reference": BaselineKind("SwNet-seq in plain torch, light flow", _reference("flow-light"), has_keys=True),
+    "reference-flownets": BaselineKind("SwNet-seq in plain torch, FlowNetS", _reference("flownets"), has_keys=True),
+    "torch": BaselineKind("plain torch", _in_torch),
+    "torch-compile": BaselineKind("torch.compile", lambda *given: _in_torch(*given, compiled=True)),
+    "onnxruntime": BaselineKind("ONNX Runtime float32", _in_runtime("onnxruntime", "float32")),
+    "openvino": BaselineKind("OpenVINO float32", _in_runtime("openvino", "float32")),
+    "openvino-bfloat16": BaselineKind("OpenVINO bfloat16", _in_runtime("openvino", "bfloat16")),
+    "openvino-int8": BaselineKind("OpenVINO int8", _in_runtime("openvino", "int8")),
+    "repeat": BaselineKind(
+        "the last labels again", lambda segmenter, _, backend: Repeats(segmenter, backend), has_keys=True
+    ),
 }
 
 
-def check_rivals(names: Sequence[str]) -> None:
+def check_baselines(names: Sequence[str]) -> None:
     """SettingError for an unknown name, which says the nearest."""
     for name in names:
-        if name not in RIVALS:
-            raise unknown(f"--against {name!r}", name, RIVALS)
+        if name not in BASELINES:
+            raise unknown(f"against {name!r}", name, BASELINES)
 
 
 def _record(segmenter: Any) -> tuple[ModelRecord, float]:
@@ -130,6 +136,6 @@ def _record(segmenter: Any) -> tuple[ModelRecord, float]:
         raise SettingError(
             f"other ways to run {segmenter.describe().get('name', 'a function')}",
             expected="a network, of which there is a graph",
-            do="give --model NAME or FILE.onnx, or --against repeat alone",
+            do="give a model NAME or FILE.onnx, or against repeat alone",
         )
     return segmenter.record, segmenter.scale

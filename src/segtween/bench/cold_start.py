@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from segtween.bench.report import Report
 from segtween.build import Processor, build_engine
 from segtween.errors import SettingError
 from segtween.metrics.timing import quartiles
@@ -23,8 +24,8 @@ _CHILD = "import sys; from segtween.bench.cold_start import child; child(sys.arg
 
 
 @dataclass(frozen=True)
-class Started:
-    """What the started process opens: a model with options as `open_segmenter` takes them, and a named method."""
+class Process:
+    """What a started process opens: a model with options as `open_segmenter` takes them, and a named method."""
 
     model: str
     options: dict[str, Any]
@@ -35,27 +36,26 @@ class Started:
 
 
 @dataclass(frozen=True)
-class StartReport:
+class ColdStartReport(Report):
     """Milliseconds of each step and from the process's start to the first frame's labels, quartiles over runs."""
 
-    started: Started
+    process: Process
     steps_ms: dict[str, dict[str, float]]
     first_labels_ms: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        return {"started": asdict(self.started), "steps_ms": self.steps_ms, "first_labels_ms": self.first_labels_ms}
+        return {"process": asdict(self.process), "steps_ms": self.steps_ms, "first_labels_ms": self.first_labels_ms}
 
-    def table(self) -> TextTable:
-        told = {**self.steps_ms, "from start to first labels": self.first_labels_ms}
-        rows = [[step, f"{ms['median']:.0f}", f"{ms['q1']:.0f} to {ms['q3']:.0f}"] for step, ms in told.items()]
-        what = f"{self.started.model}, method {self.started.name}, frames of {format_size(self.started.size_hw)}"
+    def tables(self) -> list[TextTable | str]:
+        times = {**self.steps_ms, "from start to first labels": self.first_labels_ms}
+        rows = [[step, f"{ms['median']:.0f}", f"{ms['q1']:.0f} to {ms['q3']:.0f}"] for step, ms in times.items()]
+        what = f"{self.process.model}, method {self.process.name}, frames of {format_size(self.process.size_hw)}"
         runs = int(self.first_labels_ms["frames"])
-        return TextTable(
-            f"start of a process: {what}, {runs} runs after one that is not counted", ["step", "ms", "quartiles"], rows
-        )
+        title = f"cold start of a process: {what}, {runs} runs after one that is not counted"
+        return [TextTable(title, ["step", "ms", "quartiles"], rows)]
 
 
-def measure_start(started: Started, *, repeats: int = 3) -> StartReport:
+def measure_cold_start(process: Process, *, repeats: int = 3) -> ColdStartReport:
     """Starts that many processes, one after the other, after one that reads everything from the disk once.
 
     SettingError where a process fails, with its last line.
@@ -63,26 +63,33 @@ def measure_start(started: Started, *, repeats: int = 3) -> StartReport:
     steps: dict[str, list[float]] = {step: [] for step in STEPS}
     whole: list[float] = []
     for run in range(repeats + 1):
-        began = time.time()
-        ended = subprocess.run(
-            [sys.executable, "-c", _CHILD, json.dumps(asdict(started))], capture_output=True, text=True, check=False
-        )
-        if ended.returncode != 0:
-            said = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise SettingError(
-                f"a process that does not start ({said})", expected="a first frame", do="try the same without --start"
-            )
-        marks = [began, *json.loads(ended.stdout.splitlines()[-1])]
+        marks = _start(process)
         if run:
             for step, before, after in zip(STEPS, marks, marks[1:], strict=False):
                 steps[step].append((after - before) * 1e3)
-            whole.append((marks[STEPS.index("first frame") + 1] - began) * 1e3)
-    return StartReport(started, {step: quartiles(ms) for step, ms in steps.items()}, quartiles(whole))
+            whole.append((marks[STEPS.index("first frame") + 1] - marks[0]) * 1e3)
+    return ColdStartReport(process, {step: quartiles(ms) for step, ms in steps.items()}, quartiles(whole))
 
 
-def child(told: str) -> None:
+def _start(process: Process) -> list[float]:
+    """The time of day when a process is started and after each of its steps."""
+    began = time.time()
+    ended = subprocess.run(
+        [sys.executable, "-c", _CHILD, json.dumps(asdict(process))], capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        reason = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise SettingError(
+            f"a process that does not start ({reason})",
+            expected="a first frame",
+            do="try the same with segtween bench speed",
+        )
+    return [began, *json.loads(ended.stdout.splitlines()[-1])]
+
+
+def child(process_json: str) -> None:
     """What a started process does: the time of day after each of `STEPS`, as JSON on standard output."""
-    given = json.loads(told)
+    given = json.loads(process_json)
     size_hw = tuple(given["size_hw"])
     from segtween.segmenters import open_segmenter
 

@@ -1,5 +1,5 @@
-"""The physical floor of each stage: the bytes that it must move and the operations that it must do, and how long the
-machine needs for these alone.
+"""The roofline of each stage: the bytes that it must move and the operations that it must do, and how long the machine
+needs for these alone (Williams, Waterman and Patterson 2009, Roofline: an insightful visual performance model).
 
 Bytes count what a stage must read and write once, not what it holds in between; operations count additions and
 multiplications. Bandwidth and peak are measured here, on as many threads as the stages use.
@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.bench import STAGES, BenchReport, moving_clip
+from segtween.bench.clip import moving_clip
+from segtween.bench.report import Report
+from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.build import Processor, build_engine
 from segtween.errors import ModelError
 from segtween.flow.view import GreyView
@@ -30,7 +32,7 @@ STREAM_VALUES = 1 << 24  # 64 MiB in each of three arrays: more than caches hold
 FMA_VALUES, FMA_ROUNDS = 4096, 2000
 CHAIN = 16
 DIS_PATCH, DIS_STRIDE, DIS_LOOKS, DIS_FLOPS = 8, 4, 4, 14
-"""A patch of 8x8 pixels every 4, compared about four times: where it starts, after one step or two, and for its votes;
+"""A patch of 8x8 pixels every 4, compared about four times: where it starts, after one step or two, and for its answer;
 interpolating, comparing and summing a pixel takes about 14."""
 READING_FLOPS = 14
 """Four bilinear weights of a pixel's place are given; two classes are interpolated with 7 operations each."""
@@ -94,13 +96,13 @@ class Need:
     bytes: float
     operations: float
 
-    def floor_ms(self, machine: Machine) -> float:
+    def bound_ms(self, machine: Machine) -> float:
         return 1e3 * max(self.bytes / (machine.gigabytes * 1e9), self.operations / (machine.gigaflops * 1e9))
 
 
 @dataclass(frozen=True)
-class Floor:
-    """Each stage's floor beside what it took."""
+class Roofline:
+    """Each stage's lower bound, `floor_ms`, and what it took, `ms`."""
 
     machine: Machine
     rows: list[dict[str, Any]]
@@ -110,7 +112,7 @@ class Floor:
 
     def table(self) -> TextTable:
         machine = self.machine
-        columns = ["stage", "MB to move", "million operations", "floor ms", "measured ms", "times the floor"]
+        columns = ["stage", "MB to move", "million operations", "roofline ms", "measured ms", "times the roofline"]
         rows = [
             [
                 f"{row['stage']} ({row['frame']} frame)",
@@ -123,31 +125,46 @@ class Floor:
             for row in self.rows
         ]
         title = (
-            f"the physical floor at {machine.gigabytes:.1f} GB/s and {machine.gigaflops:.0f} float32 GFLOP/s, "
+            f"the roofline at {machine.gigabytes:.1f} GB/s and {machine.gigaflops:.0f} float32 GFLOP/s, "
             f"both measured on {machine.threads} threads"
         )
         return TextTable(title, columns, rows)
 
 
-def floor(report: BenchReport, segmenter: Segmenter, *, settings: Settings, machine: Machine) -> Floor:
-    """The floors of a report's last interval: the network on the key frame, the other stages on another frame.
+@dataclass(frozen=True)
+class RooflineReport(Report):
+    """Speed, and how far the stages of its last interval are from the roofline."""
+
+    speed: BenchReport
+    roofline: Roofline
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.speed.to_json(), "floor": self.roofline.to_json()}
+
+    def tables(self) -> list[TextTable | str]:
+        return [*self.speed.tables(), self.roofline.table()]
+
+
+def roofline(report: BenchReport, segmenter: Segmenter, *, settings: Settings, machine: Machine) -> Roofline:
+    """The lower bounds of a report's last interval: the network on the key frame, the other stages on another frame.
 
     Stages of which nothing is known (refine) are left out, and the network's where its runtime cannot count it.
     """
     result = report.results[-1]
-    engine = build_engine(segmenter, settings.at(1), backend=Processor(report.threads))
-    frame = moving_clip(report.size_hw)[0]
+    size_hw = report.header.size_hw
+    engine = build_engine(segmenter, settings.at(1), backend=Processor(report.header.threads or 0))
+    frame = moving_clip(size_hw)[0]
     scores = engine.step(frame).carried
     view_hw = GreyView(stride=settings.flow_stride)(frame).shape
-    needs = _needs(report.size_hw, (view_hw[0], view_hw[1]), scores.grid_hw, scores.classes, result["mixed_cells"])
+    needs = _needs(size_hw, (view_hw[0], view_hw[1]), scores.grid_hw, scores.classes, result["mixed_cells"])
     kinds = {"key": result["key_frame"], "other": result["other_frame"] or {}}
-    counted = _network(segmenter, report.size_hw)
+    counted = _network(segmenter, size_hw)
     rows = []
     for need in [*needs, *counted]:
         stages = kinds[need.frame].get("stages_ms", {})
         if need.stage in stages and need.stage in STAGES:
-            rows.append({**asdict(need), "floor_ms": need.floor_ms(machine), "ms": stages[need.stage]["median"]})
-    return Floor(machine, rows)
+            rows.append({**asdict(need), "floor_ms": need.bound_ms(machine), "ms": stages[need.stage]["median"]})
+    return Roofline(machine, rows)
 
 
 def _needs(size_hw: SizeHW, view_hw: SizeHW, grid_hw: SizeHW, classes: int, mixed: float) -> list[Need]:

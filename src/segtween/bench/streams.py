@@ -9,98 +9,77 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtween.bench import (
-    LEAST_SIDE,
-    WARM_UP_PERIODS,
-    Progress,
-    moving_clip,
-    refuse_stored,
-    to_and_fro,
-    versions,
-)
+from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
+from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of
 from segtween.engine import Engine
-from segtween.engine.multistream import Streams
+from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import Method, Rgb, SizeHW, format_size
+from segtween.types import Progress, Rgb
+
+COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "memory, MB")
 
 
 @dataclass(frozen=True)
-class StreamsReport:
-    """The outcome. A tick is one frame of each stream. `ways` holds, for the streams `together` (key frames in turn),
-    `in_phase` (key frames in the same tick) and `separate` (engines with networks of their own, one after the other):
-    `tick_ms`, the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks;
-    `memory_mb`, by how much the process grew for it (None where that was not measured)."""
+class StreamsReport(MethodReport):
+    """A tick is one frame of each stream. `ways` holds, for the streams `together` (staggered key frames), `in_phase`
+    (key frames in the same tick) and `separate` (engines with networks of their own, one after the other): `tick_ms`,
+    the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks; `memory_mb`, by
+    how much the process grew for it (None where that was not measured)."""
 
-    method: Method
-    network: dict[str, Any]
     count: int
     interval: int
-    size_hw: SizeHW
-    scale: float
-    threads: int
     repeats: int
     ways: dict[str, dict[str, Any]]
     share_of_separate: dict[str, float]
     network_runs_per_tick: dict[str, Any]
     cuts: int
-    versions: dict[str, str]
-    notes: list[str]
 
-    def to_json(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         return {
-            "method": self.method.to_json(),
-            "model": self.network.get("name", "callable"),
-            "runtime": self.network.get("runtime", "python"),
-            "precision": self.network.get("precision", "unknown"),
             "streams": self.count,
             "interval": self.interval,
-            "size_hw": list(self.size_hw),
-            "scale": self.scale,
-            "threads": self.threads,
             "repeats": self.repeats,
             "ways": self.ways,
             "share_of_separate": self.share_of_separate,
             "network_runs_per_tick": self.network_runs_per_tick,
-            "versions": self.versions,
-            "notes": self.notes,
         }
 
-    def tables(self) -> list[TextTable | str]:
-        """The ways beside each other, and what has to be known to read them."""
-        record, runs = self.to_json(), self.network_runs_per_tick
+    def figure_tables(self) -> list[TextTable]:
+        header = self.header
         title = (
-            f"{counted(self.count, 'stream')} of {format_size(self.size_hw)} (width x height) at interval "
-            f"{self.interval}, {record['model']} at scale {self.scale:g}, {record['runtime']} in "
-            f"{record['precision']}, {counted(self.threads, 'thread')}"
+            f"{counted(self.count, 'stream')} of {header.frames} at interval {self.interval}, {header.model} at scale "
+            f"{header.scale:g}, {header.runtime}, {counted(header.threads or 1, 'thread')}"
         )
-        columns = ["", "ms per tick", "ms per frame", "half of the ticks", "95%", "the slowest", "memory, MB"]
         names = {
-            "together": "one network, key frames in turn",
-            "in_phase": "one network, key frames together",
+            "together": "one network, staggered key frames",
+            "in_phase": "one network, key frames in the same tick",
             "separate": f"{counted(self.count, 'separate run')}, one after the other",
         }
-        rows = [self._row(names[way], figures) for way, figures in self.ways.items()]
-        share = self.share_of_separate
-        slowest = {way: self.ways[way]["ticks_ms"] for way in ("together", "in_phase")}
-        remarks = [
-            f"together in {100 * share['median']:.0f}% ({100 * share['q1']:.0f} to {100 * share['q3']:.0f}) of the "
-            f"time of {counted(self.count, 'separate run')}; with key frames in turn 95% of the ticks take up to "
-            f"{slowest['together']['p95']:.1f} ms instead of {slowest['in_phase']['p95']:.1f}",
+        return [TextTable(title, COLUMNS, [self._row(names[key], figures) for key, figures in self.ways.items()])]
+
+    @property
+    def basis(self) -> str:
+        return f"medians of {counted(self.repeats, 'period')} after warm-up"
+
+    def remarks(self) -> list[str]:
+        share, runs = self.share_of_separate, self.network_runs_per_tick
+        p95 = {key: self.ways[key]["ticks_ms"]["p95"] for key in ("together", "in_phase")}
+        cuts = f"{self.cuts} frames of the clips were taken for scene cuts and made key frames"
+        return [
+            f"one network takes {100 * share['median']:.0f}% ({100 * share['q1']:.0f} to {100 * share['q3']:.0f}) of "
+            f"the time of {counted(self.count, 'separate run')}; p95 of the ticks is {p95['together']:.1f} ms with "
+            f"staggered key frames, {p95['in_phase']:.1f} ms with key frames in the same tick",
             f"network runs per tick: {runs['mean']:.2f} on average, at most {runs['most_planned']}",
-            f"method {self.method.name} {self.method.hash}; medians of {counted(self.repeats, 'period')} after warm-up",
-            ", ".join(f"{name} {version}" for name, version in self.versions.items()),
-            *self.notes,
+            *([cuts] if self.cuts else []),
         ]
-        if self.cuts:
-            remarks.append(f"{self.cuts} frames of the clips were taken for scene cuts and made key frames")
-        return [TextTable(title, columns, rows), "\n".join(remarks)]
 
     def _row(self, name: str, figures: dict[str, Any]) -> list[str]:
         ticks, memory = figures["ticks_ms"], figures["memory_mb"]
@@ -119,73 +98,66 @@ def bench_streams(
     *,
     settings: Settings,
     name: str,
-    size_hw: SizeHW,
     count: int,
-    repeats: int = 7,
-    threads: int = 0,
+    plan: Plan,
     progress: Progress | None = None,
 ) -> StreamsReport:
-    """Times `count` streams, each its own moving textured clip, with one network and with one each.
+    """Times `count` streams, each its own moving textured clip, with one network and with one each, at the interval of
+    the settings.
 
     All ways take turns, a period (interval + 1 ticks) at a time, after two that are not timed. Raises SettingError for
-    sizes below 64x64, fewer than one repeat or stream, late keys, the offline mode, adaptive schedules, stored scores
-    and stored flow.
+    fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores and flow.
     """
-    if repeats < 1 or min(size_hw) < LEAST_SIDE:
-        raise SettingError(
-            f"{repeats} repeats on frames of {format_size(size_hw)}",
-            expected=f"1 repeat or more, frames of at least {LEAST_SIDE}x{LEAST_SIDE} (width x height)",
-            do="give larger numbers",
-        )
-    if settings.late or settings.offline or settings.schedule != "fixed":
-        raise SettingError(
-            "streams against separate runs with late keys, the offline mode or an adaptive schedule",
-            expected="a fixed interval, each frame's work done when its labels are there",
-            do="leave --late out, or add --rate for cameras with late keys",
-        )
-    clips = [moving_clip(size_hw, seed=seed) for seed in range(count)]
-    empty = resident_mb()
-    segmenter = open_segmenter()
+    _check(settings)
+    clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
+
+    def build(segmenter: Segmenter) -> Engine:
+        return build_engine(segmenter, settings, backend=Processor(plan.threads))
+
+    empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
-    engine = build_engine(segmenter, settings, backend=Processor(threads))
-    together = _Ticks(build_streams(engine, settings, count), clips)
+    backend = Processor(plan.threads)
+    together = _Ticks(build_streams(segmenter, settings, count, backend=backend), clips, settings)
     together.period(timed=False)
     shared = resident_mb()
-    separate = _Alone(
-        [build_engine(open_segmenter(), settings, backend=Processor(threads)) for _ in range(count)],
-        clips,
-    )
+    separate = _Separate([build(open_segmenter()) for _ in clips], clips, settings)
     separate.period(timed=False)
-    apart = resident_mb()
-    in_phase = _Ticks(_in_phase(engine, settings, count), clips)
-    ways: dict[str, _Ticks | _Alone] = {"together": together, "in_phase": in_phase, "separate": separate}
-    memory = {"together": _grown(empty, shared), "separate": _grown(shared, apart)}
-    periods = WARM_UP_PERIODS + repeats
-    for period in range(periods):
-        if period == WARM_UP_PERIODS:
-            together.streams.runs_per_tick.clear()
-            together.streams.planned_per_tick.clear()
-        for way in ways.values():
-            way.period(timed=period >= WARM_UP_PERIODS)
-        if progress is not None:
-            progress(period + 1, periods)
+    memory = {"together": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
+    alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
+    in_phase = _Ticks(alike, clips, settings)
+    runs: dict[str, _Ticks | _Separate] = {"together": together, "in_phase": in_phase, "separate": separate}
+    _take_turns(runs, plan, progress)
     shares = [own / other for own, other in zip(together.period_ms, separate.period_ms, strict=True)]
+    method = method_of(together.streams.engines[0], name=name)
     return StreamsReport(
-        method=method_of(engine, name=name),
-        network=segmenter.describe(),
+        Header.of(segmenter, method, size_hw=plan.size_hw, threads=backend.rows.threads),
         count=count,
         interval=settings.interval,
-        size_hw=size_hw,
-        scale=float(getattr(segmenter, "scale", 1.0)),
-        threads=engine.ops.rows.threads,  # type: ignore[attr-defined]
-        repeats=repeats,
-        ways={key: way.result(settings.interval + 1, memory.get(key)) for key, way in ways.items()},
+        repeats=plan.repeats,
+        ways={key: run.result(settings.interval + 1, memory.get(key)) for key, run in runs.items()},
         share_of_separate=quartiles(shares),
         network_runs_per_tick=together.streams.runs(),
-        cuts=sum(way.cuts for way in ways.values()),
-        versions=versions(),
-        notes=list(getattr(segmenter, "notes", [])),
+        cuts=sum(run.cuts for run in runs.values()),
     )
+
+
+def _check(settings: Settings) -> None:
+    if settings.late or settings.offline or settings.schedule != "fixed":
+        raise SettingError(
+            "streams against separate runs with asynchronous key frames, the offline mode or an adaptive schedule",
+            expected="a fixed interval, each frame's work done when its labels are there",
+            do="leave them out, or measure cameras at a rate",
+        )
+
+
+def _take_turns(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
+    for period in range(plan.periods):
+        for run in runs.values():
+            if period == WARM_UP_PERIODS:
+                run.forget_runs()
+            run.period(timed=period >= WARM_UP_PERIODS)
+        if progress is not None:
+            progress(period + 1, plan.periods)
 
 
 def resident_mb() -> float | None:
@@ -201,25 +173,17 @@ def _grown(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
 
 
-def _in_phase(engine: Engine, settings: Settings, count: int) -> Streams:
-    """The same streams, with their key frames in the same tick."""
-    engines = build_streams(engine, settings, count).engines
-    for one in engines:
-        one.schedule = build_schedule(settings)
-    return Streams(engines, turns=None)
-
-
 class _Ticks:
-    """Streams on their way through their clips, and the times of their ticks."""
+    """Streams on their run through their clips, and the times of their ticks."""
 
-    def __init__(self, streams: Streams, clips: Sequence[Sequence[Rgb]]) -> None:
-        self.streams, self._clips = streams, clips
+    def __init__(self, streams: MultiStream, clips: Sequence[Sequence[Rgb]], settings: Settings) -> None:
+        self.streams, self._clips, self._ticks = streams, clips, settings.interval + 1
         self.period_ms, self._tick_ms = array("d"), array("d")
         self._position = self.cuts = 0
 
     def period(self, *, timed: bool) -> None:
         whole = 0.0
-        for _ in range(self.streams.engines[0].schedule.longest + 1):
+        for _ in range(self._ticks):
             frames = [to_and_fro(clip, self._position) for clip in self._clips]
             began = time.perf_counter()
             results = self.streams.step(frames)
@@ -232,29 +196,38 @@ class _Ticks:
         if timed:
             self.period_ms.append(whole)
 
+    def forget_runs(self) -> None:
+        """Runs of the network are counted from here on."""
+        self.streams.runs_per_tick.clear()
+        self.streams.planned_per_tick.clear()
+
     def result(self, ticks: int, memory_mb: float | None) -> dict[str, Any]:
         tick_ms = quartiles([ms / ticks for ms in self.period_ms])
         return {"tick_ms": tick_ms, "ticks_ms": percentiles(self._tick_ms), "memory_mb": memory_mb}
 
 
-class _Alone:
+class _Separate:
     """Engines that have nothing in common, one after the other through a period of their clips."""
 
-    def __init__(self, engines: Sequence[Engine], clips: Sequence[Sequence[Rgb]]) -> None:
-        self._ways = [
-            _Ticks(Streams([engine], turns=None), [clip]) for engine, clip in zip(engines, clips, strict=True)
+    def __init__(self, engines: Sequence[Engine], clips: Sequence[Sequence[Rgb]], settings: Settings) -> None:
+        self._runs = [
+            _Ticks(MultiStream([engine]), [clip], settings) for engine, clip in zip(engines, clips, strict=True)
         ]
         self.period_ms = array("d")
 
     @property
     def cuts(self) -> int:
-        return sum(way.cuts for way in self._ways)
+        return sum(run.cuts for run in self._runs)
 
     def period(self, *, timed: bool) -> None:
-        for way in self._ways:
-            way.period(timed=timed)
+        for run in self._runs:
+            run.period(timed=timed)
         if timed:
-            self.period_ms.append(sum(way.period_ms[-1] for way in self._ways))
+            self.period_ms.append(sum(run.period_ms[-1] for run in self._runs))
+
+    def forget_runs(self) -> None:
+        for run in self._runs:
+            run.forget_runs()
 
     def result(self, ticks: int, memory_mb: float | None) -> dict[str, Any]:
         tick_ms = quartiles([ms / ticks for ms in self.period_ms])

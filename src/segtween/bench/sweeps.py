@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench import Progress, bench, moving_clip, to_and_fro
+from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.plan import Plan
+from segtween.bench.speed import bench
 from segtween.build import Processor, build_engine
 from segtween.errors import SettingError, unknown
 from segtween.interfaces import Segmenter
@@ -20,7 +22,7 @@ from segtween.metrics.timing import quartiles
 from segtween.ops.cpu import resize_planes
 from segtween.settings import Settings
 from segtween.texttable import TextTable
-from segtween.types import Rgb, SizeHW, format_size
+from segtween.types import Progress, Rgb, SizeHW, format_size
 
 Kind = Literal["pixels", "classes", "interval", "length"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -82,7 +84,7 @@ def check_kinds(kinds: Sequence[str]) -> None:
     """SettingError for an unknown name."""
     for kind in kinds:
         if kind not in KINDS:
-            raise unknown(f"--sweep {kind!r}", kind, KINDS)
+            raise unknown(f"sweep {kind!r}", kind, KINDS)
 
 
 def sweep(
@@ -91,46 +93,42 @@ def sweep(
     *,
     settings: Settings,
     name: str,
-    size_hw: SizeHW,
-    repeats: int = 5,
-    threads: int = 0,
+    plan: Plan,
     most_frames: int = LENGTHS[-1],
     progress: Progress | None = None,
 ) -> Sweep:
-    """One curve. The interval is that of `settings`, the size `size_hw`, unless it is they that change.
+    """One curve. The interval is that of `settings`, the size the plan's, unless it is they that change.
 
     Against classes scores are made without a network (`Patches`). Against length one run of `most_frames` frames is
     looked at after 10, 100, 1000, ... frames. Raises what `bench` raises, and SettingError for an unknown kind.
     """
     check_kinds([kind])
-    usual: dict[str, Any] = {"settings": settings, "name": name, "repeats": repeats, "threads": threads}
-    interval = settings.interval
-    shown = format_size(size_hw)
+    interval, shown = settings.interval, format_size(plan.size_hw)
+
+    def cost(of: Segmenter, **changes: Any) -> list[dict[str, Any]]:
+        planned = replace(plan, **{"intervals": [interval], **changes})
+        return bench(of, settings=settings, name=name, plan=planned, progress=progress).results
+
     if kind == "interval":
-        report = bench(segmenter, size_hw=size_hw, intervals=INTERVALS, progress=progress, **usual)
-        rows = [{"at": r["interval"], "label": f"{r['interval']}", **_costs(r)} for r in report.results]
+        rows = [_point(r["interval"], f"{r['interval']}", r) for r in cost(segmenter, intervals=INTERVALS)]
         return Sweep("interval", "interval", rows, f"frames of {shown}")
     if kind == "length":
-        rows = _lengths(segmenter, settings, size_hw, threads, most_frames, progress)
+        rows = _lengths(segmenter, settings, plan, most_frames, progress)
         return Sweep("length", "frames", rows, f"frames of {shown}, interval {interval}")
-    rows = []
     if kind == "pixels":
-        for size in SIZES:
-            result = bench(segmenter, size_hw=size, intervals=[interval], progress=progress, **usual).results[-1]
-            rows.append({"at": size[0] * size[1] / 1e6, "label": format_size(size), **_costs(result)})
+        rows = [_point(h * w / 1e6, format_size((h, w)), cost(segmenter, size_hw=(h, w))[-1]) for h, w in SIZES]
         return Sweep("pixels", "megapixels", rows, f"interval {interval}")
-    for classes in CLASSES:
-        made = Patches(classes)
-        result = bench(made, size_hw=size_hw, intervals=[interval], progress=progress, **usual).results[-1]
-        rows.append({"at": classes, "label": f"{classes}", **_costs(result)})
+    rows = [_point(classes, f"{classes}", cost(Patches(classes))[-1]) for classes in CLASSES]
     return Sweep("classes", "classes", rows, f"frames of {shown}, interval {interval}, no network")
 
 
-def _costs(result: dict[str, Any]) -> dict[str, Any]:
+def _point(at: float, label: str, result: dict[str, Any]) -> dict[str, Any]:
     key, other = result["key_frame"], result["other_frame"]
     stages = {} if other is None else {name: times["median"] for name, times in other["stages_ms"].items()}
     moving = [stages[name] for name in ("prepare", "flow", "propagate", "refine") if name in stages]
     return {
+        "at": at,
+        "label": label,
         "ms_per_frame": result["ms_per_frame"],
         "key_ms": key["median"],
         "other_ms": None if other is None else other["median"],
@@ -144,16 +142,13 @@ def _costs(result: dict[str, Any]) -> dict[str, Any]:
 def _lengths(
     segmenter: Segmenter,
     settings: Settings,
-    size_hw: SizeHW,
-    threads: int,
+    plan: Plan,
     most_frames: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> list[dict[str, Any]]:
     if most_frames < LENGTHS[0]:
-        raise SettingError(
-            f"{most_frames} frames", expected=f"{LENGTHS[0]} or more", do="give --sweep-frames a larger number"
-        )
-    engine, clip = build_engine(segmenter, settings, backend=Processor(threads)), moving_clip(size_hw)
+        raise SettingError(f"{most_frames} frames", expected=f"{LENGTHS[0]} or more", do="give more frames")
+    engine, clip = build_engine(segmenter, settings, backend=Processor(plan.threads)), moving_clip(plan.size_hw)
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []
     times: list[float] = []

@@ -1,265 +1,209 @@
-"""`segtween bench`."""
+"""`segtween bench`: how fast a method is, and what its speed depends on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
+from typer.core import TyperGroup
 
 from segtween.cli import options
-from segtween.cli.grouping import Without, grouped
+from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.errors import SettingError
 
 if TYPE_CHECKING:
-    from segtween.device.backend import Device
-    from segtween.interfaces import Segmenter
-    from segtween.settings import Settings
-    from segtween.types import SizeHW
+    from segtween.bench import Plan
+    from segtween.bench.report import Report
 
 
+class SpeedByDefault(TyperGroup):
+    """Options without a subcommand are those of `speed`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["speed", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=SpeedByDefault, help="Measure speed; without a subcommand: segtween bench speed.")
+
+Network = Annotated[
+    NetworkOptions, Without("scores"), Rare("labels", "runtime", "provider", "threads", "network_threads")
+]
+Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "late")]
+Synchronous = Annotated[
+    MethodOptions,
+    Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "late"),
+    Rare("refine", "edge", "flow_quality", "weights"),
+]
+Size = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST",
+        help="Baselines in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, openvino, "
+        "openvino-bfloat16, openvino-int8, repeat.",
+    ),
+]
+Streams = Annotated[int, typer.Option("--streams", metavar="N", help="How many streams.")]
+
+
+@dataclass(frozen=True)
+class TimingOptions:
+    """What is timed, and how often."""
+
+    size: Size = "1280x720"
+    intervals: Annotated[
+        str,
+        typer.Option(
+            "--intervals", metavar="LIST", help="Frames between key frames, with commas; 0, every frame, is always run."
+        ),
+    ] = "0,4"
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", help="Periods (a key frame to the next) timed per interval.")
+    ] = 7
+
+    PANEL: ClassVar[str] = "Timing"
+
+    def plan(self, *, threads: int, against: str | None = None) -> Plan:
+        from segtween.bench import Plan
+
+        return Plan(
+            options.size(self.size),
+            intervals=options.numbers(self.intervals, option="--intervals"),
+            repeats=self.repeats,
+            threads=threads,
+            against=options.words(against) or (),
+        )
+
+
+OneInterval = Annotated[TimingOptions, Without("intervals")]
+
+
+@app.callback()
+def bench() -> None:
+    pass
+
+
+@app.command("speed")
 @guarded
 @grouped
-def bench(
+def speed(
     *,
-    network: Annotated[NetworkOptions, Without("scores")],
-    method: Annotated[MethodOptions, options.BY_INTERVAL],
-    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "1280x720",
-    intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas; 0 is always run.")] = "0,4",
-    repeats: Annotated[
-        int, typer.Option(metavar="N", help="Periods (key frame and the frames after it) timed per interval.")
-    ] = 7,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Time beside it, in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, "
-            "openvino, openvino-bfloat16, openvino-int8, repeat.",
-        ),
-    ] = None,
+    timing: TimingOptions,
+    against: Against = None,
     accuracy: Annotated[
         str | None,
-        typer.Option(metavar="FILES", help="Accuracy beside speed: files of evaluate --json, with commas."),
+        typer.Option(metavar="FILES", help="Accuracy to show too: files of segtween evaluate --json, with commas."),
     ] = None,
-    floor: Annotated[
-        bool, typer.Option("--floor", help="How far each stage is from what memory and processor allow, measured here.")
-    ] = False,
-    start: Annotated[
-        bool, typer.Option("--start", help="Only the time from a process's start to its first labels.")
-    ] = False,
-    sweep: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Only how cost grows with: pixels, classes, interval, length (the last interval)."
-        ),
-    ] = None,
-    sweep_frames: Annotated[int, typer.Option(metavar="N", help="The longest video of --sweep length.")] = 10_000,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw the curves of --sweep there (extra [figures]).")
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="FPS",
-            help="Only this: frames come at this rate (at the last interval); how soon their labels are there.",
-        ),
-    ] = None,
-    seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come, with --rate.")] = 60.0,
-    streams: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Only this: N streams with one network against N separate runs (at the last interval); with --rate, N "
-            "cameras at that rate.",
-        ),
-    ] = None,
-    device: options.OnDevice = "cpu",
-    without: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="With --device: leave out half, kernels, graphs, compiled, with commas."),
-    ] = None,
+    network: Network,
+    method: Method,
     json_file: options.Json = None,
 ) -> None:
-    """Measure speed: frames in memory, label arrays out, one frame after the other, with the time of each stage.
+    """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
 
-    Example:
+    Examples:
 
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
 
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
-
-        segtween bench --model swiftnet-r18 --scale 2 --late auto --rate 25 --seconds 60
-
-        segtween bench --streams 4
-
-        segtween bench --streams 4 --late auto --rate 10
-
-        segtween bench --device cuda --model swiftnet-r18 --size 2048x1024 --scale 0.75 --against reference,torch
     """
     from segtween.bench import bench as measure
     from segtween.bench.accuracy import with_accuracy
-    from segtween.cli.screen import progress_bar, show
-    from segtween.run.single import write_json
+    from segtween.cli.screen import progress_bar
 
-    size_hw = options.size(size)
-    wanted = options.numbers(intervals, option="--intervals")
-    settings = method.settings()
-    there = options.device(device, threads=network.threads, without=options.words(without) or ())
-    if there is not None:
-        alone = {"--accuracy": accuracy, "--floor": floor, "--start": start, "--sweep": sweep, "--rate": rate}
-        refuse_beside_device({**alone, "--streams": streams})
-        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats, "intervals": wanted}
-        measured |= {"against": options.words(against) or ()}
-        show_device(there, network, settings, measured, json_file=json_file)
-        return
-    if without is not None:
-        raise SettingError(f"--without {without} on the processor", expected="--device cuda", do="leave it out")
-    if start:
-        show_start(network, method, size_hw=size_hw, repeats=repeats, json_file=json_file)
-        return
-    if streams is not None and rate is None:
-        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats}
-        show_streams(network, settings.at(wanted[-1]), measured, count=streams, json_file=json_file)
-        return
+    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
     segmenter = network.open(background=bool(settings.late))
-    if rate is not None:
-        measured = {"name": method.name, "size_hw": size_hw, "threads": network.threads}
-        measured |= {"rate": rate, "seconds": seconds}
-        show_pace(segmenter, settings.at(wanted[-1]), measured, streams=streams, json_file=json_file)
-        return
-    if sweep is not None:
-        shown = settings.at(wanted[-1])
-        measured = {"name": method.name, "size_hw": size_hw, "repeats": repeats, "threads": network.threads}
-        show_sweeps(
-            options.words(sweep) or [], segmenter, shown, measured, frames=sweep_frames, plot=plot, json_file=json_file
-        )
-        return
     with progress_bar("bench") as progress:
-        report = measure(
-            segmenter,
-            settings=settings,
-            name=method.name,
-            size_hw=size_hw,
-            intervals=wanted,
-            repeats=repeats,
-            threads=network.threads,
-            against=options.words(against) or (),
-            progress=progress,
-        )
-    if accuracy is not None:
-        report = with_accuracy(report, options.words(accuracy) or ())
-    lowest = None
-    if floor:
-        from segtween.bench.roofline import floor as floor_of
-        from segtween.bench.roofline import measure_machine
-
-        lowest = floor_of(report, segmenter, settings=settings, machine=measure_machine(threads=network.threads))
-    if json_file is not None:
-        write_json({**report.to_json(), **({} if lowest is None else {"floor": lowest.to_json()})}, json_file)
-    show(*report.tables(), *([] if lowest is None else [lowest.table()]))
+        report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
+    _finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()), json_file)
 
 
-def refuse_beside_device(asked: dict[str, Any]) -> None:
-    """SettingError for options that are measured on the processor only."""
-    for option, value in asked.items():
-        if value:
-            raise SettingError(
-                f"{option} with --device", expected="--size, --intervals, --repeats, --against", do="leave one out"
-            )
+@app.command("roofline")
+@guarded
+@grouped
+def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, json_file: options.Json = None) -> None:
+    """Speed, and how far each stage is from what memory and processor allow, both measured here.
 
+    Example:
 
-def show_device(
-    device: Device, network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, json_file: Path | None
-) -> None:
-    from segtween.bench.on_device import bench_device
-    from segtween.cli.screen import progress_bar, show
-    from segtween.run.single import write_json
+        segtween bench roofline --model swiftnet-r18 --size 2048x1024 --scale 0.75
+    """
+    from segtween.bench import bench as measure
+    from segtween.bench.roofline import RooflineReport, measure_machine
+    from segtween.bench.roofline import roofline as find_roofline
+    from segtween.cli.screen import progress_bar
 
-    segmenter = network.open(device=device)
+    plan, settings = timing.plan(threads=network.threads), method.settings()
+    segmenter = network.open()
     with progress_bar("bench") as progress:
-        report = bench_device(segmenter, device=device, settings=settings, progress=progress, **measured)
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    show(*report.tables())
+        report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
+    machine = measure_machine(threads=network.threads)
+    _finish(RooflineReport(report, find_roofline(report, segmenter, settings=settings, machine=machine)), json_file)
 
 
-def show_start(
-    network: NetworkOptions, method: MethodOptions, *, size_hw: SizeHW, repeats: int, json_file: Path | None
+@app.command("cold-start")
+@guarded
+@grouped
+def cold_start(
+    *,
+    size: Size = "1280x720",
+    repeats: Annotated[int, typer.Option(metavar="N", help="Processes that are started.")] = 7,
+    network: Annotated[Network, Without("network_threads")],
+    method: Synchronous,
+    json_file: options.Json = None,
 ) -> None:
-    from segtween.bench.cold_start import Started, measure_start
-    from segtween.cli.screen import show
-    from segtween.run.single import write_json
+    """The time from the start of a process to its first labels.
+
+    Example:
+
+        segtween bench cold-start --size 640x480 --repeats 3
+    """
+    from segtween.bench.cold_start import Process, measure_cold_start
 
     names = ("runtime", "provider", "precision", "scale", "labels")
-    started = Started(
+    process = Process(
         model=network.model,
         options={name: getattr(network, name) for name in names},
         name=method.name,
         settings=method.settings(),
-        size_hw=size_hw,
+        size_hw=options.size(size),
         threads=network.threads,
     )
-    report = measure_start(started, repeats=repeats)
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    show(report.table())
+    _finish(measure_cold_start(process, repeats=repeats), json_file)
 
 
-def show_pace(
-    segmenter: Segmenter,
-    settings: Settings,
-    measured: dict[str, Any],
+@app.command("sweep")
+@guarded
+@grouped
+def sweep(
     *,
-    streams: int | None,
-    json_file: Path | None,
+    kinds: Annotated[
+        list[str], typer.Argument(metavar="KIND...", help="pixels, classes, interval, length: one or several.")
+    ],
+    timing: OneInterval,
+    interval: options.Interval = None,
+    every: options.Every = None,
+    most_frames: Annotated[int, typer.Option(metavar="N", help="The longest video, for length.")] = 10_000,
+    network: Network,
+    method: Synchronous,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw the curves there (extra \\[figures]).")
+    ] = None,
+    json_file: options.Json = None,
 ) -> None:
-    from segtween.bench.real_time import PacedReport, keep_pace
-    from segtween.bench.real_time_streams import PacedStreamsReport, keep_pace_together
-    from segtween.cli.screen import progress_bar, show
-    from segtween.run.single import write_json
+    """How cost grows with pixels, classes, the interval, or the length of the video.
 
-    report: PacedReport | PacedStreamsReport
-    with progress_bar("bench") as progress:
-        if streams is None:
-            report = keep_pace(segmenter, settings=settings, progress=progress, **measured)
-        else:
-            report = keep_pace_together(segmenter, settings=settings, count=streams, progress=progress, **measured)
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    show(*report.tables())
+    Example:
 
-
-def show_streams(
-    network: NetworkOptions, settings: Settings, measured: dict[str, Any], *, count: int, json_file: Path | None
-) -> None:
-    from segtween.bench.streams import bench_streams
-    from segtween.cli.screen import progress_bar, show
-    from segtween.run.single import write_json
-
-    with progress_bar("bench") as progress:
-        report = bench_streams(
-            network.open, settings=settings, count=count, threads=network.threads, progress=progress, **measured
-        )
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    show(*report.tables())
-
-
-def show_sweeps(
-    kinds: Sequence[str],
-    segmenter: Segmenter,
-    settings: Settings,
-    measured: dict[str, Any],
-    *,
-    frames: int,
-    plot: Path | None,
-    json_file: Path | None,
-) -> None:
+        segtween bench sweep pixels length --size 640x360 --most-frames 1000
+    """
+    from segtween.api import resolve_interval
     from segtween.bench.sweeps import check_kinds
-    from segtween.bench.sweeps import sweep as one
+    from segtween.bench.sweeps import sweep as measure
     from segtween.cli.screen import progress_bar, show
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
     from segtween.run.single import write_json
@@ -267,13 +211,144 @@ def show_sweeps(
     check_kinds(kinds)
     if plot is not None:
         require_matplotlib()
-    curves = []
+    plan, settings = timing.plan(threads=network.threads), method.settings().at(resolve_interval(interval, every))
+    segmenter, curves = network.open(), []
     for kind in kinds:
         with progress_bar(kind) as progress:
-            curves.append(one(kind, segmenter, settings=settings, most_frames=frames, progress=progress, **measured))
-        show(curves[-1].table())
+            curves.append(
+                measure(kind, segmenter, settings=settings, name=method.name, plan=plan, most_frames=most_frames,
+                        progress=progress)
+            )  # fmt: skip
+        show(curves[-1].table(), all_in="--json FILE")
     if json_file is not None:
         write_json({"sweeps": [curve.to_json() for curve in curves]}, json_file)
     if plot is not None:
         for curve in curves:
             plot_sweep(curve, plot)
+
+
+@app.command("streams")
+@guarded
+@grouped
+def streams(
+    *,
+    streams: Streams = 4,
+    timing: OneInterval,
+    interval: options.Interval = None,
+    every: options.Every = None,
+    network: Network,
+    method: Synchronous,
+    json_file: options.Json = None,
+) -> None:
+    """Several streams with one network against as many separate runs.
+
+    Example:
+
+        segtween bench streams --streams 4
+    """
+    from segtween.api import resolve_interval
+    from segtween.bench.streams import bench_streams
+    from segtween.cli.screen import progress_bar
+
+    plan, settings = timing.plan(threads=network.threads), method.settings().at(resolve_interval(interval, every))
+    with progress_bar("bench") as progress:
+        report = bench_streams(
+            network.open, settings=settings, name=method.name, count=streams, plan=plan, progress=progress
+        )
+    _finish(report, json_file)
+
+
+@app.command("real-time")
+@guarded
+@grouped
+def real_time(
+    *,
+    rate: Annotated[float, typer.Option(metavar="FPS", help="Frames of each stream come at this rate.")] = 25.0,
+    seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come.")] = 60.0,
+    streams: Annotated[
+        int | None, typer.Option("--streams", metavar="N", help="N cameras that share the network, instead of one.")
+    ] = None,
+    size: Size = "1280x720",
+    interval: options.Interval = None,
+    every: options.Every = None,
+    network: Network,
+    method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
+    json_file: options.Json = None,
+) -> None:
+    """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
+
+    Examples:
+
+        segtween bench real-time --model swiftnet-r18 --async-keys auto --rate 15 --seconds 30
+
+        segtween bench real-time --streams 4 --async-keys auto --rate 10
+    """
+    from segtween.api import resolve_interval
+    from segtween.bench.plan import RatePlan
+    from segtween.bench.real_time import bench_real_time
+    from segtween.bench.real_time_streams import bench_real_time_streams
+    from segtween.cli.screen import progress_bar
+
+    plan = RatePlan(options.size(size), rate=rate, seconds=seconds, threads=network.threads)
+    settings, name = method.settings().at(resolve_interval(interval, every)), method.name
+    segmenter = network.open(background=bool(settings.late))
+    report: Report
+    with progress_bar("bench") as progress:
+        if streams is None:
+            report = bench_real_time(segmenter, settings=settings, name=name, plan=plan, progress=progress)
+        else:
+            report = bench_real_time_streams(
+                segmenter, settings=settings, name=name, count=streams, plan=plan, progress=progress
+            )
+    _finish(report, json_file)
+
+
+@app.command("device")
+@guarded
+@grouped
+def device(
+    *,
+    name: Annotated[str, typer.Argument(metavar="DEVICE", help="cuda or cuda:1: a graphics card (extra \\[gpu]).")],
+    timing: TimingOptions,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Baselines in the same run: reference, reference-flownets, torch, torch-compile."
+        ),
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Leave out half, kernels, graphs, compiled, with commas.")
+    ] = None,
+    network: Network,
+    method: Synchronous,
+    json_file: options.Json = None,
+) -> None:
+    """Speed on a graphics card: frames in its memory, labels into its memory.
+
+    Example:
+
+        segtween bench device cuda --model swiftnet-r18 --size 2048x1024 --scale 0.75 --against reference,torch
+    """
+    from segtween.bench.on_device import bench_device
+    from segtween.cli.screen import progress_bar
+    from segtween.errors import SettingError
+
+    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
+    opened = options.device(name, threads=network.threads, without=options.words(without) or ())
+    if opened is None:
+        raise SettingError(f"device {name}", expected="cuda or cuda:1", do="use segtween bench speed for the processor")
+    segmenter = network.open(device=opened)
+    with progress_bar("bench") as progress:
+        report = bench_device(
+            segmenter, device=opened, settings=settings, name=method.name, plan=plan, progress=progress
+        )
+    _finish(report, json_file)
+
+
+def _finish(report: Report, json_file: Path | None) -> None:
+    from segtween.cli.screen import show
+    from segtween.run.single import write_json
+
+    if json_file is not None:
+        write_json(report.to_json(), json_file)
+    show(*report.tables(), all_in="--json FILE")

@@ -76,4 +76,4 @@ def evaluate(
     if csv_file is not None:
         report.write_csv(csv_file)
     if not quiet:
-        show(*report.tables())
+        show(*report.tables(), all_in="--json FILE")

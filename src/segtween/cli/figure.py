@@ -4,29 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import grouped
+from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.interfaces import Segmenter
+    from segtween.reports.figures.passage import Subject
     from segtween.reports.figures.shots import Shots
-    from segtween.settings import Settings
     from segtween.types import Rgb
 
 app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option("--out", "-o", metavar="FILE.png", help="The picture to write.")]
+Seldom = Rare("labels", "runtime", "provider", "precision", "threads", "network_threads")
+Network = Annotated[NetworkOptions, Seldom]
+Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "late")]
+Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """The file that is written."""
+
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.png", help="The picture to write.")]
+    overwrite: options.Overwrite = False
+
+    PANEL: ClassVar[str] = "Output"
+
+    def check(self) -> Path:
+        """Whether it can be written: said before anything is drawn."""
+        from segtween.reports.figures.page import check_picture
+
+        return check_picture(self.out, overwrite=self.overwrite)
+
+    def save(self, page: Rgb) -> None:
+        from segtween.cli.screen import show
+        from segtween.reports.figures.page import save_png
+        from segtween.types import format_size
+
+        path = save_png(page, self.out)
+        show(f"written: {path}, {format_size((page.shape[0], page.shape[1]))} (width x height)")
 
 
 @dataclass(frozen=True)
 class SceneOptions(options.InputOptions):
     """Frames from a video, a data set's clip, or the synthetic street."""
+
+    PANEL: ClassVar[str] = "Frames"
 
     clip: Annotated[str, typer.Option("--clip", metavar="NAME|N", help="Clip of the data set, by name or number.")] = (
         "0"
@@ -53,6 +82,9 @@ class SceneOptions(options.InputOptions):
         return VideoShots(str(self.video), network.labels, threads=threads)
 
 
+Scene = Annotated[SceneOptions, Rare("dataset_labels", "label_map")]
+
+
 @app.callback()
 def figure() -> None:
     pass
@@ -63,20 +95,19 @@ def figure() -> None:
 @grouped
 def clip(
     *,
-    out: Out,
-    scene: SceneOptions,
+    picture: PictureOptions,
+    scene: Scene,
     frames: Annotated[
         str | None, typer.Option("--frames", metavar="LIST", help="Frames to show, with commas, one row each.")
     ] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    method: Annotated[MethodOptions, options.BY_INTERVAL],
+    method: Method,
     occlusion: Annotated[
         str, typer.Option("--occlusion", metavar="NAME", help="Estimate: photometric or forward-backward.")
     ] = "photometric",
-    panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 360,
-    overwrite: options.Overwrite = False,
-    network: NetworkOptions,
+    panel: Panel = 360,
+    network: Network,
 ) -> None:
     """Input, edge, prediction, occlusion, truth and flow of single frames, each just before the next key frame.
 
@@ -89,18 +120,9 @@ def clip(
     from segtween.reports.figures.clip import clip_figure
 
     shown = None if frames is None else options.numbers(frames, option="--frames")
-    made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
-    page = clip_figure(
-        made.shots,
-        made.segmenter,
-        settings=made.settings,
-        name=method.name,
-        frames=shown,
-        occlusion=occlusion,
-        width=panel,
-        threads=network.threads,
-    )
-    _finish(page, out)
+    picture.check()
+    subject = _subject(scene, method, network, interval=interval, every=every)
+    picture.save(clip_figure(subject, frames=shown, occlusion=occlusion, width=panel))
 
 
 @app.command("sequence")
@@ -108,16 +130,15 @@ def clip(
 @grouped
 def sequence(
     *,
-    out: Out,
-    scene: SceneOptions,
+    picture: PictureOptions,
+    scene: Scene,
     key: Annotated[int | None, typer.Option("--key", metavar="N", help="The key frame to begin with.")] = None,
     interval: options.Interval = None,
     every: options.Every = None,
-    method: Annotated[MethodOptions, options.BY_INTERVAL],
+    method: Method,
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False,
-    panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 320,
-    overwrite: options.Overwrite = False,
-    network: NetworkOptions,
+    panel: Panel = 320,
+    network: Network,
 ) -> None:
     """A key interval, frame by frame: inputs, the network on every frame, the method.
 
@@ -129,18 +150,9 @@ def sequence(
     """
     from segtween.reports.figures.sequence import sequence_figure
 
-    made = _prepare(out, scene, method, network, interval=interval, every=every, overwrite=overwrite)
-    page = sequence_figure(
-        made.shots,
-        made.segmenter,
-        settings=made.settings,
-        name=method.name,
-        key=key,
-        truth=truth,
-        width=panel,
-        threads=network.threads,
-    )
-    _finish(page, out)
+    picture.check()
+    subject = _subject(scene, method, network, interval=interval, every=every)
+    picture.save(sequence_figure(subject, key=key, truth=truth, width=panel))
 
 
 @app.command("failures")
@@ -148,47 +160,39 @@ def sequence(
 @grouped
 def failures(
     *,
-    out: Out,
+    picture: PictureOptions,
     seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Drives through the synthetic street.")],
     frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive, one a second.")] = 10,
     rows: Annotated[int, typer.Option("--rows", metavar="N", help="Frames to show.")] = 4,
     size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
-    panel: Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")] = 240,
-    overwrite: options.Overwrite = False,
-    network: NetworkOptions,
+    panel: Panel = 240,
+    network: Network,
 ) -> None:
-    """The worst frames of a network on drives through the synthetic street, beside their truth.
+    """The worst frames of a network on drives through the synthetic street, with their truth.
 
     Examples:
 
         segtween figure failures --seeds 640,641,642,643 -o failures.png
     """
     from segtween.cli.screen import progress_bar
-    from segtween.reports.figures.failures import failure_figure
-    from segtween.reports.figures.page import check_picture
+    from segtween.reports.figures.failures import Drives, failure_figure
 
-    check_picture(out, overwrite=overwrite)
+    picture.check()
+    drives = Drives(options.numbers(seeds, option="--seeds"), frames=frames, size_hw=options.size(size))
     with progress_bar("street") as progress:
         page, _ = failure_figure(
-            network.open(),
-            seeds=options.numbers(seeds, option="--seeds"),
-            frames=frames,
-            rows=rows,
-            size_hw=options.size(size),
-            width=panel,
-            threads=network.threads,
-            progress=progress,
+            network.open(), drives, rows=rows, width=panel, threads=network.threads, progress=progress
         )
-    _finish(page, out)
+    picture.save(page)
 
 
 @app.command("training")
 @guarded
+@grouped
 def training(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where `segtween train` wrote to.")],
     *,
-    out: Out,
-    overwrite: options.Overwrite = False,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where `segtween train` wrote to.")],
+    picture: PictureOptions,
 ) -> None:
     """How the loss of a training fell, with that of the recipes before it.
 
@@ -196,43 +200,20 @@ def training(
 
         segtween figure training runs/mine -o loss.png
     """
-    from segtween.cli.screen import console
+    from segtween.cli.screen import show
     from segtween.reports.figures.curves import loss_figure
-    from segtween.reports.figures.page import check_picture
 
-    parts = loss_figure(folder, check_picture(out, overwrite=overwrite))
-    console.print(f"written: {out}, {sum(len(part.losses) for part in parts)} steps")
-
-
-class _Made(NamedTuple):
-    shots: Shots
-    segmenter: Segmenter
-    settings: Settings
+    parts = loss_figure(folder, picture.check())
+    show(f"written: {picture.out}, {sum(len(part.losses) for part in parts)} steps")
 
 
-def _prepare(
-    out: Path,
-    scene: SceneOptions,
-    method: MethodOptions,
-    network: NetworkOptions,
-    *,
-    interval: int | None,
-    every: int | None,
-    overwrite: bool,
-) -> _Made:
+def _subject(
+    scene: SceneOptions, method: MethodOptions, network: NetworkOptions, *, interval: int | None, every: int | None
+) -> Subject:
     from segtween.api import resolve_interval
-    from segtween.reports.figures.page import check_picture
+    from segtween.reports.figures.passage import Subject
 
-    check_picture(out, overwrite=overwrite)
     settings = method.settings().at(resolve_interval(interval, every))
     segmenter = network.open()
-    return _Made(scene.open(segmenter, labels=network.labels, threads=network.threads), segmenter, settings)
-
-
-def _finish(page: Rgb, out: Path) -> None:
-    from segtween.cli.screen import console
-    from segtween.reports.figures.page import save_png
-    from segtween.types import format_size
-
-    path = save_png(page, out)
-    console.print(f"written: {path}, {format_size((page.shape[0], page.shape[1]))} (width x height)")
+    shots = scene.open(segmenter, labels=network.labels, threads=network.threads)
+    return Subject(shots, segmenter, settings, method.name, threads=network.threads)

@@ -4,61 +4,101 @@
     @grouped
     def bench(*, network: NetworkOptions, repeats: Repeats = 7) -> None: ...
 
-has the options of all of NetworkOptions's fields beside `--repeats`, and receives them as one NetworkOptions. A field
-added there is an option of every such command.
+has the options of all of NetworkOptions's fields besides `--repeats`, and receives them as one NetworkOptions. A field
+added there is an option of every such command. In the help a group's options stand in a panel of their own, called what
+the group's PANEL says; those marked `Rare` are shown by `--help-all` only, which a command has if it has such options.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import typer
+from typer.models import OptionInfo
 
 R = TypeVar("R")
 
 
-class Without:
-    """`Annotated[Group, Without("field")]`: the command has no such option, the field keeps its default."""
-
+class _Mark:
     def __init__(self, *fields: str) -> None:
         self.fields = frozenset(fields)
 
 
+class Without(_Mark):
+    """`Annotated[Group, Without("field")]`: the command has no such option, the field keeps its default."""
+
+
+class Rare(_Mark):
+    """`Annotated[Group, Rare("field")]`: the command's `--help` leaves the option out."""
+
+
+def _help_all(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        for parameter in context.command.params:
+            parameter.hidden = False  # type: ignore[attr-defined]
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+HELP_ALL = inspect.Parameter(
+    "help_all",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show the rarely used options too.")
+    ],
+)
+
+
 def grouped(command: Callable[..., R]) -> Callable[..., R]:
     """The command with one option for each field of its groups; it must take its parameters by name."""
-    hints = get_type_hints(command, include_extras=True)
-    result = hints.pop("return", None)
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, tuple[type, list[str]]] = {}
-    for parameter in inspect.signature(command).parameters.values():
-        hint = hints[parameter.name]
-        kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            own = _options(kind, getattr(hint, "__metadata__", ()))
-            groups[parameter.name] = kind, [option.name for option in own]
-        else:
-            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)]
-        parameters += own
+    parameters, groups = _parameters(command)
 
     @functools.wraps(command)
     def run(**values: Any) -> R:
+        values.pop(HELP_ALL.name, None)
         for name, (kind, names) in groups.items():
             values[name] = kind(**{field: values.pop(field) for field in names if field in values})
         return command(**values)
 
     # What Typer looks at to make its options.
+    result = get_type_hints(command).get("return")
     run.__signature__ = inspect.Signature(parameters, return_annotation=result)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": result}
     return run
 
 
+def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], dict[str, tuple[type, list[str]]]]:
+    """The options of a command; and its groups, each with the names of its own options."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}
+    has_rare = False
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            marks = getattr(hint, "__metadata__", ())
+            own = _options(kind, marks)
+            groups[parameter.name] = kind, [option.name for option in own]
+            has_rare = has_rare or any(isinstance(mark, Rare) for mark in marks)
+        else:
+            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)]
+        parameters += own
+    return [*parameters, *([HELP_ALL] if has_rare else [])], groups
+
+
 def _options(group: type, marks: tuple[Any, ...]) -> list[inspect.Parameter]:
-    left_out = frozenset[str]().union(*(mark.fields for mark in marks if isinstance(mark, Without)))
+    left_out, rare = (_marked(marks, kind) for kind in (Without, Rare))
     hints = get_type_hints(group, include_extras=True)
     fields = dataclasses.fields(group)
-    unknown = left_out - {field.name for field in fields}
+    unknown = (left_out | rare) - {field.name for field in fields}
     if unknown:
         raise TypeError(f"{group.__name__} has no field {sorted(unknown)[0]!r}")
     return [
@@ -66,8 +106,24 @@ def _options(group: type, marks: tuple[Any, ...]) -> list[inspect.Parameter]:
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=hints[field.name],
+            annotation=_shown(hints[field.name], panel=getattr(group, "PANEL", None), hidden=field.name in rare),
         )
         for field in fields
         if field.name not in left_out
     ]
+
+
+def _marked(marks: tuple[Any, ...], kind: type[_Mark]) -> frozenset[str]:
+    return frozenset[str]().union(*(mark.fields for mark in marks if isinstance(mark, kind)))
+
+
+def _shown(hint: Any, *, panel: str | None, hidden: bool) -> Any:
+    """The hint of an option with its place in the help."""
+    kind, *info = get_args(hint)
+    changed = []
+    for one in info:
+        if isinstance(one, OptionInfo):
+            one = copy.copy(one)
+            one.rich_help_panel, one.hidden = one.rich_help_panel or panel, one.hidden or hidden
+        changed.append(one)
+    return operator.getitem(Annotated, (kind, *changed))

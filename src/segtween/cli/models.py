@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segtween.cli import options
 from segtween.cli.guard import guarded
+
+if TYPE_CHECKING:
+    from segtween.models.records import ModelRecord
+    from segtween.texttable import TextTable
+
+WIDTH = 80
 
 app = typer.Typer(help="List the shipped networks; look into an ONNX file.", invoke_without_command=True)
 
@@ -21,15 +29,35 @@ def models(context: typer.Context) -> None:
         return
     from segtween.cli.screen import show
     from segtween.models.finding import find_record, shipped_models
-    from segtween.texttable import TextTable
 
     records = [find_record(name) for name in shipped_models()]
-    rows = []
-    for record in records:
-        measured = record.provenance.get("measured") or {}
-        figures = ", ".join(f"{k} {v}" for k, v in measured.items() if not isinstance(v, dict)) or "-"
-        rows.append((record.name, record.labels.name, figures, record.provenance.get("licence", "-")))
-    show(TextTable("Shipped networks", ("name", "labels", "measured", "licence"), rows))
+    show(listed(records), *licences(records))
+
+
+def listed(records: Sequence[ModelRecord]) -> TextTable:
+    """Name, label set and measured mIoU of each network; those with random weights say so."""
+    from segtween.texttable import TextTable
+
+    rows = [[record.name, record.labels.name, _measured(record)] for record in records]
+    return TextTable("Shipped networks", ["name", "labels", "measured mIoU, %"], rows)
+
+
+def _measured(record: ModelRecord) -> str:
+    if record.is_random:
+        return "random weights: for timing only"
+    figures = record.provenance.get("measured") or {}
+    known = [f"{data} {100 * of['miou']:.1f}" for data, of in figures.items() if isinstance(of, dict) and "miou" in of]
+    return ", ".join(known) or "-"
+
+
+def licences(records: Sequence[ModelRecord]) -> list[str]:
+    """A text for each network that has one, of lines that fit a narrow terminal."""
+    said = {record.name: record.provenance.get("licence") for record in records}
+    return [
+        textwrap.fill(f"{name}: {licence}", WIDTH, subsequent_indent="  ", break_long_words=False)
+        for name, licence in said.items()
+        if licence is not None
+    ]
 
 
 @app.command("inspect")
@@ -52,7 +80,8 @@ def inspect(
     from segtween.texttable import TextTable
 
     record = inspect_onnx(file)
-    show(TextTable(f"{file}", ("field", "value", ""), summary_rows(record)))
+    rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in summary_rows(record)]
+    show(TextTable(f"{file}", ("field", "value"), rows))
     if not write:
         show("Add --write to keep this as the file's sidecar.")
         return

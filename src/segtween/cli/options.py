@@ -73,6 +73,8 @@ TRUE_LABELS = Path("labels")
 class NetworkOptions:
     """The network and how it runs. `scores` is the same as a `model` that ends in .npz."""
 
+    PANEL: ClassVar[str] = "Network"
+
     model: Annotated[
         str,
         typer.Option(
@@ -111,7 +113,7 @@ class NetworkOptions:
         typer.Option(
             "--network-threads",
             metavar="N",
-            help="Processors for the network alone (as --threads); with --late the rest is left to the frames.",
+            help="Processors for the network alone (as --threads); with --async-keys the rest is left to the frames.",
         ),
     ] = None
 
@@ -160,6 +162,8 @@ class NetworkOptions:
 @dataclass(frozen=True)
 class MethodOptions:
     """The preset, and single settings of it that are to differ: fields named like those of `build.Settings`."""
+
+    PANEL: ClassVar[str] = "Method"
 
     preset: Annotated[
         str,
@@ -224,9 +228,9 @@ class MethodOptions:
     late: Annotated[
         str | None,
         typer.Option(
-            "--late",
+            "--async-keys",
             metavar="auto|N",
-            help="The network works beside the frames that follow; its scores come N frames late, or when ready.",
+            help="Asynchronous key frames: frames go on while the network works; scores come N late, or when ready.",
         ),
     ] = None
 
@@ -281,6 +285,8 @@ BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most
 @dataclass(frozen=True)
 class DataOptions:
     """Labelled clips that a method is judged on."""
+
+    PANEL: ClassVar[str] = "Data"
 
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")

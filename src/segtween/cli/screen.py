@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from rich import progress as bars
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from segtween.texttable import TextTable
+
+if TYPE_CHECKING:
+    from segtween.types import Progress
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
 """Standard output, for results; wide enough for tables where it is a file or a pipe."""
@@ -21,14 +24,14 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]:
     """A bar with the time left, shown once the work has taken `after_seconds`; gives the callback that moves it."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+    bar = bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn("{task.fields[rate]}"),
+        bars.TimeRemainingColumn(),
         console=notes,
         transient=True,
     )
@@ -53,22 +56,29 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Callable[
             bar.stop()
 
 
-def show(*parts: TextTable | str) -> None:
-    """Tables and lines on standard output. In a table a heading may be broken, a figure may not."""
+def show(*parts: TextTable | str, all_in: str | None = None) -> None:
+    """Tables and lines on standard output. In a table a heading may be broken, a figure may not.
+
+    On a terminal a table has as many columns as fit beside each other, and a line below says which are left out; a file
+    or a pipe gets all of them. `all_in` is the option that writes all of them (`--json FILE`).
+    """
     for part in parts:
         if isinstance(part, str):
             console.print(part, markup=False)
-        else:
-            drawn = _drawn(part)
-            needed = console.measure(drawn).minimum
-            console.print(drawn, width=max(console.width, needed))
+            continue
+        table, left_out = part.fitted(console.width) if console.is_terminal else (part, [])
+        _draw(table)
+        if left_out:
+            names = ", ".join(dict.fromkeys(" ".join(name.split()) for name in left_out))
+            elsewhere = "" if all_in is None else f" or {all_in}"
+            console.print(f"not shown: {names} (use a wider terminal{elsewhere})", markup=False)
 
 
-def _drawn(table: TextTable) -> Table:
-    made = Table(title=escape(table.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(table.columns):
-        widest = max(len(text) for text in (*name.split(), *table.column(i), ""))
-        made.add_column(escape(name), justify="right" if i else "left", min_width=widest)
-    for row in table.rows:
-        made.add_row(*map(escape, row))
-    return made
+def _draw(table: TextTable) -> None:
+    headings, rows = table.lines(console.width)
+    for line in textwrap.wrap(table.title, max(console.width, table.least_width())):
+        console.print(line, style="italic", markup=False)
+    for line in headings:
+        console.print(line, style="bold", markup=False)
+    for line in rows:
+        console.print(line, markup=False)

@@ -2,31 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import Without, grouped
+from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 from segtween.settings import DEFAULT_PRESET
 
 if TYPE_CHECKING:
+    from segtween.reports.tables.conditions import Conditions
     from segtween.reports.tables.study import Study
-    from segtween.settings import Settings
 
 app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
 
 Presets = Annotated[str, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")]
-Out = Annotated[
-    Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write the table there: .md, .csv and .json.")
-]
-Plot = Annotated[bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg; needs [figures].")]
+AtInterval = Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")]
+Data = Annotated[DataOptions, Rare("dataset_labels", "label_map")]
+_SELDOM = ("labels", "runtime", "provider", "precision", "threads", "network_threads")
+Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
+_CHANGES = Rare("refine", "edge", "flow_quality", "weights", "late")
+Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
+OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where the table goes besides the screen."""
+
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write the table there: .md, .csv and .json.")
+    ] = None
+    plot: Annotated[
+        bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")
+    ] = False
+    overwrite: options.Overwrite = False
+
+    PANEL: ClassVar[str] = "Output"
+
+    def check(self, name: str) -> None:
+        """Whether the files can be written: said before anything is measured."""
+        from segtween.errors import SettingError
+        from segtween.reports.tables.plot import FORMATS, require_matplotlib
+        from segtween.reports.tables.study import FORMS, check_targets
+
+        if self.plot:
+            require_matplotlib()
+            if self.out is None:
+                raise SettingError("--plot without --out", expected="a folder for the plot", do="give --out tables/")
+        if self.out is not None:
+            forms = [*FORMS, *(f".{kind}" for kind in FORMATS if self.plot)]
+            check_targets(self.out, [f"{name}{form}" for form in forms], overwrite=self.overwrite)
+
+    def finish(self, study: Study) -> None:
+        """Shows the table, writes it, draws it."""
+        from segtween.cli.screen import show
+        from segtween.reports.tables.budgets import plot_budgets
+        from segtween.reports.tables.methods import plot_methods
+        from segtween.reports.tables.plot import plot
+
+        show(study.screen(), *study.notes, all_in="--out FOLDER")
+        if self.out is None:
+            return
+        written = study.save(self.out)
+        if self.plot:
+            draw = {"budgets": plot_budgets, "methods": plot_methods}.get(study.name, plot)
+            written += draw(study, self.out)
+        show("written: " + ", ".join(str(path) for path in written))
+
+
+NoPlot = Annotated[OutputOptions, Without("plot")]
+
+
+@contextmanager
+def measuring(
+    name: str, output: OutputOptions, data: DataOptions, network: NetworkOptions, *, repeats: int = 1
+) -> Iterator[Conditions]:
+    """The data, opened, and how they are measured, with a bar of the progress; the output is checked before."""
+    from segtween.cli.screen import progress_bar
+    from segtween.reports.tables.conditions import Conditions
+
+    output.check(name)
+    with progress_bar(name) as progress:
+        yield Conditions(
+            data.open(network_labels=network.labels),
+            map_name=data.label_map,
+            max_frames=data.max_frames,
+            repeats=repeats,
+            threads=network.threads,
+            command=options.command_line(),
+            progress=progress,
+        )
 
 
 @app.callback()
@@ -39,17 +112,15 @@ def table() -> None:
 @grouped
 def intervals(
     *,
-    data: DataOptions,
-    network: NetworkOptions,
+    data: Data,
+    network: Network,
     presets: Presets = DEFAULT_PRESET,
-    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    method: OfPresets,
     wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4",
-    out: Out = None,
-    plot: Plot = False,
-    overwrite: options.Overwrite = False,
     repeats: Repeats = 7,
+    output: OutputOptions,
 ) -> None:
-    """Accuracy, speed and steadiness over intervals, at one scale.
+    """Accuracy, speed and temporal consistency over intervals, at one scale.
 
     Example:
 
@@ -58,9 +129,15 @@ def intervals(
     from segtween.reports.tables.speed import intervals_table
 
     chosen = options.numbers(wanted, option="--intervals")
-    make = partial(intervals_table, intervals=chosen, scale=network.scale)
-    _speed("intervals", make, data, network, method.of_presets(options.words(presets) or []), repeats, out, plot=plot,
-           overwrite=overwrite)  # fmt: skip
+    with measuring("intervals", output, data, network, repeats=repeats) as conditions:
+        study = intervals_table(
+            conditions,
+            lambda scale: network.open(scale=scale, data=conditions.dataset),
+            presets=method.of_presets(options.words(presets) or []),
+            intervals=chosen,
+            scale=network.scale,
+        )
+    output.finish(study)
 
 
 @app.command("scales")
@@ -68,18 +145,16 @@ def intervals(
 @grouped
 def scales(
     *,
-    data: DataOptions,
-    network: Annotated[NetworkOptions, Without("scale", "scores")],
+    data: Data,
+    network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*_SELDOM)],
     presets: Presets = DEFAULT_PRESET,
-    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    method: OfPresets,
     wanted: Annotated[str, typer.Option("--scales", metavar="LIST", help="Scales, with commas.")] = "0.5,0.75,1",
-    interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 2,
-    out: Out = None,
-    plot: Plot = False,
-    overwrite: options.Overwrite = False,
+    interval: AtInterval = 2,
     repeats: Repeats = 7,
+    output: OutputOptions,
 ) -> None:
-    """Accuracy, speed and steadiness at one interval, with frames shown to the network at several scales.
+    """Accuracy, speed and temporal consistency at one interval, with frames shown to the network at several scales.
 
     Example:
 
@@ -87,9 +162,16 @@ def scales(
     """
     from segtween.reports.tables.speed import scales_table
 
-    make = partial(scales_table, scales=options.scales(wanted), interval=interval)
-    _speed("scales", make, data, network, method.of_presets(options.words(presets) or []), repeats, out, plot=plot,
-           overwrite=overwrite)  # fmt: skip
+    chosen = options.scales(wanted)
+    with measuring("scales", output, data, network, repeats=repeats) as conditions:
+        study = scales_table(
+            conditions,
+            lambda scale: network.open(scale=scale, data=conditions.dataset),
+            presets=method.of_presets(options.words(presets) or []),
+            scales=chosen,
+            interval=interval,
+        )
+    output.finish(study)
 
 
 @app.command("methods")
@@ -97,20 +179,18 @@ def scales(
 @grouped
 def methods(
     *,
-    data: DataOptions,
-    network: NetworkOptions,
+    data: Data,
+    network: Network,
     presets: Annotated[
         str | None, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas (all).")
     ] = None,
-    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    method: OfPresets,
     wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals above 0, with commas.")] = "4",
     offline: Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")] = True,
-    out: Out = None,
-    plot: Plot = False,
-    overwrite: options.Overwrite = False,
     repeats: Repeats = 7,
+    output: OutputOptions,
 ) -> None:
-    """Accuracy, steadiness and speed of everything there is to choose: every frame, every frame fused, the presets.
+    """Accuracy, temporal consistency and speed of everything there is to choose: every frame, the presets, offline.
 
     Examples:
 
@@ -121,31 +201,28 @@ def methods(
     from segtween.reports.tables.methods import methods_table
     from segtween.settings import PRESETS
 
-    default = MethodOptions.preset
+    default, chosen = MethodOptions.preset, options.numbers(wanted, option="--intervals")
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
-    if default not in names:
-        default = names[-1]
-    chosen = method.of_presets(names)
-    _compared(
-        "methods", methods_table, data, network, repeats, out, plot=plot, overwrite=overwrite,
-        presets=chosen, default=list(chosen)[names.index(default)], offline=offline,
-        unchanged={key: (name, PRESETS[name]) for key, name in zip(chosen, names, strict=True)},
-        intervals=options.numbers(wanted, option="--intervals"),
-    )  # fmt: skip
+    default = default if default in names else names[-1]
+    changed = method.of_presets(names)
+    with measuring("methods", output, data, network, repeats=repeats) as conditions:
+        study = methods_table(
+            conditions,
+            network.open(data=conditions.dataset),
+            presets=changed,
+            default=list(changed)[names.index(default)],
+            unchanged={key: (name, PRESETS[name]) for key, name in zip(changed, names, strict=True)},
+            intervals=chosen,
+            offline=offline,
+        )
+    output.finish(study)
 
 
 @app.command("ablation")
 @guarded
 @grouped
 def ablation(
-    *,
-    data: DataOptions,
-    network: NetworkOptions,
-    method: Annotated[MethodOptions, options.BY_INTERVAL],
-    interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 4,
-    out: Out = None,
-    overwrite: options.Overwrite = False,
-    repeats: Repeats = 7,
+    *, data: Data, network: Network, method: Method, interval: AtInterval = 4, repeats: Repeats = 7, output: NoPlot
 ) -> None:
     """What each part of a preset brings: each is switched off, or made simpler, one at a time.
 
@@ -155,10 +232,11 @@ def ablation(
     """
     from segtween.reports.tables.ablation import ablation_table
 
-    _compared(
-        "ablation", ablation_table, data, network, repeats, out, plot=False, overwrite=overwrite,
-        settings=method.settings(), name=method.name, interval=interval,
-    )  # fmt: skip
+    settings = method.settings()
+    with measuring("ablation", output, data, network, repeats=repeats) as conditions:
+        segmenter = network.open(data=conditions.dataset)
+        study = ablation_table(conditions, segmenter, settings=settings, name=method.name, interval=interval)
+    output.finish(study)
 
 
 @app.command("budgets")
@@ -166,45 +244,36 @@ def ablation(
 @grouped
 def budgets(
     *,
-    data: DataOptions,
-    network: NetworkOptions,
+    data: Data,
+    network: Network,
     presets: Presets = DEFAULT_PRESET,
-    method: Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL],
+    method: OfPresets,
     wanted: Annotated[
         str, typer.Option("--intervals", metavar="LIST", help="Intervals, and as many runs for the adaptive schedule.")
     ] = "1,2,4,9,14",
     starts: Annotated[
         int, typer.Option("--starts", metavar="N", help="Run the adaptive schedule from each of the first N frames.")
     ] = 1,
-    out: Out = None,
-    plot: Plot = False,
-    overwrite: options.Overwrite = False,
+    output: OutputOptions,
 ) -> None:
-    """Accuracy against network runs: a fixed interval beside an adaptive schedule with as many runs.
+    """Accuracy against network runs: a fixed interval and an adaptive schedule with as many runs.
 
     Example:
 
         segtween table budgets --dataset camvid --root street/ --presets composed -o tables/ --plot
     """
-    from segtween.cli.screen import progress_bar
     from segtween.reports.tables.budgets import budgets_table
 
-    _check_out("budgets", out, plot=plot, overwrite=overwrite)
-    with progress_bar("budgets") as progress:
-        opened = data.open(network_labels=network.labels)
+    chosen = options.numbers(wanted, option="--intervals")
+    with measuring("budgets", output, data, network) as conditions:
         study = budgets_table(
-            opened,
-            network.open(data=opened),
+            conditions,
+            network.open(data=conditions.dataset),
             presets=method.of_presets(options.words(presets) or []),
-            intervals=options.numbers(wanted, option="--intervals"),
+            intervals=chosen,
             starts=starts,
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            threads=network.threads,
-            command=options.command_line(),
-            progress=progress,
         )
-    _finish(study, out, plot=plot)
+    output.finish(study)
 
 
 @app.command("delays")
@@ -212,42 +281,32 @@ def budgets(
 @grouped
 def delays(
     *,
-    data: DataOptions,
-    network: NetworkOptions,
-    method: Annotated[MethodOptions, Without("late"), options.BY_INTERVAL],
+    data: Data,
+    network: Network,
+    method: Annotated[
+        MethodOptions, Without("late"), options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights")
+    ],
     wanted: Annotated[
         str, typer.Option("--delays", metavar="LIST", help="Frames that scores come late, at most interval + 1.")
     ] = "0,1,2,4,5",
-    interval: Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")] = 4,
-    out: Out = None,
-    overwrite: options.Overwrite = False,
+    interval: AtInterval = 4,
+    output: NoPlot,
 ) -> None:
-    """Accuracy against delay: what late keys cost at one interval, for scores that arrive 0, 1, ... frames late.
+    """Accuracy against delay: what asynchronous key frames cost, for scores that arrive 0, 1, ... frames late.
 
     Example:
 
         segtween table delays --dataset camvid --root CamVid --interval 4 --delays 0,1,2,4,5
     """
-    from segtween.cli.screen import progress_bar
     from segtween.reports.tables.delays import delays_table
 
-    _check_out("delays", out, plot=False, overwrite=overwrite)
-    opened = data.open(network_labels=network.labels)
-    with progress_bar("delays") as progress:
+    settings, chosen = method.settings(), options.numbers(wanted, option="--delays")
+    with measuring("delays", output, data, network) as conditions:
+        segmenter = network.open(data=conditions.dataset)
         study = delays_table(
-            opened,
-            network.open(data=opened),
-            settings=method.settings(),
-            name=method.name,
-            delays=options.numbers(wanted, option="--delays"),
-            interval=interval,
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            threads=network.threads,
-            command=options.command_line(),
-            progress=progress,
+            conditions, segmenter, settings=settings, name=method.name, delays=chosen, interval=interval
         )
-    _finish(study, out, plot=False)
+    output.finish(study)
 
 
 @app.command("occlusion")
@@ -258,10 +317,9 @@ def occlusion(
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")] = "1,2,3,4",
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 20,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
-    method: Annotated[MethodOptions, Without("refine", "edge"), options.BY_INTERVAL],
+    method: Annotated[MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("flow_quality", "late")],
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds as well.")] = False,
-    out: Out = None,
-    overwrite: options.Overwrite = False,
+    output: NoPlot,
 ) -> None:
     """Precision, recall and F1 of the occlusion estimates, against the synthetic street's exact occlusion.
 
@@ -271,10 +329,8 @@ def occlusion(
     """
     from segtween.cli.screen import progress_bar
     from segtween.reports.tables.occlusion import occlusion_table
-    from segtween.reports.tables.study import FORMS, check_targets
 
-    if out is not None:
-        check_targets(out, [f"occlusion{form}" for form in FORMS], overwrite=overwrite)
+    output.check("occlusion")
     with progress_bar("street") as progress:
         study = occlusion_table(
             seeds=options.numbers(seeds, option="--seeds"),
@@ -285,7 +341,7 @@ def occlusion(
             command=options.command_line(),
             progress=progress,
         )
-    _finish(study, out, plot=False)
+    output.finish(study)
 
 
 @app.command("propagation")
@@ -293,130 +349,23 @@ def occlusion(
 @grouped
 def propagation(
     *,
-    data: Annotated[DataOptions, Without("label_map")],
+    data: Annotated[DataOptions, Without("label_map"), Rare("dataset_labels")],
     every: Annotated[int, typer.Option("--every", metavar="N", help="One labelled frame in N.")] = 30,
     flow: Annotated[str, typer.Option("--flow", metavar="NAME|FILE", help="Optical flow: dis, zero, or a network.")] = (
         "dis"
     ),
     threads: options.Threads = 0,
-    out: Out = None,
-    overwrite: options.Overwrite = False,
+    output: NoPlot,
 ) -> None:
-    """What `segtween propagate` makes of true labels of one frame in N, beside copying and carrying from one side.
+    """What `segtween propagate` makes of true labels of one frame in N, against copying and one-sided propagation.
 
     Example:
 
         segtween table propagation --dataset camvid --root CamVid --every 30
     """
-    from segtween.cli.screen import progress_bar
     from segtween.reports.tables.propagation import propagation_table
-    from segtween.reports.tables.study import FORMS, check_targets
     from segtween.settings import Settings
 
-    if out is not None:
-        check_targets(out, [f"propagation{form}" for form in FORMS], overwrite=overwrite)
-    with progress_bar("propagation") as progress:
-        study = propagation_table(
-            data.open(network_labels=None),
-            every=every,
-            settings=Settings(flow=flow, offline=True),
-            max_frames=data.max_frames,
-            threads=threads,
-            command=options.command_line(),
-            progress=progress,
-        )
-    _finish(study, out, plot=False)
-
-
-def _speed(
-    name: str,
-    make: Callable[..., Study],
-    data: DataOptions,
-    network: NetworkOptions,
-    presets: dict[str, Settings],
-    repeats: int,
-    out: Path | None,
-    *,
-    plot: bool,
-    overwrite: bool,
-) -> None:
-    from segtween.cli.screen import progress_bar
-
-    _check_out(name, out, plot=plot, overwrite=overwrite)
-    with progress_bar(name) as progress:
-        opened = data.open(network_labels=network.labels)
-        study = make(
-            opened,
-            lambda scale: network.open(scale=scale, data=opened),
-            presets=presets,
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            repeats=repeats,
-            threads=network.threads,
-            command=options.command_line(),
-            progress=progress,
-        )
-    _finish(study, out, plot=plot)
-
-
-def _compared(
-    table: str,
-    make: Callable[..., Study],
-    data: DataOptions,
-    network: NetworkOptions,
-    repeats: int,
-    out: Path | None,
-    *,
-    plot: bool,
-    overwrite: bool,
-    **chosen: Any,
-) -> None:
-    from segtween.cli.screen import progress_bar
-
-    _check_out(table, out, plot=plot, overwrite=overwrite)
-    opened = data.open(network_labels=network.labels)
-    with progress_bar(table) as progress:
-        study = make(
-            opened,
-            network.open(data=opened),
-            **chosen,
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            repeats=repeats,
-            threads=network.threads,
-            command=options.command_line(),
-            progress=progress,
-        )
-    _finish(study, out, plot=plot)
-
-
-def _check_out(name: str, out: Path | None, *, plot: bool, overwrite: bool) -> None:
-    """Whether the files can be written: said before anything is measured."""
-    from segtween.errors import SettingError
-    from segtween.reports.tables.plot import FORMATS, require_matplotlib
-    from segtween.reports.tables.study import FORMS, check_targets
-
-    if plot:
-        require_matplotlib()
-        if out is None:
-            raise SettingError("--plot without --out", expected="a folder for the plot", do="give --out tables/")
-    if out is not None:
-        forms = [*FORMS, *(f".{kind}" for kind in FORMATS if plot)]
-        check_targets(out, [f"{name}{form}" for form in forms], overwrite=overwrite)
-
-
-def _finish(study: Study, out: Path | None, *, plot: bool) -> None:
-    from segtween.cli.screen import show
-
-    show(study.screen(), *study.notes)
-    if out is None:
-        return
-    written: Sequence[Path] = study.save(out)
-    if plot:
-        from segtween.reports.tables.budgets import plot_budgets
-        from segtween.reports.tables.methods import plot_methods
-        from segtween.reports.tables.plot import plot as plot_speeds
-
-        draw = {"budgets": plot_budgets, "methods": plot_methods}.get(study.name, plot_speeds)
-        written = [*written, *draw(study, out)]
-    show("written: " + ", ".join(str(path) for path in written))
+    with measuring("propagation", output, data, NetworkOptions(threads=threads)) as conditions:
+        study = propagation_table(conditions, every=every, settings=Settings(flow=flow, offline=True))
+    output.finish(study)

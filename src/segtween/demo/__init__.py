@@ -26,12 +26,12 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
-from segtween.run.single import Progress, write_json
+from segtween.run.single import write_json
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Result
+from segtween.types import Progress, Result
 
 SEED = 7
 FRAME_RATE = Fraction(15)

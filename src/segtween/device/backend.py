@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
 from segtween.engine.causal import CausalEngine
+from segtween.engine.clock import Clock
 from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.resample import Resampling
@@ -34,12 +36,17 @@ class Processor(Protocol):
 
 @dataclass(frozen=True)
 class Device:
-    """One device, what makes it fast there, and its array operations. Made by `open_device`."""
+    """One device, what makes it fast there, and its array operations. Made by `open_device`.
+
+    `timed`: every stage ends when the device has done it, so that its time is its own; else a stage's time is that of
+    asking for it, and waiting shows where a number is read.
+    """
 
     name: str
     arrays: Any
     fast: Fast
     processor: Processor
+    timed: bool = False
 
     @property
     def threads(self) -> int:
@@ -117,6 +124,10 @@ class Device:
         from segtween.device.engine import CapturedEngine
         from segtween.device.graphs import recorder
 
+        if self.timed:
+            engine = CausalEngine(keys, motion, cuts)
+            engine.clock = partial(Clock, self.arrays.wait)
+            return engine
         record = recorder(self.arrays.device) if self.fast.graphs and isinstance(motion.flow, Staying) else None
         if record is None or isinstance(keys.propagation, Resampling):
             return CausalEngine(keys, motion, cuts)

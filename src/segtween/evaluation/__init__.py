@@ -9,7 +9,7 @@ memory does not grow with the clip.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,12 @@ from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Settings
-from segtween.types import Method
+from segtween.types import Method, Progress
 
-__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Progress", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
+__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
 
 MEASURES = ("vspw",)
 """Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`)."""
-
-Progress = Callable[[int, int], None]
-"""Called after every frame with the frames done and all frames."""
 
 
 def evaluate_method(

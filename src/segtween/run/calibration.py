@@ -10,12 +10,11 @@ from pathlib import Path
 from segtween.errors import SettingError
 from segtween.models.finding import find_record
 from segtween.models.int8 import Int8Record, int8_path, save_int8
-from segtween.types import Rgb
+from segtween.types import Progress, Rgb
 
 CHECKED = 16
 STREAM_STEP = 15
 
-Progress = Callable[[int, int], None]
 Pictures = Callable[[int], Iterable[Rgb]]
 """At most so many pictures (H, W, 3)."""
 

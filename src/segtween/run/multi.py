@@ -28,14 +28,13 @@ from segtween.run.single import (
     THREADS,
     Away,
     Moving,
-    Progress,
     Summary,
     arriving,
     decode_ms,
     prefetched,
     warm_up,
 )
-from segtween.types import Frame, Method, Result
+from segtween.types import Frame, Method, Progress, Result
 from segtween.video.interrupt import Interrupts
 
 

@@ -12,9 +12,9 @@ from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.interfaces import Sink
-from segtween.run.single import Progress, Summary, run_source, write_json
+from segtween.run.single import Summary, run_source, write_json
 from segtween.settings import Settings
-from segtween.types import Frame, OutputReport, Result
+from segtween.types import Frame, OutputReport, Progress, Result
 from segtween.video import open_sinks, open_source
 from segtween.video.inputs import image_files, kind_of
 

@@ -9,11 +9,9 @@ from segtween.datasets import Dataset
 from segtween.errors import SettingError, SinkError
 from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
-from segtween.types import Rgb
+from segtween.types import Progress, Rgb
 from segtween.video.interrupt import Interrupts
 from segtween.video.staging import Staged, sink_errors
-
-Progress = Callable[[int, "int | None"], None]
 
 Named = tuple["str | None", Rgb]
 """A frame's name (None: it goes by its index) and its picture."""

@@ -20,14 +20,11 @@ from segtween.ops.threads import available_threads
 from segtween.run.comparison import Beside
 from segtween.run.ending import close_outputs, write_json, write_summary
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
-from segtween.types import Frame, Method, Motion, OutputReport, Result, SourceInfo, format_size
+from segtween.types import Frame, Method, Motion, OutputReport, Progress, Result, SourceInfo, format_size
 from segtween.video.interrupt import Interrupts
 from segtween.video.pace import AtItsRate
 
 __all__ = ["Progress", "Summary", "run_source", "write_json"]
-
-Progress = Callable[[int, "int | None"], None]
-"""Called after every frame with the number of frames done and, where known, of all frames."""
 
 THREADS = {
     "reading": ("decode",),

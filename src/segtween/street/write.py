@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.street.clip import StreetClip, StreetFrame, check_settings
-from segtween.types import SizeHW, format_size
+from segtween.types import Progress, SizeHW, format_size
 
 CITY = "street"
 CLIP_FRAMES, LABELLED_INDEX = 30, 19
@@ -38,7 +38,6 @@ CAMERA_RATE = 30
 """CamVid numbers its frames at 30 Hz."""
 
 MARK = "street.json"
-Progress = Callable[[int, int | None], None]
 
 
 def write_camvid(

@@ -14,8 +14,7 @@ from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.interfaces import Described
 from segtween.labels import CAMVID11
-from segtween.reports.figures.failures import Failure, failure_figure
-from segtween.segmenters.fake import FakeSegmenter
+from segtween.reports.figures.failures import Drives, Failure, failure_figure
 from segtween.types import Rgb
 
 SMALL = (96, 128)
@@ -40,7 +39,7 @@ def one(failure: Failure) -> float:
 
 
 def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
-    page, shown = failure_figure(AllRoad(), seeds=[1, 2], frames=2, rows=2, size_hw=SMALL, width=100)
+    page, shown = failure_figure(AllRoad(), Drives([1, 2], frames=2, size_hw=SMALL), rows=2, width=100)
     assert sorted(f.seed for f in shown) == [1, 2]
     assert shown[0].miou <= shown[1].miou
     road = CAMVID11.names.index("road")
@@ -49,7 +48,7 @@ def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
         present = np.unique(failure.truth[failure.truth != 255])
         assert failure.miou == pytest.approx(one(failure) / len(present), abs=1e-6), "only road has an overlap"
     assert page.shape[1] > 4 * 100
-    assert len(failure_figure(AllRoad(), seeds=[1, 2], frames=1, rows=1, size_hw=SMALL, width=100)[1]) == 1
+    assert len(failure_figure(AllRoad(), Drives([1, 2], frames=1, size_hw=SMALL), rows=1, width=100)[1]) == 1
 
 
 def test_what_is_right_is_not_marked() -> None:
@@ -71,9 +70,11 @@ def test_what_is_right_is_not_marked() -> None:
 
 def test_numbers_below_one_are_refused() -> None:
     with pytest.raises(SettingError, match=r"frames: 0; expected 1 or more; give more frames"):
-        failure_figure(FakeSegmenter(CAMVID11), seeds=[1], frames=0)
+        Drives([1], frames=0)
     with pytest.raises(SettingError, match=r"seeds: 0; expected 1 or more; give more seeds"):
-        failure_figure(FakeSegmenter(CAMVID11), seeds=[])
+        Drives([])
+    with pytest.raises(SettingError, match=r"rows: 0; expected 1 or more; give more rows"):
+        failure_figure(AllRoad(), Drives([1], size_hw=SMALL), rows=0)
 
 
 def test_command_writes_the_page(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from segtween.labels import CAMVID11, CITYSCAPES19, numbered
 from segtween.reports.figures import panels
 from segtween.reports.figures.clip import clip_figure
 from segtween.reports.figures.page import check_picture, compose, panel_size, save_png, seen_classes, text_width, write
-from segtween.reports.figures.passage import HISTORY, first_frame, motion_between, passage
+from segtween.reports.figures.passage import HISTORY, Subject, first_frame, motion_between, passage
 from segtween.reports.figures.sequence import sequence_figure
 from segtween.reports.figures.shots import DatasetShots, StreetShots, VideoShots
 from segtween.segmenters.fake import FakeSegmenter
@@ -133,25 +133,28 @@ def test_the_legend_holds_what_is_seen() -> None:
 
 def test_a_clip_has_a_row_per_frame_and_truth_where_it_is_known(data: Dataset) -> None:
     network, width = BrightnessSegmenter(), 80
-    options = {"settings": INTERVAL_2, "name": "blend", "width": width, "threads": 1}
-    labelled = clip_figure(DatasetShots(data, "a", network.labels), network, frames=[8, 0], **options)  # type: ignore[arg-type]
-    bare = clip_figure(DatasetShots(data, "1", network.labels), network, frames=[8, 0], **options)  # type: ignore[arg-type]
+
+    def of(clip: str) -> Subject:
+        return Subject(DatasetShots(data, clip, network.labels), network, INTERVAL_2, "blend", threads=1)
+
+    labelled = clip_figure(of("a"), frames=[8, 0], width=width)
+    bare = clip_figure(of("1"), frames=[8, 0], width=width)
     assert labelled.shape[1] - bare.shape[1] == width + 4, "one column more"
     rgb = data.read_rgb(data.clips[0].frames[8])
     _, _, at, _ = cv2.minMaxLoc(cv2.matchTemplate(labelled, rgb, cv2.TM_SQDIFF))
     np.testing.assert_array_equal(labelled[at[1] : at[1] + 60, at[0] : at[0] + 80], rgb)
-    default = clip_figure(DatasetShots(data, "a", network.labels), network, **options)  # type: ignore[arg-type]
+    default = clip_figure(of("a"), width=width)
     assert labelled.shape[0] - default.shape[0] == 60 + 4, "frame 8 alone"
 
 
 def test_a_sequence_shows_both_ways_through_a_key_interval(data: Dataset) -> None:
     network = BrightnessSegmenter()
     shots = DatasetShots(data, "a", network.labels)
-    plain = sequence_figure(shots, network, settings=INTERVAL_2, name="blend", width=80, threads=1)
+    plain = sequence_figure(Subject(shots, network, INTERVAL_2, "blend", threads=1), width=80)
     assert network.calls == 3 + 3, "key frames 0, 3, 6; and frames 6, 7, 8"
-    with_truth = sequence_figure(shots, network, settings=INTERVAL_2, name="blend", width=80, truth=True, threads=1)
+    with_truth = sequence_figure(Subject(shots, network, INTERVAL_2, "blend", threads=1), width=80, truth=True)
     assert with_truth.shape[0] - plain.shape[0] == 60 + 4
-    first = sequence_figure(shots, network, settings=Settings(interval=1), name="blend", key=0, width=80, threads=1)
+    first = sequence_figure(Subject(shots, network, Settings(interval=1), "blend", threads=1), key=0, width=80)
     assert plain.shape[1] - first.shape[1] == 80 + 4
 
 
@@ -159,7 +162,7 @@ def test_stored_scores_are_told_each_frame(data: Dataset) -> None:
     told: list[str | int] = []
     fake = FakeSegmenter(FOUR)
     fake.select = told.append  # type: ignore[method-assign]
-    sequence_figure(DatasetShots(data, "a", FOUR), fake, settings=INTERVAL_2, name="blend", key=3, width=80, threads=1)
+    sequence_figure(Subject(DatasetShots(data, "a", FOUR), fake, INTERVAL_2, "blend", threads=1), key=3, width=80)
     assert told == [f"a/{i}" for i in (0, 1, 2, 3, 4, 5, 3, 4, 5)]
 
 
@@ -178,7 +181,7 @@ def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path)
     motion = motion_between(seen[0].shot, seen[1], engine=engine, estimate=open_occlusion("photometric"))
     assert motion is not None
     assert motion.flow.shape == (60, 80, 2)
-    page = clip_figure(shots, network, settings=settings, name="swnet-seq", frames=[5], width=80, threads=1)
+    page = clip_figure(Subject(shots, network, settings, "swnet-seq", threads=1), frames=[5], width=80)
     shown = list(passage(shots, engine, 0, 5))[5].edge
     assert shown is not None
     drawn = panels.guiding_edge(shown, (60, 80))
@@ -192,7 +195,7 @@ def test_a_sequence_of_every_preset(data: Dataset, tmp_path: Path) -> None:
     shots, weights = DatasetShots(data, "a", FOUR), str(write_model(tmp_path, classes=4))
     for name in PRESETS:
         settings = replace(find_preset(name), interval=1, weights=weights if name == "swnet-seq" else None)
-        page = sequence_figure(shots, BrightnessSegmenter(), settings=settings, name=name, width=80, threads=1)
+        page = sequence_figure(Subject(shots, BrightnessSegmenter(), settings, name, threads=1), width=80)
         assert page.shape[1] > 2 * 80
 
 

@@ -18,6 +18,7 @@ from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.tables.budgets import budgets_table
+from segtween.reports.tables.conditions import Conditions
 from segtween.settings import PRESETS
 from small_sets import picture
 
@@ -37,7 +38,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_adaptive_beside_fixed_at_the_same_number_of_runs(data: Dataset) -> None:
-    study = budgets_table(data, BrightnessSegmenter(), presets={"blend": PRESETS["blend"]}, intervals=[0, 4], threads=1)
+    study = budgets_table(
+        Conditions(data, threads=1), BrightnessSegmenter(), presets={"blend": PRESETS["blend"]}, intervals=[0, 4]
+    )
     plain, fixed, adaptive = study.rows
     assert [row["schedule"] for row in study.rows] == ["every frame", "fixed", "adaptive"]
     assert plain["runs_per_100"] == 100
@@ -101,7 +104,7 @@ def adaptive_every(settings, frames):  # type: ignore[no-untyped-def]
 
 def test_more_starts_are_pooled(data: Dataset) -> None:
     presets, network = {"blend": PRESETS["blend"]}, BrightnessSegmenter()
-    study = budgets_table(data, network, presets=presets, intervals=[4], starts=3, threads=1)
+    study = budgets_table(Conditions(data, threads=1), network, presets=presets, intervals=[4], starts=3)
     frames = study.record["evaluations"][0]["results"][-1]["frames_at_distance"]
     assert sum(frames) == 40 + 39 + 38
     assert frames[0] > 3 * 5, "key frames of three runs"
@@ -110,7 +113,7 @@ def test_more_starts_are_pooled(data: Dataset) -> None:
 
 def test_nothing_to_compare_is_refused(data: Dataset) -> None:
     with pytest.raises(SettingError, match="no interval above 0, or no preset; expected at least one of each; name"):
-        budgets_table(data, BrightnessSegmenter(), presets={"blend": PRESETS["blend"]}, intervals=[0])
+        budgets_table(Conditions(data), BrightnessSegmenter(), presets={"blend": PRESETS["blend"]}, intervals=[0])
 
 
 def test_the_command_writes_table_and_plot(data: Dataset, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
 from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.delays import delays_table
 from segtween.settings import PRESETS
 from small_sets import picture
@@ -42,7 +43,7 @@ def data(root: Path) -> Dataset:
 
 def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
     study = delays_table(
-        data, BrightnessSegmenter(), settings=PATH, name="composed", delays=[3, 1], interval=2, threads=1
+        Conditions(data, threads=1), BrightnessSegmenter(), settings=PATH, name="composed", delays=[3, 1], interval=2
     )
     assert [row["late"] for row in study.rows] == [0, 1, 3]
     assert [row["oldest"] for row in study.rows] == [2, 3, 5]
@@ -71,9 +72,9 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
 
 def test_what_cannot_be(data: Dataset) -> None:
     with pytest.raises(SettingError, match="interval 0; expected 1 or more; give --interval 4"):
-        delays_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
+        delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
     with pytest.raises(SettingError, match="late 4 at interval 2; expected at most 3 frames"):
-        delays_table(data, BrightnessSegmenter(), settings=PATH, name="composed", delays=[4], interval=2)
+        delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", delays=[4], interval=2)
 
 
 def test_the_command(root: Path, tmp_path: Path) -> None:

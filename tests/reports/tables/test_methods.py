@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from typer.testing import CliRunner
 
 import segtween.reports.tables.ablation as ablation
 from fakes import BrightnessSegmenter, panning
-from segtween.bench import bench_presets
+from segtween.bench import Plan, bench_presets
 from segtween.build import build_every_frame
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
@@ -24,6 +23,7 @@ from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.tables.ablation import PARTS, Without, ablation_table, change, variants
 from segtween.reports.tables.compare import signed
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.methods import methods_table, plot_methods
 from segtween.reports.tables.study import Column, Study
 from segtween.settings import PRESETS as ALL_PRESETS
@@ -33,8 +33,11 @@ from small_sets import cityscapes, picture
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
 NAMES = ("blend", "warp", "composed", "swnet-seq")
 PRESETS = {name: ALL_PRESETS[name] for name in NAMES}
-FAST: dict[str, Any] = {"repeats": 1, "threads": 1}
 PATH = PRESETS["composed"]
+
+
+def fast(data: Dataset) -> Conditions:
+    return Conditions(data, repeats=1, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def study(data: Dataset) -> Study:
-    return methods_table(data, BrightnessSegmenter(), presets=PRESETS, default="composed", intervals=[1, 2], **FAST)
+    return methods_table(fast(data), BrightnessSegmenter(), presets=PRESETS, default="composed", intervals=[1, 2])
 
 
 def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
@@ -137,8 +140,8 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
 
 def test_an_offline_period_is_timed_as_a_whole() -> None:
     times = bench_presets(
-        BrightnessSegmenter(), presets={"late": replace(PATH, offline=True)}, size_hw=(64, 80), intervals=[2],
-        fused=["late"], **FAST,
+        BrightnessSegmenter(), presets={"late": replace(PATH, offline=True)}, fused=["late"],
+        plan=Plan((64, 80), intervals=[2], repeats=1, threads=1),
     )["late"]  # fmt: skip
     late = times.results[1]
     assert late["ms_per_frame"] == pytest.approx(late["period_ms"]["median"] / 3)
@@ -152,12 +155,11 @@ def test_an_offline_period_is_timed_as_a_whole() -> None:
 
 def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> None:
     study = methods_table(
-        data,
+        fast(data),
         true_labels(data),
         presets={"warp": PRESETS["warp"], "composed": PATH},
         default="composed",
         intervals=[2],
-        **FAST,
     )
     plain, _, warp, path, late, _ = study.rows
     assert plain["avg_miou"] == 1
@@ -197,7 +199,7 @@ def test_frames_of_one_name_are_refused(data: Dataset) -> None:
 
 
 def test_each_part_is_taken_away_alone(data: Dataset) -> None:
-    study = ablation_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=2, **FAST)
+    study = ablation_table(fast(data), BrightnessSegmenter(), settings=PATH, name="composed", interval=2)
     full, *others = study.rows
     assert (full["part"], full["gain"]) == ("all of it", None)
     assert full["hash"] == evaluate_method(
@@ -242,7 +244,7 @@ def test_a_change_names_a_setting() -> None:
 
 def test_interval_0_has_no_parts_between(data: Dataset) -> None:
     with pytest.raises(SettingError, match="interval 0; expected 1 or more"):
-        ablation_table(data, BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
+        ablation_table(fast(data), BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
 
 
 # ── Commands ──────────────────────────────────────────────────────────────────────────────────
@@ -284,7 +286,7 @@ def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -
     presets = {"warp": ALL_PRESETS["warp"], "odd*": replace(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
     unchanged = {"odd*": ("composed", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
     study = methods_table(
-        data, true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged, threads=1
+        fast(data), true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged
     )
     assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, offline", "true labels"]
     told = study.to_markdown()

@@ -19,6 +19,7 @@ from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import MissingExtraError, SettingError, SinkError
 from segtween.labels import numbered
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.occlusion import SWEEP, occlusion_table, reduce_mask
 from segtween.reports.tables.plot import plot
 from segtween.reports.tables.speed import intervals_table, scales_table
@@ -31,7 +32,10 @@ from tiny_propagation import write_model
 
 PRESETS = {name: ALL_PRESETS[name] for name in ("blend", "warp")}
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
-FAST: dict[str, Any] = {"repeats": 1, "threads": 1}
+
+
+def fast(data: Dataset, **others: Any) -> Conditions:
+    return Conditions(data, repeats=1, threads=1, **others)
 
 
 class Scaled(BrightnessSegmenter):
@@ -64,7 +68,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def two_presets(data: Dataset) -> Study:
     return intervals_table(
-        data, lambda _: BrightnessSegmenter(), presets=PRESETS, intervals=[0, 1, 2], command="segtween table", **FAST
+        fast(data, command="segtween table"), lambda _: BrightnessSegmenter(), presets=PRESETS, intervals=[0, 1, 2]
     )
 
 
@@ -129,12 +133,12 @@ def test_all_forms_hold_the_same(two_presets: Study, tmp_path: Path) -> None:
 
 
 def test_scales_have_rows_of_their_own(data: Dataset) -> None:
-    study = scales_table(data, Scaled, presets={"warp": PRESETS["warp"]}, scales=[0.5, 1.0], interval=1, **FAST)
+    study = scales_table(fast(data), Scaled, presets={"warp": PRESETS["warp"]}, scales=[0.5, 1.0], interval=1)
     assert [(r["scale"], r["interval"]) for r in study.rows] == [(0.5, 0), (0.5, 0), (0.5, 1), (1, 0), (1, 0), (1, 1)]
     assert study.rows[0]["avg_miou"] < study.rows[3]["avg_miou"], "a coarser grid is worse"
     assert "scale" in study.headings()
     with pytest.raises(SettingError, match=r"scale 0\.5 for this model; expected a network, which can be shown"):
-        scales_table(data, lambda _: BrightnessSegmenter(), presets=PRESETS, **FAST)
+        scales_table(fast(data), lambda _: BrightnessSegmenter(), presets=PRESETS)
 
 
 def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
@@ -147,7 +151,7 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
             picture(tmp_path / f"gtFine/val/bonn/{name}_gtFine_labelIds.png", rgb[..., 0] // 64)
     data = open_dataset("cityscapes", tmp_path, split="val", labels=numbered(4))
     presets = {"blend": PRESETS["blend"]}
-    study = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[0, 2], **FAST)
+    study = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets, intervals=[0, 2])
     assert [row["interval"] for row in study.rows] == [0, 0, 2]
     assert all(row["avg_miou"] > 0.5 for row in study.rows)
     assert any("cityscapes layout), 1 labelled frame in 1 clip; " in note for note in study.notes)
@@ -158,7 +162,7 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
 
 def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path: Path) -> None:
     presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)))}
-    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets | PRESETS, intervals=[1], **FAST)
+    made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets | PRESETS, intervals=[1])
     assert made.headings()[3:6] == ["avg mIoU", "last-distance mIoU", "last-distance mIoU without edge"]
     lowest = {(r["preset"], r["row"]): (r["min_miou"], r["min_miou_without_edge"]) for r in made.rows}
     with_edge, without = lowest["swnet-seq", "1 frame in 2"]
@@ -178,7 +182,7 @@ def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path:
 def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path) -> None:
     model = write_model(tmp_path, classes=4, without_edge=False)
     presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(model))}
-    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[1], **FAST)
+    made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets, intervals=[1])
     assert "last-distance mIoU without edge" not in made.headings()
     assert any(
         re.match(r"swnet-seq without edge: not measured, .* holds no refine-no-edge.onnx", note) for note in made.notes
@@ -187,7 +191,7 @@ def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path)
 
 def test_without_edge_there_is_nothing_to_leave_out(data: Dataset, tmp_path: Path) -> None:
     settings = replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)), edge=False)
-    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets={"s*": settings}, intervals=[1], **FAST)
+    made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets={"s*": settings}, intervals=[1])
     assert "last-distance mIoU without edge" not in made.headings()
     assert not [note for note in made.notes if "edge" in note]
 
@@ -198,7 +202,7 @@ def test_stored_flow_has_no_speed(data: Dataset, tmp_path: Path) -> None:
         target.parent.mkdir(exist_ok=True)
         np.savez(target, flow=np.zeros((64, 80, 2), np.float32))
     presets = {"warp": replace(PRESETS["warp"], flow=str(tmp_path)), "blend": PRESETS["blend"]}
-    made = intervals_table(data, lambda _: BrightnessSegmenter(), presets=presets, intervals=[1], **FAST)
+    made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets, intervals=[1])
     timed = {(r["preset"], r["fps"] is not None) for r in made.rows if "fused" not in r["row"]}
     assert timed == {("warp", False), ("blend", True)}
     assert "speed of warp: not measured, the flow is stored" in made.notes
@@ -208,7 +212,7 @@ def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:
     labels = [np.zeros((64, 80), np.uint8)] * 6
     fake = FakeSegmenter(numbered(4), frames=labels)
     fake.select = lambda key: setattr(fake, "_next", int(str(key).split("/")[1]))  # type: ignore[method-assign]
-    study = intervals_table(data, lambda _: fake, presets={"warp": Settings()}, intervals=[1], **FAST)
+    study = intervals_table(fast(data), lambda _: fake, presets={"warp": Settings()}, intervals=[1])
     assert {r["fps"] for r in study.rows} == {None}
     assert "speed: not measured, the scores are stored" in study.notes
     with pytest.raises(SettingError, match="a plot without speeds; expected a network that can be timed"):
@@ -217,9 +221,9 @@ def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:
 
 def test_a_method_that_changes_is_refused(data: Dataset) -> None:
     with pytest.raises(SettingError, match=r"speed of method \w+ beside accuracy of \w+; expected one method"):
-        intervals_table(data, lambda _: Forgetful(), presets={"warp": Settings()}, intervals=[1], **FAST)
+        intervals_table(fast(data), lambda _: Forgetful(), presets={"warp": Settings()}, intervals=[1])
     with pytest.raises(SettingError, match="no presets or no scales"):
-        intervals_table(data, lambda _: BrightnessSegmenter(), presets={}, **FAST)
+        intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets={})
 
 
 def speeds(name: str) -> Study:

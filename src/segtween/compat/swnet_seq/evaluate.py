@@ -20,9 +20,7 @@ from segtween.datasets.reading import read_rgb
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
 from segtween.settings import Settings
-from segtween.types import Labels, Rgb
-
-Progress = Callable[[int, "int | None"], None]
+from segtween.types import Labels, Progress, Rgb
 
 
 @dataclass

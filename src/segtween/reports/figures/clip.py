@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segtween.build import Processor, build_engine, build_resampling_refiner, method
-from segtween.flow.occlusion import open_occlusion
-from segtween.interfaces import Segmenter
+from segtween.build import method
+from segtween.flow.occlusion import Occlusion, open_occlusion
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import Entry, compose, panel_size, seen_classes
-from segtween.reports.figures.passage import Motion, Seen, first_frame, footer, motion_between, passage
+from segtween.reports.figures.passage import Motion, Seen, Subject, first_frame, footer, motion_between, passage
 from segtween.reports.figures.shots import Shot, Shots
-from segtween.settings import Settings
 from segtween.types import Rgb, SizeHW
 
 PANEL_WIDTH = 360
@@ -27,15 +25,11 @@ class _Row:
 
 
 def clip_figure(
-    shots: Shots,
-    segmenter: Segmenter,
+    subject: Subject,
     *,
-    settings: Settings,
-    name: str,
     frames: Sequence[int] | None = None,
     occlusion: str = "photometric",
     width: int = PANEL_WIDTH,
-    threads: int = 0,
 ) -> Rgb:
     """The preset's work on the frames, each just before the next key frame would come.
 
@@ -43,20 +37,10 @@ def clip_figure(
     where no frame has one. Frame 0 has no frame before it: no occlusion, no flow. `occlusion` is a name of
     `flow.occlusion.OCCLUSIONS`, `width` a panel's in pixels. Raises SettingError for frames that are not there.
     """
-    interval = settings.interval
+    interval, shots = subject.settings.interval, subject.shots
     wanted = [3 * (interval + 1) - 1] if frames is None else list(frames)
-    backend, classes = Processor(threads), len(segmenter.labels)
-    flow, refiner = backend.flow(settings, classes=classes), build_resampling_refiner(settings, classes=classes)
-    engine = build_engine(segmenter, settings, backend=backend, flow=flow, resampling_refiner=refiner)
     estimate = open_occlusion(occlusion)
-    rows = []
-    for shown in wanted:
-        before: Shot | None = None
-        start = first_frame(shown, distance=min(interval, shown), interval=interval)
-        for seen in passage(shots, engine, start, shown, refiner=refiner):
-            last, before = before, seen.shot
-        motion = None if last is None else motion_between(last, seen, flow=flow, ops=engine.ops, estimate=estimate)
-        rows.append(_Row(seen, motion))
+    rows = [_row(subject, shown, estimate) for shown in wanted]
     full = _full_colour(rows)
     size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)
     has_truth = any(row.seen.shot.truth is not None for row in rows)
@@ -68,8 +52,19 @@ def clip_figure(
         headings=[*headings, f"backward flow, up to {full:.0f} px"],
         row_names=[f"frame {row.seen.shot.index}\n{row.seen.distance} since key" for row in rows],
         legend=_legend(rows, shots, occlusion),
-        footer=footer(method(engine, name=name), shots, interval=interval),
+        footer=footer(method(subject.engine, name=subject.name), shots, interval=interval),
     )
+
+
+def _row(subject: Subject, shown: int, estimate: Occlusion) -> _Row:
+    before: Shot | None = None
+    interval, engine = subject.settings.interval, subject.engine
+    start = first_frame(shown, distance=min(interval, shown), interval=interval)
+    for seen in passage(subject.shots, engine, start, shown, refiner=subject.refiner):
+        last, before = before, seen.shot
+    if last is None:
+        return _Row(seen, None)
+    return _Row(seen, motion_between(last, seen, flow=subject.flow, ops=engine.ops, estimate=estimate))
 
 
 def _panels(row: _Row, shots: Shots, size_hw: SizeHW, *, full: float, has_truth: bool) -> list[Rgb]:

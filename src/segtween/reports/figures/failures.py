@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,10 +16,29 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
-from segtween.types import IGNORE, Labels, Rgb, SizeHW
+from segtween.types import IGNORE, Labels, Progress, Rgb, SizeHW
 
 HEADINGS = ("input", "prediction", "truth", "what is wrong")
 DIMMED = 0.45
+
+
+@dataclass(frozen=True)
+class Drives:
+    """The first `frames` frames, `rate` a second, of the drives with these seeds. SettingError for none."""
+
+    seeds: Sequence[int]
+    frames: int = 10
+    rate: Fraction = Fraction(1)
+    size_hw: SizeHW = (360, 480)
+
+    def __post_init__(self) -> None:
+        _check_count("seeds", len(self.seeds))
+        _check_count("frames", self.frames)
+
+
+def _check_count(name: str, value: int) -> None:
+    if value < 1:
+        raise SettingError(f"{name}: {value}", expected="1 or more", do=f"give more {name}")
 
 
 @dataclass(frozen=True)
@@ -36,38 +55,37 @@ class Failure:
 
 def failure_figure(
     segmenter: Segmenter,
+    drives: Drives,
     *,
-    seeds: Sequence[int],
-    frames: int = 10,
     rows: int = 4,
-    rate: Fraction = Fraction(1),
-    size_hw: SizeHW = (360, 480),
     width: int = 240,
     threads: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Rgb, list[Failure]]:
-    """The page and its rows: of each drive's first `frames` frames at `rate` a second the one with the lowest mIoU, and
-    of these the `rows` lowest. The plain network labels them. SettingError for no drives, frames or rows."""
-    for name, value in (("seeds", len(seeds)), ("frames", frames), ("rows", rows)):
-        if value < 1:
-            raise SettingError(f"{name}: {value}", expected="1 or more", do=f"give more {name}")
+    """The page and its rows: of each drive the frame with the lowest mIoU, and of these the `rows` lowest. The plain
+    network labels them. SettingError for no rows."""
+    _check_count("rows", rows)
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
-    for done, seed in enumerate(seeds):
-        shots = StreetShots(seed, segmenter.labels, size_hw=size_hw, rate=rate)
-        worst.append(min(_seen(shots, engine, frames), key=lambda failure: failure.miou))
+    for done, seed in enumerate(drives.seeds):
+        shots = StreetShots(seed, segmenter.labels, size_hw=drives.size_hw, rate=drives.rate)
+        worst.append(min(_seen(shots, engine, drives.frames), key=lambda failure: failure.miou))
         if progress is not None:
-            progress(done + 1, len(seeds))
+            progress(done + 1, len(drives.seeds))
     shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
-    labels, panel = shots.labels, panel_size(size_hw, width)
+    labels, panel = shots.labels, panel_size(drives.size_hw, width)
     page = compose(
         [_panels(failure, shots, panel) for failure in shown],
         headings=HEADINGS,
-        row_names=[f"drive {f.seed}\nsecond {float(f.index / rate):.0f}\nmIoU {100 * f.miou:.0f}%" for f in shown],
+        row_names=[_name(failure, drives.rate) for failure in shown],
         legend=seen_classes(labels, [m for f in shown for m in (f.said, f.truth)]),
-        footer=f"the worst of {frames} frames of each of {len(seeds)} drives through the synthetic street, "
-        f"{float(rate):g} a second; {segmenter.describe().get('name', 'a function')} on every frame",
+        footer=f"the worst of {drives.frames} frames of each of {len(drives.seeds)} drives through the synthetic "
+        f"street, {float(drives.rate):g} a second; {segmenter.describe().get('name', 'a function')} on every frame",
     )
     return page, shown
+
+
+def _name(failure: Failure, rate: Fraction) -> str:
+    return f"drive {failure.seed}\nsecond {float(failure.index / rate):.0f}\nmIoU {100 * failure.miou:.0f}%"
 
 
 def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:

@@ -4,20 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.build import Processor, build_engine, build_resampling_refiner
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.flow.occlusion import Occlusion, look_at
-from segtween.interfaces import ArrayOps, FlowEstimator, ResamplingRefiner
+from segtween.interfaces import ArrayOps, FlowEstimator, ResamplingRefiner, Segmenter
 from segtween.reports.figures.shots import Shot, Shots
+from segtween.settings import Settings
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
 
 HISTORY = 2
 """Periods (a key frame and the frames up to the next) that a run has behind it, where the clip has them."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a figure shows: frames, and a method by that name with its network."""
+
+    shots: Shots
+    segmenter: Segmenter
+    settings: Settings
+    name: str
+    threads: int = 0
+
+    @cached_property
+    def backend(self) -> Processor:
+        return Processor(self.threads)
+
+    @cached_property
+    def flow(self) -> FlowEstimator:
+        return self.backend.flow(self.settings, classes=len(self.segmenter.labels))
+
+    @cached_property
+    def refiner(self) -> ResamplingRefiner | None:
+        """What repairs resampled scores, where the method has such a refiner."""
+        return build_resampling_refiner(self.settings, classes=len(self.segmenter.labels), threads=self.threads)
+
+    @cached_property
+    def engine(self) -> Engine:
+        return build_engine(
+            self.segmenter, self.settings, backend=self.backend, flow=self.flow, resampling_refiner=self.refiner
+        )
 
 
 @dataclass(frozen=True)

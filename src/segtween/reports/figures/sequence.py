@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from segtween.build import Processor, build_engine, build_every_frame, method
-from segtween.interfaces import Segmenter
+from segtween.build import build_every_frame, method
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
-from segtween.reports.figures.passage import first_frame, footer, passage
-from segtween.reports.figures.shots import Shots
-from segtween.settings import Settings
+from segtween.reports.figures.passage import Subject, first_frame, footer, passage
 from segtween.types import Rgb
 
 PANEL_WIDTH = 320
 
 
-def sequence_figure(
-    shots: Shots,
-    segmenter: Segmenter,
-    *,
-    settings: Settings,
-    name: str,
-    key: int | None = None,
-    truth: bool = False,
-    width: int = PANEL_WIDTH,
-    threads: int = 0,
-) -> Rgb:
+def sequence_figure(subject: Subject, *, key: int | None = None, truth: bool = False, width: int = PANEL_WIDTH) -> Rgb:
     """The preset's work from key frame `key` (None: with history behind it) to the frame before the next one.
 
     `truth` adds a row of the truth where it is known. Raises SettingError for frames that are not there.
     """
-    interval = settings.interval
+    interval, shots, engine = subject.settings.interval, subject.shots, subject.engine
     first = 2 * (interval + 1) if key is None else key
-    backend = Processor(threads)
-    engine = build_engine(segmenter, settings, backend=backend)
     start = first_frame(first, distance=0, interval=interval)
     last = first + interval
-    method_record = method(engine, name=name)
+    method_record = method(engine, name=subject.name)
     ours = [seen for seen in passage(shots, engine, start, last) if seen.shot.index >= first]
-    plain = list(passage(shots, build_every_frame(segmenter, backend=backend), first, last))
+    plain = list(passage(shots, build_every_frame(subject.segmenter, backend=subject.backend), first, last))
     shape = ours[0].shot.rgb.shape
     size_hw = panel_size((shape[0], shape[1]), width)
     rows = [

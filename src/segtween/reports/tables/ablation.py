@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.flow.dis import QUALITIES
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
 
@@ -77,19 +77,17 @@ IF_MEASURED = ("vc8", "other_ms", "ms_per_frame")
 
 
 def ablation_table(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     settings: Settings,
     name: str,
     interval: int = 4,
-    command: str | None = None,
-    **options: Any,
 ) -> Study:
     """The settings, and each of `PARTS` changed in them, at one interval above 0.
 
-    `name` is what the settings are called elsewhere: it is a part of the hash. `options` are those of
-    `compare.compare`. Raises SettingError for interval 0, and what `compare` raises.
+    `name` is what the settings are called elsewhere: it is a part of the hash. Raises SettingError for interval 0, and
+    what `compare` raises.
     """
     if interval < 1:
         raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
@@ -99,17 +97,17 @@ def ablation_table(
     for part, changed in variants(settings, notes):
         key = f"{name}, {part.part}: {part.instead}"
         shown[key], methods[key] = part, changed
-    done = compare(dataset, segmenter, methods=methods, intervals=[interval], against=name, **options)
+    done = compare(conditions, segmenter, methods=methods, intervals=[interval], against=name)
     rows = [_row(done, key, shown[key], interval) for key in done.reports]
     columns = [c for c in COLUMNS if c.key not in IF_MEASURED or any(row[c.key] is not None for row in rows)]
     return Study(
         "ablation",
-        f"What each part of {name} brings at interval {interval}: {dataset.title}",
+        f"What each part of {name} brings at interval {interval}: {conditions.dataset.title}",
         columns,
         rows,
         [*done.notes(), *notes, "other frames: those without the network; each row changes one part of the first"],
         {"preset": name, "interval": interval, **done.record()},
-        command,
+        conditions.command,
     )
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segtween.datasets import Dataset
 from segtween.errors import SettingError
-from segtween.evaluation import evaluate_method
+from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
-
-Progress = Callable[[int, int], None]
 
 
 def _signed(value: float) -> str:
@@ -44,17 +42,12 @@ DRAWN = (("avg_miou", "o-", "average"), ("min_miou", "o--", "last distance"))
 
 
 def budgets_table(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (1, 2, 4, 9, 14),
     starts: int = 1,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    threads: int = 0,
-    command: str | None = None,
-    progress: Progress | None = None,
 ) -> Study:
     """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
     frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
@@ -65,23 +58,12 @@ def budgets_table(
     wanted = sorted({i for i in intervals if i > 0})
     if not wanted or not presets:
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
+    dataset = conditions.dataset
     rows: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
     notes: list[str] = []
     for preset, settings in presets.items():
-        report = evaluate_method(
-            dataset,
-            segmenter=segmenter,
-            settings=settings.fixed(wanted[0]),
-            name=preset,
-            intervals=wanted,
-            adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in wanted],
-            starts=starts,
-            map_name=map_name,
-            max_frames=max_frames,
-            threads=threads,
-            progress=progress,
-        )
+        report = _evaluated(conditions, segmenter, preset, settings, wanted, starts)
         rows += [_row(preset, None, report.every_frame)] if not rows else []
         rows += [_row(preset, report.every_frame, result) for result in report.results]
         records.append({"preset": preset, **report.to_json()})
@@ -92,7 +74,22 @@ def budgets_table(
         + _interval_note(records)
     )
     title = f"Accuracy against network runs: {dataset.title}"
-    return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, command)
+    return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, conditions.command)
+
+
+def _evaluated(
+    conditions: Conditions, segmenter: Segmenter, name: str, settings: Settings, intervals: list[int], starts: int
+) -> Report:
+    return evaluate_method(
+        conditions.dataset,
+        segmenter=segmenter,
+        settings=settings.fixed(intervals[0]),
+        name=name,
+        intervals=intervals,
+        adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in intervals],
+        starts=starts,
+        **conditions.of_evaluation(),
+    )
 
 
 def _interval_note(records: Sequence[Mapping[str, Any]]) -> str:

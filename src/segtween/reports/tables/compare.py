@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from segtween.bench import BenchReport
 from segtween.build import Processor, build_engine
-from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
-from segtween.reports.tables.speed import frame_size, time_beside
+from segtween.reports.tables.conditions import Conditions
+from segtween.reports.tables.speed import speed_note, time_methods, versions_note
 from segtween.reports.tables.study import machine
 from segtween.segmenters.truth import TrueLabels
 from segtween.settings import Settings
-from segtween.texttable import count
-from segtween.types import format_size
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +58,9 @@ class Compared:
             return [*notes, "speed: not measured, " + ("labels" if self.is_truth else "scores or flow") + " are stored"]
         return [
             *notes,
-            f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of "
-            f"{count(times.repeats, 'period')}, all taking turns, {times.network.get('precision', 'unknown')} "
-            f"precision, {count(times.threads, 'thread')} of {machine()}",
-            ", ".join(f"{name} {version}" for name, version in times.versions.items()),
-            *dict.fromkeys(f"{name}, {note}" for name, t in self.times.items() for note in t.notes),
+            speed_note(times),
+            versions_note(times),
+            *dict.fromkeys(f"{name}, {note}" for name, t in self.times.items() for note in t.header.notes),
         ]
 
     def _interval_note(self) -> str:
@@ -93,18 +87,13 @@ class Compared:
 
 
 def compare(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     methods: Mapping[str, Settings],
     intervals: Sequence[int],
     against: str | None = None,
     fused: Collection[str] = (),
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    repeats: int = 7,
-    threads: int = 0,
-    progress: Progress | None = None,
 ) -> Compared:
     """Methods by name: `evaluation.evaluate_methods`, then `bench.bench_presets` on frames of the data's size.
 
@@ -117,18 +106,14 @@ def compare(
             "no method is left: " + "; ".join(left_out), expected="one at least", do="name another preset"
         )
     reports = evaluate_methods(
-        dataset,
+        conditions.dataset,
         segmenter=segmenter,
         methods=built,
         intervals=intervals,
         against=against,
-        map_name=map_name,
-        max_frames=max_frames,
-        threads=threads,
-        progress=progress,
+        **conditions.of_evaluation(),
     )
-    times = time_beside(reports, segmenter, built, fused=fused, size_hw=frame_size(dataset), intervals=intervals,
-                        repeats=repeats, threads=threads, progress=progress)  # fmt: skip
+    times = time_methods(conditions, reports, segmenter, built, intervals=intervals, fused=fused)
     return Compared(reports, times, left_out, isinstance(segmenter, TrueLabels))
 
 

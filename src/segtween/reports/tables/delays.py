@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from segtween.datasets import Dataset
 from segtween.errors import SettingError
-from segtween.evaluation import Progress, Report, evaluate_methods
+from segtween.evaluation import Report, evaluate_methods
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, machine, percent
 from segtween.settings import Settings
 from segtween.texttable import count
@@ -29,18 +29,13 @@ COLUMNS = (
 
 
 def delays_table(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     settings: Settings,
     name: str,
     delays: Sequence[int] = (0, 1, 2, 4, 5),
     interval: int = 4,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    threads: int = 0,
-    command: str | None = None,
-    progress: Progress | None = None,
 ) -> Study:
     """The settings at one interval, with scores that arrive 0, 1, ... frames late; all in one pass.
 
@@ -49,7 +44,7 @@ def delays_table(
     """
     if interval < 1:
         raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
-    wanted = sorted({0, *delays})
+    dataset, wanted = conditions.dataset, sorted({0, *delays})
     named = {late: f"{name}, {count(late, 'frame')} late" if late else name for late in wanted}
     methods = {named[late]: replace(settings.at(interval), late=late or None) for late in wanted}
     reports = evaluate_methods(
@@ -58,10 +53,7 @@ def delays_table(
         methods=methods,
         intervals=[interval],
         against=name,
-        map_name=map_name,
-        max_frames=max_frames,
-        threads=threads,
-        progress=progress,
+        **conditions.of_evaluation(),
     )
     first = reports[name]
     return Study(
@@ -83,7 +75,7 @@ def delays_table(
             "machine": machine(),
             "sets": [{"name": key, "accuracy": report.to_json()} for key, report in reports.items()],
         },
-        command,
+        conditions.command,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread, unfit
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def methods_table(
-    dataset: Dataset,
+    conditions: Conditions,
     segmenter: Segmenter,
     *,
     presets: Mapping[str, Settings],
@@ -45,12 +45,10 @@ def methods_table(
     intervals: Sequence[int] = (4,),
     offline: bool = True,
     unchanged: Mapping[str, tuple[str, Settings]] | None = None,
-    command: str | None = None,
-    **options: Any,
 ) -> Study:
     """Every frame, every frame fused (the preset `default`), then each preset at each interval, and one offline: the
-    default, or the last preset that has such a mode. `options` are those of `compare.compare`. `unchanged` gives a
-    preset's own name and settings by the name that it has here: they are taken where the changed ones lack weights.
+    default, or the last preset that has such a mode. `unchanged` gives a preset's own name and settings by the name
+    that it has here: they are taken where the changed ones lack weights.
 
     With true labels for scores the table says how much of the error of the preset `warp` a method removes, just before
     the next key frame. Raises SettingError for no interval above 0, and what `compare` raises.
@@ -61,7 +59,7 @@ def methods_table(
     methods, notes = _fitting(segmenter, presets, unchanged or {})
     default = list(methods)[list(presets).index(default)]
     notes += _add_offline(methods, default) if offline else []
-    done = compare(dataset, segmenter, methods=methods, intervals=wanted, fused=[default], **options)
+    done = compare(conditions, segmenter, methods=methods, intervals=wanted, fused=[default])
     shown = default if default in done.reports else next(iter(done.reports))
     rows = [_every(done), _fused(done, shown)]
     rows += [_row(done, name, interval) for interval in wanted for name in done.reports]
@@ -74,12 +72,12 @@ def methods_table(
     columns = [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
     return Study(
         "methods",
-        f"Methods: {dataset.title}",
+        f"Methods: {conditions.dataset.title}",
         columns,
         rows,
         [*done.notes(), *notes, f"{FUSED}: by {shown}; default preset: {default}"],
         done.record(),
-        command,
+        conditions.command,
     )
 
 

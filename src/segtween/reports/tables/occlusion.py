@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from segtween.build import Processor, has_stored_flow
 from segtween.errors import SettingError
 from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusion
+from segtween.interfaces import FlowEstimator
 from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
 from segtween.street import StreetClip
-from segtween.types import Rgb, SizeHW, format_size
-
-Progress = Callable[[int, int], None]
+from segtween.types import Progress, Rgb, SizeHW, format_size
 
 FRAME_RATE = Fraction(15)
 SWEEP: dict[str, list[dict[str, Any]]] = {
@@ -65,26 +64,9 @@ def occlusion_table(
             expected="a flow estimator",
             do="choose flow dis or a network",
         )
-    backend = Processor()
-    flow, ops = backend.flow(chosen, classes=None), backend.ops(chosen)
-    spans_hw = padded_size(size_hw) if chosen.arrays == "reference" else size_hw
-    estimates = _estimates(sweep)
-    counts = np.zeros((len(estimates), 3), np.int64)  # found and true, found, true
-    cells = done = 0
-    for seed in seeds:
-        before: Rgb | None = None
-        for frame in StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames):
-            if before is not None:
-                pair = look_at(frame.rgb, before, flow=flow, ops=ops, spans_hw=spans_hw)
-                truth = reduce_mask(frame.occlusion, (pair.current.shape[0], pair.current.shape[1]))
-                cells += truth.size
-                for row, (_, estimate) in zip(counts, estimates, strict=True):
-                    found = estimate(pair)
-                    row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
-            before = frame.rgb
-            done += 1
-            if progress is not None:
-                progress(done, len(seeds) * frames)
+    flow, estimates = Processor().flow(chosen, classes=None), _estimates(sweep)
+    drives = [StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames) for seed in seeds]
+    counts, cells = _counted(drives, [estimate for _, estimate in estimates], flow, chosen, progress)
     rows = [_row(name, e.describe(), row, cells) for (name, e), row in zip(estimates, counts, strict=True)]
     share = int(counts[0, 2]) / cells
     notes = [
@@ -96,6 +78,39 @@ def occlusion_table(
     record = {"seeds": list(seeds), "frames": frames, "size_hw": list(size_hw), "flow": flow.describe(),
               "true_share": share}  # fmt: skip
     return Study("occlusion", "Occlusion, estimated against exact", COLUMNS, rows, notes, record, command)
+
+
+def _counted(
+    drives: Sequence[StreetClip],
+    estimates: Sequence[Occlusion],
+    flow: FlowEstimator,
+    settings: Settings,
+    progress: Progress | None,
+) -> tuple[NDArray[np.int64], int]:
+    """Cells found and occluded, found, occluded: a row for each estimate; and how many cells there are in all."""
+    counts = np.zeros((len(estimates), 3), np.int64)
+    ops, cells, done, total = Processor().ops(settings), 0, 0, sum(drive.frames or 0 for drive in drives)
+    for drive in drives:
+        before: Rgb | None = None
+        for frame in drive:
+            if before is not None:
+                spans_hw = _spans(frame.rgb, settings)
+                pair = look_at(frame.rgb, before, flow=flow, ops=ops, spans_hw=spans_hw)
+                truth = reduce_mask(frame.occlusion, (pair.current.shape[0], pair.current.shape[1]))
+                cells += truth.size
+                for row, estimate in zip(counts, estimates, strict=True):
+                    found = estimate(pair)
+                    row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
+            before = frame.rgb
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return counts, cells
+
+
+def _spans(rgb: Rgb, settings: Settings) -> SizeHW:
+    size_hw = rgb.shape[0], rgb.shape[1]
+    return padded_size(size_hw) if settings.arrays == "reference" else size_hw
 
 
 def reduce_mask(mask: NDArray[np.bool_], grid_hw: SizeHW) -> NDArray[np.bool_]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,59 +19,31 @@ from segtween.metrics.bootstrap import Bootstrap, bases, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
 from segtween.reports.tables.compare import signed
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
 from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
 
-Progress = Callable[[int, int], None]
-
 METHODS = ("copied from the nearest label", "carried from the label before", "carried from both sides")
 
 
-def propagation_table(
-    dataset: Dataset,
-    *,
-    every: int = 30,
-    settings: Settings | None = None,
-    max_frames: int | None = None,
-    threads: int = 0,
-    command: str | None = None,
-    progress: Progress | None = None,
-) -> Study:
-    """mIoU over all frames when one frame in `every` is labelled, beside copying and carrying from one side.
+def propagation_table(conditions: Conditions, *, every: int = 30, settings: Settings | None = None) -> Study:
+    """mIoU over all frames when one frame in `every` is labelled, against copying and propagating from one side.
 
     One run for each phase 0..every - 1, frames before the first labelled one not scored, all phases pooled; the labels
     are the truth's own. Also by distance to the nearest labelled frame: after the last one of a clip that is up to
     every - 1 frames. Raises SettingError for labels that are not dense and clips that are too short.
     """
-    dataset = dataset.limited(max_frames)
+    dataset = conditions.dataset.limited(conditions.max_frames)
     if every < 2 or not dataset.is_dense or every >= max(len(clip) for clip in dataset.clips):
         raise SettingError(
             f"one labelled frame in {every} of {dataset.name} {dataset.split}",
             expected="2 or more, fewer than a clip has frames, and clips with a label for every frame",
-            do="give another --every or data set",
+            do="give another number or data set",
         )
-    chosen, bootstrap = settings or Settings(offline=True), Bootstrap()
-    backend = Processor(threads)
-    flow = backend.flow(chosen, classes=len(dataset.labels))
-    clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
-    of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
-    tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
-    first, done, total = 0, 0, every * sum(len(clip.clip) for clip in clips)
-    for clip in clips:
-        truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
-        for phase in range(min(every, len(truth))):
-            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), chosen, backend, flow)
-            for index, (nearest, labels) in enumerate(answers):
-                if index >= phase:
-                    for tally, answer in zip(tallies, labels, strict=True):
-                        counts = confusion(answer, truth[index], classes=len(dataset.labels))
-                        tally.score(counts, block=first + int(clip.blocks[index]), distance=nearest)
-                done += 1
-                if progress is not None:
-                    progress(done, total)
-        first += int(clip.blocks[-1]) + 1
+    bootstrap = Bootstrap()
+    tallies = _tallies(replace(conditions, dataset=dataset), every, settings or Settings(offline=True), bootstrap)
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
     notes = [
@@ -81,9 +53,34 @@ def propagation_table(
         "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
         + bases({name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}),
     ]
-    return Study(
-        "propagation", f"One frame in {every} labelled", _columns(ranges), rows, notes, {"every": every}, command
-    )
+    title, command = f"One frame in {every} labelled", conditions.command
+    return Study("propagation", title, _columns(ranges), rows, notes, {"every": every}, command)
+
+
+def _tallies(conditions: Conditions, every: int, settings: Settings, bootstrap: Bootstrap) -> list[Tally]:
+    """One for each of METHODS, of all phases."""
+    dataset, threads = conditions.dataset, conditions.threads
+    classes = len(dataset.labels)
+    backend = Processor(threads)
+    flow = backend.flow(settings, classes=classes)
+    clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
+    of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
+    tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
+    first, done, total = 0, 0, every * sum(len(clip.clip) for clip in clips)
+    for clip in clips:
+        truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
+        for phase in range(min(every, len(truth))):
+            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), settings, backend, flow)
+            for index, (nearest, labels) in enumerate(answers):
+                if index >= phase:
+                    for tally, answer in zip(tallies, labels, strict=True):
+                        counts = confusion(answer, truth[index], classes=classes)
+                        tally.score(counts, block=first + int(clip.blocks[index]), distance=nearest)
+                done += 1
+                if conditions.progress is not None:
+                    conditions.progress(done, total)
+        first += int(clip.blocks[-1]) + 1
+    return tallies
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,15 @@ from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
 from segtween.build import build_resampling_refiner, has_stored_flow
-from segtween.datasets import Dataset
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
+from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, machine, percent
 from segtween.settings import Settings
 from segtween.texttable import count
-from segtween.types import SizeHW, format_size
 
-Progress = Callable[[int, int], None]
 OpenAt = Callable[[float], Segmenter]
 """scale -> the segmenter that sees frames at it."""
 
@@ -43,48 +41,42 @@ COLUMNS = (
 
 
 def intervals_table(
-    dataset: Dataset,
+    conditions: Conditions,
     open_at: OpenAt,
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (0, 1, 2, 3, 4),
     scale: float = 1.0,
-    command: str | None = None,
-    **options: Any,
 ) -> Study:
-    """Every interval at one scale. `options` are those of `measure`, for every preset.
+    """Every interval at one scale, for every preset.
 
     Raises SettingError, LabelError and DatasetError as `evaluation.evaluate` and `bench.bench` do.
     """
     title = f"Intervals at scale {scale:g}"
-    return _study("intervals", title, dataset, open_at, presets, [scale], intervals, command, options)
+    return _study("intervals", title, conditions, open_at, presets, [scale], intervals)
 
 
 def scales_table(
-    dataset: Dataset,
+    conditions: Conditions,
     open_at: OpenAt,
     *,
     presets: Mapping[str, Settings],
     scales: Sequence[float] = (0.5, 0.75, 1.0),
     interval: int = 2,
-    command: str | None = None,
-    **options: Any,
 ) -> Study:
-    """One interval at every scale, beside the network on every frame. Only networks see frames at a scale."""
+    """One interval at every scale, and the network on every frame. Only networks see frames at a scale."""
     title = f"Scales at interval {interval}"
-    return _study("scales", title, dataset, open_at, presets, scales, [0, interval], command, options)
+    return _study("scales", title, conditions, open_at, presets, scales, [0, interval])
 
 
 def _study(
     name: str,
     title: str,
-    dataset: Dataset,
+    conditions: Conditions,
     open_at: OpenAt,
     presets: Mapping[str, Settings],
     scales: Sequence[float],
     intervals: Sequence[int],
-    command: str | None,
-    options: dict[str, Any],
 ) -> Study:
     if not presets or not scales:
         raise SettingError("no presets or no scales", expected="at least one of each", do="name one")
@@ -94,7 +86,7 @@ def _study(
     for scale in scales:
         segmenter = open_at(scale)
         _check_scale(segmenter, scale, scales)
-        for preset, measured in measure(dataset, segmenter, presets=presets, intervals=intervals, **options).items():
+        for preset, measured in measure(conditions, segmenter, presets=presets, intervals=intervals).items():
             rows += [{"preset": preset, "scale": scale, **row} for row in _rows(measured)]
             sets.append({"preset": preset, "scale": scale, **_record(measured)})
             notes += [note for note in _notes(measured) if note not in notes]
@@ -103,8 +95,8 @@ def _study(
     if all(row["min_miou_without_edge"] is None for row in rows):
         left_out.add("min_miou_without_edge")
     columns = [column for column in COLUMNS if column.key not in left_out]
-    title = f"{title}: {network} on {dataset.title}"
-    return Study(name, title, columns, rows, notes, {"sets": sets}, command)
+    title = f"{title}: {network} on {conditions.dataset.title}"
+    return Study(name, title, columns, rows, notes, {"sets": sets}, conditions.command)
 
 
 class Measured(NamedTuple):
@@ -118,16 +110,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    dataset: Dataset,
-    segmenter: Segmenter,
-    *,
-    presets: Mapping[str, Settings],
-    intervals: Sequence[int],
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    repeats: int = 7,
-    threads: int = 0,
-    progress: Progress | None = None,
+    conditions: Conditions, segmenter: Segmenter, *, presets: Mapping[str, Settings], intervals: Sequence[int]
 ) -> dict[str, Measured]:
     """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores or flow.
 
@@ -136,15 +119,12 @@ def measure(
 
     def judge(name: str, settings: Settings, intervals: Sequence[int]) -> Report:
         return evaluate_method(
-            dataset,
+            conditions.dataset,
             segmenter=segmenter,
             settings=settings,
             name=name,
             intervals=intervals,
-            map_name=map_name,
-            max_frames=max_frames,
-            threads=threads,
-            progress=progress,
+            **conditions.of_evaluation(),
         )
 
     made = {name: Measured(judge(name, settings, intervals), None) for name, settings in presets.items()}
@@ -159,43 +139,43 @@ def measure(
             else:
                 made[name] = made[name]._replace(without_edge=judge(name, without, above))
     reports = {name: measured.accuracy for name, measured in made.items()}
-    times = time_beside(reports, segmenter, presets, size_hw=frame_size(dataset), intervals=intervals, repeats=repeats,
-                        threads=threads, progress=progress)  # fmt: skip
+    times = time_methods(conditions, reports, segmenter, presets, intervals=intervals)
     return {name: measured._replace(speed=times.get(name)) for name, measured in made.items()}
 
 
-def time_beside(
+def time_methods(
+    conditions: Conditions,
     reports: Mapping[str, Report],
     segmenter: Segmenter,
     presets: Mapping[str, Settings],
     *,
+    intervals: Sequence[int],
     fused: Collection[str] = (),
-    **options: Any,
 ) -> dict[str, BenchReport]:
     """Speed of the presets that can be timed, each of the very method whose accuracy is reported: stored scores, true
-    labels and stored flow have none. `options` are those of `bench.bench_presets`."""
+    labels and stored flow have none. Those in `fused` are timed at interval 0 with flow and fusion too."""
     timed = {name: s for name, s in presets.items() if not hasattr(segmenter, "select") and not has_stored_flow(s)}
     if not timed:
         return {}
-    times = bench_presets(segmenter, presets=timed, fused=[name for name in fused if name in timed], **options)
+    times = bench_presets(
+        segmenter,
+        presets=timed,
+        plan=conditions.plan(intervals),
+        fused=[name for name in fused if name in timed],
+        progress=conditions.progress,
+    )
     return {name: of_one_method(reports[name], found) for name, found in times.items()}
 
 
 def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
-    if speed.method.hash != accuracy.method.hash:
+    timed = speed.header.method.hash
+    if timed != accuracy.method.hash:
         raise SettingError(
-            f"speed of method {speed.method.hash} beside accuracy of {accuracy.method.hash}",
+            f"speed of method {timed} beside accuracy of {accuracy.method.hash}",
             expected="one method",
             do="measure with a segmenter that describes itself the same every time",
         )
     return speed
-
-
-def frame_size(dataset: Dataset) -> SizeHW:
-    """(height, width) of the data set's first frame."""
-    first = next(clip for clip in dataset.clips if len(clip)).frames[0]
-    rgb = dataset.read_rgb(first)
-    return rgb.shape[0], rgb.shape[1]
 
 
 def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) -> None:
@@ -283,13 +263,23 @@ def _notes(measured: Measured) -> list[str]:
         if report.method.record.get("flow") == "stored":
             return [*notes, f"speed of {name}: not measured, the flow is stored"]
         return [*notes, "speed: not measured, the scores are stored"]
-    versions = ", ".join(f"{name} {version}" for name, version in times.versions.items())
     return [
         *notes,
-        f"speed: frames of {format_size(times.size_hw)} (width x height) in memory, medians of "
-        f"{count(times.repeats, 'period')}, {times.network.get('precision', 'unknown')} precision, "
-        f"{count(times.threads, 'thread')} of {machine()}",
+        speed_note(times),
         "share of the limit: (ms per frame on every frame / ms per frame) / (interval + 1)",
-        versions,
-        *times.notes,
+        versions_note(times),
+        *times.header.notes,
     ]
+
+
+def speed_note(times: BenchReport) -> str:
+    """On what and how speed was measured."""
+    header = times.header
+    return (
+        f"speed: frames of {header.frames} in memory, medians of {count(times.repeats, 'period')}, all taking turns, "
+        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} of {machine()}"
+    )
+
+
+def versions_note(times: BenchReport) -> str:
+    return ", ".join(f"{name} {version}" for name, version in times.header.versions.items())

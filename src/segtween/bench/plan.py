@@ -1,0 +1,89 @@
+"""What is timed and how: sizes, intervals, repetitions, rates; each checked when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segtween.build import has_stored_flow
+from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
+from segtween.settings import Settings
+from segtween.types import SizeHW, format_size
+
+LEAST_SIDE = 64
+MOST_RATE = 1000.0
+WARM_UP_PERIODS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Frames of `size_hw`, of which `repeats` periods (a key frame and the frames after it) are timed at each of the
+    `intervals`, after two that are not; `threads` 0 uses every processor. `against` names baselines that take turns
+    with the method. SettingError for sizes below 64x64 and fewer than one repeat."""
+
+    size_hw: SizeHW
+    intervals: Sequence[int] = ()
+    repeats: int = 7
+    threads: int = 0
+    against: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1 or min(self.size_hw) < LEAST_SIDE:
+            raise SettingError(
+                f"{self.repeats} repeats on frames of {format_size(self.size_hw)}",
+                expected=f"1 repeat or more, frames of at least {LEAST_SIDE}x{LEAST_SIDE} (width x height)",
+                do="give larger numbers",
+            )
+
+    @property
+    def above(self) -> list[int]:
+        """The intervals above 0, in order; interval 0 is the network on every frame, which is always timed."""
+        return sorted(set(self.intervals) - {0})
+
+    @property
+    def periods(self) -> int:
+        return WARM_UP_PERIODS + self.repeats
+
+
+@dataclass(frozen=True)
+class RatePlan:
+    """Frames of `size_hw` that come at `rate` per second for `seconds`, whether they are waited for or not.
+
+    SettingError for sizes below 64x64, a rate that is not above 0 and at most 1000, and less than one frame in all.
+    """
+
+    size_hw: SizeHW
+    rate: float
+    seconds: float
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= MOST_RATE or self.due < 1 or min(self.size_hw) < LEAST_SIDE:
+            raise SettingError(
+                f"{self.rate:g} frames per second for {self.seconds:g} s, of {format_size(self.size_hw)}",
+                expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, of at least {LEAST_SIDE}x{LEAST_SIDE}",
+                do="correct rate, seconds or size",
+            )
+
+    @property
+    def due(self) -> int:
+        """How many frames come."""
+        return round(self.rate * self.seconds) if self.rate > 0 else 0
+
+    def in_time(self, latency_ms: Sequence[float], due: int) -> float:
+        """Share of the `due` frames that came, 0..1, whose labels were there before the next frame came."""
+        return sum(ms <= 1e3 / self.rate for ms in latency_ms) / due
+
+
+def refuse_stored(segmenter: Segmenter, presets: Mapping[str, Settings]) -> None:
+    """SettingError for stored scores and stored flow, which take no time."""
+    if hasattr(segmenter, "select"):
+        raise SettingError("stored scores cannot be timed", expected="a network", do="give a model NAME or FILE.onnx")
+    for name, settings in presets.items():
+        if has_stored_flow(settings):
+            raise SettingError(
+                f"stored flow {settings.flow} cannot be timed (preset {name})",
+                expected="a flow estimator",
+                do="give flow dis",
+            )

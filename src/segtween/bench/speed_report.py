@@ -1,0 +1,133 @@
+"""The report of speed: figures of each interval, baselines in the same run, stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segtween.bench.report import MethodReport
+from segtween.texttable import TextTable, count
+
+STAGES = ("prepare", "flow", "propagate", "segment", "refine", "label")
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BenchReport(MethodReport):
+    """Milliseconds and shares at each interval; interval 0 is the network on every frame, without flow or fusion."""
+
+    repeats: int
+    results: list[Figures]
+    fused: Figures | None = None
+    """Interval 0 with flow and fusion, where it was timed; `results` at 0 are the plain network's."""
+    against: Sequence[Figures] = ()
+    """Baselines, timed in the same run."""
+
+    def figures(self) -> Figures:
+        return {
+            "repeats": self.repeats,
+            "results": self.results,
+            **({} if self.fused is None else {"fused": self.fused}),
+            **({"against": list(self.against)} if self.against else {}),
+        }
+
+    def figure_tables(self) -> list[TextTable]:
+        title = f"{self.header.title}, {count(self.header.threads or 1, 'thread')}"
+        columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
+        rows = [_cells(result) for result in self.results]
+        figures = TextTable(title, [*columns, "mixed cells"], rows, seldom=["mixed cells", "frames per second"])
+        stages = TextTable(
+            "median ms of each stage (lower to upper quartile)",
+            ["interval", "frames", *STAGES],
+            [row for result in self.results for row in _stage_rows(result)],
+            seldom=["refine", "prepare"],
+        )
+        return [figures, *([_comparison(self)] if self.against else []), stages]
+
+    @property
+    def basis(self) -> str:
+        return f"medians of {count(self.repeats, 'period')} after warm-up"
+
+    def remarks(self) -> list[str]:
+        return [_latency(result) for result in self.results]
+
+
+def _latency(result: Figures) -> str:
+    ms = result["latency_ms"]
+    return (
+        f"interval {result['interval']}: a frame takes {ms['p50']:.1f} ms (median), {ms['p95']:.1f} ms (p95), "
+        f"{ms['p99']:.1f} ms (p99), {ms['most']:.1f} ms at most"
+    )
+
+
+def _cells(result: Figures) -> list[str]:
+    other = result["other_frame"]
+    faster, possible, share = result["times_faster"], result["times_possible"], result["share_of_limit"]
+    return [
+        f"{result['interval']}" + (" (network on every frame)" if result["interval"] == 0 else ""),
+        f"{result['ms_per_frame']:.1f}",
+        f"{result['fps']:.1f}",
+        f"{result['key_frame']['median']:.1f}",
+        "-" if other is None else f"{other['median']:.1f}",
+        "-" if possible == 1 else f"{faster:.1f}x of {possible}x possible ({100 * share:.0f}%)",
+        f"{100 * result['mixed_cells']:.0f}%",
+    ]
+
+
+def _comparison(report: BenchReport) -> TextTable:
+    """The baselines and the method, slowest first, and how many times faster the method is at each interval."""
+    above = [result["interval"] for result in report.results if result["interval"]]
+    measured = sorted([*report.against, *_own(report)], key=lambda row: -float(row["ms_per_frame"]))
+    accuracy = any(row.get("miou") is not None for row in measured)
+    plain_ms = report.results[0]["ms_per_frame"]
+    columns = ["in the same run", "interval", *(["mIoU"] if accuracy else []), "ms per frame", "key frame ms"]
+    columns += ["other frame ms", "share of the limit", *(f"segtween at {interval} is faster" for interval in above)]
+    rows = []
+    for row in measured:
+        other, share = row["other_frame"], plain_ms / row["ms_per_frame"] / (row["interval"] + 1)
+        rows.append([
+            row["title"],
+            f"{row['interval']}",
+            *(["-" if row.get("miou") is None else f"{100 * row['miou']:.1f}"] if accuracy else []),
+            f"{row['ms_per_frame']:.1f}",
+            f"{row['key_frame']['median']:.1f}",
+            "-" if other is None else f"{other['median']:.1f}",
+            f"{100 * share:.0f}%",
+            *(f"{row['method_times_faster'][f'{interval}']:.1f}x" for interval in above),
+        ])  # fmt: skip
+    return TextTable(
+        "against what one would pick instead, the slowest first",
+        columns,
+        rows,
+        seldom=["key frame ms", "other frame ms"],
+    )
+
+
+def _own(report: BenchReport) -> list[Figures]:
+    """The method's rows, with what those of the baselines have."""
+    return [
+        {
+            "title": f"segtween, {report.header.method.name}"
+            if result["interval"]
+            else "segtween, network on every frame",
+            **result,
+            "method_times_faster": {
+                f"{other['interval']}": result["ms_per_frame"] / other["ms_per_frame"] for other in report.results
+            },
+        }
+        for result in report.results
+    ]
+
+
+def _stage_rows(result: Figures) -> list[list[str]]:
+    rows = []
+    for kind, name in (("key_frame", "key"), ("other_frame", "other")):
+        if result[kind] is not None:
+            stages = result[kind]["stages_ms"]
+            rows.append([f"{result['interval']}", name, *(_spread(stages.get(stage)) for stage in STAGES)])
+    return rows
+
+
+def _spread(stage: dict[str, float] | None) -> str:
+    return "-" if stage is None else f"{stage['median']:.1f} ({stage['q1']:.1f} to {stage['q3']:.1f})"

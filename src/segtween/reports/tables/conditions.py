@@ -1,0 +1,46 @@
+"""Under which conditions all rows of a table are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segtween.bench import Plan
+from segtween.datasets import Dataset
+from segtween.types import Progress, SizeHW
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The data, of which at most `max_frames` frames are used, with the label map of that name (None: the fitting one);
+    `repeats` periods timed at each interval; `threads` 0 uses every processor. `command` is what asked for the table.
+    """
+
+    dataset: Dataset
+    map_name: str | None = None
+    max_frames: int | None = None
+    repeats: int = 7
+    threads: int = 0
+    command: str | None = None
+    progress: Progress | None = None
+
+    def of_evaluation(self) -> dict[str, Any]:
+        """As `evaluation.evaluate_method` takes them."""
+        return {
+            "map_name": self.map_name,
+            "max_frames": self.max_frames,
+            "threads": self.threads,
+            "progress": self.progress,
+        }
+
+    def plan(self, intervals: Sequence[int]) -> Plan:
+        """Timing on frames of the data's size."""
+        return Plan(frame_size(self.dataset), intervals=intervals, repeats=self.repeats, threads=self.threads)
+
+
+def frame_size(dataset: Dataset) -> SizeHW:
+    """(height, width) of the data set's first frame."""
+    first = next(clip for clip in dataset.clips if len(clip)).frames[0]
+    rgb = dataset.read_rgb(first)
+    return rgb.shape[0], rgb.shape[1]
