@@ -15,6 +15,8 @@ DEEPEST_LEVEL = 32
 LONGEST_NUMBER = 100
 """Characters of one number."""
 
+_KINDS = {"timestamp": "date", "int": "whole number", "float": "number", "bool": "yes or no"}
+
 
 class _UnreadableError(Exception):
     """What the file does that no file has to do, in words that follow its name."""
@@ -82,7 +84,9 @@ def _plain_loader() -> Any:
             try:
                 return super().construct_object(node, deep=deep)
             except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
-                raise _UnreadableError(f"holds {str(node.value)[:40]!r} in line {line}, which is no {kind}") from None
+                raise _UnreadableError(
+                    f"holds {str(node.value)[:40]!r} in line {line}, which is no {_KINDS.get(kind, kind)}"
+                ) from None
 
     return PlainLoader
 
