@@ -261,8 +261,8 @@ class OutputReport:
             " and ".join(dict.fromkeys(getattr(e, part) for e in errors if getattr(e, part)))
             for part in ("got", "expected", "do")
         )
-        finished = ", ".join(output.name for output in self.finished) or "none"
-        return SinkError(got, expected=expected, do=f"{do} (finished: {finished})")
+        kept = [o.name for o in self.finished] + [f"{o.frames} frames of {o.name}" for o in self.failed if o.frames]
+        return SinkError(got, expected=expected, do=f"{do} (finished: {', '.join(kept) or 'none'})")
 
     def to_json(self) -> list[dict[str, Any]]:
         return [

@@ -40,7 +40,7 @@ def export_scores(
     interrupts = Interrupts()
     try:
         try:
-            _run(segmenter, frames, writer, total, progress, interrupts)
+            _run(segmenter, frames, writer, staged, total, progress, interrupts)
         except KeyboardInterrupt:
             if len(writer):
                 with interrupts.held():
@@ -67,6 +67,7 @@ def _run(
     segmenter: Segmenter,
     frames: Iterable[Named],
     writer: ScoresWriter,
+    staged: Staged,
     total: int | None,
     progress: Progress | None,
     interrupts: Interrupts,
@@ -76,7 +77,7 @@ def _run(
         if select is not None:
             select(index if name is None else name)
         scores = segmenter(rgb)
-        with sink_errors(writer.path), interrupts.held():
+        with sink_errors(staged.target), interrupts.held():
             writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)
         interrupts.raise_if_asked()
         if progress is not None:
