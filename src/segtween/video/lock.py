@@ -27,8 +27,8 @@ class FolderLock:
 
     - on the same host, since the same boot and in the same process namespace, the process table decides: the process is
       gone, or its number belongs to one that started later;
-    - elsewhere (another host or container, before a reboot, not POSIX) the file's age decides: a run touches its lock every
-      10 seconds, and one that has not done so for 60 is dead. The age is taken by the clock of the file system.
+    - elsewhere (another host or container, before a reboot, not POSIX) the file's age decides: a run touches its lock
+      every 10 seconds, and one that has not done so for 60 is dead. The age is taken by the clock of the file system.
 
     Raises SinkError where a run is under way, or where no file can be written.
     """
