@@ -261,8 +261,10 @@ class OutputReport:
             " and ".join(dict.fromkeys(getattr(e, part) for e in errors if getattr(e, part)))
             for part in ("got", "expected", "do")
         )
-        kept = [o.name for o in self.finished] + [f"{o.frames} frames of {o.name}" for o in self.failed if o.frames]
-        return SinkError(got, expected=expected, do=f"{do} (finished: {', '.join(kept) or 'none'})")
+        finished = ", ".join(output.name for output in self.finished) or "none"
+        in_part = ", ".join(output.name for output in self.failed if output.frames)
+        kept = f"finished: {finished}" + (f"; in part: {in_part}" if in_part else "")
+        return SinkError(got, expected=expected, do=f"{do} ({kept})")
 
     def to_json(self) -> list[dict[str, Any]]:
         return [

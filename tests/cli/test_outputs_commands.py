@@ -134,7 +134,7 @@ def test_a_part_that_is_removed_during_a_run(tmp_path: Path, long_clip: Path) ->
     (line,) = ended(process)
     assert process.returncode == 2
     assert "out/labels" in line
-    assert "(finished: overlay.mp4, cvat.zip, frames.csv)" in line
+    assert "(finished: overlay.mp4, cvat.zip, frames.csv" in line
     assert [n for n in left_in(out) if n != "labels"] == ["cvat.zip", "frames.csv", "overlay.mp4", "run.json"]
     assert frames_of(out / "overlay.mp4") == 300
 
