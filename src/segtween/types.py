@@ -286,7 +286,9 @@ class OutputReport:
             for part in ("got", "expected", "do")
         )
         finished = ", ".join(output.name for output in self.finished) or "none"
-        return SinkError(got, expected=expected, do=f"{do} (finished: {finished})")
+        in_part = ", ".join(output.name for output in self.failed if output.frames)
+        kept = f"finished: {finished}" + (f"; in part: {in_part}" if in_part else "")
+        return SinkError(got, expected=expected, do=f"{do} ({kept})")
 
     def to_json(self) -> list[dict[str, Any]]:
         return [

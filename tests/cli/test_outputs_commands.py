@@ -96,6 +96,14 @@ def test_no_room_for_anything_leaves_no_part(tmp_path: Path) -> None:
     assert not [name for name in left_in(out) if name.startswith(".") or name == "run.json"]
 
 
+def test_scores_that_find_no_room_leave_nothing(tmp_path: Path, long_clip: Path) -> None:
+    process = start("scores", "export", long_clip, "-o", tmp_path / "s.npz", "--model", MODEL, most_bytes=100_000)
+    (line,) = ended(process)
+    assert process.returncode == 2
+    assert f"no space is left to write {tmp_path / 's.npz'} (File too large)" in line
+    assert left_in(tmp_path) == []
+
+
 def test_a_second_run_is_refused_and_sigterm_keeps_what_the_first_did(tmp_path: Path, long_clip: Path) -> None:
     out = tmp_path / "out"
     process = start("run", long_clip, "-o", out, "--save", "overlay,labels,cvat", "--model", MODEL, "-q")
@@ -126,7 +134,7 @@ def test_a_part_that_is_removed_during_a_run(tmp_path: Path, long_clip: Path) ->
     (line,) = ended(process)
     assert process.returncode == 2
     assert "out/labels" in line
-    assert "(finished: overlay.mp4, cvat.zip, frames.csv)" in line
+    assert "(finished: overlay.mp4, cvat.zip, frames.csv" in line
     assert [n for n in left_in(out) if n != "labels"] == ["cvat.zip", "frames.csv", "overlay.mp4", "run.json"]
     assert frames_of(out / "overlay.mp4") == 300
 

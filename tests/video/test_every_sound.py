@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from segtween.errors import SinkError
 from segtween.video.encode import Clock, VideoWriter
 
 PICTURES = 4
@@ -90,9 +91,12 @@ def overlay(
     writer = VideoWriter(
         target, codec="h264", clock=Clock(Fraction(1, 25), Fraction(25)), audio_path=audio, notice=notices.append
     )
-    for i in range(first, first + n):
-        writer.write(np.full((48, 64, 3), i, np.uint8), Fraction(i, 25))
-    getattr(writer, end)()
+    try:
+        for i in range(first, first + n):
+            writer.write(np.full((48, 64, 3), i, np.uint8), Fraction(i, 25))
+        getattr(writer, end)()
+    finally:
+        writer.abort()
     with av.open(str(target)) as container:
         assert sum(1 for _ in container.decode(video=0)) == n, "the pictures are all there"
     tracks, codecs = [], []
@@ -183,3 +187,37 @@ def test_sound_that_cannot_be_opened_costs_nothing(tmp_path: Path) -> None:
     writer.close()
     assert (tmp_path / "out.mp4").stat().st_size > 0
     assert notices[0].startswith("the sound is left out of the videos: it cannot be read (")
+
+
+class Complains:
+    """Stands in for an output container: writes every packet, and says of some pictures that something was wrong, as
+    FFmpeg does where a sound packet that it held back cannot be written."""
+
+    def __init__(self, container: Any, errno: int) -> None:
+        self._container, self._errno, self.complaints = container, errno, 2
+
+    def mux(self, packets: Any) -> None:
+        self._container.mux(packets)
+        if isinstance(packets, av.Packet) and packets.stream.type == "video" and self.complaints:
+            self.complaints -= 1
+            raise av.error.FFmpegError(self._errno, "Invalid data")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+
+def test_an_error_of_sound_that_ffmpeg_held_back_costs_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.mkv", "matroska", ("aac", 48_000, "stereo"), n=25)
+    real, target = av.open, tmp_path / "out.mp4"
+    monkeypatch.setattr(
+        av, "open", lambda *a, **k: Complains(real(*a, **k), 22) if ".part" in str(a[0]) else real(*a, **k)
+    )
+    _, _, notices = overlay(path, target, n=25)
+    assert len(notices) == 1
+    assert notices[0].startswith("the sound is left out of the videos from ")
+    silent = write(tmp_path / "silent.mkv", "matroska", n=25)
+    with pytest.raises(SinkError, match="out.mp4 cannot be written"):
+        overlay(silent, target, n=25)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]

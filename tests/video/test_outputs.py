@@ -82,7 +82,9 @@ def test_full_disk_at_an_image(make_frames, make_result, tmp_path, monkeypatch):
     sink.write(frames[1], make_result(frames[1]))
     monkeypatch.undo()
     sink.write(frames[2], make_result(frames[2]))
-    with pytest.raises(SinkError, match=r"no space is left to write .*labels/000001.png .*\(finished: frames.csv\)"):
+    with pytest.raises(
+        SinkError, match=r"no space is left to write .*labels/000001.png .*\(finished: frames.csv; in part: labels\)"
+    ):
         sink.close()
     assert names(tmp_path / "labels") == ["000000.png"]
     assert [(o.name, o.frames) for o in sink.report.outputs] == [("labels", 1), ("frames.csv", 3)]

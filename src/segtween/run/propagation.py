@@ -78,6 +78,7 @@ def propagate(
         )
         chosen = settings or Settings(offline=True)
         engine = build_labelled(given.labels, given.read, given.files, chosen, backend=Processor(threads))
+        how = method(engine, name="propagate")
         sinks = open_sinks(
             folder,
             save=save,
@@ -92,7 +93,6 @@ def propagate(
         opened.close()
         raise
     watched = _Watched(sinks)
-    how = method(engine, name="propagate")
 
     def write_next() -> list[Candidate]:
         candidates = look_next(watched.errors, given.files, names=names, count=next_frames)

@@ -38,7 +38,7 @@ def export_scores(
     interrupts = Interrupts()
     try:
         try:
-            _run(segmenter, frames, writer, total, progress, interrupts)
+            _run(segmenter, frames, writer, staged, total, progress, interrupts)
         except KeyboardInterrupt:
             if len(writer):
                 with interrupts.held():
@@ -65,6 +65,7 @@ def _run(
     segmenter: Segmenter,
     frames: Iterable[Named],
     writer: ScoresWriter,
+    staged: Staged,
     total: int | None,
     progress: Progress | None,
     interrupts: Interrupts,
@@ -72,7 +73,7 @@ def _run(
     for index, (name, rgb) in enumerate(frames):
         select(segmenter, index if name is None else name)
         scores = segmenter(rgb)
-        with sink_errors(writer.path), interrupts.held():
+        with sink_errors(staged.target), interrupts.held():
             writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)
         interrupts.raise_if_asked()
         if progress is not None:

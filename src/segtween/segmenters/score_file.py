@@ -97,8 +97,11 @@ class ScoresWriter:
         return Stored(len(self), self._shape[0], (self._shape[1], self._shape[2]), float(step))
 
     def abort(self) -> None:
-        """Frees the waiting frames. Safe to call twice."""
-        self._spool.close()
+        """Frees the waiting frames. Safe to call twice, also after an error."""
+        try:
+            self._spool.close()
+        except OSError:
+            pass  # what is still buffered has no room, and is not needed
 
     def _write_scores(self, archive: zipfile.ZipFile, step: float) -> None:
         assert self._shape is not None

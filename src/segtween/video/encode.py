@@ -136,9 +136,10 @@ class VideoWriter:
                 self._sound_errors += 1
                 if self._sound is None or is_about_storage(error) or self._sound_errors > MOST_SOUND_ERRORS:
                     raise
-                self._sound.stop()
-                at = max(0.0, float(self._ticks * self._clock.time_base))
-                self._notice(f"the sound is left out of the videos from {at:.1f} s on: {error}")
+                if self._sound_errors == 1:
+                    self._sound.stop()
+                    at = max(0.0, float(self._ticks * self._clock.time_base))
+                    self._notice(f"the sound is left out of the videos from {at:.1f} s on: {error}")
 
     def _begin(self, size_hw: tuple[int, int], first: Fraction) -> None:
         self._first = first

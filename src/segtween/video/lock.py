@@ -27,8 +27,8 @@ class FolderLock:
 
     - on the same host, since the same boot and in the same process namespace, the process table decides: the process is
       gone, or its number belongs to one that started later;
-    - elsewhere (another host or container, before a reboot) the file's age decides: a run touches its lock every
-      10 seconds, and one that has not done so for 60 is dead. The age is taken by the clock of the file system.
+    - elsewhere (another host or container, before a reboot, not POSIX) the file's age decides: a run touches its lock
+      every 10 seconds, and one that has not done so for 60 is dead. The age is taken by the clock of the file system.
 
     Raises SinkError where a run is under way, or where no file can be written.
     """
@@ -85,7 +85,7 @@ def _take_away_if_dead(path: Path) -> None:
 
 def _is_alive(record: dict[str, Any], path: Path) -> bool:
     here = _this_process()
-    if all(record.get(key) == here[key] for key in ("host", "boot", "namespace")):
+    if os.name == "posix" and all(record.get(key) == here[key] for key in ("host", "boot", "namespace")):
         process = record.get("process")
         return isinstance(process, int) and _is_running(process, record.get("ticks"))
     return _age_seconds(path) < DEAD_AFTER_SECONDS
