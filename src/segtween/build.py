@@ -42,7 +42,7 @@ from segtween.runtimes import open_component
 from segtween.runtimes.base import KeepsSizes
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
-from segtween.settings import Settings
+from segtween.settings import MOST_DELAY, Settings
 from segtween.types import Labels, Method
 
 METHOD_VERSION = 2
@@ -171,7 +171,9 @@ def _assemble(
     keys = (
         KeyFrames(segmenter, schedule, propagation)
         if not settings.late
-        else DelayedKeyFrames(segmenter, schedule, propagation, delay=settings.late, worker=worker, sharing=sharing)
+        else DelayedKeyFrames(
+            segmenter, schedule, propagation, delay=settings.late, worker=worker, most_delay=MOST_DELAY * sharing
+        )
     )
     return backend.causal(keys, motion, backend.cuts(settings))
 

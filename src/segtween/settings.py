@@ -15,6 +15,8 @@ DEFAULT_MODEL = "swiftnet-lite0.camvid"
 DEFAULT_PRESET = "composed"
 DEFAULT_INTERVAL = 4
 MOST_DISTANCE = 30
+MOST_DELAY = 120
+"""Frames that scores may come late."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,7 @@ class Settings:
                 do="leave --schedule or --offline out",
             )
         if self.late not in (None, 0):
-            from segtween.engine.delayed import check_delay
-
-            check_delay(self.late)
+            self._check_delay()
             if isinstance(self.late, int) and self.schedule == "fixed" and self.late > self.interval + 1:
                 raise SettingError(
                     f"async_keys {self.late} at interval {self.interval}",
@@ -163,6 +163,15 @@ class Settings:
                 do="give --schedule adaptive, or leave them out",
             )
         self.open_schedule()
+
+    def _check_delay(self) -> None:
+        late = self.late
+        if late != "auto" and not (isinstance(late, int) and not isinstance(late, bool) and 1 <= late <= MOST_DELAY):
+            raise SettingError(
+                f"async_keys {late}",
+                expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
+                do="give auto, or leave it out",
+            )
 
     def open_schedule(self) -> Schedule:
         """A schedule of its own."""

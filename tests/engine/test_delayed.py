@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from fakes import BrightnessSegmenter, panning
 from segtween.build import build_engine
 from segtween.cli import app
-from segtween.engine.delayed import MOST_DELAY, DelayedKeyFrames
+from segtween.engine.delayed import DelayedKeyFrames
 from segtween.errors import ScoresError, SettingError
-from segtween.settings import PRESETS, Settings
+from segtween.settings import MOST_DELAY, PRESETS, Settings
 from segtween.types import Result
 from small_sets import camvid
 
@@ -104,7 +104,7 @@ def test_with_auto_no_frame_waits_for_the_network(preset: str) -> None:
 
 
 def test_when_labels_grow_too_old_each_frame_waits_a_little_with_auto(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segtween.engine.delayed.MOST_DELAY", 3)
+    monkeypatch.setattr("segtween.build.MOST_DELAY", 3)
     frames, network = panning(12, SIZE, cell=16), Held()
     late = engine("auto", segmenter=network)
     for rgb in frames[:4]:

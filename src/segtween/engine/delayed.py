@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from segtween.engine.clock import Clock
 from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
-from segtween.errors import SettingError
 from segtween.geometry import stride_grid
 from segtween.interfaces import Schedule, Segmenter, Situation
 from segtween.types import Motion, Rgb, SizeHW
@@ -34,9 +33,9 @@ Logits = NDArray[np.float32]
 Delay = int | Literal["auto"]
 """Frames, 1 or more; or auto: as soon as the scores are there."""
 
-MOST_DELAY, WAIT_SECONDS = 120, 0.05
-"""So many frames after a key frame, auto too lets each frame wait for its scores, for so long at most: the network gets
-some of the processors then, and no frame takes as long as the network may."""
+WAIT_SECONDS = 0.05
+"""The longest that a frame waits for the network with auto, where its scores have been on their way for `most_delay`
+frames: it gets some of the processors then, and no frame takes as long as the network may."""
 
 
 class Worker(Protocol):
@@ -90,8 +89,7 @@ class _Sent:
 
 
 class DelayedKeyFrames(KeyFrames):
-    """Key frames by a schedule, whose scores arrive `delay` frames late from a `worker`, which `sharing` streams have
-    in common.
+    """Key frames by a schedule, whose scores arrive `delay` frames late from a `worker`.
 
     A result's `is_key` says then that the scores of another key frame are used from this frame on, `distance` how many
     frames ago that was. Scores of `auto` depend on the machine: not for evaluation.
@@ -109,13 +107,13 @@ class DelayedKeyFrames(KeyFrames):
         *,
         delay: Delay,
         worker: Worker,
-        sharing: int = 1,
+        most_delay: int,
     ) -> None:
         super().__init__(segmenter, schedule, propagation)
-        self._delay, self.worker = check_delay(delay), worker
+        self._delay, self.worker = delay, worker
         self.delay = 0 if delay == "auto" else delay
         self._sent: _Sent | None = None
-        self._most_delay = MOST_DELAY * sharing
+        self._most_delay = most_delay
 
     def reset(self) -> None:
         super().reset()
@@ -189,14 +187,3 @@ class DelayedKeyFrames(KeyFrames):
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "async_keys": self._delay}
-
-
-def check_delay(delay: Any) -> Delay:
-    """`delay` itself; SettingError for what it cannot be."""
-    if delay == "auto" or (isinstance(delay, int) and not isinstance(delay, bool) and 1 <= delay <= MOST_DELAY):
-        return delay
-    raise SettingError(
-        f"async_keys {delay}",
-        expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
-        do="give auto, or leave it out",
-    )
