@@ -109,26 +109,21 @@ def bench_streams(
     """
     _check(settings)
     clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
-
-    def build(segmenter: Segmenter) -> Engine:
-        return build_engine(segmenter, settings, ops=build_ops(settings, threads=plan.threads))
-
     empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
-    engine = build(segmenter)
+    engine = _engine(segmenter, settings, plan)
     together = _Ticks(build_streams(engine, settings, count), clips)
     together.period(timed=False)
     shared = resident_mb()
-    separate = _Separate([build(open_segmenter()) for _ in clips], clips)
+    separate = _Separate([_engine(open_segmenter(), settings, plan) for _ in clips], clips)
     separate.period(timed=False)
     memory = {"together": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
     in_phase = _Ticks(_in_phase(engine, settings, count), clips)
     runs: dict[str, _Ticks | _Separate] = {"together": together, "in_phase": in_phase, "separate": separate}
     _take_turns(runs, plan, progress)
     shares = [own / other for own, other in zip(together.period_ms, separate.period_ms, strict=True)]
-    threads: int = engine.ops.rows.threads  # type: ignore[attr-defined]
     return StreamsReport(
-        Header.of(segmenter, method_of(engine, name=name), size_hw=plan.size_hw, threads=threads),
+        _header(segmenter, engine, name, plan),
         count=count,
         interval=settings.interval,
         repeats=plan.repeats,
@@ -137,6 +132,15 @@ def bench_streams(
         network_runs_per_tick=together.streams.runs(),
         cuts=sum(run.cuts for run in runs.values()),
     )
+
+
+def _engine(segmenter: Segmenter, settings: Settings, plan: Plan) -> Engine:
+    return build_engine(segmenter, settings, ops=build_ops(settings, threads=plan.threads))
+
+
+def _header(segmenter: Segmenter, engine: Engine, name: str, plan: Plan) -> Header:
+    threads: int = engine.ops.rows.threads  # type: ignore[attr-defined]
+    return Header.of(segmenter, method_of(engine, name=name), size_hw=plan.size_hw, threads=threads)
 
 
 def _check(settings: Settings) -> None:
