@@ -58,7 +58,7 @@ def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path)
     assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
     assert [int(row["frames_since_key"]) for row in rows] == [i % 4 for i in range(FRAMES)]
     assert len(list((tmp_path / "labels").iterdir())) == FRAMES
-    assert json.loads((tmp_path / "run.json").read_text())["method"]["sides"] == "both"
+    assert json.loads((tmp_path / "run.json").read_text())["method"]["mode"] == "bidirectional"
 
 
 def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) ->
     for more, text in (
         (("--schedule", "adaptive"), "the offline mode with schedule adaptive; expected a fixed interval"),
         (("--preset", "swnet-seq"), "the offline mode with a preset that works as the reference does"),
-        (("--flow", str(tmp_path)), "the offline mode with stored flow"),
+        (("--flow", str(tmp_path)), "bidirectional propagation along stored flow"),
     ):
         done = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--offline", *more)
         assert done.exit_code == 2

@@ -101,6 +101,18 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
+    settings = replace(find_preset("composed").at(2), offline=True)
+    cpu = build_engine(BrightnessSegmenter(), settings, backend=Processor(1), flow=DisFlow())
+    there = built(settings, flow=beside(DisFlow()))
+    for found, expected in zip(there.stream(frames), cpu.stream(frames), strict=True):
+        assert (found.index, found.is_key, found.distance) == (expected.index, expected.is_key, expected.distance)
+        assert (found.labels != expected.labels).mean() <= 1e-4
+        assert np.abs(found.confidence - expected.confidence).max() < 1e-4
+
+
+@pytest.mark.train
 @pytest.mark.parametrize("shift", [0, 3, 90])
 def test_a_cut_is_scored_as_on_the_processor(shift: int) -> None:
     import torch
@@ -183,7 +195,8 @@ def test_a_frame_given_again_is_sent_once_if_that_is_wanted() -> None:
 @pytest.mark.train
 def test_every_stage_is_timed_by_itself_when_that_is_wanted() -> None:
     waits = []
-    engine = device().engine(beside(BrightnessSegmenter()), find_preset("composed").at(1), timed=True)
+    backend = replace(device(), timed=True)
+    engine: Any = build_engine(beside(BrightnessSegmenter()), find_preset("composed").at(1), backend=backend)
     engine.ops.wait = lambda: waits.append(1)
     engine.clock = type(engine.clock)(engine.clock.func, engine.ops.wait)
     stages = [result.stages_ms for result in through(engine, moving(3))]
@@ -280,14 +293,11 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     [
         (find_preset("refined"), "refine attention"),
         (find_preset("swnet-seq"), "refine guided"),
-        (replace(find_preset("composed"), offline=True), "the offline mode"),
-        (replace(find_preset("composed"), late=2), "late 2"),
+        (replace(find_preset("composed"), late=2), "async_keys 2"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(settings: Settings, what: str) -> None:
-    with pytest.raises(
-        SettingError, match=f"{what} on device torch-cpu; expected preset composed, .*; give --device cpu"
-    ):
+    with pytest.raises(SettingError, match=f"{what} on device torch-cpu; expected preset composed, .* or device cpu"):
         built(settings)
 
 
@@ -403,7 +413,7 @@ def test_where_recording_fails_calls_are_made_one_by_one_and_said_so() -> None:
     expected = through(built(find_preset("composed").at(2)), moving(4))
     for one, other in zip(through(engine, moving(4)), expected, strict=True):
         assert np.array_equal(one.labels, other.labels)
-    assert engine.notes[-1].startswith("flow is") or "not recorded" in engine.notes[0]
+    assert any("not recorded" in note for note in engine.notes)
 
 
 @pytest.mark.train

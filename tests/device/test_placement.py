@@ -53,15 +53,17 @@ def test_array_operations(meta: Any) -> None:
 @pytest.mark.parametrize("size", [(96, 128), (99, 131)])
 def test_views_and_flow(meta: Any, size: tuple[int, int]) -> None:
     from segtween.device import eager
-    from segtween.device.cuts import cut_score
+    from segtween.device.cuts import DeviceCuts
     from segtween.device.flows import DeviceSearch
+    from segtween.types import Motion
 
     search = DeviceSearch(kernels=eager)
     view = search.prepare(image(meta, *size, 3))
     flow = search(view, view)
     assert flow.device == meta
     assert flow.shape == (*view.shape, 2)
-    assert cut_score(view, flow[..., 0]).device == meta
+    motion: Any = Motion(view, residual=flow[..., 0])
+    assert DeviceCuts().score(motion).device == meta
 
 
 def test_the_flow_network(meta: Any) -> None:

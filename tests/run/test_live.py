@@ -160,7 +160,9 @@ def test_an_error_comes_after_the_frame_before_it() -> None:
 def test_the_offline_mode_cannot_be_live(clip: Path, tmp_path: Path) -> None:
     source = open_source(clip)
     seg = Segtween(BrightnessSegmenter(), Settings(offline=True), threads=1)
-    with pytest.raises(SettingError, match="the offline mode live; expected a mode that gives each frame's labels at"):
+    with pytest.raises(
+        SettingError, match="bidirectional propagation live; expected a mode that gives each frame's labels at"
+    ):
         run_source(seg.engine, source, Kept(), tmp_path, method=seg.method, interval=1, saved=(), live=True)
     assert isinstance(source, ContainerSource)
     assert list(source) == []
@@ -174,9 +176,9 @@ def test_the_command_says_how_it_went(clip: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "frames dropped; labels after" in " ".join(done.output.split())
     record = json.loads((out / "run.json").read_text())
-    assert record["method"]["late"] == "auto"
+    assert record["method"]["async_keys"] == "auto"
     assert record["totals"]["frames"] + record["live"]["dropped_frames"] == 24
     assert {"p50", "p95", "p99", "most"} == set(record["live"]["latency_ms"])
     refused = CliRunner().invoke(app, ["run", str(clip), "-o", str(out / "2"), "--live", "--offline", "--model", MODEL])
     assert refused.exit_code == 2
-    assert "the offline mode live" in " ".join(refused.output.split())
+    assert "bidirectional propagation live" in " ".join(refused.output.split())

@@ -303,7 +303,6 @@ def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None
     ("option", "message"),
     [
         (["--beside", "every-frame"], "--beside with several inputs at once; expected one video after the other"),
-        (["--offline"], "the offline mode with several streams at once; expected a mode that gives each frame's"),
         (["--save", "nothing"], "--save 'nothing' is not known"),
     ],
 )

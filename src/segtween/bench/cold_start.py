@@ -16,7 +16,7 @@ from segtween.build import Processor, build_engine
 from segtween.errors import SettingError
 from segtween.metrics.timing import quartiles
 from segtween.settings import Carry, Settings
-from segtween.texttable import TextTable
+from segtween.texttable import TextTable, count
 from segtween.types import SizeHW, format_size
 
 STEPS = ("python and imports", "network opened", "first frame", "second frame", "third frame")
@@ -50,8 +50,8 @@ class ColdStartReport(Report):
         times = {**self.steps_ms, "from start to first labels": self.first_labels_ms}
         rows = [[step, f"{ms['median']:.0f}", f"{ms['q1']:.0f} to {ms['q3']:.0f}"] for step, ms in times.items()]
         what = f"{self.process.model}, method {self.process.name}, frames of {format_size(self.process.size_hw)}"
-        runs = int(self.first_labels_ms["frames"])
-        title = f"cold start of a process: {what}, {runs} runs after one that is not counted"
+        runs = count(int(self.first_labels_ms["frames"]), "run")
+        title = f"cold start of a process: {what}, {runs} after one that is not counted"
         return [TextTable(title, ["step", "ms", "quartiles"], rows)]
 
 

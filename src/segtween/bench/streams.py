@@ -110,17 +110,13 @@ def bench_streams(
     """
     _check(settings)
     clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
-
-    def build(segmenter: Segmenter) -> Engine:
-        return build_engine(segmenter, settings, backend=Processor(plan.threads))
-
     empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
     backend = Processor(plan.threads)
     together = _Ticks(build_streams(segmenter, settings, count, backend=backend), clips, settings)
     together.period(timed=False)
     shared = resident_mb()
-    separate = _Separate([build(open_segmenter()) for _ in clips], clips, settings)
+    separate = _Separate([_engine(open_segmenter(), settings, plan) for _ in clips], clips, settings)
     separate.period(timed=False)
     memory = {"together": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
     alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
@@ -128,9 +124,8 @@ def bench_streams(
     runs: dict[str, _Ticks | _Separate] = {"together": together, "in_phase": in_phase, "separate": separate}
     _take_turns(runs, plan, progress)
     shares = [own / other for own, other in zip(together.period_ms, separate.period_ms, strict=True)]
-    method = method_of(together.streams.engines[0], name=name)
     return StreamsReport(
-        Header.of(segmenter, method, size_hw=plan.size_hw, threads=backend.rows.threads),
+        _header(segmenter, together.streams.engines[0], name, plan),
         count=count,
         interval=settings.interval,
         repeats=plan.repeats,
@@ -139,6 +134,15 @@ def bench_streams(
         network_runs_per_tick=together.streams.runs(),
         cuts=sum(run.cuts for run in runs.values()),
     )
+
+
+def _engine(segmenter: Segmenter, settings: Settings, plan: Plan) -> Engine:
+    return build_engine(segmenter, settings, backend=Processor(plan.threads))
+
+
+def _header(segmenter: Segmenter, engine: Engine, name: str, plan: Plan) -> Header:
+    threads = engine.ops.threads
+    return Header.of(segmenter, method_of(engine, name=name), size_hw=plan.size_hw, threads=threads)
 
 
 def _check(settings: Settings) -> None:

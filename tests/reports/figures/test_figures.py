@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from segtween.build import build_engine
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import LabelError, SettingError, SinkError
@@ -169,8 +168,9 @@ def test_stored_scores_are_told_each_frame(data: Dataset) -> None:
 def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path) -> None:
     settings = replace(find_preset("swnet-seq"), interval=2, weights=str(write_model(tmp_path, classes=4)))
     network, shots = BrightnessSegmenter(), DatasetShots(data, "a", FOUR)
-    engine = build_engine(network, settings)
-    seen = list(passage(shots, engine, 0, 3))
+    subject = Subject(shots, network, settings, "swnet-seq", threads=1)
+    engine = subject.engine
+    seen = list(passage(shots, engine, 0, 3, refiner=subject.refiner))
     assert [one.edge is None for one in seen] == [True, False, False, True], "key frames are not repaired"
     assert {one.spans_hw for one in seen} == {(64, 96)}
     edge = seen[1].edge
@@ -178,16 +178,18 @@ def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path)
     assert edge.shape == (8, 10), "of the frame, without the padding to (64, 96)"
     assert edge.any()
     assert not edge.all()
-    motion = motion_between(seen[0].shot, seen[1], engine=engine, estimate=open_occlusion("photometric"))
-    assert motion is not None
+    motion = motion_between(
+        seen[0].shot, seen[1], flow=subject.flow, ops=engine.ops, estimate=open_occlusion("photometric")
+    )
     assert motion.flow.shape == (60, 80, 2)
     page = clip_figure(Subject(shots, network, settings, "swnet-seq", threads=1), frames=[5], width=80)
-    shown = list(passage(shots, engine, 0, 5))[5].edge
+    shown = list(passage(shots, engine, 0, 5, refiner=subject.refiner))[5].edge
     assert shown is not None
     drawn = panels.guiding_edge(shown, (60, 80))
     _, _, at, _ = cv2.minMaxLoc(cv2.matchTemplate(page, drawn, cv2.TM_SQDIFF))
     np.testing.assert_array_equal(page[at[1] : at[1] + 60, at[0] : at[0] + 80], drawn)
-    silent = list(passage(shots, build_engine(network, replace(settings, edge=False)), 0, 1))
+    without = replace(subject, settings=replace(settings, edge=False))
+    silent = list(passage(shots, without.engine, 0, 1, refiner=without.refiner))
     assert silent[1].edge is None, "nothing guides it"
 
 

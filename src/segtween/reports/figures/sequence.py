@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from segtween.build import build_every_frame, method
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.passage import Subject, first_frame, footer, passage
-from segtween.types import Rgb
+from segtween.reports.figures.shots import Shots
+from segtween.types import Labels, Rgb, SizeHW
 
 PANEL_WIDTH = 320
 
@@ -20,7 +23,6 @@ def sequence_figure(subject: Subject, *, key: int | None = None, truth: bool = F
     first = 2 * (interval + 1) if key is None else key
     start = first_frame(first, distance=0, interval=interval)
     last = first + interval
-    method_record = method(engine, name=subject.name)
     ours = [seen for seen in passage(shots, engine, start, last) if seen.shot.index >= first]
     plain = list(passage(shots, build_every_frame(subject.segmenter, backend=subject.backend), first, last))
     shape = ours[0].shot.rgb.shape
@@ -32,10 +34,9 @@ def sequence_figure(subject: Subject, *, key: int | None = None, truth: bool = F
     ]
     names = ["input", "network on\nevery frame", f"network on\n1 frame in {interval + 1}"]
     maps = [seen.labels for seen in (*ours, *plain)]
-    known = [seen.shot.truth for seen in ours]
-    if truth and any(one is not None for one in known):
-        nothing = panels.empty(size_hw)
-        rows.append([nothing if one is None else panels.classes(one, shots.labels, size_hw) for one in known])
+    known = [seen.shot.truth for seen in ours] if truth else []
+    if any(one is not None for one in known):
+        rows.append(_truth_row(known, shots, size_hw))
         names.append("truth")
         maps += [one for one in known if one is not None]
     return compose(
@@ -43,5 +44,10 @@ def sequence_figure(subject: Subject, *, key: int | None = None, truth: bool = F
         headings=["key frame" if seen.distance == 0 else f"{seen.distance} since key" for seen in ours],
         row_names=names,
         legend=seen_classes(shots.labels, maps),
-        footer=footer(method_record, shots, interval=interval),
+        footer=footer(method(engine, name=subject.name), shots, interval=interval),
     )
+
+
+def _truth_row(known: Sequence[Labels | None], shots: Shots, size_hw: SizeHW) -> list[Rgb]:
+    nothing = panels.empty(size_hw)
+    return [nothing if one is None else panels.classes(one, shots.labels, size_hw) for one in known]

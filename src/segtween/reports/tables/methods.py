@@ -68,12 +68,10 @@ def methods_table(
     if done.first.truth is not None:
         temporal = {key: done.first.truth[key] for key in ("tc", "vc8")}
         rows.append({**dict.fromkeys(rows[0]), "row": TRUTH, "hash": "-", **temporal})
-    measured = {key for key in COLUMNS_IF_MEASURED if any(row[key] is not None for row in rows)}
-    columns = [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
     return Study(
         "methods",
         f"Methods: {conditions.dataset.title}",
-        columns,
+        _columns(rows),
         rows,
         [*done.notes(), *notes, f"{FUSED}: by {shown}; default preset: {default}"],
         done.record(),
@@ -82,6 +80,11 @@ def methods_table(
 
 
 COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster")
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    measured = {key for key in COLUMNS_IF_MEASURED if any(row[key] is not None for row in rows)}
+    return [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
 
 
 def _fitting(
