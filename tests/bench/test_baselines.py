@@ -12,9 +12,9 @@ from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, Plan, bench, moving_clip
 from segtween.bench.accuracy import with_accuracy
 from segtween.bench.baselines import BASELINES
+from segtween.build import Processor
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter
-from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
 from segtween.settings import find_preset
 
@@ -71,7 +71,7 @@ def test_unknown_rivals_and_what_has_no_graph() -> None:
 
 
 def test_runtimes_give_the_networks_labels(light: Segmenter) -> None:
-    frame, ops = moving_clip(SIZE)[0], CpuOps(threads=1)
+    frame, ops = moving_clip(SIZE)[0], Processor(1)
     expected = BASELINES["openvino"].open(light, SIZE, ops)(frame, is_key=True)
     assert np.array_equal(BASELINES["repeat"].open(light, SIZE, ops)(frame, is_key=True), expected)
     assert np.mean(BASELINES["onnxruntime"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
@@ -79,7 +79,7 @@ def test_runtimes_give_the_networks_labels(light: Segmenter) -> None:
 
 @pytest.mark.train
 def test_plain_torch_gives_the_networks_labels(light: Segmenter) -> None:
-    frame, ops = moving_clip(SIZE)[0], CpuOps(threads=1)
+    frame, ops = moving_clip(SIZE)[0], Processor(1)
     expected = BASELINES["openvino"].open(light, SIZE, ops)(frame, is_key=True)
     assert np.mean(BASELINES["torch"].open(light, SIZE, ops)(frame, is_key=True) == expected) > 0.99
     reference = BASELINES["reference"].open(light, SIZE, ops)
@@ -90,7 +90,7 @@ def test_plain_torch_gives_the_networks_labels(light: Segmenter) -> None:
 @pytest.mark.parametrize("name", ["reference", "reference-flownets"])
 def test_the_reference_carries_on_frames_of_any_size(light: Segmenter, name: str) -> None:
     size = (90, 150)
-    baseline = BASELINES[name].open(light, size, CpuOps(threads=1))
+    baseline = BASELINES[name].open(light, size, Processor(1))
     for i, frame in enumerate(moving_clip(size)[:3]):
         labels = baseline(frame, is_key=i == 0)
         assert (labels.shape, labels.dtype) == (size, np.uint8)
@@ -102,7 +102,7 @@ def test_a_network_without_a_definition_in_torch() -> None:
     other = open_segmenter(LIGHT, threads=1)
     other.record = replace(other.record, provenance={})  # type: ignore[attr-defined]
     with pytest.raises(ModelError, match=r"swiftnet-lite0.camvid has no definition in torch here; expected a model of"):
-        BASELINES["torch"].open(other, SIZE, CpuOps(threads=1))
+        BASELINES["torch"].open(other, SIZE, Processor(1))
 
 
 def test_torch_that_is_missing_is_said(light: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,7 +89,7 @@ def test_the_record_and_what_is_printed() -> None:
         Slow(0.01), replace(EVERY_OTHER, late="auto"), seconds=0.4, progress=lambda i, n: seen.append((i, n))
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
-    assert (record["rate"], record["frames"], record["method"]["late"]) == (25, 10, "auto")
+    assert (record["rate"], record["frames"], record["method"]["async_keys"]) == (25, 10, "auto")
     assert set(record["latency_ms"]) == {"p50", "p95", "p99", "most"}
     assert seen[-1] == (10, 10)
     table, said, *_ = report.tables()
@@ -164,7 +164,7 @@ def test_a_runtimes_threads_give_way_and_no_others(tmp_path: Path, runtime: str)
 @on_linux
 def test_a_thread_that_may_hold_pythons_lock_is_never_kept_waiting() -> None:
     network = Slow(0.0)
-    build_engine(network, replace(EVERY_OTHER, late="auto")).segment(np.zeros((*SIZE, 3), np.uint8))
+    build_engine(network, replace(EVERY_OTHER, late="auto")).warm_up(SIZE)
     assert network.policies == {os.SCHED_OTHER}
 
 

@@ -11,8 +11,9 @@ import pytest
 from fakes import BrightnessSegmenter
 from segtween.bench.plan import Plan, RatePlan
 from segtween.bench.report import Header, MethodReport, versions
-from segtween.build import PRESETS, build_engine, method
+from segtween.build import build_engine, method
 from segtween.errors import SettingError
+from segtween.settings import PRESETS
 from segtween.texttable import TextTable
 from segtween.types import Method
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from segtween.cli import app, screen
 from segtween.cli.models import licences, listed
-from segtween.models.weights import find_record, shipped_models
+from segtween.models.finding import find_record, shipped_models
 from segtween.texttable import GAP, TextTable
 
 COLUMNS = [

@@ -14,11 +14,11 @@ import pytest
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
-from segtween.build import PRESETS
 from segtween.errors import SegtweenError, SinkError, SourceError
 from segtween.run.ending import close_outputs, write_json, write_summary
 from segtween.run.propagation import propagate
 from segtween.run.single import Summary
+from segtween.settings import PRESETS
 from segtween.types import OutputReport, OutputState, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
 from segtween.video.interrupt import Terminated
