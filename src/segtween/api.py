@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from segtween.build import Backend, Processor, build_engine, build_every_frame, build_streams, method, open_backend
 from segtween.engine.multistream import MultiStream
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError
 from segtween.interfaces import Engine, Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.run.comparison import Beside
 from segtween.run.multi import Input, Opened, Together, run_together
 from segtween.run.single import Summary, run_source
-from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, find_preset
+from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.types import Frame, Method, Progress, Result, Rgb
 from segtween.video import NamedSource, open_sinks, open_source, open_sources
 from segtween.video.side_by_side import Another
@@ -82,12 +81,12 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: composed, refined, blend, warp, swnet-seq
-    changes       single settings of the preset, see `segtween.build.Settings`
+    changes       single settings of the preset, see `segtween.settings.change`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
-    settings = adapt(find_preset(preset), interval=chosen, **changes)
+    settings = change(find_preset(preset), interval=chosen, **changes)
     backend = open_backend(device, threads=threads, without=without)
     segmenter = backend.segmenter(
         model,
@@ -97,17 +96,9 @@ def load(
         threads=threads if network_threads is None else network_threads,
         scale=scale,
         labels=labels,
-        background=bool(settings.late),
+        background=settings.delay is not None,
     )
     return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", backend=backend)
-
-
-def adapt(settings: Settings, **changes: Any) -> Settings:
-    """Settings with some of them changed; SettingError names one that does not exist."""
-    for name in changes:
-        if name not in Settings.__dataclass_fields__:
-            raise unknown(f"setting {name!r}", name, Settings.__dataclass_fields__)
-    return replace(settings, **changes)
 
 
 class Segtween:
@@ -306,10 +297,10 @@ class Segtween:
         )
 
     def _interval(self) -> int | None:
-        return self.settings.interval if self.settings.schedule == "fixed" else None
+        return None if self.settings.is_adaptive else self.settings.interval
 
     def _said(self) -> str:
         """For a caption."""
-        if self.settings.schedule != "fixed":
+        if self.settings.is_adaptive:
             return f"segtween ({self.method.name})"
         return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"

@@ -19,7 +19,7 @@ from segtween.errors import SettingError
 from segtween.labels import numbered
 from segtween.metrics.steadiness import SteadinessMeter
 from segtween.run.comparison import Beside, Seen
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, Result
 from segtween.video.side_by_side import COLOURS, Another, BesidePicture
 
@@ -56,7 +56,7 @@ def test_both_methods_see_every_frame() -> None:
 
 
 def test_a_method_that_comes_late_cannot_stand_beside() -> None:
-    late = Segtween(BrightnessSegmenter(), Settings(offline=True), threads=1, name="late")
+    late = Segtween(BrightnessSegmenter(), change(find_preset("blend"), mode="bidirectional"), threads=1, name="late")
     with pytest.raises(SettingError, match="late beside another method; expected a method that gives each frame's"):
         Beside(late.engine, late.method, classes=4)
 

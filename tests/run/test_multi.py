@@ -25,7 +25,7 @@ from segtween.engine.multistream import MultiStream
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
 from segtween.run.multi import Input, Opened, Together, run_together
 from segtween.run.pipeline import LatestFrame
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, change
 from segtween.types import Frame, OutputReport, Rgb, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
 
@@ -53,9 +53,7 @@ def clips(tmp_path: Path) -> list[Path]:
 
 
 def segtween_of(segmenter: Any = None, **changes: Any) -> Segtween:
-    return Segtween(
-        segmenter or BrightnessSegmenter(), Settings(**{**PRESETS["composed"].at(3).__dict__, **changes}), threads=1
-    )
+    return Segtween(segmenter or BrightnessSegmenter(), change(PRESETS["composed"].at(3), **changes), threads=1)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -219,7 +217,7 @@ def test_live_the_newest_of_each_is_labelled_and_the_rest_counted(late: Any, tmp
             return super().__call__(rgb)
 
     sources = [Played(panning(30, SIZE, seed=i, step=1, cell=16), wait_seconds=0.01 * (i + 1)) for i in range(2)]
-    done, sinks = run(segtween_of(Slow(), late=late), tmp_path, sources, live=True)  # type: ignore[arg-type]
+    done, sinks = run(segtween_of(Slow(), async_keys=late), tmp_path, sources, live=True)  # type: ignore[arg-type]
     for summary, sink in zip(done.summaries, sinks, strict=True):
         assert summary.frames + summary.dropped == 30
         assert sink.frames == sorted(set(sink.frames))

@@ -76,9 +76,8 @@ class Slow(BrightnessSegmenter):
 
 def run(clip: Clip, sink: Kept, folder: Path, *, offline: bool = False, segmenter=None, progress=None) -> Summary:  # type: ignore[no-untyped-def]
     folder.mkdir(exist_ok=True)
-    settings = (
-        PRESETS["composed"].at(2) if not offline else PRESETS["composed"].at(2).__class__(offline=True, interval=2)
-    )
+    settings = PRESETS["composed"].at(2)
+    settings = settings.bidirectional() if offline else settings
     seg = Segtween(segmenter or BrightnessSegmenter(), settings, threads=1)
     return run_source(
         seg.engine, clip, sink, folder, method=seg.method, interval=2, saved=("labels",), progress=progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.flow.dis import DisFlow
 from segtween.run.single import Summary, run_source
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, Settings, change
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 
 SIZE = (64, 96)
@@ -93,8 +92,8 @@ def test_time_is_told_where_it_was_spent(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_where_more_than_the_frames_counts_it_is_not_used(tmp_path: Path) -> None:
-    assert not run(tmp_path, replace(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
-    assert run(tmp_path, replace(PATH, offline=True))[0].prefetched
+    assert not run(tmp_path, change(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
+    assert run(tmp_path, change(PATH, mode="bidirectional"))[0].prefetched
     assert not run(tmp_path, PATH, live=True)[0].prefetched
     plain, sink = Segtween(BrightnessSegmenter(), PATH, threads=1, plain=True), Kept()
     assert not run_source(plain.engine, Clip(), sink, tmp_path, method=plain.method, interval=0, saved=()).prefetched

@@ -52,7 +52,7 @@ def evaluate(
     dataset = data.open(network_labels=network.labels)
     settings = method.settings(offline=offline)
     if intervals is None:
-        wanted = [0, 4] if settings.schedule == "fixed" else []
+        wanted = [0, 4] if not settings.is_adaptive else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
     there = options.device(device, threads=network.threads, keeps_frame=True)

@@ -225,7 +225,7 @@ class MethodOptions:
         int | None,
         typer.Option("--most-distance", metavar="N", help="Adaptive: frames from key to key frame at most (30)."),
     ] = None
-    late: Annotated[
+    async_keys: Annotated[
         str | None,
         typer.Option(
             "--async-keys",
@@ -244,25 +244,24 @@ class MethodOptions:
 
         Raises SettingError for an unknown preset and for settings that contradict it.
         """
-        from segtween.api import adapt
-        from segtween.settings import find_preset
+        from segtween.settings import change, find_preset
 
-        return adapt(find_preset(self.preset), **self._changes(), **({"offline": True} if offline else {}))
+        mode = {"mode": "bidirectional"} if offline else {}
+        return change(find_preset(self.preset), **self._changes(), **mode)
 
     def of_presets(self, names: Sequence[str]) -> dict[str, Settings]:
         """Several presets by name, each with the changes and then starred; one that cannot take them stays as it is.
 
         Raises SettingError for an unknown preset, and where no preset can take the changes.
         """
-        from segtween.api import adapt
-        from segtween.settings import find_preset
+        from segtween.settings import change, find_preset
 
         chosen: dict[str, Settings] = {}
         refused: list[SettingError] = []
         for name in map(_preset_name, names):
             preset = find_preset(name)
             try:
-                changed = adapt(preset, **self._changes())
+                changed = change(preset, **self._changes())
             except SettingError as error:
                 refused.append(error)
                 changed = preset
@@ -273,8 +272,8 @@ class MethodOptions:
 
     def _changes(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "preset"}
-        if self.late is not None and self.late.isdecimal():
-            values["late"] = int(self.late)
+        if self.async_keys is not None and self.async_keys.isdecimal():
+            values["async_keys"] = int(self.async_keys)
         return {name: value for name, value in values.items() if value is not None}
 
 

@@ -58,7 +58,7 @@ def propagate(
     from segtween.cli.screen import progress_bar, show
     from segtween.run.propagation import propagate as carry
     from segtween.run.propagation import report
-    from segtween.settings import Settings
+    from segtween.settings import Bidirectional, Settings, change
 
     kinds = options.words(save) or []
     with progress_bar(video) as progress:
@@ -68,7 +68,7 @@ def propagate(
             out,
             label_set=label_set,
             ids=ids,
-            settings=Settings(flow=flow, offline=True),
+            settings=change(Settings(Bidirectional()), flow=flow),
             save=kinds,
             next_frames=next_frames,
             frame_rate=frame_rate,

@@ -110,11 +110,11 @@ def run(
     )
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
     there = options.device(device, threads=network.threads)
-    if live and there is None and method.late is None and not offline and method.schedule != "adaptive":
-        method = replace(method, late="auto")
+    if live and there is None and method.async_keys is None and not offline and method.schedule != "adaptive":
+        method = replace(method, async_keys="auto")
     chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
     settings = method.settings(offline=offline).at(chosen)
-    segmenter = network.open(background=bool(settings.late), device=there)
+    segmenter = network.open(background=settings.delay is not None, device=there)
     said = options.spoken(method, offline=offline)
     seg = Segtween(segmenter, settings, threads=network.threads, name=said, backend=there)
     for note in seg.engine.notes:

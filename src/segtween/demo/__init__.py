@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -137,7 +137,7 @@ def run_demo(
         segmenter = open_segmenter(model, threads=threads)
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
-    both = replace(settings, offline=interval > 0)
+    both = settings.bidirectional() if interval > 0 else settings
     few = f"segtween, network on 1 frame in {interval + 1}"
     runs = (
         Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),

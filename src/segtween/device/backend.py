@@ -20,7 +20,7 @@ from segtween.networks import FLOWS as FLOW_NETWORKS
 from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of
-from segtween.settings import Settings
+from segtween.settings import Composed, Published, Settings
 
 HALF, WHOLE = "float16", "float32"
 
@@ -96,12 +96,12 @@ class Device:
         its `notes` say."""
         from segtween.device import flows, search
 
-        if settings.flow == "zero":
-            return flows.DeviceStill(kernels=self.kernels, stride=settings.flow_stride)
-        if settings.flow == "dis" and settings.quality in search.FINEST:
+        if settings.flow.name == "zero":
+            return flows.DeviceStill(kernels=self.kernels, stride=settings.flow.stride)
+        if settings.flow.name == "dis" and settings.quality in search.FINEST:
             by = self.kernels if hasattr(self.kernels, "search") else search
             return flows.DeviceSearch(
-                kernels=self.kernels, by=by, quality=settings.quality, stride=settings.flow_stride
+                kernels=self.kernels, by=by, quality=settings.quality, stride=settings.flow.stride
             )
         inner = self.processor.flow(settings, classes=classes)
         if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
@@ -110,7 +110,7 @@ class Device:
                 weights_of(inner.part.path),
                 device=self.arrays.device,
                 half=self.fast.half,
-                stride=settings.flow_stride,
+                stride=settings.flow.stride,
             )
         return flows.ProcessorFlow(inner, device=self.arrays.device)
 
@@ -135,18 +135,20 @@ class Device:
 
     def check(self, settings: Settings) -> None:
         """SettingError for what works on the processor only."""
-        only_there = {
-            f"async_keys {settings.late}": settings.late not in (None, 0),
-            f"refine {settings.refine}": settings.refine != "none",
-            "SwNet-seq's arrays": settings.arrays != "own",
-        }
-        for what, asked in only_there.items():
-            if asked:
-                raise SettingError(
-                    f"{what} on device {self.name}",
-                    expected="preset composed, blend or warp there",
-                    do="choose one of these, or device cpu",
-                )
+        propagation = settings.propagation
+        what = None
+        if settings.delay is not None:
+            what = f"async_keys {settings.delay}"
+        elif isinstance(propagation, Published):
+            what = "propagation published"
+        elif isinstance(propagation, Composed) and propagation.refine is not None:
+            what = "refine attention"
+        if what is not None:
+            raise SettingError(
+                f"{what} on device {self.name}",
+                expected="preset composed, blend or warp there",
+                do="choose one of these, or device cpu",
+            )
 
     def _is_half(self, precision: str | None) -> bool:
         known = (HALF, WHOLE) if self.arrays.device.type == "cuda" else (WHOLE,)

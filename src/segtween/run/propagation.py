@@ -13,7 +13,7 @@ from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.interfaces import Sink
 from segtween.run.single import Summary, run_source, write_json
-from segtween.settings import Settings
+from segtween.settings import Bidirectional, Settings
 from segtween.types import Frame, OutputReport, Progress, Result
 from segtween.video import open_sinks, open_source
 from segtween.video.inputs import image_files, kind_of
@@ -76,7 +76,7 @@ def propagate(
         given = open_labelled(
             Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=label_set, ids=ids
         )
-        chosen = settings or Settings(offline=True)
+        chosen = settings or Settings(Bidirectional())
         engine = build_labelled(given.labels, given.read, given.files, chosen, backend=Processor(threads))
         how = method(engine, name="propagate")
         sinks = open_sinks(

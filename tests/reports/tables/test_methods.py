@@ -21,13 +21,13 @@ from segtween.evaluation import evaluate_method, evaluate_methods
 from segtween.evaluation.truth import true_labels
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
-from segtween.reports.tables.ablation import PARTS, Without, ablation_table, change, variants
+from segtween.reports.tables.ablation import PARTS, Without, ablation_table, variants
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.methods import methods_table, plot_methods
 from segtween.reports.tables.study import Column, Study
 from segtween.settings import PRESETS as ALL_PRESETS
-from segtween.settings import Settings
+from segtween.settings import change, find_preset, single_values
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -57,10 +57,10 @@ def study(data: Dataset) -> Study:
 
 def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
     methods = {
-        "blend": Settings(),
+        "blend": find_preset("blend"),
         "composed": PATH,
-        "still": Settings(flow="zero"),
-        "late": replace(PATH, offline=True),
+        "still": change(find_preset("blend"), flow="zero"),
+        "late": change(PATH, mode="bidirectional"),
     }
     together = evaluate_methods(
         data, segmenter=BrightnessSegmenter(), methods=methods, intervals=[0, 2], threads=1, against="blend"
@@ -79,7 +79,7 @@ def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
 
 def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
     network = BrightnessSegmenter()
-    evaluate_methods(data, segmenter=network, methods={"a": Settings(), "b": PATH}, intervals=[3], threads=1)
+    evaluate_methods(data, segmenter=network, methods={"a": find_preset("blend"), "b": PATH}, intervals=[3], threads=1)
     assert network.calls == data.n_frames
 
 
@@ -140,7 +140,7 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
 
 def test_an_offline_period_is_timed_as_a_whole() -> None:
     times = bench_presets(
-        BrightnessSegmenter(), presets={"late": replace(PATH, offline=True)}, fused=["late"],
+        BrightnessSegmenter(), presets={"late": change(PATH, mode="bidirectional")}, fused=["late"],
         plan=Plan((64, 80), intervals=[2], repeats=1, threads=1),
     )["late"]  # fmt: skip
     late = times.results[1]
@@ -220,9 +220,7 @@ def test_each_part_is_taken_away_alone(data: Dataset) -> None:
 def test_every_part_differs_from_its_preset_in_what_it_says(name: str) -> None:
     preset = ALL_PRESETS[name]
     for part, changed in variants(preset):
-        for setting in part.changes:
-            if setting.startswith("carry."):
-                assert getattr(changed.carry, setting[6:]) is not None
+        assert set(part.changes) <= set(single_values(changed))
         assert changed != preset
         assert changed.interval == preset.interval
     assert len({repr(changed) for _, changed in variants(preset)}) == len(list(variants(preset)))
@@ -235,11 +233,8 @@ def test_a_preset_that_refuses_a_change_says_so(monkeypatch: pytest.MonkeyPatch)
     assert notes == ["left out: edge, none: no edge without refinement"]
 
 
-def test_a_change_names_a_setting() -> None:
-    assert change(PATH, {"carry.most_cells": 5, "fusion": "replace"}).carry == replace(PATH.carry, most_cells=5)
-    with pytest.raises(TypeError, match="no setting is called 'fusoin'"):
-        change(PATH, {"fusoin": "replace"})
-    assert {part.part for part in PARTS} >= {"repair", "joined path", "flow"}
+def test_the_parts_that_are_taken_away() -> None:
+    assert {part.part for part in PARTS} >= {"refinement", "composed flow", "flow"}
 
 
 def test_interval_0_has_no_parts_between(data: Dataset) -> None:
@@ -282,8 +277,8 @@ def test_true_labels_belong_to_a_data_set(tmp_path: Path) -> None:
 
 
 def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -> None:
-    given = replace(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
-    presets = {"warp": ALL_PRESETS["warp"], "odd*": replace(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
+    given = change(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
+    presets = {"warp": ALL_PRESETS["warp"], "odd*": change(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
     unchanged = {"odd*": ("composed", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
     study = methods_table(
         fast(data), true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged

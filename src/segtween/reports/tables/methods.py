@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +105,7 @@ def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
     refused = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
         try:
-            methods[f"{name}, offline"] = replace(methods[name], offline=True)
+            methods[f"{name}, offline"] = methods[name].bidirectional()
         except SettingError as error:
             refused.append(f"left out: {name}, offline: {error.expected}")
         else:
