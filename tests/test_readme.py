@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_cli import MODEL, call, video
 
 from fakes import by_brightness, panning
-from test_cli import MODEL, call, video
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from segtween.errors import SettingError
-from segtween.training import AttentionRecipe, Moments, load_recipe, train_recipe
+from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
+from segtween.training import train as train_with
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
@@ -71,15 +72,12 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, data: Path, *, cache: Path, **changes: Any) -> dict[str, Any]:
     """With what another training has seen."""
-    from segtween.training.attention import loop
-
     path = write_recipe(folder, **changes)
     recipe = load_recipe(path)
     assert isinstance(recipe, AttentionRecipe)
     made_of = {"recipe": f"recipes/{path.name}", "recipe_sha256": recipe.sha256}
-    return loop.train(
-        recipe, out=folder / "out", data_root=data, device="cpu", cache=cache / "cache", provenance=made_of
-    )
+    out, cache = folder / "out", cache / "cache"
+    return train_with(recipe, TrainOptions(out, data_root=data, device="cpu", cache=cache, provenance=made_of))
 
 
 # ── What is read ──────────────────────────────────────────────────────────────────────────────
@@ -291,9 +289,10 @@ def weights(out: Path) -> dict[str, Any]:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training.attention import loop
+    from segtween.training import loop
+    from segtween.training.attention import task
 
-    original: Callable[..., Any] = loop.attention_loss
+    original: Callable[..., Any] = task.attention_loss
     calls: list[int] = []
 
     def dying(*args: Any, **options: Any) -> Any:
@@ -303,10 +302,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
         return original(*args, **options)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "attention_loss", dying)
+    monkeypatch.setattr(task, "attention_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, data, cache=whole)
-    monkeypatch.setattr(loop, "attention_loss", original)
+    monkeypatch.setattr(task, "attention_loss", original)
     train(tmp_path, data, cache=whole)
     one, two = weights(tmp_path / "out"), weights(whole)
     assert all(torch.equal(one[k], two[k]) for k in one)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from segtween.compat.swnet_seq.training import PropagationRecipe
 from segtween.errors import SettingError
-from segtween.training import PropagationRecipe
-from segtween.training import load_recipe as load_either
-from segtween.training.recipe import NameRange, Recipe, load_recipe
+from segtween.training import Recipe, load_recipe
+from segtween.training.recipe import NameRange
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.yaml"))
 PLAIN: dict[str, Any] = {
@@ -26,12 +26,14 @@ PLAIN: dict[str, Any] = {
 def load(tmp_path: Path, **changes: Any) -> Recipe:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({k: v for k, v in {**PLAIN, **changes}.items() if v is not None}))
-    return load_recipe(path)
+    recipe = load_recipe(path)
+    assert isinstance(recipe, Recipe)
+    return recipe
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_every_published_recipe_loads(path: Path) -> None:
-    recipe = load_either(path)
+    recipe = load_recipe(path)
     assert path.name == f"{recipe.name}.yaml"
     for source in recipe.train:
         assert all("val" not in name for name in (source.list, source.name)), "val is for measuring only"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import build, check, read_yaml
-from segtween.training.recipe import Cropped, Sampled, digest
+from segtween.training.fields import check
+from segtween.training.recipe import BaseRecipe, Sampled
 
 MomentKind = Literal["street", "list"]
 
@@ -133,9 +134,14 @@ class AdamW:
         check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
         check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
 
+    def factor(self, step: int, steps: int) -> float:
+        """Part of the highest learning rate at a step (from 0)."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        return rise * float(0.5 * (1 + np.cos(np.pi * step / steps)))
+
 
 @dataclass(frozen=True)
-class AttentionRecipe(Cropped):
+class AttentionRecipe(BaseRecipe):
     """Everything the training of an attention network depends on but the place of the data.
 
     trains      attention: what tells this recipe from others
@@ -170,6 +176,8 @@ class AttentionRecipe(Cropped):
     loss: AttentionLoss = field(default_factory=AttentionLoss)
     licence: str = ""
 
+    distributed: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         check(self.trains == "attention", "trains", self.trains, "attention")
         check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
@@ -190,18 +198,5 @@ class AttentionRecipe(Cropped):
     def label_set(self) -> LabelSet:
         return label_set(self.labels)
 
-    @property
-    def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count."""
-        return digest(asdict(self))
 
-    def with_steps(self, steps: int) -> AttentionRecipe:
-        """The same recipe over another number of steps; a warm-up shrinks where it would not fit."""
-        warmup = min(self.optimiser.warmup, max(0, steps - 1))
-        return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup))
-
-
-def load_attention(path: str | Path) -> AttentionRecipe:
-    """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    built: AttentionRecipe = build(AttentionRecipe, read_yaml(Path(path)))
-    return built
+RECIPE = AttentionRecipe

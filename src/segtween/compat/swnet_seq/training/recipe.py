@@ -6,14 +6,14 @@ The defaults are those of the reference system (docs/training.md). The segmenter
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from segtween.labels import LabelSet, label_set
 from segtween.networks import FLOWS
-from segtween.training.fields import build, check, read_yaml
-from segtween.training.recipe import Augment, Cropped, Sampled, digest
+from segtween.training.fields import check
+from segtween.training.recipe import Augment, BaseRecipe, Sampled
 
 ClipKind = Literal["street", "dataset", "list-clips", "video"]
 Edge = Literal["laplacian", "zero", "absent"]
@@ -137,9 +137,14 @@ class Rates:
         check(self.every >= 1, "optimiser.every", self.every, "1 or more steps")
         check(0 < self.gamma <= 1, "optimiser.gamma", self.gamma, "a number above 0, at most 1")
 
+    def factor(self, step: int, steps: int) -> float:
+        """Part of all full rates at a step (from 0)."""
+        del steps
+        return self.gamma ** (step // self.every)
+
 
 @dataclass(frozen=True)
-class PropagationRecipe(Cropped):
+class PropagationRecipe(BaseRecipe):
     """Everything the training of a propagation model depends on but the place of the data.
 
     trains          propagation: what tells this recipe from a segmenter's
@@ -241,26 +246,5 @@ class PropagationRecipe(Cropped):
         """The label set that is given; None where it is the segmenter's."""
         return label_set(self.labels) if self.labels else None
 
-    @property
-    def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count; those of `after` do."""
-        values = asdict(self)
-        if self.after is None:
-            del values["after"]
-        return digest(values)
 
-    def with_steps(self, steps: int) -> PropagationRecipe:
-        """The same recipe, and what comes before it, over a number of steps."""
-        after = None if self.after is None else self.after.with_steps(steps)
-        return replace(self, steps=steps, epochs=0, after=after)
-
-
-def load_propagation(path: str | Path) -> PropagationRecipe:
-    """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    path = Path(path)
-    values = read_yaml(path)
-    if isinstance(values, dict) and isinstance(values.get("after"), str):
-        check((path.parent / values["after"]).resolve() != path.resolve(), "after", values["after"], "another recipe")
-        values["after"] = load_propagation(path.parent / values["after"])
-    built: PropagationRecipe = build(PropagationRecipe, values)
-    return built
+RECIPE = PropagationRecipe

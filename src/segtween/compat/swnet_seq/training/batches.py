@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segtween.compat.swnet_seq.training.clips import ClipPool
+from segtween.compat.swnet_seq.training.grids import grid_of, place_flow, thinned
+from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
+from segtween.compat.swnet_seq.training.stored import StoredPool
+from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.errors import DatasetError
 from segtween.networks import FLOWS
 from segtween.networks.chain import small
 from segtween.training.augment import Draw, draw, normalise, place, place_labels, recolour
-from segtween.training.propagation.clips import ClipPool
-from segtween.training.propagation.grids import grid_of, place_flow, thinned
-from segtween.training.propagation.recipe import PropagationRecipe
-from segtween.training.propagation.stored import StoredPool
-from segtween.training.propagation.teacher import Teacher
 from segtween.types import Rgb
 
 GEOMETRY, LENGTH = 0, 1  # what random numbers are for

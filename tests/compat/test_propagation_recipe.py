@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from small_clips import write_recipe
 
+from segtween.compat.swnet_seq.training import PropagationRecipe
 from segtween.errors import SettingError
-from segtween.training import PropagationRecipe, Recipe, load_recipe
+from segtween.training import Recipe, load_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 PUBLISHED = {
@@ -29,7 +30,7 @@ def test_hashes_of_published_recipes_stay(name: str) -> None:
 
 
 def test_defaults_are_those_of_the_reference() -> None:
-    from segtween.training import Clips
+    from segtween.compat.swnet_seq.training import Clips
 
     recipe = PropagationRecipe("r", "swiftnet-lite0.camvid", (Clips("street"),), epochs=1)
     assert (recipe.crop_hw, recipe.batch, recipe.chain, recipe.gradient_steps) == ((768, 1536), 8, (1, 2, 3, 4), 2)
