@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import LabelError, unknown
 from segtween.types import IGNORE, Labels, Rgb
-from segtween.yamlfile import read_yaml
+from segtween.validation import read_yaml
 
 Colour = tuple[int, int, int]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, ModelRecord
-from segtween.yamlfile import read_yaml
+from segtween.validation import read_yaml
 
 _AGAIN = "calibrate the network again: segtween export MODEL -o FOLDER --calibrate IMAGES"
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from segtween.errors import LabelError, ModelError, unknown
 from segtween.labels import LABEL_SETS, LabelSet, label_set, label_set_from_record
 from segtween.types import SizeHW, format_size
-from segtween.yamlfile import read_yaml
+from segtween.validation import read_yaml
 
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]

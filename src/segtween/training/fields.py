@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from segtween import yamlfile
+from segtween import validation
 from segtween.errors import SettingError
 from segtween.types import SizeHW
 
@@ -36,7 +36,7 @@ def parse_size(text: Any, *, name: str) -> SizeHW:
 
 def read_yaml(path: Path) -> Any:
     """The values of a recipe file; SettingError where it cannot be read."""
-    return yamlfile.read_yaml(path, what="recipe", expected="field: value lines")
+    return validation.read_yaml(path, what="recipe", expected="field: value lines")
 
 
 def build(kind: Any, values: Any, *, where: str = "") -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from segtween.errors import SettingError
-from segtween.yamlfile import read_yaml
+from segtween.validation import read_yaml
 
 Kind = Literal["switch", "whole", "number", "text", "steps"]
 Mode = Literal["train", "evaluate", "inference"]

@@ -1,0 +1,17 @@
+"""Files and values from outside, checked where they come in.
+
+| module | what it does |
+| --- | --- |
+| `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
+| `fields` | what a field wants, said beside its type |
+| `hints` | what a type's fields are called in a file, and in words what it wants |
+| `checking` | plain values -> a dataclass; one line of words for what does not fit |
+"""
+
+from __future__ import annotations
+
+from segtween.validation.checking import shown, validate
+from segtween.validation.fields import Expected, FileName, Name, Parsed, Positive, Whole
+from segtween.validation.reading import read_yaml
+
+__all__ = ["Expected", "FileName", "Name", "Parsed", "Positive", "Whole", "read_yaml", "shown", "validate"]

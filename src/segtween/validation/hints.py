@@ -1,0 +1,99 @@
+"""What a type hint says: the fields and items below it, its metadata, and in words what it wants."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from segtween.validation.fields import Expected
+
+
+def layers(kind: Any) -> Iterator[tuple[Any, Sequence[Any]]]:
+    """A type and what is inside of its `Annotated` and `| None`, each with its own metadata."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind, marks = kind.__origin__, kind.__metadata__
+        else:
+            marks = ()
+        yield kind, marks
+        some = [arg for arg in get_args(kind) if arg is not type(None)]
+        if get_origin(kind) not in (Union, types.UnionType) or len(some) != 1:
+            return
+        kind = some[0]
+
+
+def bare(kind: Any) -> Any:
+    return [layer for layer, _ in layers(kind)][-1]
+
+
+def metadata(kind: Any) -> list[Any]:
+    return [mark for _, marks in layers(kind) for mark in marks]
+
+
+def own_words(kind: Any) -> str:
+    return next((mark.words for mark in metadata(kind) if isinstance(mark, Expected)), "")
+
+
+def below(kind: Any, step: Any) -> Any:
+    """The type of one field or item, None where there is none."""
+    kind = bare(kind)
+    if is_dataclass(kind):
+        own = keys_of(kind).get(step)
+        return None if own is None else get_type_hints(kind, include_extras=True)[own.name]
+    args, origin = get_args(kind), get_origin(kind)
+    if not args or not isinstance(origin, type):
+        return None
+    if issubclass(origin, Mapping):
+        return args[1]
+    if issubclass(origin, Sequence) and isinstance(step, int):
+        return args[step] if origin is tuple and Ellipsis not in args and step < len(args) else args[0]
+    return None
+
+
+def keys_of(kind: Any) -> dict[str, Field[Any]]:
+    """Name in a file -> field of a dataclass."""
+    return {f.metadata.get("key", f.name): f for f in fields(kind) if f.init}
+
+
+def words_of(kind: Any) -> str:
+    """What a type wants, in words that follow "expected"."""
+    if own := own_words(kind):
+        return own
+    marks, kind = metadata(kind), bare(kind)
+    args, origin = get_args(kind), get_origin(kind) or kind
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, args))
+    if is_dataclass(kind):
+        known = keys_of(kind)
+        needed = [key for key, f in known.items() if f.default is MISSING and f.default_factory is MISSING]
+        return "a mapping with " + ", ".join(sorted(needed or known))
+    if origin is tuple and args and Ellipsis not in args:
+        return f"{len(args)} values"
+    for types_, words in _WORDS:
+        if isinstance(origin, type) and issubclass(origin, types_):
+            return words + _bounds(marks)
+    return "a value of another form"
+
+
+_WORDS: tuple[tuple[type, str], ...] = (
+    (str, "text"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (Mapping, "a mapping"),
+    (Sequence, "a list"),
+)
+
+
+def _bounds(marks: Sequence[Any]) -> str:
+    gt, ge, lt, le = (next((v for m in marks if (v := getattr(m, name, None)) is not None), None) for name in _BOUNDS)
+    if ge is not None and le is not None:
+        return f" from {ge} to {le}"
+    parts = ((gt, "above"), (ge, "of at least"), (lt, "below"), (le, "of at most"))
+    told = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
+    return f" {told}" if told else ""
+
+
+_BOUNDS = ("gt", "ge", "lt", "le")
