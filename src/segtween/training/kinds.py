@@ -53,7 +53,8 @@ def load_recipe(path: str | Path) -> Any:
     values = read_yaml(path)
     kind = kind_of(values["trains"] if isinstance(values, dict) and "trains" in values else "").recipe
     first = values.get("after") if isinstance(values, dict) else None
-    if isinstance(first, str) and "after" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]
+    if first is not None and "after" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]
+        check(isinstance(first, str), "after", first, "the name of a recipe file")
         if (path.parent / first).resolve() == path.resolve():
             raise SettingError(f"after is {first!r}, the recipe itself", expected="another recipe", do="")
         values["after"] = load_recipe(path.parent / first)

@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from segtween.training.fields import Range, check, check_range, parse_size
+from annotated_types import Predicate
+
+from segtween.training.fields import Checked, Count, Part, Positive, Range, Seeds, Size, check, parse_size
 from segtween.types import SizeHW
-
-Kind = Literal["list", "street"]
+from segtween.validation import Expected
 
 
 @dataclass(frozen=True)
@@ -31,29 +32,35 @@ class NameRange:
         return found is not None and found[1] == self.prefix and self.first <= int(found[2]) <= self.last
 
     @classmethod
-    def parse(cls, text: Any) -> NameRange:
-        found = re.fullmatch(r"(.*?)(\d+)\s*\.\.\s*(.*?)(\d+)", str(text))
-        good = found is not None and found[1] == found[3] and int(found[2]) <= int(found[4])
-        check(good, "exclude", text, "FIRST..LAST, two frame names of one recording, such as 0001_10..0001_20")
-        assert found is not None
+    def parse(cls, text: str) -> NameRange:
+        """ValueError for a text of another form."""
+        found = re.fullmatch(r"(.*?)(\d+)\s*\.\.\s*(.*?)(\d+)", text)
+        if found is None or found[1] != found[3] or int(found[2]) > int(found[4]):
+            raise ValueError(text)
         return cls(found[1], int(found[2]), int(found[4]))
 
 
-class Sampled:
-    """What every source of a recipe says of its share, its names and its rendered clips."""
+def _is_range(text: str) -> bool:
+    try:
+        NameRange.parse(text)
+    except ValueError:
+        return False
+    return True
 
-    share: float
-    exclude: tuple[str, ...]
-    seeds: tuple[int, int]
-    frames: int
-    stride: int
+
+Excluded = Annotated[
+    tuple[Annotated[str, Predicate(_is_range)], ...],
+    Expected("a list of FIRST..LAST, two frame names of one recording, such as 0001_10..0001_20"),
+]
+
+
+class Sampled(Checked):
+    """What every source of a recipe says of its names and its rendered clips."""
+
+    name: str
+    exclude: Excluded
+    seeds: Seeds
     size: str
-
-    def check_shares_and_clips(self) -> None:
-        check(self.share > 0, "share", self.share, "a number above 0")
-        check(0 <= self.seeds[0] <= self.seeds[1], "seeds", list(self.seeds), "two numbers from 0, the smaller first")
-        check(self.frames >= 1, "frames", self.frames, "1 or more")
-        check(self.stride >= 1, "stride", self.stride, "1 or more")
 
     @property
     def ranges(self) -> tuple[NameRange, ...]:
@@ -61,13 +68,18 @@ class Sampled:
 
     @property
     def size_hw(self) -> SizeHW:
-        return parse_size(self.size, name="size")
+        return parse_size(self.size)
+
+    def named(self, read: str) -> None:
+        """A source without a name is called after what it reads, or its seeds."""
+        if not self.name:
+            object.__setattr__(self, "name", read or f"street {self.seeds[0]}..{self.seeds[1]}")
 
 
 R = TypeVar("R", bound="BaseRecipe")
 
 
-class BaseRecipe:
+class BaseRecipe(Checked):
     """What every recipe says; a recipe of one kind gives more of these as fields.
 
     `later` holds fields that came after recipes were published, with their defaults: where they have them they do not
@@ -92,7 +104,7 @@ class BaseRecipe:
 
     @property
     def crop_hw(self) -> SizeHW:
-        return parse_size(self.crop, name="crop")
+        return parse_size(self.crop)
 
     @property
     def sha256(self) -> str:
@@ -102,6 +114,23 @@ class BaseRecipe:
             values.pop("after", None)
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def check_shared(self, groups: tuple[str, ...] = ("train",), *, multiple_of: int) -> None:
+        """What depends on several fields in recipes of every kind; `multiple_of` is of the crop's sides."""
+        for group in groups:
+            names = [source.name for source in getattr(self, group)]
+            check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
+        check(self.batch % self.accumulate == 0, "accumulate", self.accumulate, f"a divisor of batch, {self.batch}")
+        good = all(side % multiple_of == 0 for side in self.crop_hw)
+        check(good, "crop", self.crop, f"sides that are multiples of {multiple_of}")
+        warmup = getattr(self.optimiser, "warmup", 0)
+        check(warmup == 0 or warmup < self.steps, "optimiser.warmup", warmup, "less than steps")
+
+    def check_after(self, *same: str) -> None:
+        """This one begins with what the one before it learnt, so some fields have to be the same."""
+        for what in same if self.after is not None else ():
+            own, first = getattr(self, what), getattr(self.after, what)
+            check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
 
     def with_steps(self: R, steps: int) -> R:
         """The same recipe, and what comes before it, over another number of steps instead of its own or its epochs; a
@@ -136,28 +165,36 @@ class Source(Sampled):
     size     street: WIDTHxHEIGHT of the rendered frames
     """
 
-    kind: Kind
+    kind: Literal["list", "street"]
     name: str = ""
-    share: float = 1.0
+    share: Positive = 1.0
     list: str = ""
-    exclude: tuple[str, ...] = ()
-    seeds: tuple[int, int] = (0, 0)
-    frames: int = 1
-    stride: int = 10
-    size: str = "480x360"
+    exclude: Excluded = ()
+    seeds: Seeds = (0, 0)
+    frames: Count = 1
+    stride: Count = 10
+    size: Size = "480x360"
 
     def __post_init__(self) -> None:
-        check(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
-        self.check_shares_and_clips()
+        super().__post_init__()
         check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
         check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        _ = self.ranges, parse_size(self.size, name="size")
-        if not self.name:
-            object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
+        self.named(self.list)
+
+
+def _within(low: float, high: float) -> Predicate:
+    return Predicate(lambda pair: low <= pair[0] <= pair[1] <= high)
+
+
+_RISING = "two numbers, the smaller first, in "
+Scale = Annotated[Range, _within(0.1, 10), Expected(_RISING + "0.1..10")]
+Aspect = Annotated[Range, _within(0.25, 4), Expected(_RISING + "0.25..4")]
+Factor = Annotated[Range, _within(0, 4), Expected(_RISING + "0..4")]
+Shift = Annotated[Range, _within(-0.5, 0.5), Expected(_RISING + "-0.5..0.5")]
 
 
 @dataclass(frozen=True)
-class Augment:
+class Augment(Checked):
     """Random changes of a training sample, drawn evenly from each range; (1, 1) or 0 leaves them out.
 
     scale       size of the picture relative to the crop at which it just fills it
@@ -169,18 +206,11 @@ class Augment:
     hue         shift of the hue, in turns, -0.5..0.5
     """
 
-    scale: Range = (1.0, 1.0)
-    aspect: Range = (1.0, 1.0)
-    flip: float = 0.5
-    brightness: Range = (1.0, 1.0)
-    contrast: Range = (1.0, 1.0)
-    saturation: Range = (1.0, 1.0)
-    hue: Range = (0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        check_range("augment.scale", self.scale, low=0.1, high=10)
-        check_range("augment.aspect", self.aspect, low=0.25, high=4)
-        check(0 <= self.flip <= 1, "augment.flip", self.flip, "a number in 0..1")
-        for name in ("brightness", "contrast", "saturation"):
-            check_range(f"augment.{name}", getattr(self, name), low=0, high=4)
-        check_range("augment.hue", self.hue, low=-0.5, high=0.5)
+    where: ClassVar[str] = "augment."
+    scale: Scale = (1.0, 1.0)
+    aspect: Aspect = (1.0, 1.0)
+    flip: Part = 0.5
+    brightness: Factor = (1.0, 1.0)
+    contrast: Factor = (1.0, 1.0)
+    saturation: Factor = (1.0, 1.0)
+    hue: Shift = (0.0, 0.0)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval, MinLen, Predicate
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import check
-from segtween.training.recipe import BaseRecipe, Sampled
+from segtween.training.fields import (
+    AtLeastOne,
+    Checked,
+    Count,
+    CountOrNone,
+    ModelName,
+    NotNegative,
+    Part,
+    Positive,
+    Seeds,
+    Size,
+    Text,
+    Weight,
+    check,
+)
+from segtween.training.recipe import BaseRecipe, Excluded, Sampled
+from segtween.validation import Expected
 
-MomentKind = Literal["street", "list"]
+Deviation = Annotated[float, Interval(ge=0, le=2)]
 
 
 @dataclass(frozen=True)
@@ -34,34 +49,31 @@ class Moments(Sampled):
     size     street: WIDTHxHEIGHT of the rendered frames
     """
 
-    kind: MomentKind
+    kind: Literal["street", "list"]
     name: str = ""
-    share: float = 1.0
-    scores: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    share: Positive = 1.0
+    scores: Annotated[
+        tuple[NotNegative, NotNegative, NotNegative],
+        Predicate(any),
+        Expected("three parts of 0 or more, not all 0"),
+    ] = (0.5, 0.25, 0.25)
     list: str = ""
-    exclude: tuple[str, ...] = ()
-    seeds: tuple[int, int] = (0, 0)
-    frames: int = 9
-    stride: int = 1
-    begins: int = 150
-    size: str = "480x360"
+    exclude: Excluded = ()
+    seeds: Seeds = (0, 0)
+    frames: Annotated[int, Ge(2)] = 9
+    stride: Count = 1
+    begins: Count = 150
+    size: Size = "480x360"
 
     def __post_init__(self) -> None:
-        check(self.kind in get_args(MomentKind), "kind", self.kind, f"one of {', '.join(get_args(MomentKind))}")
-        self.check_shares_and_clips()
+        super().__post_init__()
         check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
         check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        check(self.frames >= 2, "frames", self.frames, "2 or more")
-        check(self.begins >= 1, "begins", self.begins, "1 or more")
-        good = min(self.scores) >= 0 and sum(self.scores) > 0
-        check(good, "scores", list(self.scores), "three parts of 0 or more, not all 0")
-        _ = self.ranges, self.size_hw
-        if not self.name:
-            object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
+        self.named(self.list)
 
 
 @dataclass(frozen=True)
-class AttentionLoss:
+class AttentionLoss(Checked):
     """ce x cross-entropy + overlap x (1 - soft IoU) + share x mean share, at two pixels to a cell's side.
 
     ce             weight of the cross-entropy, ignored pixels left out
@@ -73,26 +85,22 @@ class AttentionLoss:
     share          weight of the mean share that is replaced: what it costs to replace
     """
 
-    ce: float = 0.5
-    class_power: float = 0.3
-    weight_limit: float = 8.0
-    overlap: float = 1.0
-    sharpness: float = 3.0
-    least: int = 50
-    share: float = 0.02
+    where: ClassVar[str] = "loss."
+    ce: Weight = 0.5
+    class_power: Part = 0.3
+    weight_limit: AtLeastOne = 8.0
+    overlap: Weight = 1.0
+    sharpness: Positive = 3.0
+    least: Count = 50
+    share: Weight = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("ce", "overlap", "share"):
-            check(0 <= getattr(self, name) <= 100, f"loss.{name}", getattr(self, name), "a number in 0..100")
+        super().__post_init__()
         check(self.ce + self.overlap > 0, "loss.ce", self.ce, "a number above 0, or loss.overlap")
-        check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
-        check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
-        check(self.sharpness > 0, "loss.sharpness", self.sharpness, "a number above 0")
-        check(self.least >= 1, "loss.least", self.least, "1 or more pixels")
 
 
 @dataclass(frozen=True)
-class Disturb:
+class Disturb(Checked):
     """Random changes of a sample; all but `flip` are standard deviations, 0 leaves them out.
 
     flip         chance of mirroring left and right, 0..1
@@ -103,21 +111,17 @@ class Disturb:
     temperature  of the logarithm of the factor of all scores, for any classes only
     """
 
-    flip: float = 0.5
-    gain: float = 0.2
-    offset: float = 0.2
-    drift: float = 0.03
-    noise: float = 0.03
-    temperature: float = 0.4
-
-    def __post_init__(self) -> None:
-        check(0 <= self.flip <= 1, "disturb.flip", self.flip, "a number in 0..1")
-        for name in ("gain", "offset", "drift", "noise", "temperature"):
-            check(0 <= getattr(self, name) <= 2, f"disturb.{name}", getattr(self, name), "a number in 0..2")
+    where: ClassVar[str] = "disturb."
+    flip: Part = 0.5
+    gain: Deviation = 0.2
+    offset: Deviation = 0.2
+    drift: Deviation = 0.03
+    noise: Deviation = 0.03
+    temperature: Deviation = 0.4
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Checked):
     """How the weights move: a linear rise of the rate over `warmup` steps, then a cosine towards 0.
 
     rate          the highest learning rate
@@ -125,14 +129,10 @@ class AdamW:
     warmup        steps
     """
 
-    rate: float = 3e-3
-    weight_decay: float = 1e-3
-    warmup: int = 50
-
-    def __post_init__(self) -> None:
-        check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
-        check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
-        check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
+    where: ClassVar[str] = "optimiser."
+    rate: Positive = 3e-3
+    weight_decay: NotNegative = 1e-3
+    warmup: CountOrNone = 50
 
     def factor(self, step: int, steps: int) -> float:
         """Part of the highest learning rate at a step (from 0)."""
@@ -159,17 +159,17 @@ class AttentionRecipe(BaseRecipe):
     licence     the line that travels with the weights
     """
 
-    name: str
-    segmenter: str
-    steps: int
-    train: tuple[Moments, ...]
+    name: ModelName
+    segmenter: Text
+    steps: Count
+    train: Annotated[tuple[Moments, ...], MinLen(1), Expected("a list of at least one source")]
     trains: Literal["attention"] = "attention"
     labels: str = "camvid11"
     class_head: bool = False
-    half: float = 0.5
-    batch: int = 8
-    crop: str = "80x64"
-    seed: int = 1
+    half: Annotated[float, Interval(gt=0, lt=1)] = 0.5
+    batch: Count = 8
+    crop: Size = "80x64"
+    seed: CountOrNone = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     disturb: Disturb = field(default_factory=Disturb)
     optimiser: AdamW = field(default_factory=AdamW)
@@ -179,19 +179,8 @@ class AttentionRecipe(BaseRecipe):
     distributed: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check(self.trains == "attention", "trains", self.trains, "attention")
-        check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
-        check(bool(self.segmenter), "segmenter", self.segmenter, "a shipped name or model folder")
-        check(self.steps >= 1, "steps", self.steps, "1 or more")
-        check(0 < self.half < 1, "half", self.half, "a number above 0, below 1")
-        check(len(self.train) >= 1, "train", [], "at least one source")
-        names = [source.name for source in self.train]
-        check(len(set(names)) == len(names), "train.name", names, "each name once")
-        check(self.batch >= 1, "batch", self.batch, "1 or more")
-        check(all(side % 4 == 0 for side in self.crop_hw), "crop", self.crop, "sides that are multiples of 4")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
-        check(self.precision in ("float32", "bfloat16"), "precision", self.precision, "float32 or bfloat16")
-        check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
+        super().__post_init__()
+        self.check_shared(multiple_of=4)
         _ = self.label_set
 
     @property

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval, MinLen
 
 from segtween.labels import LabelSet, label_set
 from segtween.networks import Initial, network
-from segtween.training.fields import check
+from segtween.training.fields import (
+    AtLeastOne,
+    Checked,
+    Count,
+    CountOrNone,
+    ModelName,
+    NotNegative,
+    Part,
+    Positive,
+    Size,
+    Weight,
+    check,
+)
 from segtween.training.recipe import Augment, BaseRecipe, Source
+from segtween.validation import Expected
 
-Precision = Literal["bfloat16", "float16", "float32"]
+Sources = Annotated[tuple[Source, ...], MinLen(1), Expected("a list of at least one source")]
 
 
 @dataclass(frozen=True)
-class Optimiser:
+class Optimiser(Checked):
     """How the weights move.
 
     kind            adamw or sgd (momentum 0.9)
@@ -28,20 +41,13 @@ class Optimiser:
     schedule        how the rate falls to 0 at the last step: cosine, or poly (power 0.9)
     """
 
+    where: ClassVar[str] = "optimiser."
     kind: Literal["adamw", "sgd"] = "adamw"
-    rate: float = 1e-3
-    encoder_factor: float = 0.25
-    weight_decay: float = 1e-4
-    warmup: int = 0
+    rate: Positive = 1e-3
+    encoder_factor: Positive = 0.25
+    weight_decay: NotNegative = 1e-4
+    warmup: CountOrNone = 0
     schedule: Literal["cosine", "poly"] = "cosine"
-
-    def __post_init__(self) -> None:
-        check(self.kind in ("adamw", "sgd"), "optimiser.kind", self.kind, "adamw or sgd")
-        check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
-        check(self.encoder_factor > 0, "optimiser.encoder_factor", self.encoder_factor, "a number above 0")
-        check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
-        check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
-        check(self.schedule in ("cosine", "poly"), "optimiser.schedule", self.schedule, "cosine or poly")
 
     def factor(self, step: int, steps: int) -> float:
         """Part of the full learning rate at a step (from 0): a linear rise, then a fall towards 0."""
@@ -54,7 +60,7 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
-class Distil:
+class Distil(Checked):
     """A trained network that teaches on the same crops (module `distil`); none where `teacher` is empty.
 
     teacher      a shipped name or model folder with the recipe's labels
@@ -63,15 +69,14 @@ class Distil:
     features     weight of the distance between the decoders' maps, for SwiftNets; 0: none
     """
 
+    where: ClassVar[str] = "distil."
     teacher: str = ""
-    weight: float = 1.0
-    temperature: float = 1.0
-    features: float = 0.0
+    weight: Weight = 1.0
+    temperature: Positive = 1.0
+    features: Weight = 0.0
 
     def __post_init__(self) -> None:
-        check(0 <= self.weight <= 100, "distil.weight", self.weight, "a number in 0..100")
-        check(self.temperature > 0, "distil.temperature", self.temperature, "a number above 0")
-        check(0 <= self.features <= 100, "distil.features", self.features, "a number in 0..100")
+        super().__post_init__()
         if not self.teacher:
             good = (self.weight, self.temperature, self.features) == (1.0, 1.0, 0.0)
             check(good, "distil.teacher", self.teacher, "a shipped name or model folder")
@@ -79,7 +84,7 @@ class Distil:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Checked):
     """Cross-entropy at the labels' own size, ignored pixels left out.
 
     class_power     class c weighs (share of pixels of c) ** -class_power, scaled to mean 1 over pixels; 0: all equal
@@ -93,24 +98,19 @@ class Loss:
     overlap         weight of a second term, 1 - soft IoU averaged over classes; 0: none
     """
 
-    class_power: float = 0.0
-    weight_limit: float = 10.0
-    hard_fraction: float = 1.0
-    overlap: float = 0.0
-    hard_threshold: float = 0.0
-    boundary: float = 0.0
-    boundary_sigma: float = 5.0
+    where: ClassVar[str] = "loss."
+    class_power: Part = 0.0
+    weight_limit: AtLeastOne = 10.0
+    hard_fraction: Annotated[float, Interval(gt=0, le=1)] = 1.0
+    overlap: Annotated[float, Interval(ge=0, le=10)] = 0.0
+    hard_threshold: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    boundary: Weight = 0.0
+    boundary_sigma: Positive = 5.0
 
     def __post_init__(self) -> None:
-        check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
-        check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
-        check(0 < self.hard_fraction <= 1, "loss.hard_fraction", self.hard_fraction, "a number above 0, at most 1")
-        check(0 <= self.overlap <= 10, "loss.overlap", self.overlap, "a number in 0..10")
-        check(0 <= self.hard_threshold < 1, "loss.hard_threshold", self.hard_threshold, "0 or more, below 1")
+        super().__post_init__()
         good = self.hard_threshold == 0 or self.hard_fraction < 1
         check(good, "loss.hard_fraction", self.hard_fraction, "less than 1, because there is a hard_threshold")
-        check(0 <= self.boundary <= 100, "loss.boundary", self.boundary, "a number in 0..100")
-        check(self.boundary_sigma > 0, "loss.boundary_sigma", self.boundary_sigma, "a number above 0")
 
 
 @dataclass(frozen=True)
@@ -134,23 +134,23 @@ class Recipe(BaseRecipe):
     licence      the line that travels with the weights
     """
 
-    name: str
+    name: ModelName
     network: str
-    steps: int
-    crop: str
-    train: tuple[Source, ...]
+    steps: Count
+    crop: Size
+    train: Sources
     evaluate: tuple[Source, ...] = ()
     labels: str = "camvid11"
     initial: Initial = "random"
-    seed: int = 0
-    batch: int = 8
-    precision: Precision = "bfloat16"
+    seed: CountOrNone = 0
+    batch: Annotated[int, Ge(2), Expected("2 or more, because of batch norms")] = 8
+    precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     augment: Augment = field(default_factory=Augment)
     optimiser: Optimiser = field(default_factory=Optimiser)
     loss: Loss = field(default_factory=Loss)
     licence: str = ""
     after: Recipe | None = None
-    accumulate: int = 1
+    accumulate: Count = 1
     distil: Distil = field(default_factory=Distil)
 
     later: ClassVar[dict[str, Any]] = {
@@ -158,27 +158,11 @@ class Recipe(BaseRecipe):
     }  # fmt: skip
 
     def __post_init__(self) -> None:
-        check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
+        super().__post_init__()
         spec = network(self.network)
-        check(self.initial in get_args(Initial), "initial", self.initial, "imagenet or random")
         check(self.initial == "random" or spec.imagenet, "initial", self.initial, f"random, for {self.network}")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
-        check(self.steps >= 1, "steps", self.steps, "1 or more")
-        check(self.batch >= 2, "batch", self.batch, "2 or more, because of batch norms")
-        check(self.precision in get_args(Precision), "precision", self.precision, "bfloat16, float16 or float32")
-        good = self.accumulate >= 1 and self.batch % self.accumulate == 0
-        check(good, "accumulate", self.accumulate, f"a divisor of batch, {self.batch}")
-        good = all(side % spec.multiple_of == 0 for side in self.crop_hw)
-        check(good, "crop", self.crop, f"sides that are multiples of {spec.multiple_of}")
-        check(len(self.train) >= 1, "train", [], "at least one source")
-        for group, sources in (("train", self.train), ("evaluate", self.evaluate)):
-            names = [s.name for s in sources]
-            check(len(set(names)) == len(names), f"{group}.name", names, "each name once")
-        if self.after is not None:
-            for what in ("network", "labels", "initial"):
-                own, first = getattr(self, what), getattr(self.after, what)
-                check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
-        check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
+        self.check_shared(("train", "evaluate"), multiple_of=spec.multiple_of)
+        self.check_after("network", "labels", "initial")
         _ = self.label_set
 
     @property
