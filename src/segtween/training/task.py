@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -78,6 +78,8 @@ class Position:
 class Task(Protocol):
     """One kind of training, opened: its data found, its networks built, in the mode that they are trained in.
 
+    Its class is derived from this one, so that it need not say what it does not do.
+
     recipe          says everything that the weights depend on but the data
     nets            by the names that their weights have in the checkpoint; `model` is one of them
     optimiser       each group's `lr` is its full rate: `recipe.optimiser.factor` says which part of it a step takes
@@ -89,31 +91,47 @@ class Task(Protocol):
     """
 
     recipe: Any
-    nets: dict[str, nn.Module]
     optimiser: torch.optim.Optimizer
-    rates: dict[str, float]
-    fill_gradients: bool
-    steps: int
-    epoch_steps: int
-    data_sha256: str
+    fill_gradients: ClassVar[bool] = False
+    epoch_steps: int = 0
+
+    @property
+    def nets(self) -> dict[str, nn.Module]: ...
+
+    @property
+    def data_sha256(self) -> str: ...
+
+    @property
+    def rates(self) -> dict[str, float]:
+        return {"rate": self.recipe.optimiser.rate}
+
+    @property
+    def steps(self) -> int:
+        return int(self.recipe.steps)
 
     def load(self, numbers: range) -> Any:
         """The samples of these numbers, a part of a batch; a function of recipe, data and numbers alone."""
 
     def counts(self, part: Any) -> tuple[float, ...]:
         """What is counted in a part, to be added up over the whole batch."""
+        del part
+        return ()
 
     def loss(self, part: Any, share: Share) -> tuple[Tensor, dict[str, float]]:
         """The part's loss and its terms for people; those of all parts add up to the batch's."""
 
     def picture(self) -> NDArray[np.uint8] | None:
         """(H, W, 3): the last part, for people to look at; None where there is nothing to see."""
+        return None
 
     def validate(self, position: Position, loss: float, rates: dict[str, float]) -> float | None:
         """The score of the weights after an epoch with this mean loss, larger is better; None where nobody scores."""
+        del position, loss, rates
+        return None
 
     def keep(self, position: Position) -> None:
         """Put the weights aside: no epoch before had a better score."""
+        del position
 
     def data(self) -> list[dict[str, Any]]:
         """What the report says of each source: at least `name` and `frames`."""

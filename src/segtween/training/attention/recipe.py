@@ -9,21 +9,8 @@ import numpy as np
 from annotated_types import Ge, Interval, MinLen, Predicate
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import (
-    AtLeastOne,
-    Checked,
-    Count,
-    CountOrNone,
-    ModelName,
-    NotNegative,
-    Part,
-    Positive,
-    Seeds,
-    Size,
-    Text,
-    Weight,
-    check,
-)
+from segtween.training import fields
+from segtween.training.fields import Checked, check
 from segtween.training.recipe import BaseRecipe, Excluded, Sampled
 from segtween.validation import Expected
 
@@ -51,19 +38,19 @@ class Moments(Sampled):
 
     kind: Literal["street", "list"]
     name: str = ""
-    share: Positive = 1.0
+    share: fields.Positive = 1.0
     scores: Annotated[
-        tuple[NotNegative, NotNegative, NotNegative],
+        tuple[fields.NotNegative, fields.NotNegative, fields.NotNegative],
         Predicate(any),
         Expected("three parts of 0 or more, not all 0"),
     ] = (0.5, 0.25, 0.25)
     list: str = ""
     exclude: Excluded = ()
-    seeds: Seeds = (0, 0)
+    seeds: fields.Seeds = (0, 0)
     frames: Annotated[int, Ge(2)] = 9
-    stride: Count = 1
-    begins: Count = 150
-    size: Size = "480x360"
+    stride: fields.Count = 1
+    begins: fields.Count = 150
+    size: fields.Size = "480x360"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,13 +73,13 @@ class AttentionLoss(Checked):
     """
 
     where: ClassVar[str] = "loss."
-    ce: Weight = 0.5
-    class_power: Part = 0.3
-    weight_limit: AtLeastOne = 8.0
-    overlap: Weight = 1.0
-    sharpness: Positive = 3.0
-    least: Count = 50
-    share: Weight = 0.02
+    ce: fields.Weight = 0.5
+    class_power: fields.Part = 0.3
+    weight_limit: fields.AtLeastOne = 8.0
+    overlap: fields.Weight = 1.0
+    sharpness: fields.Positive = 3.0
+    least: fields.Count = 50
+    share: fields.Weight = 0.02
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,7 +99,7 @@ class Disturb(Checked):
     """
 
     where: ClassVar[str] = "disturb."
-    flip: Part = 0.5
+    flip: fields.Part = 0.5
     gain: Deviation = 0.2
     offset: Deviation = 0.2
     drift: Deviation = 0.03
@@ -130,9 +117,9 @@ class AdamW(Checked):
     """
 
     where: ClassVar[str] = "optimiser."
-    rate: Positive = 3e-3
-    weight_decay: NotNegative = 1e-3
-    warmup: CountOrNone = 50
+    rate: fields.Positive = 3e-3
+    weight_decay: fields.NotNegative = 1e-3
+    warmup: fields.CountOrNone = 50
 
     def factor(self, step: int, steps: int) -> float:
         """Part of the highest learning rate at a step (from 0)."""
@@ -159,17 +146,17 @@ class AttentionRecipe(BaseRecipe):
     licence     the line that travels with the weights
     """
 
-    name: ModelName
-    segmenter: Text
-    steps: Count
+    name: fields.ModelName
+    segmenter: fields.Text
+    steps: fields.Count
     train: Annotated[tuple[Moments, ...], MinLen(1), Expected("a list of at least one source")]
     trains: Literal["attention"] = "attention"
     labels: str = "camvid11"
     class_head: bool = False
     half: Annotated[float, Interval(gt=0, lt=1)] = 0.5
-    batch: Count = 8
-    crop: Size = "80x64"
-    seed: CountOrNone = 1
+    batch: fields.Count = 8
+    crop: fields.Size = "80x64"
+    seed: fields.CountOrNone = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     disturb: Disturb = field(default_factory=Disturb)
     optimiser: AdamW = field(default_factory=AdamW)

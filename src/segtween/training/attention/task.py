@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from segtween.models.components import ATTENTION
@@ -22,14 +21,14 @@ from segtween.training.attention.recipe import AttentionRecipe
 from segtween.training.attention.sources import open_eyes, open_moments
 from segtween.training.data import plan
 from segtween.training.losses import class_weights
-from segtween.training.task import Context, Position, Share, autocast
+from segtween.training.task import Context, Position, Share, Task, autocast
 
 COMPARE_EVERY = 10  # steps
 RECENT = 100  # steps
 
 
 @dataclass
-class AttentionTask:
+class AttentionTask(Task):
     """An attention network with its data; `eyes` describes what frames were seen with."""
 
     recipe: AttentionRecipe
@@ -39,20 +38,10 @@ class AttentionTask:
     weights: Tensor | None  # (classes,)
     net: AttentionRefiner
     optimiser: torch.optim.Optimizer
-    fill_gradients = False
-    epoch_steps = 0
 
     @property
     def nets(self) -> dict[str, torch.nn.Module]:
         return {"model": self.net}
-
-    @property
-    def steps(self) -> int:
-        return self.recipe.steps
-
-    @property
-    def rates(self) -> dict[str, float]:
-        return {"rate": self.recipe.optimiser.rate}
 
     @property
     def data_sha256(self) -> str:
@@ -63,25 +52,12 @@ class AttentionTask:
         compare = numbers[0] // self.recipe.batch % COMPARE_EVERY == 0
         return self.reader.batch(numbers).to(self.context.device), compare
 
-    def counts(self, part: tuple[Batch, bool]) -> tuple[float, ...]:
-        del part
-        return ()
-
     def loss(self, part: tuple[Batch, bool], share: Share) -> tuple[Tensor, dict[str, float]]:
         del share
         (batch, compare), recipe = part, self.recipe
         with autocast(self.context.device, recipe.precision):
             said = self.net(*batch.seen(scores=recipe.class_head))
         return attention_loss(said.float32(), batch, recipe.loss, self.weights, compare=compare)
-
-    def picture(self) -> NDArray[np.uint8] | None:
-        """Nothing."""
-
-    def validate(self, position: Position, loss: float, rates: dict[str, float]) -> float | None:
-        """Nothing."""
-
-    def keep(self, position: Position) -> None:
-        """Nothing: the last weights are the ones that are kept."""
 
     def data(self) -> list[dict[str, Any]]:
         return [

@@ -10,19 +10,8 @@ from annotated_types import Ge, Interval, MinLen
 
 from segtween.labels import LabelSet, label_set
 from segtween.networks import Initial, network
-from segtween.training.fields import (
-    AtLeastOne,
-    Checked,
-    Count,
-    CountOrNone,
-    ModelName,
-    NotNegative,
-    Part,
-    Positive,
-    Size,
-    Weight,
-    check,
-)
+from segtween.training import fields
+from segtween.training.fields import Checked, check
 from segtween.training.recipe import Augment, BaseRecipe, Source
 from segtween.validation import Expected
 
@@ -43,10 +32,10 @@ class Optimiser(Checked):
 
     where: ClassVar[str] = "optimiser."
     kind: Literal["adamw", "sgd"] = "adamw"
-    rate: Positive = 1e-3
-    encoder_factor: Positive = 0.25
-    weight_decay: NotNegative = 1e-4
-    warmup: CountOrNone = 0
+    rate: fields.Positive = 1e-3
+    encoder_factor: fields.Positive = 0.25
+    weight_decay: fields.NotNegative = 1e-4
+    warmup: fields.CountOrNone = 0
     schedule: Literal["cosine", "poly"] = "cosine"
 
     def factor(self, step: int, steps: int) -> float:
@@ -71,9 +60,9 @@ class Distil(Checked):
 
     where: ClassVar[str] = "distil."
     teacher: str = ""
-    weight: Weight = 1.0
-    temperature: Positive = 1.0
-    features: Weight = 0.0
+    weight: fields.Weight = 1.0
+    temperature: fields.Positive = 1.0
+    features: fields.Weight = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,13 +88,13 @@ class Loss(Checked):
     """
 
     where: ClassVar[str] = "loss."
-    class_power: Part = 0.0
-    weight_limit: AtLeastOne = 10.0
+    class_power: fields.Part = 0.0
+    weight_limit: fields.AtLeastOne = 10.0
     hard_fraction: Annotated[float, Interval(gt=0, le=1)] = 1.0
     overlap: Annotated[float, Interval(ge=0, le=10)] = 0.0
     hard_threshold: Annotated[float, Interval(ge=0, lt=1)] = 0.0
-    boundary: Weight = 0.0
-    boundary_sigma: Positive = 5.0
+    boundary: fields.Weight = 0.0
+    boundary_sigma: fields.Positive = 5.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,15 +123,15 @@ class Recipe(BaseRecipe):
     licence      the line that travels with the weights
     """
 
-    name: ModelName
+    name: fields.ModelName
     network: str
-    steps: Count
-    crop: Size
+    steps: fields.Count
+    crop: fields.Size
     train: Sources
     evaluate: tuple[Source, ...] = ()
     labels: str = "camvid11"
     initial: Initial = "random"
-    seed: CountOrNone = 0
+    seed: fields.CountOrNone = 0
     batch: Annotated[int, Ge(2), Expected("2 or more, because of batch norms")] = 8
     precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     augment: Augment = field(default_factory=Augment)
@@ -150,7 +139,7 @@ class Recipe(BaseRecipe):
     loss: Loss = field(default_factory=Loss)
     licence: str = ""
     after: Recipe | None = None
-    accumulate: Count = 1
+    accumulate: fields.Count = 1
     distil: Distil = field(default_factory=Distil)
 
     later: ClassVar[dict[str, Any]] = {

@@ -23,14 +23,14 @@ from segtween.training.segmenter.distil import Teacher, distil_loss, look, open_
 from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
 from segtween.training.segmenter.score import score
-from segtween.training.task import CHECKPOINT, Context, Position, Share, autocast, before_folder
+from segtween.training.task import CHECKPOINT, Context, Position, Share, Task, autocast, before_folder
 from segtween.types import IGNORE
 
 Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)
 
 
 @dataclass
-class SegmenterTask:
+class SegmenterTask(Task):
     """A segmenter with its data; `order` (steps * batch, 2) says source and item of each sample, `seen` holds images,
     labels and logits of the last part."""
 
@@ -44,20 +44,10 @@ class SegmenterTask:
     net: Any
     optimiser: torch.optim.Optimizer
     seen: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
-    fill_gradients = False
-    epoch_steps = 0
 
     @property
     def nets(self) -> dict[str, torch.nn.Module]:
         return {"model": self.net}
-
-    @property
-    def steps(self) -> int:
-        return self.recipe.steps
-
-    @property
-    def rates(self) -> dict[str, float]:
-        return {"rate": self.recipe.optimiser.rate}
 
     @property
     def data_sha256(self) -> str:
@@ -101,12 +91,6 @@ class SegmenterTask:
         said = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
         shown = [x.cpu().numpy().astype(np.uint8) for x in (labels[0], said)]
         return np.concatenate([image, *map(self.recipe.label_set.colourise, shown)], axis=1)
-
-    def validate(self, position: Position, loss: float, rates: dict[str, float]) -> float | None:
-        """Nothing: the last weights are scored, once."""
-
-    def keep(self, position: Position) -> None:
-        """Nothing: the last weights are the ones that are kept."""
 
     def data(self) -> list[dict[str, Any]]:
         return [

@@ -12,20 +12,8 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Interval, MinLen
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import (
-    AtLeastOne,
-    Checked,
-    Count,
-    CountOrNone,
-    ModelName,
-    NotNegative,
-    Part,
-    Positive,
-    Seeds,
-    Size,
-    SizeOrNone,
-    check,
-)
+from segtween.training import fields
+from segtween.training.fields import Checked, check
 from segtween.training.recipe import Augment, BaseRecipe, Excluded, Sampled
 from segtween.validation import Expected
 
@@ -56,12 +44,12 @@ class Clips(Sampled):
 
     kind: Literal["street", "dataset", "list-clips", "video"]
     name: str = ""
-    share: Positive = 1.0
+    share: fields.Positive = 1.0
     label_free: bool = False
-    seeds: Seeds = (0, 0)
-    frames: Count = 30
-    stride: Count = 1
-    size: SizeOrNone = ""
+    seeds: fields.Seeds = (0, 0)
+    frames: fields.Count = 30
+    stride: fields.Count = 1
+    size: fields.SizeOrNone = ""
     layout: str = ""
     root: str = ""
     split: str = "train"
@@ -95,13 +83,13 @@ class ChainLoss(Checked):
     """
 
     where: ClassVar[str] = "loss."
-    ce: NotNegative = 10.0
-    distil: NotNegative = 10.0
-    class_power: Part = 0.0
-    weight_limit: AtLeastOne = 10.0
+    ce: fields.NotNegative = 10.0
+    distil: fields.NotNegative = 10.0
+    class_power: fields.Part = 0.0
+    weight_limit: fields.AtLeastOne = 10.0
     label_stride: Annotated[int, Interval(ge=1, le=STRIDE)] = 1
-    photometric: NotNegative = 0.0
-    flow: NotNegative = 0.0
+    photometric: fields.NotNegative = 0.0
+    flow: fields.NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -120,12 +108,12 @@ class Rates(Checked):
 
     where: ClassVar[str] = "optimiser."
     kind: Literal["sgd", "adam"] = "sgd"
-    intra: Positive = 0.002
-    guide: Positive = 0.02
-    flow: Positive = 0.02
-    segmenter: Positive = 0.0002
-    weight_decay: NotNegative = 5e-4
-    every: Count = 100
+    intra: fields.Positive = 0.002
+    guide: fields.Positive = 0.02
+    flow: fields.Positive = 0.02
+    segmenter: fields.Positive = 0.0002
+    weight_decay: fields.NotNegative = 5e-4
+    every: fields.Count = 100
     gamma: Annotated[float, Interval(gt=0, le=1)] = 0.992
 
     def factor(self, step: int, steps: int) -> float:
@@ -167,7 +155,7 @@ class PropagationRecipe(BaseRecipe):
     licence         the line that travels with the weights
     """
 
-    name: ModelName
+    name: fields.ModelName
     segmenter: str
     train: Annotated[tuple[Clips, ...], MinLen(1), Expected("a list of at least one source")]
     trains: Literal["propagation"] = "propagation"
@@ -181,21 +169,21 @@ class PropagationRecipe(BaseRecipe):
     train_flow: bool = True
     finetune_all: bool = False
     freeze_norms: bool = False
-    steps: CountOrNone = 0
-    epochs: CountOrNone = 0
-    batch: Count = 8
-    accumulate: Count = 1
-    crop: Size = "1536x768"
+    steps: fields.CountOrNone = 0
+    epochs: fields.CountOrNone = 0
+    batch: fields.Count = 8
+    accumulate: fields.Count = 1
+    crop: fields.Size = "1536x768"
     chain: Annotated[
         tuple[Annotated[int, Interval(ge=1, le=30)], ...], MinLen(1), Expected("a list of lengths in 1..30")
     ] = (1, 2, 3, 4)
-    gradient_steps: Count = 2
+    gradient_steps: fields.Count = 2
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: Augment = field(default_factory=Augment)
     optimiser: Rates = field(default_factory=Rates)
     loss: ChainLoss = field(default_factory=ChainLoss)
-    seed: CountOrNone = 1
-    early_stop: CountOrNone = 0
+    seed: fields.CountOrNone = 1
+    early_stop: fields.CountOrNone = 0
     licence: str = ""
     after: PropagationRecipe | None = None
 

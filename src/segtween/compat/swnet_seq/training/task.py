@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,14 +27,14 @@ from segtween.networks.chain import Chain
 from segtween.training import Epoch
 from segtween.training.data import plan
 from segtween.training.losses import class_weights
-from segtween.training.task import Context, Position, Share, autocast, before_folder
+from segtween.training.task import Context, Position, Share, Task, autocast, before_folder
 from segtween.types import IGNORE
 
 State = dict[str, Tensor]
 
 
 @dataclass
-class PropagationTask:
+class PropagationTask(Task):
     """Flow and refinement with their clips; `order` (steps * batch, 2) says source and item of each sample,
     `begun_with` names and hashes the weight files that they began with."""
 
@@ -44,11 +44,11 @@ class PropagationTask:
     pools: tuple[ClipPool | StoredPool, ...]
     order: NDArray[np.int64]
     weights: Tensor | None  # (classes,)
-    epoch_steps: int
     chain: Chain
     optimiser: torch.optim.Optimizer
     begun_with: dict[str, str]
-    fill_gradients = True  # a chain of one step does not use all parts
+    epoch_steps: int = 0
+    fill_gradients: ClassVar[bool] = True  # a chain of one step does not use all parts
 
     @property
     def nets(self) -> dict[str, nn.Module]:
@@ -94,9 +94,6 @@ class PropagationTask:
         pixels, samples = share.counts
         counts = Counts(max(1.0, pixels), samples)
         return chain_loss(steps[-recipe.gradient_steps :], part, recipe.loss, weights=self.weights, counts=counts)
-
-    def picture(self) -> NDArray[np.uint8] | None:
-        """Nothing."""
 
     def validate(self, position: Position, loss: float, rates: dict[str, float]) -> float | None:
         """What the caller's `on_epoch` makes of the weights."""
@@ -179,9 +176,7 @@ def open_task(recipe: PropagationRecipe, context: Context) -> PropagationTask:
     begun_with = begin_with(chain, recipe, options.init, before=before, data_root=options.data_root)
     set_modes(chain, recipe, teacher)
     optimiser = make_optimiser(chain, recipe, teacher)
-    return PropagationTask(
-        recipe, context, teacher, pools, order, weights, epoch_steps, chain, optimiser, begun_with
-    )  # fmt: skip
+    return PropagationTask(recipe, context, teacher, pools, order, weights, chain, optimiser, begun_with, epoch_steps)
 
 
 def _open_pools(recipe: PropagationRecipe, teacher: Teacher, context: Context) -> tuple[ClipPool | StoredPool, ...]:
