@@ -189,7 +189,7 @@ def loaded(tmp_path: Path, *, numbers: range, length: int, readers: int = 0, **c
         pool = store(pool, recipe, teacher, cache=tmp_path / "cache", device=cpu)  # type: ignore[arg-type]
     order = plan([pool], samples=8, seed=0)
     drawn: dict[str, Any] = {"numbers": numbers, "order": order, "length": length, "readers": readers}
-    return load_batch(recipe, [pool], teacher, device=cpu, **drawn)  # type: ignore[arg-type]
+    return load_batch(recipe, [pool], teacher, **drawn)  # type: ignore[arg-type]
 
 
 def test_frames_of_a_chain_move_and_change_alike(tmp_path: Path) -> None:

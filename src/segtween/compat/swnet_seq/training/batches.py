@@ -60,11 +60,11 @@ def load_batch(
     numbers: range,
     order: NDArray[np.int64],
     length: int,
-    device: torch.device,
     readers: int = 0,
 ) -> Batch:
     """The samples `numbers`; `order` (samples, 2) says source and item of each. So many `readers` (threads) load them
-    side by side, which does not change them; 0: none but the caller."""
+    side by side, which does not change them; 0: none but the caller. The batch is where the teacher is."""
+    device = teacher.device
 
     def load(which: tuple[int, tuple[int, int]]) -> _Sample:
         n, (source, item) = which

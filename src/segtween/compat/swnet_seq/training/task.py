@@ -77,10 +77,9 @@ class PropagationTask(Task):
     def load(self, numbers: range) -> Batch:
         recipe = self.recipe
         length = chain_length(recipe, numbers[0] // recipe.batch * recipe.batch)
-        options, device = self.context.options, self.context.device
         return load_batch(
-            recipe, self.pools, self.teacher, numbers=numbers, order=self.order, length=length, device=device,
-            readers=options.readers,
+            recipe, self.pools, self.teacher, numbers=numbers, order=self.order, length=length,
+            readers=self.context.options.readers,
         )  # fmt: skip
 
     def counts(self, part: Batch) -> tuple[float, ...]:

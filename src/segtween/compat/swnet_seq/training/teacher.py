@@ -35,6 +35,11 @@ class Teacher:
     sha256: str
     scale: float
 
+    @property
+    def device(self) -> torch.device:
+        found: torch.device = next(self.net.parameters()).device
+        return found
+
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) RGB in 0..1 -> (scores (N, C, H/8, W/8), logits at the network's own stride)."""
         size_hw = images.shape[-2:]
