@@ -218,9 +218,10 @@ class Settings:
     cuts: bool = True
 
     def __post_init__(self) -> None:
-        from segtween.refine.blend import ReliabilityBlend
-
-        ReliabilityBlend(weight=self.history_weight)
+        if not 0.0 <= self.history_weight < 1.0:
+            raise SettingError(
+                f"history_weight is {self.history_weight}", expected="0 or more, below 1", do="give history_weight=0.5"
+            )
 
     @property
     def interval(self) -> int:

@@ -175,7 +175,7 @@ def test_an_interval_below_zero_is_refused(interval: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"history_weight": 1.0}, "history weight is 1.0; expected 0 or more, below 1"),
+        ({"history_weight": 1.0}, "history_weight is 1.0; expected 0 or more, below 1"),
         ({"fusion": 0.5}, "setting 'fusion'; expected one of mode"),
     ],
 )
