@@ -12,6 +12,7 @@ FLAGS = {
     "save": "--save",
     "ids": "--ids",
     "threads": "--threads",
+    "next_frames": "--next",
 }
 """Every argument that an error may name, and its flag."""
 

@@ -26,7 +26,7 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
-from segtween.run.single import write_json
+from segtween.run.ending import write_json
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
