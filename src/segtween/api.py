@@ -263,7 +263,7 @@ class Segtween:
 def _check_compared_alone(outputs: Outputs) -> None:
     if outputs.compare is not None:
         raise SettingError(
-            "compare with several inputs at once",
+            f"compare={outputs.compare.method.name} with several inputs at once",
             expected="one video after the other",
-            do="run each input alone, or leave compare out",
+            do="run each input alone",
         )

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
+from one_input import run_source
 from segtween.api import Segtween
 from segtween.cli import app
 from segtween.errors import SettingError, SourceError
 from segtween.run.pipeline import LatestFrame
-from segtween.run.single import Summary, run_source
+from segtween.run.summary import Summary
 from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 from segtween.video import open_source

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning
+from one_input import run_source
 from segtween.api import Segtween
 from segtween.flow.dis import DisFlow
-from segtween.run.single import Summary, run_source
+from segtween.run.summary import Summary
 from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 

@@ -13,6 +13,7 @@ FLAGS = {
     "ids": "--ids",
     "threads": "--threads",
     "next_frames": "--next",
+    "compare": "--beside",
 }
 """Every argument that an error may name, and its flag."""
 
