@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from one_input import run_source
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
-from one_input import run_source
 from segtween.api import Segtween
 from segtween.cli import app
 from segtween.errors import SettingError, SourceError

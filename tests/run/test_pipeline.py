@@ -11,9 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from one_input import run_source
 
 from fakes import BrightnessSegmenter, panning
-from one_input import run_source
 from segtween.api import Segtween
 from segtween.errors import SinkError, SourceError
 from segtween.ops.threads import Rows, available_threads

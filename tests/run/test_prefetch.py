@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_input import run_source
 
 from fakes import BrightnessSegmenter, panning
-from one_input import run_source
 from segtween.api import Segtween
 from segtween.flow.dis import DisFlow
 from segtween.run.summary import Summary

@@ -24,11 +24,13 @@ from segtween.cli import app
 from segtween.engine.multistream import MultiStream
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
 from segtween.run.inputs import Job, Opened
+from segtween.run.options import Outputs, Reading
 from segtween.run.pipeline import LatestFrame
 from segtween.run.session import Labelling, run_session
 from segtween.run.summary import SessionSummary
 from segtween.settings import PRESETS, Settings
 from segtween.types import Frame, OutputReport, Rgb, SourceInfo
+from segtween.video import open_source, open_sources
 from segtween.video.encode import Clock, VideoWriter
 
 SIZE, LARGE = (48, 64), (96, 128)
@@ -140,9 +142,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     seg = segtween_of(network)
     made: list[MultiStream] = []
     monkeypatch.setattr(seg, "streams", lambda count: made.append(Segtween.streams(seg, count)) or made[0])
-    done = seg.run(
-        clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True
-    )
+    done = seg.run(clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True)
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
     assert sum(summary.cuts for summary in done.summaries) == 0
@@ -165,6 +165,96 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     assert (alone.frames, alone.network_runs) == (12, done.summaries[0].network_runs)
     assert rows(out / "a") == rows(tmp_path / "alone"), "the first stream's key frames are where they are alone"
     assert [row["key"] for row in rows(out / "a-2")] != [row["key"] for row in rows(out / "a")]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The label images, byte by byte."""
+    return {path.name: path.read_bytes() for path in sorted((folder / "labels").iterdir())}
+
+
+@pytest.mark.parametrize(
+    ("changes", "identical"),
+    [
+        ({}, ["a"]),  # the others' key frames are staggered
+        ({"late": 2}, ["a"]),
+        ({"schedule": "adaptive", "budget": 30.0}, ["a", "b", "a-2"]),
+        ({"offline": True}, ["a", "b", "a-2"]),
+    ],
+)
+def test_one_input_and_several_give_the_same_bits(
+    changes: dict[str, Any], identical: list[str], clips: list[Path], tmp_path: Path
+) -> None:
+    several = segtween_of(**changes).run(clips, tmp_path / "several", save=["labels"])
+    assert not several.failed
+    for name, clip in zip(("a", "b", "a-2"), clips, strict=True):
+        out = tmp_path / f"alone-{name}"
+        alone = segtween_of(**changes).run(clip, out, save=["labels"])
+        same = files_of(tmp_path / "several" / name) == files_of(out)
+        assert same == (name in identical)
+        assert (
+            len(files_of(out))
+            == alone.frames
+            == several.summaries[[o.name for o in several.outcomes].index(name)].frames
+        )
+    (only,) = segtween_of(**changes).run([clips[1]], tmp_path / "list", save=["labels"]).summaries
+    assert only.folder == tmp_path / "list" / "b"
+    assert files_of(only.folder) == files_of(tmp_path / "alone-b")
+    assert rows(only.folder) == rows(tmp_path / "alone-b")
+
+
+def test_several_files_are_labelled_from_the_key_frames_on_both_sides(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of(offline=True)
+    done = seg.run(clips, tmp_path / "out", save=["labels-video"])
+    assert [s.frames for s in done.summaries] == [12, 9, 12]
+    assert done.summaries[0].method.record["mode"] == "bidirectional"
+    for summary in done.summaries:
+        distances = [int(row["frames_since_key"]) for row in rows(summary.folder)]
+        assert distances == [i % 4 for i in range(summary.frames)], "every frame once, in order"
+
+
+def test_what_waits_for_a_key_frame_is_written_when_its_input_breaks_off(tmp_path: Path) -> None:
+    film = panning(20, SIZE, cell=16)
+    sources = [Played(film), Played(film[:7], SourceError("the disk is gone"))]
+    sinks = [Kept(), Kept()]
+    done, _ = run(segtween_of(offline=True), tmp_path, sources, sinks)  # type: ignore[arg-type]
+    assert [str(o.error or "") for o in done.outcomes] == ["", "the disk is gone"]
+    assert sinks[0].frames == list(range(20))
+    assert sinks[1].frames == list(range(7)), "frames 5 and 6 are read from key frame 4 alone"
+
+
+def test_options_by_name_and_as_values_are_the_same(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of()
+    named = seg.run(clips[0], tmp_path / "named", save=["labels"], classes=["class-1"], start_seconds=0.25)
+    outputs, reading = Outputs(save=["labels"], classes=["class-1"]), Reading(start_seconds=0.25)
+    typed = seg.run(clips[0], tmp_path / "typed", outputs=outputs, reading=reading)
+    assert named.frames == typed.frames == 8
+    assert files_of(named.folder) == files_of(typed.folder)
+    with pytest.raises(SinkError, match="exists already"):
+        seg.run(clips[0], tmp_path / "typed", outputs=outputs)
+    again = seg.run(clips[0], tmp_path / "typed", outputs=outputs, reading=reading, overwrite=True)
+    assert again.saved == ("labels",), "a name replaces one field of the value"
+
+
+def test_an_unknown_option_is_named_with_the_nearest(clips: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="option 'saves'; expected one of classes, compare, .*; did you mean save"):
+        segtween_of().run(clips[0], tmp_path / "out", saves=["labels"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_input_that_holds_several_videos_is_refused(clips: list[Path], tmp_path: Path) -> None:
+    folder = clips[0].parent
+    with pytest.raises(SourceError, match="holds 2 videos; expected one video; give one of them, or a list with it"):
+        segtween_of().run(folder, tmp_path / "out")
+    done = segtween_of().run([folder], tmp_path / "out", save=["labels"])
+    assert [o.name for o in done.outcomes] == ["a", "b"]
+
+
+def test_opened_sources_are_run_as_they_are(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of()
+    alone = seg.run(open_source(clips[0]), tmp_path / "alone", save=["labels"])
+    several = seg.run([open_source(clips[0]), *open_sources(clips[2:])], tmp_path / "several", save=["labels"])
+    assert [o.name for o in several.outcomes] == ["a", "a-2"]
+    assert files_of(alone.folder) == files_of(tmp_path / "several" / "a")
 
 
 def test_results_of_several_inputs_come_together(clips: list[Path]) -> None:
@@ -257,7 +347,7 @@ def test_the_newest_can_be_asked_for_without_waiting() -> None:
         ended.take()
 
 
-def test_as_many_inputs_as_streams(tmp_path: Path) -> None:
+def test_as_many_inputs_as_streams() -> None:
     seg = segtween_of()
     with pytest.raises(SettingError, match="0 inputs for 2 streams; expected one for each; give as many"):
         run_session(seg.streams(2), [], Labelling(seg.method, interval=3))
@@ -307,7 +397,10 @@ def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--beside", "every-frame"], "--beside every-frame with several inputs at once; expected one video after the other"),
+        (
+            ["--beside", "every-frame"],
+            "--beside every-frame with several inputs at once; expected one video after the other",
+        ),
         (["--save", "nothing"], "--save 'nothing' is not known"),
     ],
 )
