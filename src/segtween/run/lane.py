@@ -138,8 +138,11 @@ class Lane:
 
     def _close(self, given: BaseException | None) -> None:
         error = close_outputs(self._sink, self._stopped(given))
-        self._sum_up()
-        error = write_summary(self.summary, self._sink.report, error)
+        try:
+            self._sum_up()
+            error = write_summary(self.summary, self._sink.report, error)
+        except BaseException as fault:  # raised in the main thread
+            error = fault
         if isinstance(error, SegtweenError):
             self.outcome.error = error
         elif error is not given:
