@@ -166,7 +166,7 @@ def _assemble(
         bidirectional = BidirectionalEngine(
             NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
         )
-        bidirectional.prefetches = backend.name == CPU
+        bidirectional.prefetches = backend.name == CPU and _may_be_shared_by_threads(settings)
         return bidirectional
     keys = (
         KeyFrames(segmenter, schedule, propagation)
@@ -293,6 +293,12 @@ def _stored_with_streams() -> SettingError:
         expected="a network and a flow estimator: what is stored belongs to one video",
         do="take one video after the other",
     )
+
+
+def _may_be_shared_by_threads(settings: Settings) -> bool:
+    """Whether two threads may ask the flow estimator at once: the one that reads for the way back, the one that labels
+    for the way there. A network's runtime and OpenCV's search work for one at a time."""
+    return settings.flow in FLOWS and settings.quality != "medium"
 
 
 def _check_both_ways(flow: FlowEstimator) -> None:
