@@ -162,7 +162,7 @@ def _assemble(
     worker: Worker,
     sharing: int = 1,
 ) -> Engine:
-    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=False)
+    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=settings.is_bidirectional)
     if isinstance(settings.mode, Bidirectional):
         _check_both_ways(flow)
         bidirectional = BidirectionalEngine(

@@ -53,7 +53,7 @@ def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path)
                 "--save", "labels", "--interval", "3", "--threads", "1")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "network on 3 of 12 frames" in done.stdout
-    assert "method: composed, offline" in done.stdout
+    assert "method: composed, bidirectional" in done.stdout
     rows = list(csv.DictReader((tmp_path / "frames.csv").read_text().splitlines()))
     assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
     assert [int(row["frames_since_key"]) for row in rows] == [i % 4 for i in range(FRAMES)]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from one_input import run_source
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
@@ -20,7 +21,7 @@ from segtween.api import Segtween
 from segtween.cli import app
 from segtween.errors import SettingError, SourceError
 from segtween.run.pipeline import LatestFrame
-from segtween.run.single import Summary, run_source
+from segtween.run.summary import Summary
 from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 from segtween.video import open_source

@@ -206,7 +206,7 @@ def sweep(
     from segtween.bench.sweeps import sweep as measure
     from segtween.cli.screen import progress_bar, show
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     check_kinds(kinds)
     if plot is not None:
@@ -347,7 +347,7 @@ def device(
 
 def _finish(report: Report, json_file: Path | None) -> None:
     from segtween.cli.screen import show
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     if json_file is not None:
         write_json(report.to_json(), json_file)

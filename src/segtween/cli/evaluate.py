@@ -47,7 +47,7 @@ def evaluate(
     """
     from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_method
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     dataset = data.open(network_labels=network.labels)
     settings = method.settings(offline=offline)

@@ -26,7 +26,7 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
-from segtween.run.single import write_json
+from segtween.run.ending import write_json
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
@@ -142,7 +142,10 @@ def run_demo(
     runs = (
         Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),
         Run(f"{few}, as from a camera", Segtween(segmenter, settings, threads=threads)),
-        Run(f"{few}, as from a file", Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, offline")),
+        Run(
+            f"{few}, as from a file",
+            Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, bidirectional"),
+        ),
     )
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))
     for run in runs:

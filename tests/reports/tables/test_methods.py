@@ -96,11 +96,11 @@ def plain_miou(data: Dataset, weights: list[int]) -> float:
 
 def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study: Study) -> None:
     rows = {(row["row"], row["interval"]): row for row in study.rows}
-    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, offline")]
+    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, bidirectional")]
     assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above, ("true labels", None)]
     assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows[:-1])
     assert rows["every frame, fused", 0]["hash"] == rows["composed", 1]["hash"] == rows["composed", 2]["hash"]
-    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, offline")}) == 4
+    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, bidirectional")}) == 4
     assert rows["every frame", 0]["gain"] is None
     # Frames of 8 as often as three phases score them, and each once at the last distance.
     plain, last = plain_miou(data, [1, 2, *[3] * 6]), plain_miou(data, [0, 0, *[1] * 6])
@@ -135,7 +135,9 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
     drawn = plot_methods(study, tmp_path)
     assert [path.name for path in drawn] == ["methods.png", "methods.svg"]
     text = drawn[1].read_text()
-    assert all(told in text for told in ("milliseconds per frame", "network runs per 100 frames", "composed, offline"))
+    assert all(
+        told in text for told in ("milliseconds per frame", "network runs per 100 frames", "composed, bidirectional")
+    )
 
 
 def test_an_offline_period_is_timed_as_a_whole() -> None:
@@ -165,7 +167,7 @@ def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> 
     assert plain["avg_miou"] == 1
     assert warp["error_removed"] == 0
     assert path["error_removed"] == pytest.approx(1 - (1 - path["min_miou"]) / (1 - warp["min_miou"]))
-    assert late["row"] == "composed, offline"
+    assert late["row"] == "composed, bidirectional"
     assert plain["ms_per_frame"] is None
     assert "of warp's error removed" in study.headings()
     assert "speed: not measured, labels are stored" in study.to_markdown()
@@ -260,7 +262,7 @@ def drive(data: Dataset) -> list[str | Path]:
 def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,composed", "-o", tmp_path)
     record = json.loads((tmp_path / "methods.json").read_text())
-    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, offline", "true labels"]
+    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, bidirectional", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--labels", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
@@ -283,7 +285,7 @@ def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -
     study = methods_table(
         fast(data), true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged
     )
-    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, offline", "true labels"]
+    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, bidirectional", "true labels"]
     told = study.to_markdown()
     assert "composed: unchanged, since" in told
     assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

@@ -105,9 +105,9 @@ def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
     refused = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
         try:
-            methods[f"{name}, offline"] = methods[name].bidirectional()
+            methods[f"{name}, bidirectional"] = methods[name].bidirectional()
         except SettingError as error:
-            refused.append(f"left out: {name}, offline: {error.expected}")
+            refused.append(f"left out: {name}, bidirectional: {error.expected}")
         else:
             break
     return refused
