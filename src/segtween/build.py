@@ -18,7 +18,7 @@ from segtween.engine.resample import Resampling
 from segtween.engine.sources import LabelKeys, NetworkKeys
 from segtween.engine.state import Propagation
 from segtween.errors import SettingError
-from segtween.flow import FLOWS, open_flow
+from segtween.flow import FlowOptions, flow_spec, open_flow
 from segtween.interfaces import (
     ArrayOps,
     CutDetector,
@@ -32,7 +32,7 @@ from segtween.interfaces import (
     Selecting,
 )
 from segtween.labels import LabelSet
-from segtween.models.component_search import find_attention, find_flow_network, find_refinement
+from segtween.models.component_search import find_attention, find_refinement
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.ops.threads import Rows
@@ -223,9 +223,10 @@ def build_streams(
         return MultiStream([build_every_frame(segmenter, backend=backend) for _ in range(count)])
     first = backend.ops(settings)
     refiner = build_refiner(settings, labels=segmenter.labels, ops=first)
-    shared = None if settings.flow in FLOWS else backend.flow(settings, classes=len(segmenter.labels))
-    if isinstance(shared, Selecting):
+    if has_stored_flow(settings):
         raise _stored_with_streams()
+    has_weights = flow_spec(settings.flow).needs_weights
+    shared = backend.flow(settings, classes=len(segmenter.labels)) if has_weights else None
     worker = _worker(segmenter, settings)
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.open_schedule() for _ in range(count)]
@@ -341,31 +342,21 @@ def build_fusion(settings: Settings) -> Fusion:
 
 def has_stored_flow(settings: Settings) -> bool:
     """Whether the flow is read from a folder: it belongs to certain frames then, and says nothing of speed."""
-    return settings.flow not in FLOWS and Path(settings.flow).is_dir()
+    return flow_spec(settings.flow).is_stored
 
 
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
-    padded = settings.arrays == "reference"
-    if settings.flow in FLOWS:
-        flow = open_flow(settings.flow, quality=settings.quality, stride=settings.flow_stride, threads=threads)
-    elif has_stored_flow(settings):
-        from segtween.flow.stored import StoredFlow
-
-        return StoredFlow(settings.flow, stride=settings.flow_stride, padded=padded)
-    else:
-        from segtween.flow.network import NetworkFlow
-
-        part = find_flow_network(
-            settings.flow, weights=settings.weights, classes=classes, convert=_components_of, others=FLOWS
-        )
-        runtime = open_component(part, outputs=("flow",), threads=threads)
-        flow = NetworkFlow(part, runtime, stride=settings.flow_stride)
-    if not padded:
-        return flow
-    from segtween.flow.network import PaddedFlow
-
-    return PaddedFlow(flow)
+    options = FlowOptions(
+        quality=settings.quality,
+        stride=settings.flow_stride,
+        threads=threads,
+        weights=settings.weights,
+        classes=classes,
+        convert=_components_of,
+        padded=settings.arrays == "reference",
+    )
+    return open_flow(settings.flow, options)
 
 
 def build_resampling_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fakes import panning, textured
 from segtween.errors import SettingError
 from segtween.flow import open_flow
-from segtween.flow.network import PaddedFlow
+from segtween.flow.padded import PaddedFlow
 from segtween.flow.occlusion import (
     OCCLUSIONS,
     ForwardBackward,

@@ -13,6 +13,7 @@ import typer
 
 from segtween.cli.grouping import Without
 from segtween.errors import SettingError
+from segtween.flow import flow_names, flow_paths
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -189,12 +190,12 @@ class MethodOptions:
         typer.Option(
             "--flow",
             metavar="NAME|FILE|FOLDER",
-            help="Optical flow: dis, zero, light, flownets, flownet2s, a network FILE.onnx, or a folder of flow files.",
+            help=f"Optical flow: {', '.join(flow_names())}; {flow_paths()}.",
         ),
     ] = None
     flow_quality: Annotated[
-        Literal["fast", "balanced", "fine", "medium"] | None,
-        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine; medium: as OpenCV does."),
+        Literal["fast", "balanced", "fine"] | None,
+        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine."),
     ] = None
     weights: Annotated[
         str | None,
