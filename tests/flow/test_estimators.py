@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from flow_contract import FlowContract
+
 from segtween.errors import SettingError
 from segtween.flow import FLOWS, FlowOptions, FlowSpec, _by_name, flow_names, flow_spec, open_flow
 from segtween.flow.dis import QUALITIES

@@ -398,8 +398,8 @@ def size(text: str, *, option: str = "--size") -> SizeHW:
 
 def labelled_data(name: str, root: Path, *, split: str, labels: str | None, network_labels: str | None) -> Dataset:
     """The data set, with `labels` where given. A layout without a label set of its own takes the network's."""
-    from segtween.datasets import WITHOUT_LABEL_SET, open_dataset
+    from segtween.datasets import DATASETS, open_dataset
 
-    if labels is None and name in WITHOUT_LABEL_SET:
+    if labels is None and name in DATASETS and not DATASETS[name].names_classes:
         labels = network_labels
     return open_dataset(name, root, split=split, labels=labels)
