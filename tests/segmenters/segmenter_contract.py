@@ -1,10 +1,10 @@
 """What every segmenter keeps to. A new form of model is tested by a subclass that makes one:
 
-    class TestScoresOfMine(SegmenterContract):
-        form = "mine"
+class TestScoresOfMine(SegmenterContract):
+    form = "mine"
 
-        def model(self, folder):
-            return folder / "some.mine"
+    def model(self, folder):
+        return folder / "some.mine"
 """
 
 from __future__ import annotations

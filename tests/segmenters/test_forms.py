@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from segmenter_contract import SegmenterContract
 
 from fakes import BrightnessSegmenter, by_brightness
-from segmenter_contract import SegmenterContract
 from segtween import segmenters
 from segtween.errors import SettingError
 from segtween.labels import numbered

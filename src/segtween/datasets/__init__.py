@@ -41,7 +41,15 @@ class DatasetSpec:
     names_classes: bool = True
 
 
-_ROWS = (
+def _by_name(*rows: DatasetSpec) -> dict[str, DatasetSpec]:
+    """The rows by name; DatasetError for a name that stands there twice."""
+    names = [row.name for row in rows]
+    if len(set(names)) < len(names):
+        raise DatasetError(f"layouts are named {', '.join(names)}", expected="one of each name", do="rename one")
+    return dict(zip(names, rows, strict=True))
+
+
+DATASETS = _by_name(
     DatasetSpec("camvid", "list file `<split>.txt` of images and labels", "dense", open_camvid),
     DatasetSpec(
         "cityscapes",
@@ -58,7 +66,6 @@ _ROWS = (
         names_classes=False,
     ),
 )
-DATASETS = {row.name: row for row in _ROWS}
 
 
 def open_dataset(

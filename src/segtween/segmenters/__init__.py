@@ -95,9 +95,7 @@ def segmenter_spec(model: Model) -> SegmenterSpec:
     for row in SEGMENTERS:
         if row.accepts(model):
             return row
-    raise SettingError(
-        f"model {model!r}", expected="; ".join(row.what for row in SEGMENTERS), do="give one of these"
-    )
+    raise SettingError(f"model {model!r}", expected="; ".join(row.what for row in SEGMENTERS), do="give one of these")
 
 
 def form_of(model: Model) -> str:
