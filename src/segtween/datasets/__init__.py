@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from segtween.datasets.camvid import open_camvid
-from segtween.datasets.cityscapes import open_cityscapes
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
-from segtween.datasets.folders import open_folders
-from segtween.datasets.vspw import open_vspw
 from segtween.errors import DatasetError, unknown
 from segtween.labels import LabelSet, label_set
 
@@ -30,15 +27,21 @@ class DatasetSpec:
     name           of the layout
     layout         how files lie, for documents
     labels         which frames are labelled, for documents
-    open           (root, split=, labels=) -> Dataset; raises DatasetError for whatever the layout lacks
-    names_classes  whether it says what its classes are called
+    place          "module:function", (root, split=, labels=) -> Dataset; it raises DatasetError for whatever the
+                   layout lacks, and is imported when it is first opened
+    names_classes  whether the layout says what its classes are called
     """
 
     name: str
     layout: str
     labels: str
-    open: Opener
+    place: str
     names_classes: bool = True
+
+    def open(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
+        module, _, name = self.place.partition(":")
+        opener: Opener = getattr(import_module(module), name)
+        return opener(root, split=split, labels=labels)
 
 
 def _by_name(*rows: DatasetSpec) -> dict[str, DatasetSpec]:
@@ -50,19 +53,26 @@ def _by_name(*rows: DatasetSpec) -> dict[str, DatasetSpec]:
 
 
 DATASETS = _by_name(
-    DatasetSpec("camvid", "list file `<split>.txt` of images and labels", "dense", open_camvid),
+    DatasetSpec(
+        "camvid", "list file `<split>.txt` of images and labels", "dense", "segtween.datasets.camvid:open_camvid"
+    ),
     DatasetSpec(
         "cityscapes",
         "`leftImg8bit_sequence` and `gtFine`",
         "sparse: one frame of a clip; dense where all are labelled",
-        open_cityscapes,
+        "segtween.datasets.cityscapes:open_cityscapes",
     ),
-    DatasetSpec("folders", "one folder of pictures per clip, and one of labels", "either", open_folders),
+    DatasetSpec(
+        "folders",
+        "one folder of pictures per clip, and one of labels",
+        "either",
+        "segtween.datasets.folders:open_folders",
+    ),
     DatasetSpec(
         "vspw",
         "list file `<split>.txt` of videos, `data/<video>/origin` and `mask`",
         "dense",
-        open_vspw,
+        "segtween.datasets.vspw:open_vspw",
         names_classes=False,
     ),
 )
