@@ -1,7 +1,8 @@
 """Where the shared data lies, and which tests run where.
 
 `slow` and `train` tests are off on a user's first run; where CI is set, nothing is left out and a
-missing capability fails instead of skipping.
+missing capability fails instead of skipping. SEGTWEEN_SHARED=none says that there is no shared data and leaves out,
+in CI too, the tests that need it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from segtween.runtimes.openvino import own_signal_stack
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+WITHOUT_SHARED = os.environ.get("SEGTWEEN_SHARED") == "none"
 SHARED = Path(os.environ.get("SEGTWEEN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -29,6 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     has_torch = importlib.util.find_spec("torch") is not None
     chosen = bool(config.getoption("-m"))
     for item in items:
+        if WITHOUT_SHARED and item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason="SEGTWEEN_SHARED=none"))
         if IN_CI:
             continue
         if item.get_closest_marker("shared") and not SHARED.is_dir():

@@ -18,7 +18,7 @@ from segtween.engine.resample import Resampling
 from segtween.engine.sources import LabelKeys, NetworkKeys
 from segtween.engine.state import Propagation
 from segtween.errors import SettingError
-from segtween.flow import FLOWS, open_flow
+from segtween.flow import FlowOptions, flow_spec, open_flow
 from segtween.interfaces import (
     ArrayOps,
     CutDetector,
@@ -32,7 +32,7 @@ from segtween.interfaces import (
     Selecting,
 )
 from segtween.labels import LabelSet
-from segtween.models.component_search import find_attention, find_flow_network, find_refinement
+from segtween.models.component_search import find_attention, find_refinement
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps
 from segtween.ops.threads import Rows
@@ -226,9 +226,10 @@ def build_streams(
         return MultiStream([build_every_frame(segmenter, backend=backend) for _ in range(count)])
     first = backend.ops(settings)
     refiner = build_refiner(settings, labels=segmenter.labels, ops=first)
-    shared = None if settings.flow.name in FLOWS else backend.flow(settings, classes=len(segmenter.labels))
-    if isinstance(shared, Selecting):
+    if has_stored_flow(settings):
         raise _stored_with_streams()
+    has_weights = flow_spec(settings.flow.name).needs_weights
+    shared = backend.flow(settings, classes=len(segmenter.labels)) if has_weights else None
     worker = _worker(segmenter, settings)
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
@@ -342,31 +343,21 @@ def build_fusion(settings: Settings) -> Fusion:
 
 def has_stored_flow(settings: Settings) -> bool:
     """Whether the flow is read from a folder: it belongs to certain frames then, and says nothing of speed."""
-    return settings.flow.name not in FLOWS and Path(settings.flow.name).is_dir()
+    return flow_spec(settings.flow.name).is_stored
 
 
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
-    chosen, padded = settings.flow, isinstance(settings.propagation, Published)
-    if chosen.name in FLOWS:
-        flow = open_flow(chosen.name, quality=settings.quality, stride=chosen.stride, threads=threads)
-    elif has_stored_flow(settings):
-        from segtween.flow.stored import StoredFlow
-
-        return StoredFlow(chosen.name, stride=chosen.stride, padded=padded)
-    else:
-        from segtween.flow.network import NetworkFlow
-
-        part = find_flow_network(
-            chosen.name, weights=chosen.weights, classes=classes, convert=_components_of, others=FLOWS
-        )
-        runtime = open_component(part, outputs=("flow",), threads=threads)
-        flow = NetworkFlow(part, runtime, stride=chosen.stride)
-    if not padded:
-        return flow
-    from segtween.flow.network import PaddedFlow
-
-    return PaddedFlow(flow)
+    options = FlowOptions(
+        quality=settings.quality,
+        stride=settings.flow.stride,
+        threads=threads,
+        weights=settings.flow.weights,
+        classes=classes,
+        convert=_components_of,
+        padded=isinstance(settings.propagation, Published),
+    )
+    return open_flow(settings.flow.name, options)
 
 
 def build_resampling_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:

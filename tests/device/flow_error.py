@@ -14,7 +14,7 @@ import torch
 
 from segtween.device import eager
 from segtween.device.flows import DeviceSearch
-from segtween.flow.dis import DisFlow
+from segtween.flow.dis import DisFlow, OpenCvDisFlow
 from segtween.ops.cpu import CpuOps
 from segtween.street import StreetClip
 
@@ -35,7 +35,7 @@ class OnDevice:
 
 
 ESTIMATORS: dict[str, Any] = {
-    "OpenCV, medium": DisFlow(quality="medium", threads=1),
+    "OpenCV, medium": OpenCvDisFlow(threads=1),
     "processor, fast": DisFlow(quality="fast", threads=1),
     "processor, balanced": DisFlow(quality="balanced", threads=1),
     "processor, fine": DisFlow(quality="fine", threads=1),

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fakes import panning, textured
 from segtween.errors import SettingError
 from segtween.flow import open_flow
-from segtween.flow.network import PaddedFlow
 from segtween.flow.occlusion import (
     OCCLUSIONS,
     ForwardBackward,
@@ -25,6 +24,7 @@ from segtween.flow.occlusion import (
     outside,
     photometric,
 )
+from segtween.flow.padded import PaddedFlow
 from segtween.flow.stored import StoredFlow
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import ReferenceOps

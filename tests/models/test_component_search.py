@@ -85,9 +85,14 @@ def test_an_error_names_arguments_and_says_what_to_do(
             r"flow network flownets are not found; expected weights.flownet.pth.tar, or its file given as flow=",
         ),
         (
-            lambda: find_flow_network("lihgt", others=("dis",), **flow),
+            lambda: find_flow_network("lihgt", **flow),
             SettingError,
-            "flow 'lihgt'; expected one of dis, light, flownets, flownet2s, an .onnx .*; did you mean light",
+            "flow network 'lihgt'; expected one of light, flownets, flownet2s, an .onnx .*; did you mean light",
+        ),
+        (
+            lambda: find_flow_network("light", **{**flow, "weights": "own.pth.tar", "convert": None}),
+            ModelError,
+            "own.pth.tar is no folder of components; expected a folder .*; make one of the checkpoint",
         ),
     ]
     for call, error, message in cases:

@@ -13,6 +13,7 @@ import typer
 
 from segtween.cli.grouping import Without
 from segtween.errors import SettingError
+from segtween.flow import flow_names, flow_paths
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET
 
 if TYPE_CHECKING:
@@ -205,12 +206,12 @@ class MethodOptions:
         typer.Option(
             "--flow",
             metavar="NAME|FILE|FOLDER",
-            help="Optical flow: dis, zero, light, flownets, flownet2s, a network FILE.onnx, or a folder of flow files.",
+            help=f"Optical flow: {', '.join(flow_names())}; {flow_paths()}.",
         ),
     ] = None
     flow_quality: Annotated[
-        Literal["fast", "balanced", "fine", "medium"] | None,
-        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine; medium: as OpenCV does."),
+        Literal["fast", "balanced", "fine"] | None,
+        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine."),
     ] = None
     weights: Annotated[
         str | None,
@@ -416,8 +417,8 @@ def size(text: str, *, option: str = "--size") -> SizeHW:
 
 def labelled_data(name: str, root: Path, *, split: str, labels: str | None, network_labels: str | None) -> Dataset:
     """The data set, with `labels` where given. A layout without a label set of its own takes the network's."""
-    from segtween.datasets import WITHOUT_LABEL_SET, open_dataset
+    from segtween.datasets import DATASETS, open_dataset
 
-    if labels is None and name in WITHOUT_LABEL_SET:
+    if labels is None and name in DATASETS and not DATASETS[name].names_classes:
         labels = network_labels
     return open_dataset(name, root, split=split, labels=labels)

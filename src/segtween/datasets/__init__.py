@@ -1,44 +1,81 @@
-"""Data sets: labelled clips to measure on.
-
-| name | layout | labels |
-| --- | --- | --- |
-| `camvid` | list file `<split>.txt` of images and labels | dense |
-| `cityscapes` | `leftImg8bit_sequence` and `gtFine` | sparse: one frame of a clip; dense where all are labelled |
-| `folders` | one folder of pictures per clip, one of labels beside it | either |
-| `vspw` | list file `<split>.txt` of videos, `data/<video>/origin` and `mask` | dense |
-"""
+"""Data sets: labelled clips to measure on. `DATASETS` is the table of their layouts; a new one is one file here and one
+row there (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from segtween.datasets.camvid import open_camvid
-from segtween.datasets.cityscapes import open_cityscapes
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
-from segtween.datasets.folders import open_folders
-from segtween.datasets.vspw import open_vspw
 from segtween.errors import DatasetError, unknown
 from segtween.labels import LabelSet, label_set
 
-__all__ = ["DATASETS", "WITHOUT_LABEL_SET", "Clip", "ClipFrame", "Dataset", "open_dataset"]
+__all__ = ["DATASETS", "Clip", "ClipFrame", "Dataset", "DatasetSpec", "open_dataset"]
 
 
 class Opener(Protocol):
     def __call__(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset: ...
 
 
-DATASETS: dict[str, Opener] = {
-    "camvid": open_camvid,
-    "cityscapes": open_cityscapes,
-    "folders": open_folders,
-    "vspw": open_vspw,
-}
+@dataclass(frozen=True)
+class DatasetSpec:
+    """One row of `DATASETS`.
 
-WITHOUT_LABEL_SET = ("vspw",)
-"""Layouts that do not say what their classes are called."""
+    name           of the layout
+    layout         how files lie, for documents
+    labels         which frames are labelled, for documents
+    place          "module:function", (root, split=, labels=) -> Dataset; it raises DatasetError for whatever the
+                   layout lacks, and is imported when it is first opened
+    names_classes  whether the layout says what its classes are called
+    """
+
+    name: str
+    layout: str
+    labels: str
+    place: str
+    names_classes: bool = True
+
+    def open(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
+        module, _, name = self.place.partition(":")
+        opener: Opener = getattr(import_module(module), name)
+        return opener(root, split=split, labels=labels)
+
+
+def _by_name(*rows: DatasetSpec) -> dict[str, DatasetSpec]:
+    """The rows by name; DatasetError for a name that stands there twice."""
+    names = [row.name for row in rows]
+    if len(set(names)) < len(names):
+        raise DatasetError(f"layouts are named {', '.join(names)}", expected="one of each name", do="rename one")
+    return dict(zip(names, rows, strict=True))
+
+
+DATASETS = _by_name(
+    DatasetSpec(
+        "camvid", "list file `<split>.txt` of images and labels", "dense", "segtween.datasets.camvid:open_camvid"
+    ),
+    DatasetSpec(
+        "cityscapes",
+        "`leftImg8bit_sequence` and `gtFine`",
+        "sparse: one frame of a clip; dense where all are labelled",
+        "segtween.datasets.cityscapes:open_cityscapes",
+    ),
+    DatasetSpec(
+        "folders",
+        "one folder of pictures per clip, and one of labels",
+        "either",
+        "segtween.datasets.folders:open_folders",
+    ),
+    DatasetSpec(
+        "vspw",
+        "list file `<split>.txt` of videos, `data/<video>/origin` and `mask`",
+        "dense",
+        "segtween.datasets.vspw:open_vspw",
+        names_classes=False,
+    ),
+)
 
 
 def open_dataset(
@@ -60,5 +97,5 @@ def open_dataset(
     root = Path(root)
     if not root.is_dir():
         raise DatasetError(f"root {root} is not a folder", expected=f"a data set laid out as {name}", do="check --root")
-    opened = DATASETS[name](root, split=split, labels=None if labels is None else label_set(labels))
+    opened = DATASETS[name].open(root, split=split, labels=None if labels is None else label_set(labels))
     return replace(opened, folder=root.resolve().name)

@@ -43,12 +43,12 @@ def _labels() -> None:
 
 
 def _motion() -> None:
-    from segtween.flow import open_flow
+    from segtween.flow import FlowOptions, open_flow
     from segtween.ops.cpu import CpuOps
 
     ops = CpuOps()
     for quality in ("balanced", "fine"):  # as from a camera, as from a file
-        flow = open_flow("dis", quality=quality)
+        flow = open_flow("dis", FlowOptions(quality=quality))
         first, second = (flow.prepare(np.full((*SIZE_HW, 3), grey, np.uint8)) for grey in (0, 9))
         motion = flow(second, first)
     error = ops.residual(second, first, motion)

@@ -13,11 +13,9 @@ from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.resample import Resampling
 from segtween.errors import SettingError
-from segtween.flow.network import NetworkFlow
+from segtween.flow import FlowOptions, flow_spec, resolve
 from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
 from segtween.models.finding import find_record
-from segtween.networks import FLOWS as FLOW_NETWORKS
-from segtween.runtimes.openvino import weights_of
 from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of
 from segtween.settings import Composed, Published, Settings
@@ -92,27 +90,14 @@ class Device:
         return ProcessorSegmenter(segmenter, device=self.arrays.device)
 
     def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator:
-        """Dense inverse search, no motion and flow networks on the device; stored flow comes from the processor, which
-        its `notes` say."""
-        from segtween.device import flows, search
+        """The estimator's twin on the device (`flow.FlowSpec.device_open`); without one it is computed on the
+        processor, which its `notes` say."""
+        from segtween.device.flows import ProcessorFlow
 
-        if settings.flow.name == "zero":
-            return flows.DeviceStill(kernels=self.kernels, stride=settings.flow.stride)
-        if settings.flow.name == "dis" and settings.quality in search.FINEST:
-            by = self.kernels if hasattr(self.kernels, "search") else search
-            return flows.DeviceSearch(
-                kernels=self.kernels, by=by, quality=settings.quality, stride=settings.flow.stride
-            )
-        inner = self.processor.flow(settings, classes=classes)
-        if isinstance(inner, NetworkFlow) and inner.part.network in FLOW_NETWORKS:
-            return flows.DeviceFlowNetwork(
-                inner.part,
-                weights_of(inner.part.path),
-                device=self.arrays.device,
-                half=self.fast.half,
-                stride=settings.flow.stride,
-            )
-        return flows.ProcessorFlow(inner, device=self.arrays.device)
+        spec, on_processor = flow_spec(settings.flow.name), partial(self.processor.flow, settings, classes=classes)
+        options = FlowOptions(quality=settings.quality, stride=settings.flow.stride)
+        twin = None if spec.device_open is None else resolve(spec.device_open)(self, options, on_processor)
+        return twin or ProcessorFlow(on_processor(), device=self.arrays.device)
 
     def cuts(self, settings: Settings) -> CutDetector:
         from segtween.device.cuts import DeviceCuts

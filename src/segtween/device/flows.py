@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,36 +12,50 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.device import search
-from segtween.errors import ModelError
-from segtween.flow.view import MOST_CELLS, STRIDE_FOR_NETWORKS, GreyView
+from segtween.errors import ModelError, unknown
+from segtween.flow import FlowOptions
+from segtween.flow.dis import LEAST_SIDE, describe_search
+from segtween.flow.network import NetworkFlow
+from segtween.flow.view import STRIDE_FOR_NETWORKS, GreyView
 from segtween.geometry import stride_grid
 from segtween.interfaces import FlowEstimator, Selecting
 from segtween.models.components import Component
+from segtween.networks import FLOWS as NETWORKS
 from segtween.networks import build_flow
+from segtween.runtimes.openvino import weights_of
 from segtween.types import SizeHW
+
+if TYPE_CHECKING:
+    from segtween.device.backend import Device
 
 
 class DeviceSearch:
-    """`segtween.device.search` on the grey view that `segtween.flow.dis` has. `stays`, here and below: everything
-    stays on the device, so that calls can be recorded."""
+    """`segtween.device.search` on the grey view of `segtween.flow.dis`: the twin of `DisFlow`, with other numbers of
+    rounds and steps. `stays`, here and below: everything stays on the device, so that calls can be captured."""
 
     stays = True
 
     def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
+        if quality not in search.FINEST:
+            raise unknown(f"flow quality {quality!r}", quality, search.FINEST)
         self._kernels, self._by, self._view, self.quality = kernels, by, GreyView(stride=stride), quality
 
     def prepare(self, rgb: Tensor) -> Tensor:
         return self._kernels.grey_view(rgb, self._view.grid((rgb.shape[0], rgb.shape[1])))
 
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
-        if min(current.shape) < 2 * search.PATCH:  # as OpenCV's
+        if min(current.shape) < LEAST_SIDE:
             return torch.zeros((*current.shape, 2), device=current.device)
         return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.quality])
 
     def describe(self) -> dict[str, Any]:
-        grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        how = {"rounds": search.ROUNDS, "steps": search.STEPS}
-        return {"flow": "dis", "quality": self.quality, "grid": grid, "torch": how}
+        numbers = {
+            "halved": search.FINEST[self.quality],
+            "apart": search.STRIDE,
+            "steps": search.STEPS,
+            "rounds": search.ROUNDS,
+        }
+        return describe_search(self.quality, self._view, implementation="torch", search=numbers)
 
 
 class DeviceStill:
@@ -146,3 +160,28 @@ class ProcessorFlow:
 
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()
+
+
+def open_search(device: Device, options: FlowOptions, on_processor: Callable[[], FlowEstimator]) -> DeviceSearch:  # noqa: ARG001
+    by = device.kernels if hasattr(device.kernels, "search") else search
+    return DeviceSearch(kernels=device.kernels, by=by, quality=options.quality, stride=options.stride)
+
+
+def open_zero(device: Device, options: FlowOptions, on_processor: Callable[[], FlowEstimator]) -> DeviceStill:  # noqa: ARG001
+    return DeviceStill(kernels=device.kernels, stride=options.stride)
+
+
+def open_network_flow(
+    device: Device, options: FlowOptions, on_processor: Callable[[], FlowEstimator]
+) -> FlowEstimator | None:
+    """None for a network that torch has no definition of."""
+    inner = on_processor()
+    if not isinstance(inner, NetworkFlow) or inner.part.network not in NETWORKS:
+        return None
+    return DeviceFlowNetwork(
+        inner.part,
+        weights_of(inner.part.path),
+        device=device.arrays.device,
+        half=device.fast.half,
+        stride=options.stride,
+    )

@@ -1,5 +1,8 @@
-"""Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search, ECCV 2016):
-`segtween.flow.search`, or to compare with, OpenCV's.
+"""Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast Optical Flow using Dense Inverse Search, ECCV 2016).
+
+    dis         our own, `segtween.flow.search`; on a device `segtween.device.search`: the same algorithm with other
+                numbers of steps, which `describe` gives
+    dis-opencv  OpenCV's, with variational refinement, to compare with
 
 Convention: backward flow, current(x, y) = previous(x + dx, y + dy), which OpenCV's DIS gives when it is called as
 calc(current, previous).
@@ -7,9 +10,8 @@ calc(current, previous).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,40 +22,71 @@ from segtween.flow.search import PatchSearch, Search
 from segtween.flow.view import MOST_CELLS, GreyView
 from segtween.types import Flow, Rgb
 
-Quality = Literal["fast", "balanced", "fine", "medium"]
+if TYPE_CHECKING:
+    from segtween.flow import FlowOptions
 
-_SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0)}
-QUALITIES = (*_SEARCHES, "medium")
+SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0)}
+"""By quality: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
+about four times as long as the one before."""
+QUALITIES = tuple(SEARCHES)
+LEAST_SIDE = 16
+"""Pixels; in a smaller view there is no room for patches, and nothing is said to move."""
 
 
 class DisFlow:
     """DIS on a grey image of the flow grid.
 
-    `quality`: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
-    about four times as long as the one before. `medium` is OpenCV's preset, with variational refinement. `stride` is
-    the flow grid's (None: chosen by image size).
+    `quality` is of `SEARCHES`; SettingError for another. `stride` is the flow grid's, in pixels of the image (None:
+    chosen by image size).
     """
 
-    def __init__(self, *, quality: Quality = "balanced", stride: int | None = None, threads: int = 0) -> None:
+    def __init__(self, *, quality: str = "balanced", stride: int | None = None, threads: int = 0) -> None:
         if quality not in QUALITIES:
             raise unknown(f"flow quality {quality!r}", quality, QUALITIES)
         self.quality, self._view = quality, GreyView(stride=stride, threads=threads)
-        self._find = _opencv() if quality == "medium" else PatchSearch(search=_SEARCHES[quality], threads=threads)
+        self._search = PatchSearch(search=SEARCHES[quality], threads=threads)
 
     def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
         return self._view(rgb)
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
-        if min(current.shape) < 16:  # there is no room for patches
+        if min(current.shape) < LEAST_SIDE:
             return np.zeros((*current.shape, 2), np.float32)
-        return self._find(current, previous)
+        return self._search(current, previous)
+
+    def describe(self) -> dict[str, Any]:
+        return describe_search(self.quality, self._view, implementation="numba", search=asdict(self._search.search))
+
+
+class OpenCvDisFlow:
+    """OpenCV's DIS, preset medium, on the same grey image."""
+
+    def __init__(self, *, stride: int | None = None, threads: int = 0) -> None:
+        self._view = GreyView(stride=stride, threads=threads)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    def prepare(self, rgb: Rgb) -> NDArray[np.uint8]:
+        return self._view(rgb)
+
+    def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
+        if min(current.shape) < LEAST_SIDE:
+            return np.zeros((*current.shape, 2), np.float32)
+        return np.asarray(self._dis.calc(current, previous, None), np.float32)
 
     def describe(self) -> dict[str, Any]:
         grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        how = {"opencv": cv2.__version__} if self.quality == "medium" else {"search": asdict(_SEARCHES[self.quality])}
-        return {"flow": "dis", "quality": self.quality, "grid": grid, **how}
+        return {"flow": "dis-opencv", "preset": "medium", "grid": grid, "opencv": cv2.__version__}
 
 
-def _opencv() -> Callable[[NDArray[np.uint8], NDArray[np.uint8]], Flow]:
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return lambda current, previous: np.asarray(dis.calc(current, previous, None), np.float32)
+def describe_search(quality: str, view: GreyView, *, implementation: str, search: dict[str, int]) -> dict[str, Any]:
+    """The record of `dis` in any implementation; `search` has the fields of `search.Search`."""
+    grid = view.stride or f"at most {MOST_CELLS} cells"
+    return {"flow": "dis", "implementation": implementation, "quality": quality, "grid": grid, "search": search}
+
+
+def open_dis(flow: str, options: FlowOptions) -> DisFlow:  # noqa: ARG001
+    return DisFlow(quality=options.quality, stride=options.stride, threads=options.threads)
+
+
+def open_opencv(flow: str, options: FlowOptions) -> OpenCvDisFlow:  # noqa: ARG001
+    return OpenCvDisFlow(stride=options.stride, threads=options.threads)

@@ -5,7 +5,7 @@ Convention: backward flow, current(x, y) = previous(x + dx, y + dy). The network
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 from segtween.errors import ModelError
 from segtween.flow.view import STRIDE_FOR_NETWORKS
 from segtween.geometry import stride_grid
+from segtween.models.component_search import find_flow_network
 from segtween.models.components import Component
 from segtween.ops.reference import pad_image, resize_kept, shrink_image
+from segtween.runtimes import open_component
 from segtween.runtimes.base import Runtime
 from segtween.types import Flow, Rgb
+
+if TYPE_CHECKING:
+    from segtween.flow import FlowOptions
 
 
 class NetworkFlow:
@@ -47,20 +52,8 @@ class NetworkFlow:
         return {"flow": self.part.describe(), "grid": self.stride}
 
 
-class PaddedFlow:
-    """Shows another estimator the frame padded right and bottom to multiples of 32 by its last row and column."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def prepare(self, rgb: Rgb) -> NDArray[Any]:
-        view: NDArray[Any] = self.inner.prepare(pad_image(rgb))
-        return view
-
-    def __call__(self, current: NDArray[Any], previous: NDArray[Any]) -> Flow:
-        flow: Flow = self.inner(current, previous)
-        return flow
-
-    def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = self.inner.describe()
-        return described
+def open_network_flow(flow: str, options: FlowOptions) -> NetworkFlow:
+    """Of a name in `models.component_search.FLOW_NETWORKS` or a file. Raises ModelError where it is not found."""
+    part = find_flow_network(flow, weights=options.weights, classes=options.classes, convert=options.convert)
+    runtime = open_component(part, outputs=("flow",), threads=options.threads)
+    return NetworkFlow(part, runtime, stride=options.stride)

@@ -7,7 +7,7 @@ file's own grid, which spans the image.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from segtween.flow.view import GreyView
 from segtween.ops.cpu import CpuOps
 from segtween.ops.reference import pad_image, padded_size
 from segtween.types import Flow, Rgb, SizeHW, covered, format_size
+
+if TYPE_CHECKING:
+    from segtween.flow import FlowOptions
 
 MAGIC = np.float32(202021.25)  # "PIEH" of Middlebury's .flo
 NAMES = ("{}.flo", "{}.npz")
@@ -65,9 +68,13 @@ class StoredFlow:
             raise DatasetError(
                 f"flow of frame {self._key} is not in {self.folder}",
                 expected=" or ".join(name.format(stem) for name in NAMES),
-                do="write it, or use --flow dis",
+                do="write it, or choose another flow",
             )
         return found[0]
+
+
+def open_stored(flow: str, options: FlowOptions) -> StoredFlow:
+    return StoredFlow(flow, stride=options.stride, padded=options.padded)
 
 
 def read_flow(path: str | Path) -> Flow:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.flow.view import GreyView
 from segtween.types import Flow, Rgb
+
+if TYPE_CHECKING:
+    from segtween.flow import FlowOptions
 
 
 class ZeroFlow:
@@ -25,3 +28,7 @@ class ZeroFlow:
 
     def describe(self) -> dict[str, Any]:
         return {"flow": "zero"}
+
+
+def open_zero(flow: str, options: FlowOptions) -> ZeroFlow:  # noqa: ARG001
+    return ZeroFlow(stride=options.stride)

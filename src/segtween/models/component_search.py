@@ -6,7 +6,7 @@ folder (`segtween.networks.parts_of_checkpoint`); None: what is shipped for the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from segtween.errors import ModelError, unknown
@@ -59,16 +59,16 @@ def find_attention(weights: str | None, *, labels: str, convert: Convert) -> Com
 
 
 def find_flow_network(
-    flow: str, *, weights: str | None, classes: int | None, convert: Convert, others: Iterable[str] = ()
+    flow: str, *, weights: str | None, classes: int | None, convert: Convert | None = None
 ) -> Component:
     """The flow network of a name in `FLOW_NETWORKS`, of an `.onnx` file or of a weight file.
 
-    `classes` chooses among the shipped ones; `others` are the flow estimators that are no networks, for the error.
+    `classes` chooses among the shipped ones; `convert` None: checkpoints are refused.
     Raises SettingError for what is neither name nor file, ModelError where the network is not found or another one.
     """
-    network = FLOW_NETWORKS.get(flow)
+    network, convert = FLOW_NETWORKS.get(flow), convert or _refuse
     if network is None:
-        return _flow_of_file(flow, convert=convert, names=(*others, *FLOW_NETWORKS))
+        return _flow_of_file(flow, convert=convert)
     if flow == "light" or (weights is not None and _holds_flow(weights, network, convert)):
         found = _held(_propagation_folder(weights, classes, convert), FLOW, "flow", given=weights)
         if found.network == network:
@@ -88,18 +88,20 @@ def find_flow_network(
     return _held(convert(str(file)), FLOW, "flow", given=str(file))
 
 
-def _flow_of_file(flow: str, *, convert: Convert, names: Iterable[str]) -> Component:
+def _flow_of_file(flow: str, *, convert: Convert) -> Component:
     if not Path(flow).is_file():
-        raise unknown(
-            f"flow {flow!r}",
-            flow,
-            names,
-            also="an .onnx or weight file of a flow network, or a folder of flows",
-            otherwise="choose one of these, or check the path",
-        )
+        raise unknown(f"flow network {flow!r}", flow, FLOW_NETWORKS, also="an .onnx or weight file of one")
     if flow.endswith(".onnx"):
         return read_component(flow, kind="flow")
     return _held(_folder(flow, {}, convert), FLOW, "flow", given=flow)
+
+
+def _refuse(checkpoint: str) -> Path:
+    raise ModelError(
+        f"{checkpoint} is no folder of components",
+        expected="a folder of .onnx graphs, or a shipped name",
+        do="make one of the checkpoint (segtween.networks.parts_of_checkpoint)",
+    )
 
 
 def _holds_flow(weights: str, network: str, convert: Convert) -> bool:

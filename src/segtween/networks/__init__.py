@@ -7,6 +7,7 @@ Needs the extra [train]; running an exported network does not. `NETWORKS` lists 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,9 @@ __all__ = [
 Initial = Literal["imagenet", "random"]
 Triple = tuple[float, float, float]
 
+SWIFTNET_MEAN: Triple = (73.15, 82.90, 72.3)
+SWIFTNET_STD: Triple = (47.67, 48.49, 47.73)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -41,21 +45,39 @@ class Network:
 
     `mean` and `std` are of pixels in 0..255, red first; `stride` is that of the logits; images are best
     a multiple of `multiple_of` wide and high; `imagenet` says whether the encoder has ImageNet weights.
+    `module` is "module:class" of the network, called with `classes=`; or `encoder` that of an encoder for SwiftNet's
+    decoder, called without arguments. They need torch and are imported when a network is built.
     """
 
     name: str
     mean: Triple
     std: Triple
+    module: str = ""
+    encoder: str = ""
     stride: int = 4
     multiple_of: int = 32
     imagenet: bool = False
 
 
 NETWORKS: dict[str, Network] = {
-    "swiftnet-r18": Network("swiftnet-r18", mean=(73.15, 82.90, 72.3), std=(47.67, 48.49, 47.73)),
-    "swiftnet-r18-pyramid": Network("swiftnet-r18-pyramid", mean=(73.15, 82.90, 72.3), std=(47.67, 48.49, 47.73)),
-    "swiftnet-lite0": Network("swiftnet-lite0", mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), imagenet=True),
-    "bisenet-r18": Network("bisenet-r18", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), stride=8),
+    "swiftnet-r18": Network("swiftnet-r18", SWIFTNET_MEAN, SWIFTNET_STD, encoder="segtween.networks.resnet:ResNet18"),
+    "swiftnet-r18-pyramid": Network(
+        "swiftnet-r18-pyramid", SWIFTNET_MEAN, SWIFTNET_STD, module="segtween.networks.pyramid:SwiftNetPyramid"
+    ),
+    "swiftnet-lite0": Network(
+        "swiftnet-lite0",
+        mean=(127.0, 127.0, 127.0),
+        std=(128.0, 128.0, 128.0),
+        encoder="segtween.networks.efficientnet_lite:EfficientNetLite0",
+        imagenet=True,
+    ),
+    "bisenet-r18": Network(
+        "bisenet-r18",
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375),
+        module="segtween.networks.bisenet:BiSeNet",
+        stride=8,
+    ),
 }
 
 
@@ -83,19 +105,21 @@ def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
             do="or initial: random",
         )
     need_torch(f"network {name} in torch")
-    from segtween.networks.bisenet import BiSeNet
-    from segtween.networks.efficientnet_lite import EfficientNetLite0, load_imagenet
-    from segtween.networks.pyramid import SwiftNetPyramid
-    from segtween.networks.resnet import ResNet18
+    if spec.module:
+        return _named(spec.module)(classes=classes)
+    from segtween.networks.efficientnet_lite import load_imagenet
     from segtween.networks.swiftnet import SwiftNet
 
-    whole: dict[str, Any] = {"swiftnet-r18-pyramid": SwiftNetPyramid, "bisenet-r18": BiSeNet}
-    if name in whole:
-        return whole[name](classes=classes)
-    encoder: Any = {"swiftnet-r18": ResNet18, "swiftnet-lite0": EfficientNetLite0}[name]()
+    encoder = _named(spec.encoder)()
     if initial == "imagenet":
         load_imagenet(encoder)
     return SwiftNet(encoder, classes=classes)
+
+
+def _named(place: str) -> Any:
+    """What "module:name" names."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:

@@ -1,27 +1,28 @@
 """What turns one frame into class scores.
 
-| `--model` | what it is |
-| --- | --- |
-| `NAME` | a network that comes with the package (`segtween models`) |
-| `FILE.onnx` | any ONNX segmentation network with a sidecar `FILE.onnx.yaml` |
-| `FOLDER` | a folder with `model.yaml` |
-| `FILE.npz` | stored scores |
-| `module:function`, `file.py:function` | any Python callable RGB -> (C, h, w) |
+`SEGMENTERS` is the table of all forms that a model may have; the first row that accepts it opens it. A new form is one
+file here, one row there and one subclass of `tests/segmenters/segmenter_contract.py` (CONTRIBUTING.md).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
 from segtween.types import Rgb
 
-Form = Literal["callable", "function", "scores", "network"]
+Model = str | Path | Callable[[Rgb], Any] | Segmenter
 _FUNCTION = re.compile(r"(.+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*")
+
+
+def _truth(model: Any, **_: Any) -> Segmenter:
+    return model
 
 
 def _callable(model: Any, *, labels: Any, **_: Any) -> Segmenter:
@@ -49,25 +50,61 @@ def _network(model: Any, **options: Any) -> Segmenter:
     return open_network(find_record(model), **options)
 
 
-SEGMENTERS: dict[Form, Callable[..., Segmenter]] = {
-    "callable": _callable,
-    "function": _function,
-    "scores": _scores,
-    "network": _network,
-}
+def _is_truth(model: Any) -> bool:
+    from segtween.segmenters.truth import TrueLabels
+
+    return isinstance(model, TrueLabels)
 
 
-def form_of(model: str | Path | Callable[[Rgb], Any]) -> Form:
-    """Which of the forms above `model` has."""
-    if callable(model):
-        return "callable"
-    if Path(model).suffix.lower() == ".npz":
-        return "scores"
-    return "function" if _FUNCTION.fullmatch(str(model)) and not Path(model).exists() else "network"
+def _is_function(model: Any) -> bool:
+    return _FUNCTION.fullmatch(str(model)) is not None and not Path(model).exists()
+
+
+@dataclass(frozen=True)
+class SegmenterSpec:
+    """One row of `SEGMENTERS`.
+
+    name     of the form
+    what     what a model of this form is, for documents
+    accepts  whether a model has this form; asked in the table's order, the last row takes what is left
+    open     (model, **options of `open_segmenter`) -> Segmenter
+    """
+
+    name: str
+    what: str
+    accepts: Callable[[Any], bool]
+    open: Callable[..., Segmenter]
+
+
+SEGMENTERS = (
+    SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, _truth),
+    SegmenterSpec("callable", "any Python callable, RGB (H, W, 3) -> scores (C, h, w)", callable, _callable),
+    SegmenterSpec("scores", "`FILE.npz`: stored scores", lambda m: Path(m).suffix.lower() == ".npz", _scores),
+    SegmenterSpec("function", "`module:function` or `file.py:function`: such a callable", _is_function, _function),
+    SegmenterSpec(
+        "network",
+        "a shipped network's name, `FILE.onnx` with its sidecar, or a folder with `model.yaml`",
+        lambda _: True,
+        _network,
+    ),
+)
+
+
+def segmenter_spec(model: Model) -> SegmenterSpec:
+    """The row that is for a model. SettingError where none is."""
+    for row in SEGMENTERS:
+        if row.accepts(model):
+            return row
+    raise SettingError(f"model {model!r}", expected="; ".join(row.what for row in SEGMENTERS), do="give one of these")
+
+
+def form_of(model: Model) -> str:
+    """The name of a model's form."""
+    return segmenter_spec(model).name
 
 
 def open_segmenter(
-    model: str | Path | Callable[[Rgb], Any],
+    model: Model,
     *,
     runtime: str = "openvino",
     provider: str | None = None,
@@ -81,11 +118,11 @@ def open_segmenter(
 
     `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `labels` is a
     label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
-    network's runtime starts give way to all others, as late keys need it (`ops.threads.lower_priority`).
+    network's runtime starts give way to all others, as asynchronous key frames need it (`ops.threads.lower_priority`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
-    return SEGMENTERS[form_of(model)](
+    return segmenter_spec(model).open(
         model,
         runtime=runtime,
         provider=provider,

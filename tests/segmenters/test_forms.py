@@ -1,0 +1,86 @@
+"""Every form of model in the table of segmenters, held to the contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from segmenter_contract import SegmenterContract
+
+from fakes import BrightnessSegmenter, by_brightness
+from segtween import segmenters
+from segtween.errors import SettingError
+from segtween.labels import numbered
+from segtween.segmenters import SEGMENTERS, open_segmenter
+from segtween.segmenters.truth import TrueLabels
+
+
+class TestTruth(SegmenterContract):
+    form = "truth"
+    names = ("frame",)
+
+    def model(self, folder: Path) -> Any:  # noqa: ARG002
+        def read(name: str, size_hw: tuple[int, int]) -> Any:  # noqa: ARG001
+            return np.indices(size_hw, dtype=np.uint8).sum(axis=0, dtype=np.uint8) // 16 % 3
+
+        return TrueLabels(numbered(3), read, ["frame"])
+
+
+class TestCallable(SegmenterContract):
+    form = "callable"
+
+    def model(self, folder: Path) -> Any:  # noqa: ARG002
+        return by_brightness
+
+
+class TestObject(SegmenterContract):
+    form = "callable"
+
+    def model(self, folder: Path) -> Any:  # noqa: ARG002
+        return BrightnessSegmenter(3)
+
+
+class TestScores(SegmenterContract):
+    form = "scores"
+
+    def model(self, folder: Path) -> Any:
+        path = folder / "scores.npz"
+        np.savez(path, scores=np.random.default_rng(1).normal(size=(2, 11, 9, 12)).astype(np.float32))
+        return path
+
+
+class TestFunction(SegmenterContract):
+    form = "function"
+
+    def model(self, folder: Path) -> Any:
+        (folder / "mine.py").write_text(
+            "import numpy as np\n\ndef scores(rgb):\n"
+            "    red = rgb[::4, ::4, 0].astype(np.float32) / 64\n    return np.stack([red, 4 - red])\n\n"
+            'scores.labels = ["bright", "dark"]\n'
+        )
+        return f"{folder / 'mine.py'}:scores"
+
+
+class TestNetwork(SegmenterContract):
+    form = "network"
+
+    def model(self, folder: Path) -> Any:  # noqa: ARG002
+        return "swiftnet-lite0.camvid"
+
+
+def test_every_row_has_a_contract() -> None:
+    assert {kind.form for kind in SegmenterContract.__subclasses__()} == {row.name for row in SEGMENTERS}
+
+
+def test_a_model_that_no_row_accepts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmenters, "SEGMENTERS", SEGMENTERS[:-1])
+    with pytest.raises(SettingError, match=r"model 'x'; expected true labels .*; give one of these"):
+        open_segmenter("x")
+
+
+def test_the_page_on_models_lists_every_form() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    for row in SEGMENTERS:
+        assert row.what in page, f"docs/models.md must list {row.what}"
