@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
 
 from segtween.cli import options
+from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from segtween.bench.report import Report
 
 
-class SpeedByDefault(TyperGroup):
+class SpeedByDefault(Commands):
     """Options without a subcommand are those of `speed`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -28,7 +28,11 @@ class SpeedByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=SpeedByDefault, help="Measure speed; without a subcommand: segtween bench speed.")
+app = Group(
+    cls=SpeedByDefault,
+    no_args_is_help=False,
+    help="Measure speed; without a subcommand: segtween bench speed.",
+)
 
 Network = Annotated[
     NetworkOptions, Without("scores"), Rare("labels", "runtime", "provider", "threads", "network_threads")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from segtween.reports.figures.shots import Shots
     from segtween.types import Rgb
 
-app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)
+app = Group(help="Pictures of what the method does, side by side, as PNG.")
 
 Seldom = Rare("labels", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Seldom]

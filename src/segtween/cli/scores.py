@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.grouping import Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import InputOptions, NetworkOptions
 
-app = typer.Typer(help="Store a network's scores, to judge methods without running it again.", no_args_is_help=True)
+app = Group(help="Store a network's scores, to judge methods without running it again.")
 
 
 @app.callback()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from segtween.reports.tables.conditions import Conditions
     from segtween.reports.tables.study import Study
 
-app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
+app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")
 
 Presets = Annotated[str, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas.")]
 Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")]
