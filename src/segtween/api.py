@@ -58,7 +58,7 @@ def load(
     *,
     interval: int | None = None,
     every: int | None = None,
-    labels: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: str | Path | LabelSet | Sequence[str] | None = None,
     runtime: str = "openvino",
     provider: str | None = None,
     precision: str | None = None,
@@ -74,7 +74,7 @@ def load(
     callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
-    labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
+    label_set     for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
@@ -96,7 +96,7 @@ def load(
         precision=precision,
         threads=threads if network_threads is None else network_threads,
         scale=scale,
-        labels=labels,
+        label_set=label_set,
         background=bool(settings.late),
     )
     return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", backend=backend)

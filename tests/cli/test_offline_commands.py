@@ -91,7 +91,7 @@ def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) ->
 
 def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
     frames = panning(6, SIZE)
-    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", offline=True)
+    seg = segtween.load(BrightnessSegmenter(), label_set=numbered(4), interval=2, preset="composed", offline=True)
     assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
     with pytest.raises(SettingError, match="one step of bidirectional propagation"):
         seg.step(frames[0])

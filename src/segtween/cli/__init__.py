@@ -30,10 +30,10 @@ COMMANDS = {
 class Everything(Commands):
     """All commands, each loaded when it is used."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Listed | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Listed | None:  # noqa: ARG002
         return Listed(cmd_name, *COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
 
 

@@ -17,6 +17,10 @@ from segtween.cli.usage import UsageError, explained
 from segtween.errors import SegtweenError, unknown
 
 
+def _no_type(ctx: Any) -> None:
+    """Of an argument the help shows no type."""
+
+
 class _Explaining:
     """Parses words as Typer does, and says in our words what is wrong with them."""
 
@@ -26,6 +30,16 @@ class _Explaining:
             return super().parse_args(ctx, args)  # type: ignore[misc]
         except UsageError as error:
             raise explained(error, ctx, given) from None
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments; the help shows no type of Python for them."""
+        params = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False) and param.metavar is None:
+                param.metavar = ""
+            if param.param_type_name == "argument":
+                param.display_type_rich = _no_type
+        return list(params)
 
 
 class Command(_Explaining, TyperCommand):
@@ -65,7 +79,11 @@ class Group(typer.Typer):
     def __init__(self, *, cls: type[TyperGroup] = Commands, no_args_is_help: bool = True, **settings: Any) -> None:
         settings.setdefault("add_completion", False)
         super().__init__(
-            cls=cls, no_args_is_help=no_args_is_help, pretty_exceptions_enable=False, rich_markup_mode="rich", **settings
+            cls=cls,
+            no_args_is_help=no_args_is_help,
+            pretty_exceptions_enable=False,
+            rich_markup_mode="rich",
+            **settings,
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:  # type: ignore[override]

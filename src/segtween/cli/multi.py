@@ -29,16 +29,16 @@ def are_together(todo: Sequence[NamedSource], asked: bool | None, *, live: bool)
 
 
 def run_together(
-    seg: Segtween, inputs: Sequence[str], out: Path, *, beside: object | None, quiet: bool, **asked: Any
+    seg: Segtween, inputs: Sequence[str], out: Path, *, compare: object | None, quiet: bool, **asked: Any
 ) -> None:
     """Runs them, prints a table with every input and all of them; exit code 2 where one failed."""
     from segtween.cli.screen import progress_bar, show
 
-    if beside is not None:
+    if compare is not None:
         raise SettingError(
-            "--beside with several inputs at once",
+            "--compare with several inputs at once",
             expected="one video after the other",
-            do="add --one-by-one, or leave --beside out",
+            do="add --one-by-one, or leave --compare out",
         )
     with progress_bar("together") as progress:
         done = seg.run_together(inputs, out, progress=None if quiet else progress, **asked)

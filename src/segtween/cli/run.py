@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import grouped
+from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
 
@@ -24,61 +23,71 @@ def run(
     *,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
+        typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the outputs go.")],
-    save: Annotated[
-        str,
-        typer.Option(
-            metavar="KINDS", help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas."
-        ),
-    ] = "overlay",
-    network: NetworkOptions,
-    method: MethodOptions,
-    device: options.OnDevice = "cpu",
-    offline: options.Offline = False,
-    interval: options.Interval = None,
-    every: options.Every = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
-    ] = None,
-    ids: Annotated[
-        Literal["train", "dataset"], typer.Option(help="Numbers in label files: train ids or the data set's own.")
-    ] = "train",
-    start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0,
+    start: Annotated[
+        float,
+        typer.Option("--start", metavar="SECONDS", rich_help_panel="Input", help="Begin here."),
+        Rare(),
+    ] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds of input.")
+        float | None,
+        typer.Option(
+            "--duration", metavar="SECONDS", rich_help_panel="Input", help="Stop after so many seconds of input."
+        ),
+        Rare(),
     ] = None,
-    frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
-    report: Annotated[
-        bool,
-        typer.Option("--report", help="Measure how steady the labels are and how much they flicker; takes longer."),
-    ] = False,
-    beside: Annotated[
+    frame_rate: Annotated[options.FrameRate, Rare()] = None,
+    out: options.Folder,
+    save: options.Save = "overlay",
+    compare: Annotated[
         str | None,
         typer.Option(
-            "--beside",
-            metavar="every-frame|PRESET",
-            help="Film another method beside this one, with the flicker of both below; takes longer.",
+            "--compare",
+            metavar="PRESET",
+            rich_help_panel="Output",
+            help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
+    classes: Annotated[options.Classes, Rare()] = None,
+    ids: Annotated[options.Ids, Rare()] = "train",
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            rich_help_panel="Output",
+            help="Measure temporal consistency and flicker of the labels; takes longer.",
+        ),
+        Rare(),
+    ] = False,
+    quiet: Annotated[options.Quiet, Rare()] = False,
+    network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
+    every: options.Every = None,
+    interval: options.Interval = None,
+    method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
+    online: Annotated[options.Online, Rare()] = False,
+    offline: options.Offline = False,
     live: Annotated[
         bool,
         typer.Option(
             "--live",
-            help="Keep up with a camera, a stream, or a file played at its rate; what comes too fast is dropped.",
+            rich_help_panel="Live",
+            help="Keep up with a camera, a stream, or a file played at its rate; frames that come too fast are "
+            "dropped.",
         ),
     ] = False,
-    together: Annotated[
+    multi: Annotated[
         bool | None,
         typer.Option(
-            "--together/--one-by-one",
-            help="Several inputs at once, with one network that takes turns (cameras, streams, --live), "
-            "or one after the other (files).",
+            "--multi/--one-by-one",
+            rich_help_panel="Live",
+            help="Several inputs at once with one network (default for cameras, streams and --live), or one after "
+            "the other (default for files).",
         ),
+        Rare(),
     ] = None,
-    overwrite: options.Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    device: options.OnDevice = "cpu",
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
 
@@ -92,7 +101,7 @@ def run(
 
         segtween run drive.mp4 -o out/ --schedule adaptive --budget 20 --report
 
-        segtween run drive.mp4 -o out/ --beside every-frame
+        segtween run drive.mp4 -o out/ --compare every-frame
 
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
 
@@ -104,6 +113,7 @@ def run(
     from segtween.errors import SegtweenError
     from segtween.video import open_sources
 
+    options.check_mode(online=online, offline=offline)
     kinds = options.words(save) or []
     todo = open_sources(
         inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
@@ -119,12 +129,12 @@ def run(
     seg = Segtween(segmenter, settings, threads=network.threads, name=said, backend=there)
     for note in seg.engine.notes:
         notes.print(note)
-    if are_together(todo, together, live=live):
+    if are_together(todo, multi, live=live):
         asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}
         asked |= {"overwrite": overwrite, "classes": options.words(classes), "ids": ids, "report": report}
-        run_together(seg, inputs, out, beside=beside, live=live, quiet=quiet, **asked)
+        run_together(seg, inputs, out, compare=compare, live=live, quiet=quiet, **asked)
         return
-    other = None if beside is None else _beside(beside, network, settings)
+    other = None if compare is None else _compared(compare, network, settings)
     failed = 0
     for item in todo:
         folder = out if alone else out / item.name
@@ -154,7 +164,7 @@ def run(
         raise typer.Exit(BAD_INPUT)
 
 
-def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
+def _compared(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
     from segtween.api import Segtween
     from segtween.errors import unknown
@@ -163,7 +173,7 @@ def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
     if name == "every-frame":
         return Segtween(network.open(), settings, threads=network.threads, plain=True)
     if name not in PRESETS:
-        raise unknown(f"--beside {name!r}", name, ["every-frame", *PRESETS])
+        raise unknown(f"--compare {name!r}", name, ["every-frame", *PRESETS])
     return Segtween(network.open(), find_preset(name).at(settings.interval), threads=network.threads, name=name)
 
 

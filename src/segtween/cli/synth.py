@@ -9,11 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def synth(
+    *,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     layout: Annotated[
         Literal["camvid", "cityscapes"], typer.Option(help="Folders and label ids as that data set has them.")

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def train(
+    *,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, on what, and how.")],
     data_root: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ def explained(error: Exception, context: Any, args: list[str]) -> Exception:
     if kind == "NoSuchOption":
         return _unknown_option(error.option_name, context)  # type: ignore[attr-defined]
     if kind == "MissingParameter" and param is not None:
-        return _missing(param, context)
+        return _missing(param)
     if kind == "BadParameter" and param is not None:
         return _unusable(param, context, args)
     if kind == "BadOptionUsage":
@@ -35,7 +35,9 @@ def explained(error: Exception, context: Any, args: list[str]) -> Exception:
     extra = _parsed(context, args)[1]
     if extra:
         return SettingError(
-            f"unexpected extra argument {extra[0]!r}", expected=_arguments(context), do=f"leave it out, or {_see(context)}"
+            f"unexpected extra argument {extra[0]!r}",
+            expected=_arguments(context),
+            do=f"leave it out, or {_see(context)}",
         )
     return SettingError(str(error).rstrip("."), do=_see(context))
 
@@ -47,10 +49,11 @@ def _unknown_option(name: str, context: Any) -> SettingError:
     return SettingError(error.got, expected=f"an option of {context.command_path}", do=error.do)
 
 
-def _missing(param: Any, context: Any) -> SettingError:
+def _missing(param: Any) -> SettingError:
     what = _name(param)
     form = f"{what} {param.metavar or 'VALUE'}" if what.startswith("-") else what
-    return SettingError(f"{what} is missing", expected=(param.help or form).rstrip("."), do=f"add {form}")
+    about = f" ({_as_clause(param.help)})" if param.help else ""
+    return SettingError(f"{what} is missing", expected=f"{form}{about}", do="add it")
 
 
 def _unusable(param: Any, context: Any, args: list[str]) -> SettingError:
@@ -61,9 +64,19 @@ def _unusable(param: Any, context: Any, args: list[str]) -> SettingError:
     got = f"{name} is {wrong!r}"
     if get_origin(kind) is Literal:
         return unknown(got, wrong, map(str, get_args(kind)))
-    default = param.default if isinstance(param.default, (int, float)) else None
-    example = EXAMPLES.get(kind, param.metavar) if default is None else f"{default:g}"
-    return SettingError(got, expected=KINDS.get(kind, param.metavar or "a value"), do=f"give {name} {example}")
+    return SettingError(got, expected=KINDS.get(kind, param.metavar or "a value"), do=_example(param, kind))
+
+
+def _example(param: Any, kind: Any) -> str:
+    """What to do: the option with its default, or another value that it takes."""
+    default = f"{param.default:g}" if kind in KINDS and isinstance(param.default, (int, float)) else None
+    return f"give {_name(param)} {default or EXAMPLES.get(kind, param.metavar or 'VALUE')}"
+
+
+def _as_clause(help: str) -> str:
+    """A sentence of help within another sentence."""
+    text = help.replace("\\[", "[").rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _fits(value: object, kind: Any) -> bool:
@@ -80,8 +93,10 @@ def _bad_usage(name: str, context: Any) -> SettingError:
     param = next((one for one in _params(context) if name in (*one.opts, *one.secondary_opts)), None)
     if param is None or getattr(param, "is_flag", False):
         return SettingError(f"{name} with a value", expected=f"{name} alone", do="leave the value out")
-    form = param.metavar or "VALUE"
-    return SettingError(f"{name} without a value", expected=form, do=f"give {name} {form}")
+    kind = _kind(param, context)
+    return SettingError(
+        f"{name} without a value", expected=KINDS.get(kind, param.metavar or "a value"), do=_example(param, kind)
+    )
 
 
 def _parsed(context: Any, args: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -17,7 +17,7 @@ from segtween.models.weights import load_weights, write_weights_bin
 CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
 
-def export_network(what: str | Path, out: Path, *, overwrite: bool, labels: str | None = None) -> list[Path]:
+def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: str | None = None) -> list[Path]:
     """See `segtween.networks.export_network`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another --out, or --overwrite")
@@ -25,7 +25,7 @@ def export_network(what: str | Path, out: Path, *, overwrite: bool, labels: str 
         if str(what).endswith(CHECKPOINTS):
             from segtween.networks import export_checkpoint
 
-            record = load_record(export_checkpoint(what, folder, labels=labels) / "model.yaml")
+            record = load_record(export_checkpoint(what, folder, label_set=label_set) / "model.yaml")
         else:
             record = find_record(what)
         try:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
-from segtween.labels import LabelSet, label_set
+from segtween.labels import LabelSet
+from segtween.labels import label_set as find_label_set
 from segtween.models.int8 import load_int8, not_calibrated
 from segtween.models.records import ModelRecord
 from segtween.models.weights import fingerprint, materialise
@@ -131,10 +132,10 @@ def open_network(
     precision: Precision = "float32",
     threads: int = 0,
     scale: float = 1.0,
-    labels: Any = None,
+    label_set: Any = None,
     background: bool = False,
 ) -> NetworkSegmenter:
-    """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes. `background`: the
+    """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes. `background`: the
     runtime's threads give way to all others."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
@@ -150,7 +151,7 @@ def open_network(
         int8=int8,
         aside=in_background if background else None,
     )
-    return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
+    return NetworkSegmenter(record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set))
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:

@@ -267,7 +267,7 @@ def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     record = json.loads((tmp_path / "methods.json").read_text())
     assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, offline", "true labels"]
     assert "written:" in told
-    labels = ["--model", MODEL, "--labels", drive[5]]
+    labels = ["--model", MODEL, "--label-set", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
     record = json.loads((tmp_path / "ablation.json").read_text())
     assert record["preset"] == "composed"
