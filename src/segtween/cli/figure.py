@@ -78,10 +78,10 @@ class SceneOptions(options.InputOptions):
 
         data = self.open_dataset(network_labels=labels)
         if data is not None:
-            return DatasetShots(data, self.clip, network.label_set, map_name=self.label_map)
+            return DatasetShots(data, self.clip, network.labels, map_name=self.label_map)
         if self.street is not None:
-            return StreetShots(self.street, network.label_set, size_hw=options.size(self.size))
-        return VideoShots(str(self.video), network.label_set, threads=threads)
+            return StreetShots(self.street, network.labels, size_hw=options.size(self.size))
+        return VideoShots(str(self.video), network.labels, threads=threads)
 
 
 Scene = Annotated[SceneOptions, Rare("dataset_labels", "label_map")]

@@ -110,6 +110,7 @@ def run(
     from segtween.api import Segtween, resolve_interval
     from segtween.cli.multi import are_together, run_together
     from segtween.cli.screen import console, notes, progress_bar
+    from segtween.cli.startup import start_line, start_line_of_many
     from segtween.errors import SegtweenError
     from segtween.video import open_sources
 
@@ -131,6 +132,8 @@ def run(
         notes.print(note)
     if are_together(todo, multi, live=live):
         asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}
+        if not quiet:
+            notes.print(start_line_of_many([item.name for item in todo], seg, out, save=kinds), markup=False)
         asked |= {"overwrite": overwrite, "classes": options.words(classes), "ids": ids, "report": report}
         run_together(seg, inputs, out, compare=compare, live=live, quiet=quiet, **asked)
         return
@@ -139,9 +142,12 @@ def run(
     for item in todo:
         folder = out if alone else out / item.name
         try:
+            source = item.open()
+            if not quiet:
+                notes.print(start_line(item.spec, source.info, seg, folder, save=kinds), markup=False)
             with progress_bar(item.name) as progress:
                 summary = seg.run(
-                    item.open(),
+                    source,
                     folder,
                     save=kinds,
                     overwrite=overwrite,
