@@ -30,7 +30,7 @@ Model = str | Path | Callable[[Rgb], Any]
 def resolve_interval(
     interval: int | None, every: int | None, *, budget: float | None = None, target_ms: float | None = None
 ) -> int:
-    """`--interval I` and `--every I + 1` say the same; SettingError if both are given and differ, or beside a budget
+    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or beside a budget
     or target, which say it otherwise."""
     if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
         said = f"interval {interval}" if every is None else f"every {every}"
@@ -42,12 +42,12 @@ def resolve_interval(
         raise SettingError(
             f"every is {every}",
             expected="a whole number, 1 or more",
-            do="give --every 5 for the network on one frame in five",
+            do="give every=5 for the network on every 5th frame",
         )
     if interval is not None and interval != every - 1:
         raise SettingError(
             f"interval {interval} and every {every}",
-            expected=f"one of them: --every {every} is --interval {every - 1}",
+            expected=f"one of them: every={every} is interval={every - 1}",
             do="leave one out",
         )
     return every - 1

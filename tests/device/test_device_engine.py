@@ -275,7 +275,7 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 @pytest.mark.train
 def test_a_card_that_is_not_there_is_refused() -> None:
 
-    with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give --device cpu"):
+    with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give device='cpu'"):
         open_backend("cuda:77")
 
 

@@ -95,7 +95,7 @@ def test_portable_folder_holds_its_own_weights(exported: tuple[Any, Path]) -> No
     assert record.weights is None
     assert record.graph_path == out / "portable" / "graph.onnx"
     assert sorted(p.name for p in (out / "portable").iterdir()) == ["graph.onnx", "model.yaml", "weights.bin"]
-    with pytest.raises(SinkError, match=r"portable exists; expected a new or empty folder; give another --out"):
+    with pytest.raises(SinkError, match=r"portable exists; expected a new or empty folder; give another out="):
         export_network(out / "model", out / "portable")
     assert len(export_network(out / "model", out / "portable", overwrite=True)) == 3
 

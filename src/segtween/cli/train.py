@@ -21,7 +21,7 @@ def train(
         typer.Option("--data-root", metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/<recipe>).")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/RECIPE).")
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Train so many steps instead of the recipe's.")] = None,

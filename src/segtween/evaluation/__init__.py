@@ -305,7 +305,7 @@ def _row_name(settings: Settings) -> str:
 def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
     wrong = [i for i in intervals if isinstance(i, bool) or not isinstance(i, int) or i < 0]
     if wrong:
-        raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give --intervals 0,4,9")
+        raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give intervals=[0, 4, 9]")
     if intervals and flow is None:
         raise SettingError(
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"

@@ -65,7 +65,7 @@ class StoredFlow:
             raise DatasetError(
                 f"flow of frame {self._key} is not in {self.folder}",
                 expected=" or ".join(name.format(stem) for name in NAMES),
-                do="write it, or use --flow dis",
+                do="write it, or use flow='dis'",
             )
         return found[0]
 

@@ -20,7 +20,7 @@ CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: str | None = None) -> list[Path]:
     """See `segtween.networks.export_network`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another --out, or --overwrite")
+        raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another out=, or overwrite=True")
     with tempfile.TemporaryDirectory() as folder:
         if str(what).endswith(CHECKPOINTS):
             from segtween.networks import export_checkpoint
@@ -33,7 +33,7 @@ def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: s
             return _write(record, out)
         except OSError as error:
             raise SinkError(
-                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another --out"
+                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another out="
             ) from None
 
 

@@ -64,7 +64,7 @@ def propagate(
     those of `run`, and `next.json`. Raises LabelError, DatasetError, SourceError, SinkError or SettingError.
     """
     if next_frames < 0:
-        raise SettingError(f"{next_frames} frames to look at next", expected="0 or more", do="correct --next")
+        raise SettingError(f"{next_frames} frames to look at next", expected="0 or more", do="correct next_frames=")
     names = [p.stem for p in image_files(str(source))] if kind_of(str(source)) == "images" else None
     opened = open_source(source, threads=threads, frame_rate=frame_rate)
     try:

@@ -87,7 +87,7 @@ class NetworkSegmenter:
             # Logarithms first: between the centres of an enlarged grid it is they that follow straight lines.
             planes = logits_from_probabilities(planes.astype(np.float32, copy=False))
         scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
-        do = "use --precision float32, or check the network's weights and preprocessing"
+        do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
     def _try_out(self) -> None:
@@ -120,7 +120,7 @@ class NetworkSegmenter:
         return ModelError(
             f"output {self.record.output.name!r} of {self.record.graph_path.name} {found}",
             expected=f"{field} {value}, as {self.record.path.name} says",
-            do=f"correct `output.{field}`, or run segtween models inspect {self.record.graph_path} --write",
+            do=f"correct `output.{field}`, or take what `segtween models inspect {self.record.graph_path}` proposes",
         )
 
 
@@ -183,13 +183,13 @@ def check_scale(scale: float, record: ModelRecord) -> float:
     """`scale` itself; SettingError where it is out of range or the network takes one size only."""
     if not 0 < scale <= LARGEST_SCALE:
         raise SettingError(
-            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try --scale 0.75"
+            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
         )
     if scale != 1 and record.input.size_hw is not None:
         raise SettingError(
             f"scale {scale} for network {record.name!r}",
             expected=f"1, because it takes {format_size(record.input.size_hw)} only",
-            do="leave --scale out",
+            do="leave scale= out",
         )
     return float(scale)
 

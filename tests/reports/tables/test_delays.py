@@ -71,7 +71,7 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
 
 
 def test_what_cannot_be(data: Dataset) -> None:
-    with pytest.raises(SettingError, match="interval 0; expected 1 or more; give --interval 4"):
+    with pytest.raises(SettingError, match="interval 0; expected 1 or more; give interval=4"):
         delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
     with pytest.raises(SettingError, match="async_keys 4 at interval 2; expected at most 3 frames"):
         delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", delays=[4], interval=2)
