@@ -50,7 +50,7 @@ def test_a_help_fits_a_terminal(words: tuple[str, ...]) -> None:
 def test_run_has_about_a_dozen_options_in_panels_and_the_rest_on_request() -> None:
     usual, everything = helped("run"), helped("run", flag="--help-all")
     assert panels_of(everything) == ["Arguments", "Options", *PANELS[:1], *PANELS[3:6], "Live", "Machine"]
-    shown = [line.split()[1] for line in usual.splitlines() if line.startswith("│ --") or line.startswith("│    --")]
+    shown = [line.split()[1] for line in usual.splitlines() if line.startswith(("│ --", "│    --"))]
     assert len(set(shown) - {"--help", "--help-all"}) in range(9, 14)
     hidden = ("--start", "--label-set", "--runtime", "--refine", "--schedule", "--async-keys", "--online", "--multi")
     for name in hidden:

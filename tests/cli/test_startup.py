@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from test_cli import MODEL, call, images
+
 from segtween.cli.startup import ordinal
 
 

@@ -133,7 +133,9 @@ def test_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"does not fit swiftnet-r18 with 11 classes: \d+ keys missing .*, 1 surplus"):
         export_checkpoint(path, tmp_path / "out", network="swiftnet-r18", label_set="camvid11")
     torch.save({f"module.{k}": v for k, v in build("swiftnet-lite0", classes=11).state_dict().items()}, path)
-    with pytest.raises(SettingError, match=r"does not say its labels; expected a name of them; give label_set=camvid11 or another"):
+    with pytest.raises(
+        SettingError, match=r"does not say its labels; expected a name of them; give label_set=camvid11 or another"
+    ):
         export_checkpoint(path, tmp_path / "out")
     with pytest.raises(ModelError, match=r"does not fit swiftnet-lite0 with 19 .*it looks like swiftnet-lite0 with"):
         export_checkpoint(path, tmp_path / "out", label_set="cityscapes19")

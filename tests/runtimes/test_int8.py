@@ -230,9 +230,7 @@ def test_a_processor_without_dot_products_is_refused_or_left_to_another_precisio
 ) -> None:
     monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
     path = write_network(tmp_path / "net.onnx")
-    with pytest.raises(
-        SettingError, match=r"precision int8 on this processor.*; expected a processor with AVX-512 V"
-    ):
+    with pytest.raises(SettingError, match=r"precision int8 on this processor.*; expected a processor with AVX-512 V"):
         open_runtime("openvino", path, precision="int8", int8=RANGES)
     runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=RANGES)
     runtime.run(colour_image((64, 64))[None])

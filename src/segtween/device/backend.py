@@ -83,7 +83,9 @@ class Device:
             return DeviceSegmenter(
                 record, device=self.arrays.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
             )
-        return self.fetching(self.processor.segmenter(model, precision=precision, scale=scale, label_set=label_set, **others))
+        return self.fetching(
+            self.processor.segmenter(model, precision=precision, scale=scale, label_set=label_set, **others)
+        )
 
     def fetching(self, segmenter: Segmenter) -> Segmenter:
         """A segmenter that runs on the processor, for frames on the device; its `notes` say so."""

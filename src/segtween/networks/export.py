@@ -182,8 +182,8 @@ def export_checkpoint(
     """Write the model folder of a weight file in any form that `segtween.networks.checkpoints` reads.
 
     A training checkpoint says itself what it is; for others the network is the one that the weights look like unless
-    `network` says it, and `label_set` has to be given. Raises ModelError for a file that cannot be read or does not fit,
-    SettingError where `label_set` is missing. `float16` as for `export_model`.
+    `network` says it, and `label_set` has to be given. Raises ModelError for a file that cannot be read or does not
+    fit, SettingError where `label_set` is missing. `float16` as for `export_model`.
     """
     path = Path(checkpoint)
     found = read_checkpoint(path)
@@ -200,7 +200,11 @@ def export_checkpoint(
             do="export other networks to ONNX yourself (docs/models.md)",
         )
     if given is None:
-        raise SettingError(f"checkpoint {path} does not say its labels", expected="a name of them", do="give label_set=camvid11 or another")
+        raise SettingError(
+            f"checkpoint {path} does not say its labels",
+            expected="a name of them",
+            do="give label_set=camvid11 or another",
+        )
     chosen = find_label_set(given)
     part, state = found.part(known.get(network_name))
     net = build(network_name, classes=len(chosen))

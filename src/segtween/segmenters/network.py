@@ -135,8 +135,8 @@ def open_network(
     label_set: Any = None,
     background: bool = False,
 ) -> NetworkSegmenter:
-    """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes. `background`: the
-    runtime's threads give way to all others."""
+    """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
+    `background`: the runtime's threads give way to all others."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
@@ -151,7 +151,9 @@ def open_network(
         int8=int8,
         aside=in_background if background else None,
     )
-    return NetworkSegmenter(record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set))
+    return NetworkSegmenter(
+        record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set)
+    )
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
