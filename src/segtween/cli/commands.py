@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
@@ -58,10 +59,11 @@ class Commands(_Explaining, TyperGroup):
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command and exits: 0, 2 for what cannot be used, 130 after Ctrl-C."""
+        run: Any = partial(super().main, *args, **{**extra, "standalone_mode": False})
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return run()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = run()
         except SegtweenError as error:
             say_error(error)
             sys.exit(BAD_INPUT)
@@ -86,7 +88,7 @@ class Group(typer.Typer):
             **settings,
         )
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:  # type: ignore[override]
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         return super().command(name, **{"cls": Command, **settings})
 
 

@@ -45,7 +45,7 @@ def explained(error: Exception, context: Any, args: list[str]) -> Exception:
 def _unknown_option(name: str, context: Any) -> SettingError:
     known = [flag for param in _params(context) for flag in (*param.opts, *param.secondary_opts) if flag[:1] == "-"]
     long = [flag for flag in known if flag.startswith("--")]
-    error = unknown(f"option {name}", name, long, otherwise=_see(context))
+    error: SettingError = unknown(f"option {name}", name, long, otherwise=_see(context))
     return SettingError(error.got, expected=f"an option of {context.command_path}", do=error.do)
 
 

@@ -88,5 +88,5 @@ def not_calibrated(name: str) -> ModelError:
     return ModelError(
         f"network {name!r} was never calibrated for int8",
         expected="the ranges of its values in a file int8.yaml",
-        do="run segtween export with calibrate=IMAGES and use its folder, or give precision='bfloat16'",
+        do="segtween export with calibrate=IMAGES, then model=FOLDER; or use precision='bfloat16'",
     )
