@@ -559,7 +559,7 @@ def test_a_label_map_is_applied_after_the_argmax(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("intervals", "message"),
     [
-        ([-1], r"interval -1; expected whole numbers, 0 or more; give --intervals 0,4,9"),
+        ([-1], r"interval -1; expected whole numbers, 0 or more; give intervals=\[0, 4, 9\]"),
         ([5], r"interval 5; expected less than the 5 frames of the longest clip; give shorter intervals"),
     ],
 )

@@ -29,7 +29,7 @@ Model = str | Path | Callable[[Rgb], Any]
 def resolve_interval(
     interval: int | None, every: int | None, *, budget: float | None = None, target_ms: float | None = None
 ) -> int:
-    """`--interval I` and `--every I + 1` say the same; SettingError if both are given and differ, or beside a budget
+    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or beside a budget
     or target, which say it otherwise."""
     if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
         said = f"interval {interval}" if every is None else f"every {every}"
@@ -41,12 +41,12 @@ def resolve_interval(
         raise SettingError(
             f"every is {every}",
             expected="a whole number, 1 or more",
-            do="give --every 5 for the network on one frame in five",
+            do="give every=5 for the network on every 5th frame",
         )
     if interval is not None and interval != every - 1:
         raise SettingError(
             f"interval {interval} and every {every}",
-            expected=f"one of them: --every {every} is --interval {every - 1}",
+            expected=f"one of them: every={every} is interval={every - 1}",
             do="leave one out",
         )
     return every - 1
@@ -57,7 +57,7 @@ def load(
     *,
     interval: int | None = None,
     every: int | None = None,
-    labels: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: str | Path | LabelSet | Sequence[str] | None = None,
     runtime: str = "openvino",
     provider: str | None = None,
     precision: str | None = None,
@@ -73,7 +73,7 @@ def load(
     callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
-    labels        label set for a callable or a file that does not say: a name, a YAML file, or class names
+    label_set     for a callable or a file that does not say: a name, a YAML file, or class names
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
@@ -96,7 +96,7 @@ def load(
         precision=precision,
         threads=threads if network_threads is None else network_threads,
         scale=scale,
-        labels=labels,
+        label_set=label_set,
         background=settings.delay is not None,
     )
     name = _method_name(preset, changes)

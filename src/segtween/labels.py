@@ -277,7 +277,7 @@ def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) ->
             raise LabelError(
                 f"label map {name!r} goes from {known.source.name!r} to {known.target.name!r}",
                 expected=f"a map from {source.name!r} to {target.name!r}",
-                do="leave --map out or choose another",
+                do="leave map_name= out or choose another",
             )
         return known
     if source.names == target.names:
@@ -288,5 +288,5 @@ def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) ->
     raise LabelError(
         f"no map is known from label set {source.name!r} to {target.name!r}",
         expected=f"labels of {target.name!r}, or one of the maps {', '.join(sorted(LABEL_MAPS))}",
-        do="give --map, other --dataset-labels, or a network with the data set's classes",
+        do="give map_name=, another label set for the data set, or a network with its classes",
     )

@@ -135,7 +135,9 @@ class Published:
 
     def __post_init__(self) -> None:
         if self.refine is not None and self.kind != "logits":
-            raise SettingError(f"refine guided of {self.kind}", expected="kind logits, as it was trained", do="give it")
+            raise SettingError(
+                f"refine='guided' of {self.kind}", expected="kind='logits', as it was trained", do="give it"
+            )
 
 
 Propagation = Composed | Resampled | Published
@@ -165,15 +167,15 @@ class Delayed:
         number = isinstance(self.frames, int) and not isinstance(self.frames, bool)
         if self.frames != "auto" and not (number and 1 <= int(self.frames) <= MOST_DELAY):
             raise SettingError(
-                f"async_keys {self.frames}",
+                f"async_keys={self.frames}",
                 expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
-                do="give auto, or leave it out",
+                do="give async_keys='auto', or leave it out",
             )
         if self.frames != "auto" and self.frames > self.schedule.interval + 1:
             raise SettingError(
-                f"async_keys {self.frames} at interval {self.schedule.interval}",
+                f"async_keys={self.frames} with interval={self.schedule.interval}",
                 expected=f"at most {self.schedule.interval + 1} frames: one key frame is on its way at a time",
-                do="lower the delay, or raise the interval",
+                do="lower async_keys=, or raise interval=",
             )
 
 
@@ -361,27 +363,27 @@ def _mode(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mode:
         return Causal(schedule, propagation)
     if isinstance(schedule, Adaptive):
         raise _contradiction(
-            f"async_keys {delay} with schedule adaptive", "frames that come one by one, and a fixed interval"
+            f"async_keys={delay} with schedule='adaptive'", "frames that come one by one, and a fixed interval"
         )
     return Delayed(delay, schedule, propagation)
 
 
 def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedule: Fixed | Adaptive) -> Bidirectional:
     if isinstance(schedule, Adaptive):
-        raise _contradiction("mode bidirectional with schedule adaptive", "a fixed interval")
+        raise _contradiction("mode='bidirectional' with schedule='adaptive'", "a fixed interval")
     if values["async_keys"] not in (None, 0):
         raise _contradiction(
-            f"async_keys {values['async_keys']} with mode bidirectional",
+            f"async_keys={values['async_keys']} with mode='bidirectional'",
             "frames that come one by one, and a fixed interval",
         )
     if values["propagation"] == "published":
         raise SettingError(
-            "mode bidirectional with propagation published",
-            expected="propagation composed",
-            do="choose preset composed, or mode causal",
+            "mode='bidirectional' with propagation='published'",
+            expected="propagation='composed'",
+            do="give preset='composed', or mode='causal'",
         )
     if changes.get("refine", "none") != "none":
-        raise _contradiction(f"refine {changes['refine']} with mode bidirectional", "refine none")
+        raise _contradiction(f"refine={changes['refine']!r} with mode='bidirectional'", "refine='none'")
     _propagation({**values, "refine": "none"})
     return Bidirectional(schedule, values["most_cells"], values["tolerance"])
 
@@ -393,8 +395,8 @@ def _schedule(values: Mapping[str, Any]) -> Fixed | Adaptive:
     set_ = [name for name in _ADAPTIVE if values[name] != getattr(Adaptive, name)]
     if set_:
         raise SettingError(
-            f"{' and '.join(set_)} with schedule fixed",
-            expected="schedule adaptive, which keeps to it",
+            f"{' and '.join(f'{name}={values[name]}' for name in set_)} with schedule='fixed'",
+            expected="schedule='adaptive', which keeps to it",
             do="choose it, or leave them out",
         )
     return Fixed(values["interval"])
@@ -405,19 +407,21 @@ def _propagation(values: Mapping[str, Any]) -> Propagation:
     given = {key: values[key] for key in ("kind", "tolerance")}
     if not values["edge"] and refine != "guided":
         raise SettingError(
-            "no edge without refinement", expected="refine guided, which may see one", do="leave edge out"
+            "edge=False without refinement",
+            expected="refine='guided', which may see one",
+            do="leave it out",
         )
     if refine == "attention" and name != "composed":
         raise SettingError(
-            f"refine attention with propagation {name}, which resamples scores in each frame",
-            expected="propagation composed, which reads them along composed flow",
-            do="choose preset composed or refined",
+            f"refine='attention' with propagation={name!r}, which resamples scores in each frame",
+            expected="propagation='composed', which reads them along composed flow",
+            do="give preset='composed' or preset='refined'",
         )
     if refine == "guided" and name != "published":
         raise SettingError(
-            f"refine guided with propagation {name}",
-            expected="propagation published: the grid and arithmetic that it was trained with",
-            do="choose preset swnet-seq",
+            f"refine='guided' with propagation={name!r}",
+            expected="propagation='published': the grid and arithmetic that it was trained with",
+            do="give preset='swnet-seq'",
         )
     if name == "published":
         return Published(**given, refine=Guided(values["weights"], values["edge"]) if refine == "guided" else None)
@@ -433,9 +437,9 @@ def _flow(values: Mapping[str, Any]) -> Flow:
     weights = values["weights"]
     if weights is not None and values["refine"] == "none" and values["flow"] not in FLOW_NETWORKS:
         raise SettingError(
-            f"weights {weights} with refine none and flow {values['flow']}",
+            f"weights={weights!r} with refine='none' and flow={values['flow']!r}",
             expected="a refinement or flow network that takes them",
-            do="choose preset swnet-seq or flow light, or leave them out",
+            do="give preset='swnet-seq' or flow='light', or leave weights= out",
         )
     own = weights if values["flow"] in FLOW_NETWORKS else None
     return Flow(values["flow"], values["flow_quality"], values["flow_stride"], own)

@@ -98,7 +98,7 @@ def test_evaluate_measures_an_adaptive_schedule_in_a_row_of_its_own(tmp_path: Pa
         picture(root / "val/frames/a" / f"{i:02}.png", np.ascontiguousarray(rgb[..., ::-1]))
         picture(root / "val/labels/a" / f"{i:02}.png", rgb[..., 0] // 64)
     (root / "labels.yaml").write_text("names: [dark, dim, light, bright]\n")
-    common = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--labels", root / "labels.yaml",
+    common = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--label-set", root / "labels.yaml",
               "--schedule", "adaptive", "--budget", "25", "--json", tmp_path / "out.json")  # fmt: skip
     done = call(*common)
     assert done.exit_code == 0, done.output

@@ -149,7 +149,7 @@ def test_a_checkpoint_is_no_model_before_it_is_exported(clip: Path, tmp_path: Pa
     a_segmenter(tmp_path / "net.pt")
     line = refused("run", clip / "val/frames/a", "-o", tmp_path / "out", "--model", tmp_path / "net.pt")
     assert "net.pt is no model file; expected an .onnx file; segtween export " in line
-    line = refused("export", tmp_path / "net.pt", "-o", tmp_path / "out", "--labels", "camvid11")
+    line = refused("export", tmp_path / "net.pt", "-o", tmp_path / "out", "--label-set", "camvid11")
     assert "net.pt (state_dict) does not fit swiftnet-lite0 with 11 classes: " in line
     assert "; it looks like swiftnet-lite0 with 4 classes; give another file" in line
     assert not (tmp_path / "out").exists()
@@ -254,7 +254,7 @@ def test_a_clip_shorter_than_the_interval(
 def test_a_labelled_frame_with_too_few_frames_before_it(tmp_path: Path) -> None:
     root = cityscapes(tmp_path, {"aa_000001": range(3)}, {"aa_000001": [2]})
     (tmp_path / "f.py").write_text("import numpy as np\ndef f(rgb):\n    return np.zeros((19, 4, 6), np.float32)\n")
-    model = ("--model", f"{tmp_path / 'f.py'}:f", "--labels", "cityscapes19")
+    model = ("--model", f"{tmp_path / 'f.py'}:f", "--label-set", "cityscapes19")
     line = refused("evaluate", "--dataset", "cityscapes", "--root", root, *model, "--intervals", "3")
     assert "interval 3; expected at most the 2 frames that come before a labelled frame in cityscapes val; give" in line
 

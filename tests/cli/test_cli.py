@@ -163,7 +163,7 @@ def test_scores_that_are_not_numbers_name_the_model(tmp_path: Path) -> None:
     script = tmp_path / "bad.py"
     script.write_text("import numpy as np\ndef f(rgb):\n    return np.full((2, 4, 4), np.nan, np.float32)\n")
     clip = images(tmp_path / "clip", frames=2)
-    line = refused("run", clip, "-o", tmp_path / "out", "--model", f"{script}:f", "--labels", "camvid11")
+    line = refused("run", clip, "-o", tmp_path / "out", "--model", f"{script}:f", "--label-set", "camvid11")
     assert "bad.py:f" in line
 
 

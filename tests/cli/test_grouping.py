@@ -161,9 +161,9 @@ def test_changes_go_to_every_preset() -> None:
     mixed = MethodOptions(weights="w", edge=False).of_presets(["blend", "swnet-seq"])
     assert list(mixed) == ["blend", "swnet-seq*"], "blend has no use for weights and stays as it is"
     assert mixed["blend"] == PRESETS["blend"]
-    with pytest.raises(SettingError, match="weights w with refine none and flow dis; expected a refinement or flow"):
+    with pytest.raises(SettingError, match="weights='w' with refine='none' and flow='dis'; expected a refinement"):
         MethodOptions(weights="w").of_presets(["blend", "warp"])
-    with pytest.raises(SettingError, match="no edge without refinement; expected refine guided, .*; leave edge out"):
+    with pytest.raises(SettingError, match="edge=False without refinement; expected refine='guided', .*; leave it out"):
         MethodOptions(edge=False).settings()
     with pytest.raises(SettingError, match="preset 'magic'; expected one of composed, refined, blend, warp"):
         MethodOptions().of_presets(["magic"])

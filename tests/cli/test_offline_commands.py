@@ -80,8 +80,8 @@ def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tm
 def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) -> None:
     clip = root / "val/frames/a"
     for more, text in (
-        (("--schedule", "adaptive"), "mode bidirectional with schedule adaptive; expected a fixed interval"),
-        (("--preset", "swnet-seq"), "mode bidirectional with propagation published; expected propagation composed"),
+        (("--schedule", "adaptive"), "--offline with --schedule adaptive; expected a fixed interval"),
+        (("--preset", "swnet-seq"), "--offline with propagation='published'; expected propagation='composed'"),
         (("--flow", str(tmp_path)), "bidirectional propagation along stored flow"),
     ):
         done = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--offline", *more)
@@ -91,7 +91,9 @@ def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) ->
 
 def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
     frames = panning(6, SIZE)
-    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", mode="bidirectional")
+    seg = segtween.load(
+        BrightnessSegmenter(), label_set=numbered(4), interval=2, preset="composed", mode="bidirectional"
+    )
     assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
     with pytest.raises(SettingError, match="one step of bidirectional propagation"):
         seg.step(frames[0])

@@ -87,7 +87,7 @@ def test_bad_lists(tmp_path: Path, lines: str, message: str) -> None:
 
 
 def test_a_missing_list_names_the_splits_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"test\.txt cannot be read .*splits there: val\); check --root and --split"):
+    with pytest.raises(DatasetError, match=r"test\.txt cannot be read .*splits there: val\); check root= and split="):
         open_dataset("camvid", camvid(tmp_path, ["A_1"]), split="test")
 
 

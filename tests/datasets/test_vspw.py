@@ -87,7 +87,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         open_dataset("vspw", root, split="val")
 
 
-@pytest.mark.parametrize("option", ["--labels", "--dataset-labels"])
+@pytest.mark.parametrize("option", ["--label-set", "--dataset-labels"])
 def test_evaluate_takes_the_label_set_of_the_data(tmp_path: Path, option: str) -> None:
     root, out = vspw(tmp_path, {"a": 6}), tmp_path / "out.json"
     (tmp_path / "own.yaml").write_text("names: [dark, dim, light, bright]\nids: [1, 2, 3, 4]\n")

@@ -275,7 +275,7 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 @pytest.mark.train
 def test_a_card_that_is_not_there_is_refused() -> None:
 
-    with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give --device cpu"):
+    with pytest.raises(SettingError, match="device cuda:77; expected a card that CUDA can use .*; give device='cpu'"):
         open_backend("cuda:77")
 
 
@@ -291,9 +291,9 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (find_preset("refined"), "refine attention"),
-        (find_preset("swnet-seq"), "propagation published"),
-        (change(find_preset("composed"), async_keys=2), "async_keys 2"),
+        (find_preset("refined"), "refine='attention'"),
+        (find_preset("swnet-seq"), "propagation='published'"),
+        (change(find_preset("composed"), async_keys=2), "async_keys=2"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(settings: Settings, what: str) -> None:

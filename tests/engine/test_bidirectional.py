@@ -121,8 +121,8 @@ def test_one_step_alone_is_refused_and_another_size_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"schedule": "adaptive"}, "mode bidirectional with schedule adaptive; expected a fixed interval"),
-        ({"propagation": "published"}, "mode bidirectional with propagation published; expected propagation composed"),
+        ({"schedule": "adaptive"}, "mode='bidirectional' with schedule='adaptive'; expected a fixed interval"),
+        ({"propagation": "published"}, "mode='bidirectional' with propagation='published'; expected"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], text: str) -> None:

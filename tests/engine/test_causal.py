@@ -168,7 +168,7 @@ def test_anything_but_an_rgb_image_is_refused(wrong: object) -> None:
 
 @pytest.mark.parametrize("interval", [-1, 1.5, True])
 def test_an_interval_below_zero_is_refused(interval: object) -> None:
-    with pytest.raises(SettingError, match="interval is .*expected a whole number, 0 or more; give --interval 4"):
+    with pytest.raises(SettingError, match="interval is .*expected a whole number, 0 or more; give interval=4"):
         change(find_preset("blend"), interval=interval)  # type: ignore[arg-type]
 
 

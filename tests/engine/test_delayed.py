@@ -68,7 +68,7 @@ def test_at_most_a_period_late() -> None:
     frames = panning(12, SIZE, cell=16)
     assert [r.distance for r in results(engine(4), frames)] == [0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7]
     with pytest.raises(
-        SettingError, match=r"async_keys 5 at interval 3; expected at most 4 frames: one key frame is on"
+        SettingError, match=r"async_keys=5 with interval=3; expected at most 4 frames: one key frame is on"
     ):
         engine(5)
     assert not isinstance(engine(0).keys, DelayedKeyFrames)
@@ -203,13 +203,13 @@ def test_the_record_names_it() -> None:
     [
         (
             {"async_keys": "soon"},
-            rf"async_keys soon; expected auto, or a whole number of frames from 1 to {MOST_DELAY}; give auto",
+            rf"async_keys=soon; expected auto, or a whole number of frames from 1 to {MOST_DELAY}; give async_keys",
         ),
-        ({"async_keys": -1}, "async_keys -1; expected auto"),
-        ({"async_keys": 2, "mode": "bidirectional"}, "async_keys 2 with mode bidirectional; expected frames that come"),
+        ({"async_keys": -1}, "async_keys=-1; expected auto"),
+        ({"async_keys": 2, "mode": "bidirectional"}, "async_keys=2 with mode='bidirectional'; expected frames"),
         (
             {"async_keys": 2, "schedule": "adaptive"},
-            "async_keys 2 with schedule adaptive; expected .* fixed interval; leave one",
+            "async_keys=2 with schedule='adaptive'; expected .* fixed interval; leave one",
         ),
     ],
 )
@@ -223,7 +223,7 @@ def test_an_evaluation_needs_a_number(tmp_path: Any) -> None:
     command = ["evaluate", "--dataset", "camvid", "--root", str(root), "--scores", "labels", "--intervals", "2"]
     refused = CliRunner().invoke(app, [*command, "--async-keys", "auto"])
     assert refused.exit_code == 2
-    assert "async_keys auto in an evaluation; expected a number" in " ".join(refused.output.split())
+    assert "--async-keys auto in an evaluation; expected a number" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize(("own", "expected"), [(None, 2), (1, 1)])

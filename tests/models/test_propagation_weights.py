@@ -116,7 +116,7 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 
 
 def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(SettingError, match="choose preset swnet-seq"):
+    with pytest.raises(SettingError, match="give preset='swnet-seq'"):
         change(find_preset("blend"), refine="guided")
     with pytest.raises(SettingError, match=r"refine 'sharp'; expected attention or guided or none"):
         change(SEQ, refine="sharp")  # type: ignore[arg-type]

@@ -326,7 +326,7 @@ def test_bad_conversions_are_refused(both: Path, tmp_path: Path) -> None:
         with pytest.raises(SinkError, match=r"cannot be written \(.*\); expected a folder with some room"):
             convert_weights(both, tmp_path / "none" / name, part="state_dict")
     out.write_text("kept")
-    with pytest.raises(SinkError, match=r"o.safetensors exists; expected a new file; give another --out, or"):
+    with pytest.raises(SinkError, match=r"o.safetensors exists; expected a new file; give another out=, or"):
         convert_weights(both, out, part="state_dict")
     assert out.read_text() == "kept"
     segmenter = tmp_path / "s.pt"

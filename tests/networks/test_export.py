@@ -95,7 +95,7 @@ def test_portable_folder_holds_its_own_weights(exported: tuple[Any, Path]) -> No
     assert record.weights is None
     assert record.graph_path == out / "portable" / "graph.onnx"
     assert sorted(p.name for p in (out / "portable").iterdir()) == ["graph.onnx", "model.yaml", "weights.bin"]
-    with pytest.raises(SinkError, match=r"portable exists; expected a new or empty folder; give another --out"):
+    with pytest.raises(SinkError, match=r"portable exists; expected a new or empty folder; give another out="):
         export_network(out / "model", out / "portable")
     assert len(export_network(out / "model", out / "portable", overwrite=True)) == 3
 
@@ -107,7 +107,7 @@ def test_state_dict_file_becomes_a_model_folder(tmp_path: Path) -> None:
 
     net = lively("swiftnet-lite0", classes=11)
     torch.save({"state_dict": net.state_dict(), "epoch": 3}, tmp_path / "some.pth")
-    folder = export_checkpoint(tmp_path / "some.pth", tmp_path / "m", network="swiftnet-lite0", labels="camvid11")
+    folder = export_checkpoint(tmp_path / "some.pth", tmp_path / "m", network="swiftnet-lite0", label_set="camvid11")
     stored = load_weights(load_record(folder / "model.yaml"))
     assert np.array_equal(stored["logits.conv.bias"], net.state_dict()["logits.conv.bias"].numpy())
 

@@ -131,10 +131,12 @@ def test_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds state_dict: no known network; expected one of swiftnet-r18, "):
         export_checkpoint(path, tmp_path / "out")
     with pytest.raises(ModelError, match=r"does not fit swiftnet-r18 with 11 classes: \d+ keys missing .*, 1 surplus"):
-        export_checkpoint(path, tmp_path / "out", network="swiftnet-r18", labels="camvid11")
+        export_checkpoint(path, tmp_path / "out", network="swiftnet-r18", label_set="camvid11")
     torch.save({f"module.{k}": v for k, v in build("swiftnet-lite0", classes=11).state_dict().items()}, path)
-    with pytest.raises(SettingError, match=r"does not say its labels; expected --labels NAME; add it"):
+    with pytest.raises(
+        SettingError, match=r"does not say its labels; expected a name of them; give label_set=camvid11 or another"
+    ):
         export_checkpoint(path, tmp_path / "out")
     with pytest.raises(ModelError, match=r"does not fit swiftnet-lite0 with 19 .*it looks like swiftnet-lite0 with"):
-        export_checkpoint(path, tmp_path / "out", labels="cityscapes19")
-    assert (export_checkpoint(path, tmp_path / "out", labels="camvid11") / "weights.safetensors").is_file()
+        export_checkpoint(path, tmp_path / "out", label_set="cityscapes19")
+    assert (export_checkpoint(path, tmp_path / "out", label_set="camvid11") / "weights.safetensors").is_file()

@@ -155,6 +155,6 @@ def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
 def test_a_preset_that_resamples_has_no_use_for_it(preset: str) -> None:
     with pytest.raises(
         SettingError,
-        match="refine attention with propagation .*, which resamples scores.*; choose preset composed or refined",
+        match="refine='attention' with propagation=.*, which resamples.*; give preset='composed' or preset=",
     ):
         change(find_preset(preset), refine="attention")

@@ -65,7 +65,7 @@ def test_ranges_span_all_images(tmp_path: Path) -> None:
     assert found.ranges["image"] == (51, 204)
     assert found.calibrated == {"images": 2, "sources": ["two"]}
     assert len(found.weights) == 16
-    with pytest.raises(SettingError, match="no image to calibrate on; expected at least one; give more with --calib"):
+    with pytest.raises(SettingError, match="no image to calibrate on; expected at least one; give more with calib"):
         calibrate(tiny(tmp_path), [])
 
 
@@ -212,7 +212,7 @@ def test_a_calibrated_folder_runs_in_int8_where_the_processor_can(tmp_path: Path
     assert load_int8(find_record(tmp_path / "mine")) == done.record
     assert done.record.calibrated["sources"] == [f"{tmp_path.name}/images"]
     assert open_network(find_record(tmp_path / "mine"), precision="auto").describe()["precision"] in used
-    with pytest.raises(SettingError, match="0 frames to calibrate on; expected 1 or more; change --calibrate-frames"):
+    with pytest.raises(SettingError, match="0 frames to calibrate on; expected 1 or more; give calibrate_frames=64"):
         calibrate_folder(tmp_path / "mine", ["street"], frames=0)
 
 

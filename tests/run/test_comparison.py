@@ -95,7 +95,7 @@ def clip(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("other", ["every-frame", "warp"])
 def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     out = tmp_path / "out"
-    code, told = call("run", clip, "-o", out, "--model", MODEL, "--every", "3", "--beside", other, "--save", "labels")
+    code, told = call("run", clip, "-o", out, "--model", MODEL, "--every", "3", "--compare", other, "--save", "labels")
     assert code == 0, told
     assert f"beside it, {other}: steadiness" in told
     with av.open(str(out / f"beside-{other}.mp4")) as film:
@@ -105,13 +105,13 @@ def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     record = json.loads((out / "run.json").read_text())
     assert record["comparison"]["method"]["name"] == other
     assert "compare" in record["stages_ms"]
-    code, told = call("run", clip, "-o", out, "--model", MODEL, "--beside", other)
+    code, told = call("run", clip, "-o", out, "--model", MODEL, "--compare", other)
     assert code == 2
     assert f"beside-{other}.mp4 exists already" in told or "frames.csv exists already" in told
 
 
 def test_an_unknown_neighbour_is_named(clip: Path, tmp_path: Path) -> None:
-    code, told = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--beside", "every-fram")
+    code, told = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--compare", "every-fram")
     assert code == 2
-    assert "--beside 'every-fram'" in told
+    assert "--compare 'every-fram'" in told
     assert "every-frame" in told

@@ -354,7 +354,7 @@ def test_as_many_inputs_as_streams() -> None:
 def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["run", *map(str, clips), str(tmp_path / "none.mp4"), "-o", str(out), "--model", MODEL]
-    done = CliRunner().invoke(app, [*command, "--together", "--save", "labels-video"])
+    done = CliRunner().invoke(app, [*command, "--multi", "--save", "labels-video"])
     said = " ".join(done.output.split())
     assert done.exit_code == 2, "one of them is missing"
     assert "none.mp4' does not exist" in said
@@ -363,14 +363,14 @@ def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     assert "all inputs 33 " in said
     assert "at most 1, 3 where inputs begin or scenes are cut" in said
     assert sorted(p.name for p in out.iterdir()) == ["a", "a-2", "b", "session.json"]
-    again = CliRunner().invoke(app, [*command[:4], "-o", str(out), "--model", MODEL, "--together", "--save", "labels"])
+    again = CliRunner().invoke(app, [*command[:4], "-o", str(out), "--model", MODEL, "--multi", "--save", "labels"])
     assert again.exit_code == 2
     assert "exists already" in again.output
 
 
 def test_where_every_input_fails_nothing_is_said_to_be_written(tmp_path: Path) -> None:
     missing = [str(tmp_path / name) for name in ("one.mp4", "two.mp4")]
-    done = CliRunner().invoke(app, ["run", *missing, "-o", str(tmp_path / "out"), "--model", MODEL, "--together"])
+    done = CliRunner().invoke(app, ["run", *missing, "-o", str(tmp_path / "out"), "--model", MODEL, "--multi"])
     assert done.exit_code == 2
     assert done.output.count("does not exist") == 2
     assert "written" not in done.output
@@ -396,14 +396,14 @@ def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None
     ("option", "message"),
     [
         (
-            ["--beside", "every-frame"],
-            "--beside every-frame with several inputs at once; expected one video after the other",
+            ["--compare", "every-frame"],
+            "--compare every-frame with several inputs at once; expected one video after the other",
         ),
         (["--save", "nothing"], "--save 'nothing' is not known"),
     ],
 )
 def test_what_several_inputs_cannot_have(option: list[str], message: str, clips: list[Path], tmp_path: Path) -> None:
-    command = ["run", *map(str, clips[:2]), "-o", str(tmp_path / "out"), "--model", MODEL, "--together", *option]
+    command = ["run", *map(str, clips[:2]), "-o", str(tmp_path / "out"), "--model", MODEL, "--multi", *option]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 2
     assert message in " ".join(done.output.split())

@@ -213,7 +213,7 @@ def test_this_processor_gets_int8_or_is_told_why_not(tmp_path: Path) -> None:
         np.testing.assert_array_equal(named.run(rgb[None])[0], scores)
     else:
         assert runtime.precision in ("bfloat16", "float32")
-        with pytest.raises(SettingError, match=r"^--precision int8 on this processor, where sums of bytes overflow"):
+        with pytest.raises(SettingError, match=r"^precision int8 on this processor, where sums of bytes overflow"):
             open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
 
 
@@ -230,9 +230,7 @@ def test_a_processor_without_dot_products_is_refused_or_left_to_another_precisio
 ) -> None:
     monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
     path = write_network(tmp_path / "net.onnx")
-    with pytest.raises(
-        SettingError, match=r"--precision int8 on this processor.*; expected a processor with AVX-512 V"
-    ):
+    with pytest.raises(SettingError, match=r"precision int8 on this processor.*; expected a processor with AVX-512 V"):
         open_runtime("openvino", path, precision="int8", int8=RANGES)
     runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=RANGES)
     runtime.run(colour_image((64, 64))[None])
@@ -278,7 +276,7 @@ def test_a_network_without_ranges_is_refused(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="network 'net' was never calibrated for int8; expected .*; segtween export"):
         open_runtime("openvino", path, precision="int8")
-    with pytest.raises(SettingError, match="own number types; expected --precision float32.*openvino for int8"):
+    with pytest.raises(SettingError, match="own number types; expected precision float32.*openvino' for int8"):
         open_runtime("onnxruntime", path, precision="int8", int8=RANGES)
 
 

@@ -120,8 +120,8 @@ def test_the_engine_asks_it_and_keeps_to_the_budget_of_the_interval() -> None:
     [
         ({"budget": 20.0, "target_ms": 5.0}, "a budget of 20.0 and a target of 5.0 ms; expected one of them; give"),
         ({"budget": 2.0}, "a budget of 2; expected 3.333 to 100 network runs per 100 frames, with 1 to 30 .*; change"),
-        ({"budget": 60.0, "least_distance": 2}, "a budget of 60; expected 3.333 to 50 .*; change --budget"),
-        ({"target_ms": 0.0}, "a target of 0.0 ms; expected more than 0; give --target-ms 30"),
+        ({"budget": 60.0, "least_distance": 2}, "a budget of 60; expected 3.333 to 50 .*; change budget="),
+        ({"target_ms": 0.0}, "a target of 0.0 ms; expected more than 0; give target_ms=30"),
         ({"least_distance": 0}, "0 to 30 frames from key frame to key frame; expected whole numbers, .*; change"),
         ({"least_distance": 9, "most_distance": 5}, "9 to 5 frames .* the least not above the most; change"),
     ],
@@ -132,7 +132,7 @@ def test_contradictions_are_refused(changes: dict[str, float], message: str) -> 
 
 
 def test_a_fixed_interval_has_no_budget() -> None:
-    with pytest.raises(SettingError, match="budget with schedule fixed; expected schedule adaptive, which keeps to it"):
+    with pytest.raises(SettingError, match="budget=20 with schedule='fixed'; expected schedule='adaptive'"):
         change(find_preset("blend"), budget=20)
     with pytest.raises(SettingError, match="schedule 'magic'; expected fixed or adaptive; choose one of these"):
         change(find_preset("blend"), schedule="magic")  # type: ignore[arg-type]

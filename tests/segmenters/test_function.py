@@ -153,7 +153,7 @@ def test_a_function_is_found_in_a_file_or_module(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     for spec in (f"{tmp_path}/my_network_in_a_file.py:scores", "my_network_in_a_file:scores"):
         assert form_of(spec) == "function"
-        segmenter = open_segmenter(spec, labels=["road", "rest"])
+        segmenter = open_segmenter(spec, label_set=["road", "rest"])
         assert segmenter(RGB).shape == (2, 3, 4)
         assert segmenter.describe()["name"] == spec
 

@@ -182,7 +182,7 @@ def test_an_image_of_the_right_size_is_not_resampled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [0, -1, 5, float("nan")])
 def test_a_scale_that_cannot_be_is_refused(tmp_path: Path, scale: float) -> None:
-    with pytest.raises(SettingError, match=rf"scale {scale}; expected a number above 0, at most 4; try --scale 0.75"):
+    with pytest.raises(SettingError, match=rf"scale {scale}; expected a number above 0, at most 4; try scale=0.75"):
         fake_network(tmp_path, flat_scores, scale=scale)
 
 
@@ -287,10 +287,10 @@ def test_guesses_that_nobody_confirmed_are_noted(tmp_path: Path) -> None:
 def test_an_onnx_file_with_its_sidecar_opens_by_path_and_takes_other_labels(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     save_record(make_record(path), tmp_path / "net.onnx.yaml")
-    segmenter = open_segmenter(path, labels=["a", "b", "c", "d", "e"])
+    segmenter = open_segmenter(path, label_set=["a", "b", "c", "d", "e"])
     assert segmenter.labels.names == ("a", "b", "c", "d", "e")
     with pytest.raises(ModelError, match="label set 'camvid11' has 11 classes; expected 5, as network 'tiny' has"):
-        open_segmenter(str(path), labels="camvid11")
+        open_segmenter(str(path), label_set="camvid11")
     (tmp_path / "net.onnx.yaml").unlink()
-    with pytest.raises(ModelError, match=r"segtween models inspect .*net\.onnx --write"):
+    with pytest.raises(ModelError, match=r"segtween models inspect .*net\.onnx` proposes"):
         open_segmenter(path)

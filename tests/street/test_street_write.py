@@ -86,7 +86,7 @@ def test_an_existing_folder_is_kept_unless_told(tmp_path: Path) -> None:
     out.mkdir()
     write_camvid(out, seed=1, clips=1, frames=1, size_hw=SIZE)
     before = files(out)
-    with pytest.raises(SinkError, match=r"street exists already; expected a new or empty folder; add --overwrite"):
+    with pytest.raises(SinkError, match=r"street exists already; expected a new or empty folder; add overwrite=True"):
         write_camvid(out, seed=2, clips=1, frames=1, size_hw=SIZE)
     assert files(out) == before
     write_camvid(out, seed=2, clips=1, frames=1, size_hw=SIZE, overwrite=True)
@@ -98,7 +98,7 @@ def test_overwrite_replaces_streets_only(tmp_path: Path) -> None:
     out = tmp_path / "photographs"
     out.mkdir()
     (out / "mine.jpg").write_bytes(b"x")
-    with pytest.raises(SinkError, match=r"photographs holds something else; .* --overwrite replaces streets only"):
+    with pytest.raises(SinkError, match=r"photographs holds something else; .* overwrite=True replaces streets only"):
         write_camvid(out, seed=1, clips=1, frames=1, size_hw=SIZE, overwrite=True)
     assert files(out) == {"mine.jpg": b"x"}
 

@@ -279,7 +279,7 @@ def test_missing_extra_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_output_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(SinkError, match=r"output folder .*taken cannot be written .*; give another --out"):
+    with pytest.raises(SinkError, match=r"output folder .*taken cannot be written .*; give another out="):
         train_recipe(write_recipe(tmp_path), out=tmp_path / "taken", data_root=data)
 
 

@@ -81,7 +81,7 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     def opened() -> Pool:
         return open_pool(LISTED, CAMVID11, data_root=tmp_path, cache=tmp_path)
 
-    with pytest.raises(SettingError, match=r"'train.txt' needs a data folder; expected .*; give --data-root FOLDER"):
+    with pytest.raises(SettingError, match=r"'train.txt' needs a data folder; expected .*; give data_root=FOLDER"):
         open_pool(LISTED, CAMVID11, data_root=None, cache=tmp_path)
     with pytest.raises(DatasetError, match=r"train.txt cannot be read .*; expected lines of `image label`"):
         opened()

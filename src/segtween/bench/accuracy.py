@@ -33,7 +33,7 @@ def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchRepo
         raise SettingError(
             f"accuracy of other methods ({', '.join(map(str, files))})",
             expected=f"a file of method {report.header.method.hash}: the same preset, network, precision and settings",
-            do="run segtween evaluate with the same options and --json",
+            do="run segtween evaluate with the same options and keep its JSON file",
         )
     return replace(measured, header=replace(report.header, notes=[*report.header.notes, *notes]))
 
@@ -57,7 +57,7 @@ def _read(file: str | Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingError(
             f"{file} holds no accuracy ({error})",
-            expected="a file of segtween evaluate --json",
+            expected="the JSON file of segtween evaluate",
             do="give what that command wrote",
         ) from None
     return values

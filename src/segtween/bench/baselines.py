@@ -61,7 +61,7 @@ def _in_runtime(runtime: str, precision: Precision) -> Callable[[Segmenter, Size
             precision=precision,
             threads=backend.rows.threads,
             scale=scale,
-            labels=segmenter.labels,
+            label_set=segmenter.labels,
         )
         return Runs(network, backend)
 

@@ -1,37 +1,47 @@
-"""The command `segtween`. Every command is a thin door; heavy imports wait until one is run."""
+"""The command `segtween`. Every command is a thin door; its module and heavy imports wait until it is run."""
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from segtween._version import __version__
-from segtween.cli import (
-    bench,
-    demo,
-    evaluate,
-    export,
-    figure,
-    models,
-    propagate,
-    run,
-    scores,
-    synth,
-    table,
-    train,
-    weights,
-)
-from segtween.cli.guard import BAD_INPUT, say_error
+from segtween.cli.commands import Commands, Group, Listed
 
-app = typer.Typer(
+COMMANDS = {
+    "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
+    "propagate": ("propagate:propagate", "Label some frames of a video, get all of them."),
+    "demo": ("demo:demo", "Segment a synthetic street both ways and show the two side by side."),
+    "evaluate": ("evaluate:evaluate", "Measure accuracy and temporal consistency on a data set."),
+    "bench": ("bench:app", "Measure speed; without a subcommand: segtween bench speed."),
+    "train": ("train:train", "Train a network from a recipe."),
+    "export": ("export:export", "Write a network as a folder for --model, or make it ready for int8."),
+    "synth": ("synth:synth", "Render synthetic street clips with exact labels, flow and occlusion."),
+    "models": ("models:app", "List the shipped networks; look into an ONNX file."),
+    "weights": ("weights:app", "Look into weight files of any published form; convert them."),
+    "scores": ("scores:app", "Store a network's scores, to judge methods without running it again."),
+    "table": ("table:app", "Tables of accuracy and speed, as Markdown, CSV, JSON and a plot."),
+    "figure": ("figure:app", "Pictures of what the method does, side by side, as PNG."),
+}
+"""Every command: where it is in this package, and a line of help that can be shown without loading it."""
+
+
+class Everything(Commands):
+    """All commands, each loaded when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Listed | None:  # noqa: ARG002
+        return Listed(cmd_name, *COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+
+app = Group(
+    cls=Everything,
     name="segtween",
     help="Video semantic segmentation: the network on key frames, optical flow in between.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    add_completion=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,33 +61,6 @@ def root(
     pass
 
 
-app.command("run")(run.run)
-app.command("propagate")(propagate.propagate)
-app.command("demo")(demo.demo)
-app.command("evaluate")(evaluate.evaluate)
-app.add_typer(bench.app, name="bench")
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("synth")(synth.synth)
-app.add_typer(models.app, name="models")
-app.add_typer(weights.app, name="weights")
-app.add_typer(scores.app, name="scores")
-app.add_typer(table.app, name="table")
-app.add_typer(figure.app, name="figure")
-
-
 def main() -> None:
     """Runs the command and exits: 0, 2 for what cannot be used, 130 after Ctrl-C."""
-    try:
-        code = app(standalone_mode=False)
-    except Exception as error:
-        # Wrong options: Typer's own exceptions know their message; everything else is a fault of ours.
-        tell = getattr(error, "format_message", None)
-        if tell is None:
-            raise
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(tell())
-        else:
-            say_error(f"{tell().rstrip('.')}; see `segtween --help` and `segtween COMMAND --help`")
-        sys.exit(BAD_INPUT)
-    sys.exit(code if isinstance(code, int) else 0)
+    app(prog_name="segtween")

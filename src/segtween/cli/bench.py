@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperGroup
 
 from segtween.cli import options
+from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from segtween.bench.report import Report
 
 
-class SpeedByDefault(TyperGroup):
+class SpeedByDefault(Commands):
     """Options without a subcommand are those of `speed`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -28,10 +28,14 @@ class SpeedByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=SpeedByDefault, help="Measure speed; without a subcommand: segtween bench speed.")
+app = Group(
+    cls=SpeedByDefault,
+    no_args_is_help=False,
+    help="Measure speed; without a subcommand: segtween bench speed.",
+)
 
 Network = Annotated[
-    NetworkOptions, Without("scores"), Rare("labels", "runtime", "provider", "threads", "network_threads")
+    NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads")
 ]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
 Synchronous = Annotated[
@@ -39,16 +43,20 @@ Synchronous = Annotated[
     Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "async_keys"),
     Rare("refine", "edge", "flow_quality", "weights"),
 ]
-Size = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")]
+Size = Annotated[
+    str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
+]
 Against = Annotated[
     str | None,
     typer.Option(
+        "--against",
         metavar="LIST",
+        rich_help_panel="Timing",
         help="Baselines in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, openvino, "
         "openvino-bfloat16, openvino-int8, repeat.",
     ),
 ]
-Streams = Annotated[int, typer.Option("--streams", metavar="N", help="How many streams.")]
+Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel="Timing", help="How many streams.")]
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,12 @@ def speed(
     against: Against = None,
     accuracy: Annotated[
         str | None,
-        typer.Option(metavar="FILES", help="Accuracy to show too: files of segtween evaluate --json, with commas."),
+        typer.Option(
+            "--accuracy",
+            metavar="FILES",
+            rich_help_panel="Output",
+            help="Accuracy to show too: files of segtween evaluate --json, with commas.",
+        ),
     ] = None,
     network: Network,
     method: Method,
@@ -151,7 +164,9 @@ def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, js
 def cold_start(
     *,
     size: Size = "1280x720",
-    repeats: Annotated[int, typer.Option(metavar="N", help="Processes that are started.")] = 7,
+    repeats: Annotated[
+        int, typer.Option("--repeats", metavar="N", rich_help_panel="Timing", help="Processes that are started.")
+    ] = 7,
     network: Annotated[Network, Without("network_threads")],
     method: Synchronous,
     json_file: options.Json = None,
@@ -164,7 +179,7 @@ def cold_start(
     """
     from segtween.bench.cold_start import Process, measure_cold_start
 
-    names = ("runtime", "provider", "precision", "scale", "labels")
+    names = ("runtime", "provider", "precision", "scale", "label_set")
     process = Process(
         model=network.model,
         options={name: getattr(network, name) for name in names},
@@ -182,16 +197,21 @@ def cold_start(
 def sweep(
     *,
     kinds: Annotated[
-        list[str], typer.Argument(metavar="KIND...", help="pixels, classes, interval, length: one or several.")
+        list[str], typer.Argument(metavar="KIND", help="pixels, classes, interval, length: one or several.")
     ],
     timing: OneInterval,
-    interval: options.Interval = None,
     every: options.Every = None,
-    most_frames: Annotated[int, typer.Option(metavar="N", help="The longest video, for length.")] = 10_000,
+    interval: options.Interval = None,
+    most_frames: Annotated[
+        int, typer.Option("--most-frames", metavar="N", rich_help_panel="Timing", help="The longest video, for length.")
+    ] = 10_000,
     network: Network,
     method: Synchronous,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw the curves there (extra \\[figures]).")
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."
+        ),
     ] = None,
     json_file: options.Json = None,
 ) -> None:
@@ -234,8 +254,8 @@ def streams(
     *,
     streams: Streams = 4,
     timing: OneInterval,
-    interval: options.Interval = None,
     every: options.Every = None,
+    interval: options.Interval = None,
     network: Network,
     method: Synchronous,
     json_file: options.Json = None,
@@ -263,14 +283,24 @@ def streams(
 @grouped
 def real_time(
     *,
-    rate: Annotated[float, typer.Option(metavar="FPS", help="Frames of each stream come at this rate.")] = 25.0,
-    seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come.")] = 60.0,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate", metavar="FPS", rich_help_panel="Timing", help="Frames of each stream come at this rate."
+        ),
+    ] = 25.0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", rich_help_panel="Timing", help="How long frames come.")
+    ] = 60.0,
     streams: Annotated[
-        int | None, typer.Option("--streams", metavar="N", help="N cameras that share the network, instead of one.")
+        int | None,
+        typer.Option(
+            "--streams", metavar="N", rich_help_panel="Timing", help="N cameras that share the network, instead of one."
+        ),
     ] = None,
     size: Size = "1280x720",
-    interval: options.Interval = None,
     every: options.Every = None,
+    interval: options.Interval = None,
     network: Network,
     method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
     json_file: options.Json = None,
@@ -308,16 +338,25 @@ def real_time(
 @grouped
 def device(
     *,
-    name: Annotated[str, typer.Argument(metavar="DEVICE", help="cuda or cuda:1: a graphics card (extra \\[gpu]).")],
+    name: Annotated[str, typer.Argument(metavar="DEVICE", help="cuda or cuda:1, a graphics card (extra \\[gpu]).")],
     timing: TimingOptions,
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="Baselines in the same run: reference, reference-flownets, torch, torch-compile."
+            "--against",
+            metavar="LIST",
+            rich_help_panel="Timing",
+            help="Baselines in the same run: reference, reference-flownets, torch, torch-compile.",
         ),
     ] = None,
     without: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Leave out half, kernels, graphs, compiled, with commas.")
+        str | None,
+        typer.Option(
+            "--without",
+            metavar="LIST",
+            rich_help_panel="Machine",
+            help="Leave out half, kernels, graphs, compiled, with commas.",
+        ),
     ] = None,
     network: Network,
     method: Synchronous,

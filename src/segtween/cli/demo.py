@@ -8,15 +8,23 @@ from typing import Annotated
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the video goes.")] = Path("demo"),
-    seconds: Annotated[float, typer.Option(metavar="S", help="Length of the street clip.")] = 4.0,
-    interval: options.Interval = None,
+    *,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the video goes."),
+    ] = Path("demo"),
+    seconds: Annotated[
+        float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
+    ] = 4.0,
     every: options.Every = None,
+    interval: options.Interval = None,
     threads: options.Threads = 0,
 ) -> None:
     """Render a street, segment it on every frame and with the network on one frame in five, show both.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import grouped
+from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 
@@ -17,25 +17,39 @@ from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 @grouped
 def evaluate(
     *,
-    data: DataOptions,
-    network: NetworkOptions,
-    method: MethodOptions,
-    device: options.OnDevice = "cpu",
-    offline: options.Offline = False,
-    intervals: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Intervals, with commas (0,4; adaptive schedules: none).")
-    ] = None,
+    data: Annotated[DataOptions, Rare("dataset_labels", "label_map")],
     measures: Annotated[
         str | None,
         typer.Option(
-            "--measures", metavar="LIST", help="Further measures: vspw (as VSPW's public scripts compute them)."
+            "--measures",
+            metavar="LIST",
+            rich_help_panel="Output",
+            help="Further measures: vspw (as VSPW's public scripts compute them).",
         ),
+        Rare(),
     ] = None,
     json_file: options.Json = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", rich_help_panel="Output", help="Write the table as CSV."),
+    ] = None,
+    quiet: Annotated[options.Quiet, Rare()] = False,
+    network: Annotated[NetworkOptions, Rare(*(name for name in options.SELDOM_NETWORK if name != "scores"))],
+    intervals: Annotated[
+        str | None,
+        typer.Option(
+            "--intervals",
+            metavar="LIST",
+            rich_help_panel="Method",
+            help="Frames between key frames, with commas (0,4; adaptive schedules: none); 0 is every frame.",
+        ),
+    ] = None,
+    method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
+    online: Annotated[options.Online, Rare()] = False,
+    offline: options.Offline = False,
+    device: options.OnDevice = "cpu",
 ) -> None:
-    """Measure accuracy and steadiness beside the network on every frame, over all phases and intervals.
+    """Measure accuracy and temporal consistency over intervals, compared with the network on every frame.
 
     Examples:
 
@@ -49,7 +63,8 @@ def evaluate(
     from segtween.evaluation import evaluate_method
     from segtween.run.ending import write_json
 
-    dataset = data.open(network_labels=network.labels)
+    options.check_mode(online=online, offline=offline)
+    dataset = data.open(network_labels=network.label_set)
     settings = method.settings(offline=offline)
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []

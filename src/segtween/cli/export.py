@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 STREET = "street"
@@ -15,20 +16,32 @@ STREET = "street"
 
 
 @guarded
+@grouped
 def export(
+    *,
     what: Annotated[str, typer.Argument(metavar="NAME|CHECKPOINT", help="A shipped network or a weight file.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the network goes.")],
-    labels: options.Labels = None,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the network goes."),
+    ],
+    label_set: options.LabelSetName = None,
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
             "--calibrate",
-            metavar="IMAGES|VIDEO|street",
-            help="Make it ready for int8: example images, a video, or synthetic drives. May be given several times.",
+            metavar="PATH|street",
+            rich_help_panel="Calibration",
+            help="Make it ready for int8 with example images, a video, or synthetic drives; may be repeated.",
         ),
     ] = None,
     calibrate_frames: Annotated[
-        int, typer.Option("--calibrate-frames", metavar="N", help="Frames taken of each, evenly spaced.")
+        int,
+        typer.Option(
+            "--calibrate-frames",
+            metavar="N",
+            rich_help_panel="Calibration",
+            help="Frames taken of each, evenly spaced.",
+        ),
     ] = 64,
     threads: options.Threads = 0,
     overwrite: options.Overwrite = False,
@@ -41,7 +54,7 @@ def export(
 
         segtween export runs/mine/checkpoint.pt -o mine/
 
-        segtween export cityscapes-swnet-R18.pt --labels cityscapes19 -o swiftnet/
+        segtween export cityscapes-swnet-R18.pt --label-set cityscapes19 -o swiftnet/
 
         segtween export my.onnx -o mine/ --calibrate drive.mp4
     """
@@ -52,7 +65,7 @@ def export(
         from segtween.run.calibration import check_sources
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
-    written = export_network(what, out, overwrite=overwrite, labels=labels)
+    written = export_network(what, out, overwrite=overwrite, label_set=label_set)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
     from segtween.reports.figures.shots import Shots
     from segtween.types import Rgb
 
-app = typer.Typer(help="Pictures of what the method does, side by side, as PNG.", no_args_is_help=True)
+app = Group(help="Pictures of what the method does, side by side, as PNG.")
 
-Seldom = Rare("labels", "runtime", "provider", "precision", "threads", "network_threads")
+Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Seldom]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
-Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
+Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", rich_help_panel="Output", help="Width of a panel.")]
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class SceneOptions(options.InputOptions):
     street: Annotated[int | None, typer.Option("--street", metavar="SEED", help="Or a drive through the street.")] = (
         None
     )
-    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the street's frames.")] = (
-        "640x480"
-    )
+    size: Annotated[
+        str,
+        typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the street's frames."),
+    ] = "640x480"
 
     WAYS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
     EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
@@ -98,13 +100,19 @@ def clip(
     picture: PictureOptions,
     scene: Scene,
     frames: Annotated[
-        str | None, typer.Option("--frames", metavar="LIST", help="Frames to show, with commas, one row each.")
+        str | None,
+        typer.Option(
+            "--frames", metavar="LIST", rich_help_panel="Frames", help="Frames to show, with commas, one row each."
+        ),
     ] = None,
-    interval: options.Interval = None,
     every: options.Every = None,
+    interval: options.Interval = None,
     method: Method,
     occlusion: Annotated[
-        str, typer.Option("--occlusion", metavar="NAME", help="Estimate: photometric or forward-backward.")
+        str,
+        typer.Option(
+            "--occlusion", metavar="NAME", rich_help_panel="Method", help="Estimate: photometric or forward-backward."
+        ),
     ] = "photometric",
     panel: Panel = 360,
     network: Network,
@@ -132,11 +140,15 @@ def sequence(
     *,
     picture: PictureOptions,
     scene: Scene,
-    key: Annotated[int | None, typer.Option("--key", metavar="N", help="The key frame to begin with.")] = None,
-    interval: options.Interval = None,
+    key: Annotated[
+        int | None, typer.Option("--key", metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
+    ] = None,
     every: options.Every = None,
+    interval: options.Interval = None,
     method: Method,
-    truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False,
+    truth: Annotated[
+        bool, typer.Option("--truth", rich_help_panel="Output", help="Add a row of the truth, where it is known.")
+    ] = False,
     panel: Panel = 320,
     network: Network,
 ) -> None:
@@ -161,10 +173,17 @@ def sequence(
 def failures(
     *,
     picture: PictureOptions,
-    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Drives through the synthetic street.")],
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive, one a second.")] = 10,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", help="Frames to show.")] = 4,
-    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street."),
+    ],
+    frames: Annotated[
+        int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive, one a second.")
+    ] = 10,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")] = 4,
+    size: Annotated[
+        str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
+    ] = "480x360",
     panel: Panel = 240,
     network: Network,
 ) -> None:
@@ -215,5 +234,5 @@ def _subject(
 
     settings = method.settings().at(resolve_interval(interval, every))
     segmenter = network.open()
-    shots = scene.open(segmenter, labels=network.labels, threads=network.threads)
+    shots = scene.open(segmenter, labels=network.label_set, threads=network.threads)
     return Subject(shots, segmenter, settings, method.name, threads=network.threads)

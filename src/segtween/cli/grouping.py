@@ -5,8 +5,9 @@
     def bench(*, network: NetworkOptions, repeats: Repeats = 7) -> None: ...
 
 has the options of all of NetworkOptions's fields besides `--repeats`, and receives them as one NetworkOptions. A field
-added there is an option of every such command. In the help a group's options stand in a panel of their own, called what
-the group's PANEL says; those marked `Rare` are shown by `--help-all` only, which a command has if it has such options.
+added there is an option of every such command. In the help an option stands in the panel that it names itself
+(`rich_help_panel`), or else that of its group (PANEL); panels come in one order in every command. Options marked `Rare`
+are shown by `--help-all` only, which a command has if it has such options.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
-from typer.models import OptionInfo
+from typer.models import OptionInfo, ParameterInfo
 
 R = TypeVar("R")
+
+
+PANELS = ("Input", "Frames", "Data", "Output", "Network", "Method", "Calibration", "Timing", "Live", "Machine")
+"""The panels of every help text, in order; others come last."""
 
 
 class _Mark:
@@ -35,7 +40,7 @@ class Without(_Mark):
 
 
 class Rare(_Mark):
-    """`Annotated[Group, Rare("field")]`: the command's `--help` leaves the option out."""
+    """`Annotated[Group, Rare("field")]`, for a single option `Annotated[Option, Rare()]`: `--help` leaves it out."""
 
 
 def _help_all(context: typer.Context, wanted: bool) -> None:
@@ -50,9 +55,7 @@ HELP_ALL = inspect.Parameter(
     "help_all",
     inspect.Parameter.KEYWORD_ONLY,
     default=False,
-    annotation=Annotated[
-        bool, typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show the rarely used options too.")
-    ],
+    annotation=Annotated[bool, typer.Option("--help-all", callback=_help_all, is_eager=True, help="Show all options.")],
 )
 
 
@@ -79,7 +82,6 @@ def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], d
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, tuple[type, list[str]]] = {}
-    has_rare = False
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
         kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
@@ -87,11 +89,31 @@ def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], d
             marks = getattr(hint, "__metadata__", ())
             own = _options(kind, marks)
             groups[parameter.name] = kind, [option.name for option in own]
-            has_rare = has_rare or any(isinstance(mark, Rare) for mark in marks)
         else:
-            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)]
+            own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=_single(hint))]
         parameters += own
+    parameters.sort(key=_place)
+    has_rare = any(info.hidden for parameter in parameters for info in _infos(parameter.annotation))
     return [*parameters, *([HELP_ALL] if has_rare else [])], groups
+
+
+def _single(hint: Any) -> Any:
+    """An option that belongs to no group."""
+    is_rare = any(isinstance(mark, Rare) for mark in getattr(hint, "__metadata__", ()))
+    return _shown(hint, panel=None, hidden=is_rare) if get_origin(hint) is Annotated else hint
+
+
+def _infos(hint: Any) -> list[OptionInfo]:
+    return [info for info in getattr(hint, "__metadata__", ()) if isinstance(info, OptionInfo)]
+
+
+def _place(parameter: inspect.Parameter) -> int:
+    """Options are in the order of their panels, within a panel as they are declared. Arguments keep theirs: first."""
+    infos = [info for info in getattr(parameter.annotation, "__metadata__", ()) if isinstance(info, ParameterInfo)]
+    if infos and not isinstance(infos[0], OptionInfo):
+        return -1
+    panel = infos[0].rich_help_panel if infos else None
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
 
 
 def _options(group: type, marks: tuple[Any, ...]) -> list[inspect.Parameter]:
@@ -122,6 +144,8 @@ def _shown(hint: Any, *, panel: str | None, hidden: bool) -> Any:
     kind, *info = get_args(hint)
     changed = []
     for one in info:
+        if isinstance(one, _Mark):
+            continue
         if isinstance(one, OptionInfo):
             one = copy.copy(one)
             one.rich_help_panel, one.hidden = one.rich_help_panel or panel, one.hidden or hidden

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.guard import guarded
 
 if TYPE_CHECKING:
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 
-app = typer.Typer(help="List the shipped networks; look into an ONNX file.", invoke_without_command=True)
+app = Group(
+    no_args_is_help=False,
+    help="List the shipped networks; look into an ONNX file.",
+    invoke_without_command=True,
+)
 
 
 @app.callback()

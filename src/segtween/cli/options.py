@@ -23,23 +23,45 @@ if TYPE_CHECKING:
     from segtween.settings import Settings
     from segtween.types import SizeHW
 
-Interval = Annotated[
-    int | None, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames (4: network on 1 in 5).")
+Every = Annotated[
+    int | None,
+    typer.Option(
+        "--every",
+        metavar="N",
+        rich_help_panel="Method",
+        help="Run the network on every Nth frame; 5 for every 5th, as by default.",
+    ),
 ]
-Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Network on one frame in N (same: I + 1).")]
-Labels = Annotated[
-    str | None, typer.Option("--labels", metavar="NAME|YAML", help="Label set, where the network does not say.")
+Interval = Annotated[
+    int | None,
+    typer.Option(
+        "--interval",
+        "-i",
+        metavar="I",
+        rich_help_panel="Method",
+        help="The same, as the number of frames between key frames; 4 for every 5th.",
+    ),
+]
+LabelSetName = Annotated[
+    str | None,
+    typer.Option(
+        "--label-set",
+        metavar="NAME|FILE",
+        rich_help_panel="Network",
+        help="Classes, where the network does not name them: a label set's name or a YAML file.",
+    ),
 ]
 DatasetLabels = Annotated[
     str | None,
     typer.Option(
         "--dataset-labels",
-        metavar="NAME|YAML",
-        help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --labels.",
+        metavar="NAME|FILE",
+        help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --label-set.",
     ),
 ]
 LabelMapName = Annotated[
-    str | None, typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's.")
+    str | None,
+    typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's."),
 ]
 PRESET_ALIASES = {"mend": "refined"}
 """Other names that `--preset` takes."""
@@ -51,19 +73,78 @@ def _preset_name(name: str) -> str:
 
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
 MaxFrames = Annotated[
-    int | None, typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set.")
+    int | None,
+    typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set."),
 ]
-Threads = Annotated[int, typer.Option("--threads", metavar="N", help="Processors to use; 0: all.")]
+Threads = Annotated[
+    int,
+    typer.Option("--threads", metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them."),
+]
 OnDevice = Annotated[
     str,
-    typer.Option("--device", metavar="NAME", help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu])."),
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        rich_help_panel="Machine",
+        help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
+    ),
 ]
 Offline = Annotated[
     bool,
-    typer.Option("--offline", help="For files: labels come from the key frames on both sides; better, but late."),
+    typer.Option(
+        "--offline",
+        rich_help_panel="Method",
+        help="For files: labels from the key frames before and after each frame; more accurate, available later.",
+    ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
-Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON.")]
+Online = Annotated[
+    bool,
+    typer.Option(
+        "--online",
+        rich_help_panel="Method",
+        help="Labels from the past alone, as for a camera; this is the default.",
+    ),
+]
+FrameRate = Annotated[
+    float | None,
+    typer.Option("--frame-rate", metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25)."),
+]
+Save = Annotated[
+    str,
+    typer.Option(
+        "--save",
+        metavar="KINDS",
+        rich_help_panel="Output",
+        help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        rich_help_panel="Output",
+        help="Only these classes in overlays and masks: car,person.",
+    ),
+]
+Ids = Annotated[
+    Literal["train", "dataset"],
+    typer.Option(
+        "--ids",
+        metavar="KIND",
+        rich_help_panel="Output",
+        help="Numbers in label files: train ids, or those of the dataset.",
+    ),
+]
+Folder = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),
+]
 
 
 TRUE_LABELS = Path("labels")
@@ -82,22 +163,22 @@ class NetworkOptions:
             "--model",
             "-m",
             metavar="NAME|FILE",
-            help="A shipped network, an .onnx file, stored scores (.npz) or pkg:fn.",
+            help="A shipped network, an .onnx file, stored scores (.npz), or a function as pkg:fn.",
         ),
     ] = DEFAULT_MODEL
     scores: Annotated[
         Path | None,
         typer.Option(
             "--scores",
-            metavar="FILE.npz|labels",
-            help="Stored scores instead of a network (same as --model); labels: the data set's true ones.",
+            metavar="FILE|labels",
+            help="Stored scores (.npz) instead of a network, as with --model; labels: the data set's true ones.",
         ),
     ] = None
-    labels: Labels = None
+    label_set: LabelSetName = None
     runtime: Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
     provider: Annotated[
         str | None,
-        typer.Option("--provider", metavar="NAME", help="Device or execution provider, handed on to the runtime."),
+        typer.Option("--provider", metavar="NAME", help="Device or execution provider of the runtime."),
     ] = None
     precision: Annotated[
         str | None,
@@ -105,16 +186,17 @@ class NetworkOptions:
             "--precision", metavar="P", help="auto, float32 (default), bfloat16 or int8; with --device also float16."
         ),
     ] = None
-    scale: Annotated[float, typer.Option("--scale", metavar="S", help="The network sees the frame at this scale.")] = (
-        1.0
-    )
+    scale: Annotated[
+        float, typer.Option("--scale", metavar="S", help="The network gets the frame scaled by this factor.")
+    ] = 1.0
     threads: Threads = 0
     network_threads: Annotated[
         int | None,
         typer.Option(
             "--network-threads",
             metavar="N",
-            help="Processors for the network alone (as --threads); with --async-keys the rest is left to the frames.",
+            rich_help_panel="Machine",
+            help="Processors for the network alone; with --async-keys the others propagate.",
         ),
     ] = None
 
@@ -163,7 +245,7 @@ class NetworkOptions:
             precision=self.precision,
             threads=self.threads if self.network_threads is None else self.network_threads,
             scale=self.scale if scale is None else scale,
-            labels=self.labels,
+            label_set=self.label_set,
             background=background,
         )
 
@@ -194,60 +276,68 @@ class MethodOptions:
     refine: Annotated[
         Literal["attention", "guided", "none"] | None,
         typer.Option(
-            "--refine", help="Repair of carried scores: borrowed from cells near by, by guided convolution, or none."
+            "--refine",
+            metavar="KIND",
+            help="Refinement of propagated scores: attention, guided (convolution) or none.",
         ),
     ] = None
     edge: Annotated[
         bool | None,
-        typer.Option("--edge/--no-edge", help="Whether the guided convolution sees where the prediction changes."),
+        typer.Option("--edge/--no-edge", help="With guided refinement: give it the edges of the prediction."),
     ] = None
     flow: Annotated[
         str | None,
         typer.Option(
             "--flow",
-            metavar="NAME|FILE|FOLDER",
+            metavar="NAME|PATH",
             help=f"Optical flow: {', '.join(flow_names())}; {flow_paths()}.",
         ),
     ] = None
     flow_quality: Annotated[
         Literal["fast", "balanced", "fine"] | None,
-        typer.Option("--flow-quality", help="How finely dis searches: fast, balanced, fine."),
+        typer.Option("--flow-quality", metavar="NAME", help="How finely dis searches: fast, balanced, fine."),
     ] = None
     weights: Annotated[
         str | None,
         typer.Option(
             "--weights",
-            metavar="NAME|FILE|FOLDER",
+            metavar="NAME|PATH",
             help="Weights of refinement and flow network: a published checkpoint, a trained folder or a shipped name.",
         ),
     ] = None
 
     schedule: Annotated[
         Literal["fixed", "adaptive"] | None,
-        typer.Option("--schedule", help="Key frames at a fixed interval, or where carried scores go bad."),
+        typer.Option(
+            "--schedule",
+            metavar="KIND",
+            help="Key frames at a fixed interval, or adaptive: where propagated scores become unreliable.",
+        ),
     ] = None
     budget: Annotated[
         float | None,
-        typer.Option("--budget", metavar="N", help="Adaptive: network runs per 100 frames (as at the interval)."),
+        typer.Option("--budget", metavar="N", help="Adaptive: network runs per 100 frames."),
     ] = None
     target_ms: Annotated[
         float | None,
-        typer.Option("--target-ms", metavar="MS", help="Adaptive, instead: milliseconds per frame on average."),
+        typer.Option("--target-ms", metavar="MS", help="Adaptive, instead of a budget: mean milliseconds per frame."),
     ] = None
     least_distance: Annotated[
         int | None,
-        typer.Option("--least-distance", metavar="N", help="Adaptive: frames from key to key frame at least (1)."),
+        typer.Option(
+            "--least-distance", metavar="N", help="Adaptive: fewest frames from one key frame to the next (1)."
+        ),
     ] = None
     most_distance: Annotated[
         int | None,
-        typer.Option("--most-distance", metavar="N", help="Adaptive: frames from key to key frame at most (30)."),
+        typer.Option("--most-distance", metavar="N", help="Adaptive: most frames from one key frame to the next (30)."),
     ] = None
     async_keys: Annotated[
         str | None,
         typer.Option(
             "--async-keys",
             metavar="auto|N",
-            help="Asynchronous key frames: frames go on while the network works; scores come N late, or when ready.",
+            help="Frames go on while the network runs; its scores arrive N frames late, or when they are ready (auto).",
         ),
     ] = None
 
@@ -298,6 +388,13 @@ class MethodOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
+SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", "network_threads")
+SELDOM_METHOD = (
+    "refine", "edge", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
+    "most_distance", "late",
+)  # fmt: skip
+"""What `--help` leaves out of the network's and the method's options where a command has many others."""
+
 BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most_distance")
 """Marks the method of a command that shows or times whole intervals: its schedule is fixed."""
 
@@ -327,7 +424,9 @@ class DataOptions:
 class InputOptions:
     """Frames from a video or from a data set, one of the two."""
 
-    video: Annotated[str | None, typer.Argument(metavar="[INPUT]", help="A video or image folder.")] = None
+    PANEL: ClassVar[str] = "Input"
+
+    video: Annotated[str | None, typer.Argument(metavar="INPUT", help="A video or image folder.")] = None
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
     ] = None
@@ -395,6 +494,12 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
         raise SettingError(
             f"{option} {text!r}", expected="numbers with commas between", do=f"give {option} 0.5,0.75,1"
         ) from None
+
+
+def check_mode(*, online: bool, offline: bool) -> None:
+    """Raises SettingError where both modes are asked for."""
+    if online and offline:
+        raise SettingError("--online and --offline", expected="one of them", do="leave one out")
 
 
 def spoken(method: MethodOptions, *, offline: bool) -> str:

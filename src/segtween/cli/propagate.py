@@ -8,46 +8,66 @@ from typing import Annotated, Literal
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def propagate(
+    *,
     video: Annotated[str, typer.Argument(metavar="INPUT", help="A video file, or a folder of images.")],
     labels: Annotated[
         Path,
         typer.Option(
-            "--labels", metavar="FOLDER|ZIP", help="Labels of some frames: PNG files, or masks exported from CVAT."
+            "--labels",
+            metavar="FOLDER|ZIP",
+            rich_help_panel="Input",
+            help="Labels of some frames: PNG files, or masks exported from CVAT.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the outputs go.")],
     label_set: Annotated[
         str | None,
-        typer.Option("--label-set", metavar="NAME|YAML", help="Their classes, where no labelmap.txt says them."),
+        typer.Option(
+            "--label-set",
+            metavar="NAME|FILE",
+            rich_help_panel="Input",
+            help="Their classes, where no labelmap.txt names them: a label set's name or a YAML file.",
+        ),
     ] = None,
     ids: Annotated[
         Literal["train", "dataset"],
-        typer.Option(help="Numbers in label files, read and written: train ids or the data set's own."),
+        typer.Option(
+            "--ids",
+            metavar="KIND",
+            rich_help_panel="Input",
+            help="Numbers in label files, read and written: train ids, or those of the dataset.",
+        ),
     ] = "train",
-    save: Annotated[
+    frame_rate: options.FrameRate = None,
+    out: options.Folder,
+    save: options.Save = "overlay",
+    next_frames: Annotated[
+        int,
+        typer.Option(
+            "--next", metavar="N", rich_help_panel="Output", help="Name so many frames that are worth labelling next."
+        ),
+    ] = 5,
+    classes: options.Classes = None,
+    flow: Annotated[
         str,
         typer.Option(
-            metavar="KINDS", help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas."
+            "--flow",
+            metavar="NAME|FILE",
+            rich_help_panel="Method",
+            help="Optical flow: dis, zero, or a network FILE.onnx.",
         ),
-    ] = "overlay",
-    next_frames: Annotated[int, typer.Option("--next", metavar="N", help="Name so many frames to look at next.")] = 5,
-    classes: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
-    ] = None,
-    flow: Annotated[
-        str, typer.Option("--flow", metavar="NAME|FILE", help="Optical flow: dis, zero, or a network FILE.onnx.")
     ] = "dis",
-    frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
     threads: options.Threads = 0,
     overwrite: options.Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
-    """Label some frames of a video, get all of them: labels travel along the flow, from both sides.
+    """Label some frames of a video, get all of them: labels are propagated along optical flow from both directions.
 
     Examples:
 

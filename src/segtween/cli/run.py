@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import grouped
+from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.errors import SegtweenError
@@ -26,61 +25,71 @@ def run(
     *,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
+        typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where the outputs go.")],
-    save: Annotated[
-        str,
-        typer.Option(
-            metavar="KINDS", help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas."
-        ),
-    ] = "overlay",
-    network: NetworkOptions,
-    method: MethodOptions,
-    device: options.OnDevice = "cpu",
-    offline: options.Offline = False,
-    interval: options.Interval = None,
-    every: options.Every = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Only these classes in overlays and masks: car,person.")
-    ] = None,
-    ids: Annotated[
-        Literal["train", "dataset"], typer.Option(help="Numbers in label files: train ids or the data set's own.")
-    ] = "train",
-    start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0,
+    start: Annotated[
+        float,
+        typer.Option("--start", metavar="SECONDS", rich_help_panel="Input", help="Begin here."),
+        Rare(),
+    ] = 0.0,
     duration: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop after so many seconds of input.")
+        float | None,
+        typer.Option(
+            "--duration", metavar="SECONDS", rich_help_panel="Input", help="Stop after so many seconds of input."
+        ),
+        Rare(),
     ] = None,
-    frame_rate: Annotated[float | None, typer.Option(metavar="FPS", help="Frame rate of image folders (25).")] = None,
-    report: Annotated[
-        bool,
-        typer.Option("--report", help="Measure how steady the labels are and how much they flicker; takes longer."),
-    ] = False,
-    beside: Annotated[
+    frame_rate: Annotated[options.FrameRate, Rare()] = None,
+    out: options.Folder,
+    save: options.Save = "overlay",
+    compare: Annotated[
         str | None,
         typer.Option(
-            "--beside",
-            metavar="every-frame|PRESET",
-            help="Film another method beside this one, with the flicker of both below; takes longer.",
+            "--compare",
+            metavar="PRESET",
+            rich_help_panel="Output",
+            help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
     ] = None,
+    overwrite: options.Overwrite = False,
+    classes: Annotated[options.Classes, Rare()] = None,
+    ids: Annotated[options.Ids, Rare()] = "train",
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            rich_help_panel="Output",
+            help="Measure temporal consistency and flicker of the labels; takes longer.",
+        ),
+        Rare(),
+    ] = False,
+    quiet: Annotated[options.Quiet, Rare()] = False,
+    network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
+    every: options.Every = None,
+    interval: options.Interval = None,
+    method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
+    online: Annotated[options.Online, Rare()] = False,
+    offline: options.Offline = False,
     live: Annotated[
         bool,
         typer.Option(
             "--live",
-            help="Keep up with a camera, a stream, or a file played at its rate; what comes too fast is dropped.",
+            rich_help_panel="Live",
+            help="Keep up with a camera, a stream, or a file played at its rate; frames that come too fast are "
+            "dropped.",
         ),
     ] = False,
-    together: Annotated[
+    multi: Annotated[
         bool | None,
         typer.Option(
-            "--together/--one-by-one",
-            help="Several inputs at once, with one network that takes turns (cameras, streams, --live), "
-            "or one after the other (files).",
+            "--multi/--one-by-one",
+            rich_help_panel="Live",
+            help="Several inputs at once with one network (default for cameras, streams and --live), or one after "
+            "the other (default for files).",
         ),
+        Rare(),
     ] = None,
-    overwrite: options.Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    device: options.OnDevice = "cpu",
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
 
@@ -94,7 +103,7 @@ def run(
 
         segtween run drive.mp4 -o out/ --schedule adaptive --budget 20 --report
 
-        segtween run drive.mp4 -o out/ --beside every-frame
+        segtween run drive.mp4 -o out/ --compare every-frame
 
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
 
@@ -103,9 +112,11 @@ def run(
     from segtween.api import load
     from segtween.cli.multi import report_session
     from segtween.cli.screen import notes, progress_bar
+    from segtween.cli.startup import start_line, start_line_of_many
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
+    options.check_mode(online=online, offline=offline)
     todo = resolve(inputs, Reading(start, duration, frame_rate), threads=network.threads)
     asked = {"interval": interval, "every": every, "device": device, **network.for_load(), **method.for_load()}
     asked |= {"mode": "bidirectional"} if offline else {}
@@ -114,9 +125,11 @@ def run(
     seg = load(**asked)
     for note in seg.engine.notes:
         notes.print(note)
-    other = None if beside is None else _compared(beside, network, interval=seg.settings.interval)
+    other = None if compare is None else _compared(compare, network, interval=seg.settings.interval)
     outputs = Outputs(options.words(save) or [], overwrite, options.words(classes), ids, report, other)
-    if _are_at_once(todo, together, live=live):
+    if _are_at_once(todo, multi, live=live):
+        if not quiet:
+            notes.print(start_line_of_many([item.name for item in todo], seg, out, save=outputs.save), markup=False)
         with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
         report_session(done, out, quiet=quiet)
@@ -126,8 +139,11 @@ def run(
     for item in todo:
         folder = out if alone else out / item.name
         try:
+            source = item.open()
+            if not quiet:
+                notes.print(start_line(item.spec, source.info, seg, folder, save=outputs.save), markup=False)
             with progress_bar(item.name) as progress:
-                summary = seg.run(item, folder, outputs=outputs, live=live, progress=None if quiet else progress)
+                summary = seg.run(source, folder, outputs=outputs, live=live, progress=None if quiet else progress)
         except SegtweenError as error:
             failed += 1
             say_error(error)
@@ -157,7 +173,7 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
 
     known = (EVERY_FRAME, *PRESETS)
     if name not in known:
-        raise unknown(f"--beside {name!r}", name, known)
+        raise unknown(f"--compare {name!r}", name, known)
     return load(preset=name, interval=interval, **network.for_load())
 
 

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from segtween.cli import options
-from segtween.cli.grouping import Without, grouped
+from segtween.cli.commands import Group
+from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import InputOptions, NetworkOptions
 
-app = typer.Typer(help="Store a network's scores, to judge methods without running it again.", no_args_is_help=True)
+app = Group(help="Store a network's scores, to judge methods without running it again.")
 
 
 @app.callback()
@@ -25,14 +26,26 @@ def scores() -> None:
 @grouped
 def export(
     *,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.npz", help="The file to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", rich_help_panel="Output", help="The .npz file to write.")
+    ],
     frames_of: InputOptions,
-    network: Annotated[NetworkOptions, Without("scores")],
+    network: Annotated[NetworkOptions, Without("scores"), Rare("provider", "precision", "network_threads")],
     before: Annotated[
         int | None,
-        typer.Option("--before", metavar="N", help="Sparse labels: only N frames before each labelled one."),
+        typer.Option(
+            "--before",
+            metavar="N",
+            rich_help_panel="Input",
+            help="Sparse labels: only N frames before each labelled one.",
+        ),
     ] = None,
-    max_frames: options.MaxFrames = None,
+    max_frames: Annotated[
+        int | None,
+        typer.Option(
+            "--max-frames", metavar="N", rich_help_panel="Input", help="Only the first N frames of the data set."
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Run a network once over a data set or a video and store its key scores, for --scores and --model.
@@ -49,7 +62,7 @@ def export(
     from segtween.video import open_source
 
     check_target(out, overwrite=overwrite)
-    data = frames_of.open_dataset(network_labels=network.labels)
+    data = frames_of.open_dataset(network_labels=network.label_set)
     if data is not None:
         data = data.limited(max_frames)
         total: int | None = len(names_of(data, before=before))

@@ -9,14 +9,20 @@ from typing import Annotated, Literal
 import typer
 
 from segtween.cli import options
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def synth(
+    *,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     layout: Annotated[
-        Literal["camvid", "cityscapes"], typer.Option(help="Folders and label ids as that data set has them.")
+        Literal["camvid", "cityscapes"],
+        typer.Option(
+            "--layout", metavar="NAME", help="Folders and label ids as that data set has them: camvid or cityscapes."
+        ),
     ] = "camvid",
     clips: Annotated[int, typer.Option(metavar="N", help="How many clips.")] = 1,
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per clip.")] = 30,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
@@ -20,13 +21,26 @@ if TYPE_CHECKING:
     from segtween.reports.tables.conditions import Conditions
     from segtween.reports.tables.study import Study
 
-app = typer.Typer(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.", no_args_is_help=True)
+app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")
 
-Presets = Annotated[str, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas.")]
-Repeats = Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")]
-AtInterval = Annotated[int, typer.Option("--interval", "-i", metavar="I", help="Frames between key frames.")]
+Presets = Annotated[
+    str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
+]
+Repeats = Annotated[
+    int, typer.Option("--repeats", metavar="N", rich_help_panel="Timing", help="Periods timed per interval.")
+]
+AtInterval = Annotated[
+    int,
+    typer.Option(
+        "--interval",
+        "-i",
+        metavar="I",
+        rich_help_panel="Method",
+        help="Frames between key frames; 4 for every 5th frame.",
+    ),
+]
 Data = Annotated[DataOptions, Rare("dataset_labels", "label_map")]
-_SELDOM = ("labels", "runtime", "provider", "precision", "threads", "network_threads")
+_SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
 _CHANGES = Rare("refine", "edge", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
@@ -92,7 +106,7 @@ def measuring(
     output.check(name)
     with progress_bar(name) as progress:
         yield Conditions(
-            data.open(network_labels=network.labels),
+            data.open(network_labels=network.label_set),
             map_name=data.label_map,
             max_frames=data.max_frames,
             repeats=repeats,
@@ -116,7 +130,9 @@ def intervals(
     network: Network,
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
-    wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4",
+    wanted: Annotated[
+        str, typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals, with commas.")
+    ] = "0,1,2,3,4",
     repeats: Repeats = 7,
     output: OutputOptions,
 ) -> None:
@@ -149,7 +165,9 @@ def scales(
     network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*_SELDOM)],
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
-    wanted: Annotated[str, typer.Option("--scales", metavar="LIST", help="Scales, with commas.")] = "0.5,0.75,1",
+    wanted: Annotated[
+        str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
+    ] = "0.5,0.75,1",
     interval: AtInterval = 2,
     repeats: Repeats = 7,
     output: OutputOptions,
@@ -182,11 +200,19 @@ def methods(
     data: Data,
     network: Network,
     presets: Annotated[
-        str | None, typer.Option("--presets", metavar="LIST", help="Presets of the method, with commas (all).")
+        str | None,
+        typer.Option(
+            "--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas (all)."
+        ),
     ] = None,
     method: OfPresets,
-    wanted: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals above 0, with commas.")] = "4",
-    offline: Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")] = True,
+    wanted: Annotated[
+        str,
+        typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
+    ] = "4",
+    offline: Annotated[
+        bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
+    ] = True,
     repeats: Repeats = 7,
     output: OutputOptions,
 ) -> None:
@@ -249,10 +275,22 @@ def budgets(
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
     wanted: Annotated[
-        str, typer.Option("--intervals", metavar="LIST", help="Intervals, and as many runs for the adaptive schedule.")
+        str,
+        typer.Option(
+            "--intervals",
+            metavar="LIST",
+            rich_help_panel="Method",
+            help="Intervals, and as many runs for the adaptive schedule.",
+        ),
     ] = "1,2,4,9,14",
     starts: Annotated[
-        int, typer.Option("--starts", metavar="N", help="Run the adaptive schedule from each of the first N frames.")
+        int,
+        typer.Option(
+            "--starts",
+            metavar="N",
+            rich_help_panel="Method",
+            help="Run the adaptive schedule from each of the first N frames.",
+        ),
     ] = 1,
     output: OutputOptions,
 ) -> None:
@@ -287,7 +325,13 @@ def delays(
         MethodOptions, Without("async_keys"), options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights")
     ],
     wanted: Annotated[
-        str, typer.Option("--delays", metavar="LIST", help="Frames that scores come late, at most interval + 1.")
+        str,
+        typer.Option(
+            "--delays",
+            metavar="LIST",
+            rich_help_panel="Method",
+            help="Frames that scores come late, at most interval + 1.",
+        ),
     ] = "0,1,2,4,5",
     interval: AtInterval = 4,
     output: NoPlot,
@@ -314,13 +358,22 @@ def delays(
 @grouped
 def occlusion(
     *,
-    seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")] = "1,2,3,4",
-    frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 20,
-    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", rich_help_panel="Frames", metavar="LIST", help="Drives through the synthetic street."),
+    ] = "1,2,3,4",
+    frames: Annotated[
+        int, typer.Option("--frames", rich_help_panel="Frames", metavar="N", help="Frames per drive.")
+    ] = 20,
+    size: Annotated[
+        str, typer.Option("--size", rich_help_panel="Frames", metavar="WIDTHxHEIGHT", help="Size of the frames.")
+    ] = "480x360",
     method: Annotated[
         MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("flow_quality", "async_keys")
     ],
-    sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds as well.")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", rich_help_panel="Method", help="Try other thresholds as well.")
+    ] = False,
     output: NoPlot,
 ) -> None:
     """Precision, recall and F1 of the occlusion estimates, against the synthetic street's exact occlusion.
@@ -352,10 +405,15 @@ def occlusion(
 def propagation(
     *,
     data: Annotated[DataOptions, Without("label_map"), Rare("dataset_labels")],
-    every: Annotated[int, typer.Option("--every", metavar="N", help="One labelled frame in N.")] = 30,
-    flow: Annotated[str, typer.Option("--flow", metavar="NAME|FILE", help="Optical flow: dis, zero, or a network.")] = (
-        "dis"
-    ),
+    every: Annotated[
+        int, typer.Option("--every", metavar="N", rich_help_panel="Data", help="One labelled frame in N.")
+    ] = 30,
+    flow: Annotated[
+        str,
+        typer.Option(
+            "--flow", metavar="NAME|FILE", rich_help_panel="Method", help="Optical flow: dis, zero, or a network."
+        ),
+    ] = ("dis"),
     threads: options.Threads = 0,
     output: NoPlot,
 ) -> None:

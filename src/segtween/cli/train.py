@@ -7,18 +7,21 @@ from typing import Annotated
 
 import typer
 
+from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
 @guarded
+@grouped
 def train(
+    *,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, on what, and how.")],
     data_root: Annotated[
         Path | None,
         typer.Option("--data-root", metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/<recipe>).")
+        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/RECIPE).")
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Train so many steps instead of the recipe's.")] = None,

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from segtween.cli import options
+from segtween.cli.commands import Group
 from segtween.cli.guard import guarded
 
-app = typer.Typer(help="Look into weight files of any published form; convert them.", no_args_is_help=True)
+app = Group(help="Look into weight files of any published form; convert them.")
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A torch checkpoint (.pt, .pth, .pth.tar) or safetensors.")]
 

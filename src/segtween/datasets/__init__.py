@@ -96,6 +96,6 @@ def open_dataset(
         )
     root = Path(root)
     if not root.is_dir():
-        raise DatasetError(f"root {root} is not a folder", expected=f"a data set laid out as {name}", do="check --root")
+        raise DatasetError(f"root {root} is not a folder", expected=f"a data set laid out as {name}", do="check root=")
     opened = DATASETS[name].open(root, split=split, labels=None if labels is None else label_set(labels))
     return replace(opened, folder=root.resolve().name)

@@ -42,7 +42,7 @@ def _read_list(listing: Path, root: Path) -> list[ClipFrame]:
         raise DatasetError(
             f"list {listing} cannot be read ({error.strerror})",
             expected=f"<split>.txt in the root (splits there: {splits})",
-            do="check --root and --split",
+            do="check root= and split=",
         ) from None
     frames = []
     for number, line in enumerate(lines, 1):

@@ -37,7 +37,7 @@ def open_cityscapes(root: Path, *, split: str, labels: LabelSet | None = None) -
     for folder, what in ((images, "pictures"), (truths, "labels")):
         if not folder.is_dir():
             raise DatasetError(
-                f"folder {folder} is missing", expected=f"the {what} of split {split!r}", do="check --root and --split"
+                f"folder {folder} is missing", expected=f"the {what} of split {split!r}", do="check root= and split="
             )
     clips = [
         clip

@@ -24,7 +24,7 @@ def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> D
         raise DatasetError(
             f"folder {pictures} is missing",
             expected="<root>/<split>/frames/<clip>/*.png",
-            do="check --root and --split",
+            do="check root= and split=",
         )
     if labels is None:
         file = root / "labels.yaml"

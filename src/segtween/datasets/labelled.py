@@ -144,7 +144,7 @@ def _plain(path: Path, labels: str | Path | None, ids: Ids) -> tuple[list[str], 
         raise LabelError(
             f"the classes of the labels in {path} are not known",
             expected=f"a label set, {OWN_SET} or CVAT's {LABEL_MAP}",
-            do="give --label-set NAME or FILE.yaml (docs/labels.md)",
+            do="give label_set=NAME or FILE.yaml (docs/labels.md)",
         )
     known = label_set(which)
     by_train_id = replace(known, ids=tuple(range(len(known))), ignore_id=IGNORE)

@@ -43,7 +43,7 @@ def _read_list(root: Path, split: str) -> list[str]:
         raise DatasetError(
             f"list {listing} cannot be read ({error.strerror})",
             expected=f"<split>.txt in the root (splits there: {splits})",
-            do="check --root and --split",
+            do="check root= and split=",
         ) from None
     repeated = next((video for i, video in enumerate(videos) if video in videos[:i]), None)
     if repeated is not None:

@@ -124,7 +124,7 @@ def run_demo(
     where `out` cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
-        raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give --seconds 4")
+        raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")
     count = int(seconds * FRAME_RATE)
     folder, say = Path(out), tell or (lambda _: None)
     from segtween.video.staging import sink_errors

@@ -94,6 +94,6 @@ def torch_device(name: str, *, threads: int = 0) -> Any:
         cards = f"{found} of them here" if found else "none here"
         built = "" if torch.version.cuda else ", and a torch built with CUDA"
         raise SettingError(
-            f"device {name}", expected=f"a card that CUDA can use ({cards}){built}", do="give --device cpu"
+            f"device {name}", expected=f"a card that CUDA can use ({cards}){built}", do="give device='cpu'"
         )
     return torch.device("cuda", device.index or 0)

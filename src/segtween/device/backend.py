@@ -58,7 +58,7 @@ class Device:
         return self.arrays
 
     def segmenter(
-        self, model: Any, *, precision: str | None = None, scale: float = 1.0, labels: Any = None, **others: Any
+        self, model: Any, *, precision: str | None = None, scale: float = 1.0, label_set: Any = None, **others: Any
     ) -> Segmenter:
         """The network on the device where torch has its definition; anything else on the processor, which `notes` say.
 
@@ -66,7 +66,7 @@ class Device:
         Raises what that raises, and SettingError for another precision than the device has.
         """
         from segtween.device.segmenter import DeviceSegmenter, is_in_torch
-        from segtween.labels import label_set
+        from segtween.labels import label_set as find_label_set
 
         if form_of(model) == "network" and is_in_torch(record := find_record(model)):
             if others.get("runtime", "openvino") != "openvino" or others.get("provider") is not None:
@@ -77,11 +77,13 @@ class Device:
                     do="leave both out, or choose device cpu",
                 )
             fast = replace(self.fast, half=self._is_half(precision))
-            chosen = None if labels is None else label_set(labels)
+            chosen = None if label_set is None else find_label_set(label_set)
             return DeviceSegmenter(
                 record, device=self.arrays.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
             )
-        return self.fetching(self.processor.segmenter(model, precision=precision, scale=scale, labels=labels, **others))
+        return self.fetching(
+            self.processor.segmenter(model, precision=precision, scale=scale, label_set=label_set, **others)
+        )
 
     def fetching(self, segmenter: Segmenter) -> Segmenter:
         """A segmenter that runs on the processor, for frames on the device; its `notes` say so."""
@@ -123,11 +125,11 @@ class Device:
         propagation = settings.propagation
         what = None
         if settings.delay is not None:
-            what = f"async_keys {settings.delay}"
+            what = f"async_keys={settings.delay}"
         elif isinstance(propagation, Published):
-            what = "propagation published"
+            what = "propagation='published'"
         elif isinstance(propagation, Composed) and propagation.refine is not None:
-            what = "refine attention"
+            what = "refine='attention'"
         if what is not None:
             raise SettingError(
                 f"{what} on device {self.name}",

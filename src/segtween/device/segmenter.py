@@ -47,7 +47,7 @@ class DeviceSegmenter:
             raise ModelError(
                 f"{record.name} has no definition in torch here",
                 expected=f"a model of {', '.join(NETWORKS)}",
-                do="give another --model, or --device cpu",
+                do="give another model=, or device='cpu'",
             )
         self.record, self.scale, self.device, self.fast = record, check_scale(scale, record), device, fast
         self.labels = choose_labels(record, labels)

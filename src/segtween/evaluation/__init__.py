@@ -197,7 +197,7 @@ def _make(settings: Settings, backend: Backend) -> Make:
 
     if settings.delay == "auto":
         raise SettingError(
-            "async_keys auto in an evaluation",
+            "async_keys='auto' in an evaluation",
             expected="a number: when scores arrive would depend on the machine",
             do="give a number of frames",
         )
@@ -310,7 +310,7 @@ def _fixed(settings: Settings, interval: int) -> Settings:
 def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
     wrong = [i for i in intervals if isinstance(i, bool) or not isinstance(i, int) or i < 0]
     if wrong:
-        raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give --intervals 0,4,9")
+        raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give intervals=[0, 4, 9]")
     if intervals and flow is None:
         raise SettingError(
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"

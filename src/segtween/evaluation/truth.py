@@ -21,7 +21,7 @@ def true_labels(dataset: Dataset) -> TrueLabels:
         raise DatasetError(
             f"frame {missing} of {dataset.title} has no label to stand in for the network",
             expected="labels on every frame, since each may be a key frame",
-            do="choose such data (segtween synth renders some), or leave --scores labels out",
+            do="choose such data (segtween synth renders some), or measure with a network",
         )
     name, times = Counter(frame.name for frame in frames).most_common(1)[0]
     if times > 1:

@@ -21,7 +21,7 @@ from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, ModelRecord
 from segtween.validation import Expected, read_yaml, validate
 
-AGAIN = "calibrate the network again: segtween export MODEL -o FOLDER --calibrate IMAGES"
+AGAIN = "calibrate the network again: segtween export with calibrate=IMAGES"
 
 
 Range = Annotated[
@@ -88,5 +88,5 @@ def not_calibrated(name: str) -> ModelError:
     return ModelError(
         f"network {name!r} was never calibrated for int8",
         expected="the ranges of its values in a file int8.yaml",
-        do="segtween export MODEL -o FOLDER --calibrate IMAGES, then --model FOLDER; or use --precision bfloat16",
+        do="segtween export with calibrate=IMAGES, then model=FOLDER; or use precision='bfloat16'",
     )

@@ -137,17 +137,17 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -
 
 
 def export_network(
-    what: str | Path, out: str | Path, *, overwrite: bool = False, labels: str | None = None
+    what: str | Path, out: str | Path, *, overwrite: bool = False, label_set: str | None = None
 ) -> list[Path]:
     """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
 
     `what` is a shipped name, a model folder, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which alone
-    torch is needed; `labels` is the label set of weights that do not say theirs.
+    torch is needed; `label_set` is that of weights that do not say theirs.
     Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
     """
     from segtween.networks.portable import export_network as export
 
-    return export(what, Path(out), overwrite=overwrite, labels=labels)
+    return export(what, Path(out), overwrite=overwrite, label_set=label_set)
 
 
 def describe_weights(path: str | Path) -> dict[str, Any]:

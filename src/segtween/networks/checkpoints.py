@@ -53,7 +53,7 @@ class Checkpoint:
             raise SettingError(
                 f"{self.path} has the parts {', '.join(self.parts)}" + ("" if name is None else f", not {name!r}"),
                 expected="one of these",
-                do="choose with --part",
+                do="choose with part=",
             )
         return name, self.parts[name]
 

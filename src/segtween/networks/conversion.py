@@ -69,9 +69,9 @@ def convert_weights(
     """
     out = Path(out)
     if out.suffix not in (".safetensors", ".onnx"):
-        raise SinkError(f"{out} ends in {out.suffix!r}", expected=".safetensors or .onnx", do="give another --out")
+        raise SinkError(f"{out} ends in {out.suffix!r}", expected=".safetensors or .onnx", do="give another out=")
     if out.exists() and not overwrite:
-        raise SinkError(f"{out} exists", expected="a new file", do="give another --out, or --overwrite")
+        raise SinkError(f"{out} exists", expected="a new file", do="give another out=, or overwrite=True")
     checkpoint = read_checkpoint(path)
     name, state = checkpoint.part(part)
     fit = identify(state)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from segtween.errors import ModelError, SettingError
-from segtween.labels import LabelSet, label_set
+from segtween.labels import LabelSet
+from segtween.labels import label_set as find_label_set
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
 from segtween.models.weights import aligned_offsets, sha256_of
 from segtween.networks import NETWORKS, build, network
@@ -174,15 +175,15 @@ def export_checkpoint(
     out: str | Path,
     *,
     network: str | None = None,
-    labels: str | LabelSet | None = None,
+    label_set: str | LabelSet | None = None,
     name: str | None = None,
     float16: bool = True,
 ) -> Path:
     """Write the model folder of a weight file in any form that `segtween.networks.checkpoints` reads.
 
     A training checkpoint says itself what it is; for others the network is the one that the weights look like unless
-    `network` says it, and `labels` has to be given. Raises ModelError for a file that cannot be read or does not fit,
-    SettingError where `labels` is missing. `float16` as for `export_model`.
+    `network` says it, and `label_set` has to be given. Raises ModelError for a file that cannot be read or does not
+    fit, SettingError where `label_set` is missing. `float16` as for `export_model`.
     """
     path = Path(checkpoint)
     found = read_checkpoint(path)
@@ -190,7 +191,7 @@ def export_checkpoint(
     fits = {part: identify(state) for part, state in found.parts.items()}
     known = {fit.kind.network: part for part, fit in fits.items() if fit is not None and fit.kind.network in NETWORKS}
     network_name = network or said.get("network") or next(iter(known), None)
-    given = labels or said.get("labels")
+    given = label_set or said.get("labels")
     if network_name is None:
         holds = ", ".join(f"{part}: {fit.kind if fit else 'no known network'}" for part, fit in fits.items())
         raise ModelError(
@@ -199,8 +200,12 @@ def export_checkpoint(
             do="export other networks to ONNX yourself (docs/models.md)",
         )
     if given is None:
-        raise SettingError(f"checkpoint {path} does not say its labels", expected="--labels NAME", do="add it")
-    chosen = label_set(given)
+        raise SettingError(
+            f"checkpoint {path} does not say its labels",
+            expected="a name of them",
+            do="give label_set=camvid11 or another",
+        )
+    chosen = find_label_set(given)
     part, state = found.part(known.get(network_name))
     net = build(network_name, classes=len(chosen))
     load_into(net, state, kind=Kind(network_name, len(chosen)), source=f"{path} ({part})")

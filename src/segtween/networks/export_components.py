@@ -126,5 +126,5 @@ def write_whole(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             part.unlink()
         raise SinkError(
-            f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another --out"
+            f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another out="
         ) from None

@@ -17,15 +17,15 @@ from segtween.models.weights import load_weights, write_weights_bin
 CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
 
-def export_network(what: str | Path, out: Path, *, overwrite: bool, labels: str | None = None) -> list[Path]:
+def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: str | None = None) -> list[Path]:
     """See `segtween.networks.export_network`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
-        raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another --out, or --overwrite")
+        raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another out=, or overwrite=True")
     with tempfile.TemporaryDirectory() as folder:
         if str(what).endswith(CHECKPOINTS):
             from segtween.networks import export_checkpoint
 
-            record = load_record(export_checkpoint(what, folder, labels=labels) / "model.yaml")
+            record = load_record(export_checkpoint(what, folder, label_set=label_set) / "model.yaml")
         else:
             record = find_record(what)
         try:
@@ -33,7 +33,7 @@ def export_network(what: str | Path, out: Path, *, overwrite: bool, labels: str 
             return _write(record, out)
         except OSError as error:
             raise SinkError(
-                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another --out"
+                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another out="
             ) from None
 
 

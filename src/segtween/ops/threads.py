@@ -30,7 +30,7 @@ def available_threads() -> int:
 def check_threads(threads: int) -> int:
     """`threads` itself, or every available processor for 0; SettingError below 0."""
     if threads < 0:
-        raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give --threads 0 or a count")
+        raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give threads=0 or a count")
     return threads or available_threads()
 
 

@@ -29,7 +29,7 @@ class ReliabilityBlend:
     def __init__(self, *, weight: float = 0.5) -> None:
         if not 0.0 <= weight < 1.0:
             raise SettingError(
-                f"history weight is {weight}", expected="0 or more, below 1", do="give --history-weight 0.5"
+                f"history weight is {weight}", expected="0 or more, below 1", do="give history_weight=0.5"
             )
         self.weight = weight
 

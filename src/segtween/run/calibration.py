@@ -69,7 +69,7 @@ def calibrate_folder(
 def check_sources(sources: Sequence[str], *, frames: int, made: Iterable[str] = ()) -> None:
     """Raises SettingError for a number of frames that cannot be, SourceError for a source that cannot be opened."""
     if frames < 1:
-        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="change --calibrate-frames")
+        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="give calibrate_frames=64")
     from segtween.video import open_source
 
     for source in sources:

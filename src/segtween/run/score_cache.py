@@ -86,7 +86,7 @@ def check_target(target: str | Path, *, overwrite: bool) -> Path:
     if path.suffix.lower() != ".npz":
         raise SettingError(f"scores file {path}", expected="a name that ends in .npz", do=f"give {path.stem}.npz")
     if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists", expected="no such file yet", do="give --overwrite to replace it")
+        raise SinkError(f"{path} exists", expected="no such file yet", do="give overwrite=True to replace it")
     return path
 
 

@@ -59,7 +59,7 @@ def open_runtime(
     if precision not in get_args(Precision):
         raise unknown(f"precision {precision!r}", precision, get_args(Precision))
     if threads < 0:
-        raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change --threads")
+        raise SettingError(f"threads {threads}", expected="0 (the runtime's own choice) or more", do="change threads=")
     return RUNTIMES[name](
         onnx_path,
         outputs=outputs,

@@ -52,8 +52,8 @@ class OnnxRuntime(OnnxFileRuntime):
         if precision in ("bfloat16", "int8"):
             raise SettingError(
                 "ONNX Runtime computes in the graph's own number types",
-                expected="--precision float32 or auto",
-                do=f"use --runtime openvino for {precision}",
+                expected="precision float32 or auto",
+                do=f"use runtime='openvino' for {precision}",
             )
         super().__init__(path, precision=precision, threads=threads)
         self._pixels = pixels
@@ -110,7 +110,7 @@ class OnnxRuntime(OnnxFileRuntime):
             raise ModelError(
                 f"{self.path} cannot be opened by ONNX Runtime ({_told(error)})",
                 expected="an ONNX graph of operations that it knows",
-                do="try --runtime openvino, or export with another opset",
+                do="try runtime='openvino', or export with another opset",
             ) from None
 
 
@@ -118,7 +118,7 @@ def _library() -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise MissingExtraError("--runtime onnxruntime", extra="onnxruntime") from None
+        raise MissingExtraError("runtime onnxruntime", extra="onnxruntime") from None
     return onnxruntime
 
 

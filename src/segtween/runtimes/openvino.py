@@ -126,7 +126,7 @@ def read_graph(path: str | Path) -> Any:
         raise ModelError(
             f"{path} cannot be read by OpenVINO ({first_line(error)})",
             expected="an ONNX graph of operations that it knows",
-            do="try --runtime onnxruntime, or export with another opset",
+            do="try runtime='onnxruntime', or export with another opset",
         ) from None
 
 
@@ -227,10 +227,10 @@ class OpenVinoRuntime(OnnxFileRuntime):
                 return None
             where = "this processor, where sums of bytes overflow" if self.device == "CPU" else self.device
             raise SettingError(
-                f"--precision int8 on {where}",
+                f"precision int8 on {where}",
                 expected="a processor with AVX-512 VNNI, AVX-VNNI, AMX or Arm's dot product, "
                 "and no ONEDNN_MAX_CPU_ISA that leaves them unused",
-                do="use --precision auto, bfloat16 or float32",
+                do="use precision auto, bfloat16 or float32",
             )
         if self._int8 is None:
             raise not_calibrated(self.path.stem)
@@ -309,7 +309,7 @@ def _device(provider: str | None) -> str:
     known = core().available_devices
     if provider.upper() not in known:
         raise SettingError(
-            f"OpenVINO device {provider!r} is not here", expected=f"one of {', '.join(known)}", do="change --provider"
+            f"OpenVINO device {provider!r} is not here", expected=f"one of {', '.join(known)}", do="change provider="
         )
     return provider.upper()
 

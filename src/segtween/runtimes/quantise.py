@@ -98,7 +98,7 @@ def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
         raise ModelError(
             f"the int8 ranges of {name} were measured with other weights",
             expected=f"weights with the digest {record.weights}",
-            do="calibrate again: segtween export MODEL -o FOLDER --calibrate IMAGES",
+            do="calibrate again: segtween export with calibrate=IMAGES",
         )
     tensors = [(t, _range_of(t.port, record.ranges)) for t in seen_by_convolutions(graph)]
     known = [(tensor, limits) for tensor, limits in tensors if limits is not None]
@@ -106,7 +106,7 @@ def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
         raise ModelError(
             f"the int8 ranges of {name} name none of its tensors",
             expected="ranges of this graph",
-            do="calibrate again: segtween export MODEL -o FOLDER --calibrate IMAGES",
+            do="calibrate again: segtween export with calibrate=IMAGES",
         )
     for tensor, limits in known:
         readers = [t for t in tensor.port.get_target_inputs() if t.get_node().get_type_name() in _MAY_READ_INT8]

@@ -52,7 +52,7 @@ class Adaptive:
             raise SettingError(
                 f"a budget of {budget} and a target of {target_ms} ms",
                 expected="one of them",
-                do="give --budget 20 (network runs per 100 frames) or --target-ms 30",
+                do="give budget=20 (network runs per 100 frames) or target_ms=30",
             )
         self.least_distance, self.most_distance = least_distance, most_distance
         self._least_rate, self._most_rate = 1.0 / most_distance, 1.0 / least_distance
@@ -62,10 +62,10 @@ class Adaptive:
                 f"a budget of {budget:g}",
                 expected=f"{100 * self._least_rate:.4g} to {100 * self._most_rate:.4g} network runs per 100 frames, "
                 f"with {least_distance} to {most_distance} frames from key frame to key frame",
-                do="change --budget, --least-distance or --most-distance",
+                do="change budget=, least_distance= or most_distance=",
             )
         if target_ms is not None and not 0 < target_ms < math.inf:
-            raise SettingError(f"a target of {target_ms} ms", expected="more than 0", do="give --target-ms 30")
+            raise SettingError(f"a target of {target_ms} ms", expected="more than 0", do="give target_ms=30")
         self.budget, self.target_ms = budget, target_ms
         self.reset()
 
@@ -138,5 +138,5 @@ def _check_distances(least: int, most: int) -> None:
         raise SettingError(
             f"{least} to {most} frames from key frame to key frame",
             expected="whole numbers, 1 or more, the least not above the most",
-            do="change --least-distance or --most-distance",
+            do="change least_distance= or most_distance=",
         )

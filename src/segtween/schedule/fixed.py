@@ -18,7 +18,7 @@ class FixedInterval:
             raise SettingError(
                 f"interval is {interval}",
                 expected="a whole number, 0 or more",
-                do="give --interval 4 (or --every 5) for the network on one frame in five",
+                do="give interval=4 (or every=5) for the network on every 5th frame",
             )
         self.interval = interval
 

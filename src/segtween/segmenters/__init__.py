@@ -25,22 +25,22 @@ def _truth(model: Any, **_: Any) -> Segmenter:
     return model
 
 
-def _callable(model: Any, *, labels: Any, **_: Any) -> Segmenter:
+def _callable(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
     from segtween.segmenters.function import CallableSegmenter
 
-    return CallableSegmenter(model, labels)
+    return CallableSegmenter(model, label_set)
 
 
-def _function(model: Any, *, labels: Any, **_: Any) -> Segmenter:
+def _function(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
     from segtween.segmenters.function import CallableSegmenter, load_function
 
-    return CallableSegmenter(load_function(str(model)), labels, name=str(model))
+    return CallableSegmenter(load_function(str(model)), label_set, name=str(model))
 
 
-def _scores(model: Any, *, labels: Any, **_: Any) -> Segmenter:
+def _scores(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
     from segtween.segmenters.cached import GivenScores
 
-    return GivenScores(model, labels)
+    return GivenScores(model, label_set)
 
 
 def _network(model: Any, **options: Any) -> Segmenter:
@@ -111,12 +111,12 @@ def open_segmenter(
     precision: str | None = None,
     threads: int = 0,
     scale: float = 1.0,
-    labels: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: str | Path | LabelSet | Sequence[str] | None = None,
     background: bool = False,
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
-    `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `labels` is a
+    `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `label_set` is a
     label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
     network's runtime starts give way to all others, as asynchronous key frames need it (`ops.threads.lower_priority`).
 
@@ -129,6 +129,6 @@ def open_segmenter(
         precision=precision or "float32",
         threads=threads,
         scale=scale,
-        labels=labels,
+        label_set=label_set,
         background=background,
     )

@@ -40,7 +40,7 @@ class GivenScores:
             raise ScoresError(
                 f"{self.path} holds scores of {classes} classes",
                 expected=f"{len(self.labels)}, as label set {self.labels.name!r} has",
-                do="give the label set that belongs to the scores (--labels)",
+                do="give the label set that belongs to the scores, label_set=NAME",
             )
         self._rows = {name: i for i, name in enumerate(self.frames)}
         self._row: int | None = None

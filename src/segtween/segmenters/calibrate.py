@@ -36,7 +36,7 @@ def calibrate(
         found = np.array([float(v) for v in runtime.run(resize(image, size)[None])], np.float32)
         ends = np.vstack([ends, found])
     if not len(ends):
-        raise SettingError("no image to calibrate on", expected="at least one", do="give more with --calibrate")
+        raise SettingError("no image to calibrate on", expected="at least one", do="give more with calibrate=")
     names = [name.removesuffix(" low") for name in runtime.outputs[::2]]
     limits = zip(names, ends[:, ::2].min(axis=0), ends[:, 1::2].max(axis=0), strict=True)
     ranges = {name: (_short(low), _short(high)) for name, low, high in limits}

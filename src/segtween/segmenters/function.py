@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import LabelError, ModelError, ScoresError
-from segtween.labels import LabelSet, label_set
+from segtween.labels import LabelSet
+from segtween.labels import label_set as find_label_set
 from segtween.segmenters.scores import (
     REDUCED_STRIDE,
     Scores,
@@ -33,27 +34,27 @@ class CallableSegmenter:
     are recognised and turned into their logarithms, grids finer than stride 4 are reduced to it, and
     label maps become scores as `segmenters.scores.LABEL_LOGIT` says. PyTorch tensors will do.
 
-    `labels` may be left out where the function has an attribute `labels`. Raises LabelError without
+    `label_set` may be left out where the function has an attribute `labels`. Raises LabelError without
     either; ScoresError, when called, for anything else that the function does.
     """
 
     def __init__(
         self,
         function: Callable[[Rgb], Any],
-        labels: str | Path | LabelSet | Sequence[str] | None = None,
+        label_set: str | Path | LabelSet | Sequence[str] | None = None,
         *,
         name: str | None = None,
     ) -> None:
         self.function = function
         self.name = name or getattr(function, "__name__", None) or type(function).__name__
-        given = getattr(function, "labels", None) if labels is None else labels
+        given = getattr(function, "labels", None) if label_set is None else label_set
         if given is None:
             raise LabelError(
                 f"function {self.name!r} comes without labels",
                 expected="the names of its classes",
-                do="give labels= (--labels): a label set's name, a YAML file or a list of names",
+                do="give label_set=NAME: a label set's name, a YAML file or a list of names",
             )
-        self.labels = label_set(given)
+        self.labels = find_label_set(given)
 
     def __call__(self, rgb: Rgb) -> Scores:
         image = check_rgb(rgb)

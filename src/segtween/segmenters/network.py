@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
-from segtween.labels import LabelSet, label_set
+from segtween.labels import LabelSet
+from segtween.labels import label_set as find_label_set
 from segtween.models.int8 import load_int8, not_calibrated
 from segtween.models.records import ModelRecord
 from segtween.models.weights import fingerprint, materialise
@@ -86,7 +87,7 @@ class NetworkSegmenter:
             # Logarithms first: between the centres of an enlarged grid it is they that follow straight lines.
             planes = logits_from_probabilities(planes.astype(np.float32, copy=False))
         scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
-        do = "use --precision float32, or check the network's weights and preprocessing"
+        do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
     def _try_out(self) -> None:
@@ -119,7 +120,7 @@ class NetworkSegmenter:
         return ModelError(
             f"output {self.record.output.name!r} of {self.record.graph_path.name} {found}",
             expected=f"{field} {value}, as {self.record.path.name} says",
-            do=f"correct `output.{field}`, or run segtween models inspect {self.record.graph_path} --write",
+            do=f"correct `output.{field}`, or take what `segtween models inspect {self.record.graph_path}` proposes",
         )
 
 
@@ -131,11 +132,11 @@ def open_network(
     precision: Precision = "float32",
     threads: int = 0,
     scale: float = 1.0,
-    labels: Any = None,
+    label_set: Any = None,
     background: bool = False,
 ) -> NetworkSegmenter:
-    """The network of a record in a runtime of its own; `labels` is anything that `label_set` takes. `background`: the
-    runtime's threads give way to all others."""
+    """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
+    `background`: the runtime's threads give way to all others."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
@@ -150,7 +151,9 @@ def open_network(
         int8=int8,
         aside=in_background if background else None,
     )
-    return NetworkSegmenter(record, opened, scale=scale, labels=None if labels is None else label_set(labels))
+    return NetworkSegmenter(
+        record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set)
+    )
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
@@ -182,13 +185,13 @@ def check_scale(scale: float, record: ModelRecord) -> float:
     """`scale` itself; SettingError where it is out of range or the network takes one size only."""
     if not 0 < scale <= LARGEST_SCALE:
         raise SettingError(
-            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try --scale 0.75"
+            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
         )
     if scale != 1 and record.input.size_hw is not None:
         raise SettingError(
             f"scale {scale} for network {record.name!r}",
             expected=f"1, because it takes {format_size(record.input.size_hw)} only",
-            do="leave --scale out",
+            do="leave scale= out",
         )
     return float(scale)
 

@@ -184,13 +184,13 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
         raise SinkError(
             f"{out} exists already",
             expected="a new or empty folder",
-            do="add --overwrite to replace it, or choose another",
+            do="add overwrite=True to replace it, or choose another",
         )
     if not (out / MARK).is_file():
         raise SinkError(
             f"{out} holds something else",
             expected=f"a folder that was written as a street, with its {MARK}",
-            do="choose another folder: --overwrite replaces streets only",
+            do="choose another folder: overwrite=True replaces streets only",
         )
 
 

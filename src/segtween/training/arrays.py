@@ -39,7 +39,7 @@ def computed_once(
             raise SinkError(
                 f"cache folder {folder} cannot be written ({error.strerror})",
                 expected="a writable folder with some room",
-                do="give another --out",
+                do="give another out=",
             ) from None
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 

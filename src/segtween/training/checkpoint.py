@@ -88,5 +88,5 @@ def check_same(state: dict[str, Any], path: Path, *, recipe: str, data: str) -> 
             raise SettingError(
                 f"{path} was made with another {what} ({state[what][:12]}, now {own[:12]})",
                 expected="the same training",
-                do="give another --out, or --fresh to begin anew",
+                do="give another out=, or resume=False to begin anew",
             )

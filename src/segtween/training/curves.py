@@ -32,7 +32,7 @@ def read_losses(folder: str | Path) -> list[Part]:
         raise SettingError(
             f"folder {folder} holds no {CHECKPOINT}",
             expected="the output folder of a training",
-            do="give the --out of `segtween train`",
+            do="give what `segtween train` wrote to",
         )
     try:
         from segtween.training.checkpoint import load

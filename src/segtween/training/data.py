@@ -79,7 +79,7 @@ def open_pool(source: Source, labels: LabelSet, *, data_root: Path | None, cache
         raise SettingError(
             f"source {source.name!r} needs a data folder",
             expected="the folder that holds " + source.list,
-            do="give --data-root FOLDER or set SEGTWEEN_DATA",
+            do="give data_root=FOLDER or set SEGTWEEN_DATA",
         )
     return Pool(source, labels, read_list(data_root / source.list, source))
 
@@ -92,7 +92,7 @@ def read_list(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
         raise DatasetError(
             f"list file {path} cannot be read ({error.strerror})",
             expected="lines of `image label`",
-            do="check --data-root or SEGTWEEN_DATA",
+            do="check data_root= or SEGTWEEN_DATA",
         ) from None
     pairs = []
     for number, line in enumerate(lines, 1):

@@ -146,7 +146,7 @@ def pick_device(name: str, *, precision: str = "float32") -> torch.device:
     if name not in ("cpu", "cuda"):
         raise SettingError(f"device is {name!r}", expected="auto, cpu or cuda", do="choose one of these")
     if name == "cuda" and not torch.cuda.is_available():
-        raise SettingError("device is cuda, which torch does not find", expected="a CUDA GPU", do="give --device cpu")
+        raise SettingError("device is cuda, which torch does not find", expected="a CUDA GPU", do="give device='cpu'")
     if name == "cpu" and precision == "float16":
         raise SettingError(
             "precision is 'float16', on the CPU", expected="bfloat16 or float32", do="correct the recipe, or use a GPU"
@@ -163,5 +163,5 @@ def make_folder(out: Path) -> None:
         raise SinkError(
             f"output folder {out} cannot be written ({error.strerror})",
             expected="a writable folder",
-            do="give another --out",
+            do="give another out=",
         ) from None

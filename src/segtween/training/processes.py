@@ -98,7 +98,7 @@ def joined(device: torch.device, *, batch: int, parts: int = 1) -> Iterator[Proc
         raise SettingError(
             f"batch is {batch}, for {count} processes with {parts} parts each",
             expected=f"a multiple of {count * parts}",
-            do="correct the recipe or --nproc-per-node",
+            do="correct the recipe or the number of processes",
         )
     if count == 1:
         yield Processes()

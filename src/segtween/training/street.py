@@ -69,7 +69,7 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
         raise SinkError(
             f"cache folder {folder} cannot be written ({error.strerror})",
             expected="a writable folder with some room",
-            do="give another --out",
+            do="give another out=",
         ) from None
     return tuple(pair for pairs in files.values() for pair in pairs)
 

@@ -87,7 +87,7 @@ def test_command_writes_the_page(tmp_path: Path) -> None:
         "    return s\n"
     )
     out = tmp_path / "failures.png"
-    words = ["--seeds", "1,2", "--frames", "1", "--size", "128x96", "--panel", "100", "--labels", "camvid11"]
+    words = ["--seeds", "1,2", "--frames", "1", "--size", "128x96", "--panel", "100", "--label-set", "camvid11"]
     done = CliRunner().invoke(app, ["figure", "failures", *words, "--model", f"{model}:scores", "-o", str(out)])
     assert done.exit_code == 0, done.output
     assert cv2.imread(str(out)).shape[1] > 400

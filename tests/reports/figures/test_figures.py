@@ -235,7 +235,7 @@ def test_frames_and_clips_that_are_not_there_are_named(data: Dataset) -> None:
         DatasetShots(data, "c", FOUR)
     with pytest.raises(SettingError, match="frame -1; expected 0 or more"):
         first_frame(-1, distance=0, interval=2)
-    with pytest.raises(SettingError, match="panel width 10; expected 80 to 4000 pixels; give --panel 400"):
+    with pytest.raises(SettingError, match="panel width 10; expected 80 to 4000 pixels; give width=400"):
         panel_size((60, 80), 10)
 
 
@@ -244,7 +244,7 @@ def test_pictures_get_their_name_when_they_are_whole(tmp_path: Path) -> None:
     path = save_png(page, tmp_path / "new" / "p.png")
     np.testing.assert_array_equal(cv2.imread(str(path))[..., ::-1], page)
     assert [p.name for p in path.parent.iterdir()] == ["p.png"]
-    with pytest.raises(SinkError, match=r"p\.png exists; expected no such file yet; give --overwrite"):
+    with pytest.raises(SinkError, match=r"p\.png exists; expected no such file yet; give overwrite=True"):
         check_picture(path, overwrite=False)
     with pytest.raises(SettingError, match=r"picture p\.jpg; expected a name that ends in \.png; give p\.png"):
         check_picture("p.jpg", overwrite=False)

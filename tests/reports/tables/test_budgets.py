@@ -121,7 +121,8 @@ def test_the_command_writes_table_and_plot(data: Dataset, tmp_path: Path) -> Non
     done = CliRunner().invoke(
         app,
         ["table", "budgets", "--dataset", "folders", "--root", str(root), "--model", MODEL, "--presets", "warp",
-         "--intervals", "2,4", "--threads", "1", "--labels", str(root / "labels.yaml"), "-o", str(tmp_path), "--plot"],
+         "--intervals", "2,4", "--threads", "1", "--label-set", str(root / "labels.yaml"),
+         "-o", str(tmp_path), "--plot"],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "budgets.json").read_text())["rows"]

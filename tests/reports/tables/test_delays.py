@@ -70,9 +70,9 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
 
 
 def test_what_cannot_be(data: Dataset) -> None:
-    with pytest.raises(SettingError, match="interval 0; expected 1 or more; give --interval 4"):
+    with pytest.raises(SettingError, match="interval 0; expected 1 or more; give interval=4"):
         delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", interval=0)
-    with pytest.raises(SettingError, match="async_keys 4 at interval 2; expected at most 3 frames"):
+    with pytest.raises(SettingError, match="async_keys=4 with interval=2; expected at most 3 frames"):
         delays_table(Conditions(data), BrightnessSegmenter(), settings=PATH, name="composed", delays=[4], interval=2)
 
 
@@ -84,4 +84,4 @@ def test_the_command(root: Path, tmp_path: Path) -> None:
     assert [row["late"] for row in record["rows"]] == [0, 2]
     refused = CliRunner().invoke(app, [*asked, "--delays", "0,9"])
     assert refused.exit_code == 2
-    assert "async_keys 9 at interval 4" in " ".join(refused.output.split())
+    assert "--async-keys 9 with --interval 4" in " ".join(refused.output.split())

@@ -232,7 +232,7 @@ def test_a_preset_that_refuses_a_change_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ablation, "PARTS", (Without("edge", "none", {"edge": False}),))
     notes: list[str] = []
     assert not list(variants(PATH, notes))
-    assert notes == ["left out: edge, none: no edge without refinement"]
+    assert notes == ["left out: edge, none: edge=False without refinement"]
 
 
 def test_the_parts_that_are_taken_away() -> None:
@@ -264,7 +264,7 @@ def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     record = json.loads((tmp_path / "methods.json").read_text())
     assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, bidirectional", "true labels"]
     assert "written:" in told
-    labels = ["--model", MODEL, "--labels", drive[5]]
+    labels = ["--model", MODEL, "--label-set", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
     record = json.loads((tmp_path / "ablation.json").read_text())
     assert record["preset"] == "composed"

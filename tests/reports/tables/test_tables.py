@@ -260,7 +260,7 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pyte
 
 def test_files_that_exist_are_kept(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("mine")
-    with pytest.raises(SinkError, match=r"a\.md exists; expected no such file yet; give --overwrite to replace it"):
+    with pytest.raises(SinkError, match=r"a\.md exists; expected no such file yet; give overwrite=True to replace it"):
         check_targets(tmp_path, ["a.csv", "a.md"], overwrite=False)
     check_targets(tmp_path, ["a.csv", "a.md"], overwrite=True)
 

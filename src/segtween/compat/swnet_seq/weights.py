@@ -129,7 +129,7 @@ def _model_folder(options: Options, path: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        export_checkpoint(path, part, network=network, labels=labels, name=path.stem, float16=False)
+        export_checkpoint(path, part, network=network, label_set=labels, name=path.stem, float16=False)
         # Another process may have been faster; its folder is as good.
         with contextlib.suppress(OSError):
             os.replace(part, folder)

@@ -23,7 +23,7 @@ Entry = tuple[str, Colour]
 def panel_size(image_hw: SizeHW, width: int) -> SizeHW:
     """A panel of this width in the image's proportions. Raises SettingError below 80 and above 4000 pixels."""
     if not 80 <= width <= 4000:
-        raise SettingError(f"panel width {width}", expected="80 to 4000 pixels", do="give --panel 400")
+        raise SettingError(f"panel width {width}", expected="80 to 4000 pixels", do="give width=400")
     return max(1, round(image_hw[0] * width / image_hw[1])), width
 
 
@@ -99,7 +99,7 @@ def save_png(page: Rgb, target: str | Path) -> Path:
     staged = Staged(path)
     done, data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
-        raise SinkError(f"{path} cannot be encoded", expected="a smaller picture", do="give a smaller --panel")
+        raise SinkError(f"{path} cannot be encoded", expected="a smaller picture", do="give a smaller width=")
     with sink_errors(path):
         staged.part.write_bytes(data.tobytes())
     staged.commit()
@@ -112,7 +112,7 @@ def check_picture(target: str | Path, *, overwrite: bool) -> Path:
     if path.suffix.lower() != ".png":
         raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")
     if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists", expected="no such file yet", do="give --overwrite to replace it")
+        raise SinkError(f"{path} exists", expected="no such file yet", do="give overwrite=True to replace it")
     return path
 
 

@@ -119,7 +119,7 @@ def _find_clip(dataset: Dataset, which: str) -> Clip:
     raise SettingError(
         f"clip {which!r} of {dataset.name} {dataset.split}",
         expected=f"a name, or a number 0 to {len(dataset.clips) - 1}",
-        do=f"give for example --clip {dataset.clips[0].name}",
+        do=f"give for example clip={dataset.clips[0].name}",
     )
 
 
@@ -127,5 +127,5 @@ def _too_few(last: int, frames: int, title: str) -> SettingError:
     return SettingError(
         f"frame {last} of {title}",
         expected=f"0 to {frames - 1}",
-        do="show earlier frames, or give a shorter --interval",
+        do="show earlier frames, or give a shorter interval=",
     )

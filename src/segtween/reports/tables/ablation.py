@@ -94,7 +94,7 @@ def ablation_table(
     what `compare` raises.
     """
     if interval < 1:
-        raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
+        raise SettingError(f"interval {interval}", expected="1 or more", do="give interval=4")
     notes: list[str] = []
     shown = {name: Without(FULL, "", {})}
     methods = {name: settings}

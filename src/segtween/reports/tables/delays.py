@@ -42,7 +42,7 @@ def delays_table(
     + 1, and what `evaluation.evaluate_methods` raises.
     """
     if interval < 1:
-        raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
+        raise SettingError(f"interval {interval}", expected="1 or more", do="give interval=4")
     dataset, wanted = conditions.dataset, sorted({0, *delays})
     named = {late: f"{name}, {count(late, 'frame')} late" if late else name for late in wanted}
     methods = {named[late]: change(settings.at(interval), async_keys=late or None) for late in wanted}

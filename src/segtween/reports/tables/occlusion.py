@@ -27,7 +27,7 @@ SWEEP: dict[str, list[dict[str, Any]]] = {
     ],
     "photometric": [{"threshold": t, "window": w} for w, t in product((1, 5, 9, 13, 17), (8.0, 11.0, 14.0, 20.0))],
 }
-"""Thresholds that `--sweep` tries."""
+"""Thresholds of a sweep."""
 
 COLUMNS = (
     Column("estimate", "estimate"),

@@ -34,7 +34,7 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
     """
     series = _series(study)
     if not series:
-        raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave --plot out")
+        raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave the plot out")
     return save(lambda: _draw(study, series), study.name, folder)
 
 

@@ -183,7 +183,7 @@ def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) ->
         raise SettingError(
             f"scale {scale:g} for {segmenter.describe().get('name', 'this model')}",
             expected="a network, which can be shown frames at a scale",
-            do="give --model NAME or FILE.onnx",
+            do="give model=NAME or FILE.onnx",
         )
 
 

@@ -108,7 +108,7 @@ def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) 
     for name in names:
         if (Path(folder) / name).exists() and not overwrite:
             raise SinkError(
-                f"{Path(folder) / name} exists", expected="no such file yet", do="give --overwrite to replace it"
+                f"{Path(folder) / name} exists", expected="no such file yet", do="give overwrite=True to replace it"
             )
 
 

@@ -184,7 +184,7 @@ def _videos(source: Clips, labels: LabelSet, longest: int, data_root: Path | Non
 
 def _video(path: Path, source: Clips, cache: Path) -> Clip:
     if not path.is_file():
-        raise DatasetError(f"video {path} is not found", expected="a video file", do="check its name and --data-root")
+        raise DatasetError(f"video {path} is not found", expected="a video file", do="check its name and data_root=")
     folder = cache / f"video-{path.stem}-{source.size or 'own'}-{source.stride}-{sha256_of(path)[:12]}"
     if not folder.is_dir():
         try:
@@ -193,7 +193,7 @@ def _video(path: Path, source: Clips, cache: Path) -> Clip:
             raise SinkError(
                 f"cache folder {folder} cannot be written ({error.strerror})",
                 expected="a writable folder with some room",
-                do="give another --out",
+                do="give another out=",
             ) from None
     return Clip(path.name, tuple(ClipFrame(f"{path.stem}_{p.stem}", p) for p in sorted(folder.glob("*.png"))))
 
@@ -237,6 +237,6 @@ def _below(data_root: Path | None, name: str, source: Clips) -> Path:
         raise SettingError(
             f"source {source.name!r} needs a data folder",
             expected=f"the folder that holds {name or source.layout}",
-            do="give --data-root FOLDER or set SEGTWEEN_DATA",
+            do="give data_root=FOLDER or set SEGTWEEN_DATA",
         )
     return data_root / name

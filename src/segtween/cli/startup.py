@@ -1,0 +1,54 @@
+"""The line that says what `segtween run` is about to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segtween.settings import Fixed
+from segtween.types import format_size
+
+if TYPE_CHECKING:
+    from segtween.api import Segtween
+    from segtween.types import SourceInfo
+
+
+def start_line(name: str, info: SourceInfo, seg: Segtween, folder: Path, *, save: Sequence[str]) -> str:
+    """One input: what it is, which network and method it gets, and where the outputs go."""
+    frames = "" if info.n_frames is None else f", {info.n_frames} frames"
+    return f"{name} ({format_size(info.size_hw)}{frames}): {what(seg)}; {where(folder, save)}"
+
+
+def start_line_of_many(names: Sequence[str], seg: Segtween, folder: Path, *, save: Sequence[str]) -> str:
+    """Several inputs at once, each with a folder of its own."""
+    return f"{len(names)} inputs at once ({', '.join(names)}): {what(seg)}; {where(folder / '<input>', save)}"
+
+
+def what(seg: Segtween) -> str:
+    """The network, the method and its mode, and how often the network runs."""
+    network, settings = seg.method.record["network"]["name"], seg.settings
+    mode = "offline" if settings.is_bidirectional else "online"
+    preset = seg.method.name.removesuffix(", bidirectional")
+    return f"network {network} on {_key_frames(seg)}, method {preset}, {mode}"
+
+
+def where(folder: Path, save: Sequence[str]) -> str:
+    """The outputs and their folder."""
+    return f"writes {', '.join([*save, 'frames.csv', 'run.json'])} to {folder}"
+
+
+def _key_frames(seg: Segtween) -> str:
+    schedule = seg.settings.mode.schedule
+    if isinstance(schedule, Fixed):
+        return "every frame" if schedule.interval == 0 else f"every {ordinal(schedule.interval + 1)} frame"
+    if schedule.target_ms is not None:
+        return f"key frames chosen for {schedule.target_ms:g} ms per frame"
+    budget = 100 / (schedule.interval + 1) if schedule.budget is None else schedule.budget
+    return f"{budget:g} of 100 frames, chosen by need"
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"

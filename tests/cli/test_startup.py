@@ -1,0 +1,53 @@
+"""The line that says what a run is about to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from test_cli import MODEL, call, images
+
+from segtween.cli.startup import ordinal
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return images(tmp_path_factory.mktemp("startup") / "clip", frames=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "middle"),
+    [
+        ((), "on every 5th frame, method composed, online"),
+        (("--every", "2"), "on every 2nd frame, method composed, online"),
+        (("--interval", "0", "--preset", "mend"), "on every frame, method refined, online"),
+        (("--offline",), "on every 5th frame, method composed, offline"),
+        (("--online", "--flow", "zero"), "on every 5th frame, method composed*, online"),
+        (("--schedule", "adaptive"), "on 20 of 100 frames, chosen by need, method composed*, online"),
+        (("--schedule", "adaptive", "--target-ms", "30"), "on key frames chosen for 30 ms per frame, method composed*"),
+    ],
+)
+def test_a_run_says_first_what_it_will_do(clip: Path, tmp_path: Path, options: tuple[str, ...], middle: str) -> None:
+    done = call("run", clip, "-o", tmp_path / "out", "--save", "labels", "--model", MODEL, *options)
+    assert done.exit_code == 0, done.output
+    line = done.stderr.splitlines()[0]
+    assert line.startswith(f"{clip} (64x48, 3 frames): network {MODEL} {middle}")
+    assert line.endswith(f"; writes labels, frames.csv, run.json to {tmp_path / 'out'}")
+
+
+def test_several_inputs_at_once_are_one_line(clip: Path, tmp_path: Path) -> None:
+    done = call("run", clip, clip, "-o", tmp_path, "--save", "labels", "--model", MODEL, "--multi")
+    assert done.exit_code == 0, done.output
+    line = (
+        f"2 inputs at once (clip, clip-2): network {MODEL} on every 5th frame, method composed, online; writes labels"
+    )
+    assert done.stderr.splitlines()[0].startswith(line)
+
+
+def test_quiet_says_nothing(clip: Path, tmp_path: Path) -> None:
+    assert call("run", clip, "-o", tmp_path, "--save", "labels", "--model", MODEL, "-q").output == ""
+
+
+def test_ordinals() -> None:
+    said = [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111, 112)]
+    assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "101st", "111th", "112th"]
