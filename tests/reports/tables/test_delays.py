@@ -85,4 +85,4 @@ def test_the_command(root: Path, tmp_path: Path) -> None:
     assert [row["late"] for row in record["rows"]] == [0, 2]
     refused = CliRunner().invoke(app, [*asked, "--delays", "0,9"])
     assert refused.exit_code == 2
-    assert "async_keys 9 at interval 4" in " ".join(refused.output.split())
+    assert "--async-keys 9 at interval 4" in " ".join(refused.output.split())
