@@ -120,6 +120,7 @@ def test_every_flag_is_an_option_of_a_command() -> None:
         ("give another out=, or resume=False to begin anew", "give another --out, or --fresh to begin anew"),
         ("leave edge=False out", "leave --no-edge out"),
         ("resume=True stays", "resume=True stays"),
+        ("save='' and save='a b'", "--save '' and --save 'a b'"),
         ("give label_set=NAME: a label set's name", "give --label-set NAME: a label set's name"),
         ("one of them: every=5 is interval=4", "one of them: --every 5 is --interval 4"),
         ("correct `labels` in model.yaml", "correct `labels` in model.yaml"),

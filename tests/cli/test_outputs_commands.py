@@ -248,7 +248,7 @@ def test_errors_name_the_flags_of_arguments(said: str, typed: str) -> None:
         (("--duration", "0"), "--duration 0"),
         (("--frame-rate", "-3"), "correct --frame-rate"),
         (("--threads", "-2"), "threads is -2"),
-        (("--save", "movie"), "--save 'movie' is not known"),
+        (("--save", "movie"), "--save movie is not known"),
     ],
 )
 def test_flags_are_named_where_they_are_wrong(tmp_path: Path, options: tuple[str, ...], text: str) -> None:

@@ -57,7 +57,7 @@ def _read(file: str | Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SettingError(
             f"{file} holds no accuracy ({error})",
-            expected="the JSON file of segtween evaluate",
+            expected="a file of segtween evaluate, in JSON",
             do="give what that command wrote",
         ) from None
     return values

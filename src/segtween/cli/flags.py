@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 FLAGS = {
     "async_keys": "--async-keys",
@@ -96,4 +97,4 @@ def _flag(match: re.Match[str]) -> str:
         return flag
     if match["list"] is not None:
         return f"{flag} {','.join(match['list'].split(', '))}"
-    return f"{flag} {match['text'] or ''}"
+    return f"{flag} " + ("" if match["text"] is None else shlex.quote(match["text"]))
