@@ -25,7 +25,7 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.metrics.student import central_quantile
 from segtween.metrics.temporal import Farneback
 from segtween.ops.cpu import CpuOps
-from segtween.settings import Settings
+from segtween.settings import Settings, change, find_preset
 from segtween.types import Method, Motion, Result, ScoreMap
 from small_sets import camvid, cityscapes, picture
 
@@ -89,7 +89,7 @@ def fading(dataset: Dataset, intervals: list[int], **options: Any) -> tuple[Repo
     report = evaluate(
         dataset,
         segmenter=Named(),
-        flow=build_flow(Settings(flow="zero")),
+        flow=build_flow(change(find_preset("blend"), flow="zero")),
         make=faked(lambda interval: Fading(interval, log)),
         intervals=intervals,
         method=METHOD,
@@ -145,7 +145,7 @@ def test_worst_need_not_be_the_last(tmp_path: Path) -> None:
     report = evaluate(
         numbered_frames(tmp_path),
         segmenter=Named(),
-        flow=build_flow(Settings(flow="zero")),
+        flow=build_flow(change(find_preset("blend"), flow="zero")),
         make=faked(lambda interval: Recovering(interval, [])),
         intervals=[2],
         method=METHOD,
@@ -303,7 +303,7 @@ class CountingFlow:
 
 
 def test_side_by_side_equals_one_run_after_the_other(pan: Dataset) -> None:
-    settings = Settings(cuts=False)
+    settings = change(find_preset("blend"), cuts=False)
     segmenter, flow, seen = BrightnessSegmenter(), CountingFlow(build_flow(settings)), list[tuple[int, int]]()
     report = evaluate(
         pan,
@@ -395,7 +395,12 @@ def test_exact_flow_judges_where_it_is_stored(tmp_path: Path) -> None:
         np.savez(root / f"flow/A_{i}.npz", flow=np.full((48, 64, 2), [4, 0], np.float32))
     data = open_dataset("camvid", root, split="val", labels=BrightnessSegmenter().labels)
     report = evaluate(
-        data, segmenter=BrightnessSegmenter(stride=1), flow=None, make=maker(Settings()), intervals=[], method=METHOD
+        data,
+        segmenter=BrightnessSegmenter(stride=1),
+        flow=None,
+        make=maker(find_preset("blend")),
+        intervals=[],
+        method=METHOD,
     )
     assert report.tc_flow == {"flow": "exact", "occlusion": "unknown"}
     assert report.every_frame["tc"] == 1.0, "labels of single pixels move exactly with the picture"
@@ -447,7 +452,7 @@ def test_nothing_is_compared_across_a_scene_cut(tmp_path: Path) -> None:
 def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Dataset) -> None:
     def measured(*measures: str) -> Report:
         return evaluate_method(
-            pan, segmenter=BrightnessSegmenter(), settings=Settings(), name="blend", intervals=[2], threads=1,
+            pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[2], threads=1,
             measures=measures,
         )  # fmt: skip
 
@@ -516,7 +521,15 @@ def test_confidence_of_a_padded_grid_is_looked_at_inside_the_image_alone(tmp_pat
 
 def test_names_are_told_before_each_frame(tmp_path: Path) -> None:
     data, segmenter = numbered_frames(tmp_path), Named()
-    evaluate(data, segmenter=segmenter, flow=None, make=maker(Settings()), intervals=[], method=METHOD, max_frames=3)
+    evaluate(
+        data,
+        segmenter=segmenter,
+        flow=None,
+        make=maker(find_preset("blend")),
+        intervals=[],
+        method=METHOD,
+        max_frames=3,
+    )
     assert segmenter.told == ["A_0", "A_1", "A_2"]
 
 
@@ -532,7 +545,7 @@ def test_a_label_map_is_applied_after_the_argmax(tmp_path: Path) -> None:
             return np.eye(19, dtype=np.float32)[0].reshape(19, 1, 1)
 
     data = open_dataset("camvid", camvid(tmp_path, ["A_1", "A_2"], value=3), split="val")
-    make = maker(Settings())
+    make = maker(find_preset("blend"))
     report = evaluate(data, segmenter=Road(), flow=None, make=make, intervals=[], method=METHOD)
     assert report.label_map == "cityscapes19-to-camvid11"
     assert report.every_frame["per_class"]["road"] == 1.0
@@ -558,12 +571,12 @@ def test_intervals_that_cannot_be(tmp_path: Path, intervals: list[int], message:
 def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> None:
     data = numbered_frames(tmp_path)
     with pytest.raises(SettingError, match=r"intervals without a flow estimator; expected a flow, or no intervals"):
-        evaluate(data, segmenter=Named(), flow=None, make=maker(Settings()), intervals=[1], method=METHOD)
+        evaluate(data, segmenter=Named(), flow=None, make=maker(find_preset("blend")), intervals=[1], method=METHOD)
     with pytest.raises(SettingError, match=r"a frame 2 frames after its key frame; expected at most 1"):
         evaluate(
             data,
             segmenter=Named(),
-            flow=build_flow(Settings(flow="zero")),
+            flow=build_flow(change(find_preset("blend"), flow="zero")),
             make=faked(lambda interval: Fading(2 * interval, [], longest=interval)),
             intervals=[1],
             method=METHOD,
@@ -572,7 +585,7 @@ def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> 
 
 def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     report = evaluate_method(
-        pan, segmenter=BrightnessSegmenter(), settings=Settings(), name="blend", intervals=[0, 4], threads=1
+        pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[0, 4], threads=1
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert {"method", "dataset", "split", "frames", "every_frame", "every_frame_fused", "results"} <= set(record)
@@ -656,10 +669,10 @@ def test_known_results_on_camvid(shared: Path) -> None:
     scores = StoredScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
 
     def measured(fusion: Any) -> Report:
-        settings = Settings(fusion=fusion, flow="dis-opencv", cuts=False)
+        settings = change(find_preset(fusion), flow="dis-opencv", cuts=False)
         return evaluate_method(data, segmenter=scores, settings=settings, name=fusion, intervals=[4], threads=1)
 
-    warp, blend = measured("replace"), measured("blend")
+    warp, blend = measured("warp"), measured("blend")
     assert data.labels is CAMVID11
     assert warp.every_frame["miou"] == pytest.approx(0.6002, abs=3e-4)
     assert warp.every_frame["tc"] == pytest.approx(0.770, abs=1e-3)

@@ -21,7 +21,7 @@ from segtween.labels import label_set
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.tally import Tally, share_tc_classes
 from segtween.ops.cpu import CpuOps
-from segtween.settings import Settings
+from segtween.settings import change, find_preset
 from segtween.types import Method, Result, ScoreMap
 from small_sets import camvid, picture
 
@@ -104,7 +104,7 @@ def report(data: Dataset, make: Callable[[int, bool], Plays], adaptive: dict[str
     return evaluate(
         data,
         segmenter=Silent(),
-        flow=build_flow(Settings(flow="zero")),
+        flow=build_flow(change(find_preset("blend"), flow="zero")),
         make=lambda _, flow, interval: make(interval, flow is None),  # type: ignore[arg-type,return-value]
         intervals=[0, 4, 9],
         adaptive={name: lambda *_, engine=engine: engine for name, engine in (adaptive or {}).items()},  # type: ignore[misc]
@@ -163,8 +163,8 @@ def test_methods_whose_last_distance_lies_elsewhere_are_compared_fairly(tmp_path
         picture(root / f"val/A_{i:02}.png", rgb)
         picture(root / f"valannot/A_{i:02}.png", truth)
     data = open_dataset("camvid", root, split="val", labels=BrightnessSegmenter().labels)
-    still = Settings(flow="zero", fusion="replace", cuts=False)
-    methods = {"still": still, "late": replace(still, late=2)}
+    still = change(find_preset("blend"), flow="zero", history_weight=0.0, cuts=False)
+    methods = {"still": still, "late": change(still, async_keys=2)}
     reports = evaluate_methods(
         data, segmenter=BrightnessSegmenter(stride=1), methods=methods, intervals=[4], threads=1, against="still"
     )

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, overload
 
 from segtween.build import Backend, Processor, build_engine, build_every_frame, build_streams, method, open_backend
 from segtween.engine.multistream import MultiStream
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError
 from segtween.interfaces import Engine, Segmenter, Source
 from segtween.labels import LabelSet
-from segtween.metrics.steadiness import SteadinessMeter
-from segtween.run.comparison import Beside
-from segtween.run.multi import Input, Opened, Together, run_together
-from segtween.run.single import Summary, run_source
-from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, find_preset
+from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
+from segtween.run.options import Outputs, Reading, with_options
+from segtween.run.session import Labelling, run_one, run_session
+from segtween.run.summary import SessionSummary, Summary
+from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.types import Frame, Method, Progress, Result, Rgb
-from segtween.video import NamedSource, open_sinks, open_source, open_sources
-from segtween.video.side_by_side import Another
+from segtween.video import open_source
 
-DEFAULT_SAVE = ("overlay",)
+EVERY_FRAME = "every-frame"
+"""Stands for a preset where a method to compare with is asked for: the plain network on every frame."""
 
 Model = str | Path | Callable[[Rgb], Any]
 
@@ -81,13 +80,14 @@ def load(
                   `without` names what is left out there of half, kernels, graphs, compiled
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
-    preset        of the method: composed, refined, blend, warp, swnet-seq
-    changes       single settings of the preset, see `segtween.build.Settings`
+    preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
+    changes       single settings of the preset, see `segtween.settings.change`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
-    settings = adapt(find_preset(preset), interval=chosen, **changes)
+    plain = preset == EVERY_FRAME
+    settings = change(Settings() if plain else find_preset(preset), interval=chosen, **changes)
     backend = open_backend(device, threads=threads, without=without)
     segmenter = backend.segmenter(
         model,
@@ -97,17 +97,16 @@ def load(
         threads=threads if network_threads is None else network_threads,
         scale=scale,
         labels=labels,
-        background=bool(settings.late),
+        background=settings.delay is not None,
     )
-    return Segtween(segmenter, settings, threads=threads, name=preset if not changes else f"{preset}*", backend=backend)
+    name = _method_name(preset, changes)
+    return Segtween(segmenter, settings, threads=threads, name=name, plain=plain, backend=backend)
 
 
-def adapt(settings: Settings, **changes: Any) -> Settings:
-    """Settings with some of them changed; SettingError names one that does not exist."""
-    for name in changes:
-        if name not in Settings.__dataclass_fields__:
-            raise unknown(f"setting {name!r}", name, Settings.__dataclass_fields__)
-    return replace(settings, **changes)
+def _method_name(preset: str, changes: Mapping[str, Any]) -> str:
+    """The preset's name, with a star where single settings differ, and the mode where it is not the usual one."""
+    starred = f"{preset}*" if set(changes) - {"mode"} else preset
+    return f"{starred}, bidirectional" if changes.get("mode") == "bidirectional" else starred
 
 
 class Segtween:
@@ -131,7 +130,7 @@ class Segtween:
             if plain
             else build_engine(segmenter, settings, backend=backend)
         )
-        self.method: Method = method(self.engine, name="every-frame" if plain else name)
+        self.method: Method = method(self.engine, name=EVERY_FRAME if plain else name)
 
     @property
     def labels(self) -> LabelSet:
@@ -161,155 +160,101 @@ class Segtween:
 
         Key frames are staggered, so that a tick runs the network for at most ceil(count / (interval + 1)) of them,
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
-        SettingError for the offline mode, stored scores and stored flow.
+        SettingError for stored scores and stored flow.
         """
         settings = None if self._plain else self.settings
         return build_streams(self._segmenter, settings, count, backend=self._backend)
 
-    def stream_together(self, sources: Sequence[str | Path | int]) -> Iterator[list[Result | None]]:
-        """One list of results for one frame of each file, folder, camera or stream; None for those that have ended."""
-        streams, opened = self.streams(len(sources)), list[Source]()
+    def stream_multi(self, sources: Sequence[Input]) -> Iterator[list[Result | None]]:
+        """One list of results for one frame of each file, folder, camera or stream; None for those that have ended.
+
+        A folder of videos counts as its videos. Raises SettingError as `streams` does, and for the offline mode.
+        """
+        named, opened = resolve(sources, Reading(), threads=self.threads), list[Source]()
+        streams = self.streams(len(named))
         try:
-            opened.extend(open_source(source, threads=self.threads) for source in sources)
+            opened.extend(item.open() for item in named)
             yield from streams.stream(*opened)
         finally:
             for source in opened:
                 source.close()
 
+    @overload
     def run(
         self,
-        source: str | Path | int | Source,
+        sources: list[Any] | tuple[Any, ...],
         folder: str | Path,
         *,
-        save: Sequence[str] = DEFAULT_SAVE,
-        start_seconds: float = 0.0,
-        duration_seconds: float | None = None,
-        frame_rate: float | None = None,
-        overwrite: bool = False,
-        classes: Sequence[str] | None = None,
-        ids: Literal["train", "dataset"] = "train",
-        report: bool = False,
-        beside: Segtween | None = None,
+        outputs: Outputs | None = None,
+        reading: Reading | None = None,
         live: bool = False,
         progress: Progress | None = None,
-    ) -> Summary:
-        """One input, every frame, into files of fixed names in `folder`.
-
-        `source` is a file, folder, pattern, camera, stream address or `-`, or an opened source; `start_seconds`,
-        `duration_seconds` and `frame_rate` belong to the former.
-        `save` is any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written.
-        `report` measures steadiness and flicker as well (`Summary.steadiness`, run.json), which takes longer.
-        `beside` is another method with a segmenter of its own, such as `Segtween(..., plain=True)`: both are filmed
-        next to each other, with their flicker below (`beside-<its name>.mp4`, `Summary.beside`).
-        `live` keeps up with a camera, a stream, or a file that is played at its rate: frames that come too fast are
-        dropped (`Summary.live`). Load with `late="auto"`, so that a busy network makes the interval longer instead.
-        Raises SourceError or SinkError; what was done by then is kept.
-        """
-        opened = (
-            open_source(
-                source,
-                start_seconds=start_seconds,
-                duration_seconds=duration_seconds,
-                threads=self.threads,
-                frame_rate=frame_rate,
-            )
-            if isinstance(source, (str, Path, int))
-            else source
-        )
-        try:
-            other = None if beside is None else Beside(beside.engine, beside.method, classes=len(beside.labels))
-            sink = open_sinks(
-                folder,
-                save=save,
-                info=opened.info,
-                labels=self.labels,
-                overwrite=overwrite,
-                classes=classes,
-                ids=ids,
-                threads=self.threads,
-                beside=None if other is None else Another(other.method.name, self._said(), other.take),
-            )
-        except BaseException:
-            opened.close()
-            raise
-        return run_source(
-            self.engine,
-            opened,
-            sink,
-            folder,
-            method=self.method,
-            interval=self._interval(),
-            saved=save,
-            meter=SteadinessMeter(len(self.labels)) if report else None,
-            beside=other,
-            live=live,
-            progress=progress,
-        )
-
-    def run_together(
+        **options: Any,
+    ) -> SessionSummary: ...
+    @overload
+    def run(
         self,
-        sources: Sequence[str | Path | int],
+        sources: Input,
         folder: str | Path,
         *,
-        save: Sequence[str] = DEFAULT_SAVE,
-        start_seconds: float = 0.0,
-        duration_seconds: float | None = None,
-        frame_rate: float | None = None,
-        overwrite: bool = False,
-        classes: Sequence[str] | None = None,
-        ids: Literal["train", "dataset"] = "train",
-        report: bool = False,
+        outputs: Outputs | None = None,
+        reading: Reading | None = None,
         live: bool = False,
         progress: Progress | None = None,
-    ) -> Together:
-        """Several inputs at once, a frame of each in turn, with one network; each gets a folder of its own in `folder`.
+        **options: Any,
+    ) -> Summary: ...
+    def run(
+        self,
+        sources: Input | list[Any] | tuple[Any, ...],
+        folder: str | Path,
+        *,
+        outputs: Outputs | None = None,
+        reading: Reading | None = None,
+        live: bool = False,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> Summary | SessionSummary:
+        """Every frame of one input, or of several at once, into files of fixed names.
 
-        `sources` are files, cameras, streams and folders, each of whose videos counts as one; the other arguments are
-        those of `run`. One that cannot be read or written ends, with its error in its `Outcome`, while the others go
-        on. Raises SettingError as `streams` does.
+        An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. One is written into
+        `folder`; what ends it early is raised (SourceError, SinkError, ...), and what was done by then is kept. Of a
+        list or tuple each input gets a folder of its own in `folder`, a frame of each is labelled in turn with one
+        network, a folder of videos counts as its videos, and what ends one early stands in its `Outcome` while the
+        others go on; SettingError for stored scores and flow, and on another device than the processor.
+
+        outputs, reading  what is written and which part is read
+        live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
+                          fast are dropped (`Summary.live`). Load with `async_keys="auto"`, so that a busy network makes
+                          the interval longer instead
+        options           single fields of `run.options.Outputs` and `Reading` by name, such as save=["labels"]
         """
-        named = open_sources(
-            sources,
-            start_seconds=start_seconds,
-            duration_seconds=duration_seconds,
-            threads=self.threads,
-            frame_rate=frame_rate,
-        )
-
-        def opened(item: NamedSource) -> Opened:
-            source = item.open()
-            try:
-                sink = open_sinks(
-                    Path(folder) / item.name,
-                    save=save,
-                    info=source.info,
-                    labels=self.labels,
-                    overwrite=overwrite,
-                    classes=classes,
-                    ids=ids,
-                    threads=self.threads,
-                )
-            except BaseException:
-                source.close()
-                raise
-            return Opened(source, sink, SteadinessMeter(len(self.labels)) if report else None)
-
-        return run_together(
-            self.streams(len(named)),
-            [Input(item.name, Path(folder) / item.name, partial(opened, item)) for item in named],
-            folder,
-            method=self.method,
-            interval=self._interval(),
-            saved=save,
-            live=live,
-            progress=progress,
-        )
+        outputs, reading = with_options(outputs, reading, options)
+        how = Labelling(self.method, self._interval(), tuple(outputs.save), live)
+        prepare = partial(prepare_job, outputs=outputs, labels=self.labels, threads=self.threads)
+        if isinstance(sources, (list, tuple)):
+            _check_compared_alone(outputs)
+            named = resolve(sources, reading, threads=self.threads)
+            jobs = [prepare(item, Path(folder) / item.name) for item in named]
+            return run_session(self.streams(len(named)), jobs, how, folder=folder, progress=progress)
+        one = resolve_one(sources, reading, threads=self.threads)
+        return run_one(self.engine, prepare(one, Path(folder), caption=self._caption()), how, progress=progress)
 
     def _interval(self) -> int | None:
-        return self.settings.interval if self.settings.schedule == "fixed" else None
+        if self._plain:
+            return 0
+        return None if self.settings.is_adaptive else self.settings.interval
 
-    def _said(self) -> str:
-        """For a caption."""
-        if self.settings.schedule != "fixed":
+    def _caption(self) -> str:
+        """What a film that compares methods calls this one."""
+        if self.settings.is_adaptive:
             return f"segtween ({self.method.name})"
         return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"
+
+
+def _check_compared_alone(outputs: Outputs) -> None:
+    if outputs.compare is not None:
+        raise SettingError(
+            f"compare={outputs.compare.method.name} with several inputs at once",
+            expected="one video after the other",
+            do="run each input alone",
+        )

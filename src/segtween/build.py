@@ -42,9 +42,11 @@ from segtween.runtimes import open_component
 from segtween.runtimes.base import KeepsSizes
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
-from segtween.settings import MOST_DELAY, Settings
+from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Resampled, Settings
 from segtween.types import Labels, Method
 
+LABEL_CELLS = 40_000
+"""Cells of the coarse grid on which confidence of propagated label images is told, at most."""
 METHOD_VERSION = 2
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
@@ -81,7 +83,7 @@ class Processor:
         """Everything works here."""
 
     def ops(self, settings: Settings | None) -> CpuOps:
-        kind = ReferenceOps if settings is not None and settings.arrays == "reference" else CpuOps
+        kind = ReferenceOps if settings is not None and isinstance(settings.propagation, Published) else CpuOps
         return kind(rows=self.rows)
 
     def segmenter(self, model: Any, **options: Any) -> Segmenter:
@@ -142,9 +144,9 @@ def build_engine(
         segmenter,
         settings,
         backend,
-        schedule=settings.open_schedule(),
-        propagation=_propagation(settings, segmenter.labels, ops, resampling_refiner=resampling_refiner),
+        schedule=settings.mode.schedule.open(),
         flow=flow or backend.flow(settings, classes=classes),
+        propagation=_propagation(settings, segmenter.labels, ops, resampling_refiner=resampling_refiner),
         worker=_worker(segmenter, settings),
     )
 
@@ -160,19 +162,20 @@ def _assemble(
     worker: Worker,
     sharing: int = 1,
 ) -> Engine:
-    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=False)
-    if settings.offline:
+    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=settings.is_bidirectional)
+    if isinstance(settings.mode, Bidirectional):
         _check_both_ways(flow)
         bidirectional = BidirectionalEngine(
             NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
         )
         bidirectional.prefetches = backend.name == CPU
         return bidirectional
+    delay = settings.delay
     keys = (
         KeyFrames(segmenter, schedule, propagation)
-        if not settings.late
+        if delay is None
         else DelayedKeyFrames(
-            segmenter, schedule, propagation, delay=settings.late, worker=worker, most_delay=MOST_DELAY * sharing
+            segmenter, schedule, propagation, delay=delay, worker=worker, most_delay=MOST_DELAY * sharing
         )
     )
     return backend.causal(keys, motion, backend.cuts(settings))
@@ -197,8 +200,8 @@ def build_labelled(
         ops,
         fusion=Replace(),
         kind="probabilities",
-        most_cells=settings.carry.most_cells,
-        tolerance=settings.carry.tolerance,
+        most_cells=LABEL_CELLS,
+        tolerance=settings.propagation.tolerance,
     )
     keys = kind(labels, label_image, frames, propagation)
     return BidirectionalEngine(keys, MotionEstimator(flow, ops=ops), backend.cuts(settings))
@@ -225,11 +228,11 @@ def build_streams(
     refiner = build_refiner(settings, labels=segmenter.labels, ops=first)
     if has_stored_flow(settings):
         raise _stored_with_streams()
-    has_weights = flow_spec(settings.flow).needs_weights
+    has_weights = flow_spec(settings.flow.name).needs_weights
     shared = backend.flow(settings, classes=len(segmenter.labels)) if has_weights else None
     worker = _worker(segmenter, settings)
     staggered = _staggered(settings, count, worker) if is_staggered else None
-    schedules = staggered.schedules if staggered else [settings.open_schedule() for _ in range(count)]
+    schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
     resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
     for part in (segmenter, shared, refiner, resampling_refiner):
         _keep_sizes(part, count)
@@ -255,16 +258,16 @@ def build_streams(
 
 
 def _staggered(settings: Settings, count: int, worker: Worker) -> StaggeredSchedule | None:
-    if settings.schedule != "fixed" or settings.offline:
+    if settings.is_adaptive or settings.is_bidirectional:
         return None
-    least = settings.late if isinstance(settings.late, int) else 1
-    is_free = (lambda: worker.is_free) if settings.late == "auto" else None
+    least = settings.delay if isinstance(settings.delay, int) else 1
+    is_free = (lambda: worker.is_free) if settings.delay == "auto" else None
     return StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
 
 
 def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
     """A thread for a network that scores wait for; what has its scores at once needs none."""
-    return NetworkThread() if settings.late and not isinstance(segmenter, Selecting) else Inline()
+    return NetworkThread() if settings.delay is not None and not isinstance(segmenter, Selecting) else Inline()
 
 
 def _keep_sizes(part: object, count: int) -> None:
@@ -313,66 +316,66 @@ def _propagation(
     refiner: Refiner | None = None,
     resampling_refiner: ResamplingRefiner | None = None,
 ) -> Propagation:
-    carry, fusion = settings.carry, build_fusion(settings)
-    if settings.offline:
-        return Propagation(ops, fusion=fusion, kind="logits", most_cells=carry.most_cells, tolerance=carry.tolerance)
-    if not carry.resample:
+    chosen, fusion = settings.propagation, build_fusion(settings)
+    if isinstance(chosen, Composed):
         return Propagation(
             ops,
             fusion=fusion,
-            kind=carry.kind,
-            most_cells=carry.most_cells,
-            tolerance=carry.tolerance,
+            kind=chosen.kind,
+            most_cells=chosen.most_cells,
+            tolerance=chosen.tolerance,
             refiner=refiner or build_refiner(settings, labels=labels, ops=ops),
         )
     return Resampling(
         ops,
         fusion=fusion,
-        kind=carry.kind,
-        most_cells=carry.most_cells,
-        tolerance=carry.tolerance,
+        kind=chosen.kind,
+        most_cells=chosen.most_cells if isinstance(chosen, Resampled) else None,
+        tolerance=chosen.tolerance,
         resampling_refiner=resampling_refiner
         or build_resampling_refiner(settings, classes=len(labels), threads=ops.threads),
     )
 
 
 def build_fusion(settings: Settings) -> Fusion:
-    return ReliabilityBlend(weight=settings.history_weight) if settings.fusion == "blend" else Replace()
+    return ReliabilityBlend(weight=settings.history_weight) if settings.history_weight > 0 else Replace()
 
 
 def has_stored_flow(settings: Settings) -> bool:
     """Whether the flow is read from a folder: it belongs to certain frames then, and says nothing of speed."""
-    return flow_spec(settings.flow).is_stored
+    return flow_spec(settings.flow.name).is_stored
 
 
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     options = FlowOptions(
         quality=settings.quality,
-        stride=settings.flow_stride,
+        stride=settings.flow.stride,
         threads=threads,
-        weights=settings.weights,
+        weights=settings.flow.weights,
         classes=classes,
         convert=_components_of,
-        padded=settings.arrays == "reference",
+        padded=isinstance(settings.propagation, Published),
     )
-    return open_flow(settings.flow, options)
+    return open_flow(settings.flow.name, options)
 
 
 def build_resampling_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:
-    if settings.refine != "guided":
+    refine = settings.propagation.refine if isinstance(settings.propagation, Published) else None
+    if refine is None:
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    part = find_refinement(settings.weights, classes=classes, edge=settings.edge, convert=_components_of)
+    part = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
     return GuidedRefinement(part, open_component(part, outputs=("scores", "edge"), threads=threads), classes=classes)
 
 
 def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
-    """The repair of the preset `refined`: the one for these labels, where there is one, or the one for any."""
-    if settings.refine != "attention":
+    """Refinement by attention: the network for these labels, where there is one, or the one for any."""
+    refine = settings.propagation.refine if isinstance(settings.propagation, Composed) else None
+    if refine is None:
         return None
-    part = find_attention(settings.weights, labels=labels.name, convert=_components_of)
+    part = find_attention(refine.weights, labels=labels.name, convert=_components_of)
     outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
     runtime = open_component(part, outputs=outputs, threads=ops.threads, precision="auto")
     return AttentionRefiner(part, runtime, ops=ops)

@@ -1,9 +1,15 @@
-"""What can be chosen of the method, and the presets: one row each."""
+"""What can be chosen of the method: a mode with its schedule and propagation, the flow; and the presets, one row each.
+
+What cannot go together cannot be written: only the causal mode takes an adaptive schedule, only composed flow is
+refined by attention, and so on. `change` takes single settings by name, as the command line and `segtween.load` do,
+and says which of them contradict each other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from segtween.errors import SettingError, unknown
 
@@ -19,205 +25,253 @@ MOST_DELAY = 120
 """Frames that scores may come late."""
 
 
-@dataclass(frozen=True)
-class Carry:
-    """What is propagated (`kind`), on which grid (`most_cells`: the scores' own grid reduced to at most so many
-    cells), and how fast reliability fades: r = exp(-(e / tolerance)^2) per frame, e = how far the moved previous
-    image is from the current one, in grey levels.
-
-    With `resample` scores go from frame to frame and are resampled in each (`engine.resample`). Without, flow is
-    composed since the key frame, and labels are read along it from the key frame's scores (`engine.state`)."""
-
-    kind: ScoreKind = "probabilities"
-    most_cells: int = 40_000
-    tolerance: float = 10.0
-    resample: bool = True
+# ── Schedules ─────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What can be chosen of the method. The defaults are the preset `blend`; `DEFAULT_PRESET` is what commands take.
-
-    interval        non-key frames between key frames, 0 or more
-    schedule        which frames are key frames: fixed (by the interval), or adaptive (`schedule.adaptive.Adaptive`)
-    budget          adaptive: network runs per 100 frames; None, with no target_ms: as many as at the interval
-    target_ms       adaptive: milliseconds per frame on average, instead of a budget
-    least_distance  adaptive: frames from a key frame to the next at least, 1 or more
-    most_distance   adaptive: and at most
-    flow            flow estimator: dis, zero; light, flownets, flownet2s (networks, see `weights`); an .onnx or
-                    weight file of a flow network; a folder of .flo or .npz files
-    flow_quality     dis: fast, balanced, fine; medium: OpenCV's; None: fine offline and for attention, else balanced
-    flow_stride     the flow grid's stride in pixels of the image; None: by image size, 8 for networks
-    fusion          at key frames: blend (with the carried history) or replace
-    history_weight  blend: the history's share where it is wholly reliable, 0 or more, below 1
-    cuts            whether a scene cut forces a key frame and drops the history
-    carry           what is carried, on which grid, and how fast trust fades
-    arrays          own: docs/conventions.md; reference: SwNet-seq's grid, coordinates and resizing
-    refine          attention: what the key frame cannot know is borrowed from cells near by (without resampling);
-                    guided: carried logits are repaired by a network (with arrays: reference); or none
-    edge            guided: whether the label map's edge guides it
-    offline         for files: a frame between two key frames uses both (`engine.bidirectional`). Logits are carried,
-                    along paths; without refinement
-    late            causal: a key frame's scores arrive so many frames late, from a thread of their own
-                    (`segtween.engine.delayed`); auto: as soon as they are there; None or 0: the frame waits for them
-    weights         of refinement and flow network: a published checkpoint, a trained folder, a shipped name; None: the
-                    shipped ones for as many classes as the segmentation network has
-    """
+class Fixed:
+    """`interval` frames between key frames, 0 or more."""
 
     interval: int = DEFAULT_INTERVAL
-    schedule: Literal["fixed", "adaptive"] = "fixed"
-    budget: float | None = None
-    target_ms: float | None = None
-    least_distance: int = 1
-    most_distance: int = MOST_DISTANCE
-    flow: str = "dis"
-    flow_quality: str | None = None
-    flow_stride: int | None = None
-    fusion: Literal["blend", "replace"] = "blend"
-    history_weight: float = 0.5
-    cuts: bool = True
-    carry: Carry = field(default_factory=Carry)
-    arrays: Literal["own", "reference"] = "own"
-    refine: Literal["none", "attention", "guided"] = "none"
-    edge: bool = True
-    weights: str | None = None
-    offline: bool = False
-    late: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
-        from segtween.models.component_search import FLOW_NETWORKS
-        from segtween.refine.blend import ReliabilityBlend
-        from segtween.schedule.fixed import FixedInterval
+        self.open()
 
-        FixedInterval(self.interval)
-        self._check_schedule()
-        ReliabilityBlend(weight=self.history_weight)
-        choices = {
-            "fusion": ("blend", "replace"),
-            "arrays": ("own", "reference"),
-            "refine": ("attention", "guided", "none"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise SettingError(
-                    f"{name} {getattr(self, name)!r}", expected=" or ".join(known), do="choose one of these"
-                )
-        if self.weights is not None and self.refine == "none" and self.flow not in FLOW_NETWORKS:
-            raise SettingError(
-                f"weights {self.weights} with refine none and flow {self.flow}",
-                expected="a refinement or flow network that takes them",
-                do="give --preset swnet-seq or --flow light, or leave --weights out",
-            )
-        if self.offline and (self.refine == "guided" or self.arrays != "own"):
-            raise SettingError(
-                "the offline mode with a preset that works as the reference does",
-                expected="a preset with arrays of our own and no refinement",
-                do="give --preset composed, or leave --offline out",
-            )
-        if self.offline and self.schedule != "fixed":
-            raise SettingError(
-                f"the offline mode with schedule {self.schedule}",
-                expected="a fixed interval",
-                do="leave --schedule or --offline out",
-            )
-        if self.late not in (None, 0):
-            self._check_delay()
-            if isinstance(self.late, int) and self.schedule == "fixed" and self.late > self.interval + 1:
-                raise SettingError(
-                    f"async_keys {self.late} at interval {self.interval}",
-                    expected=f"at most {self.interval + 1} frames: one key frame is on its way at a time",
-                    do="lower the delay, or raise the interval",
-                )
-            if self.offline or self.schedule != "fixed":
-                mode = "the offline mode" if self.offline else f"schedule {self.schedule}"
-                raise SettingError(
-                    f"late {self.late} with {mode}",
-                    expected="frames that come one by one, and a fixed interval",
-                    do="leave one of them out",
-                )
-        if self.refine == "attention" and (self.arrays != "own" or self.carry.resample):
-            raise SettingError(
-                "refine attention in a preset that resamples scores in each frame",
-                expected="a preset that reads them along a path",
-                do="give --preset composed or refined",
-            )
-        if not self.edge and self.refine != "guided":
-            raise SettingError(
-                "no edge without refinement", expected="refine guided, which may see one", do="leave --no-edge out"
-            )
-        if self.refine == "guided" and (self.arrays != "reference" or self.carry.kind != "logits"):
-            raise SettingError(
-                "guided refinement in a preset that does not carry logits as the reference does",
-                expected="the grid that it was trained on",
-                do="give --preset swnet-seq",
-            )
-
-    def _check_schedule(self) -> None:
-        if self.schedule not in ("fixed", "adaptive"):
-            raise SettingError(f"schedule {self.schedule!r}", expected="fixed or adaptive", do="choose one of these")
-        bounded = (self.least_distance, self.most_distance) != (1, MOST_DISTANCE)
-        if self.schedule == "fixed" and (self.budget is not None or self.target_ms is not None or bounded):
-            raise SettingError(
-                "a budget, a target or bounds on the distance with a fixed interval",
-                expected="an adaptive schedule, which keeps to them",
-                do="give --schedule adaptive, or leave them out",
-            )
-        self.open_schedule()
-
-    def _check_delay(self) -> None:
-        late = self.late
-        if late != "auto" and not (isinstance(late, int) and not isinstance(late, bool) and 1 <= late <= MOST_DELAY):
-            raise SettingError(
-                f"async_keys {late}",
-                expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
-                do="give auto, or leave it out",
-            )
-
-    def open_schedule(self) -> Schedule:
+    def open(self) -> Schedule:
         """A schedule of its own."""
-        from segtween.schedule.adaptive import Adaptive
         from segtween.schedule.fixed import FixedInterval
 
-        if self.schedule == "fixed":
-            return FixedInterval(self.interval)
+        return FixedInterval(self.interval)
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Key frames where propagated scores are no longer reliable (`schedule.adaptive`).
+
+    budget          network runs per 100 frames
+    target_ms       milliseconds per frame on average, instead of a budget
+    interval        with neither: as many runs as at this interval
+    least_distance  frames from a key frame to the next at least, 1 or more
+    most_distance   and at most
+    """
+
+    budget: float | None = None
+    target_ms: float | None = None
+    interval: int = DEFAULT_INTERVAL
+    least_distance: int = 1
+    most_distance: int = MOST_DISTANCE
+
+    def __post_init__(self) -> None:
+        Fixed(self.interval)
+        self.open()
+
+    def open(self) -> Schedule:
+        """A schedule of its own."""
+        from segtween.schedule import adaptive
+
         by_interval = self.budget is None and self.target_ms is None
-        return Adaptive(
+        return adaptive.Adaptive(
             budget=100 / (self.interval + 1) if by_interval else self.budget,
             target_ms=self.target_ms,
             least_distance=self.least_distance,
             most_distance=self.most_distance,
         )
 
+
+# ── Propagation and refinement ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Refinement by attention: what the key frame cannot know is taken from cells near by (`refine.attention`).
+
+    `weights` is a trained folder or a shipped name; None: those shipped for the labels, or for any.
+    """
+
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Guided:
+    """The published system's refinement by guided convolution (`refine.guided`), which may see the label map's `edge`.
+
+    `weights` is a published checkpoint, a trained folder or a shipped name; None: the shipped ones for as many classes.
+    """
+
+    weights: str | None = None
+    edge: bool = True
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Scores stay the key frame's own and are read along composed flow (`engine.state`).
+
+    `most_cells`: the scores' own grid reduced to at most so many cells. `tolerance`: how fast reliability fades,
+    r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels.
+    """
+
+    kind: ScoreKind = "logits"
+    most_cells: int = 200_000
+    tolerance: float = 10.0
+    refine: Attention | None = None
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """Scores go from frame to frame and are resampled in each (`engine.resample`); `tolerance` as in `Composed`."""
+
+    kind: ScoreKind = "probabilities"
+    most_cells: int = 40_000
+    tolerance: float = 10.0
+
+
+@dataclass(frozen=True)
+class Published:
+    """Resampled with the grid, coordinates and resizing of a published system, SwNet-seq (`ops.reference`)."""
+
+    kind: ScoreKind = "logits"
+    tolerance: float = 10.0
+    refine: Guided | None = field(default_factory=Guided)
+
+    def __post_init__(self) -> None:
+        if self.refine is not None and self.kind != "logits":
+            raise SettingError(f"refine guided of {self.kind}", expected="kind logits, as it was trained", do="give it")
+
+
+Propagation = Composed | Resampled | Published
+
+
+# ── Modes ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Causal:
+    """A frame is labelled from itself and those before it (`engine.causal`)."""
+
+    schedule: Fixed | Adaptive = field(default_factory=Fixed)
+    propagation: Propagation = field(default_factory=Composed)
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """Causal, with asynchronous key frames: their scores arrive `frames` frames late, or as soon as they are there
+    (auto), from a thread of their own (`engine.delayed`)."""
+
+    frames: int | Literal["auto"]
+    schedule: Fixed = field(default_factory=Fixed)
+    propagation: Propagation = field(default_factory=Composed)
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.frames, int) and not isinstance(self.frames, bool)
+        if self.frames != "auto" and not (number and 1 <= int(self.frames) <= MOST_DELAY):
+            raise SettingError(
+                f"async_keys {self.frames}",
+                expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
+                do="give auto, or leave it out",
+            )
+        if self.frames != "auto" and self.frames > self.schedule.interval + 1:
+            raise SettingError(
+                f"async_keys {self.frames} at interval {self.schedule.interval}",
+                expected=f"at most {self.schedule.interval + 1} frames: one key frame is on its way at a time",
+                do="lower the delay, or raise the interval",
+            )
+
+
+@dataclass(frozen=True)
+class Bidirectional:
+    """For files: a frame between two key frames is read from both (`engine.bidirectional`), logits along composed flow;
+    `most_cells` and `tolerance` as in `Composed`."""
+
+    schedule: Fixed = field(default_factory=Fixed)
+    most_cells: int = 200_000
+    tolerance: float = 10.0
+
+
+Mode = Causal | Delayed | Bidirectional
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Optical flow.
+
+    name     of `segtween.flow.FLOWS`, an .onnx or weight file of a flow network, or a folder of .flo or .npz files
+    quality  dis: fast, balanced, fine; None: fine where accuracy comes first, else balanced
+    stride   the flow grid's stride in pixels of the image; None: by image size, 8 for networks
+    weights  of a flow network: a published checkpoint, a trained folder or a shipped name
+    """
+
+    name: str = "dis"
+    quality: str | None = None
+    stride: int | None = None
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A method. `history_weight`: the history's share of a key frame's scores where it is wholly reliable, 0 or more,
+    below 1. `cuts`: whether a scene cut makes a key frame and drops the history."""
+
+    mode: Mode = field(default_factory=Causal)
+    flow: Flow = field(default_factory=Flow)
+    history_weight: float = 0.5
+    cuts: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.history_weight < 1.0:
+            raise SettingError(
+                f"history_weight is {self.history_weight}", expected="0 or more, below 1", do="give history_weight=0.5"
+            )
+
+    @property
+    def interval(self) -> int:
+        """Frames between key frames; of an adaptive schedule, those whose network runs it may spend."""
+        return self.mode.schedule.interval
+
+    @property
+    def is_adaptive(self) -> bool:
+        return isinstance(self.mode.schedule, Adaptive)
+
+    @property
+    def is_bidirectional(self) -> bool:
+        return isinstance(self.mode, Bidirectional)
+
+    @property
+    def delay(self) -> int | Literal["auto"] | None:
+        """Frames that scores come late; None where frames wait for them."""
+        return self.mode.frames if isinstance(self.mode, Delayed) else None
+
+    @property
+    def propagation(self) -> Propagation:
+        """Of a bidirectional mode, how either side is followed."""
+        if isinstance(self.mode, Bidirectional):
+            return Composed(most_cells=self.mode.most_cells, tolerance=self.mode.tolerance)
+        return self.mode.propagation
+
     @property
     def quality(self) -> str:
-        """The quality for flow: where accuracy comes first all of it, or what was asked for."""
-        return self.flow_quality or ("fine" if self.offline or self.refine == "attention" else "balanced")
+        """The quality of flow: all of it where accuracy comes first, unless another was asked for."""
+        refines = isinstance(self.propagation, Composed) and self.propagation.refine is not None
+        return self.flow.quality or ("fine" if self.is_bidirectional or refines else "balanced")
 
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""
-        return replace(self, interval=interval)
+        return replace(self, mode=replace(self.mode, schedule=replace(self.mode.schedule, interval=interval)))  # type: ignore[arg-type]
 
     def fixed(self, interval: int) -> Settings:
         """The same settings with a fixed interval."""
-        return replace(
-            self,
-            interval=interval,
-            schedule="fixed",
-            budget=None,
-            target_ms=None,
-            least_distance=1,
-            most_distance=MOST_DISTANCE,
-        )
+        return replace(self, mode=replace(self.mode, schedule=Fixed(interval)))
+
+    def bidirectional(self) -> Settings:
+        """The same with key frames on both sides, without refinement. SettingError where that is not possible."""
+        return change(self, mode="bidirectional")
 
 
 PRESETS: dict[str, Settings] = {
-    "composed": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False)),
-    "refined": Settings(carry=Carry(kind="logits", most_cells=200_000, resample=False), refine="attention"),
-    "blend": Settings(),
-    "warp": Settings(fusion="replace"),
-    "swnet-seq": Settings(
-        flow="light", fusion="replace", cuts=False, carry=Carry(kind="logits"), arrays="reference", refine="guided"
-    ),
+    "composed": Settings(),
+    "refined": Settings(Causal(propagation=Composed(refine=Attention()))),
+    "blend": Settings(Causal(propagation=Resampled())),
+    "warp": Settings(Causal(propagation=Resampled()), history_weight=0.0),
+    "swnet-seq": Settings(Causal(propagation=Published()), flow=Flow("light"), history_weight=0.0, cuts=False),
 }
 
 
@@ -226,3 +280,165 @@ def find_preset(name: str) -> Settings:
     if name not in PRESETS:
         raise unknown(f"preset {name!r}", name, PRESETS)
     return PRESETS[name]
+
+
+# ── Single settings by name ───────────────────────────────────────────────────────────────────
+
+_ADAPTIVE = ("budget", "target_ms", "least_distance", "most_distance")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "mode": ("causal", "bidirectional"),
+    "schedule": ("fixed", "adaptive"),
+    "propagation": ("composed", "resampled", "published"),
+    "refine": ("attention", "guided", "none"),
+    "kind": ("logits", "probabilities"),
+}
+"""Single settings that take one of a few words."""
+
+
+def change(settings: Settings, **changes: Any) -> Settings:
+    """The settings with single ones changed.
+
+    mode            causal or bidirectional
+    async_keys      of a causal mode: frames that scores come late, or auto; None or 0: frames wait for them
+    interval        frames between key frames
+    schedule        fixed or adaptive; budget, target_ms, least_distance, most_distance: see `Adaptive`
+    propagation     composed, resampled or published; kind, most_cells, tolerance: see `Composed`
+    refine          attention, guided or none; edge: see `Guided`
+    flow            a `Flow`'s name; flow_quality, flow_stride
+    weights         of refinement and flow network
+    history_weight, cuts
+
+    Raises SettingError for unknown names and values, and for settings that contradict each other.
+    """
+    values = single_values(settings)
+    for name, value in changes.items():
+        if name not in values:
+            raise unknown(f"setting {name!r}", name, values)
+        if name in CHOICES and value not in CHOICES[name]:
+            raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
+    values |= changes
+    return Settings(
+        mode=_mode(values, changes),
+        flow=_flow(values),
+        history_weight=values["history_weight"],
+        cuts=values["cuts"],
+    )
+
+
+def single_values(settings: Settings) -> dict[str, Any]:
+    """All single settings, as plain JSON values; `change(Settings(), **values)` are the same settings again."""
+    schedule, propagation, flow = settings.mode.schedule, settings.propagation, settings.flow
+    refine = None if isinstance(propagation, Resampled) else propagation.refine
+    adaptive = schedule if isinstance(schedule, Adaptive) else Adaptive()
+    return {
+        "mode": "bidirectional" if settings.is_bidirectional else "causal",
+        "async_keys": settings.delay,
+        "interval": settings.interval,
+        "schedule": "adaptive" if settings.is_adaptive else "fixed",
+        **{name: getattr(adaptive, name) for name in _ADAPTIVE},
+        "propagation": type(propagation).__name__.lower(),
+        "kind": propagation.kind,
+        "most_cells": 40_000 if isinstance(propagation, Published) else propagation.most_cells,
+        "tolerance": propagation.tolerance,
+        "refine": "none" if refine is None else "attention" if isinstance(refine, Attention) else "guided",
+        "edge": refine.edge if isinstance(refine, Guided) else True,
+        "weights": flow.weights if refine is None else refine.weights,
+        "flow": flow.name,
+        "flow_quality": flow.quality,
+        "flow_stride": flow.stride,
+        "history_weight": settings.history_weight,
+        "cuts": settings.cuts,
+    }
+
+
+def _mode(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mode:
+    schedule, delay = _schedule(values), values["async_keys"]
+    if values["mode"] == "bidirectional":
+        return _bidirectional(values, changes, schedule)
+    propagation = _propagation(values)
+    if delay in (None, 0):
+        return Causal(schedule, propagation)
+    if isinstance(schedule, Adaptive):
+        raise _contradiction(
+            f"async_keys {delay} with schedule adaptive", "frames that come one by one, and a fixed interval"
+        )
+    return Delayed(delay, schedule, propagation)
+
+
+def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedule: Fixed | Adaptive) -> Bidirectional:
+    if isinstance(schedule, Adaptive):
+        raise _contradiction("mode bidirectional with schedule adaptive", "a fixed interval")
+    if values["async_keys"] not in (None, 0):
+        raise _contradiction(
+            f"async_keys {values['async_keys']} with mode bidirectional",
+            "frames that come one by one, and a fixed interval",
+        )
+    if values["propagation"] == "published":
+        raise SettingError(
+            "mode bidirectional with propagation published",
+            expected="propagation composed",
+            do="choose preset composed, or mode causal",
+        )
+    if changes.get("refine", "none") != "none":
+        raise _contradiction(f"refine {changes['refine']} with mode bidirectional", "refine none")
+    _propagation({**values, "refine": "none"})
+    return Bidirectional(schedule, values["most_cells"], values["tolerance"])
+
+
+def _schedule(values: Mapping[str, Any]) -> Fixed | Adaptive:
+    given = {name: values[name] for name in _ADAPTIVE}
+    if values["schedule"] == "adaptive":
+        return Adaptive(interval=values["interval"], **given)
+    set_ = [name for name in _ADAPTIVE if values[name] != getattr(Adaptive, name)]
+    if set_:
+        raise SettingError(
+            f"{' and '.join(set_)} with schedule fixed",
+            expected="schedule adaptive, which keeps to it",
+            do="choose it, or leave them out",
+        )
+    return Fixed(values["interval"])
+
+
+def _propagation(values: Mapping[str, Any]) -> Propagation:
+    name, refine = values["propagation"], values["refine"]
+    given = {key: values[key] for key in ("kind", "tolerance")}
+    if not values["edge"] and refine != "guided":
+        raise SettingError(
+            "no edge without refinement", expected="refine guided, which may see one", do="leave edge out"
+        )
+    if refine == "attention" and name != "composed":
+        raise SettingError(
+            f"refine attention with propagation {name}, which resamples scores in each frame",
+            expected="propagation composed, which reads them along composed flow",
+            do="choose preset composed or refined",
+        )
+    if refine == "guided" and name != "published":
+        raise SettingError(
+            f"refine guided with propagation {name}",
+            expected="propagation published: the grid and arithmetic that it was trained with",
+            do="choose preset swnet-seq",
+        )
+    if name == "published":
+        return Published(**given, refine=Guided(values["weights"], values["edge"]) if refine == "guided" else None)
+    if name == "resampled":
+        return Resampled(**given, most_cells=values["most_cells"])
+    attention = Attention(values["weights"]) if refine == "attention" else None
+    return Composed(**given, most_cells=values["most_cells"], refine=attention)
+
+
+def _flow(values: Mapping[str, Any]) -> Flow:
+    from segtween.models.component_search import FLOW_NETWORKS
+
+    weights = values["weights"]
+    if weights is not None and values["refine"] == "none" and values["flow"] not in FLOW_NETWORKS:
+        raise SettingError(
+            f"weights {weights} with refine none and flow {values['flow']}",
+            expected="a refinement or flow network that takes them",
+            do="choose preset swnet-seq or flow light, or leave them out",
+        )
+    own = weights if values["flow"] in FLOW_NETWORKS else None
+    return Flow(values["flow"], values["flow_quality"], values["flow_stride"], own)
+
+
+def _contradiction(what: str, expected: str) -> SettingError:
+    return SettingError(what, expected=expected, do="leave one of them out")

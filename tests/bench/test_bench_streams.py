@@ -18,7 +18,7 @@ from segtween.bench import streams as module
 from segtween.bench.streams import StreamsReport, bench_streams, resident_mb
 from segtween.cli import app
 from segtween.errors import SettingError
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, Settings, change, find_preset
 
 EVERY_OTHER = PRESETS["composed"].at(1)
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -88,7 +88,7 @@ def test_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ({"repeats": 0}, "0 repeats on frames of 96x64; expected 1 repeat or more"),
         ({"count": 0}, "0 streams; expected 1 or more"),
         (
-            {"settings": Settings(late=2)},
+            {"settings": change(find_preset("blend"), async_keys=2)},
             "streams against separate runs with asynchronous key frames, the offline mode or an adaptive",
         ),
     ],

@@ -13,7 +13,7 @@ from segtween.bench import BenchReport, Plan, bench, moving_clip
 from segtween.build import build_engine, build_flow, method
 from segtween.errors import SettingError
 from segtween.schedule.cuts import ResidualCuts
-from segtween.settings import Settings, find_preset
+from segtween.settings import change, find_preset
 
 
 class Slow(BrightnessSegmenter):
@@ -132,9 +132,9 @@ def test_what_is_stored_cannot_be_timed(tmp_path: Path) -> None:
 
     given = {"name": "blend", "plan": Plan((64, 64), intervals=[1])}
     with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give a model NAME"):
-        bench(Stored(), settings=Settings(), **given)  # type: ignore[arg-type]
+        bench(Stored(), settings=find_preset("blend"), **given)  # type: ignore[arg-type]
     with pytest.raises(
         SettingError,
         match=r"stored flow .* cannot be timed \(preset blend\); expected a flow estimator; give flow dis",
     ):
-        bench(BrightnessSegmenter(), settings=Settings(flow=str(tmp_path)), **given)  # type: ignore[arg-type]
+        bench(BrightnessSegmenter(), settings=change(find_preset("blend"), flow=str(tmp_path)), **given)  # type: ignore[arg-type]

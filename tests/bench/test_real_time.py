@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from segtween.errors import SettingError
 from segtween.models.records import InputRecord
 from segtween.ops.threads import in_background, lower_priority
 from segtween.segmenters import open_segmenter
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, Settings, change
 from tiny_onnx import colour_image, write_network
 
 SIZE = (128, 192)
@@ -56,7 +55,7 @@ def at_rate(
 
 
 def test_late_keys_keep_a_rate_that_waiting_for_the_network_does_not() -> None:
-    late, waiting = at_rate(Slow(0.2), replace(EVERY_OTHER, late="auto")), at_rate(Slow(0.2), EVERY_OTHER)
+    late, waiting = at_rate(Slow(0.2), change(EVERY_OTHER, async_keys="auto")), at_rate(Slow(0.2), EVERY_OTHER)
     late_frames, waiting_frames = late.frames, waiting.frames
     assert late_frames.due == waiting_frames.due == 25
     assert late_frames.dropped < waiting_frames.dropped
@@ -86,7 +85,7 @@ def test_latency_counts_from_when_a_frame_came() -> None:
 def test_the_record_and_what_is_printed() -> None:
     seen: list[tuple[int, int]] = []
     report = at_rate(
-        Slow(0.01), replace(EVERY_OTHER, late="auto"), seconds=0.4, progress=lambda i, n: seen.append((i, n))
+        Slow(0.01), change(EVERY_OTHER, async_keys="auto"), seconds=0.4, progress=lambda i, n: seen.append((i, n))
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert (record["rate"], record["frames"], record["method"]["async_keys"]) == (25, 10, "auto")
@@ -105,7 +104,10 @@ def test_the_record_and_what_is_printed() -> None:
         ({"rate": 0}, "0 frames per second for 1 s, of 192x128; expected a rate of up to 1000, 1 frame or more"),
         ({"seconds": 0.01}, "25 frames per second for 0.01 s, of 192x128; expected .* correct rate"),
         ({"size_hw": (16, 16)}, "of 16x16; expected .* at least 64x64"),
-        ({"settings": replace(EVERY_OTHER, offline=True)}, "a rate and the offline mode; expected a mode that labels"),
+        (
+            {"settings": change(EVERY_OTHER, mode="bidirectional")},
+            "a rate and the offline mode; expected a mode that labels",
+        ),
     ],
 )
 def test_what_cannot_be_measured(change: dict[str, Any], message: str) -> None:
@@ -164,7 +166,7 @@ def test_a_runtimes_threads_give_way_and_no_others(tmp_path: Path, runtime: str)
 @on_linux
 def test_a_thread_that_may_hold_pythons_lock_is_never_kept_waiting() -> None:
     network = Slow(0.0)
-    build_engine(network, replace(EVERY_OTHER, late="auto")).warm_up(SIZE)
+    build_engine(network, change(EVERY_OTHER, async_keys="auto")).warm_up(SIZE)
     assert network.policies == {os.SCHED_OTHER}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from segtween.bench.real_time_streams import (
 )
 from segtween.cli import app
 from segtween.errors import ScoresError, SettingError
-from segtween.settings import PRESETS
+from segtween.settings import PRESETS, change
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 
@@ -38,7 +37,7 @@ class Slow(BrightnessSegmenter):
 
 def at_rate(segmenter: BrightnessSegmenter, *, late: Any, count: int = 3, **others: Any) -> RealTimeStreamsReport:
     plan = RatePlan((96, 160), **{"rate": 20.0, "seconds": 1.0, "threads": 1, **others})
-    settings = replace(PRESETS["composed"].at(1), late=late)
+    settings = change(PRESETS["composed"].at(1), async_keys=late)
     return bench_real_time_streams(segmenter, settings=settings, name="composed", count=count, plan=plan)
 
 

@@ -149,23 +149,21 @@ def test_a_setting_that_is_given_replaces_the_presets_and_stars_its_name() -> No
     assert MethodOptions().settings() == PRESETS[DEFAULT_PRESET]
     assert MethodOptions().name == DEFAULT_PRESET
     changed = MethodOptions(preset="warp", flow="zero")
-    assert changed.settings().flow == "zero"
-    assert changed.settings().fusion == PRESETS["warp"].fusion
+    assert changed.settings().flow.name == "zero"
+    assert changed.settings().history_weight == PRESETS["warp"].history_weight
     assert changed.name == "warp*"
 
 
 def test_changes_go_to_every_preset() -> None:
     chosen = MethodOptions(flow="zero").of_presets(["blend", "warp"])
-    assert {name: settings.flow for name, settings in chosen.items()} == {"blend*": "zero", "warp*": "zero"}
+    assert {name: settings.flow.name for name, settings in chosen.items()} == {"blend*": "zero", "warp*": "zero"}
     assert list(MethodOptions().of_presets(["blend"])) == ["blend"]
     mixed = MethodOptions(weights="w", edge=False).of_presets(["blend", "swnet-seq"])
     assert list(mixed) == ["blend", "swnet-seq*"], "blend has no use for weights and stays as it is"
     assert mixed["blend"] == PRESETS["blend"]
     with pytest.raises(SettingError, match="weights w with refine none and flow dis; expected a refinement or flow"):
         MethodOptions(weights="w").of_presets(["blend", "warp"])
-    with pytest.raises(
-        SettingError, match="no edge without refinement; expected refine guided, .*; leave --no-edge out"
-    ):
+    with pytest.raises(SettingError, match="no edge without refinement; expected refine guided, .*; leave edge out"):
         MethodOptions(edge=False).settings()
     with pytest.raises(SettingError, match="preset 'magic'; expected one of composed, refined, blend, warp"):
         MethodOptions().of_presets(["magic"])

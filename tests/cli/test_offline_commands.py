@@ -21,7 +21,7 @@ from segtween.labels import numbered
 from segtween.ops.cpu import CpuOps
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.propagation import propagation_table
-from segtween.settings import Settings
+from segtween.settings import find_preset
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -53,7 +53,7 @@ def test_run_offline_gives_every_frame_once_in_order(root: Path, tmp_path: Path)
                 "--save", "labels", "--interval", "3", "--threads", "1")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "network on 3 of 12 frames" in done.stdout
-    assert "method: composed, offline" in done.stdout
+    assert "method: composed, bidirectional" in done.stdout
     rows = list(csv.DictReader((tmp_path / "frames.csv").read_text().splitlines()))
     assert [int(row["frame"]) for row in rows] == list(range(FRAMES))
     assert [int(row["frames_since_key"]) for row in rows] == [i % 4 for i in range(FRAMES)]
@@ -80,8 +80,8 @@ def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tm
 def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) -> None:
     clip = root / "val/frames/a"
     for more, text in (
-        (("--schedule", "adaptive"), "the offline mode with schedule adaptive; expected a fixed interval"),
-        (("--preset", "swnet-seq"), "the offline mode with a preset that works as the reference does"),
+        (("--schedule", "adaptive"), "mode bidirectional with schedule adaptive; expected a fixed interval"),
+        (("--preset", "swnet-seq"), "mode bidirectional with propagation published; expected propagation composed"),
         (("--flow", str(tmp_path)), "bidirectional propagation along stored flow"),
     ):
         done = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--offline", *more)
@@ -91,7 +91,7 @@ def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) ->
 
 def test_the_front_door_streams_offline_and_refuses_single_steps() -> None:
     frames = panning(6, SIZE)
-    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", offline=True)
+    seg = segtween.load(BrightnessSegmenter(), labels=numbered(4), interval=2, preset="composed", mode="bidirectional")
     assert [r.distance for r in seg.stream(frames)] == [0, 1, 2, 0, 1, 2]
     with pytest.raises(SettingError, match="one step of bidirectional propagation"):
         seg.step(frames[0])
@@ -138,7 +138,7 @@ def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) ->
 @pytest.mark.parametrize("every", [1, FRAMES])
 def test_a_table_that_cannot_be_is_refused(every: int, data: Dataset) -> None:
     with pytest.raises(SettingError, match=rf"one labelled frame in {every} of folders val; expected 2 or more"):
-        propagation_table(Conditions(data), every=every, settings=Settings())
+        propagation_table(Conditions(data), every=every, settings=find_preset("blend"))
 
 
 def test_the_table_is_a_command(root: Path, tmp_path: Path) -> None:

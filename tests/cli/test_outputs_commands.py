@@ -149,7 +149,7 @@ def test_sigterm_ends_several_live_inputs(tmp_path: Path, long_clip: Path) -> No
     process.send_signal(signal.SIGTERM)
     assert ended(process)[-1] == "segtween: stopped; what was done by then is kept"
     assert process.returncode == 143
-    assert left_in(out) == ["long", "other", "together.json"]
+    assert left_in(out) == ["long", "other", "session.json"]
     for name in ("long", "other"):
         assert left_in(out / name) == ["frames.csv", "labels", "run.json"]
         assert json.loads((out / name / "run.json").read_text())["error"] == "stopped by SIGTERM"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from fakes import panning
 from segtween.build import Processor, build_engine, open_backend
 from segtween.flow.dis import DisFlow
 from segtween.segmenters import open_segmenter
-from segtween.settings import find_preset
+from segtween.settings import change, find_preset
 
 NETWORK, SIZE = "swiftnet-lite0.camvid", (256, 384)
 
@@ -86,7 +85,7 @@ def test_half_precision_gives_nearly_the_processors_labels() -> None:
 
 
 def test_adaptive_schedules_have_the_same_keys_recorded_or_not() -> None:
-    settings = replace(find_preset("composed"), schedule="adaptive", budget=30.0)
+    settings = change(find_preset("composed"), schedule="adaptive", budget=30.0)
     keys = []
     for device in (cuda(), cuda("graphs")):
         engine = device.engine(device.segmenter(NETWORK), settings)

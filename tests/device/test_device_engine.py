@@ -14,7 +14,7 @@ from segtween.build import Processor, build_engine, open_backend
 from segtween.device import Fast, check_device
 from segtween.errors import MissingExtraError, ModelError, ScoresError, SettingError
 from segtween.flow.dis import DisFlow
-from segtween.settings import Settings, find_preset
+from segtween.settings import Settings, change, find_preset
 from segtween.types import Motion, Result
 
 SIZE = (96, 128)
@@ -82,9 +82,9 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
     [
         find_preset("composed").at(2),
         find_preset("composed").at(0),
-        replace(find_preset("composed").at(2), cuts=False),
-        replace(find_preset("composed").at(2), fusion="replace"),
-        replace(find_preset("composed").at(2), schedule="adaptive", budget=40.0),
+        change(find_preset("composed").at(2), cuts=False),
+        change(find_preset("composed").at(2), history_weight=0.0),
+        change(find_preset("composed").at(2), schedule="adaptive", budget=40.0),
     ],
     ids=["composed", "every frame", "no cuts", "replace", "adaptive"],
 )
@@ -103,7 +103,7 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
 @pytest.mark.train
 @pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
 def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
-    settings = replace(find_preset("composed").at(2), offline=True)
+    settings = change(find_preset("composed").at(2), mode="bidirectional")
     cpu = build_engine(BrightnessSegmenter(), settings, backend=Processor(1), flow=DisFlow())
     there = built(settings, flow=beside(DisFlow()))
     for found, expected in zip(there.stream(frames), cpu.stream(frames), strict=True):
@@ -292,8 +292,8 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     ("settings", "what"),
     [
         (find_preset("refined"), "refine attention"),
-        (find_preset("swnet-seq"), "refine guided"),
-        (replace(find_preset("composed"), late=2), "async_keys 2"),
+        (find_preset("swnet-seq"), "propagation published"),
+        (change(find_preset("composed"), async_keys=2), "async_keys 2"),
     ],
 )
 def test_what_the_device_cannot_do_is_refused(settings: Settings, what: str) -> None:

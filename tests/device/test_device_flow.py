@@ -112,9 +112,9 @@ def pair(request: pytest.FixtureRequest) -> Any:
 
 def test_the_light_flow_network_is_that_of_the_processor(pair: Any) -> None:
     from segtween.build import build_flow, open_backend
-    from segtween.settings import Settings
+    from segtween.settings import change, find_preset
 
-    settings = Settings(flow="light")
+    settings = change(find_preset("blend"), flow="light")
     processor = build_flow(settings, classes=11, threads=1)
     device = open_backend("torch-cpu", threads=1).flow(settings, classes=11)
     views = [processor.prepare(rgb) for rgb in pair]
@@ -131,9 +131,9 @@ def test_weights_of_another_flow_network_are_refused() -> None:
 
     from segtween.build import build_flow
     from segtween.device.flows import DeviceFlowNetwork
-    from segtween.settings import Settings
+    from segtween.settings import change, find_preset
 
-    part = build_flow(Settings(flow="light"), classes=11, threads=1).part
+    part = build_flow(change(find_preset("blend"), flow="light"), classes=11, threads=1).part
     with pytest.raises(ModelError, match="the weights in .* do not fit flow-light .*; export the flow network again"):
         DeviceFlowNetwork(part, {"toflow.bias": np.zeros(3, np.float32)}, device=torch.device("cpu"), half=False)
     with pytest.raises(ModelError, match="lack .*conv1.0.bias"):

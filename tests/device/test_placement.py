@@ -68,11 +68,11 @@ def test_views_and_flow(meta: Any, size: tuple[int, int]) -> None:
 
 def test_the_flow_network(meta: Any) -> None:
     from segtween.build import open_backend
-    from segtween.settings import Settings
+    from segtween.settings import change, find_preset
 
     device = open_backend("torch-cpu", threads=1)
     device.arrays.device = meta
-    flow = device.flow(Settings(flow="light"), classes=11)
+    flow = device.flow(change(find_preset("blend"), flow="light"), classes=11)
     view = flow.prepare(image(meta, 100, 170, 3))
     assert flow(view, view).device == meta
 

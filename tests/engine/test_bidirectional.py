@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from segtween.build import build_engine, build_every_frame, build_labelled, meth
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import LabelError, SettingError
 from segtween.labels import numbered
-from segtween.settings import Settings, find_preset
+from segtween.settings import change, find_preset
 from segtween.types import Result
 
 SIZE = (96, 128)
@@ -22,7 +21,7 @@ PATH = find_preset("composed")
 
 
 def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
-    return build_engine(BrightnessSegmenter(), replace(PATH, interval=interval, offline=True, **changes))
+    return build_engine(BrightnessSegmenter(), change(PATH, interval=interval, mode="bidirectional", **changes))
 
 
 def all_of(sided: BidirectionalEngine, frames: Sequence[np.ndarray]) -> list[Result]:
@@ -63,8 +62,10 @@ def test_results_come_when_the_next_key_frame_is_there() -> None:
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
     frames = uncovering(5)
     wanted = truth(frames)
-    both = build_engine(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0, offline=True))
-    one = build_engine(BrightnessSegmenter(stride=1), replace(PATH, interval=3, history_weight=0.0))
+    both = build_engine(
+        BrightnessSegmenter(stride=1), change(PATH, interval=3, history_weight=0.0, mode="bidirectional")
+    )
+    one = build_engine(BrightnessSegmenter(stride=1), change(PATH, interval=3, history_weight=0.0))
     two_sided = [r.labels for r in all_of(both, frames)]
     one_sided = [one.step(rgb).labels for rgb in frames]
 
@@ -76,7 +77,7 @@ def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
 
 def test_frames_after_the_last_key_frame_are_those_of_the_engine() -> None:
     frames = panning(4, SIZE)
-    built = build_engine(BrightnessSegmenter(), replace(PATH, interval=9, flow_quality="fine"))
+    built = build_engine(BrightnessSegmenter(), change(PATH, interval=9, flow_quality="fine"))
     for ours, causal in zip(all_of(offline(9), frames), map(built.step, frames), strict=True):
         assert np.array_equal(ours.labels, causal.labels)
 
@@ -120,13 +121,13 @@ def test_one_step_alone_is_refused_and_another_size_too() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"schedule": "adaptive"}, "the offline mode with schedule adaptive; expected a fixed interval"),
-        ({"arrays": "reference"}, "the offline mode with a preset that works as the reference does"),
+        ({"schedule": "adaptive"}, "mode bidirectional with schedule adaptive; expected a fixed interval"),
+        ({"propagation": "published"}, "mode bidirectional with propagation published; expected propagation composed"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(changes: dict[str, Any], text: str) -> None:
     with pytest.raises(SettingError, match=text):
-        replace(PATH, offline=True, **changes)
+        change(PATH, mode="bidirectional", **changes)
 
 
 def test_the_offline_mode_has_a_hash_of_its_own() -> None:
@@ -142,7 +143,9 @@ def test_the_offline_mode_has_a_hash_of_its_own() -> None:
 
 def labelled(frames: Sequence[np.ndarray], which: Sequence[int], **changes: Any) -> list[Result]:
     wanted = truth(frames)
-    return all_of(build_labelled(numbered(4), wanted.__getitem__, which, Settings(**changes)), frames)
+    return all_of(
+        build_labelled(numbered(4), wanted.__getitem__, which, change(find_preset("blend"), **changes)), frames
+    )
 
 
 def test_labelled_frames_keep_their_labels_and_the_others_follow() -> None:
@@ -157,7 +160,7 @@ def test_labelled_frames_keep_their_labels_and_the_others_follow() -> None:
 
 def test_frames_after_the_last_labelled_one_do_not_wait() -> None:
     frames = panning(5, SIZE)
-    sided = build_labelled(numbered(4), truth(frames).__getitem__, [1], Settings())
+    sided = build_labelled(numbered(4), truth(frames).__getitem__, [1], find_preset("blend"))
     assert [len(sided.push(rgb)) for rgb in frames] == [0, 2, 1, 1, 1]
 
 
@@ -174,7 +177,7 @@ def test_what_is_unknown_in_all_labels_stays_unknown() -> None:
     frames = [textured(SIZE)] * 3
     labels = np.zeros(SIZE, np.uint8)
     labels[:, 64:] = 255
-    results = all_of(build_labelled(numbered(2), lambda _: labels, [0, 2], Settings()), frames)
+    results = all_of(build_labelled(numbered(2), lambda _: labels, [0, 2], find_preset("blend")), frames)
     assert all(np.array_equal(r.labels[:, 68:], labels[:, 68:]) for r in results)
     assert (results[1].labels[:, :60] == 0).all()
 
@@ -190,6 +193,6 @@ def test_confidence_falls_with_the_distance_to_a_label() -> None:
 
 
 def test_labels_of_another_size_are_refused() -> None:
-    sided = build_labelled(numbered(2), lambda _: np.zeros((4, 4), np.uint8), [0], Settings())
+    sided = build_labelled(numbered(2), lambda _: np.zeros((4, 4), np.uint8), [0], find_preset("blend"))
     with pytest.raises(LabelError, match=r"the labels of frame 0 are 4x4; expected 128x96"):
         sided.push(textured(SIZE))

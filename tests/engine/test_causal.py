@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,14 +14,14 @@ from segtween.build import build_engine, build_every_frame, method
 from segtween.engine import Engine
 from segtween.engine.causal import CausalEngine
 from segtween.errors import SettingError
-from segtween.settings import Carry, Settings, find_preset
+from segtween.settings import change, find_preset
 from segtween.types import Frame
 
 SIZE = (96, 128)
 
 
 def engine(interval: int = 4, **changes: object) -> Engine:
-    return build_engine(BrightnessSegmenter(), Settings(interval=interval, **changes))  # type: ignore[arg-type]
+    return build_engine(BrightnessSegmenter(), change(find_preset("blend"), interval=interval, **changes))  # type: ignore[arg-type]
 
 
 def calls(built: Engine) -> int:
@@ -47,7 +46,7 @@ def test_carried_labels_follow_the_motion() -> None:
         carried, own = built.step(rgb), plain.step(rgb)
     assert carried.distance == 4
     inside = (slice(8, -8), slice(8, -24))
-    still = build_engine(BrightnessSegmenter(), Settings(interval=4, flow="zero", cuts=False))
+    still = build_engine(BrightnessSegmenter(), change(find_preset("blend"), interval=4, flow="zero", cuts=False))
     copied = [still.step(rgb) for rgb in frames][-1]
     agreement = (carried.labels == own.labels)[inside].mean()
     assert agreement > 0.9
@@ -87,8 +86,8 @@ def test_cuts_can_be_switched_off() -> None:
 def test_fusion_keeps_what_the_history_says_and_replace_does_not() -> None:
     rgb = textured(SIZE)
     noisy = NoisySegmenter()
-    fused = build_engine(noisy, Settings(interval=0, history_weight=0.8))
-    alone = build_engine(NoisySegmenter(), Settings(interval=0, fusion="replace"))
+    fused = build_engine(noisy, change(find_preset("blend"), interval=0, history_weight=0.8))
+    alone = build_engine(NoisySegmenter(), change(find_preset("blend"), interval=0, history_weight=0.0))
 
     def changes(built: Engine) -> float:
         results = [built.step(rgb).labels for _ in range(8)]
@@ -125,9 +124,8 @@ def test_results_carry_sizes_times_and_confidence() -> None:
 
 
 def test_logits_can_be_carried_and_their_confidence_is_a_probability() -> None:
-    from segtween.settings import Carry
 
-    built = engine(1, carry=Carry(kind="logits"))
+    built = engine(1, kind="logits")
     result = [built.step(rgb) for rgb in panning(2, SIZE)][-1]
     assert result.carried.kind == "logits"
     assert 0 < result.confidence.min() <= result.confidence.max() <= 1
@@ -171,19 +169,19 @@ def test_anything_but_an_rgb_image_is_refused(wrong: object) -> None:
 @pytest.mark.parametrize("interval", [-1, 1.5, True])
 def test_an_interval_below_zero_is_refused(interval: object) -> None:
     with pytest.raises(SettingError, match="interval is .*expected a whole number, 0 or more; give --interval 4"):
-        Settings(interval=interval)  # type: ignore[arg-type]
+        change(find_preset("blend"), interval=interval)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"history_weight": 1.0}, "history weight is 1.0; expected 0 or more, below 1"),
-        ({"fusion": "mean"}, "fusion 'mean'; expected blend or replace"),
+        ({"history_weight": 1.0}, "history_weight is 1.0; expected 0 or more, below 1"),
+        ({"fusion": 0.5}, "setting 'fusion'; expected one of mode"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(changes: dict[str, object], text: str) -> None:
     with pytest.raises(SettingError, match=text):
-        Settings(**changes)  # type: ignore[arg-type]
+        change(find_preset("blend"), **changes)  # type: ignore[arg-type]
 
 
 def test_the_method_hash_changes_with_every_setting_and_with_nothing_else() -> None:
@@ -199,7 +197,10 @@ def test_the_method_hash_changes_with_every_setting_and_with_nothing_else() -> N
 def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
     frames = panning(5, SIZE, step=3, cell=20)
     built = build_engine(BrightnessSegmenter(), find_preset("composed"))
-    resampled = build_engine(BrightnessSegmenter(), replace(find_preset("composed"), carry=Carry(kind="logits")))
+    resampled = build_engine(
+        BrightnessSegmenter(),
+        change(find_preset("composed"), propagation="resampled", kind="logits", most_cells=40_000),
+    )
     plain = build_every_frame(BrightnessSegmenter())
     for rgb in frames:
         result, other, own = built.step(rgb), resampled.step(rgb), plain.step(rgb)
@@ -215,7 +216,7 @@ def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
 
 def test_a_frozen_clip_keeps_its_labels_along_the_path() -> None:
     rgb = textured(SIZE)
-    built = build_engine(BrightnessSegmenter(), replace(find_preset("composed"), interval=3))
+    built = build_engine(BrightnessSegmenter(), change(find_preset("composed"), interval=3))
     results = [built.step(rgb) for _ in range(8)]
     assert not any(r.is_cut for r in results)
     changed = [float((r.labels != results[0].labels).mean()) for r in results]

@@ -15,7 +15,7 @@ from segtween.build import build_engine
 from segtween.cli import app
 from segtween.engine.delayed import DelayedKeyFrames
 from segtween.errors import ScoresError, SettingError
-from segtween.settings import MOST_DELAY, PRESETS, Settings
+from segtween.settings import MOST_DELAY, PRESETS, change, find_preset
 from segtween.types import Result
 from small_sets import camvid
 
@@ -23,7 +23,7 @@ SIZE = (64, 96)
 
 
 def engine(late: Any, *, interval: int = 3, preset: str = "composed", segmenter: Any = None) -> Any:
-    settings = Settings(**{**PRESETS[preset].at(interval).__dict__, "late": late})
+    settings = change(PRESETS[preset].at(interval), async_keys=late)
     return build_engine(segmenter or BrightnessSegmenter(), settings)
 
 
@@ -202,17 +202,20 @@ def test_the_record_names_it() -> None:
     ("settings", "message"),
     [
         (
-            {"late": "soon"},
+            {"async_keys": "soon"},
             rf"async_keys soon; expected auto, or a whole number of frames from 1 to {MOST_DELAY}; give auto",
         ),
-        ({"late": -1}, "async_keys -1; expected auto"),
-        ({"late": 2, "offline": True}, "late 2 with the offline mode; expected frames that come one by one"),
-        ({"late": 2, "schedule": "adaptive"}, "late 2 with schedule adaptive; expected .* fixed interval; leave one"),
+        ({"async_keys": -1}, "async_keys -1; expected auto"),
+        ({"async_keys": 2, "mode": "bidirectional"}, "async_keys 2 with mode bidirectional; expected frames that come"),
+        (
+            {"async_keys": 2, "schedule": "adaptive"},
+            "async_keys 2 with schedule adaptive; expected .* fixed interval; leave one",
+        ),
     ],
 )
 def test_what_cannot_be_late_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        Settings(**settings)
+        change(find_preset("blend"), **settings)
 
 
 def test_an_evaluation_needs_a_number(tmp_path: Any) -> None:

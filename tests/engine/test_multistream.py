@@ -18,7 +18,7 @@ from segtween.engine.delayed import DelayedKeyFrames
 from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import ScoresError, SettingError
 from segtween.runtimes.openvino import OpenVinoRuntime
-from segtween.settings import PRESETS, Settings
+from segtween.settings import PRESETS, Settings, change
 from segtween.types import Frame, Result, Rgb
 from tiny_onnx import write_network
 
@@ -31,7 +31,7 @@ def clips(count: int, frames: int = 12) -> list[list[Rgb]]:
 
 
 def settings(interval: int = 3, preset: str = "composed", **changes: Any) -> Settings:
-    return Settings(**{**PRESETS[preset].at(interval).__dict__, **changes})
+    return change(PRESETS[preset].at(interval), **changes)
 
 
 def streams(count: int, segmenter: Any = None, chosen: Settings | None = None) -> MultiStream:
@@ -143,7 +143,7 @@ def test_late_keys_come_from_one_thread_one_at_a_time(late: Any) -> None:
                 self.now -= 1
 
     network, films = Watched(), clips(3, 16)
-    together = streams(3, network, settings(late=late))
+    together = streams(3, network, settings(async_keys=late))
     results = list(together.stream(*films))
     assert network.most == 1
     assert len(network.threads) == 1
@@ -163,7 +163,7 @@ def test_a_slow_network_serves_the_streams_in_turn() -> None:
             assert go.acquire(timeout=10)
             return super().__call__(rgb)
 
-    together, film = streams(3, Held(), settings(0, late="auto")), panning(1, SIZE, cell=16)[0]
+    together, film = streams(3, Held(), settings(0, async_keys="auto")), panning(1, SIZE, cell=16)[0]
 
     def run_once() -> None:
         go.release()
@@ -238,7 +238,7 @@ def test_what_belongs_to_one_video_is_refused() -> None:
 
 
 def test_files_at_once_are_read_from_both_sides() -> None:
-    together, films = streams(2, None, settings(offline=True)), clips(2, 5)
+    together, films = streams(2, None, settings(mode="bidirectional")), clips(2, 5)
     with pytest.raises(SettingError, match="one step of bidirectional propagation; expected a mode that gives each fr"):
         together.step([films[0][0], films[1][0]])
     together.reset()
@@ -249,6 +249,6 @@ def test_files_at_once_are_read_from_both_sides() -> None:
             found[stream] += outcome
     for stream, film in enumerate(films):
         found[stream] += together.engines[stream].finish()
-        alone_there = Segtween(BrightnessSegmenter(), settings(offline=True), threads=1)
+        alone_there = Segtween(BrightnessSegmenter(), settings(mode="bidirectional"), threads=1)
         for seen, expected in zip(found[stream], alone_there.stream(film), strict=True):
             np.testing.assert_array_equal(seen.labels, expected.labels)

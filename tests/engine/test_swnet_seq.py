@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from golden_cases import CHECKPOINT, array, cases, share_changed, worst_error
 from segtween.build import build_engine
 from segtween.labels import CITYSCAPES19
 from segtween.segmenters import open_segmenter
-from segtween.settings import find_preset
+from segtween.settings import change, find_preset, single_values
 
 
 class Given:
@@ -38,7 +37,7 @@ class Given:
 def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path))
     golden = sorted((c.values[0] for c in cases("sequence_seed")), key=lambda case: case["frame"])
-    settings = replace(find_preset("swnet-seq"), interval=2, weights=str(shared / "weights" / CHECKPOINT))
+    settings = change(find_preset("swnet-seq"), interval=2, weights=str(shared / "weights" / CHECKPOINT))
     engine = build_engine(Given(array(golden[0], "key_logits")[0]), settings)
     edges = []
     for case, rgb in zip(golden, array(golden[0], "clip_u8"), strict=True):
@@ -55,8 +54,8 @@ def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("edge", [True, False])
 def test_the_shipped_refinement_runs_without_torch(edge: bool) -> None:
     segmenter = open_segmenter("swiftnet-lite0.camvid", threads=2)
-    settings = replace(find_preset("swnet-seq"), interval=2, edge=edge)
-    assert settings.weights is None
+    settings = change(find_preset("swnet-seq"), interval=2, edge=edge)
+    assert single_values(settings)["weights"] is None
     results = list(build_engine(segmenter, settings).stream(panning(4, (100, 130), cell=30)))
     assert [r.is_key for r in results] == [True, False, False, True]
     assert {r.labels.shape for r in results} == {(100, 130)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.build import build_engine
 from segtween.errors import DatasetError, SettingError
 from segtween.flow.stored import StoredFlow, read_flow
-from segtween.settings import Settings, find_preset
+from segtween.settings import change, find_preset
 
 SIZE = (96, 128)
 
@@ -31,7 +30,9 @@ def test_the_carried_labels_follow_the_stored_flow(tmp_path: Path, ending: str) 
     step[..., 0] = 4
     for index in range(1, 4):
         write_flow(tmp_path / f"{index:06d}{ending}", step)
-    stored = build_engine(BrightnessSegmenter(), Settings(interval=3, flow=str(tmp_path), cuts=False))
+    stored = build_engine(
+        BrightnessSegmenter(), change(find_preset("blend"), interval=3, flow=str(tmp_path), cuts=False)
+    )
     moved = list(stored.stream(frames))[-1].labels
     own = BrightnessSegmenter()(frames[3]).argmax(axis=0)
     own = cv2.resize(own.astype(np.uint8), SIZE[::-1], interpolation=cv2.INTER_NEAREST)
@@ -54,7 +55,7 @@ def test_stored_flow_works_in_the_reference_preset(tmp_path: Path) -> None:
     frames = panning(3, (90, 121), step=2)
     for index in (1, 2):
         write_flow(tmp_path / f"{index:06d}.flo", np.zeros((45, 60, 2), np.float32))
-    settings = replace(find_preset("swnet-seq"), interval=2, flow=str(tmp_path), refine="none")
+    settings = change(find_preset("swnet-seq"), interval=2, flow=str(tmp_path), refine="none")
     results = list(build_engine(BrightnessSegmenter(), settings).stream(frames))
     assert [r.labels.shape for r in results] == [(90, 121)] * 3
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.build import build_engine, build_flow
 from segtween.errors import ModelError, SegtweenError, SettingError
 from segtween.models.components import read_component
-from segtween.settings import Settings, find_preset
+from segtween.settings import change, find_preset
 
 SEQ = find_preset("swnet-seq")
 SIZE = (64, 96)
@@ -43,7 +42,7 @@ def save(path: Path, **parts: Any) -> Path:
 
 @pytest.mark.train
 def test_a_trained_folder_runs_without_torch_in_the_engine(trained: Path) -> None:
-    settings = replace(SEQ, interval=2, weights=str(trained))
+    settings = change(SEQ, interval=2, weights=str(trained))
     engine = build_engine(BrightnessSegmenter(), settings)
     results = list(engine.stream(panning(5, (70, 100))))
     assert [r.is_key for r in results] == [True, False, False, True, False]
@@ -66,9 +65,7 @@ def test_without_edge_is_another_method_and_other_scores(tmp_path: Path, monkeyp
         state_dict_of=build_flow("flow-light").state_dict(),
         epoch=1,
     )
-    engines = [
-        build_engine(BrightnessSegmenter(), replace(SEQ, weights=str(file), edge=edge)) for edge in (True, False)
-    ]
+    engines = [build_engine(BrightnessSegmenter(), change(SEQ, weights=str(file), edge=edge)) for edge in (True, False)]
     frames = panning(2, SIZE)
     with_edge, without = ([engine.step(rgb) for rgb in frames][1].carried.values for engine in engines)
     assert not np.array_equal(with_edge, without)
@@ -91,7 +88,7 @@ def test_weights_that_do_not_fit(
     (tmp_path / "empty").mkdir()
     (tmp_path / "trained").symlink_to(trained)
     with pytest.raises(SegtweenError, match=text):
-        build_engine(BrightnessSegmenter(3), replace(SEQ, weights=str(tmp_path / where)))
+        build_engine(BrightnessSegmenter(3), change(SEQ, weights=str(tmp_path / where)))
 
 
 @pytest.mark.train
@@ -109,7 +106,7 @@ def test_a_checkpoint_of_another_network_a_cut_one_and_one_with_code(
     code = save(tmp_path / "code.pth.tar", state_dict=Path("x"))
     for file, text in ((other, "swiftnet-r18 with 4 classes"), (cut, "damaged or cut off"), (code, "carries code")):
         with pytest.raises(ModelError, match=text):
-            build_engine(BrightnessSegmenter(), replace(SEQ, weights=str(file)))
+            build_engine(BrightnessSegmenter(), change(SEQ, weights=str(file)))
     assert not list((tmp_path / "cache").rglob("*.onnx"))
 
 
@@ -119,24 +116,24 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 
 
 def test_settings_that_do_not_go_together() -> None:
-    with pytest.raises(SettingError, match="give --preset swnet-seq"):
-        Settings(refine="guided")
+    with pytest.raises(SettingError, match="choose preset swnet-seq"):
+        change(find_preset("blend"), refine="guided")
     with pytest.raises(SettingError, match=r"refine 'sharp'; expected attention or guided or none"):
-        replace(SEQ, refine="sharp")  # type: ignore[arg-type]
+        change(SEQ, refine="sharp")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["flownets", "flownet2s"])
 def test_flow_networks_whose_weights_are_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match=rf"weights of flow network {name} are not found.*get it from.*put it there"):
-        build_flow(Settings(flow=name))
+        build_flow(change(find_preset("blend"), flow=name))
 
 
 def test_a_flow_that_is_neither_name_nor_file() -> None:
     with pytest.raises(
         SettingError, match=r"flow 'diss'; expected one of dis, dis-opencv, zero, light, flownets, flownet2s, an .onnx"
     ):
-        build_flow(Settings(flow="diss"))
+        build_flow(change(find_preset("blend"), flow="diss"))
 
 
 RECORD = "network: flow-light\nkind: flow\nimage: {channels: BGR, mean: [1, 2, 3], std: [1, 1, 1], multiple_of: 4}\n"

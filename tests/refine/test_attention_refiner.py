@@ -15,7 +15,7 @@ from segtween.models.components import ATTENTION, Component, shipped_components
 from segtween.ops.cpu import CpuOps
 from segtween.refine.attention import LEAST_SHARE, OFFSETS, AttentionRefiner, cell_grid
 from segtween.runtimes.fake import FakeRuntime
-from segtween.settings import find_preset
+from segtween.settings import change, find_preset
 from segtween.types import ScoreMap
 
 SIZE = (96, 128)
@@ -146,7 +146,7 @@ def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((shipped / name).read_bytes())
     record = tmp_path / f"{ATTENTION}.yaml"
     record.write_text(record.read_text().replace("labels: ''", "labels: camvid11"))
-    settings = replace(find_preset("refined"), weights=str(tmp_path))
+    settings = change(find_preset("refined"), weights=str(tmp_path))
     with pytest.raises(ModelError, match="for the label set camvid11; expected classes4, .*; give other weights="):
         build_engine(BrightnessSegmenter(), settings)
 
@@ -154,6 +154,7 @@ def test_a_repair_for_other_labels_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preset", ["blend", "swnet-seq"])
 def test_a_preset_that_resamples_has_no_use_for_it(preset: str) -> None:
     with pytest.raises(
-        SettingError, match="refine attention in a preset that resamples .*; give --preset composed or refined"
+        SettingError,
+        match="refine attention with propagation .*, which resamples scores.*; choose preset composed or refined",
     ):
-        replace(find_preset(preset), refine="attention")
+        change(find_preset(preset), refine="attention")

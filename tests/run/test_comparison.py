@@ -1,4 +1,4 @@
-"""Another method beside the first one: what is seen of it, the film of both, and the command."""
+"""Another method to compare with: what is seen of it, the film of both, and the command."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.labels import numbered
 from segtween.metrics.steadiness import SteadinessMeter
-from segtween.run.comparison import Beside, Seen
-from segtween.settings import PRESETS, Settings
+from segtween.run.comparison import Comparison, Seen
+from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, Result
 from segtween.video.side_by_side import COLOURS, Another, BesidePicture
 
@@ -37,28 +37,28 @@ def frames(count: int = 7) -> list[Frame]:
 
 def test_both_methods_see_every_frame() -> None:
     first, other, alone = method(), method(plain=True), method(plain=True)
-    beside, meter = Beside(other.engine, other.method, classes=4), SteadinessMeter(4)
+    comparison, meter = Comparison(other.engine, other.method, classes=4), SteadinessMeter(4)
     for frame in frames():
         result = first.step(frame.rgb)
-        beside.update(frame, result)
-        seen = beside.take(frame.index)
+        comparison.update(frame, result)
+        seen = comparison.take(frame.index)
         assert np.array_equal(seen.labels, alone.step(frame.rgb).labels)
         own = meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
         assert seen.flicker[1] == own
         assert seen.so_far[1] == meter.compute()["flicker"]
         assert (own is None) == (frame.index == 0)
-    told = beside.to_json()
+    told = comparison.to_json()
     assert told["own_steadiness"] == meter.compute()
     assert told["method"]["name"] == "every-frame"
     assert told["steadiness"]["change_rate_elsewhere"] is None, "the other one has key frames only"
     with pytest.raises(KeyError):
-        beside.take(0)
+        comparison.take(0)
 
 
-def test_a_method_that_comes_late_cannot_stand_beside() -> None:
-    late = Segtween(BrightnessSegmenter(), Settings(offline=True), threads=1, name="late")
-    with pytest.raises(SettingError, match="late beside another method; expected a method that gives each frame's"):
-        Beside(late.engine, late.method, classes=4)
+def test_a_method_whose_results_come_late_cannot_be_compared_with() -> None:
+    late = Segtween(BrightnessSegmenter(), change(find_preset("blend"), mode="bidirectional"), threads=1, name="late")
+    with pytest.raises(SettingError, match="late to compare with; expected a method that gives each frame's"):
+        Comparison(late.engine, late.method, classes=4)
 
 
 def test_the_film_has_both_pictures_and_both_curves() -> None:
@@ -103,8 +103,8 @@ def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     assert len(pictures) == 6
     assert pictures[0].shape[1] == 2 * SIZE[1]
     record = json.loads((out / "run.json").read_text())
-    assert record["beside"]["method"]["name"] == other
-    assert "beside" in record["stages_ms"]
+    assert record["comparison"]["method"]["name"] == other
+    assert "compare" in record["stages_ms"]
     code, told = call("run", clip, "-o", out, "--model", MODEL, "--beside", other)
     assert code == 2
     assert f"beside-{other}.mp4 exists already" in told or "frames.csv exists already" in told

@@ -16,8 +16,9 @@ from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.errors import SegtweenError, SinkError, SourceError
 from segtween.run.ending import close_outputs, write_json, write_summary
-from segtween.run.propagation import propagate
-from segtween.run.single import Summary
+from segtween.run.options import Outputs as Wanted
+from segtween.run.propagation import Labelled, propagate
+from segtween.run.summary import Summary
 from segtween.settings import PRESETS
 from segtween.types import OutputReport, OutputState, SourceInfo
 from segtween.video.encode import Clock, VideoWriter
@@ -150,7 +151,7 @@ def fails_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_output_of_one_of_several_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seg = Segtween(BrightnessSegmenter(), PRESETS["composed"], threads=1)
     fails_in("b", monkeypatch)
-    done = seg.run_together(
+    done = seg.run(
         [clip(tmp_path / "a.mkv"), clip(tmp_path / "b.mkv")], tmp_path / "out", save=["labels", "labels-video"]
     )
     assert [str(o.error or "").split(" (")[0] for o in done.outcomes] == [
@@ -171,7 +172,13 @@ def test_propagation_names_the_next_frames_although_an_output_failed(
     cv2.imwrite(str(labels / "000000.png"), np.zeros((48, 64), np.uint8))
     fails_in(".labels.part", monkeypatch)
     with pytest.raises(SinkError, match=r"labels/000000.png .*\(finished: overlay.mp4, frames.csv\)"):
-        propagate(clip(tmp_path / "a.mkv"), labels, tmp_path / "out", label_set="camvid11", save=["labels", "overlay"])
+        propagate(
+            clip(tmp_path / "a.mkv"),
+            labels,
+            tmp_path / "out",
+            how=Labelled(label_set="camvid11"),
+            outputs=Wanted(save=["labels", "overlay"]),
+        )
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "frames.csv", "next.json", "overlay.mp4", "run.json",
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from one_input import run_source
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
@@ -20,8 +21,8 @@ from segtween.api import Segtween
 from segtween.cli import app
 from segtween.errors import SettingError, SourceError
 from segtween.run.pipeline import LatestFrame
-from segtween.run.single import Summary, run_source
-from segtween.settings import PRESETS, Settings
+from segtween.run.summary import Summary
+from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 from segtween.video import open_source
 from segtween.video.container import ContainerSource
@@ -69,7 +70,7 @@ class SlowNetwork(BrightnessSegmenter):
 
 
 def run(clip: Path, folder: Path, *, network_seconds: float, **settings: Any) -> tuple[Summary, Kept]:
-    chosen = Settings(**{**PRESETS["composed"].at(1).__dict__, **settings})
+    chosen = change(PRESETS["composed"].at(1), **settings)
     seg, sink = Segtween(SlowNetwork(network_seconds), chosen, threads=1), Kept()
     source = open_source(clip)
     summary = run_source(
@@ -105,7 +106,7 @@ def test_a_live_source_is_not_held_back() -> None:
 
 
 def test_late_keys_keep_up_by_a_longer_interval(clip: Path, tmp_path: Path) -> None:
-    summary, sink = run(clip, tmp_path, network_seconds=0.25, late="auto")
+    summary, sink = run(clip, tmp_path, network_seconds=0.25, async_keys="auto")
     assert summary.dropped <= 8
     assert summary.frames + summary.dropped == 24
     assert sink.frames == sorted(set(sink.frames))
@@ -117,7 +118,7 @@ def test_late_keys_keep_up_by_a_longer_interval(clip: Path, tmp_path: Path) -> N
 
 def test_what_cannot_be_kept_up_with_is_dropped_and_counted(clip: Path, tmp_path: Path) -> None:
     began = time.perf_counter()
-    summary, sink = run(clip, tmp_path, network_seconds=0.25, late=None)
+    summary, sink = run(clip, tmp_path, network_seconds=0.25, async_keys=None)
     assert time.perf_counter() - began < 5
     assert summary.dropped > 5
     assert summary.frames == len(sink.frames) == 24 - summary.dropped
@@ -159,7 +160,7 @@ def test_an_error_comes_after_the_frame_before_it() -> None:
 
 def test_the_offline_mode_cannot_be_live(clip: Path, tmp_path: Path) -> None:
     source = open_source(clip)
-    seg = Segtween(BrightnessSegmenter(), Settings(offline=True), threads=1)
+    seg = Segtween(BrightnessSegmenter(), change(find_preset("blend"), mode="bidirectional"), threads=1)
     with pytest.raises(
         SettingError, match="bidirectional propagation live; expected a mode that gives each frame's labels at"
     ):

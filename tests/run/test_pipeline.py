@@ -1,4 +1,4 @@
-"""Threads that read ahead and write behind, and `run_source` with them."""
+"""Threads that read ahead and write behind, and a session with them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from one_input import run_source
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.errors import SinkError, SourceError
 from segtween.ops.threads import Rows, available_threads
 from segtween.run.pipeline import AsyncWriter, Prefetcher
-from segtween.run.single import Summary, run_source
+from segtween.run.summary import Summary
 from segtween.settings import PRESETS
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 
@@ -76,9 +77,8 @@ class Slow(BrightnessSegmenter):
 
 def run(clip: Clip, sink: Kept, folder: Path, *, offline: bool = False, segmenter=None, progress=None) -> Summary:  # type: ignore[no-untyped-def]
     folder.mkdir(exist_ok=True)
-    settings = (
-        PRESETS["composed"].at(2) if not offline else PRESETS["composed"].at(2).__class__(offline=True, interval=2)
-    )
+    settings = PRESETS["composed"].at(2)
+    settings = settings.bidirectional() if offline else settings
     seg = Segtween(segmenter or BrightnessSegmenter(), settings, threads=1)
     return run_source(
         seg.engine, clip, sink, folder, method=seg.method, interval=2, saved=("labels",), progress=progress
@@ -194,10 +194,9 @@ def test_no_more_than_asked_for_is_read_ahead() -> None:
 def test_a_writer_that_is_slower_lets_no_queue_grow() -> None:
     tokens, alive = weakref.WeakSet[Token](), list[int]()
 
-    def work(_: Token) -> int:
+    def work(_: Token) -> None:
         time.sleep(0.005)
         alive.append(len(tokens))
-        return 0
 
     behind = AsyncWriter(work, most=2)
     for _ in range(12):
@@ -205,7 +204,7 @@ def test_a_writer_that_is_slower_lets_no_queue_grow() -> None:
         tokens.add(token)
         behind.put(token)
     behind.finish()
-    assert behind.done() == [0] * 12
+    assert len(alive) == 12
     assert max(alive) <= 5
 
 
@@ -235,8 +234,10 @@ def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None
 
 
 def test_an_error_behind_is_raised_once() -> None:
-    def work(item: int) -> int:
-        return 10 // item
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        done.append(10 // item)
 
     behind = AsyncWriter(work, most=2)
     behind.put(5)
@@ -245,4 +246,4 @@ def test_an_error_behind_is_raised_once() -> None:
     with pytest.raises(ZeroDivisionError):
         behind.check()
     behind.check()
-    assert behind.done() == [2]
+    assert done == [2]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from one_input import run_source
 
 from fakes import BrightnessSegmenter, panning
-from segtween.api import Segtween
+from segtween.api import Segtween, load
 from segtween.flow.dis import DisFlow
-from segtween.run.single import Summary, run_source
-from segtween.settings import PRESETS, Settings
+from segtween.run.summary import Summary
+from segtween.settings import PRESETS, Settings, change
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 
 SIZE = (64, 96)
@@ -93,8 +93,16 @@ def test_time_is_told_where_it_was_spent(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_where_more_than_the_frames_counts_it_is_not_used(tmp_path: Path) -> None:
-    assert not run(tmp_path, replace(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
-    assert run(tmp_path, replace(PATH, offline=True))[0].prefetched
+    assert not run(tmp_path, change(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
+    assert run(tmp_path, change(PATH, mode="bidirectional"))[0].prefetched
+    assert run(tmp_path, change(PATH, mode="bidirectional", flow_quality="medium"))[0].prefetched
     assert not run(tmp_path, PATH, live=True)[0].prefetched
     plain, sink = Segtween(BrightnessSegmenter(), PATH, threads=1, plain=True), Kept()
     assert not run_source(plain.engine, Clip(), sink, tmp_path, method=plain.method, interval=0, saved=()).prefetched
+
+
+def test_a_flow_network_is_asked_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    seg = load(interval=2, flow="light", mode="bidirectional", threads=1)
+    summary = seg.run(Clip(), tmp_path, save=[])
+    assert summary.frames == 12
+    assert summary.prefetched, "the reading thread asks it for both ways, and no other thread does"

@@ -19,7 +19,7 @@ from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.run.score_cache import dataset_frames, export_scores
 from segtween.segmenters.cached import GivenScores
-from segtween.settings import Settings
+from segtween.settings import find_preset
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -41,7 +41,7 @@ def test_evaluation_from_the_file_equals_the_networks(tmp_path: Path) -> None:
 
     def measured(segmenter: object) -> list[float]:
         report = evaluate_method(
-            data, segmenter=segmenter, settings=Settings(), name="blend", intervals=[0, 2], threads=1
+            data, segmenter=segmenter, settings=find_preset("blend"), name="blend", intervals=[0, 2], threads=1
         )  # type: ignore[arg-type]
         return [row["miou"] for row in report.rows()]
 

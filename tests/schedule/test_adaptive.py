@@ -12,7 +12,7 @@ from segtween.build import build_engine, method
 from segtween.errors import SettingError
 from segtween.interfaces import Situation
 from segtween.schedule.adaptive import RESERVE, Adaptive
-from segtween.settings import Settings
+from segtween.settings import change, find_preset
 
 
 def run(schedule: Adaptive, losses: list[float], *, cuts: frozenset[int] = frozenset(), ms: object = None) -> list[int]:
@@ -103,7 +103,7 @@ def test_the_record_says_everything() -> None:
 
 
 def test_the_engine_asks_it_and_keeps_to_the_budget_of_the_interval() -> None:
-    chosen = Settings(interval=3, schedule="adaptive")
+    chosen = change(find_preset("blend"), interval=3, schedule="adaptive")
     built = build_engine(BrightnessSegmenter(), chosen)
     frames = panning(24, (48, 64), step=1)
     first = [built.step(rgb) for rgb in frames]
@@ -112,7 +112,7 @@ def test_the_engine_asks_it_and_keeps_to_the_budget_of_the_interval() -> None:
     built.reset()
     again = [built.step(rgb) for rgb in frames]
     assert [r.is_key for r in again] == [r.is_key for r in first]
-    assert chosen.fixed(3) == Settings(interval=3)
+    assert chosen.fixed(3) == change(find_preset("blend"), interval=3)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +128,11 @@ def test_the_engine_asks_it_and_keeps_to_the_budget_of_the_interval() -> None:
 )
 def test_contradictions_are_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        Settings(schedule="adaptive", **changes)  # type: ignore[arg-type]
+        change(find_preset("blend"), schedule="adaptive", **changes)  # type: ignore[arg-type]
 
 
 def test_a_fixed_interval_has_no_budget() -> None:
-    with pytest.raises(SettingError, match="with a fixed interval; expected an adaptive schedule.*; give --schedule"):
-        Settings(budget=20)
+    with pytest.raises(SettingError, match="budget with schedule fixed; expected schedule adaptive, which keeps to it"):
+        change(find_preset("blend"), budget=20)
     with pytest.raises(SettingError, match="schedule 'magic'; expected fixed or adaptive; choose one of these"):
-        Settings(schedule="magic")  # type: ignore[arg-type]
+        change(find_preset("blend"), schedule="magic")  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from segtween.errors import SettingError
-from segtween.training import AttentionRecipe, Moments, load_recipe, train_recipe
+from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
+from segtween.training import train as train_with
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
@@ -71,15 +72,12 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, data: Path, *, cache: Path, **changes: Any) -> dict[str, Any]:
     """With what another training has seen."""
-    from segtween.training.attention import loop
-
     path = write_recipe(folder, **changes)
     recipe = load_recipe(path)
     assert isinstance(recipe, AttentionRecipe)
     made_of = {"recipe": f"recipes/{path.name}", "recipe_sha256": recipe.sha256}
-    return loop.train(
-        recipe, out=folder / "out", data_root=data, device="cpu", cache=cache / "cache", provenance=made_of
-    )
+    out, cache = folder / "out", cache / "cache"
+    return train_with(recipe, TrainOptions(out, data_root=data, device="cpu", cache=cache, provenance=made_of))
 
 
 # ── What is read ──────────────────────────────────────────────────────────────────────────────
@@ -291,9 +289,10 @@ def weights(out: Path) -> dict[str, Any]:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training.attention import loop
+    from segtween.training import loop
+    from segtween.training.attention import task
 
-    original: Callable[..., Any] = loop.attention_loss
+    original: Callable[..., Any] = task.attention_loss
     calls: list[int] = []
 
     def dying(*args: Any, **options: Any) -> Any:
@@ -303,10 +302,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
         return original(*args, **options)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "attention_loss", dying)
+    monkeypatch.setattr(task, "attention_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, data, cache=whole)
-    monkeypatch.setattr(loop, "attention_loss", original)
+    monkeypatch.setattr(task, "attention_loss", original)
     train(tmp_path, data, cache=whole)
     one, two = weights(tmp_path / "out"), weights(whole)
     assert all(torch.equal(one[k], two[k]) for k in one)
@@ -365,32 +364,35 @@ def test_what_does_not_fit_is_said_before_the_long_part(
 
 STREET: dict[str, Any] = {"kind": "street"}
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"segmenter": None}, r"^segmenter is missing; expected segmenter: \.\.\.; add it to the recipe"),
-    ({"cells": 3}, r"^cells is no field of a recipe; expected out of batch, class_head, crop"),
+    ({"segmenter": None}, r"^the recipe has no field 'segmenter'; expected segmenter: \.\.\.; add it"),
+    ({"cells": 3}, r"^the recipe has an unknown field 'cells'; expected fields out of batch, class_head, crop"),
     ({"name": "a b"}, r"^name is 'a b'; expected letters"),
     ({"class_head": 1}, r"^class_head is 1; expected true or false"),
-    ({"half": 1.0}, r"^half is 1\.0; expected a number above 0, below 1"),
-    ({"steps": 0}, r"^steps is 0; expected 1 or more"),
-    ({"batch": 0}, r"^batch is 0; expected 1 or more"),
+    ({"half": 1.0}, r"^half is 1\.0; expected a number above 0 and below 1"),
+    ({"steps": 0}, r"^steps is 0; expected a whole number of at least 1"),
+    ({"batch": 0}, r"^batch is 0; expected a whole number of at least 1"),
     ({"crop": "22x16"}, r"^crop is '22x16'; expected sides that are multiples of 4"),
-    ({"seed": -1}, r"^seed is -1; expected 0 or more"),
-    ({"precision": "float16"}, r"^precision is 'float16'; expected float32 or bfloat16"),
-    ({"train": []}, r"^train is \[\]; expected at least one source"),
+    ({"seed": -1}, r"^seed is -1; expected a whole number of at least 0"),
+    ({"precision": "float16"}, r"^precision is 'float16'; expected one of float32, bfloat16"),
+    ({"train": []}, r"^train is \[\]; expected a list of at least one source"),
     ({"train": [STREET, STREET]}, r"^train\.name is .*; expected each name once"),
-    ({"train": [{"kind": "video"}]}, r"^train\[0\]\.kind is 'video'; expected one of street, list"),
-    ({"train": [{"kind": "list"}]}, r"^train\[0\]\.list is ''; expected a file name, for kind list only"),
-    ({"train": [{**STREET, "frames": 1}]}, r"^train\[0\]\.frames is 1; expected 2 or more"),
-    ({"train": [{**STREET, "begins": 0}]}, r"^train\[0\]\.begins is 0; expected 1 or more"),
-    ({"train": [{**STREET, "scores": [1, 0]}]}, r"^train\[0\]\.scores is \[1, 0\]; expected 3 values"),
-    ({"train": [{**STREET, "scores": [0, 0, 0]}]}, r"^train\[0\]\.scores is .*; expected three parts of 0 or more"),
-    ({"train": [{**STREET, "exclude": ["a1..a2"]}]}, r"^train\[0\]\.exclude is .*; expected nothing for kind street"),
-    ({"loss": {"overlap": -1}}, r"^loss\.overlap is -1\.0; expected a number in 0\.\.100"),
+    ({"train": [{"kind": "video"}]}, r"^train\[0\]: kind is 'video'; expected one of street, list"),
+    ({"train": [{"kind": "list"}]}, r"^train\[0\]: list is ''; expected a file name, for kind list only"),
+    ({"train": [{**STREET, "frames": 1}]}, r"^train\[0\]: frames is 1; expected a whole number of at least 2"),
+    ({"train": [{**STREET, "begins": 0}]}, r"^train\[0\]: begins is 0; expected a whole number of at least 1"),
+    (
+        {"train": [{**STREET, "scores": [1, 0]}]},
+        r"^train\[0\]: scores is \[1, 0\]; expected three parts of 0 or more, not all 0",
+    ),
+    ({"train": [{**STREET, "scores": [0, 0, 0]}]}, r"^train\[0\]: scores is .*; expected three parts of 0 or more"),
+    ({"train": [{**STREET, "exclude": ["a1..a2"]}]}, r"^train\[0\]: exclude is .*; expected nothing for kind street"),
+    ({"loss": {"overlap": -1}}, r"^loss\.overlap is -1; expected a number from 0 to 100"),
     ({"loss": {"ce": 0, "overlap": 0}}, r"^loss\.ce is 0\.0; expected a number above 0, or loss\.overlap"),
-    ({"loss": {"sharpness": 0}}, r"^loss\.sharpness is 0\.0; expected a number above 0"),
-    ({"loss": {"least": 0}}, r"^loss\.least is 0; expected 1 or more pixels"),
-    ({"disturb": {"flip": 2}}, r"^disturb\.flip is 2\.0; expected a number in 0\.\.1"),
-    ({"disturb": {"gain": -1}}, r"^disturb\.gain is -1\.0; expected a number in 0\.\.2"),
-    ({"optimiser": {"rate": 0}}, r"^optimiser\.rate is 0\.0; expected a number above 0"),
+    ({"loss": {"sharpness": 0}}, r"^loss\.sharpness is 0; expected a number above 0"),
+    ({"loss": {"least": 0}}, r"^loss\.least is 0; expected a whole number of at least 1"),
+    ({"disturb": {"flip": 2}}, r"^disturb\.flip is 2; expected a number from 0 to 1"),
+    ({"disturb": {"gain": -1}}, r"^disturb\.gain is -1; expected a number from 0 to 2"),
+    ({"optimiser": {"rate": 0}}, r"^optimiser\.rate is 0; expected a number above 0"),
     ({"optimiser": {"warmup": 5}}, r"^optimiser\.warmup is 5; expected less than steps"),
 ]
 

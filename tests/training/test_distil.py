@@ -13,8 +13,8 @@ import yaml
 
 from segtween.errors import ModelError, SettingError
 from segtween.models.finding import find_record, shipped_models
-from segtween.training import train_recipe
-from segtween.training.recipe import Distil, load_recipe
+from segtween.training import load_recipe, train_recipe
+from segtween.training.segmenter.recipe import Distil
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
@@ -53,7 +53,7 @@ def write_recipe(folder: Path, **changes: Any) -> Path:
 
 
 def test_divergence_is_of_the_softened_scores_and_nothing_where_they_agree() -> None:
-    from segtween.training.distil import distil_loss
+    from segtween.training.segmenter.distil import distil_loss
 
     torch.manual_seed(0)
     own, said = torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4)
@@ -68,7 +68,7 @@ def test_divergence_is_of_the_softened_scores_and_nothing_where_they_agree() -> 
 
 
 def test_distance_of_maps_is_one_for_a_learner_that_knows_only_their_mean() -> None:
-    from segtween.training.distil import distil_loss, map_distance
+    from segtween.training.segmenter.distil import distil_loss, map_distance
 
     torch.manual_seed(0)
     maps = [torch.randn(4, 3, 20, 20) * 5 + 2, torch.randn(4, 3, 40, 40) * 0.1]
@@ -83,7 +83,7 @@ def test_distance_of_maps_is_one_for_a_learner_that_knows_only_their_mean() -> N
 def test_teacher_sees_the_crop_as_its_own_record_wants_it(tmp_path: Path) -> None:
     from segtween.networks import network
     from segtween.training.augment import normalise
-    from segtween.training.distil import open_teacher
+    from segtween.training.segmenter.distil import open_teacher
 
     recipe = load_recipe(write_recipe(tmp_path))
     teacher = open_teacher(recipe, device=torch.device("cpu"))
@@ -115,10 +115,11 @@ def test_without_labels_the_teacher_is_learnt(data: Path, tmp_path: Path) -> Non
 
 def test_killed_it_ends_with_the_same_bits(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from segtween.training import loop
+    from segtween.training.segmenter import task
 
     recipe = write_recipe(tmp_path, network="swiftnet-lite0", steps=3)
     train_recipe(recipe, out=tmp_path / "whole", data_root=data, device="cpu")
-    original: Callable[..., Any] = loop.distil_loss
+    original: Callable[..., Any] = task.distil_loss
     calls = []
 
     def dying(*args: Any, **kwargs: Any) -> Any:
@@ -128,10 +129,10 @@ def test_killed_it_ends_with_the_same_bits(data: Path, tmp_path: Path, monkeypat
         return original(*args, **kwargs)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "distil_loss", dying)
+    monkeypatch.setattr(task, "distil_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         train_recipe(recipe, out=tmp_path / "killed", data_root=data, device="cpu")
-    monkeypatch.setattr(loop, "distil_loss", original)
+    monkeypatch.setattr(task, "distil_loss", original)
     train_recipe(recipe, out=tmp_path / "killed", data_root=data, device="cpu")
     one, two = (torch.load(tmp_path / f / "checkpoint.pt", weights_only=True) for f in ("whole", "killed"))
     assert one["losses"] == two["losses"]
@@ -193,12 +194,15 @@ def test_teacher_of_a_foreign_network_is_refused(data: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("distil", "text"),
     [
-        ({"teacher": TEACHER, "weight": -1}, r"distil\.weight is -1\.0; expected a number in 0\.\.100; correct the"),
-        ({"teacher": TEACHER, "temperature": 0}, r"distil\.temperature is 0\.0; expected a number above 0"),
-        ({"teacher": TEACHER, "features": 101}, r"distil\.features is 101\.0; expected a number in 0\.\.100"),
+        ({"teacher": TEACHER, "weight": -1}, r"distil\.weight is -1; expected a number from 0 to 100; correct the"),
+        ({"teacher": TEACHER, "temperature": 0}, r"distil\.temperature is 0; expected a number above 0"),
+        ({"teacher": TEACHER, "features": 101}, r"distil\.features is 101; expected a number from 0 to 100"),
         ({"teacher": TEACHER, "weight": 0}, r"distil\.weight is 0\.0; expected a number above 0, or distil\.features"),
         ({"weight": 2}, r"distil\.teacher is ''; expected a shipped name or model folder; correct the recipe"),
-        ({"teachers": TEACHER}, r"distil\.teachers is no field of a recipe; expected out of features, teacher, temp"),
+        (
+            {"teachers": TEACHER},
+            r"distil has an unknown field 'teachers'; expected fields out of features, teacher, temp",
+        ),
     ],
 )
 def test_wrong_fields_are_named(distil: dict[str, Any], text: str, tmp_path: Path) -> None:

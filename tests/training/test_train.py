@@ -85,9 +85,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: tuple[Any, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from segtween.training import loop
+    from segtween.training.segmenter import task
 
     recipe, out = write_recipe(tmp_path), tmp_path / "out"
-    original: Callable[..., Any] = loop.loss_of
+    original: Callable[..., Any] = task.loss_of
     calls = []
 
     def dying(*args: Any, **kwargs: Any) -> Any:
@@ -97,11 +98,11 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
         return original(*args, **kwargs)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "loss_of", dying)
+    monkeypatch.setattr(task, "loss_of", dying)
     with pytest.raises(KeyboardInterrupt):
         train_recipe(recipe, out=out, data_root=data, device="cpu")
     assert not (out / "report.json").exists()
-    monkeypatch.setattr(loop, "loss_of", original)
+    monkeypatch.setattr(task, "loss_of", original)
     train_recipe(recipe, out=out, data_root=data, device="cpu")
     assert same_weights(out, whole[1])
 
@@ -109,11 +110,11 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
 def test_recipe_after_another_begins_with_its_weights(
     whole: tuple[Any, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training import loop
+    from segtween.training.segmenter import task
 
     (tmp_path / "first.yaml").write_text(yaml.safe_dump({**RECIPE, "evaluate": []}))
     recipe = write_recipe(tmp_path, after="first.yaml", steps=2, evaluate=[], optimiser={"rate": 1e-9})
-    original: Callable[..., Any] = loop.loss_of
+    original: Callable[..., Any] = task.loss_of
     calls = []
 
     def dying(*args: Any, **kwargs: Any) -> Any:
@@ -122,7 +123,7 @@ def test_recipe_after_another_begins_with_its_weights(
             raise KeyboardInterrupt
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(loop, "loss_of", dying)
+    monkeypatch.setattr(task, "loss_of", dying)
     with pytest.raises(KeyboardInterrupt):
         train_recipe(recipe, out=tmp_path / "out", data_root=data, device="cpu")
     report = train_recipe(recipe, out=tmp_path / "out", data_root=data, device="cpu")
@@ -263,10 +264,10 @@ def test_unknown_device_is_refused() -> None:
 
 
 def test_loss_that_is_not_finite_ends_the_training(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segtween.training import loop
+    from segtween.training.segmenter import task
 
-    monkeypatch.setattr(loop, "loss_of", lambda logits, *_, **__: logits.sum() * float("nan"))
-    with pytest.raises(ModelError, match=r"the loss at step 1 is nan; lower optimiser\.rate in the recipe"):
+    monkeypatch.setattr(task, "loss_of", lambda logits, *_, **__: logits.sum() * float("nan"))
+    with pytest.raises(ModelError, match=r"the loss at step 1 is nan; lower the optimiser's rates in the recipe"):
         train_recipe(write_recipe(tmp_path), out=tmp_path / "out", data_root=data, device="cpu")
 
 
@@ -283,8 +284,8 @@ def test_output_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
 
 
 def test_class_weights_weigh_a_pixel_one_on_average() -> None:
-    from segtween.training.loop import class_weights
-    from segtween.training.recipe import Loss
+    from segtween.training.losses import class_weights
+    from segtween.training.segmenter.recipe import Loss
 
     shares = np.array([0.7, 0.29, 0.01, 0.0])
     weights = class_weights(shares, Loss(class_power=0.5, weight_limit=5))
@@ -296,8 +297,8 @@ def test_class_weights_weigh_a_pixel_one_on_average() -> None:
 
 
 def test_loss_is_cross_entropy_of_the_labelled_pixels() -> None:
-    from segtween.training.loop import loss_of
-    from segtween.training.recipe import Loss
+    from segtween.training.segmenter.losses import loss_of
+    from segtween.training.segmenter.recipe import Loss
 
     logits = torch.zeros(1, 4, 2, 2)
     labels = torch.full((1, 8, 8), 255)
@@ -312,7 +313,7 @@ def test_loss_is_cross_entropy_of_the_labelled_pixels() -> None:
 
 
 def test_overlap_is_soft_iou_of_the_classes_that_occur() -> None:
-    from segtween.training.loop import overlap_loss
+    from segtween.training.losses import overlap_loss
 
     labels = torch.tensor([[[0, 0, 1, 255]]])
     p = torch.tensor([[1.0, 0.5, 0.0, 1.0], [0.0, 0.5, 1.0, 0.0], [0.0] * 4]).view(1, 3, 1, 4)
@@ -322,10 +323,8 @@ def test_overlap_is_soft_iou_of_the_classes_that_occur() -> None:
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly"])
 def test_rate_rises_then_falls_to_nothing(schedule: str, tmp_path: Path) -> None:
-    from segtween.training.loop import rate_factor
-
     recipe = load_recipe(write_recipe(tmp_path, steps=50, optimiser={"warmup": 10, "schedule": schedule}))
-    factors = [rate_factor(recipe, step) for step in range(50)]
+    factors = [recipe.optimiser.factor(step, recipe.steps) for step in range(50)]
     assert np.argmax(factors) == 10
     assert factors[10] == 1
     assert all(np.diff(factors[:11]) > 0)

@@ -15,7 +15,7 @@ import yaml
 
 from segtween.errors import SettingError
 from segtween.training import train_recipe
-from segtween.training.recipe import Loss
+from segtween.training.segmenter.recipe import Loss
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
@@ -105,7 +105,7 @@ def test_float16_is_for_gpus(data: Path, tmp_path: Path) -> None:
 
 
 def test_loss_of_parts_adds_up() -> None:
-    from segtween.training.loop import loss_of
+    from segtween.training.segmenter.losses import loss_of
 
     logits = torch.randn(4, 3, 6, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.randint(0, 3, (4, 12, 16), generator=torch.Generator().manual_seed(1))
@@ -121,7 +121,7 @@ def test_loss_of_parts_adds_up() -> None:
 
 
 def test_nearness_is_one_on_boundaries_and_fades() -> None:
-    from segtween.training.loop import nearness
+    from segtween.training.segmenter.losses import nearness
 
     labels = torch.zeros(1, 9, 20, dtype=torch.long)
     labels[:, :, 10:] = 1
@@ -133,7 +133,7 @@ def test_nearness_is_one_on_boundaries_and_fades() -> None:
 
 
 def test_threshold_takes_all_uncertain_pixels_and_at_least_a_part() -> None:
-    from segtween.training.loop import loss_of
+    from segtween.training.segmenter.losses import loss_of
 
     logits = torch.tensor([4.0, 1.0, 0.0, -1.0]).repeat(4, 1).view(1, 1, 4, 4)
     logits = torch.cat((logits, torch.zeros_like(logits)), 1)  # p of class 0: 0.98, 0.73, 0.5, 0.27

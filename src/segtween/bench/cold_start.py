@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from segtween.bench.report import Report
 from segtween.build import Processor, build_engine
 from segtween.errors import SettingError
 from segtween.metrics.timing import quartiles
-from segtween.settings import Carry, Settings
+from segtween.settings import Settings, change, single_values
 from segtween.texttable import TextTable, count
 from segtween.types import SizeHW, format_size
 
@@ -34,6 +34,9 @@ class Process:
     size_hw: SizeHW
     threads: int = 0
 
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "settings": single_values(self.settings)}
+
 
 @dataclass(frozen=True)
 class ColdStartReport(Report):
@@ -44,7 +47,7 @@ class ColdStartReport(Report):
     first_labels_ms: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        return {"process": asdict(self.process), "steps_ms": self.steps_ms, "first_labels_ms": self.first_labels_ms}
+        return {"process": self.process.to_json(), "steps_ms": self.steps_ms, "first_labels_ms": self.first_labels_ms}
 
     def tables(self) -> list[TextTable | str]:
         times = {**self.steps_ms, "from start to first labels": self.first_labels_ms}
@@ -75,7 +78,7 @@ def _start(process: Process) -> list[float]:
     """The time of day when a process is started and after each of its steps."""
     began = time.time()
     ended = subprocess.run(
-        [sys.executable, "-c", _CHILD, json.dumps(asdict(process))], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _CHILD, json.dumps(process.to_json())], capture_output=True, text=True, check=False
     )
     if ended.returncode != 0:
         reason = (ended.stderr.strip().splitlines() or ["nothing"])[-1]
@@ -95,7 +98,7 @@ def child(process_json: str) -> None:
 
     marks = [time.time()]
     segmenter = open_segmenter(given["model"], threads=given["threads"], **given["options"])
-    settings = Settings(**{**given["settings"], "carry": Carry(**given["settings"]["carry"])})
+    settings = change(Settings(), **given["settings"])
     engine = build_engine(segmenter, settings, backend=Processor(given["threads"]))
     frame = np.add.outer(np.arange(size_hw[0]), np.arange(size_hw[1])).astype(np.uint8)
     rgb = np.ascontiguousarray(np.repeat(frame[..., None], 3, axis=2))

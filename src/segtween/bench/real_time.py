@@ -150,7 +150,7 @@ class Watched:
 
 def check_real_time(segmenter: Segmenter, *, settings: Settings, name: str) -> None:
     """SettingError for the offline mode, stored scores and stored flow."""
-    if settings.offline:
+    if settings.is_bidirectional:
         raise SettingError("a rate and the offline mode", expected="a mode that labels at once", do="leave one out")
     refuse_stored(segmenter, {name: settings})
 

@@ -155,7 +155,7 @@ def roofline(report: BenchReport, segmenter: Segmenter, *, settings: Settings, m
     engine = build_engine(segmenter, settings.at(1), backend=Processor(report.header.threads or 0))
     frame = moving_clip(size_hw)[0]
     scores = engine.step(frame).carried
-    view_hw = GreyView(stride=settings.flow_stride)(frame).shape
+    view_hw = GreyView(stride=settings.flow.stride)(frame).shape
     needs = _needs(size_hw, (view_hw[0], view_hw[1]), scores.grid_hw, scores.classes, result["mixed_cells"])
     kinds = {"key": result["key_frame"], "other": result["other_frame"] or {}}
     counted = _network(segmenter, size_hw)

@@ -146,7 +146,7 @@ def _header(segmenter: Segmenter, engine: Engine, name: str, plan: Plan) -> Head
 
 
 def _check(settings: Settings) -> None:
-    if settings.late or settings.offline or settings.schedule != "fixed":
+    if settings.delay is not None or settings.is_bidirectional or settings.is_adaptive:
         raise SettingError(
             "streams against separate runs with asynchronous key frames, the offline mode or an adaptive schedule",
             expected="a fixed interval, each frame's work done when its labels are there",

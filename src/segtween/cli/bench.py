@@ -33,10 +33,10 @@ app = typer.Typer(cls=SpeedByDefault, help="Measure speed; without a subcommand:
 Network = Annotated[
     NetworkOptions, Without("scores"), Rare("labels", "runtime", "provider", "threads", "network_threads")
 ]
-Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "late")]
+Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
 Synchronous = Annotated[
     MethodOptions,
-    Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "late"),
+    Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "async_keys"),
     Rare("refine", "edge", "flow_quality", "weights"),
 ]
 Size = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")]
@@ -116,7 +116,7 @@ def speed(
     from segtween.cli.screen import progress_bar
 
     plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
-    segmenter = network.open(background=bool(settings.late))
+    segmenter = network.open(background=settings.delay is not None)
     with progress_bar("bench") as progress:
         report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
     _finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()), json_file)
@@ -206,7 +206,7 @@ def sweep(
     from segtween.bench.sweeps import sweep as measure
     from segtween.cli.screen import progress_bar, show
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     check_kinds(kinds)
     if plot is not None:
@@ -291,7 +291,7 @@ def real_time(
 
     plan = RatePlan(options.size(size), rate=rate, seconds=seconds, threads=network.threads)
     settings, name = method.settings().at(resolve_interval(interval, every)), method.name
-    segmenter = network.open(background=bool(settings.late))
+    segmenter = network.open(background=settings.delay is not None)
     report: Report
     with progress_bar("bench") as progress:
         if streams is None:
@@ -347,7 +347,7 @@ def device(
 
 def _finish(report: Report, json_file: Path | None) -> None:
     from segtween.cli.screen import show
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     if json_file is not None:
         write_json(report.to_json(), json_file)

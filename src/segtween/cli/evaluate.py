@@ -47,12 +47,12 @@ def evaluate(
     """
     from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_method
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     dataset = data.open(network_labels=network.labels)
     settings = method.settings(offline=offline)
     if intervals is None:
-        wanted = [0, 4] if settings.schedule == "fixed" else []
+        wanted = [0, 4] if not settings.is_adaptive else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
     there = options.device(device, threads=network.threads, keeps_frame=True)

@@ -23,7 +23,7 @@ app = typer.Typer(help="Pictures of what the method does, side by side, as PNG."
 
 Seldom = Rare("labels", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Seldom]
-Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "late")]
+Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
 Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
 
 

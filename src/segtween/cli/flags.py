@@ -12,6 +12,8 @@ FLAGS = {
     "save": "--save",
     "ids": "--ids",
     "threads": "--threads",
+    "next_frames": "--next",
+    "compare": "--beside",
 }
 """Every argument that an error may name, and its flag."""
 

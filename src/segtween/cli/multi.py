@@ -1,47 +1,24 @@
-"""`segtween run` with several inputs at once."""
+"""What `segtween run` prints of several inputs at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from segtween.cli.guard import BAD_INPUT, say_error
-from segtween.errors import SettingError
 from segtween.texttable import TextTable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from segtween.api import Segtween
-    from segtween.run.multi import Outcome, Together
-    from segtween.video import NamedSource
+    from segtween.run.summary import Outcome, SessionSummary
 
 
-def are_together(todo: Sequence[NamedSource], asked: bool | None, *, live: bool) -> bool:
-    """Whether these inputs are run at once: if asked for, or live, or if one of them may have no end."""
-    from segtween.video.inputs import kind_of
+def report_session(done: SessionSummary, out: Path, *, quiet: bool) -> None:
+    """Prints a table with every input and all of them; exit code 2 where one failed."""
+    from segtween.cli.screen import show
 
-    if len(todo) == 1 or asked is not None:
-        return bool(asked) and len(todo) > 1
-    return live or any(kind_of(item.spec) in ("camera", "stream") for item in todo)
-
-
-def run_together(
-    seg: Segtween, inputs: Sequence[str], out: Path, *, beside: object | None, quiet: bool, **asked: Any
-) -> None:
-    """Runs them, prints a table with every input and all of them; exit code 2 where one failed."""
-    from segtween.cli.screen import progress_bar, show
-
-    if beside is not None:
-        raise SettingError(
-            "--beside with several inputs at once",
-            expected="one video after the other",
-            do="add --one-by-one, or leave --beside out",
-        )
-    with progress_bar("together") as progress:
-        done = seg.run_together(inputs, out, progress=None if quiet else progress, **asked)
     for outcome in done.failed:
         say_error(_named(outcome))
     if not quiet and done.frames:  # else nothing was written
@@ -50,7 +27,7 @@ def run_together(
         raise typer.Exit(BAD_INPUT)
 
 
-def table(done: Together) -> TextTable:
+def table(done: SessionSummary) -> TextTable:
     """Every input and, below, all of them."""
     columns = ["input", "frames", "network runs", "per 100 frames", "frames per second", "scene cuts"]
     columns += ["dropped", "labels after (half, 95%, the slowest)"] if done.live else []
@@ -61,7 +38,7 @@ def table(done: Together) -> TextTable:
     return TextTable(f"{len(done.outcomes)} inputs at once", columns, [*rows, total])
 
 
-def remarks(done: Together, out: Path) -> list[str]:
+def remarks(done: SessionSummary, out: Path) -> list[str]:
     runs, network = done.runs, done.method.record["network"]
     named = ", ".join(str(network[key]) for key in ("name", "runtime", "precision") if key in network)
     saved = done.summaries[0].saved if done.summaries else ()
@@ -71,7 +48,7 @@ def remarks(done: Together, out: Path) -> list[str]:
         f"limited by: {done.limited_by()}; processors {done.busy:.0%} busy",
         f"method: {done.method.name} {done.method.hash}, {named}",
         *(f"{summary.input.name}: {note}" for summary in done.summaries for note in summary.outputs.notes),
-        f"written: {', '.join([*saved, 'frames.csv', 'run.json'])} in {out}/<input>, together.json in {out}",
+        f"written: {', '.join([*saved, 'frames.csv', 'run.json'])} in {out}/<input>, session.json in {out}",
     ]
 
 

@@ -118,6 +118,21 @@ class NetworkOptions:
         ),
     ] = None
 
+    def chosen_model(self) -> str:
+        """`model`, or the stored scores that stand in for it; SettingError where both are given."""
+        if self.scores is not None and self.model != DEFAULT_MODEL:
+            raise SettingError(
+                f"--scores {self.scores} and --model {self.model}", expected="one of them", do="leave one out"
+            )
+        return self.model if self.scores is None else str(self.scores)
+
+    def for_load(self) -> dict[str, Any]:
+        """As `api.load` takes them. SettingError for true labels, which only a data set has."""
+        if self.scores == TRUE_LABELS:
+            raise _true_labels_without_data()
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
+        return {**own, "model": self.chosen_model()}
+
     def open(
         self,
         *,
@@ -133,23 +148,16 @@ class NetworkOptions:
         """
         from segtween.segmenters import open_segmenter
 
-        if self.scores is not None and self.model != DEFAULT_MODEL:
-            raise SettingError(
-                f"--scores {self.scores} and --model {self.model}", expected="one of them", do="leave one out"
-            )
+        model = self.chosen_model()
         if self.scores == TRUE_LABELS:
             from segtween.evaluation.truth import true_labels
 
             if data is None:
-                raise SettingError(
-                    "--scores labels",
-                    expected="a command that measures on a data set with labels",
-                    do="use segtween evaluate, table intervals, table methods, table ablation or table budgets",
-                )
+                raise _true_labels_without_data()
             truth = true_labels(data)
             return truth if device is None else device.fetching(truth)
         return (open_segmenter if device is None else device.segmenter)(
-            self.model if self.scores is None else str(self.scores),
+            model,
             runtime=self.runtime,
             provider=self.provider,
             precision=self.precision,
@@ -158,6 +166,14 @@ class NetworkOptions:
             labels=self.labels,
             background=background,
         )
+
+
+def _true_labels_without_data() -> SettingError:
+    return SettingError(
+        "--scores labels",
+        expected="a command that measures on a data set with labels",
+        do="use segtween evaluate, table intervals, table methods, table ablation or table budgets",
+    )
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,7 @@ class MethodOptions:
         int | None,
         typer.Option("--most-distance", metavar="N", help="Adaptive: frames from key to key frame at most (30)."),
     ] = None
-    late: Annotated[
+    async_keys: Annotated[
         str | None,
         typer.Option(
             "--async-keys",
@@ -245,25 +261,28 @@ class MethodOptions:
 
         Raises SettingError for an unknown preset and for settings that contradict it.
         """
-        from segtween.api import adapt
-        from segtween.settings import find_preset
+        from segtween.settings import change, find_preset
 
-        return adapt(find_preset(self.preset), **self._changes(), **({"offline": True} if offline else {}))
+        mode = {"mode": "bidirectional"} if offline else {}
+        return change(find_preset(self.preset), **self._changes(), **mode)
+
+    def for_load(self) -> dict[str, Any]:
+        """As `api.load` takes them: the preset, and the changes."""
+        return {"preset": self.preset, **self._changes()}
 
     def of_presets(self, names: Sequence[str]) -> dict[str, Settings]:
         """Several presets by name, each with the changes and then starred; one that cannot take them stays as it is.
 
         Raises SettingError for an unknown preset, and where no preset can take the changes.
         """
-        from segtween.api import adapt
-        from segtween.settings import find_preset
+        from segtween.settings import change, find_preset
 
         chosen: dict[str, Settings] = {}
         refused: list[SettingError] = []
         for name in map(_preset_name, names):
             preset = find_preset(name)
             try:
-                changed = adapt(preset, **self._changes())
+                changed = change(preset, **self._changes())
             except SettingError as error:
                 refused.append(error)
                 changed = preset
@@ -274,8 +293,8 @@ class MethodOptions:
 
     def _changes(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "preset"}
-        if self.late is not None and self.late.isdecimal():
-            values["late"] = int(self.late)
+        if self.async_keys is not None and self.async_keys.isdecimal():
+            values["async_keys"] = int(self.async_keys)
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -380,7 +399,7 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
 
 def spoken(method: MethodOptions, *, offline: bool) -> str:
     """The method's name, with the mode where it is not the usual one."""
-    return f"{method.name}, offline" if offline else method.name
+    return f"{method.name}, bidirectional" if offline else method.name
 
 
 def command_line() -> str:

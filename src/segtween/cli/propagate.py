@@ -56,26 +56,14 @@ def propagate(
         segtween propagate drive.mp4 --labels cvat-export.zip -o out/ --save cvat
     """
     from segtween.cli.screen import progress_bar, show
-    from segtween.run.propagation import propagate as carry
-    from segtween.run.propagation import report
-    from segtween.settings import Settings
+    from segtween.run.options import Outputs
+    from segtween.run.propagation import Labelled, report
+    from segtween.run.propagation import propagate as run_propagation
+    from segtween.settings import Bidirectional, Settings, change
 
-    kinds = options.words(save) or []
+    outputs = Outputs(options.words(save) or [], overwrite=overwrite, classes=options.words(classes), ids=ids)
+    how = Labelled(label_set, change(Settings(Bidirectional()), flow=flow), next_frames, frame_rate, threads)
     with progress_bar(video) as progress:
-        done = carry(
-            video,
-            labels,
-            out,
-            label_set=label_set,
-            ids=ids,
-            settings=Settings(flow=flow, offline=True),
-            save=kinds,
-            next_frames=next_frames,
-            frame_rate=frame_rate,
-            overwrite=overwrite,
-            classes=options.words(classes),
-            threads=threads,
-            progress=None if quiet else progress,
-        )
+        done = run_propagation(video, labels, out, how=how, outputs=outputs, progress=None if quiet else progress)
     if not quiet:
-        show(*report(done), f"  written: {', '.join([*kinds, 'frames.csv', 'run.json', 'next.json'])} in {out}")
+        show(*report(done), f"  written: {', '.join([*outputs.save, 'frames.csv', 'run.json', 'next.json'])} in {out}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,10 +12,12 @@ from segtween.cli import options
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.errors import SegtweenError
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
-    from segtween.settings import Settings
+    from segtween.run.summary import Summary
+    from segtween.video import NamedSource
 
 
 @guarded
@@ -98,76 +100,69 @@ def run(
 
         segtween run camera:0 camera:1 rtsp://gate/stream -o out/ --live
     """
-    from segtween.api import Segtween, resolve_interval
-    from segtween.cli.multi import are_together, run_together
-    from segtween.cli.screen import console, notes, progress_bar
-    from segtween.errors import SegtweenError
-    from segtween.video import open_sources
+    from segtween.api import load
+    from segtween.cli.multi import report_session
+    from segtween.cli.screen import notes, progress_bar
+    from segtween.run.inputs import resolve
+    from segtween.run.options import Outputs, Reading
 
-    kinds = options.words(save) or []
-    todo = open_sources(
-        inputs, start_seconds=start, duration_seconds=duration, threads=network.threads, frame_rate=frame_rate
-    )
-    alone = len(todo) == 1 and todo[0].spec == inputs[0]
-    there = options.device(device, threads=network.threads)
-    if live and there is None and method.late is None and not offline and method.schedule != "adaptive":
-        method = replace(method, late="auto")
-    chosen = resolve_interval(interval, every, budget=method.budget, target_ms=method.target_ms)
-    settings = method.settings(offline=offline).at(chosen)
-    segmenter = network.open(background=bool(settings.late), device=there)
-    said = options.spoken(method, offline=offline)
-    seg = Segtween(segmenter, settings, threads=network.threads, name=said, backend=there)
+    todo = resolve(inputs, Reading(start, duration, frame_rate), threads=network.threads)
+    asked = {"interval": interval, "every": every, "device": device, **network.for_load(), **method.for_load()}
+    asked |= {"mode": "bidirectional"} if offline else {}
+    if live and device == "cpu" and method.async_keys is None and not offline and method.schedule != "adaptive":
+        asked["async_keys"] = "auto"
+    seg = load(**asked)
     for note in seg.engine.notes:
         notes.print(note)
-    if are_together(todo, together, live=live):
-        asked = {"save": kinds, "start_seconds": start, "duration_seconds": duration, "frame_rate": frame_rate}
-        asked |= {"overwrite": overwrite, "classes": options.words(classes), "ids": ids, "report": report}
-        run_together(seg, inputs, out, beside=beside, live=live, quiet=quiet, **asked)
+    other = None if beside is None else _compared(beside, network, interval=seg.settings.interval)
+    outputs = Outputs(options.words(save) or [], overwrite, options.words(classes), ids, report, other)
+    if _are_at_once(todo, together, live=live):
+        with progress_bar("together") as progress:
+            done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
+        report_session(done, out, quiet=quiet)
         return
-    other = None if beside is None else _beside(beside, network, settings)
+    alone = len(todo) == 1 and todo[0].spec == inputs[0]
     failed = 0
     for item in todo:
         folder = out if alone else out / item.name
         try:
             with progress_bar(item.name) as progress:
-                summary = seg.run(
-                    item.open(),
-                    folder,
-                    save=kinds,
-                    overwrite=overwrite,
-                    classes=options.words(classes),
-                    ids=ids,
-                    report=report,
-                    beside=other,
-                    live=live,
-                    progress=None if quiet else progress,
-                )
+                summary = seg.run(item, folder, outputs=outputs, live=live, progress=None if quiet else progress)
         except SegtweenError as error:
             failed += 1
             say_error(error)
             continue
         if not quiet:
-            _report(summary, console)
+            _report(summary)
     if failed:
         if len(todo) > 1:
             notes.print(f"{len(todo) - failed} of {len(todo)} inputs done, {failed} failed")
         raise typer.Exit(BAD_INPUT)
 
 
-def _beside(name: str, network: NetworkOptions, settings: Settings) -> Segtween:
+def _are_at_once(todo: Sequence[NamedSource], asked: bool | None, *, live: bool) -> bool:
+    """Whether these inputs are run at once: if asked for, or live, or if one of them may have no end."""
+    from segtween.video.inputs import kind_of
+
+    if len(todo) == 1 or asked is not None:
+        return bool(asked) and len(todo) > 1
+    return live or any(kind_of(item.spec) in ("camera", "stream") for item in todo)
+
+
+def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
-    from segtween.api import Segtween
+    from segtween.api import EVERY_FRAME, load
     from segtween.errors import unknown
-    from segtween.settings import PRESETS, find_preset
+    from segtween.settings import PRESETS
 
-    if name == "every-frame":
-        return Segtween(network.open(), settings, threads=network.threads, plain=True)
-    if name not in PRESETS:
-        raise unknown(f"--beside {name!r}", name, ["every-frame", *PRESETS])
-    return Segtween(network.open(), find_preset(name).at(settings.interval), threads=network.threads, name=name)
+    known = (EVERY_FRAME, *PRESETS)
+    if name not in known:
+        raise unknown(f"--beside {name!r}", name, known)
+    return load(preset=name, interval=interval, **network.for_load())
 
 
-def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
+def _report(summary: Summary) -> None:
+    from segtween.cli.screen import console
     from segtween.ops.threads import available_threads
 
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
@@ -183,19 +178,19 @@ def _report(summary, console) -> None:  # type: ignore[no-untyped-def]
         console.print(f"  {_live(summary.live())}")
     if summary.steadiness is not None:
         console.print(f"  {_steadiness(summary.steadiness)}")
-    if summary.beside is not None:
-        named = summary.beside["method"]["name"]
-        console.print(f"  beside it, {named}: {_steadiness(summary.beside['steadiness'])}")
+    if summary.comparison is not None:
+        named = summary.comparison["method"]["name"]
+        console.print(f"  beside it, {named}: {_steadiness(summary.comparison['steadiness'])}")
         if summary.steadiness is None:
-            console.print(f"  here: {_steadiness(summary.beside['own_steadiness'])}")
+            console.print(f"  here: {_steadiness(summary.comparison['own_steadiness'])}")
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
-    films = [] if summary.beside is None else ["beside"]
+    films = [] if summary.comparison is None else ["beside"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 
 
-def _network(summary) -> str:  # type: ignore[no-untyped-def]
+def _network(summary: Summary) -> str:
     network = summary.method.record["network"]
     return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
 

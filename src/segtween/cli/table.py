@@ -28,7 +28,7 @@ AtInterval = Annotated[int, typer.Option("--interval", "-i", metavar="I", help="
 Data = Annotated[DataOptions, Rare("dataset_labels", "label_map")]
 _SELDOM = ("labels", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
-_CHANGES = Rare("refine", "edge", "flow_quality", "weights", "late")
+_CHANGES = Rare("refine", "edge", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
 OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
 
@@ -284,7 +284,7 @@ def delays(
     data: Data,
     network: Network,
     method: Annotated[
-        MethodOptions, Without("late"), options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights")
+        MethodOptions, Without("async_keys"), options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights")
     ],
     wanted: Annotated[
         str, typer.Option("--delays", metavar="LIST", help="Frames that scores come late, at most interval + 1.")
@@ -317,7 +317,9 @@ def occlusion(
     seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")] = "1,2,3,4",
     frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 20,
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
-    method: Annotated[MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("flow_quality", "late")],
+    method: Annotated[
+        MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("flow_quality", "async_keys")
+    ],
     sweep: Annotated[bool, typer.Option("--sweep", help="Try other thresholds as well.")] = False,
     output: NoPlot,
 ) -> None:
@@ -364,8 +366,8 @@ def propagation(
         segtween table propagation --dataset camvid --root CamVid --every 30
     """
     from segtween.reports.tables.propagation import propagation_table
-    from segtween.settings import Settings
+    from segtween.settings import Bidirectional, Settings, change
 
     with measuring("propagation", output, data, NetworkOptions(threads=threads)) as conditions:
-        study = propagation_table(conditions, every=every, settings=Settings(flow=flow, offline=True))
+        study = propagation_table(conditions, every=every, settings=change(Settings(Bidirectional()), flow=flow))
     output.finish(study)

@@ -31,7 +31,7 @@ def inspect(
     """
     from segtween.cli.screen import console
     from segtween.networks import describe_weights
-    from segtween.run.single import write_json
+    from segtween.run.ending import write_json
 
     found = describe_weights(file)
     console.print(str(file))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
-from segtween.run.single import write_json
+from segtween.run.ending import write_json
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
@@ -137,12 +137,15 @@ def run_demo(
         segmenter = open_segmenter(model, threads=threads)
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
-    both = replace(settings, offline=interval > 0)
+    both = settings.bidirectional() if interval > 0 else settings
     few = f"segtween, network on 1 frame in {interval + 1}"
     runs = (
         Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),
         Run(f"{few}, as from a camera", Segtween(segmenter, settings, threads=threads)),
-        Run(f"{few}, as from a file", Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, offline")),
+        Run(
+            f"{few}, as from a file",
+            Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, bidirectional"),
+        ),
     )
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))
     for run in runs:

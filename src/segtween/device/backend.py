@@ -18,7 +18,7 @@ from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
 from segtween.models.finding import find_record
 from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of
-from segtween.settings import Settings
+from segtween.settings import Composed, Published, Settings
 
 HALF, WHOLE = "float16", "float32"
 
@@ -94,8 +94,8 @@ class Device:
         processor, which its `notes` say."""
         from segtween.device.flows import ProcessorFlow
 
-        spec, on_processor = flow_spec(settings.flow), partial(self.processor.flow, settings, classes=classes)
-        options = FlowOptions(quality=settings.quality, stride=settings.flow_stride)
+        spec, on_processor = flow_spec(settings.flow.name), partial(self.processor.flow, settings, classes=classes)
+        options = FlowOptions(quality=settings.quality, stride=settings.flow.stride)
         twin = None if spec.device_open is None else resolve(spec.device_open)(self, options, on_processor)
         return twin or ProcessorFlow(on_processor(), device=self.arrays.device)
 
@@ -120,18 +120,20 @@ class Device:
 
     def check(self, settings: Settings) -> None:
         """SettingError for what works on the processor only."""
-        only_there = {
-            f"async_keys {settings.late}": settings.late not in (None, 0),
-            f"refine {settings.refine}": settings.refine != "none",
-            "SwNet-seq's arrays": settings.arrays != "own",
-        }
-        for what, asked in only_there.items():
-            if asked:
-                raise SettingError(
-                    f"{what} on device {self.name}",
-                    expected="preset composed, blend or warp there",
-                    do="choose one of these, or device cpu",
-                )
+        propagation = settings.propagation
+        what = None
+        if settings.delay is not None:
+            what = f"async_keys {settings.delay}"
+        elif isinstance(propagation, Published):
+            what = "propagation published"
+        elif isinstance(propagation, Composed) and propagation.refine is not None:
+            what = "refine attention"
+        if what is not None:
+            raise SettingError(
+                f"{what} on device {self.name}",
+                expected="preset composed, blend or warp there",
+                do="choose one of these, or device cpu",
+            )
 
     def _is_half(self, precision: str | None) -> bool:
         known = (HALF, WHOLE) if self.arrays.device.type == "cuda" else (WHOLE,)

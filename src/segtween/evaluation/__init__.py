@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.tally import share_tc_classes
-from segtween.settings import Settings
+from segtween.settings import Adaptive, Settings, change
 from segtween.types import Method, Progress
 
 __all__ = ["HEADINGS", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
@@ -59,7 +58,7 @@ def evaluate_method(
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
-    wanted = [*([settings] if settings.schedule == "adaptive" else []), *adaptive]
+    wanted = [*([settings] if settings.is_adaptive else []), *adaptive]
     there = backend or Processor(threads)
 
     def free(chosen: Settings) -> MakeAdaptive:
@@ -194,10 +193,9 @@ def _make(settings: Settings, backend: Backend) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
             return build_every_frame(network, backend=backend)
-        chosen = replace(settings, late=None) if interval == 0 else settings
-        return build_engine(network, chosen.fixed(interval), backend=backend, flow=flow)
+        return build_engine(network, _fixed(settings, interval), backend=backend, flow=flow)
 
-    if settings.late == "auto":
+    if settings.delay == "auto":
         raise SettingError(
             "async_keys auto in an evaluation",
             expected="a number: when scores arrive would depend on the machine",
@@ -296,10 +294,17 @@ def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
 
 
 def _row_name(settings: Settings) -> str:
-    if settings.target_ms is not None:
-        return f"adaptive, {settings.target_ms:g} ms"
-    budget = 100 / (settings.interval + 1) if settings.budget is None else settings.budget
+    schedule = settings.mode.schedule
+    assert isinstance(schedule, Adaptive), "rows are named by what adaptive schedules may spend"
+    if schedule.target_ms is not None:
+        return f"adaptive, {schedule.target_ms:g} ms"
+    budget = 100 / (schedule.interval + 1) if schedule.budget is None else schedule.budget
     return f"adaptive, {budget:.3g} per 100"
+
+
+def _fixed(settings: Settings, interval: int) -> Settings:
+    """At a fixed interval; at interval 0, where every frame has scores of its own, they do not come late."""
+    return (change(settings, async_keys=None) if interval == 0 else settings).fixed(interval)
 
 
 def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:

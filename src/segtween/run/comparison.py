@@ -1,4 +1,4 @@
-"""Another method on the same video at the same time, to be looked at beside the first one."""
+"""Another method on the same video at the same time, to compare with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Seen(NamedTuple):
     so_far: tuple[float | None, float | None]
 
 
-class Beside:
+class Comparison:
     """The other method's engine and a flicker meter for each. It needs a segmenter of its own.
 
     `update` comes before the frame is written; `take` then gives what was seen of it, once. Raises SettingError for an
@@ -30,9 +30,9 @@ class Beside:
     def __init__(self, engine: Engine, method: Method, *, classes: int) -> None:
         if not engine.is_causal:
             raise SettingError(
-                f"{method.name} beside another method",
+                f"{method.name} to compare with",
                 expected="a method that gives each frame's labels at once",
-                do="compare with every frame",
+                do="compare with the network on every frame",
             )
         self.method, self._engine = method, engine
         self._farneback = Farneback()

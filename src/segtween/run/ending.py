@@ -14,7 +14,7 @@ from segtween.video.interrupt import Terminated
 from segtween.video.staging import Staged, sink_errors
 
 if TYPE_CHECKING:
-    from segtween.run.single import Summary
+    from segtween.run.summary import Summary
 
 _lock = threading.Lock()  # several inputs that end together share what ended them
 

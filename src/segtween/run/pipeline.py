@@ -1,4 +1,4 @@
-"""Threads beside the main one: what is needed next is made ahead, what is done is put away behind.
+"""Threads that work while the main one labels: one reads ahead, one writes behind.
 
 Both keep order and a bounded number of items. Where one has nothing to do it waits; errors appear in the main thread,
 after everything that came before them. The main thread never holds a lock that another one needs, so that Ctrl-C may
@@ -11,13 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from segtween.ops.threads import run_inline
 
 Item = TypeVar("Item")
-Done = TypeVar("Done")
 
 PATIENCE_SECONDS = 3.0
 """How long a thread is waited for that must stop: a camera that gives nothing may hold it for longer."""
@@ -43,6 +42,10 @@ class Prefetcher(Generic[Item]):
     At most `most` wait to be asked for. `close`, if given, is called by that thread when it is through.
     """
 
+    arrived: float | None = None
+    dropped = 0
+    """As those of `LatestFrame`: nothing is dropped, and when an item came does not count."""
+
     def __init__(self, items: Iterable[Item], *, most: int, close: Callable[[], None] = lambda: None) -> None:
         self._items, self._close = items, close
         self._room, self._ready = SimpleQueue[None](), SimpleQueue["tuple[Item, float] | _Failed | None"]()
@@ -54,13 +57,21 @@ class Prefetcher(Generic[Item]):
 
     def __iter__(self) -> Iterator[tuple[Item, float]]:
         while True:
-            ready = self._ready.get()
-            self._room.put(None)
-            if ready is None:
+            try:
+                taken = self.take()
+            except StopIteration:
                 return
-            if isinstance(ready, _Failed):
-                raise ready.error
-            yield ready
+            yield taken
+
+    def take(self) -> tuple[Item, float]:
+        """The next item, for which it waits; StopIteration at the end."""
+        ready = self._ready.get()
+        self._room.put(None)
+        if ready is None:
+            raise StopIteration
+        if isinstance(ready, _Failed):
+            raise ready.error
+        return ready
 
     def stop(self) -> None:
         """Takes no more items, and waits for the thread: for a while only, since it may wait for a camera."""
@@ -93,7 +104,7 @@ class LatestFrame(Generic[Item]):
     """`Prefetcher` for what does not wait: of the items that came meanwhile only the last one is given, others are
     dropped.
 
-    `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` how many were lost.
+    `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` counts the others.
     `came` is called by the thread whenever an item came, and at the end.
     """
 
@@ -109,7 +120,7 @@ class LatestFrame(Generic[Item]):
         self._came = SimpleQueue["_Failed | bool"]()
         self._stopped = False
         self._all = self._given = 0
-        self.arrived = 0.0
+        self.arrived: float | None = None
         self._thread = threading.Thread(target=self._work, name="segtween-newest", daemon=True)
         self._thread.start()
 
@@ -125,7 +136,7 @@ class LatestFrame(Generic[Item]):
                 continue  # it was replaced by one that has been given
             yield self._give()
 
-    def poll(self) -> tuple[Item, float] | None:
+    def take(self) -> tuple[Item, float] | None:
         """The item that came since the last one given, if there is one, without waiting; StopIteration at the end."""
         while not self._came.empty():
             came = self._came.get()
@@ -166,16 +177,15 @@ class LatestFrame(Generic[Item]):
         self._tell()
 
 
-class AsyncWriter(Generic[Item, Done]):
+class AsyncWriter(Generic[Item]):
     """Calls `work` with each item, in order, in a thread of its own. At most `most` items wait.
 
     After an error the items that follow are dropped; `put` and `check` raise it, once.
     """
 
-    def __init__(self, work: Callable[[Item], Done], *, most: int) -> None:
+    def __init__(self, work: Callable[[Item], object], *, most: int) -> None:
         self._call = work
         self._room, self._items = SimpleQueue[None](), SimpleQueue["tuple[Item] | None"]()
-        self._done = SimpleQueue[Done]()
         self._error: BaseException | None = None
         for _ in range(most):
             self._room.put(None)
@@ -188,15 +198,6 @@ class AsyncWriter(Generic[Item, Done]):
         self._room.get()
         self.check()
         self._items.put((item,))
-
-    def done(self) -> list[Done]:
-        """What `work` returned since the last call."""
-        taken: list[Done] = []
-        while True:
-            try:
-                taken.append(self._done.get_nowait())
-            except Empty:
-                return taken
 
     def finish(self) -> None:
         """Waits until all that was put is done."""
@@ -217,7 +218,7 @@ class AsyncWriter(Generic[Item, Done]):
                 return
             if not failed:
                 try:
-                    self._done.put(self._call(*item))
+                    self._call(*item)
                 except BaseException as error:
                     failed, self._error = True, error
             del item

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.interfaces import Sink
-from segtween.run.single import Summary, run_source, write_json
-from segtween.settings import Settings
-from segtween.types import Frame, OutputReport, Progress, Result
-from segtween.video import open_sinks, open_source
+from segtween.run.ending import write_json
+from segtween.run.inputs import Job, Opened, prepare_job, resolve_one
+from segtween.run.options import Outputs, Reading
+from segtween.run.session import Labelling, run_one
+from segtween.run.summary import Summary
+from segtween.settings import Bidirectional, Settings
+from segtween.types import Frame, OutputReport, Progress, Result, SourceInfo
 from segtween.video.inputs import image_files, kind_of
 
 NEXT_FRAMES = "next.json"
@@ -41,87 +43,115 @@ class Propagated:
     candidates: list[Candidate]
 
 
+@dataclass(frozen=True)
+class Labelled:
+    """How somebody's labels are read and propagated.
+
+    label_set    names their classes where the labels do not
+    settings     flow and cuts
+    next_frames  so many frames are named to look at next
+    frame_rate   of an image folder (25)
+    threads      0 uses every processor
+    """
+
+    label_set: str | Path | None = None
+    settings: Settings = field(default_factory=lambda: Settings(Bidirectional()))
+    next_frames: int = 5
+    frame_rate: float | None = None
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.next_frames < 0:
+            raise SettingError(
+                f"{self.next_frames} frames to look at next", expected="0 or more", do="correct next_frames"
+            )
+
+
 def propagate(
     source: str | Path,
     labels: str | Path,
     folder: str | Path,
     *,
-    label_set: str | Path | None = None,
-    ids: Literal["train", "dataset"] = "train",
-    settings: Settings | None = None,
-    save: Sequence[str] = ("overlay",),
-    next_frames: int = 5,
-    frame_rate: float | None = None,
-    overwrite: bool = False,
-    classes: Sequence[str] | None = None,
-    threads: int = 0,
+    how: Labelled | None = None,
+    outputs: Outputs | None = None,
     progress: Progress | None = None,
 ) -> Propagated:
     """Labels for every frame of `source`, a video or a folder of images, from those in `labels` of some of its frames.
 
-    `labels` is what `datasets.labelled.open_labelled` reads; `label_set` names their classes where they do not, and
-    `ids` says what numbers stand in label images, read and written. `settings` chooses flow and cuts. The outputs are
-    those of `run`, and `next.json`. Raises LabelError, DatasetError, SourceError, SinkError or SettingError.
+    `labels` is what `datasets.labelled.open_labelled` reads; the `ids` of `outputs` say what numbers stand in label
+    images, read and written. The outputs are those of `run`, and `next.json`. Raises LabelError, DatasetError,
+    SourceError, SinkError or SettingError.
     """
-    if next_frames < 0:
-        raise SettingError(f"{next_frames} frames to look at next", expected="0 or more", do="correct --next")
-    names = [p.stem for p in image_files(str(source))] if kind_of(str(source)) == "images" else None
-    opened = open_source(source, threads=threads, frame_rate=frame_rate)
+    how, outputs = how or Labelled(), outputs or Outputs()
+    named = resolve_one(source, Reading(frame_rate=how.frame_rate), threads=how.threads)
+    names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
+    opened = named.open()
     try:
-        info = opened.info
-        if info.live:
-            raise SettingError(
-                f"{info.name} is live", expected="a video file or a folder of images", do="record it first"
-            )
+        info = _recorded(opened.info)
         given = open_labelled(
-            Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=label_set, ids=ids
+            Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=how.label_set, ids=outputs.ids
         )
-        chosen = settings or Settings(offline=True)
-        engine = build_labelled(given.labels, given.read, given.files, chosen, backend=Processor(threads))
-        how = method(engine, name="propagate")
-        sinks = open_sinks(
-            folder,
-            save=save,
-            info=info,
-            labels=given.labels,
-            overwrite=overwrite,
-            classes=classes,
-            ids=ids,
-            threads=threads,
+        backend = Processor(how.threads)
+        engine = build_labelled(given.labels, given.read, given.files, how.settings, backend=backend)
+        labelling = Labelling(method(engine, name="propagate"), None, tuple(outputs.save))
+        job = prepare_job(
+            replace(named, open=lambda: opened), Path(folder), outputs=outputs, labels=given.labels, threads=how.threads
         )
+        watched, job = _watched(job)
     except BaseException:
         opened.close()
         raise
-    watched = _Watched(sinks)
 
     def write_next() -> list[Candidate]:
-        candidates = look_next(watched.errors, given.files, names=names, count=next_frames)
+        candidates = look_next(watched, given.files, names=names, count=how.next_frames)
         record = {"frames": [vars(c) for c in candidates], "labelled": list(given.files)}
         write_json(record, Path(folder) / NEXT_FRAMES)
         return candidates
 
     try:
-        summary = run_source(engine, opened, watched, folder, method=how, interval=None, saved=save, progress=progress)
+        summary = run_one(engine, job, labelling, progress=progress)
     except SinkError:
-        with suppress(SinkError):
-            write_next()
+        if watched:
+            with suppress(SinkError):
+                write_next()
         raise
     candidates = write_next()
-    beyond = [name for index, name in given.files.items() if index >= summary.frames]
-    if beyond:
-        raise LabelError(
-            f"label file {beyond[0]} belongs to no frame",
-            expected=f"the number of one of the {summary.frames} frames of the input, from 0",
-            do="rename or remove it; the other labels were used",
-        )
+    _check_within(given.files, summary.frames)
     return Propagated(summary, given, candidates)
 
 
-class _Watched:
-    """A sink that remembers how sure each frame is."""
+def _recorded(info: SourceInfo) -> SourceInfo:
+    if info.live:
+        raise SettingError(f"{info.name} is live", expected="a video file or a folder of images", do="record it first")
+    return info
 
-    def __init__(self, inner: Sink) -> None:
-        self._inner, self.errors = inner, list[float]()
+
+def _check_within(files: Mapping[int, str], frames: int) -> None:
+    beyond = [name for index, name in files.items() if index >= frames]
+    if beyond:
+        raise LabelError(
+            f"label file {beyond[0]} belongs to no frame",
+            expected=f"the number of one of the {frames} frames of the input, from 0",
+            do="rename or remove it; the other labels were used",
+        )
+
+
+def _watched(job: Job) -> tuple[list[float], Job]:
+    """The same job, and a list that gets the expected error of each of its frames as it is written."""
+    errors = list[float]()
+
+    def opened() -> Opened:
+        found = job.open()
+        return replace(found, sink=_Watched(found.sink, errors))
+
+    return errors, replace(job, open=opened)
+
+
+class _Watched:
+    """A sink that notes each frame's expected error, 1 - its mean confidence."""
+
+    def __init__(self, inner: Sink, errors: list[float]) -> None:
+        self._inner, self._errors = inner, errors
 
     @property
     def report(self) -> OutputReport:
@@ -129,7 +159,7 @@ class _Watched:
 
     def write(self, frame: Frame, result: Result) -> None:
         self._inner.write(frame, result)
-        self.errors.append(1.0 - float(result.confidence.mean()))
+        self._errors.append(1.0 - float(result.confidence.mean()))
 
     def close(self) -> None:
         self._inner.close()

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from segtween.errors import ModelError, SettingError, SinkError
+from segtween.training.task import Position, Task
+
+
+def store(path: Path, task: Task, position: Position, scaler: torch.amp.GradScaler) -> None:
+    """Everything that a training needs to go on as if it had not stopped."""
+    state = {
+        **{name: net.state_dict() for name, net in task.nets.items()},
+        "optimiser": task.optimiser.state_dict(),
+        "scaler": scaler.state_dict(),
+        "rng": torch.get_rng_state(),
+        **asdict(position),
+        "recipe": task.recipe.sha256,
+        "data": task.data_sha256,
+        "recipe_values": json.dumps(asdict(task.recipe)),
+    }
+    save(path, state)
+
+
+def restore(path: Path, task: Task, scaler: torch.amp.GradScaler) -> Position:
+    """Fill the task and the scaler with what `store` wrote.
+
+    Checkpoints that were written before all kinds of training shared one form lack what their kind did not need.
+    """
+    state = load(path)
+    check_same(state, path, recipe=task.recipe.sha256, data=task.data_sha256)
+    for name, net in task.nets.items():
+        net.load_state_dict(state[name])
+    task.optimiser.load_state_dict(state["optimiser"])
+    scaler.load_state_dict(state.get("scaler", {}))
+    if "rng" in state:
+        torch.set_rng_state(state["rng"])
+    return Position(**{f.name: state[f.name] for f in fields(Position) if f.name in state})
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

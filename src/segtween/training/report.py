@@ -1,75 +1,69 @@
-"""The final report of a training: JSON for machines, a table for people."""
+"""The report of a training: JSON for machines, a few lines for people."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import kornia
 import numpy as np
+import torch
 
 from segtween._version import __version__
-from segtween.models.weights import sha256_of
-from segtween.training.data import Pool
-from segtween.training.recipe import Recipe
+from segtween.training.task import Context, Position, Task
 
 
-def build_report(
-    recipe: Recipe,
-    pools: Sequence[Pool],
-    *,
-    losses: Sequence[float],
-    scores: dict[str, Any],
-    spent_seconds: float,
-) -> dict[str, Any]:
-    """Everything but the weights' hash, which `write_report` adds. `provenance` is what travels with the weights."""
-    import torch
-
-    data = [{"name": p.source.name, "frames": len(p), "share": p.source.share, "sha256": p.sha256()} for p in pools]
-    return {
+def write_report(task: Task, position: Position, context: Context) -> dict[str, Any]:
+    """Let the task write its model, then `report.json` and `report.txt`; returns the report with its text."""
+    recipe, data = task.recipe, task.data()
+    report = {
         "recipe": asdict(recipe),
         "recipe_sha256": recipe.sha256,
         "data": data,
-        "steps": recipe.steps,
-        "loss_first_100": float(np.mean(losses[:100])),
-        "loss_last_100": float(np.mean(losses[-100:])),
-        "minutes": round(spent_seconds / 60, 1),
-        "scores": scores,
-        "versions": versions(),
+        "steps": position.step,
+        "loss_first_100": float(np.mean(position.losses[:100])),
+        "loss_last_100": float(np.mean(position.losses[-100:])),
+        "minutes": round(position.spent_seconds / 60, 1),
+        "device": context.device.type,
+        "processes": context.processes.count,
         "threads": torch.get_num_threads(),
-        "provenance": {
-            "licence": recipe.licence,
-            "initial": recipe.initial,
-            "data": [{"name": d["name"], "frames": d["frames"], "sha256": d["sha256"]} for d in data],
-            "measured": {name: {"miou": round(s["miou"], 4), "frames": s["frames"]} for name, s in scores.items()},
-        },
+        "versions": versions(),
+        **task.finish(position, data),
+        "model": str(context.options.model),
     }
+    return _save(report, as_text(report, *task.remarks(report)), out=context.options.out)
 
 
-def write_report(report: dict[str, Any], *, out: Path, model: Path) -> dict[str, Any]:
-    """Write `report.json` and `report.txt` into `out`; returns the report with the model's folder and hash."""
-    report = {**report, "model": str(model), "weights_sha256": sha256_of(model / "weights.safetensors")}
-    return save_report(report, as_text(report), out=out)
+def as_text(report: dict[str, Any], after_first: list[str], at_end: list[str]) -> str:
+    """The report as a person reads it, with what its task remarks."""
+    hashes = {k.removesuffix("_sha256"): v for k, v in report.items() if k.endswith("_sha256")}
+    hashes["recipe"] = hashes.pop("recipe")  # the last one
+    lines = [
+        f"{report['recipe']['name']}: {report['steps']} steps in {report['minutes']} minutes, "
+        f"loss {report['loss_first_100']:.3f} -> {report['loss_last_100']:.3f}",
+        *after_first,
+        *(f"{name:<7} {value}" for name, value in hashes.items()),
+        *(f"data    {_data_line(d)}" for d in report["data"]),
+        "versions " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()),
+        *at_end,
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def save_report(report: dict[str, Any], text: str, *, out: Path) -> dict[str, Any]:
-    """`report.json` and `report.txt`, each under its name only when whole; returns the report with its text."""
-    for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
-        part = out / f".{name}.part"
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, out / name)
-    return {**report, "text": text}
+def _data_line(data: dict[str, Any]) -> str:
+    clips = f" in {data['clips']} clips" if "clips" in data else ""
+    labels = f", labels {'yes' if data['labels'] else 'no'}" if "labels" in data else ""
+    return f"{data['name']}: {data['frames']} frames{clips}{labels}" + (
+        f", {data['sha256']}" if "sha256" in data else ""
+    )
 
 
 def versions() -> dict[str, str]:
     """Of what decides a training's numbers."""
-    import kornia
-    import torch
-
     return {
         "segtween": __version__,
         "torch": torch.__version__,
@@ -78,26 +72,10 @@ def versions() -> dict[str, str]:
     }
 
 
-def as_text(report: dict[str, Any]) -> str:
-    """The report as a person reads it: per-class IoU in percent, one column for each evaluation set."""
-    scores = report["scores"]
-    lines = [
-        f"{report['recipe']['name']}: {report['steps']} steps in {report['minutes']} minutes, "
-        f"loss {report['loss_first_100']:.3f} -> {report['loss_last_100']:.3f}",
-        f"weights {report['weights_sha256']}",
-        f"recipe  {report['recipe_sha256']}",
-        *(f"data    {d['name']}: {d['frames']} frames, {d['sha256']}" for d in report["data"]),
-        "versions " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()),
-    ]
-    if scores:
-        lines += ["", f"{'IoU %':<16}" + "".join(f"{name:>24}" for name in scores)]
-        classes = next(iter(scores.values()))["per_class"]
-        for c in classes:
-            lines.append(f"{c:<16}" + "".join(f"{_percent(s['per_class'][c]):>24}" for s in scores.values()))
-        lines.append(f"{'mean':<16}" + "".join(f"{_percent(s['miou']):>24}" for s in scores.values()))
-        lines.append(f"{'frames':<16}" + "".join(f"{s['frames']:>24}" for s in scores.values()))
-    return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "absent" if value is None else f"{100 * value:.2f}"
+def _save(report: dict[str, Any], text: str, *, out: Path) -> dict[str, Any]:
+    """`report.json` and `report.txt`, each under its name only when whole; returns the report with its text."""
+    for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
+        part = out / f".{name}.part"
+        part.write_text(content, encoding="utf-8")
+        os.replace(part, out / name)
+    return {**report, "text": text}

@@ -6,9 +6,10 @@ The two tables name every kind; what a kind needs (PyAV, OpenCV) is imported whe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
@@ -59,7 +60,8 @@ SOURCES: dict[SourceKind, Callable[..., Source]] = {
 """Every kind of source and its builder; `inputs.kind_of` says which one an input is."""
 
 
-class NamedSource(NamedTuple):
+@dataclass(frozen=True)
+class NamedSource:
     """An input under the name of its output folder. `open()` may raise SourceError: others still can be opened."""
 
     name: str

@@ -25,13 +25,13 @@ from segtween.reports.figures.passage import HISTORY, Subject, first_frame, moti
 from segtween.reports.figures.sequence import sequence_figure
 from segtween.reports.figures.shots import DatasetShots, StreetShots, VideoShots
 from segtween.segmenters.fake import FakeSegmenter
-from segtween.settings import PRESETS, Settings, find_preset
+from segtween.settings import PRESETS, change, find_preset
 from small_sets import picture
 from tiny_propagation import write_model
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
 FOUR = numbered(4)
-INTERVAL_2 = Settings(interval=2)
+INTERVAL_2 = change(find_preset("blend"), interval=2)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,9 @@ def test_a_sequence_shows_both_ways_through_a_key_interval(data: Dataset) -> Non
     assert network.calls == 3 + 3, "key frames 0, 3, 6; and frames 6, 7, 8"
     with_truth = sequence_figure(Subject(shots, network, INTERVAL_2, "blend", threads=1), width=80, truth=True)
     assert with_truth.shape[0] - plain.shape[0] == 60 + 4
-    first = sequence_figure(Subject(shots, network, Settings(interval=1), "blend", threads=1), key=0, width=80)
+    first = sequence_figure(
+        Subject(shots, network, change(find_preset("blend"), interval=1), "blend", threads=1), key=0, width=80
+    )
     assert plain.shape[1] - first.shape[1] == 80 + 4
 
 
@@ -166,7 +168,7 @@ def test_stored_scores_are_told_each_frame(data: Dataset) -> None:
 
 
 def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path) -> None:
-    settings = replace(find_preset("swnet-seq"), interval=2, weights=str(write_model(tmp_path, classes=4)))
+    settings = change(find_preset("swnet-seq"), interval=2, weights=str(write_model(tmp_path, classes=4)))
     network, shots = BrightnessSegmenter(), DatasetShots(data, "a", FOUR)
     subject = Subject(shots, network, settings, "swnet-seq", threads=1)
     engine = subject.engine
@@ -188,7 +190,7 @@ def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path)
     drawn = panels.guiding_edge(shown, (60, 80))
     _, _, at, _ = cv2.minMaxLoc(cv2.matchTemplate(page, drawn, cv2.TM_SQDIFF))
     np.testing.assert_array_equal(page[at[1] : at[1] + 60, at[0] : at[0] + 80], drawn)
-    without = replace(subject, settings=replace(settings, edge=False))
+    without = replace(subject, settings=change(settings, edge=False))
     silent = list(passage(shots, without.engine, 0, 1, refiner=without.refiner))
     assert silent[1].edge is None, "nothing guides it"
 
@@ -196,7 +198,7 @@ def test_the_edge_is_the_one_that_the_repair_sees(data: Dataset, tmp_path: Path)
 def test_a_sequence_of_every_preset(data: Dataset, tmp_path: Path) -> None:
     shots, weights = DatasetShots(data, "a", FOUR), str(write_model(tmp_path, classes=4))
     for name in PRESETS:
-        settings = replace(find_preset(name), interval=1, weights=weights if name == "swnet-seq" else None)
+        settings = change(find_preset(name), interval=1, weights=weights if name == "swnet-seq" else None)
         page = sequence_figure(Subject(shots, BrightnessSegmenter(), settings, name, threads=1), width=80)
         assert page.shape[1] > 2 * 80
 

@@ -19,7 +19,7 @@ from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.tables.budgets import budgets_table
 from segtween.reports.tables.conditions import Conditions
-from segtween.settings import PRESETS
+from segtween.settings import PRESETS, change
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -97,9 +97,8 @@ def plain_miou(data: Dataset, indices: range) -> float:
 
 
 def adaptive_every(settings, frames):  # type: ignore[no-untyped-def]
-    from dataclasses import replace
 
-    return replace(settings, schedule="adaptive", budget=20.0, least_distance=frames, most_distance=frames)
+    return change(settings, schedule="adaptive", budget=20.0, least_distance=frames, most_distance=frames)
 
 
 def test_more_starts_are_pooled(data: Dataset) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.delays import delays_table
-from segtween.settings import PRESETS
+from segtween.settings import PRESETS, change
 from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -51,7 +50,7 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
         alone = evaluate_method(
             data,
             segmenter=BrightnessSegmenter(),
-            settings=replace(PATH.at(2), late=row["late"] or None),
+            settings=change(PATH.at(2), async_keys=row["late"] or None),
             name="x",
             intervals=[2],
             threads=1,

@@ -21,13 +21,13 @@ from segtween.evaluation import evaluate_method, evaluate_methods
 from segtween.evaluation.truth import true_labels
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
-from segtween.reports.tables.ablation import PARTS, Without, ablation_table, change, variants
+from segtween.reports.tables.ablation import PARTS, Without, ablation_table, variants
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.methods import methods_table, plot_methods
 from segtween.reports.tables.study import Column, Study
 from segtween.settings import PRESETS as ALL_PRESETS
-from segtween.settings import Settings
+from segtween.settings import change, find_preset, single_values
 from small_sets import cityscapes, picture
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -57,10 +57,10 @@ def study(data: Dataset) -> Study:
 
 def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
     methods = {
-        "blend": Settings(),
+        "blend": find_preset("blend"),
         "composed": PATH,
-        "still": Settings(flow="zero"),
-        "late": replace(PATH, offline=True),
+        "still": change(find_preset("blend"), flow="zero"),
+        "late": change(PATH, mode="bidirectional"),
     }
     together = evaluate_methods(
         data, segmenter=BrightnessSegmenter(), methods=methods, intervals=[0, 2], threads=1, against="blend"
@@ -79,7 +79,7 @@ def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
 
 def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
     network = BrightnessSegmenter()
-    evaluate_methods(data, segmenter=network, methods={"a": Settings(), "b": PATH}, intervals=[3], threads=1)
+    evaluate_methods(data, segmenter=network, methods={"a": find_preset("blend"), "b": PATH}, intervals=[3], threads=1)
     assert network.calls == data.n_frames
 
 
@@ -96,11 +96,11 @@ def plain_miou(data: Dataset, weights: list[int]) -> float:
 
 def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study: Study) -> None:
     rows = {(row["row"], row["interval"]): row for row in study.rows}
-    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, offline")]
+    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, bidirectional")]
     assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above, ("true labels", None)]
     assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows[:-1])
     assert rows["every frame, fused", 0]["hash"] == rows["composed", 1]["hash"] == rows["composed", 2]["hash"]
-    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, offline")}) == 4
+    assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, bidirectional")}) == 4
     assert rows["every frame", 0]["gain"] is None
     # Frames of 8 as often as three phases score them, and each once at the last distance.
     plain, last = plain_miou(data, [1, 2, *[3] * 6]), plain_miou(data, [0, 0, *[1] * 6])
@@ -135,12 +135,14 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
     drawn = plot_methods(study, tmp_path)
     assert [path.name for path in drawn] == ["methods.png", "methods.svg"]
     text = drawn[1].read_text()
-    assert all(told in text for told in ("milliseconds per frame", "network runs per 100 frames", "composed, offline"))
+    assert all(
+        told in text for told in ("milliseconds per frame", "network runs per 100 frames", "composed, bidirectional")
+    )
 
 
 def test_an_offline_period_is_timed_as_a_whole() -> None:
     times = bench_presets(
-        BrightnessSegmenter(), presets={"late": replace(PATH, offline=True)}, fused=["late"],
+        BrightnessSegmenter(), presets={"late": change(PATH, mode="bidirectional")}, fused=["late"],
         plan=Plan((64, 80), intervals=[2], repeats=1, threads=1),
     )["late"]  # fmt: skip
     late = times.results[1]
@@ -165,7 +167,7 @@ def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> 
     assert plain["avg_miou"] == 1
     assert warp["error_removed"] == 0
     assert path["error_removed"] == pytest.approx(1 - (1 - path["min_miou"]) / (1 - warp["min_miou"]))
-    assert late["row"] == "composed, offline"
+    assert late["row"] == "composed, bidirectional"
     assert plain["ms_per_frame"] is None
     assert "of warp's error removed" in study.headings()
     assert "speed: not measured, labels are stored" in study.to_markdown()
@@ -220,9 +222,7 @@ def test_each_part_is_taken_away_alone(data: Dataset) -> None:
 def test_every_part_differs_from_its_preset_in_what_it_says(name: str) -> None:
     preset = ALL_PRESETS[name]
     for part, changed in variants(preset):
-        for setting in part.changes:
-            if setting.startswith("carry."):
-                assert getattr(changed.carry, setting[6:]) is not None
+        assert set(part.changes) <= set(single_values(changed))
         assert changed != preset
         assert changed.interval == preset.interval
     assert len({repr(changed) for _, changed in variants(preset)}) == len(list(variants(preset)))
@@ -235,11 +235,8 @@ def test_a_preset_that_refuses_a_change_says_so(monkeypatch: pytest.MonkeyPatch)
     assert notes == ["left out: edge, none: no edge without refinement"]
 
 
-def test_a_change_names_a_setting() -> None:
-    assert change(PATH, {"carry.most_cells": 5, "fusion": "replace"}).carry == replace(PATH.carry, most_cells=5)
-    with pytest.raises(TypeError, match="no setting is called 'fusoin'"):
-        change(PATH, {"fusoin": "replace"})
-    assert {part.part for part in PARTS} >= {"repair", "joined path", "flow"}
+def test_the_parts_that_are_taken_away() -> None:
+    assert {part.part for part in PARTS} >= {"refinement", "composed flow", "flow"}
 
 
 def test_interval_0_has_no_parts_between(data: Dataset) -> None:
@@ -265,7 +262,7 @@ def drive(data: Dataset) -> list[str | Path]:
 def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,composed", "-o", tmp_path)
     record = json.loads((tmp_path / "methods.json").read_text())
-    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, offline", "true labels"]
+    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, bidirectional", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--labels", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
@@ -282,13 +279,13 @@ def test_true_labels_belong_to_a_data_set(tmp_path: Path) -> None:
 
 
 def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -> None:
-    given = replace(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
-    presets = {"warp": ALL_PRESETS["warp"], "odd*": replace(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
+    given = change(ALL_PRESETS["swnet-seq"], weights=str(tmp_path))
+    presets = {"warp": ALL_PRESETS["warp"], "odd*": change(PATH, flow="light", weights=str(tmp_path)), "swnet*": given}
     unchanged = {"odd*": ("composed", PATH), "swnet*": ("swnet-seq", ALL_PRESETS["swnet-seq"])}
     study = methods_table(
         fast(data), true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged
     )
-    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, offline", "true labels"]
+    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, bidirectional", "true labels"]
     told = study.to_markdown()
     assert "composed: unchanged, since" in told
     assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from segtween.reports.tables.speed import intervals_table, scales_table
 from segtween.reports.tables.study import Column, Study, check_targets
 from segtween.segmenters.fake import FakeSegmenter
 from segtween.settings import PRESETS as ALL_PRESETS
-from segtween.settings import Settings
+from segtween.settings import change, find_preset
 from small_sets import picture
 from tiny_propagation import write_model
 
@@ -161,7 +160,7 @@ def test_sparse_labels_have_tables_too(tmp_path: Path) -> None:
 
 
 def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path: Path) -> None:
-    presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)))}
+    presets = {"swnet-seq": change(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)))}
     made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets | PRESETS, intervals=[1])
     assert made.headings()[3:6] == ["avg mIoU", "last-distance mIoU", "last-distance mIoU without edge"]
     lowest = {(r["preset"], r["row"]): (r["min_miou"], r["min_miou_without_edge"]) for r in made.rows}
@@ -181,7 +180,7 @@ def test_a_refinement_stands_beside_itself_without_edge(data: Dataset, tmp_path:
 
 def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path) -> None:
     model = write_model(tmp_path, classes=4, without_edge=False)
-    presets = {"swnet-seq": replace(ALL_PRESETS["swnet-seq"], weights=str(model))}
+    presets = {"swnet-seq": change(ALL_PRESETS["swnet-seq"], weights=str(model))}
     made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets, intervals=[1])
     assert "last-distance mIoU without edge" not in made.headings()
     assert any(
@@ -190,7 +189,7 @@ def test_a_model_that_knows_no_other_edge_says_so(data: Dataset, tmp_path: Path)
 
 
 def test_without_edge_there_is_nothing_to_leave_out(data: Dataset, tmp_path: Path) -> None:
-    settings = replace(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)), edge=False)
+    settings = change(ALL_PRESETS["swnet-seq"], weights=str(write_model(tmp_path, classes=4)), edge=False)
     made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets={"s*": settings}, intervals=[1])
     assert "last-distance mIoU without edge" not in made.headings()
     assert not [note for note in made.notes if "edge" in note]
@@ -201,7 +200,7 @@ def test_stored_flow_has_no_speed(data: Dataset, tmp_path: Path) -> None:
         target = tmp_path / f"{frame.name}.npz"
         target.parent.mkdir(exist_ok=True)
         np.savez(target, flow=np.zeros((64, 80, 2), np.float32))
-    presets = {"warp": replace(PRESETS["warp"], flow=str(tmp_path)), "blend": PRESETS["blend"]}
+    presets = {"warp": change(PRESETS["warp"], flow=str(tmp_path)), "blend": PRESETS["blend"]}
     made = intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets=presets, intervals=[1])
     timed = {(r["preset"], r["fps"] is not None) for r in made.rows if "fused" not in r["row"]}
     assert timed == {("warp", False), ("blend", True)}
@@ -212,7 +211,7 @@ def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:
     labels = [np.zeros((64, 80), np.uint8)] * 6
     fake = FakeSegmenter(numbered(4), frames=labels)
     fake.select = lambda key: setattr(fake, "_next", int(str(key).split("/")[1]))  # type: ignore[method-assign]
-    study = intervals_table(fast(data), lambda _: fake, presets={"warp": Settings()}, intervals=[1])
+    study = intervals_table(fast(data), lambda _: fake, presets={"warp": find_preset("blend")}, intervals=[1])
     assert {r["fps"] for r in study.rows} == {None}
     assert "speed: not measured, the scores are stored" in study.notes
     with pytest.raises(SettingError, match="a plot without speeds; expected a network that can be timed"):
@@ -221,7 +220,7 @@ def test_stored_scores_have_no_speed(data: Dataset, tmp_path: Path) -> None:
 
 def test_a_method_that_changes_is_refused(data: Dataset) -> None:
     with pytest.raises(SettingError, match=r"speed of method \w+ beside accuracy of \w+; expected one method"):
-        intervals_table(fast(data), lambda _: Forgetful(), presets={"warp": Settings()}, intervals=[1])
+        intervals_table(fast(data), lambda _: Forgetful(), presets={"warp": find_preset("blend")}, intervals=[1])
     with pytest.raises(SettingError, match="no presets or no scales"):
         intervals_table(fast(data), lambda _: BrightnessSegmenter(), presets={})
 
@@ -279,7 +278,7 @@ def test_occlusion_is_judged_on_exact_masks() -> None:
     with pytest.raises(SettingError, match="1 frames of 1 drives; expected 2 or more of 1 or more"):
         occlusion_table(seeds=[1], frames=1)
     with pytest.raises(SettingError, match=r"stored flow .* for drives that are rendered; expected a flow estimator"):
-        occlusion_table(seeds=[1], settings=Settings(flow=str(Path(__file__).parent)))
+        occlusion_table(seeds=[1], settings=change(find_preset("blend"), flow=str(Path(__file__).parent)))
 
 
 def test_the_sweep_tries_all_thresholds() -> None:

@@ -209,8 +209,8 @@ def _method(options: Options, places: Places) -> Method:
         return Method(files, None)
     files["propagation"] = weights.propagation_file(options, places)
     settings = weights.method_settings(options, files["propagation"])
-    if Path(settings.flow).is_file():
-        files["flow"] = Path(settings.flow)
+    if Path(settings.flow.name).is_file():
+        files["flow"] = Path(settings.flow.name)
     return Method(files, settings)
 
 

@@ -9,7 +9,7 @@ from segtween._version import __version__
 from segtween.cli.screen import progress_bar
 from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.places import Places, RunLog, command_line, places_of
-from segtween.run.single import write_json
+from segtween.run.ending import write_json
 
 RESULTS = "results.json"
 

@@ -24,7 +24,8 @@ from segtween.settings import Settings
 from segtween.types import Rgb, SizeHW, format_size
 
 if TYPE_CHECKING:
-    from segtween.training import Epoch, PropagationRecipe
+    from segtween.compat.swnet_seq.training import PropagationRecipe
+    from segtween.training import Epoch, TrainOptions
 
 SIDES = 32
 SCALES, FLIP = (1.0, 2.0), 0.5
@@ -39,6 +40,7 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
 
     Raises SettingError, DatasetError, ModelError or MissingExtraError.
     """
+    from segtween.training import TrainOptions
     from segtween.training.processes import rank
 
     key_network = weights.key_network_file(options, places)
@@ -53,24 +55,26 @@ def train(options: Options, places: Places, log: RunLog) -> dict[str, Any]:
     log.say(f"network of key frames: {key_network}")
     report = _trained(
         recipe,
-        out=places.checkpoints / TRAINING,
-        resume=goes_on(options, places),
-        device="cpu" if options.device == "cpu" else _gpu(log),
-        events=places.run,
-        on_epoch=keeper,
-        init=[str(path) for path in begin],
-        readers=options.num_worker,
+        TrainOptions(
+            out=places.checkpoints / TRAINING,
+            resume=goes_on(options, places),
+            device="cpu" if options.device == "cpu" else _gpu(log),
+            events=places.run,
+            on_epoch=keeper,
+            init=tuple(begin),
+            readers=options.num_worker,
+        ),
     )
     log.say(f"last epoch: {places.checkpoints / LAST}; best by validation: {places.checkpoints / BEST}")
     return {"options": options.to_json(), "best_validation": keeper.best, **report}
 
 
-def _trained(recipe: PropagationRecipe, **how: Any) -> dict[str, Any]:
-    """`train_propagation`, whose advice about a changed recipe is given in our flags."""
-    from segtween.training import train_propagation
+def _trained(recipe: PropagationRecipe, how: TrainOptions) -> dict[str, Any]:
+    """`segtween.training.train`, whose advice about a changed recipe is given in our flags."""
+    from segtween.training import train
 
     try:
-        return train_propagation(recipe, **how)
+        return train(recipe, how)
     except SettingError as error:
         if "was made with another" not in error.got:
             raise
@@ -80,7 +84,8 @@ def _trained(recipe: PropagationRecipe, **how: Any) -> dict[str, Any]:
 
 def recipe_of(options: Options, key_network: Path, learned: Dataset, listing: Path) -> PropagationRecipe:
     """Every training flag in its place."""
-    from segtween.training import Augment, ChainLoss, Clips, PropagationRecipe, Rates
+    from segtween.compat.swnet_seq.training import ChainLoss, Clips, PropagationRecipe, Rates
+    from segtween.training import Augment
 
     crop_hw = (options.crop_height, options.crop_width) if options.use_crop else _whole(learned)
     if any(side % SIDES for side in crop_hw):

@@ -21,7 +21,7 @@ from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, Places
 from segtween.errors import ModelError
 from segtween.interfaces import Segmenter
-from segtween.settings import Settings, find_preset
+from segtween.settings import Settings, change, find_preset
 
 NETWORKS = {"swiftnet": ("swnet", "swiftnet-r18"), "bisenet": ("bisenet", "bisenet-r18")}
 FLOWNET = "flownet.pth.tar"
@@ -65,12 +65,11 @@ def flow_file(options: Options) -> Path:
 
 def method_settings(options: Options, propagation: Path) -> Settings:
     """The preset with these weights; the flow network is FlowNet2S where that was asked for."""
-    from segtween.api import adapt
 
     flow = "light" if options.optical_flow_network == "light" else "flownets"
     if flow == "flownets" and not _holds_flownet(propagation):
         flow = str(flow_file(options))
-    return adapt(find_preset(PRESET), weights=str(propagation), edge=options.edge, flow=flow, interval=options.longest)
+    return change(find_preset(PRESET), weights=str(propagation), edge=options.edge, flow=flow, interval=options.longest)
 
 
 def _holds_flownet(propagation: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from segtween.errors import SettingError
@@ -12,7 +11,7 @@ from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, percent
-from segtween.settings import Settings
+from segtween.settings import Composed, Settings, change, single_values
 
 FULL = "all of it"
 
@@ -21,7 +20,7 @@ Value = Callable[[Settings], Any] | float | str | bool
 
 
 class Without(NamedTuple):
-    """One row: what is taken away, what is there instead, and the settings that say so (`carry.kind`: of the carry)."""
+    """One row: what is taken away, what is there instead, and the settings that say so (`settings.change`)."""
 
     part: str
     instead: str
@@ -32,27 +31,31 @@ def _effort(steps: int) -> Callable[[Settings], str | None]:
     """So many steps more quality than the settings have, where there are so many."""
 
     def value(settings: Settings) -> str | None:
-        names = list(QUALITIES)  # from little to much
-        if settings.flow != "dis" or settings.quality not in names:
-            return settings.flow_quality
+        names, flow = list(QUALITIES), settings.flow  # from little to much
+        if flow.name != "dis" or settings.quality not in names:
+            return flow.quality
         index = names.index(settings.quality) + steps
-        return names[index] if 0 <= index < len(names) else settings.flow_quality
+        return names[index] if 0 <= index < len(names) else flow.quality
 
     return value
 
 
-def _no_refinement(settings: Settings) -> str:
-    """A repair that reads along paths goes where there is none."""
-    return settings.refine if settings.arrays == "reference" else "none"
+def _unless_composed(name: str, instead: str) -> Callable[[Settings], str]:
+    """A single setting as it is, but for propagation along composed flow."""
+    return lambda settings: instead if isinstance(settings.propagation, Composed) else single_values(settings)[name]
 
 
 PARTS = (
-    Without("repair", "none", {"refine": "none", "edge": True, "weights": lambda s: _weights_of_flow(s)}),
-    Without("joined path", "resampled in each frame, no repair", {"carry.resample": True, "refine": _no_refinement}),
-    Without("logits carried", "probabilities", {"carry.kind": "probabilities"}),
-    Without("history at key frames", "dropped", {"fusion": "replace"}),
-    Without("fading trust", "trusted for ever", {"carry.tolerance": 1e6}),
-    Without("grid", "a quarter of the cells", {"carry.most_cells": lambda s: s.carry.most_cells // 4}),
+    Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: _weights_of_flow(s)}),
+    Without(
+        "composed flow",
+        "resampled in each frame, no refinement",
+        {"propagation": _unless_composed("propagation", "resampled"), "refine": _unless_composed("refine", "none")},
+    ),
+    Without("logits carried", "probabilities", {"kind": "probabilities"}),
+    Without("history at key frames", "dropped", {"history_weight": 0.0}),
+    Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
+    Without("grid", "a quarter of the cells", {"most_cells": lambda s: single_values(s)["most_cells"] // 4}),
     Without("scene cuts", "not looked for", {"cuts": False}),
     Without("flow quality", "less", {"flow_quality": _effort(-1)}),
     Without("flow quality", "more", {"flow_quality": _effort(+1)}),
@@ -115,7 +118,7 @@ def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tup
     """`PARTS` that differ from the settings, with the changed ones; refusals are told to `notes`."""
     for part in PARTS:
         try:
-            changed = change(settings, part.changes)
+            changed = change(settings, **{name: _value(value, settings) for name, value in part.changes.items()})
         except SettingError as error:
             if notes is not None:
                 notes.append(f"left out: {part.part}, {part.instead}: {error.got}")
@@ -124,25 +127,13 @@ def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tup
             yield part, changed
 
 
-def change(settings: Settings, changes: Mapping[str, Value]) -> Settings:
-    """The settings with some replaced, those of the carry by `carry.<name>`. Raises SettingError as Settings do."""
-    known = {field.name for field in fields(Settings)}
-    own: dict[str, Any] = {}
-    carry = settings.carry
-    for name, value in changes.items():
-        found: Any = value(settings) if callable(value) else value
-        if name.startswith("carry."):
-            carry = replace(carry, **{name.removeprefix("carry."): found})
-        elif name in known:
-            own[name] = found
-        else:
-            raise TypeError(f"no setting is called {name!r}")
-    return replace(settings, carry=carry, **own)
+def _value(value: Value, settings: Settings) -> Any:
+    return value(settings) if callable(value) else value
 
 
 def _weights_of_flow(settings: Settings) -> str | None:
-    """Weights that only the repair takes go with it."""
-    return None if settings.flow in ("dis", "zero") else settings.weights
+    """Weights that only the refinement takes go with it."""
+    return settings.flow.weights
 
 
 def _row(done: Compared, name: str, part: Without, interval: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, GRID, INK, save
 from segtween.reports.tables.study import Column, Study, percent
-from segtween.settings import Settings
+from segtween.settings import Settings, change
 
 
 def _signed(value: float) -> str:
@@ -86,7 +85,7 @@ def _evaluated(
         settings=settings.fixed(intervals[0]),
         name=name,
         intervals=intervals,
-        adaptive=[replace(settings.fixed(i), schedule="adaptive") for i in intervals],
+        adaptive=[change(settings.fixed(i), schedule="adaptive") for i in intervals],
         starts=starts,
         **conditions.of_evaluation(),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from segtween.errors import SettingError
@@ -13,7 +12,7 @@ from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, machine, percent
-from segtween.settings import Settings
+from segtween.settings import Settings, change
 from segtween.texttable import count
 
 COLUMNS = (
@@ -46,7 +45,7 @@ def delays_table(
         raise SettingError(f"interval {interval}", expected="1 or more", do="give --interval 4")
     dataset, wanted = conditions.dataset, sorted({0, *delays})
     named = {late: f"{name}, {count(late, 'frame')} late" if late else name for late in wanted}
-    methods = {named[late]: replace(settings.at(interval), late=late or None) for late in wanted}
+    methods = {named[late]: change(settings.at(interval), async_keys=late or None) for late in wanted}
     reports = evaluate_methods(
         dataset,
         segmenter=segmenter,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +105,9 @@ def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
     refused = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
         try:
-            methods[f"{name}, offline"] = replace(methods[name], offline=True)
+            methods[f"{name}, bidirectional"] = methods[name].bidirectional()
         except SettingError as error:
-            refused.append(f"left out: {name}, offline: {error.expected}")
+            refused.append(f"left out: {name}, bidirectional: {error.expected}")
         else:
             break
     return refused

@@ -16,7 +16,7 @@ from segtween.flow.occlusion import OCCLUSIONS, Occlusion, look_at, open_occlusi
 from segtween.interfaces import FlowEstimator
 from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
-from segtween.settings import Settings
+from segtween.settings import Published, Settings
 from segtween.street import StreetClip
 from segtween.types import Progress, Rgb, SizeHW, format_size
 
@@ -60,7 +60,7 @@ def occlusion_table(
     chosen = settings or Settings()
     if has_stored_flow(chosen):
         raise SettingError(
-            f"stored flow {chosen.flow} for drives that are rendered",
+            f"stored flow {chosen.flow.name} for drives that are rendered",
             expected="a flow estimator",
             do="choose flow dis or a network",
         )
@@ -110,7 +110,7 @@ def _counted(
 
 def _spans(rgb: Rgb, settings: Settings) -> SizeHW:
     size_hw = rgb.shape[0], rgb.shape[1]
-    return padded_size(size_hw) if settings.arrays == "reference" else size_hw
+    return padded_size(size_hw) if isinstance(settings.propagation, Published) else size_hw
 
 
 def reduce_mask(mask: NDArray[np.bool_], grid_hw: SizeHW) -> NDArray[np.bool_]:

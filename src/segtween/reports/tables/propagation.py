@@ -21,7 +21,7 @@ from segtween.metrics.tally import Tally
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, percent
-from segtween.settings import Settings
+from segtween.settings import Bidirectional, Settings
 from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
 
@@ -43,7 +43,7 @@ def propagation_table(conditions: Conditions, *, every: int = 30, settings: Sett
             do="give another number or data set",
         )
     bootstrap = Bootstrap()
-    tallies = _tallies(replace(conditions, dataset=dataset), every, settings or Settings(offline=True), bootstrap)
+    tallies = _tallies(replace(conditions, dataset=dataset), every, settings or Settings(Bidirectional()), bootstrap)
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
     notes = [

@@ -7,7 +7,6 @@ by `evaluation`, speed by `bench` on frames of the data's size.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
@@ -18,7 +17,7 @@ from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, machine, percent
-from segtween.settings import Settings
+from segtween.settings import Published, Settings, change
 from segtween.texttable import count
 
 OpenAt = Callable[[float], Segmenter]
@@ -130,8 +129,9 @@ def measure(
     made = {name: Measured(judge(name, settings, intervals), None) for name, settings in presets.items()}
     above = [interval for interval in intervals if interval > 0]
     for name, settings in presets.items():
-        if settings.refine == "guided" and settings.edge and above:
-            without = replace(settings, edge=False)
+        refine = settings.propagation.refine if isinstance(settings.propagation, Published) else None
+        if refine is not None and refine.edge and above:
+            without = change(settings, edge=False)
             try:
                 build_resampling_refiner(without, classes=len(segmenter.labels))
             except ModelError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segtween.errors import SinkError
-from segtween.run.single import write_json
+from segtween.run.ending import write_json
 from segtween.texttable import TextTable
 from segtween.video.staging import Staged, sink_errors
 

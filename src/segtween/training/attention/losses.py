@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from segtween.networks.attention import AttentionOutput, offsets
 from segtween.training.attention.batches import MARGIN, Batch
 from segtween.training.attention.recipe import AttentionLoss
-from segtween.training.loop import overlap_loss
+from segtween.training.losses import overlap_loss
 from segtween.types import IGNORE
 
 

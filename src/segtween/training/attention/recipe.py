@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Interval, MinLen, Predicate
 
 from segtween.labels import LabelSet, label_set
-from segtween.training.fields import build, check, read_yaml
-from segtween.training.recipe import Cropped, Sampled, digest
+from segtween.training import fields
+from segtween.training.fields import Checked, check
+from segtween.training.recipe import BaseRecipe, Excluded, Sampled
+from segtween.validation import Expected
 
-MomentKind = Literal["street", "list"]
+Deviation = Annotated[float, Interval(ge=0, le=2)]
 
 
 @dataclass(frozen=True)
@@ -33,34 +36,31 @@ class Moments(Sampled):
     size     street: WIDTHxHEIGHT of the rendered frames
     """
 
-    kind: MomentKind
+    kind: Literal["street", "list"]
     name: str = ""
-    share: float = 1.0
-    scores: tuple[float, float, float] = (0.5, 0.25, 0.25)
+    share: fields.Positive = 1.0
+    scores: Annotated[
+        tuple[fields.NotNegative, fields.NotNegative, fields.NotNegative],
+        Predicate(any),
+        Expected("three parts of 0 or more, not all 0"),
+    ] = (0.5, 0.25, 0.25)
     list: str = ""
-    exclude: tuple[str, ...] = ()
-    seeds: tuple[int, int] = (0, 0)
-    frames: int = 9
-    stride: int = 1
-    begins: int = 150
-    size: str = "480x360"
+    exclude: Excluded = ()
+    seeds: fields.Seeds = (0, 0)
+    frames: Annotated[int, Ge(2)] = 9
+    stride: fields.Count = 1
+    begins: fields.Count = 150
+    size: fields.Size = "480x360"
 
     def __post_init__(self) -> None:
-        check(self.kind in get_args(MomentKind), "kind", self.kind, f"one of {', '.join(get_args(MomentKind))}")
-        self.check_shares_and_clips()
+        super().__post_init__()
         check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
         check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        check(self.frames >= 2, "frames", self.frames, "2 or more")
-        check(self.begins >= 1, "begins", self.begins, "1 or more")
-        good = min(self.scores) >= 0 and sum(self.scores) > 0
-        check(good, "scores", list(self.scores), "three parts of 0 or more, not all 0")
-        _ = self.ranges, self.size_hw
-        if not self.name:
-            object.__setattr__(self, "name", self.list or f"street {self.seeds[0]}..{self.seeds[1]}")
+        self.named(self.list)
 
 
 @dataclass(frozen=True)
-class AttentionLoss:
+class AttentionLoss(Checked):
     """ce x cross-entropy + overlap x (1 - soft IoU) + share x mean share, at two pixels to a cell's side.
 
     ce             weight of the cross-entropy, ignored pixels left out
@@ -72,26 +72,22 @@ class AttentionLoss:
     share          weight of the mean share that is replaced: what it costs to replace
     """
 
-    ce: float = 0.5
-    class_power: float = 0.3
-    weight_limit: float = 8.0
-    overlap: float = 1.0
-    sharpness: float = 3.0
-    least: int = 50
-    share: float = 0.02
+    where: ClassVar[str] = "loss."
+    ce: fields.Weight = 0.5
+    class_power: fields.Part = 0.3
+    weight_limit: fields.AtLeastOne = 8.0
+    overlap: fields.Weight = 1.0
+    sharpness: fields.Positive = 3.0
+    least: fields.Count = 50
+    share: fields.Weight = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("ce", "overlap", "share"):
-            check(0 <= getattr(self, name) <= 100, f"loss.{name}", getattr(self, name), "a number in 0..100")
+        super().__post_init__()
         check(self.ce + self.overlap > 0, "loss.ce", self.ce, "a number above 0, or loss.overlap")
-        check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
-        check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
-        check(self.sharpness > 0, "loss.sharpness", self.sharpness, "a number above 0")
-        check(self.least >= 1, "loss.least", self.least, "1 or more pixels")
 
 
 @dataclass(frozen=True)
-class Disturb:
+class Disturb(Checked):
     """Random changes of a sample; all but `flip` are standard deviations, 0 leaves them out.
 
     flip         chance of mirroring left and right, 0..1
@@ -102,21 +98,17 @@ class Disturb:
     temperature  of the logarithm of the factor of all scores, for any classes only
     """
 
-    flip: float = 0.5
-    gain: float = 0.2
-    offset: float = 0.2
-    drift: float = 0.03
-    noise: float = 0.03
-    temperature: float = 0.4
-
-    def __post_init__(self) -> None:
-        check(0 <= self.flip <= 1, "disturb.flip", self.flip, "a number in 0..1")
-        for name in ("gain", "offset", "drift", "noise", "temperature"):
-            check(0 <= getattr(self, name) <= 2, f"disturb.{name}", getattr(self, name), "a number in 0..2")
+    where: ClassVar[str] = "disturb."
+    flip: fields.Part = 0.5
+    gain: Deviation = 0.2
+    offset: Deviation = 0.2
+    drift: Deviation = 0.03
+    noise: Deviation = 0.03
+    temperature: Deviation = 0.4
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Checked):
     """How the weights move: a linear rise of the rate over `warmup` steps, then a cosine towards 0.
 
     rate          the highest learning rate
@@ -124,18 +116,19 @@ class AdamW:
     warmup        steps
     """
 
-    rate: float = 3e-3
-    weight_decay: float = 1e-3
-    warmup: int = 50
+    where: ClassVar[str] = "optimiser."
+    rate: fields.Positive = 3e-3
+    weight_decay: fields.NotNegative = 1e-3
+    warmup: fields.CountOrNone = 50
 
-    def __post_init__(self) -> None:
-        check(self.rate > 0, "optimiser.rate", self.rate, "a number above 0")
-        check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
-        check(self.warmup >= 0, "optimiser.warmup", self.warmup, "0 or more steps")
+    def factor(self, step: int, steps: int) -> float:
+        """Part of the highest learning rate at a step (from 0)."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        return rise * float(0.5 * (1 + np.cos(np.pi * step / steps)))
 
 
 @dataclass(frozen=True)
-class AttentionRecipe(Cropped):
+class AttentionRecipe(BaseRecipe):
     """Everything the training of an attention network depends on but the place of the data.
 
     trains      attention: what tells this recipe from others
@@ -153,55 +146,33 @@ class AttentionRecipe(Cropped):
     licence     the line that travels with the weights
     """
 
-    name: str
-    segmenter: str
-    steps: int
-    train: tuple[Moments, ...]
+    name: fields.ModelName
+    segmenter: fields.Text
+    steps: fields.Count
+    train: Annotated[tuple[Moments, ...], MinLen(1), Expected("a list of at least one source")]
     trains: Literal["attention"] = "attention"
     labels: str = "camvid11"
     class_head: bool = False
-    half: float = 0.5
-    batch: int = 8
-    crop: str = "80x64"
-    seed: int = 1
+    half: Annotated[float, Interval(gt=0, lt=1)] = 0.5
+    batch: fields.Count = 8
+    crop: fields.Size = "80x64"
+    seed: fields.CountOrNone = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     disturb: Disturb = field(default_factory=Disturb)
     optimiser: AdamW = field(default_factory=AdamW)
     loss: AttentionLoss = field(default_factory=AttentionLoss)
     licence: str = ""
 
+    distributed: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
-        check(self.trains == "attention", "trains", self.trains, "attention")
-        check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
-        check(bool(self.segmenter), "segmenter", self.segmenter, "a shipped name or model folder")
-        check(self.steps >= 1, "steps", self.steps, "1 or more")
-        check(0 < self.half < 1, "half", self.half, "a number above 0, below 1")
-        check(len(self.train) >= 1, "train", [], "at least one source")
-        names = [source.name for source in self.train]
-        check(len(set(names)) == len(names), "train.name", names, "each name once")
-        check(self.batch >= 1, "batch", self.batch, "1 or more")
-        check(all(side % 4 == 0 for side in self.crop_hw), "crop", self.crop, "sides that are multiples of 4")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
-        check(self.precision in ("float32", "bfloat16"), "precision", self.precision, "float32 or bfloat16")
-        check(self.optimiser.warmup < self.steps, "optimiser.warmup", self.optimiser.warmup, "less than steps")
+        super().__post_init__()
+        self.check_shared(multiple_of=4)
         _ = self.label_set
 
     @property
     def label_set(self) -> LabelSet:
         return label_set(self.labels)
 
-    @property
-    def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count."""
-        return digest(asdict(self))
 
-    def with_steps(self, steps: int) -> AttentionRecipe:
-        """The same recipe over another number of steps; a warm-up shrinks where it would not fit."""
-        warmup = min(self.optimiser.warmup, max(0, steps - 1))
-        return replace(self, steps=steps, optimiser=replace(self.optimiser, warmup=warmup))
-
-
-def load_attention(path: str | Path) -> AttentionRecipe:
-    """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    built: AttentionRecipe = build(AttentionRecipe, read_yaml(Path(path)))
-    return built
+RECIPE = AttentionRecipe

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtween.compat.swnet_seq.training.recipe import STRIDE, PropagationRecipe
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
@@ -18,8 +19,7 @@ from segtween.networks.bisenet import keep_corners
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import identify, load_network
 from segtween.training.augment import normalise
-from segtween.training.distil import load_frozen
-from segtween.training.propagation.recipe import STRIDE, PropagationRecipe
+from segtween.training.segmenter.distil import load_frozen
 
 WEIGHT_FILES = (".pt", ".pth", ".tar", ".safetensors")
 
@@ -34,6 +34,11 @@ class Teacher:
     labels: LabelSet
     sha256: str
     scale: float
+
+    @property
+    def device(self) -> torch.device:
+        found: torch.device = next(self.net.parameters()).device
+        return found
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) RGB in 0..1 -> (scores (N, C, H/8, W/8), logits at the network's own stride)."""

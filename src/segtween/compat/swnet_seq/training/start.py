@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.compat.swnet_seq.training.clips import ClipPool
+from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
+from segtween.compat.swnet_seq.training.stored import StoredPool
 from segtween.datasets.reading import read_rgb
 from segtween.errors import ModelError
 from segtween.networks.chain import Chain
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import identify, load_into
-from segtween.training.propagation.clips import ClipPool
-from segtween.training.propagation.recipe import PropagationRecipe
-from segtween.training.propagation.stored import StoredPool
 from segtween.types import IGNORE
 
 MOST = 200  # labels that are looked at in each source

@@ -14,13 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.numbering import frames_before
 from segtween.datasets.reading import read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError, SinkError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
-from segtween.training.propagation.recipe import Clips
 from segtween.training.street import flow_file, put, render, write_whole
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 

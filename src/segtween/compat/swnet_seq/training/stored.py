@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segtween.compat.swnet_seq.training.clips import ClipPool
+from segtween.compat.swnet_seq.training.grids import grid_of, place_flow, thinned
+from segtween.compat.swnet_seq.training.recipe import Clips, PropagationRecipe
+from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.networks.chain import small
 from segtween.training.arrays import computed_once
 from segtween.training.augment import Draw, place, place_labels
-from segtween.training.propagation.clips import ClipPool
-from segtween.training.propagation.grids import grid_of, place_flow, thinned
-from segtween.training.propagation.recipe import Clips, PropagationRecipe
-from segtween.training.propagation.teacher import Teacher
 from segtween.types import SizeHW
 
 IMAGES, SCORES, LABELS, FLOW = "images", "scores", "labels", "flow"

@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segtween.compat.swnet_seq.training.clips import ClipPool
+from segtween.compat.swnet_seq.training.grids import grid_of, place_flow, thinned
+from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
+from segtween.compat.swnet_seq.training.stored import StoredPool
+from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.errors import DatasetError
 from segtween.networks import FLOWS
 from segtween.networks.chain import small
 from segtween.training.augment import Draw, draw, normalise, place, place_labels, recolour
-from segtween.training.propagation.clips import ClipPool
-from segtween.training.propagation.grids import grid_of, place_flow, thinned
-from segtween.training.propagation.recipe import PropagationRecipe
-from segtween.training.propagation.stored import StoredPool
-from segtween.training.propagation.teacher import Teacher
 from segtween.types import Rgb
 
 GEOMETRY, LENGTH = 0, 1  # what random numbers are for
@@ -60,11 +60,11 @@ def load_batch(
     numbers: range,
     order: NDArray[np.int64],
     length: int,
-    device: torch.device,
     readers: int = 0,
 ) -> Batch:
     """The samples `numbers`; `order` (samples, 2) says source and item of each. So many `readers` (threads) load them
-    side by side, which does not change them; 0: none but the caller."""
+    side by side, which does not change them; 0: none but the caller. The batch is where the teacher is."""
+    device = teacher.device
 
     def load(which: tuple[int, tuple[int, int]]) -> _Sample:
         n, (source, item) = which

@@ -23,10 +23,14 @@ from segtween.api import Segtween
 from segtween.cli import app
 from segtween.engine.multistream import MultiStream
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
-from segtween.run.multi import Input, Opened, Together, run_together
+from segtween.run.inputs import Job, Opened
+from segtween.run.options import Outputs, Reading
 from segtween.run.pipeline import LatestFrame
-from segtween.settings import PRESETS, Settings
+from segtween.run.session import Labelling, run_session
+from segtween.run.summary import SessionSummary
+from segtween.settings import PRESETS, change
 from segtween.types import Frame, OutputReport, Rgb, SourceInfo
+from segtween.video import open_source, open_sources
 from segtween.video.encode import Clock, VideoWriter
 
 SIZE, LARGE = (48, 64), (96, 128)
@@ -53,9 +57,7 @@ def clips(tmp_path: Path) -> list[Path]:
 
 
 def segtween_of(segmenter: Any = None, **changes: Any) -> Segtween:
-    return Segtween(
-        segmenter or BrightnessSegmenter(), Settings(**{**PRESETS["composed"].at(3).__dict__, **changes}), threads=1
-    )
+    return Segtween(segmenter or BrightnessSegmenter(), change(PRESETS["composed"].at(3), **changes), threads=1)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -107,25 +109,28 @@ class Kept:
 
 
 def run(
-    seg: Segtween, folder: Path, sources: list[Played | SourceError], sinks: list[Kept] | None = None, **how: Any
-) -> tuple[Together, list[Kept]]:
+    seg: Segtween,
+    folder: Path,
+    sources: list[Played | SourceError],
+    sinks: list[Kept] | None = None,
+    *,
+    live: bool = False,
+) -> tuple[SessionSummary, list[Kept]]:
     made = sinks or [Kept() for _ in sources]
 
     def opened(source: Played | SourceError, sink: Kept) -> Opened:
         if isinstance(source, SourceError):
             raise source
-        return Opened(source, sink, None)
+        return Opened(source, sink)
 
     inputs = [
-        Input(f"{i}", folder / f"{i}", lambda pair=pair: opened(*pair))  # type: ignore[misc]
+        Job(f"{i}", folder / f"{i}", lambda pair=pair: opened(*pair))  # type: ignore[misc]
         for i, pair in enumerate(zip(sources, made, strict=True))
     ]
     for item in inputs:
         item.folder.mkdir(parents=True, exist_ok=True)
-    done = run_together(
-        seg.streams(len(inputs)), inputs, folder, method=seg.method, interval=3, saved=(), **how
-    )  # fmt: skip
-    return done, made
+    how = Labelling(seg.method, interval=3, live=live)
+    return run_session(seg.streams(len(inputs)), inputs, how, folder=folder), made
 
 
 def test_each_input_is_labelled_and_written_as_if_it_were_alone(
@@ -135,9 +140,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     seg = segtween_of(network)
     made: list[MultiStream] = []
     monkeypatch.setattr(seg, "streams", lambda count: made.append(Segtween.streams(seg, count)) or made[0])
-    done = seg.run_together(
-        clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True
-    )
+    done = seg.run(clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True)
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
     assert sum(summary.cuts for summary in done.summaries) == 0
@@ -147,7 +150,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     calls = network.calls
     assert done.network_runs == calls
     assert done.runs["most_planned"] == 1
-    record = json.loads((out / "together.json").read_text())
+    record = json.loads((out / "session.json").read_text())
     assert record["totals"]["network_runs"] == calls
     assert record["method"]["hash"] == seg.method.hash
     assert [stream["name"] for stream in record["streams"]] == ["a", "b", "a-2"]
@@ -162,8 +165,98 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     assert [row["key"] for row in rows(out / "a-2")] != [row["key"] for row in rows(out / "a")]
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The label images, byte by byte."""
+    return {path.name: path.read_bytes() for path in sorted((folder / "labels").iterdir())}
+
+
+@pytest.mark.parametrize(
+    ("changes", "identical"),
+    [
+        ({}, ["a"]),  # the others' key frames are staggered
+        ({"async_keys": 2}, ["a"]),
+        ({"schedule": "adaptive", "budget": 30.0}, ["a", "b", "a-2"]),
+        ({"mode": "bidirectional"}, ["a", "b", "a-2"]),
+    ],
+)
+def test_one_input_and_several_give_the_same_bits(
+    changes: dict[str, Any], identical: list[str], clips: list[Path], tmp_path: Path
+) -> None:
+    several = segtween_of(**changes).run(clips, tmp_path / "several", save=["labels"])
+    assert not several.failed
+    for name, clip in zip(("a", "b", "a-2"), clips, strict=True):
+        out = tmp_path / f"alone-{name}"
+        alone = segtween_of(**changes).run(clip, out, save=["labels"])
+        same = files_of(tmp_path / "several" / name) == files_of(out)
+        assert same == (name in identical)
+        assert (
+            len(files_of(out))
+            == alone.frames
+            == several.summaries[[o.name for o in several.outcomes].index(name)].frames
+        )
+    (only,) = segtween_of(**changes).run([clips[1]], tmp_path / "list", save=["labels"]).summaries
+    assert only.folder == tmp_path / "list" / "b"
+    assert files_of(only.folder) == files_of(tmp_path / "alone-b")
+    assert rows(only.folder) == rows(tmp_path / "alone-b")
+
+
+def test_several_files_are_labelled_from_the_key_frames_on_both_sides(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of(mode="bidirectional")
+    done = seg.run(clips, tmp_path / "out", save=["labels-video"])
+    assert [s.frames for s in done.summaries] == [12, 9, 12]
+    assert done.summaries[0].method.record["mode"] == "bidirectional"
+    for summary in done.summaries:
+        distances = [int(row["frames_since_key"]) for row in rows(summary.folder)]
+        assert distances == [i % 4 for i in range(summary.frames)], "every frame once, in order"
+
+
+def test_what_waits_for_a_key_frame_is_written_when_its_input_breaks_off(tmp_path: Path) -> None:
+    film = panning(20, SIZE, cell=16)
+    sources = [Played(film), Played(film[:7], SourceError("the disk is gone"))]
+    sinks = [Kept(), Kept()]
+    done, _ = run(segtween_of(mode="bidirectional"), tmp_path, sources, sinks)  # type: ignore[arg-type]
+    assert [str(o.error or "") for o in done.outcomes] == ["", "the disk is gone"]
+    assert sinks[0].frames == list(range(20))
+    assert sinks[1].frames == list(range(7)), "frames 5 and 6 are read from key frame 4 alone"
+
+
+def test_options_by_name_and_as_values_are_the_same(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of()
+    named = seg.run(clips[0], tmp_path / "named", save=["labels"], classes=["class-1"], start_seconds=0.25)
+    outputs, reading = Outputs(save=["labels"], classes=["class-1"]), Reading(start_seconds=0.25)
+    typed = seg.run(clips[0], tmp_path / "typed", outputs=outputs, reading=reading)
+    assert named.frames == typed.frames == 8
+    assert files_of(named.folder) == files_of(typed.folder)
+    with pytest.raises(SinkError, match="exists already"):
+        seg.run(clips[0], tmp_path / "typed", outputs=outputs)
+    again = seg.run(clips[0], tmp_path / "typed", outputs=outputs, reading=reading, overwrite=True)
+    assert again.saved == ("labels",), "a name replaces one field of the value"
+
+
+def test_an_unknown_option_is_named_with_the_nearest(clips: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="option 'saves'; expected one of classes, compare, .*; did you mean save"):
+        segtween_of().run(clips[0], tmp_path / "out", saves=["labels"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_input_that_holds_several_videos_is_refused(clips: list[Path], tmp_path: Path) -> None:
+    folder = clips[0].parent
+    with pytest.raises(SourceError, match="holds 2 videos; expected one video; give one of them, or a list with it"):
+        segtween_of().run(folder, tmp_path / "out")
+    done = segtween_of().run([folder], tmp_path / "out", save=["labels"])
+    assert [o.name for o in done.outcomes] == ["a", "b"]
+
+
+def test_opened_sources_are_run_as_they_are(clips: list[Path], tmp_path: Path) -> None:
+    seg = segtween_of()
+    alone = seg.run(open_source(clips[0]), tmp_path / "alone", save=["labels"])
+    several = seg.run([open_source(clips[0]), *open_sources(clips[2:])], tmp_path / "several", save=["labels"])
+    assert [o.name for o in several.outcomes] == ["a", "a-2"]
+    assert files_of(alone.folder) == files_of(tmp_path / "several" / "a")
+
+
 def test_results_of_several_inputs_come_together(clips: list[Path]) -> None:
-    results = list(segtween_of().stream_together(clips))
+    results = list(segtween_of().stream_multi(clips))
     assert [sum(r is not None for r in tick) for tick in results] == [3] * 9 + [2] * 3
     assert results[1][1].pts_seconds == pytest.approx(1 / 16)
 
@@ -190,7 +283,7 @@ def test_what_ends_one_input_does_not_end_the_others(tmp_path: Path) -> None:
     assert [sink.ended[-1:] for sink in sinks] == [["closed"], ["aborted"], [], ["aborted"], ["aborted"]]
     assert all(source.closed for source in sources if isinstance(source, Played))
     assert done.outcomes[2].summary is None
-    told = json.loads((tmp_path / "together.json").read_text())["streams"]
+    told = json.loads((tmp_path / "session.json").read_text())["streams"]
     assert [stream["error"] for stream in told][1:3] == ["the camera is gone", "no such camera"]
     assert json.loads((tmp_path / "1" / "run.json").read_text())["error"] == "the camera is gone"
 
@@ -219,7 +312,7 @@ def test_live_the_newest_of_each_is_labelled_and_the_rest_counted(late: Any, tmp
             return super().__call__(rgb)
 
     sources = [Played(panning(30, SIZE, seed=i, step=1, cell=16), wait_seconds=0.01 * (i + 1)) for i in range(2)]
-    done, sinks = run(segtween_of(Slow(), late=late), tmp_path, sources, live=True)  # type: ignore[arg-type]
+    done, sinks = run(segtween_of(Slow(), async_keys=late), tmp_path, sources, live=True)  # type: ignore[arg-type]
     for summary, sink in zip(done.summaries, sinks, strict=True):
         assert summary.frames + summary.dropped == 30
         assert sink.frames == sorted(set(sink.frames))
@@ -227,7 +320,7 @@ def test_live_the_newest_of_each_is_labelled_and_the_rest_counted(late: Any, tmp
         assert summary.live()["latency_ms"]["p50"] < 500
     if late is None:
         assert done.summaries[0].dropped > 5
-    assert json.loads((tmp_path / "together.json").read_text())["live"] is True
+    assert json.loads((tmp_path / "session.json").read_text())["live"] is True
 
 
 def test_the_newest_can_be_asked_for_without_waiting() -> None:
@@ -240,22 +333,22 @@ def test_the_newest_can_be_asked_for_without_waiting() -> None:
     newest = LatestFrame(numbers(), came=lambda: told.append(None))
     newest._thread.join(5)
     assert len(told) == 4
-    taken = newest.poll()
+    taken = newest.take()
     assert taken is not None
     assert taken[0] == 2
     with pytest.raises(SourceError, match="gone"):
-        newest.poll()
-    assert newest.poll() is None
+        newest.take()
+    assert newest.take() is None
     ended = LatestFrame(iter([]))
     ended._thread.join(5)
     with pytest.raises(StopIteration):
-        ended.poll()
+        ended.take()
 
 
-def test_as_many_inputs_as_streams(tmp_path: Path) -> None:
+def test_as_many_inputs_as_streams() -> None:
     seg = segtween_of()
     with pytest.raises(SettingError, match="0 inputs for 2 streams; expected one for each; give as many"):
-        run_together(seg.streams(2), [], tmp_path, method=seg.method, interval=3, saved=())
+        run_session(seg.streams(2), [], Labelling(seg.method, interval=3))
 
 
 def test_the_command(clips: list[Path], tmp_path: Path) -> None:
@@ -269,7 +362,7 @@ def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     assert "none (failed) 0 - -" in said
     assert "together 33 " in said
     assert "at most 1, 3 where inputs begin or scenes are cut" in said
-    assert sorted(p.name for p in out.iterdir()) == ["a", "a-2", "b", "together.json"]
+    assert sorted(p.name for p in out.iterdir()) == ["a", "a-2", "b", "session.json"]
     again = CliRunner().invoke(app, [*command[:4], "-o", str(out), "--model", MODEL, "--together", "--save", "labels"])
     assert again.exit_code == 2
     assert "exists already" in again.output
@@ -286,23 +379,26 @@ def test_where_every_input_fails_nothing_is_said_to_be_written(tmp_path: Path) -
 def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None:
     two = ["run", *map(str, clips[:2]), "--model", MODEL, "--save", "labels-video", "-q"]
     CliRunner().invoke(app, [*two, "-o", str(tmp_path / "1")])
-    assert not (tmp_path / "1" / "together.json").exists(), "files: one after the other"
+    assert not (tmp_path / "1" / "session.json").exists(), "files: one after the other"
     camera = CliRunner().invoke(app, [*two, "camera:97", "-o", str(tmp_path / "2")])
     assert camera.exit_code == 2
     assert "camera 97 cannot be opened" in camera.output
-    assert (tmp_path / "2" / "together.json").exists()
+    assert (tmp_path / "2" / "session.json").exists()
     CliRunner().invoke(app, [*two, "-o", str(tmp_path / "3"), "--live"])
-    assert json.loads((tmp_path / "3" / "together.json").read_text())["live"]
+    assert json.loads((tmp_path / "3" / "session.json").read_text())["live"]
     done = CliRunner().invoke(app, [*two, "-o", str(tmp_path / "4"), "--live", "--one-by-one"])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "4" / "b" / "run.json").exists()
-    assert not (tmp_path / "4" / "together.json").exists()
+    assert not (tmp_path / "4" / "session.json").exists()
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--beside", "every-frame"], "--beside with several inputs at once; expected one video after the other"),
+        (
+            ["--beside", "every-frame"],
+            "--beside every-frame with several inputs at once; expected one video after the other",
+        ),
         (["--save", "nothing"], "--save 'nothing' is not known"),
     ],
 )
@@ -329,7 +425,7 @@ def test_ctrl_c_keeps_what_is_done_of_each(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "stopped; what was done by then is kept" in said
-    record = json.loads((out / "together.json").read_text())
+    record = json.loads((out / "session.json").read_text())
     assert all(0 < stream["frames"] < 200 for stream in record["streams"])
     for name in "ab":
         assert json.loads((out / name / "run.json").read_text())["error"] == "stopped by the user"

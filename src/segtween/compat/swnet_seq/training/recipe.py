@@ -5,19 +5,18 @@ The defaults are those of the reference system (docs/training.md). The segmenter
 
 from __future__ import annotations
 
-import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Interval, MinLen
 
 from segtween.labels import LabelSet, label_set
-from segtween.networks import FLOWS
-from segtween.training.fields import build, check, read_yaml
-from segtween.training.recipe import Augment, Cropped, Sampled, digest
+from segtween.training import fields
+from segtween.training.fields import Checked, check
+from segtween.training.recipe import Augment, BaseRecipe, Excluded, Sampled
+from segtween.validation import Expected
 
-ClipKind = Literal["street", "dataset", "list-clips", "video"]
-Edge = Literal["laplacian", "zero", "absent"]
-Scores = Literal["fresh", "stored"]
 STRIDE = 8  # of the grid that scores are carried on
 MULTIPLE_OF = 32  # sides of what the guided refinement sees at 1/8
 
@@ -43,42 +42,35 @@ class Clips(Sampled):
     files       video: the files
     """
 
-    kind: ClipKind
+    kind: Literal["street", "dataset", "list-clips", "video"]
     name: str = ""
-    share: float = 1.0
+    share: fields.Positive = 1.0
     label_free: bool = False
-    seeds: tuple[int, int] = (0, 0)
-    frames: int = 30
-    stride: int = 1
-    size: str = ""
+    seeds: fields.Seeds = (0, 0)
+    frames: fields.Count = 30
+    stride: fields.Count = 1
+    size: fields.SizeOrNone = ""
     layout: str = ""
     root: str = ""
     split: str = "train"
-    exclude: tuple[str, ...] = ()
+    exclude: Excluded = ()
     list: str = ""
     files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check(self.kind in get_args(ClipKind), "kind", self.kind, f"one of {', '.join(get_args(ClipKind))}")
-        self.check_shares_and_clips()
+        super().__post_init__()
         for name, kind in (("layout", "dataset"), ("list", "list-clips"), ("files", "video")):
             given = bool(getattr(self, name))
             check(given == (self.kind == kind), name, getattr(self, name), f"something for kind {kind} only")
         check(self.kind == "dataset" or not self.exclude, "exclude", self.exclude, "nothing but for kind dataset")
         if self.kind == "street" and not self.size:
             object.__setattr__(self, "size", "480x360")
-        _ = self.ranges, self.size and self.size_hw
-        if not self.name:
-            object.__setattr__(self, "name", self._default_name())
-
-    def _default_name(self) -> str:
-        if self.kind == "street":
-            return f"street {self.seeds[0]}..{self.seeds[1]}"
-        return self.list or ", ".join(Path(f).name for f in self.files) or f"{self.layout} {self.split}"
+        read = self.list or ", ".join(Path(f).name for f in self.files) or f"{self.layout} {self.split}"
+        self.named("" if self.kind == "street" else read)
 
 
 @dataclass(frozen=True)
-class ChainLoss:
+class ChainLoss(Checked):
     """ce x (cross-entropy + distil x divergence from the segmenter's own scores), on the last frame of a chain.
 
     ce            weight of both
@@ -90,24 +82,18 @@ class ChainLoss:
     flow          weight of the distance to the true flow, in pixels of the small image, where a source has it
     """
 
-    ce: float = 10.0
-    distil: float = 10.0
-    class_power: float = 0.0
-    weight_limit: float = 10.0
-    label_stride: int = 1
-    photometric: float = 0.0
-    flow: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("ce", "distil", "photometric", "flow"):
-            check(getattr(self, name) >= 0, f"loss.{name}", getattr(self, name), "0 or more")
-        check(0 <= self.class_power <= 1, "loss.class_power", self.class_power, "a number in 0..1")
-        check(self.weight_limit >= 1, "loss.weight_limit", self.weight_limit, "1 or more")
-        check(1 <= self.label_stride <= STRIDE, "loss.label_stride", self.label_stride, f"1 to {STRIDE}")
+    where: ClassVar[str] = "loss."
+    ce: fields.NotNegative = 10.0
+    distil: fields.NotNegative = 10.0
+    class_power: fields.Part = 0.0
+    weight_limit: fields.AtLeastOne = 10.0
+    label_stride: Annotated[int, Interval(ge=1, le=STRIDE)] = 1
+    photometric: fields.NotNegative = 0.0
+    flow: fields.NotNegative = 0.0
 
 
 @dataclass(frozen=True)
-class Rates:
+class Rates(Checked):
     """How the weights move.
 
     kind          sgd (Nesterov momentum 0.9) or adam
@@ -120,26 +106,24 @@ class Rates:
     gamma         above 0, at most 1
     """
 
+    where: ClassVar[str] = "optimiser."
     kind: Literal["sgd", "adam"] = "sgd"
-    intra: float = 0.002
-    guide: float = 0.02
-    flow: float = 0.02
-    segmenter: float = 0.0002
-    weight_decay: float = 5e-4
-    every: int = 100
-    gamma: float = 0.992
+    intra: fields.Positive = 0.002
+    guide: fields.Positive = 0.02
+    flow: fields.Positive = 0.02
+    segmenter: fields.Positive = 0.0002
+    weight_decay: fields.NotNegative = 5e-4
+    every: fields.Count = 100
+    gamma: Annotated[float, Interval(gt=0, le=1)] = 0.992
 
-    def __post_init__(self) -> None:
-        check(self.kind in ("sgd", "adam"), "optimiser.kind", self.kind, "sgd or adam")
-        for name in ("intra", "guide", "flow", "segmenter"):
-            check(getattr(self, name) > 0, f"optimiser.{name}", getattr(self, name), "a number above 0")
-        check(self.weight_decay >= 0, "optimiser.weight_decay", self.weight_decay, "0 or more")
-        check(self.every >= 1, "optimiser.every", self.every, "1 or more steps")
-        check(0 < self.gamma <= 1, "optimiser.gamma", self.gamma, "a number above 0, at most 1")
+    def factor(self, step: int, steps: int) -> float:
+        """Part of all full rates at a step (from 0)."""
+        del steps
+        return self.gamma ** (step // self.every)
 
 
 @dataclass(frozen=True)
-class PropagationRecipe(Cropped):
+class PropagationRecipe(BaseRecipe):
     """Everything the training of a propagation model depends on but the place of the data.
 
     trains          propagation: what tells this recipe from a segmenter's
@@ -171,69 +155,47 @@ class PropagationRecipe(Cropped):
     licence         the line that travels with the weights
     """
 
-    name: str
+    name: fields.ModelName
     segmenter: str
-    train: tuple[Clips, ...]
+    train: Annotated[tuple[Clips, ...], MinLen(1), Expected("a list of at least one source")]
     trains: Literal["propagation"] = "propagation"
     network: str = ""
     labels: str = ""
-    scale: float = 1.0
-    scores: Scores = "fresh"
-    flow: str = "flow-light"
-    edge: Edge = "laplacian"
+    scale: Annotated[float, Interval(gt=0, le=2)] = 1.0
+    scores: Literal["fresh", "stored"] = "fresh"
+    flow: Literal["flow-light", "flownets"] = "flow-light"
+    edge: Literal["laplacian", "zero", "absent"] = "laplacian"
     initial: tuple[str, ...] = ()
     train_flow: bool = True
     finetune_all: bool = False
     freeze_norms: bool = False
-    steps: int = 0
-    epochs: int = 0
-    batch: int = 8
-    accumulate: int = 1
-    crop: str = "1536x768"
-    chain: tuple[int, ...] = (1, 2, 3, 4)
-    gradient_steps: int = 2
+    steps: fields.CountOrNone = 0
+    epochs: fields.CountOrNone = 0
+    batch: fields.Count = 8
+    accumulate: fields.Count = 1
+    crop: fields.Size = "1536x768"
+    chain: Annotated[
+        tuple[Annotated[int, Interval(ge=1, le=30)], ...], MinLen(1), Expected("a list of lengths in 1..30")
+    ] = (1, 2, 3, 4)
+    gradient_steps: fields.Count = 2
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: Augment = field(default_factory=Augment)
     optimiser: Rates = field(default_factory=Rates)
     loss: ChainLoss = field(default_factory=ChainLoss)
-    seed: int = 1
-    early_stop: int = 0
+    seed: fields.CountOrNone = 1
+    early_stop: fields.CountOrNone = 0
     licence: str = ""
     after: PropagationRecipe | None = None
 
     def __post_init__(self) -> None:
-        check(self.trains == "propagation", "trains", self.trains, "propagation, or nothing for a segmenter")
-        check(bool(re.fullmatch(r"[\w.+-]+", self.name)), "name", self.name, "letters, digits, dots and dashes")
-        trained = [name for name in FLOWS if name != "flownet2s"]
-        check(self.flow in trained, "flow", self.flow, f"one of {', '.join(trained)}")
-        for name, kind in (("edge", Edge), ("scores", Scores)):
-            check(
-                getattr(self, name) in get_args(kind), name, getattr(self, name), f"one of {', '.join(get_args(kind))}"
-            )
-        check(0 < self.scale <= 2, "scale", self.scale, "a number above 0, at most 2")
-        check(len(self.train) >= 1, "train", [], "at least one source")
-        names = [s.name for s in self.train]
-        check(len(set(names)) == len(names), "train.name", names, "each name once")
+        super().__post_init__()
         check((self.steps >= 1) != (self.epochs >= 1), "steps", self.steps, "1 or more, or epochs instead, not both")
-        check(self.batch >= 1, "batch", self.batch, "1 or more")
-        good = self.accumulate >= 1 and self.batch % self.accumulate == 0
-        check(good, "accumulate", self.accumulate, f"a divisor of batch, {self.batch}")
-        good = all(side % MULTIPLE_OF == 0 for side in self.crop_hw)
-        check(good, "crop", self.crop, f"sides that are multiples of {MULTIPLE_OF}")
-        good = len(self.chain) >= 1 and all(1 <= n <= 30 for n in self.chain)
-        check(good, "chain", list(self.chain), "lengths in 1..30")
-        check(self.gradient_steps >= 1, "gradient_steps", self.gradient_steps, "1 or more")
-        check(self.precision in ("float32", "bfloat16"), "precision", self.precision, "float32 or bfloat16")
-        check(self.seed >= 0, "seed", self.seed, "0 or more")
-        check(self.early_stop >= 0, "early_stop", self.early_stop, "0 or more epochs")
+        self.check_shared(multiple_of=MULTIPLE_OF)
         if self.scores == "stored":
             still = self.augment.scale == self.augment.aspect == (1.0, 1.0)
             check(still, "augment.scale", list(self.augment.scale), "[1, 1], as aspect, because scores is stored")
             check(not self.finetune_all, "finetune_all", True, "false, because scores is stored")
-        if self.after is not None:
-            for what in ("segmenter", "labels", "flow"):
-                own, first = getattr(self, what), getattr(self.after, what)
-                check(own == first, what, own, f"{first}, as in {self.after.name}, which comes before")
+        self.check_after("segmenter", "labels", "flow")
         _ = self.label_set
 
     @property
@@ -241,26 +203,5 @@ class PropagationRecipe(Cropped):
         """The label set that is given; None where it is the segmenter's."""
         return label_set(self.labels) if self.labels else None
 
-    @property
-    def sha256(self) -> str:
-        """Of the values, not of the file: comments and order do not count; those of `after` do."""
-        values = asdict(self)
-        if self.after is None:
-            del values["after"]
-        return digest(values)
 
-    def with_steps(self, steps: int) -> PropagationRecipe:
-        """The same recipe, and what comes before it, over a number of steps."""
-        after = None if self.after is None else self.after.with_steps(steps)
-        return replace(self, steps=steps, epochs=0, after=after)
-
-
-def load_propagation(path: str | Path) -> PropagationRecipe:
-    """A recipe of this kind from its YAML file; SettingError says which field is wrong."""
-    path = Path(path)
-    values = read_yaml(path)
-    if isinstance(values, dict) and isinstance(values.get("after"), str):
-        check((path.parent / values["after"]).resolve() != path.resolve(), "after", values["after"], "another recipe")
-        values["after"] = load_propagation(path.parent / values["after"])
-    built: PropagationRecipe = build(PropagationRecipe, values)
-    return built
+RECIPE = PropagationRecipe

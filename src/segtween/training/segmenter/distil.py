@@ -20,7 +20,7 @@ from segtween.models.finding import find_record
 from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS, Network, build, network
 from segtween.networks.swiftnet import SwiftNet
-from segtween.training.recipe import Distil, Recipe
+from segtween.training.segmenter.recipe import Distil, Recipe
 
 Seen = tuple[Tensor, list[Tensor]]
 

@@ -20,8 +20,8 @@ MOVING: dict[str, Any] = {"kind": "dataset", "layout": "folders", "root": "set",
 
 
 def opened(tmp_path: Path, *, longest: int = 3, labels: LabelSet = CAMVID11, **source: Any) -> Any:
-    from segtween.training import Clips
-    from segtween.training.propagation.clips import open_clips
+    from segtween.compat.swnet_seq.training import Clips
+    from segtween.compat.swnet_seq.training.clips import open_clips
 
     return open_clips(Clips(**source), labels, longest=longest, data_root=tmp_path, cache=tmp_path / "cache")
 
@@ -116,8 +116,8 @@ def test_clips_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("set/train/frames/clip0/000.png set/train/labels/clip0/000.png\n")
     with pytest.raises(LabelError, match=r"^source 'c' has the labels camvid11; expected those of the segmenter, city"):
         opened(tmp_path, kind="dataset", layout="camvid", name="c", labels=CITYSCAPES19, longest=0)
-    from segtween.training import Clips
-    from segtween.training.propagation.clips import open_clips
+    from segtween.compat.swnet_seq.training import Clips
+    from segtween.compat.swnet_seq.training.clips import open_clips
 
     with pytest.raises(SettingError, match=r"^source 'moving' needs a data folder; expected the folder that holds set"):
         open_clips(Clips(**MOVING), CAMVID11, longest=1, data_root=None, cache=tmp_path)
@@ -143,8 +143,8 @@ def test_small_flow_lies_on_the_grid_whose_corners_are_the_frames() -> None:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_true_flow_moves_with_its_picture(mirrored: bool) -> None:
-    from segtween.training.propagation.grids import place_flow
-    from segtween.training.propagation.stored import centred
+    from segtween.compat.swnet_seq.training.grids import place_flow
+    from segtween.compat.swnet_seq.training.stored import centred
 
     size_hw, crop_hw, grid = (64, 96), (64, 96), (8, 12)
     flow = np.random.default_rng(0).normal(size=(2, 8, 12)).astype(np.float32)
@@ -161,8 +161,8 @@ def test_true_flow_moves_with_its_picture(mirrored: bool) -> None:
 
 
 def test_enlarged_picture_has_longer_flow() -> None:
-    from segtween.training.propagation.grids import place_flow
-    from segtween.training.propagation.stored import centred
+    from segtween.compat.swnet_seq.training.grids import place_flow
+    from segtween.compat.swnet_seq.training.stored import centred
 
     flow = np.full((2, 8, 12), 1.5, np.float32)
     twice = place_flow([flow], centred((64, 96), (128, 192)), size_hw=(64, 96), crop_hw=(128, 192), grid=(16, 24))
@@ -175,11 +175,11 @@ def test_enlarged_picture_has_longer_flow() -> None:
 def loaded(tmp_path: Path, *, numbers: range, length: int, readers: int = 0, **changes: Any) -> Any:
     from small_clips import write_recipe
 
+    from segtween.compat.swnet_seq.training.batches import load_batch
+    from segtween.compat.swnet_seq.training.stored import store
+    from segtween.compat.swnet_seq.training.teacher import open_teacher
     from segtween.training import load_recipe
     from segtween.training.data import plan
-    from segtween.training.propagation.batches import load_batch
-    from segtween.training.propagation.stored import store
-    from segtween.training.propagation.teacher import open_teacher
 
     recipe = load_recipe(write_recipe(tmp_path, **changes))
     cpu = torch.device("cpu")
@@ -189,7 +189,7 @@ def loaded(tmp_path: Path, *, numbers: range, length: int, readers: int = 0, **c
         pool = store(pool, recipe, teacher, cache=tmp_path / "cache", device=cpu)  # type: ignore[arg-type]
     order = plan([pool], samples=8, seed=0)
     drawn: dict[str, Any] = {"numbers": numbers, "order": order, "length": length, "readers": readers}
-    return load_batch(recipe, [pool], teacher, device=cpu, **drawn)  # type: ignore[arg-type]
+    return load_batch(recipe, [pool], teacher, **drawn)  # type: ignore[arg-type]
 
 
 def test_frames_of_a_chain_move_and_change_alike(tmp_path: Path) -> None:
@@ -232,8 +232,9 @@ def test_stored_scores_give_the_batches_of_fresh_ones(flip: float, tmp_path: Pat
 def test_chain_lengths_are_drawn_by_sample(tmp_path: Path) -> None:
     from small_clips import write_recipe
 
-    from segtween.training import PropagationRecipe, load_recipe
-    from segtween.training.propagation.batches import chain_length
+    from segtween.compat.swnet_seq.training import PropagationRecipe
+    from segtween.compat.swnet_seq.training.batches import chain_length
+    from segtween.training import load_recipe
 
     recipe = load_recipe(write_recipe(tmp_path, chain=[1, 4]))
     assert isinstance(recipe, PropagationRecipe)

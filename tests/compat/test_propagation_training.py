@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from small_clips import write_recipe, write_set
 
+from segtween.compat.swnet_seq.training import PropagationRecipe
 from segtween.errors import ModelError, SettingError
-from segtween.training import Epoch, PropagationRecipe, load_recipe, train_propagation, train_recipe
+from segtween.training import Epoch, TrainOptions, load_recipe, train_recipe
+from segtween.training import train as train_with
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard.*")]
@@ -30,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(folder: Path, data: Path, *, options: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     recipe = load_recipe(write_recipe(folder, **changes))
     assert isinstance(recipe, PropagationRecipe)
-    return train_propagation(recipe, out=folder / "out", data_root=data, device="cpu", **(options or {}))
+    return train_with(recipe, TrainOptions(folder / "out", data_root=data, device="cpu", **(options or {})))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def some_recipe(tmp_path: Path, **changes: Any) -> PropagationRecipe:
 
 
 def some_batch(n: int, *, length: int = 3) -> Any:
-    from segtween.training.propagation.batches import Batch
+    from segtween.compat.swnet_seq.training.batches import Batch
 
     g = torch.Generator().manual_seed(3)
     images, scores = torch.randn(n, length + 1, 3, 8, 12, generator=g), torch.randn(2, n, 4, 8, 12, generator=g)
@@ -93,7 +95,7 @@ def test_only_the_last_steps_carry_gradient(tmp_path: Path) -> None:
 def test_loss_of_parts_adds_up_to_that_of_the_batch(tmp_path: Path) -> None:
     from dataclasses import fields, replace
 
-    from segtween.training.propagation.losses import Counts, chain_loss
+    from segtween.compat.swnet_seq.training.losses import Counts, chain_loss
 
     recipe = some_recipe(tmp_path, loss={"ce": 3.0, "distil": 2.0, "photometric": 0.5, "flow": 0.7})
     chain, batch = parts_of(recipe).eval(), some_batch(4)
@@ -117,9 +119,9 @@ def test_loss_of_parts_adds_up_to_that_of_the_batch(tmp_path: Path) -> None:
 
 
 def test_terms_are_zero_where_there_is_nothing_to_repair() -> None:
+    from segtween.compat.swnet_seq.training.losses import cross_entropy, divergence, flow_error, photometric
     from segtween.networks.chain import Step
     from segtween.networks.reference import reference_displacement
-    from segtween.training.propagation.losses import cross_entropy, divergence, flow_error, photometric
 
     batch = some_batch(2, length=1)
     flow = torch.randn(2, 2, 8, 12)
@@ -154,9 +156,10 @@ def test_displacement_is_what_the_warp_reads() -> None:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training.propagation import loop
+    from segtween.compat.swnet_seq.training import task
+    from segtween.training import loop
 
-    original: Callable[..., Any] = loop.chain_loss
+    original: Callable[..., Any] = task.chain_loss
     calls = []
 
     def dying(*args: Any, **kwargs: Any) -> Any:
@@ -166,11 +169,11 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
         return original(*args, **kwargs)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(loop, "chain_loss", dying)
+    monkeypatch.setattr(task, "chain_loss", dying)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, data)
     assert not (tmp_path / "out/report.json").exists()
-    monkeypatch.setattr(loop, "chain_loss", original)
+    monkeypatch.setattr(task, "chain_loss", original)
     train_recipe(tmp_path / "tiny-chain.yaml", out=tmp_path / "out", data_root=data, device="cpu")
     assert same_bits(tmp_path / "out", whole)
 
@@ -314,15 +317,15 @@ def test_frozen_norms_keep_their_statistics_and_parts_change_nothing(data: Path,
 def test_training_begins_with_given_weights(whole: Path, data: Path, tmp_path: Path) -> None:
     best = whole / "model/model_best.pth.tar"
     tiny = {"intra": 1e-12, "guide": 1e-12, "flow": 1e-12}
-    report = train(tmp_path, data, options={"init": best}, steps=1, freeze_norms=True, optimiser=tiny)
+    report = train(tmp_path, data, options={"init": (best,)}, steps=1, freeze_norms=True, optimiser=tiny)
     first, second = weights(whole), weights(tmp_path / "out")
     assert all(torch.allclose(first[k], second[k], atol=1e-6) for k in first if not k.endswith("tracked"))
     assert list(report["provenance"]["initial"]) == ["model_best.pth.tar"]
     with pytest.raises(ModelError, match=r"model_best.pth.tar \(state_dict\) does not fit guided with 11 classes and"):
-        train(tmp_path, data, options={"init": best, "resume": False}, steps=1, edge="absent")
+        train(tmp_path, data, options={"init": (best,), "resume": False}, steps=1, edge="absent")
     torch.save({"a": torch.zeros(3)}, tmp_path / "odd.pt")
     with pytest.raises(ModelError, match=r"odd.pt holds no known network; expected weights of flow-light or of guided"):
-        train(tmp_path, data, options={"init": tmp_path / "odd.pt", "resume": False}, steps=1)
+        train(tmp_path, data, options={"init": (tmp_path / "odd.pt",), "resume": False}, steps=1)
 
 
 def test_segmenter_may_be_a_weight_file(data: Path, tmp_path: Path) -> None:
@@ -424,5 +427,5 @@ def test_recipe_after_another_begins_with_its_flow(whole: Path, data: Path, tmp_
     assert recipe.with_steps(3).after.steps == 3  # type: ignore[union-attr]
     with pytest.raises(SettingError, match=r"^flow is 'flownets'; expected flow-light, as in tiny-chain, which comes"):
         load_recipe(write_recipe(tmp_path, **changes, flow="flownets"))
-    with pytest.raises(SettingError, match=r"^after is 'tiny-chain.yaml'; expected another recipe"):
+    with pytest.raises(SettingError, match=r"^after is 'tiny-chain.yaml', the recipe itself; expected another recipe"):
         load_recipe(write_recipe(tmp_path, after="tiny-chain.yaml"))

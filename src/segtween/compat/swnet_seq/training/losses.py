@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtween.compat.swnet_seq.training.batches import Batch
+from segtween.compat.swnet_seq.training.recipe import ChainLoss
 from segtween.networks.bisenet import keep_corners
 from segtween.networks.chain import Step
 from segtween.networks.reference import reference_displacement
-from segtween.training.propagation.batches import Batch
-from segtween.training.propagation.recipe import ChainLoss
 from segtween.types import IGNORE
 
 SMOOTH = 0.1  # below this, in pixels or in standard deviations, a distance counts as its square

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from small_clips import write_recipe
 
+from segtween.compat.swnet_seq.training import PropagationRecipe
 from segtween.errors import SettingError
-from segtween.training import PropagationRecipe, Recipe, load_recipe
+from segtween.training import Recipe, load_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 PUBLISHED = {
@@ -29,7 +30,7 @@ def test_hashes_of_published_recipes_stay(name: str) -> None:
 
 
 def test_defaults_are_those_of_the_reference() -> None:
-    from segtween.training import Clips
+    from segtween.compat.swnet_seq.training import Clips
 
     recipe = PropagationRecipe("r", "swiftnet-lite0.camvid", (Clips("street"),), epochs=1)
     assert (recipe.crop_hw, recipe.batch, recipe.chain, recipe.gradient_steps) == ((768, 1536), 8, (1, 2, 3, 4), 2)
@@ -42,8 +43,11 @@ def test_defaults_are_those_of_the_reference() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"trains": "flow"}, r"^trains is 'flow'; expected propagation or attention, or nothing for a segmenter"),
-    ({"segmenter": None}, r"^segmenter is missing; expected segmenter: \.\.\.; add it to the recipe"),
-    ({"batchs": 3}, r"^batchs is no field of a recipe; expected out of accumulate, after, augment, batch, chain"),
+    ({"segmenter": None}, r"^the recipe has no field 'segmenter'; expected segmenter: \.\.\.; add it"),
+    (
+        {"batchs": 3},
+        r"^the recipe has an unknown field 'batchs'; expected fields out of accumulate, after, augment, batch, chain",
+    ),
     ({"name": "a b"}, r"^name is 'a b'; expected letters"),
     ({"flow": "flownet2s"}, r"^flow is 'flownet2s'; expected one of flow-light, flownets"),
     ({"edge": "sobel"}, r"^edge is 'sobel'; expected one of laplacian, zero, absent"),
@@ -57,36 +61,36 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"scale": 0.0}, r"^scale is 0\.0; expected a number above 0"),
     ({"steps": 0}, r"^steps is 0; expected 1 or more, or epochs instead, not both"),
     ({"epochs": 2}, r"^steps is 6; expected 1 or more, or epochs instead, not both"),
-    ({"batch": 0}, r"^batch is 0; expected 1 or more"),
+    ({"batch": 0}, r"^batch is 0; expected a whole number of at least 1"),
     ({"accumulate": 3}, r"^accumulate is 3; expected a divisor of batch, 2"),
-    ({"chain": [0]}, r"^chain is \[0\]; expected lengths in 1\.\.30"),
-    ({"chain": []}, r"^chain is \[\]; expected lengths in 1\.\.30"),
-    ({"gradient_steps": 0}, r"^gradient_steps is 0; expected 1 or more"),
-    ({"precision": "float16"}, r"^precision is 'float16'; expected float32 or bfloat16"),
-    ({"seed": -1}, r"^seed is -1; expected 0 or more"),
-    ({"early_stop": -1}, r"^early_stop is -1; expected 0 or more epochs"),
+    ({"chain": [0]}, r"^chain is \[0\]; expected a list of lengths in 1\.\.30"),
+    ({"chain": []}, r"^chain is \[\]; expected a list of lengths in 1\.\.30"),
+    ({"gradient_steps": 0}, r"^gradient_steps is 0; expected a whole number of at least 1"),
+    ({"precision": "float16"}, r"^precision is 'float16'; expected one of float32, bfloat16"),
+    ({"seed": -1}, r"^seed is -1; expected a whole number of at least 0"),
+    ({"early_stop": -1}, r"^early_stop is -1; expected a whole number of at least 0"),
     ({"train_flow": 1}, r"^train_flow is 1; expected true or false"),
-    ({"train": []}, r"^train is \[\]; expected at least one source"),
+    ({"train": []}, r"^train is \[\]; expected a list of at least one source"),
     ({"train": [STREET, STREET]}, r"^train\.name is .*; expected each name once"),
-    ({"train": [{"kind": "film"}]}, r"^train\[0\]\.kind is 'film'; expected one of street, dataset, list-clips, video"),
-    ({"train": [{"kind": "video"}]}, r"^train\[0\]\.files is \(\); expected something for kind video only"),
+    ({"train": [{"kind": "film"}]}, r"^train\[0\]: kind is 'film'; expected one of street, dataset, list-clips, video"),
+    ({"train": [{"kind": "video"}]}, r"^train\[0\]: files is \(\); expected something for kind video only"),
     (
         {"train": [{**STREET, "layout": "camvid"}]},
-        r"^train\[0\]\.layout is 'camvid'; expected something for kind dataset",
+        r"^train\[0\]: layout is 'camvid'; expected something for kind dataset",
     ),
     (
         {"train": [{**STREET, "exclude": ["a1..a2"]}]},
-        r"^train\[0\]\.exclude is .*; expected nothing but for kind dataset",
+        r"^train\[0\]: exclude is .*; expected nothing but for kind dataset",
     ),
-    ({"train": [{**STREET, "seeds": [3, 1]}]}, r"^train\[0\]\.seeds is \[3, 1\]; expected two numbers from 0"),
-    ({"train": [{**STREET, "share": 0}]}, r"^train\[0\]\.share is 0\.0; expected a number above 0"),
-    ({"train": [{**STREET, "size": "big"}]}, r"^train\[0\]\.size is 'big'; expected WIDTHxHEIGHT"),
-    ({"loss": {"ce": -1}}, r"^loss\.ce is -1\.0; expected 0 or more"),
-    ({"loss": {"class_power": 2}}, r"^loss\.class_power is 2\.0; expected a number in 0\.\.1"),
-    ({"loss": {"label_stride": 9}}, r"^loss\.label_stride is 9; expected 1 to 8"),
-    ({"optimiser": {"kind": "lion"}}, r"^optimiser\.kind is 'lion'; expected sgd or adam"),
-    ({"optimiser": {"guide": 0}}, r"^optimiser\.guide is 0\.0; expected a number above 0"),
-    ({"optimiser": {"gamma": 2}}, r"^optimiser\.gamma is 2\.0; expected a number above 0, at most 1"),
+    ({"train": [{**STREET, "seeds": [3, 1]}]}, r"^train\[0\]: seeds is \[3, 1\]; expected two numbers from 0"),
+    ({"train": [{**STREET, "share": 0}]}, r"^train\[0\]: share is 0; expected a number above 0"),
+    ({"train": [{**STREET, "size": "big"}]}, r"^train\[0\]: size is 'big'; expected WIDTHxHEIGHT"),
+    ({"loss": {"ce": -1}}, r"^loss\.ce is -1; expected a number of at least 0"),
+    ({"loss": {"class_power": 2}}, r"^loss\.class_power is 2; expected a number from 0 to 1"),
+    ({"loss": {"label_stride": 9}}, r"^loss\.label_stride is 9; expected a whole number from 1 to 8"),
+    ({"optimiser": {"kind": "lion"}}, r"^optimiser\.kind is 'lion'; expected one of sgd, adam"),
+    ({"optimiser": {"guide": 0}}, r"^optimiser\.guide is 0; expected a number above 0"),
+    ({"optimiser": {"gamma": 2}}, r"^optimiser\.gamma is 2; expected a number above 0 and of at most 1"),
 ]
 
 

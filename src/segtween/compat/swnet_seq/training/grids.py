@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segtween.compat.swnet_seq.training.recipe import STRIDE
 from segtween.training.augment import Draw
-from segtween.training.propagation.recipe import STRIDE
 from segtween.types import Flow, SizeHW
 
 

@@ -1,0 +1,71 @@
+"""What a training of chains leaves behind: the best weights in the reference's form, and a propagation model."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
+from segtween.compat.swnet_seq.training.teacher import Teacher
+from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
+from segtween.models.weights import sha256_of
+from segtween.networks.chain import Chain
+from segtween.networks.checkpoints import read_checkpoint
+from segtween.networks.export import export_model, round_to_float16
+from segtween.networks.export_components import export_part, write_whole
+from segtween.networks.fitting import identify
+
+BEST = "model_best.pth.tar"
+SEGMENTER = "segmenter"
+
+
+def save_best(
+    out: Path, refine: dict[str, Tensor], flow: dict[str, Tensor], segmenter: dict[str, Tensor] | None, *, epoch: int
+) -> None:
+    """`out/model/model_best.pth.tar` in the reference's form; the segmenter's weights stand beside where trained."""
+    state: dict[str, Any] = {"epoch": epoch, "state_dict": refine, "state_dict_of": flow}
+    if segmenter is not None:
+        state["state_dict_segmenter"] = segmenter
+    written = io.BytesIO()
+    torch.save(state, written)
+    (out / "model").mkdir(parents=True, exist_ok=True)
+    write_whole(out / "model" / BEST, written.getvalue())
+
+
+def export(
+    recipe: PropagationRecipe,
+    chain: Chain,
+    teacher: Teacher,
+    *,
+    folder: Path,
+    provenance: dict[str, Any],
+    before: Path | None,
+) -> dict[str, str]:
+    """Write the model of the best weights in `folder`; returns the hashes of its networks.
+
+    A refinement without edge has a name of its own; beside it goes the one of the model folder `before`, if that is on
+    the same flow network.
+    """
+    best = read_checkpoint(folder / BEST)
+    refine = REFINE_WITHOUT_EDGE if recipe.edge == "absent" else REFINE
+    nets = {refine: (chain.refine, best.parts["state_dict"]), FLOW: (chain.flow, best.parts["state_dict_of"])}
+    for name, (net, state) in nets.items():
+        net.cpu().load_state_dict(round_to_float16(state))
+        fit = identify(net.state_dict())
+        assert fit is not None
+        export_part(net, fit.kind, folder / name, provenance=provenance, half=True)
+    if before is not None and refine == REFINE_WITHOUT_EDGE and not recipe.train_flow:
+        for path in (before / REFINE, before / f"{REFINE}.yaml"):
+            if path.is_file():
+                write_whole(folder / path.name, path.read_bytes())
+    if recipe.finetune_all:
+        teacher.net.cpu().load_state_dict(best.parts["state_dict_segmenter"])
+        export_model(
+            teacher.net, network=teacher.spec.name, name=recipe.name, labels=teacher.labels,
+            out=folder / SEGMENTER, provenance=provenance,
+        )  # fmt: skip
+    return {"refine_sha256": sha256_of(folder / refine), "flow_sha256": sha256_of(folder / FLOW)}

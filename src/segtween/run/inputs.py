@@ -1,0 +1,110 @@
+"""Inputs of every form, resolved once, and how each is opened with its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segtween.errors import SourceError
+from segtween.interfaces import Sink, Source
+from segtween.labels import LabelSet
+from segtween.metrics.steadiness import SteadinessMeter
+from segtween.run.comparison import Comparison
+from segtween.run.options import Outputs, Reading
+from segtween.video import NamedSource, open_sinks, open_sources
+from segtween.video.inputs import unique_names
+from segtween.video.side_by_side import Another
+
+Input = str | Path | int | Source | NamedSource
+"""A file, folder, pattern, camera number or name, stream address or `-`; an opened source, read as it is; or what
+`video.open_sources` made of the former."""
+
+
+def resolve(sources: Iterable[Input], reading: Reading, *, threads: int) -> list[NamedSource]:
+    """Every clip of the inputs under a name of its own, as `video.open_sources` gives them; nothing is opened yet.
+
+    Raises SettingError where there is no input.
+    """
+    given = list(sources)
+    specs = [source for source in given if isinstance(source, (str, Path, int))]
+    if len(specs) == len(given):
+        return open_sources(specs, threads=threads, **reading.arguments())
+    named = [item for source in given for item in _resolved(source, reading, threads)]
+    names = unique_names(item.name for item in named)
+    return [NamedSource(name, item.spec, item.open) for name, item in zip(names, named, strict=True)]
+
+
+def resolve_one(source: Input, reading: Reading, *, threads: int) -> NamedSource:
+    """The one clip of an input; SourceError where it stands for several."""
+    found = resolve([source], reading, threads=threads)
+    if len(found) > 1:
+        raise SourceError(
+            f"{source} holds {len(found)} videos",
+            expected="one video",
+            do="give one of them, or a list with it, which runs them all",
+        )
+    return found[0]
+
+
+def _resolved(source: Input, reading: Reading, threads: int) -> list[NamedSource]:
+    if isinstance(source, NamedSource):
+        return [source]
+    if isinstance(source, (str, Path, int)):
+        return open_sources([source], threads=threads, **reading.arguments())
+    return [NamedSource(source.info.name, source.info.path, lambda: source)]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An input that can be read, and where its results go. A `meter` looks at every result too, in the thread that
+    writes; so does a `comparison`, before the frame goes into the sink."""
+
+    source: Source
+    sink: Sink
+    meter: SteadinessMeter | None = None
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One of the inputs of a session: its name, the folder of its outputs, and how it is opened.
+
+    `open` may raise SourceError or SinkError, which ends this input alone, and others, which end all."""
+
+    name: str
+    folder: Path
+    open: Callable[[], Opened]
+
+
+def prepare_job(
+    item: NamedSource, folder: Path, *, outputs: Outputs, labels: LabelSet, threads: int, caption: str = ""
+) -> Job:
+    """An input with its outputs in `folder`; `caption` is what a film that compares methods calls this one.
+
+    Raises SettingError where the method to compare with gives its results late.
+    """
+    other = outputs.compare
+    comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
+    meter = SteadinessMeter(len(labels)) if outputs.report else None
+
+    def opened() -> Opened:
+        source = item.open()
+        try:
+            sink = open_sinks(
+                folder,
+                save=outputs.save,
+                info=source.info,
+                labels=labels,
+                overwrite=outputs.overwrite,
+                classes=outputs.classes,
+                ids=outputs.ids,
+                threads=threads,
+                beside=None if comparison is None else Another(comparison.method.name, caption, comparison.take),
+            )
+        except BaseException:
+            source.close()
+            raise
+        return Opened(source, sink, meter, comparison)
+
+    return Job(item.name, folder, opened)

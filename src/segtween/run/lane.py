@@ -1,0 +1,170 @@
+"""One input on its way: read ahead, labelled, written behind, closed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from segtween.engine.clock import Clock
+from segtween.engine.multistream import Arrival
+from segtween.errors import SegtweenError
+from segtween.interfaces import Engine, Source
+from segtween.run.ending import close_outputs, write_summary
+from segtween.run.inputs import Opened
+from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
+from segtween.run.summary import Outcome, Summary
+from segtween.types import Frame, Motion, Result
+from segtween.video.pace import AtItsRate
+
+FRAMES_AHEAD, FRAMES_BEHIND = 8, 8
+
+Moving = tuple[Frame, "Motion | None"]
+"""A frame, and its motion where it was estimated ahead."""
+
+
+class Reader(Protocol):
+    """A thread that reads: `pipeline.Prefetcher`, or `LatestFrame` of what does not wait."""
+
+    arrived: float | None
+
+    @property
+    def dropped(self) -> int: ...
+    def take(self) -> tuple[Moving, float] | None: ...
+    def stop(self) -> None: ...
+
+
+def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
+    """The frames of a source a few ahead, with their motion where the engine lets the reading thread estimate it."""
+    ahead: Iterator[Moving]
+    if engine.prefetches and engine.motion is not None:
+        ahead = engine.motion.ahead(source)
+    else:
+        ahead = ((frame, None) for frame in source)
+    return Prefetcher(ahead, most=FRAMES_AHEAD, close=source.close)
+
+
+def read_latest(source: Source, came: Callable[[], None]) -> LatestFrame[Moving]:
+    """The newest frame of a source that comes at its rate; `came` is called whenever there is one."""
+    frames = ((frame, None) for frame in AtItsRate(source))
+    return LatestFrame(frames, close=source.close, came=came)
+
+
+class Lane:
+    """An input with its engine, from its first frame to its last output file.
+
+    `outcome` says what became of it, `crash` is a fault of the program that came up while it was closed. `alone`: all
+    that the process does meanwhile is for this input.
+    """
+
+    def __init__(self, opened: Opened, engine: Engine, outcome: Outcome, summary: Summary, *, alone: bool) -> None:
+        self.source, self.outcome, self.summary = opened.source, outcome, summary
+        self.crash: BaseException | None = None
+        self._sink, self._meter, self._comparison = opened.sink, opened.meter, opened.comparison
+        self._engine, self._alone = engine, alone
+        self._reader: Reader | None = None
+        self._closing: threading.Thread | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._reader is not None
+
+    @property
+    def is_open(self) -> bool:
+        return self._closing is None
+
+    def start(self, came: Callable[[], None] | None) -> None:
+        """Begins to read: live, if `came` is to be called."""
+        self._began, self._used = time.perf_counter(), time.process_time()
+        self._waiting = dict[int, tuple[Frame, float]]()
+        self._taken = 0
+        if self._comparison is not None:
+            self._comparison.reset()
+        self.summary.prefetched = self._engine.prefetches and came is None
+        self._writer = AsyncWriter(self._write, most=FRAMES_BEHIND)
+        self._reader = read_ahead(self._engine, self.source) if came is None else read_latest(self.source, came)
+
+    def take(self) -> Arrival | None:
+        """The next frame; live, None where there is no new one. StopIteration at the end."""
+        assert self._reader is not None, "it has begun"
+        taken = self._reader.take()
+        if taken is None:
+            return None
+        (frame, motion), read_ms = taken
+        decode_ms = read_ms if motion is None else read_ms - sum(motion.stages_ms.values())
+        self._waiting[self._taken] = frame, decode_ms
+        self._taken += 1
+        self._engine.select(frame.index)
+        return Arrival(frame.rgb, float(frame.pts_seconds), motion)
+
+    def put(self, results: list[Result]) -> None:
+        """Frames that are labelled, on their way into the outputs. Raises, once, what the thread that writes met."""
+        assert self._reader is not None, "it has begun"
+        for result in results:
+            frame, decode_ms = self._waiting.pop(result.index)
+            if self._reader.arrived is not None:
+                self.summary.latency_ms.append((time.perf_counter() - self._reader.arrived) * 1e3)
+            clock = Clock()
+            if self._comparison is not None:
+                with clock("compare"):
+                    self._comparison.update(frame, result)
+            self._writer.put((frame, result, {"decode": decode_ms, **clock.stages_ms}))
+
+    def _write(self, item: tuple[Frame, Result, dict[str, float]]) -> None:
+        frame, result, stages_ms = item
+        clock = Clock()
+        with clock("encode"):
+            self._sink.write(frame, result)
+        if self._meter is not None:
+            with clock("report"):
+                self._meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+        self.summary.record(result, {**stages_ms, **result.stages_ms, **clock.stages_ms})
+
+    def end(self, error: BaseException | None) -> None:
+        """Closes input and outputs in a thread of its own: writing what remains may take a while."""
+        self._closing = threading.Thread(target=self._close, args=(error,), name="segtween-closing")
+        self._closing.start()
+
+    def join(self) -> None:
+        if self._closing is not None:
+            self._closing.join()
+
+    def discard(self, error: BaseException) -> None:
+        """Closes an input of which nothing was read."""
+        self.summary.error = str(error) or "stopped by the user"
+        self.source.close()
+        self._sink.abort()
+
+    def _close(self, given: BaseException | None) -> None:
+        error = close_outputs(self._sink, self._stopped(given))
+        try:
+            self._sum_up()
+            error = write_summary(self.summary, self._sink.report, error)
+        except BaseException as fault:  # raised in the main thread
+            error = fault
+        if isinstance(error, SegtweenError):
+            self.outcome.error = error
+        elif error is not given:
+            self.crash = error
+
+    def _stopped(self, error: BaseException | None) -> BaseException | None:
+        """What the input ends with, once its threads are through."""
+        assert self._reader is not None, "it has begun"
+        try:
+            self._reader.stop()
+            self._writer.finish()
+            self._writer.check()
+        except SegtweenError as other:
+            return error or other
+        except BaseException as fault:
+            return fault
+        return error
+
+    def _sum_up(self) -> None:
+        summary = self.summary
+        summary.dropped = 0 if self._reader is None else self._reader.dropped
+        summary.seconds = time.perf_counter() - self._began
+        summary.processor_seconds = time.process_time() - self._used if self._alone else 0.0
+        summary.steadiness = None if self._meter is None else self._meter.compute()
+        summary.comparison = None if self._comparison is None else self._comparison.to_json()

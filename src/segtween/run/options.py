@@ -1,0 +1,74 @@
+"""What a run may be asked for: which outputs, and which part of the input is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any, Literal, Protocol
+
+from segtween.engine import Engine
+from segtween.errors import unknown
+from segtween.labels import LabelSet
+from segtween.types import Method
+
+
+class Compared(Protocol):
+    """Another method to compare with, on a segmenter of its own, such as another `api.Segtween`."""
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def method(self) -> Method: ...
+    @property
+    def labels(self) -> LabelSet: ...
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written of each input.
+
+    save       any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written
+    overwrite  whether outputs that exist are replaced
+    classes    names of the classes that are tinted and get masks; None: all
+    ids        what label files hold: train ids, or the data set's own
+    report     whether temporal consistency and flicker are measured (`Summary.steadiness`, run.json); takes longer
+    compare    another method, filmed next to this one with the flicker of both below (`beside-<its name>.mp4`,
+               `Summary.comparison`): one input only; takes longer
+    """
+
+    save: Sequence[str] = ("overlay",)
+    overwrite: bool = False
+    classes: Sequence[str] | None = None
+    ids: Literal["train", "dataset"] = "train"
+    report: bool = False
+    compare: Compared | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which part of an input is read.
+
+    start_seconds     where it begins
+    duration_seconds  how much of it is read; None: all
+    frame_rate        frames per second of images (25 unless given); for a video it stands in only where the rate is
+                      asked for, timestamps stay
+    """
+
+    start_seconds: float = 0.0
+    duration_seconds: float | None = None
+    frame_rate: Fraction | float | str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As `video.open_source` takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def with_options(outputs: Outputs | None, reading: Reading | None, options: dict[str, Any]) -> tuple[Outputs, Reading]:
+    """Both, with the options that are fields of them; SettingError for one that is a field of neither."""
+    ours = {kind: {field.name for field in fields(kind)} for kind in (Outputs, Reading)}
+    for name in options:
+        if not any(name in names for names in ours.values()):
+            raise unknown(f"option {name!r}", name, sorted(set().union(*ours.values())))
+    chosen = [{name: options[name] for name in names if name in options} for names in ours.values()]
+    return replace(outputs or Outputs(), **chosen[0]), replace(reading or Reading(), **chosen[1])

@@ -1,0 +1,208 @@
+"""The one runner: one input or several, each from its first frame to its last output file, with one network.
+
+In each tick one frame of every input is labelled (live: of those that have a new one), in the main thread. Every input
+is read in a thread of its own, a few frames ahead, and written in another, a few behind. One that fails or ends is
+closed while the others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from segtween.engine.multistream import Arrival, MultiStream
+from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
+from segtween.interfaces import Engine
+from segtween.run.ending import write_json
+from segtween.run.inputs import Job
+from segtween.run.lane import Lane
+from segtween.run.summary import Outcome, SessionSummary, Summary
+from segtween.types import Method, Progress
+from segtween.video.interrupt import Interrupts
+
+SESSION = "session.json"
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How inputs are labelled, and what is saved of them. `interval` is None where the schedule is adaptive. `live`:
+    of each input only the newest frame counts."""
+
+    method: Method
+    interval: int | None
+    saved: tuple[str, ...] = ()
+    live: bool = False
+
+
+def run_one(engine: Engine, job: Job, how: Labelling, *, progress: Progress | None = None) -> Summary:
+    """A session of one input, without `session.json`; raises what ended it early."""
+    return run_session(MultiStream([engine]), [job], how, progress=progress).outcomes[0].result()
+
+
+def run_session(
+    streams: MultiStream,
+    jobs: Sequence[Job],
+    how: Labelling,
+    *,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> SessionSummary:
+    """Every frame of every input through its own of `streams`; `run.json` is written in the folder of each input, and
+    `session.json` in `folder`, if given.
+
+    Without `live` a tick waits for the next frame of each input that has not ended. With it, it takes the newest of
+    those that have one; what came meanwhile is dropped and counted. What ends one input early, be it a camera that is
+    gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until then is kept, and
+    frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them. An output that
+    fails is closed alone, the others of its input go on.
+    """
+    if len(jobs) != len(streams):
+        raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
+    session, interrupts = _Session(streams, jobs, how, progress), Interrupts()
+    done = SessionSummary(how.method, how.interval, how.live, session.outcomes)
+    ended: BaseException | None = None
+    began, used = time.perf_counter(), time.process_time()
+    try:
+        session.open(jobs)
+        began, used = time.perf_counter(), time.process_time()
+        session.start()
+        session.label()
+    except BaseException as error:
+        ended = error
+        with interrupts.held():
+            session.stop(error)
+    with interrupts.held():  # nobody may touch a sink before its threads are through
+        ended = session.join() or ended
+    done.seconds, done.processor_seconds = time.perf_counter() - began, time.process_time() - used
+    done.runs = streams.runs()
+    failure = None if folder is None else _written(done, Path(folder) / SESSION)
+    ended = ended or failure
+    if ended is not None:
+        raise ended
+    interrupts.raise_if_asked()
+    return done
+
+
+def _written(done: SessionSummary, target: Path) -> SinkError | None:
+    """Writes it where there was any frame; the error where it cannot be written."""
+    try:
+        if done.frames:
+            write_json(done.to_json(), target)
+    except SinkError as error:
+        return error
+    return None
+
+
+def _warm_up(engine: Engine, lane: Lane) -> None:
+    """Shows the engine two frames of the input's size: what is compiled, is compiled then."""
+    if not engine.is_causal:
+        raise SettingError(
+            "bidirectional propagation live",
+            expected="a mode that gives each frame's labels at once",
+            do="leave one of them out",
+        )
+    engine.warm_up(lane.summary.input.size_hw)
+
+
+class _Session:
+    """All inputs on their way, by the number of their stream."""
+
+    def __init__(self, streams: MultiStream, jobs: Sequence[Job], how: Labelling, progress: Progress | None) -> None:
+        self.outcomes = [Outcome(job.name, job.folder) for job in jobs]
+        self._streams, self._how, self._progress = streams, how, progress
+        self._lanes: dict[int, Lane] = {}
+        self._bell = SimpleQueue[None]()
+        self._total: int | None = None
+        self._reported = 0
+
+    def open(self, jobs: Sequence[Job]) -> None:
+        """Live, each engine has seen pictures of its input's size afterwards, before the first frame comes."""
+        for stream, (job, outcome) in enumerate(zip(jobs, self.outcomes, strict=True)):
+            try:
+                opened = job.open()
+            except (SourceError, SinkError) as error:
+                outcome.error = error
+                continue
+            how, engine = self._how, self._streams.engines[stream]
+            outcome.summary = Summary(opened.source.info, job.folder, how.method, how.interval, how.saved)
+            self._lanes[stream] = Lane(opened, engine, outcome, outcome.summary, alone=len(jobs) == 1)
+        if self._how.live:
+            for stream, lane in self._lanes.items():
+                _warm_up(self._streams.engines[stream], lane)
+
+    def start(self) -> None:
+        self._streams.reset()
+        counts = [lane.summary.input.n_frames for lane in self._lanes.values()]
+        self._total = None if None in counts else sum(n for n in counts if n is not None)
+        for lane in self._lanes.values():
+            lane.start((lambda: self._bell.put(None)) if self._how.live else None)
+
+    def label(self) -> None:
+        """Tick by tick, to the end of the last input."""
+        while any(lane.is_open for lane in self._lanes.values()):
+            if self._how.live:
+                self._bell.get()
+            for stream, outcome in self._streams.each(self._taken()):
+                if isinstance(outcome, SegtweenError):
+                    self._end(stream, outcome)
+                    continue
+                try:
+                    self._lanes[stream].put(outcome)
+                except SegtweenError as error:
+                    self._end(stream, error)
+            self._report()
+
+    def stop(self, error: BaseException) -> None:
+        """Ends what has not ended. What is labelled, or can be without another frame, is written."""
+        for stream, lane in self._lanes.items():
+            if not lane.has_begun:
+                lane.discard(error)
+            elif lane.is_open:
+                with suppress(Exception):  # the error at hand says what went wrong
+                    lane.put(self._streams.engines[stream].finish())
+                lane.end(error)
+
+    def join(self) -> BaseException | None:
+        """Waits until all are closed; a fault of the program that came up meanwhile."""
+        for lane in self._lanes.values():
+            lane.join()
+        self._report()
+        return next((lane.crash for lane in self._lanes.values() if lane.crash is not None), None)
+
+    def _taken(self) -> dict[int, Arrival]:
+        frames: dict[int, Arrival] = {}
+        for stream, lane in self._lanes.items():
+            if not lane.is_open:
+                continue
+            try:
+                taken = lane.take()
+            except StopIteration:
+                self._end(stream, None)
+            except SegtweenError as error:
+                self._end(stream, error)
+            else:
+                if taken is not None:
+                    frames[stream] = taken
+        return frames
+
+    def _end(self, stream: int, error: SegtweenError | None) -> None:
+        """Closes an input. Frames that wait for a key frame are done too: they are read from the earlier one."""
+        lane = self._lanes[stream]
+        try:
+            lane.put(self._streams.engines[stream].finish())
+        except SegtweenError as other:
+            error = error or other
+        lane.end(error)
+        self._streams.reset(stream)
+
+    def _report(self) -> None:
+        """Progress counts the frames that are in the outputs."""
+        frames = sum(lane.summary.frames for lane in self._lanes.values())
+        while self._reported < frames:
+            self._reported += 1
+            if self._progress is not None:
+                self._progress(self._reported, self._total)

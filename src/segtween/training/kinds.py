@@ -1,0 +1,62 @@
+"""The kinds of training, by what a recipe says that it `trains`, and reading a recipe of any kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from segtween.errors import SettingError
+from segtween.training.fields import build, check, read_yaml
+from segtween.training.recipe import BaseRecipe
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind, whose modules are loaded when they are needed: a task needs torch, and an edge of the library may
+    bring a kind of its own."""
+
+    package: str
+
+    @property
+    def recipe(self) -> type[BaseRecipe]:
+        """The class of its recipes."""
+        found: type[BaseRecipe] = import_module(f"{self.package}.recipe").RECIPE
+        return found
+
+    def open(self, recipe: BaseRecipe, context: Any) -> Any:
+        """Its task, opened."""
+        return import_module(f"{self.package}.task").open_task(recipe, context)
+
+
+KINDS = {
+    "": Kind("segtween.training.segmenter"),
+    "propagation": Kind("segtween.compat.swnet_seq.training"),
+    "attention": Kind("segtween.training.attention"),
+}
+
+
+def kind_of(trains: Any) -> Kind:
+    """SettingError for something that nothing trains."""
+    named = [name for name in KINDS if name]
+    check(trains in KINDS, "trains", trains, f"{' or '.join(named)}, or nothing for a segmenter")
+    return KINDS[trains]
+
+
+def load_recipe(path: str | Path) -> Any:
+    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation or attention.
+
+    SettingError says which field is wrong.
+    """
+    path = Path(path)
+    values = read_yaml(path)
+    kind = kind_of(values["trains"] if isinstance(values, dict) and "trains" in values else "").recipe
+    first = values.get("after") if isinstance(values, dict) else None
+    if first is not None and "after" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]
+        check(isinstance(first, str), "after", first, "the name of a recipe file")
+        if (path.parent / first).resolve() == path.resolve():
+            raise SettingError(f"after is {first!r}, the recipe itself", expected="another recipe", do="")
+        values["after"] = load_recipe(path.parent / first)
+        check(isinstance(values["after"], kind), "after", first, "a recipe of the same kind")
+    return build(kind, values)

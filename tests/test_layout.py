@@ -1,0 +1,36 @@
+"""The layout that docs/architecture.md describes: few loose modules, few layers, an engine on one screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "segtween"
+BESIDE = {"__init__", "__main__", "_version"}
+
+
+def test_few_modules_lie_loose_at_the_root() -> None:
+    loose = {path.stem for path in PACKAGE.glob("*.py")} - BESIDE
+    assert loose == {
+        "api", "build", "errors", "geometry", "interfaces", "labels", "settings", "texttable", "types",
+    }  # fmt: skip
+
+
+def test_the_import_contract_has_few_layers_and_names_every_package() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract for contract in contracts if contract.get("exhaustive"))
+    assert len(layers["layers"]) <= 10
+    assert not any(":" in layer for layer in layers["layers"]), "siblings of a layer do not import each other"
+
+
+def test_the_causal_engine_fits_a_screen_and_no_file_grows_without_end() -> None:
+    lines = {path.relative_to(PACKAGE): path.read_text().count("\n") for path in PACKAGE.rglob("*.py")}
+    assert lines[Path("engine/causal.py")] <= 150
+    # The street's renderer and models, and compiled kernels: one scene, one loop each.
+    large = {path for path, n in lines.items() if n > 450}
+    assert large <= {
+        Path("street/world.py"), Path("street/models.py"), Path("street/shade.py"), Path("street/textures.py"),
+        Path("ops/along.py"), Path("device/kernels.py"),
+    }  # fmt: skip
