@@ -95,7 +95,7 @@ def test_time_is_told_where_it_was_spent(tmp_path: Path, monkeypatch: pytest.Mon
 def test_where_more_than_the_frames_counts_it_is_not_used(tmp_path: Path) -> None:
     assert not run(tmp_path, change(PATH, schedule="adaptive", target_ms=30.0))[0].prefetched
     assert run(tmp_path, change(PATH, mode="bidirectional"))[0].prefetched
-    assert run(tmp_path, change(PATH, mode="bidirectional", flow_quality="medium"))[0].prefetched
+    assert run(tmp_path, change(PATH, mode="bidirectional", flow="dis-opencv"))[0].prefetched
     assert not run(tmp_path, PATH, live=True)[0].prefetched
     plain, sink = Segtween(BrightnessSegmenter(), PATH, threads=1, plain=True), Kept()
     assert not run_source(plain.engine, Clip(), sink, tmp_path, method=plain.method, interval=0, saved=()).prefetched

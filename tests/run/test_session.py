@@ -360,7 +360,7 @@ def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     assert "none.mp4' does not exist" in said
     assert "a-2 12 " in said
     assert "none (failed) 0 - -" in said
-    assert "together 33 " in said
+    assert "all inputs 33 " in said
     assert "at most 1, 3 where inputs begin or scenes are cut" in said
     assert sorted(p.name for p in out.iterdir()) == ["a", "a-2", "b", "session.json"]
     again = CliRunner().invoke(app, [*command[:4], "-o", str(out), "--model", MODEL, "--together", "--save", "labels"])

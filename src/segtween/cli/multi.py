@@ -33,7 +33,7 @@ def table(done: SessionSummary) -> TextTable:
     columns += ["dropped", "labels after (half, 95%, the slowest)"] if done.live else []
     rows = [_row(outcome, live=done.live) for outcome in done.outcomes]
     cuts = sum(summary.cuts for summary in done.summaries)
-    total = ["together", *_counts(done.frames, done.network_runs), f"{done.fps:.1f}", f"{cuts}"]
+    total = ["all inputs", *_counts(done.frames, done.network_runs), f"{done.fps:.1f}", f"{cuts}"]
     total += [f"{sum(summary.dropped for summary in done.summaries)}", ""] if done.live else []
     return TextTable(f"{len(done.outcomes)} inputs at once", columns, [*rows, total])
 

@@ -117,7 +117,7 @@ def run(
     other = None if beside is None else _compared(beside, network, interval=seg.settings.interval)
     outputs = Outputs(options.words(save) or [], overwrite, options.words(classes), ids, report, other)
     if _are_at_once(todo, together, live=live):
-        with progress_bar("together") as progress:
+        with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
         report_session(done, out, quiet=quiet)
         return

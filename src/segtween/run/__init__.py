@@ -1,1 +1,13 @@
-"""Inputs from their first frame to their last output file."""
+"""Inputs from their first frame to their last output file.
+
+| module | what it is |
+| --- | --- |
+| `session` | the one runner: a session of one input or several, labelled tick by tick |
+| `lane` | one input of a session: read ahead, written behind, closed |
+| `pipeline` | the threads that read and write |
+| `inputs`, `options` | what can be run, resolved once; which outputs are wanted |
+| `ending`, `summary` | how an input ends, and what was done |
+| `comparison` | another method on the same video at the same time |
+| `propagation` | labels of some frames in, labels of every frame out |
+| `score_cache`, `calibration` | a network's scores, stored; its ranges for int8 |
+"""

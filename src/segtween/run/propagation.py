@@ -94,16 +94,15 @@ def propagate(
         backend = Processor(how.threads)
         engine = build_labelled(given.labels, given.read, given.files, how.settings, backend=backend)
         labelling = Labelling(method(engine, name="propagate"), None, tuple(outputs.save))
-        job = prepare_job(
-            replace(named, open=lambda: opened), Path(folder), outputs=outputs, labels=given.labels, threads=how.threads
-        )
-        watched, job = _watched(job)
+        one = replace(named, open=lambda: opened)
+        job = prepare_job(one, Path(folder), outputs=outputs, labels=given.labels, threads=how.threads)
     except BaseException:
         opened.close()
         raise
+    errors, job = _with_errors(job)
 
     def write_next() -> list[Candidate]:
-        candidates = look_next(watched, given.files, names=names, count=how.next_frames)
+        candidates = look_next(errors, given.files, names=names, count=how.next_frames)
         record = {"frames": [vars(c) for c in candidates], "labelled": list(given.files)}
         write_json(record, Path(folder) / NEXT_FRAMES)
         return candidates
@@ -111,7 +110,7 @@ def propagate(
     try:
         summary = run_one(engine, job, labelling, progress=progress)
     except SinkError:
-        if watched:
+        if errors:  # frames were written
             with suppress(SinkError):
                 write_next()
         raise
@@ -136,7 +135,7 @@ def _check_within(files: Mapping[int, str], frames: int) -> None:
         )
 
 
-def _watched(job: Job) -> tuple[list[float], Job]:
+def _with_errors(job: Job) -> tuple[list[float], Job]:
     """The same job, and a list that gets the expected error of each of its frames as it is written."""
     errors = list[float]()
 

@@ -31,7 +31,8 @@ def _effort(steps: int) -> Callable[[Settings], str | None]:
     """So many steps more quality than the settings have, where there are so many."""
 
     def value(settings: Settings) -> str | None:
-        names, flow = list(QUALITIES), settings.flow  # from little to much
+        names = list(QUALITIES)  # from little to much
+        flow = settings.flow
         if flow.name != "dis" or settings.quality not in names:
             return flow.quality
         index = names.index(settings.quality) + steps
