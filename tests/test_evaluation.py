@@ -669,12 +669,10 @@ def test_known_results_on_camvid(shared: Path) -> None:
     scores = StoredScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
 
     def measured(fusion: Any) -> Report:
-        settings = change(
-            find_preset("blend"), history_weight=0.5 if fusion == "blend" else 0.0, flow="dis-opencv", cuts=False
-        )
+        settings = change(find_preset(fusion), flow="dis-opencv", cuts=False)
         return evaluate_method(data, segmenter=scores, settings=settings, name=fusion, intervals=[4], threads=1)
 
-    warp, blend = measured("replace"), measured("blend")
+    warp, blend = measured("warp"), measured("blend")
     assert data.labels is CAMVID11
     assert warp.every_frame["miou"] == pytest.approx(0.6002, abs=3e-4)
     assert warp.every_frame["tc"] == pytest.approx(0.770, abs=1e-3)

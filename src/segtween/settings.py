@@ -196,8 +196,7 @@ Mode = Causal | Delayed | Bidirectional
 class Flow:
     """Optical flow.
 
-    name     dis, dis-opencv, zero; light, flownets, flownet2s (networks); an .onnx or weight file of a flow network;
-             a folder of .flo or .npz files
+    name     of `segtween.flow.FLOWS`, an .onnx or weight file of a flow network, or a folder of .flo or .npz files
     quality  dis: fast, balanced, fine; None: fine where accuracy comes first, else balanced
     stride   the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     weights  of a flow network: a published checkpoint, a trained folder or a shipped name

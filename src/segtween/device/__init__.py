@@ -2,11 +2,12 @@
 
 | module | what it is |
 | --- | --- |
+| `backend` | the device as a backend of `segtween.build` |
 | `arrays.TorchOps` | the engine's array operations, the twin of `ops.cpu.CpuOps` |
-| `views`, `search`, `flows` | grey views, Dense Inverse Search and the flow estimators |
-| `segmenter` | networks of `segtween.networks` in half precision |
-| `kernels` | the heaviest loops fused, in Triton; each has a plain form with the same results |
-| `replay`, `engine` | recorded calls, and the engine that uses them |
+| `flows`, `search` | twins of the rows of `segtween.flow.FLOWS`; dense inverse search |
+| `segmenter`, `preprocess` | networks of `segtween.networks` in half precision, and their input |
+| `kernels`, `eager`, `sampling` | the heaviest loops fused, in Triton, and in eager torch with the same results |
+| `graphs`, `engine` | captured calls, and the engine that uses them |
 
 | `--device` | what runs |
 | --- | --- |
@@ -35,7 +36,7 @@ class Fast:
 
     half      the network in float16, its images in channels-last order
     kernels   fused kernels (Triton)
-    graphs    calls recorded once and replayed (CUDA graphs)
+    graphs    calls captured once and replayed (CUDA graphs)
     compiled  the network through torch.compile
     """
 
