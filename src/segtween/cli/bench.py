@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
@@ -114,7 +114,7 @@ def speed(
     ] = None,
     network: Network,
     method: Method,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
 
@@ -138,7 +138,7 @@ def speed(
 @app.command("roofline")
 @guarded
 @grouped
-def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, json_file: options.Json = None) -> None:
+def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, json_file: shared.Json = None) -> None:
     """Speed, and how far each stage is from what memory and processor allow, both measured here.
 
     Example:
@@ -169,7 +169,7 @@ def cold_start(
     ] = 7,
     network: Annotated[Network, Without("network_threads")],
     method: Synchronous,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """The time from the start of a process to its first labels.
 
@@ -200,8 +200,8 @@ def sweep(
         list[str], typer.Argument(metavar="KIND", help="pixels, classes, interval, length: one or several.")
     ],
     timing: OneInterval,
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     most_frames: Annotated[
         int, typer.Option("--most-frames", metavar="N", rich_help_panel="Timing", help="The longest video, for length.")
     ] = 10_000,
@@ -213,7 +213,7 @@ def sweep(
             "--plot", metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."
         ),
     ] = None,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """How cost grows with pixels, classes, the interval, or the length of the video.
 
@@ -254,11 +254,11 @@ def streams(
     *,
     streams: Streams = 4,
     timing: OneInterval,
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     network: Network,
     method: Synchronous,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """Several streams with one network against as many separate runs.
 
@@ -299,11 +299,11 @@ def real_time(
         ),
     ] = None,
     size: Size = "1280x720",
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     network: Network,
     method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
 
@@ -360,7 +360,7 @@ def device(
     ] = None,
     network: Network,
     method: Synchronous,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """Speed on a graphics card: frames in its memory, labels into its memory.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -23,9 +23,9 @@ def demo(
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
     ] = 4.0,
-    every: options.Every = None,
-    interval: options.Interval = None,
-    threads: options.Threads = 0,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
+    threads: shared.Threads = 0,
 ) -> None:
     """Render a street, segment it on every frame and with the network on one frame in five, show both.
 

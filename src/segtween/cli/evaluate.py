@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
@@ -28,12 +28,12 @@ def evaluate(
         ),
         Rare(),
     ] = None,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
     csv_file: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", rich_help_panel="Output", help="Write the table as CSV."),
     ] = None,
-    quiet: Annotated[options.Quiet, Rare()] = False,
+    quiet: Annotated[shared.Quiet, Rare()] = False,
     network: Annotated[NetworkOptions, Rare(*(name for name in options.SELDOM_NETWORK if name != "scores"))],
     intervals: Annotated[
         str | None,
@@ -45,9 +45,9 @@ def evaluate(
         ),
     ] = None,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    online: Annotated[options.Online, Rare()] = False,
-    offline: options.Offline = False,
-    device: options.OnDevice = "cpu",
+    online: Annotated[shared.Online, Rare()] = False,
+    offline: shared.Offline = False,
+    device: shared.OnDevice = "cpu",
 ) -> None:
     """Measure accuracy and temporal consistency over intervals, compared with the network on every frame.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -24,7 +24,7 @@ def export(
         Path,
         typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the network goes."),
     ],
-    label_set: options.LabelSetName = None,
+    label_set: shared.LabelSetName = None,
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,8 +43,8 @@ def export(
             help="Frames taken of each, evenly spaced.",
         ),
     ] = 64,
-    threads: options.Threads = 0,
-    overwrite: options.Overwrite = False,
+    threads: shared.Threads = 0,
+    overwrite: shared.Overwrite = False,
 ) -> None:
     """Write a network as graph, weights and record, ready for `--model FOLDER` and for any ONNX runtime.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
@@ -33,7 +33,7 @@ class PictureOptions:
     """The file that is written."""
 
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.png", help="The picture to write.")]
-    overwrite: options.Overwrite = False
+    overwrite: shared.Overwrite = False
 
     PANEL: ClassVar[str] = "Output"
 
@@ -61,7 +61,7 @@ class SceneOptions(options.InputOptions):
     clip: Annotated[str, typer.Option("--clip", metavar="NAME|N", help="Clip of the data set, by name or number.")] = (
         "0"
     )
-    label_map: options.LabelMapName = None
+    label_map: shared.LabelMapName = None
     street: Annotated[int | None, typer.Option("--street", metavar="SEED", help="Or a drive through the street.")] = (
         None
     )
@@ -105,8 +105,8 @@ def clip(
             "--frames", metavar="LIST", rich_help_panel="Frames", help="Frames to show, with commas, one row each."
         ),
     ] = None,
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     method: Method,
     occlusion: Annotated[
         str,
@@ -143,8 +143,8 @@ def sequence(
     key: Annotated[
         int | None, typer.Option("--key", metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
     ] = None,
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     method: Method,
     truth: Annotated[
         bool, typer.Option("--truth", rich_help_panel="Output", help="Add a row of the truth, where it is known.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import shared
 from segtween.cli.commands import Group
 from segtween.cli.guard import guarded
 
@@ -70,7 +70,7 @@ def licences(records: Sequence[ModelRecord]) -> list[str]:
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
     write: Annotated[bool, typer.Option("--write", help="Write the proposal beside the file as its sidecar.")] = False,
-    overwrite: options.Overwrite = False,
+    overwrite: shared.Overwrite = False,
 ) -> None:
     """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
 

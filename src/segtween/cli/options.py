@@ -1,4 +1,4 @@
-"""Options that several commands share, in groups (`cli.grouping`) and alone, and how lists and sizes are read."""
+"""Options that several commands share in groups (`cli.grouping`), and how lists and sizes are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from segtween.cli import shared
 from segtween.cli.grouping import Without
 from segtween.errors import SettingError
 from segtween.flow import flow_names, flow_paths
@@ -23,128 +24,12 @@ if TYPE_CHECKING:
     from segtween.settings import Settings
     from segtween.types import SizeHW
 
-Every = Annotated[
-    int | None,
-    typer.Option(
-        "--every",
-        metavar="N",
-        rich_help_panel="Method",
-        help="Run the network on every Nth frame; 5 for every 5th, as by default.",
-    ),
-]
-Interval = Annotated[
-    int | None,
-    typer.Option(
-        "--interval",
-        "-i",
-        metavar="I",
-        rich_help_panel="Method",
-        help="The same, as the number of frames between key frames; 4 for every 5th.",
-    ),
-]
-LabelSetName = Annotated[
-    str | None,
-    typer.Option(
-        "--label-set",
-        metavar="NAME|FILE",
-        rich_help_panel="Network",
-        help="Classes, where the network does not name them: a label set's name or a YAML file.",
-    ),
-]
-DatasetLabels = Annotated[
-    str | None,
-    typer.Option(
-        "--dataset-labels",
-        metavar="NAME|FILE",
-        help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --label-set.",
-    ),
-]
-LabelMapName = Annotated[
-    str | None,
-    typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's."),
-]
 PRESET_ALIASES = {"mend": "refined"}
 """Other names that `--preset` takes."""
 
 
 def _preset_name(name: str) -> str:
     return PRESET_ALIASES.get(name, name)
-
-
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
-MaxFrames = Annotated[
-    int | None,
-    typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set."),
-]
-Threads = Annotated[
-    int,
-    typer.Option("--threads", metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them."),
-]
-OnDevice = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        rich_help_panel="Machine",
-        help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        rich_help_panel="Method",
-        help="For files: labels from the key frames before and after each frame; more accurate, available later.",
-    ),
-]
-Online = Annotated[
-    bool,
-    typer.Option(
-        "--online",
-        rich_help_panel="Method",
-        help="Labels from the past alone, as for a camera; this is the default.",
-    ),
-]
-FrameRate = Annotated[
-    float | None,
-    typer.Option("--frame-rate", metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25)."),
-]
-Save = Annotated[
-    str,
-    typer.Option(
-        "--save",
-        metavar="KINDS",
-        rich_help_panel="Output",
-        help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas.",
-    ),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option(
-        "--classes",
-        metavar="NAMES",
-        rich_help_panel="Output",
-        help="Only these classes in overlays and masks: car,person.",
-    ),
-]
-Ids = Annotated[
-    Literal["train", "dataset"],
-    typer.Option(
-        "--ids",
-        metavar="KIND",
-        rich_help_panel="Output",
-        help="Numbers in label files: train ids, or those of the dataset.",
-    ),
-]
-Folder = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
-Json = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),
-]
 
 
 TRUE_LABELS = Path("labels")
@@ -174,7 +59,7 @@ class NetworkOptions:
             help="Stored scores (.npz) instead of a network, as with --model; labels: the data set's true ones.",
         ),
     ] = None
-    label_set: LabelSetName = None
+    label_set: shared.LabelSetName = None
     runtime: Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
     provider: Annotated[
         str | None,
@@ -189,7 +74,7 @@ class NetworkOptions:
     scale: Annotated[
         float, typer.Option("--scale", metavar="S", help="The network gets the frame scaled by this factor.")
     ] = 1.0
-    threads: Threads = 0
+    threads: shared.Threads = 0
     network_threads: Annotated[
         int | None,
         typer.Option(
@@ -409,10 +294,10 @@ class DataOptions:
         str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")
     ]
     root: Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")]
-    split: Split = "val"
-    dataset_labels: DatasetLabels = None
-    label_map: LabelMapName = None
-    max_frames: MaxFrames = None
+    split: shared.Split = "val"
+    dataset_labels: shared.DatasetLabels = None
+    label_map: shared.LabelMapName = None
+    max_frames: shared.MaxFrames = None
 
     def open(self, *, network_labels: str | None) -> Dataset:
         return labelled_data(
@@ -431,8 +316,8 @@ class InputOptions:
         str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
     ] = None
     root: Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")] = None
-    split: Split = "val"
-    dataset_labels: DatasetLabels = None
+    split: shared.Split = "val"
+    dataset_labels: shared.DatasetLabels = None
 
     WAYS: ClassVar[tuple[str, ...]] = ("video", "dataset")
     EXPECTED: ClassVar[str] = "either a video, or --dataset with --root"

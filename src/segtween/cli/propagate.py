@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -44,16 +44,16 @@ def propagate(
             help="Numbers in label files, read and written: train ids, or those of the dataset.",
         ),
     ] = "train",
-    frame_rate: options.FrameRate = None,
-    out: options.Folder,
-    save: options.Save = "overlay",
+    frame_rate: shared.FrameRate = None,
+    out: shared.Folder,
+    save: shared.Save = "overlay",
     next_frames: Annotated[
         int,
         typer.Option(
             "--next", metavar="N", rich_help_panel="Output", help="Name so many frames that are worth labelling next."
         ),
     ] = 5,
-    classes: options.Classes = None,
+    classes: shared.Classes = None,
     flow: Annotated[
         str,
         typer.Option(
@@ -63,9 +63,9 @@ def propagate(
             help="Optical flow: dis, zero, or a network FILE.onnx.",
         ),
     ] = "dis",
-    threads: options.Threads = 0,
-    overwrite: options.Overwrite = False,
-    quiet: options.Quiet = False,
+    threads: shared.Threads = 0,
+    overwrite: shared.Overwrite = False,
+    quiet: shared.Quiet = False,
 ) -> None:
     """Label some frames of a video, get all of them: labels are propagated along optical flow from both directions.
 

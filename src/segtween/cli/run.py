@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -39,9 +39,9 @@ def run(
         ),
         Rare(),
     ] = None,
-    frame_rate: Annotated[options.FrameRate, Rare()] = None,
-    out: options.Folder,
-    save: options.Save = "overlay",
+    frame_rate: Annotated[shared.FrameRate, Rare()] = None,
+    out: shared.Folder,
+    save: shared.Save = "overlay",
     compare: Annotated[
         str | None,
         typer.Option(
@@ -51,9 +51,9 @@ def run(
             help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
     ] = None,
-    overwrite: options.Overwrite = False,
-    classes: Annotated[options.Classes, Rare()] = None,
-    ids: Annotated[options.Ids, Rare()] = "train",
+    overwrite: shared.Overwrite = False,
+    classes: Annotated[shared.Classes, Rare()] = None,
+    ids: Annotated[shared.Ids, Rare()] = "train",
     report: Annotated[
         bool,
         typer.Option(
@@ -63,13 +63,13 @@ def run(
         ),
         Rare(),
     ] = False,
-    quiet: Annotated[options.Quiet, Rare()] = False,
+    quiet: Annotated[shared.Quiet, Rare()] = False,
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
-    every: options.Every = None,
-    interval: options.Interval = None,
+    every: shared.Every = None,
+    interval: shared.Interval = None,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    online: Annotated[options.Online, Rare()] = False,
-    offline: options.Offline = False,
+    online: Annotated[shared.Online, Rare()] = False,
+    offline: shared.Offline = False,
     live: Annotated[
         bool,
         typer.Option(
@@ -89,7 +89,7 @@ def run(
         ),
         Rare(),
     ] = None,
-    device: options.OnDevice = "cpu",
+    device: shared.OnDevice = "cpu",
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import shared
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
@@ -46,7 +46,7 @@ def export(
             "--max-frames", metavar="N", rich_help_panel="Input", help="Only the first N frames of the data set."
         ),
     ] = None,
-    overwrite: options.Overwrite = False,
+    overwrite: shared.Overwrite = False,
 ) -> None:
     """Run a network once over a data set or a video and store its key scores, for --scores and --model.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -32,7 +32,7 @@ def synth(
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360",
     frame_rate: Annotated[str, typer.Option(metavar="FPS", help="Frame rate, 15 or 30000/1001.")] = "15",
     truth: Annotated[bool, typer.Option(help="Store exact flow and occlusion as well.")] = True,
-    overwrite: options.Overwrite = False,
+    overwrite: shared.Overwrite = False,
 ) -> None:
     """Render synthetic street clips with exact labels, backward flow and occlusion.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import options, shared
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
@@ -57,7 +57,7 @@ class OutputOptions:
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")
     ] = False
-    overwrite: options.Overwrite = False
+    overwrite: shared.Overwrite = False
 
     PANEL: ClassVar[str] = "Output"
 
@@ -414,7 +414,7 @@ def propagation(
             "--flow", metavar="NAME|FILE", rich_help_panel="Method", help="Optical flow: dis, zero, or a network."
         ),
     ] = ("dis"),
-    threads: options.Threads = 0,
+    threads: shared.Threads = 0,
     output: NoPlot,
 ) -> None:
     """What `segtween propagate` makes of true labels of one frame in N, against copying and one-sided propagation.

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from segtween.cli import options
+from segtween.cli import shared
 from segtween.cli.commands import Group
 from segtween.cli.guard import guarded
 
@@ -22,7 +22,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A torch checkpoint (
 def inspect(
     file: File,
     keys: Annotated[bool, typer.Option("--keys", help="List every key with its shape.")] = False,
-    json_file: options.Json = None,
+    json_file: shared.Json = None,
 ) -> None:
     """Say which networks a file holds, whether they are whole, and what is missing or surplus. No code in it is run.
 
@@ -85,7 +85,7 @@ def convert(
         str | None, typer.Option("--part", metavar="NAME", help="Which state dict: state_dict, state_dict_of, ...")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size; values are rounded.")] = False,
-    overwrite: options.Overwrite = False,
+    overwrite: shared.Overwrite = False,
 ) -> None:
     """Write a checkpoint's weights as safetensors, or a flow or refinement network as an ONNX graph.
 

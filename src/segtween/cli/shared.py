@@ -1,0 +1,123 @@
+"""Single options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Every = Annotated[
+    int | None,
+    typer.Option(
+        "--every",
+        metavar="N",
+        rich_help_panel="Method",
+        help="Run the network on every Nth frame; 5 for every 5th, as by default.",
+    ),
+]
+Interval = Annotated[
+    int | None,
+    typer.Option(
+        "--interval",
+        "-i",
+        metavar="I",
+        rich_help_panel="Method",
+        help="The same, as the number of frames between key frames; 4 for every 5th.",
+    ),
+]
+LabelSetName = Annotated[
+    str | None,
+    typer.Option(
+        "--label-set",
+        metavar="NAME|FILE",
+        rich_help_panel="Network",
+        help="Classes, where the network does not name them: a label set's name or a YAML file.",
+    ),
+]
+DatasetLabels = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset-labels",
+        metavar="NAME|FILE",
+        help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --label-set.",
+    ),
+]
+LabelMapName = Annotated[
+    str | None,
+    typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's."),
+]
+Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
+MaxFrames = Annotated[
+    int | None,
+    typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set."),
+]
+Threads = Annotated[
+    int,
+    typer.Option("--threads", metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them."),
+]
+OnDevice = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        rich_help_panel="Machine",
+        help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
+    ),
+]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        rich_help_panel="Method",
+        help="For files: labels from the key frames before and after each frame; more accurate, available later.",
+    ),
+]
+Online = Annotated[
+    bool,
+    typer.Option(
+        "--online",
+        rich_help_panel="Method",
+        help="Labels from the past alone, as for a camera; this is the default.",
+    ),
+]
+FrameRate = Annotated[
+    float | None,
+    typer.Option("--frame-rate", metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25)."),
+]
+Save = Annotated[
+    str,
+    typer.Option(
+        "--save",
+        metavar="KINDS",
+        rich_help_panel="Output",
+        help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="NAMES",
+        rich_help_panel="Output",
+        help="Only these classes in overlays and masks: car,person.",
+    ),
+]
+Ids = Annotated[
+    Literal["train", "dataset"],
+    typer.Option(
+        "--ids",
+        metavar="KIND",
+        rich_help_panel="Output",
+        help="Numbers in label files: train ids, or those of the dataset.",
+    ),
+]
+Folder = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),
+]
