@@ -20,7 +20,7 @@ def scores(rgb: np.ndarray) -> np.ndarray:
 
 
 def main(video: str, out: str) -> None:
-    seg = segtween.load(scores, labels=["dark", "bright"], interval=4)
+    seg = segtween.load(scores, label_set=["dark", "bright"], interval=4)
     for result in seg.stream(video):  # a result for every frame, as they come
         share = (result.labels == 1).mean()
         print(f"frame {result.index}: {share:.0%} bright, confidence {result.confidence.mean():.2f}")

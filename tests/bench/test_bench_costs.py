@@ -90,11 +90,11 @@ def test_no_stage_is_faster_than_the_roofline() -> None:
     machine = Machine(gigabytes=400, gigaflops=4000, threads=1)
     found = roofline(report, segmenter, settings=PATH, machine=machine)
     assert [row["stage"] for row in found.rows] == ["prepare", "flow", "propagate", "label", "segment"]
-    assert all(0 < row["floor_ms"] < row["ms"] for row in found.rows)
+    assert all(0 < row["bound_ms"] < row["ms"] for row in found.rows)
     assert found.table().column(0)[-1] == "segment (key frame)"
     whole = RooflineReport(report, found)
     record = json.loads(json.dumps(whole.to_json(), allow_nan=False))
-    assert record["floor"]["stages"] == found.rows
+    assert record["roofline"]["stages"] == found.rows
     assert record["results"] == report.results
     assert [table.title for table in whole.tables() if not isinstance(table, str)][-1].startswith("the roofline at")
 

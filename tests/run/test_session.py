@@ -399,7 +399,7 @@ def test_which_inputs_are_run_at_once(clips: list[Path], tmp_path: Path) -> None
             ["--compare", "every-frame"],
             "--compare every-frame with several inputs at once; expected one video after the other",
         ),
-        (["--save", "nothing"], "--save 'nothing' is not known"),
+        (["--save", "nothing"], "--save nothing is not known"),
     ],
 )
 def test_what_several_inputs_cannot_have(option: list[str], message: str, clips: list[Path], tmp_path: Path) -> None:

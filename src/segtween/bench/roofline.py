@@ -102,7 +102,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Roofline:
-    """Each stage's lower bound, `floor_ms`, and what it took, `ms`."""
+    """Each stage's lower bound, `bound_ms`, and what it took, `ms`."""
 
     machine: Machine
     rows: list[dict[str, Any]]
@@ -118,9 +118,9 @@ class Roofline:
                 f"{row['stage']} ({row['frame']} frame)",
                 f"{row['bytes'] / 1e6:.2f}",
                 f"{row['operations'] / 1e6:.1f}",
-                f"{row['floor_ms']:.2f}",
+                f"{row['bound_ms']:.2f}",
                 f"{row['ms']:.2f}",
-                f"{row['ms'] / row['floor_ms']:.1f}",
+                f"{row['ms'] / row['bound_ms']:.1f}",
             ]
             for row in self.rows
         ]
@@ -139,7 +139,7 @@ class RooflineReport(Report):
     roofline: Roofline
 
     def to_json(self) -> dict[str, Any]:
-        return {**self.speed.to_json(), "floor": self.roofline.to_json()}
+        return {**self.speed.to_json(), "roofline": self.roofline.to_json()}
 
     def tables(self) -> list[TextTable | str]:
         return [*self.speed.tables(), self.roofline.table()]
@@ -163,7 +163,7 @@ def roofline(report: BenchReport, segmenter: Segmenter, *, settings: Settings, m
     for need in [*needs, *counted]:
         stages = kinds[need.frame].get("stages_ms", {})
         if need.stage in stages and need.stage in STAGES:
-            rows.append({**asdict(need), "floor_ms": need.bound_ms(machine), "ms": stages[need.stage]["median"]})
+            rows.append({**asdict(need), "bound_ms": need.bound_ms(machine), "ms": stages[need.stage]["median"]})
     return Roofline(machine, rows)
 
 

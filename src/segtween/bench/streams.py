@@ -29,8 +29,8 @@ COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "
 
 @dataclass(frozen=True)
 class StreamsReport(MethodReport):
-    """A tick is one frame of each stream. `ways` holds, for the streams `together` (staggered key frames), `in_phase`
-    (key frames in the same tick) and `separate` (engines with networks of their own, one after the other): `tick_ms`,
+    """A tick is one frame of each stream. `ways` holds, for the streams `staggered` (key frames in turn), `same_tick`
+    (all key frames in one) and `separate` (engines with networks of their own, one after the other): `tick_ms`,
     the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks; `memory_mb`, by
     how much the process grew for it (None where that was not measured)."""
 
@@ -59,8 +59,8 @@ class StreamsReport(MethodReport):
             f"{header.scale:g}, {header.runtime}, {counted(header.threads or 1, 'thread')}"
         )
         names = {
-            "together": "one network, staggered key frames",
-            "in_phase": "one network, key frames in the same tick",
+            "staggered": "one network, staggered key frames",
+            "same_tick": "one network, key frames in the same tick",
             "separate": f"{counted(self.count, 'separate run')}, one after the other",
         }
         return [TextTable(title, COLUMNS, [self._row(names[key], figures) for key, figures in self.ways.items()])]
@@ -71,12 +71,12 @@ class StreamsReport(MethodReport):
 
     def remarks(self) -> list[str]:
         share, runs = self.share_of_separate, self.network_runs_per_tick
-        p95 = {key: self.ways[key]["ticks_ms"]["p95"] for key in ("together", "in_phase")}
+        p95 = {key: self.ways[key]["ticks_ms"]["p95"] for key in ("staggered", "same_tick")}
         cuts = f"{self.cuts} frames of the clips were taken for scene cuts and made key frames"
         return [
             f"one network takes {100 * share['median']:.0f}% ({100 * share['q1']:.0f} to {100 * share['q3']:.0f}) of "
-            f"the time of {counted(self.count, 'separate run')}; p95 of the ticks is {p95['together']:.1f} ms with "
-            f"staggered key frames, {p95['in_phase']:.1f} ms with key frames in the same tick",
+            f"the time of {counted(self.count, 'separate run')}; p95 of the ticks is {p95['staggered']:.1f} ms with "
+            f"staggered key frames, {p95['same_tick']:.1f} ms with key frames in the same tick",
             f"network runs per tick: {runs['mean']:.2f} on average, at most {runs['most_planned']}",
             *([cuts] if self.cuts else []),
         ]
@@ -113,25 +113,25 @@ def bench_streams(
     empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
     backend = Processor(plan.threads)
-    together = _Ticks(build_streams(segmenter, settings, count, backend=backend), clips, settings)
-    together.period(timed=False)
+    staggered = _Ticks(build_streams(segmenter, settings, count, backend=backend), clips, settings)
+    staggered.period(timed=False)
     shared = resident_mb()
     separate = _Separate([_engine(open_segmenter(), settings, plan) for _ in clips], clips, settings)
     separate.period(timed=False)
-    memory = {"together": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
+    memory = {"staggered": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
     alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
-    in_phase = _Ticks(alike, clips, settings)
-    runs: dict[str, _Ticks | _Separate] = {"together": together, "in_phase": in_phase, "separate": separate}
+    same_tick = _Ticks(alike, clips, settings)
+    runs: dict[str, _Ticks | _Separate] = {"staggered": staggered, "same_tick": same_tick, "separate": separate}
     _take_turns(runs, plan, progress)
-    shares = [own / other for own, other in zip(together.period_ms, separate.period_ms, strict=True)]
+    shares = [own / other for own, other in zip(staggered.period_ms, separate.period_ms, strict=True)]
     return StreamsReport(
-        _header(segmenter, together.streams.engines[0], name, plan),
+        _header(segmenter, staggered.streams.engines[0], name, plan),
         count=count,
         interval=settings.interval,
         repeats=plan.repeats,
         ways={key: run.result(settings.interval + 1, memory.get(key)) for key, run in runs.items()},
         share_of_separate=quartiles(shares),
-        network_runs_per_tick=together.streams.runs(),
+        network_runs_per_tick=staggered.streams.runs(),
         cuts=sum(run.cuts for run in runs.values()),
     )
 

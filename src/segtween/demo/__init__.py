@@ -1,8 +1,8 @@
 """The demonstration: one street clip, labelled by the plain network on every frame and by segtween.
 
-All take each frame in turn, so that the machine's other work falls on all alike. segtween does it twice: as it would
-from a camera, and in the offline mode, as from a file. The synthetic street's labels and flow are exact, so accuracy
-and steadiness are too. Speed is told twice: from the medians of what each frame took, which a disturbance of some
+All take each frame in turn, so that the machine's other work falls on all alike. segtween does it twice: online, as
+from a camera, and offline, as from a file. The synthetic street's labels and flow are exact, so accuracy and temporal
+consistency are too. Speed is told twice: from the medians of what each frame took, which a disturbance of some
 frames leaves alone, and by the wall clock around all of them.
 """
 
@@ -48,7 +48,7 @@ class Run:
 
     def __init__(self, name: str, seg: Segtween) -> None:
         self.name, self.seg = name, seg
-        self.accuracy, self.steadiness = Segmentation(CAMVID11), TemporalConsistency(len(CAMVID11))
+        self.accuracy, self.consistency = Segmentation(CAMVID11), TemporalConsistency(len(CAMVID11))
         self.wall_seconds = 0.0
         self.key_ms: list[float] = []
         self.other_ms: list[float] = []
@@ -67,7 +67,7 @@ class Run:
         for result in results:
             own = self._waiting.popleft()
             self.accuracy.update(result.labels, own.camvid11)
-            self.steadiness.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
+            self.consistency.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
             (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
             yield own, result
 
@@ -96,7 +96,7 @@ class Run:
             "wall_fps": self.wall_fps,
             "wall_seconds": self.wall_seconds,
             "miou": self.accuracy.compute()["miou"],
-            "tc": self.steadiness.compute(counted=self.accuracy.confusion.sum(axis=1) > 0)["tc"],
+            "tc": self.consistency.compute(counted=self.accuracy.confusion.sum(axis=1) > 0)["tc"],
         }
 
 
@@ -141,9 +141,9 @@ def run_demo(
     few = f"segtween, network on 1 frame in {interval + 1}"
     runs = (
         Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),
-        Run(f"{few}, as from a camera", Segtween(segmenter, settings, threads=threads)),
+        Run(f"{few}, online", Segtween(segmenter, settings, threads=threads)),
         Run(
-            f"{few}, as from a file",
+            f"{few}, offline",
             Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, bidirectional"),
         ),
     )

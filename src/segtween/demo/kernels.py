@@ -47,7 +47,7 @@ def _motion() -> None:
     from segtween.ops.cpu import CpuOps
 
     ops = CpuOps()
-    for quality in ("balanced", "fine"):  # as from a camera, as from a file
+    for quality in ("balanced", "fine"):  # online, offline
         flow = open_flow("dis", FlowOptions(quality=quality))
         first, second = (flow.prepare(np.full((*SIZE_HW, 3), grey, np.uint8)) for grey in (0, 9))
         motion = flow(second, first)
