@@ -61,9 +61,9 @@ class FlowEstimator(Protocol):
 
 
 class ResamplingRefiner(Protocol):
-    """Repairs carried scores at a non-key frame: (carried, current image, reliability (h, w)) -> carried."""
+    """Repairs propagated scores at a non-key frame: (scores, current image, reliability (h, w)) -> scores."""
 
-    def __call__(self, carried: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap: ...
+    def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap: ...
     def describe(self) -> Described: ...
 
 
@@ -87,7 +87,7 @@ class Refiner(Protocol):
 
 
 class Fusion(Protocol):
-    """The carried history's share of a key frame's scores, by its reliability (h, w), both in 0..1; None: none."""
+    """The propagated history's share of a key frame's scores, by its reliability (h, w), both in 0..1; None: none."""
 
     def __call__(self, reliability: NDArray[np.float32]) -> NDArray[np.float32] | None: ...
     def describe(self) -> Described: ...
@@ -99,8 +99,8 @@ class Situation:
 
     index        frames since the clip's first, 1 or more
     distance     frames since the last key frame, 1 or more
-    reliability  of the carried scores, (h, w) in 0..1; it fades from frame to frame
-    error        what the flow leaves unexplained, (h, w) in grey levels, 255 where nothing is carried from
+    reliability  of the propagated scores, (h, w) in 0..1; it fades from frame to frame
+    error        what the flow leaves unexplained, (h, w) in grey levels, 255 where nothing is propagated from
     previous_ms  what the frame before took, milliseconds
     """
 
@@ -154,7 +154,7 @@ class ReadingOps(Protocol):
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
     def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
     def read(
-        self, carried: ScoreMap, composed: Flow, *, with_reliability: bool = True
+        self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
     def aggregate(
         self,
@@ -204,7 +204,7 @@ class ArrayOps(ReadingOps, Protocol):
         share: NDArray[np.float32],
     ) -> NDArray[np.float32]: ...
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
+        self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
     ) -> Labels: ...
     def mixed_labels(
         self,

@@ -122,7 +122,7 @@ class ScoreMap:
         # Those of `segtween.device` are torch tensors, in a card's memory.
         if self.values.ndim != 3 or str(self.values.dtype) not in ("float32", "torch.float32"):
             raise ScoresError(
-                f"carried scores are {self.values.dtype} of shape {tuple(self.values.shape)}",
+                f"propagated scores are {self.values.dtype} of shape {tuple(self.values.shape)}",
                 expected="float32 of shape (classes, height, width)",
                 do="convert them before they enter the engine",
             )
@@ -206,18 +206,18 @@ class Result:
 
     @property
     def key_index(self) -> int:
-        """The key frame whose scores the labels come from; offline, where two speak, the earlier one."""
+        """The key frame whose scores the labels come from; offline, where there are two, the earlier one."""
         return self.index - self.distance
 
     @cached_property
-    def carried(self) -> ScoreMap:
-        """The frame's scores on the carried grid. Computed when asked for."""
+    def score_map(self) -> ScoreMap:
+        """The frame's scores on their grid. Computed when asked for."""
         return self.scores() if callable(self.scores) else self.scores
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """(h, w) float32 in 0..1 on the carried grid: the largest class probability. Computed when asked for."""
-        return self.carried.confidence()
+        """(h, w) float32 in 0..1 on the grid of `score_map`: the largest class probability. Computed when asked for."""
+        return self.score_map.confidence()
 
     def __repr__(self) -> str:
         kind = "key" if self.is_key else f"distance {self.distance}"

@@ -1,4 +1,4 @@
-"""Adaptive schedules and the report on steadiness, from the command line and from Python."""
+"""Adaptive schedules and the report on temporal consistency, from the command line and from Python."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def clip(tmp_path: Path) -> Path:
     return folder
 
 
-def test_run_spends_a_budget_and_reports_steadiness(clip: Path, tmp_path: Path) -> None:
+def test_run_spends_a_budget_and_reports_temporal(clip: Path, tmp_path: Path) -> None:
     done = call("run", clip, "-o", tmp_path / "out", "--save", "labels", "--model", MODEL, "--schedule", "adaptive",
                 "--budget", "25", "--most-distance", "8", "--report")  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -42,7 +42,7 @@ def test_run_spends_a_budget_and_reports_steadiness(clip: Path, tmp_path: Path) 
     runs = record["totals"]["network_runs"]
     words = " ".join(done.stdout.split())
     assert f"network on {runs} of 20 frames ({5 * runs:.1f} per 100)" in words
-    assert "steadiness " in words
+    assert "temporal consistency " in words
     assert "of pixels per frame change back and forth" in words
     assert "change label at key frames" in words
     assert runs == pytest.approx(5, abs=3)
@@ -50,17 +50,17 @@ def test_run_spends_a_budget_and_reports_steadiness(clip: Path, tmp_path: Path) 
     assert (record["method"]["schedule"], record["method"]["budget"], record["method"]["most_distance"]) == (
         "adaptive", 25.0, 8)  # fmt: skip
     assert record["method"]["name"] == f"{DEFAULT_PRESET}*"
-    assert 0 < record["steadiness"]["tc"] <= 1
-    assert record["steadiness"]["classes_seen"] > 1
+    assert 0 < record["consistency"]["tc"] <= 1
+    assert record["consistency"]["classes_seen"] > 1
     assert record["stages_ms"]["report"]["runs"] == 20
 
 
 def test_without_report_nothing_is_measured(clip: Path, tmp_path: Path) -> None:
     done = call("run", clip, "-o", tmp_path / "out", "--save", "labels", "--model", MODEL)
     assert done.exit_code == 0, done.output
-    assert "steadiness" not in done.stdout
+    assert "consistency" not in done.stdout
     record = json.loads((tmp_path / "out" / "run.json").read_text())
-    assert record["steadiness"] is None
+    assert record["consistency"] is None
     assert "report" not in record["stages_ms"]
 
 
@@ -72,7 +72,7 @@ def test_one_class_and_one_frame_are_told(clip: Path, tmp_path: Path) -> None:
     done = call("run", black, "-o", tmp_path / "a", "--model", MODEL, "--save", "labels", "--report")
     assert "all of one class, which is always steady" in " ".join(done.stdout.split())
     done = call("run", clip / "f00.png", "-o", tmp_path / "b", "--model", MODEL, "--save", "labels", "--report")
-    assert "steadiness: no two frames to compare" in done.stdout
+    assert "temporal consistency: no two frames to compare" in done.stdout
 
 
 def test_an_interval_beside_a_budget_is_refused(clip: Path, tmp_path: Path) -> None:

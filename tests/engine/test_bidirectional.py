@@ -66,13 +66,13 @@ def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
         BrightnessSegmenter(stride=1), change(PATH, interval=3, history_weight=0.0, mode="bidirectional")
     )
     one = build_engine(BrightnessSegmenter(stride=1), change(PATH, interval=3, history_weight=0.0))
-    two_sided = [r.labels for r in all_of(both, frames)]
+    both_sided = [r.labels for r in all_of(both, frames)]
     one_sided = [one.step(rgb).labels for rgb in frames]
 
     def wrong(labels: list[np.ndarray]) -> int:
         return sum(int((a != b).sum()) for a, b in zip(labels[1:4], wanted[1:4], strict=True))
 
-    assert wrong(two_sided) < 0.8 * wrong(one_sided)
+    assert wrong(both_sided) < 0.8 * wrong(one_sided)
 
 
 def test_frames_after_the_last_key_frame_are_those_of_the_engine() -> None:
@@ -101,9 +101,9 @@ def test_memory_is_one_period() -> None:
 def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
     results = all_of(offline(3), panning(5, SIZE, step=1, cell=20))
     assert all(0 < r.confidence.min() <= r.confidence.max() <= 1 for r in results)
-    assert results[2].carried.kind == "logits"
+    assert results[2].score_map.kind == "logits"
     inside = (slice(8, -8), slice(8, -8))
-    agreement = build_every_frame(BrightnessSegmenter()).ops.labels(results[2].carried, SIZE) == results[2].labels
+    agreement = build_every_frame(BrightnessSegmenter()).ops.labels(results[2].score_map, SIZE) == results[2].labels
     assert agreement[inside].mean() > 0.9
 
 

@@ -107,7 +107,7 @@ def test_interval_zero_plain_equals_the_network_alone() -> None:
     rgb = textured(SIZE)
     result = build_every_frame(BrightnessSegmenter()).step(rgb)
     assert result.is_key
-    assert result.carried.kind == "logits"
+    assert result.score_map.kind == "logits"
     assert set(result.stages_ms) == {"segment", "label"}
 
 
@@ -119,7 +119,7 @@ def test_results_carry_sizes_times_and_confidence() -> None:
     assert other.pts_seconds == pytest.approx(0.04)
     assert {"prepare", "segment", "label"} <= set(key.stages_ms)
     assert {"prepare", "flow", "propagate", "label"} == set(other.stages_ms)
-    assert other.confidence.shape == other.carried.grid_hw
+    assert other.confidence.shape == other.score_map.grid_hw
     assert 0 < other.confidence.min() <= other.confidence.max() <= 1
 
 
@@ -127,7 +127,7 @@ def test_logits_can_be_carried_and_their_confidence_is_a_probability() -> None:
 
     built = engine(1, kind="logits")
     result = [built.step(rgb) for rgb in panning(2, SIZE)][-1]
-    assert result.carried.kind == "logits"
+    assert result.score_map.kind == "logits"
     assert 0 < result.confidence.min() <= result.confidence.max() <= 1
 
 
@@ -210,7 +210,7 @@ def test_labels_read_along_the_path_are_those_of_the_key_frame_moved() -> None:
     assert agreement > 0.9
     # Scores that are resampled in every frame lose their detail.
     assert agreement > (other.labels == own.labels)[inside].mean()
-    carried = built.ops.labels(result.carried, SIZE)
+    carried = built.ops.labels(result.score_map, SIZE)
     assert (carried == result.labels)[inside].mean() > 0.9
 
 

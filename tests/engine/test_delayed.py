@@ -61,7 +61,7 @@ def test_once_they_arrive_labels_are_those_of_the_engine(preset: str) -> None:
             assert other.key_index == one.key_index - 4
     assert [r.index for r in late if r.is_key] == [0, 6, 10]
     assert [r.distance for r in late] == [0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 2, 3, 4]
-    np.testing.assert_array_equal(now[7].carried.values, late[7].carried.values) if preset == "composed" else None
+    np.testing.assert_array_equal(now[7].score_map.values, late[7].score_map.values) if preset == "composed" else None
 
 
 def test_at_most_a_period_late() -> None:

@@ -43,7 +43,7 @@ def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.M
     for case, rgb in zip(golden, array(golden[0], "clip_u8"), strict=True):
         result = engine.step(rgb)
         assert result.is_key == (case["frame_kind"] == "key")
-        assert worst_error(case, "logits", result.carried.values[None]) <= 1
+        assert worst_error(case, "logits", result.score_map.values[None]) <= 1
         assert share_changed(case, "labels", result.labels[None]) <= 1e-4
         if not result.is_key:
             edges.append(share_changed(case, "edge", engine.propagation.resampling_refiner.edge[None, None]))  # type: ignore[attr-defined]
@@ -59,5 +59,5 @@ def test_the_shipped_refinement_runs_without_torch(edge: bool) -> None:
     results = list(build_engine(segmenter, settings).stream(panning(4, (100, 130), cell=30)))
     assert [r.is_key for r in results] == [True, False, False, True]
     assert {r.labels.shape for r in results} == {(100, 130)}
-    assert all(np.isfinite(r.carried.values).all() for r in results)
+    assert all(np.isfinite(r.score_map.values).all() for r in results)
     assert int(results[2].labels.max()) < len(segmenter.labels)

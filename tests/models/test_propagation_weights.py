@@ -47,7 +47,7 @@ def test_a_trained_folder_runs_without_torch_in_the_engine(trained: Path) -> Non
     results = list(engine.stream(panning(5, (70, 100))))
     assert [r.is_key for r in results] == [True, False, False, True, False]
     assert {r.labels.shape for r in results} == {(70, 100)}
-    assert results[1].carried.kind == "logits"
+    assert results[1].score_map.kind == "logits"
     record = engine.describe()
     assert record["arrays"] == "as the reference"
     assert record["edge"] == "laplacian"
@@ -67,7 +67,7 @@ def test_without_edge_is_another_method_and_other_scores(tmp_path: Path, monkeyp
     )
     engines = [build_engine(BrightnessSegmenter(), change(SEQ, weights=str(file), edge=edge)) for edge in (True, False)]
     frames = panning(2, SIZE)
-    with_edge, without = ([engine.step(rgb) for rgb in frames][1].carried.values for engine in engines)
+    with_edge, without = ([engine.step(rgb) for rgb in frames][1].score_map.values for engine in engines)
     assert not np.array_equal(with_edge, without)
     assert engines[1].describe()["edge"] == "zero"
 

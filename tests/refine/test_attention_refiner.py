@@ -136,7 +136,7 @@ def test_the_shipped_repair_serves_any_classes_and_leaves_a_still_picture_alone(
     assert [r.distance for r in results] == [0, 1, 2, 3]
     assert all(np.array_equal(r.labels, results[0].labels) for r in results)
     assert engine.describe()["refine"]["attention"]["network"] == "attention"
-    assert results[3].carried.values.shape == results[0].carried.values.shape
+    assert results[3].score_map.values.shape == results[0].score_map.values.shape
     assert "refine" in results[3].stages_ms
 
 

@@ -17,11 +17,11 @@ from segtween.api import Segtween
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.labels import numbered
-from segtween.metrics.steadiness import SteadinessMeter
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison, Seen
 from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, Result
-from segtween.video.side_by_side import COLOURS, Another, BesidePicture
+from segtween.video.side_by_side import COLOURS, ComparedMethod, ComparisonPicture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 SIZE = (96, 160)
@@ -37,7 +37,7 @@ def frames(count: int = 7) -> list[Frame]:
 
 def test_both_methods_see_every_frame() -> None:
     first, other, alone = method(), method(plain=True), method(plain=True)
-    comparison, meter = Comparison(other.engine, other.method, classes=4), SteadinessMeter(4)
+    comparison, meter = Comparison(other.engine, other.method, classes=4), ConsistencyMeter(4)
     for frame in frames():
         result = first.step(frame.rgb)
         comparison.update(frame, result)
@@ -48,9 +48,9 @@ def test_both_methods_see_every_frame() -> None:
         assert seen.so_far[1] == meter.compute()["flicker"]
         assert (own is None) == (frame.index == 0)
     told = comparison.to_json()
-    assert told["own_steadiness"] == meter.compute()
+    assert told["own_consistency"] == meter.compute()
     assert told["method"]["name"] == "every-frame"
-    assert told["steadiness"]["change_rate_elsewhere"] is None, "the other one has key frames only"
+    assert told["consistency"]["change_rate_elsewhere"] is None, "the other one has key frames only"
     with pytest.raises(KeyError):
         comparison.take(0)
 
@@ -64,7 +64,7 @@ def test_a_method_whose_results_come_late_cannot_be_compared_with() -> None:
 def test_the_film_has_both_pictures_and_both_curves() -> None:
     shown = {i: Seen(np.full(SIZE, 1, np.uint8), (0.02 * (i % 2), 0.001), (0.01, 0.001)) for i in range(1, 40)}
     shown[0] = Seen(np.full(SIZE, 1, np.uint8), (None, None), (None, None))
-    draw = BesidePicture(Another("every-frame", "segtween", shown.__getitem__), numbered(4))
+    draw = ComparisonPicture(ComparedMethod("every-frame", "segtween", shown.__getitem__), numbered(4))
     grey, left = np.full((*SIZE, 3), 128, np.uint8), np.full(SIZE, 2, np.uint8)
     for i in range(40):
         result = Result(i, 0.0, is_key=True, distance=0, is_cut=False, labels=left, scores=lambda: None, stages_ms={})  # type: ignore[arg-type,return-value]
@@ -97,8 +97,8 @@ def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     out = tmp_path / "out"
     code, told = call("run", clip, "-o", out, "--model", MODEL, "--every", "3", "--compare", other, "--save", "labels")
     assert code == 0, told
-    assert f"beside it, {other}: steadiness" in told
-    with av.open(str(out / f"beside-{other}.mp4")) as film:
+    assert f"compared with {other}: temporal consistency" in told
+    with av.open(str(out / f"compare-{other}.mp4")) as film:
         pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(pictures) == 6
     assert pictures[0].shape[1] == 2 * SIZE[1]
@@ -107,7 +107,7 @@ def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     assert "compare" in record["stages_ms"]
     code, told = call("run", clip, "-o", out, "--model", MODEL, "--compare", other)
     assert code == 2
-    assert f"beside-{other}.mp4 exists already" in told or "frames.csv exists already" in told
+    assert f"compare-{other}.mp4 exists already" in told or "frames.csv exists already" in told
 
 
 def test_an_unknown_neighbour_is_named(clip: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_run_gives_what_the_engine_gives(tmp_path: Path, preset: str) -> None:
     for frame, seen in zip(Clip().frames, results, strict=True):
         alone = seg.step(frame.rgb)
         np.testing.assert_array_equal(seen.labels, alone.labels)
-        np.testing.assert_array_equal(seen.carried.values, alone.carried.values)
+        np.testing.assert_array_equal(seen.score_map.values, alone.score_map.values)
         assert (seen.is_key, seen.is_cut, seen.distance) == (alone.is_key, alone.is_cut, alone.distance)
         assert set(seen.stages_ms) == set(alone.stages_ms), "every stage is told, wherever it happened"
     assert [r.index for r in results if r.is_cut] == [7]

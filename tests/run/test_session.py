@@ -157,7 +157,7 @@ def test_each_input_is_labelled_and_written_as_if_it_were_alone(
     for name in ("a", "b", "a-2"):
         own = json.loads((out / name / "run.json").read_text())
         assert own["error"] is None
-        assert own["steadiness"] is not None
+        assert own["consistency"] is not None
         assert (out / name / "labels.mkv").stat().st_size > 0
     alone = segtween_of().run(clips[0], tmp_path / "alone", save=["labels-video"])
     assert (alone.frames, alone.network_runs) == (12, done.summaries[0].network_runs)

@@ -29,8 +29,9 @@ from segtween.types import SizeHW
 
 Array = Any
 STREAM_VALUES = 1 << 24  # 64 MiB in each of three arrays: more than caches hold
-FMA_VALUES, FMA_ROUNDS = 4096, 2000
-CHAIN = 16
+FMA_VALUES, FMA_ROUNDS = 1024, 20000
+CHAIN = 6
+"""Operations that wait for each other: few, so that the compiler interleaves several chains and none waits."""
 DIS_PATCH, DIS_STRIDE, DIS_LOOKS, DIS_FLOPS = 8, 4, 4, 14
 """A patch of 8x8 pixels every 4, compared about four times: where it starts, after one step or two, and for its answer;
 interpolating, comparing and summing a pixel takes about 14."""
@@ -154,7 +155,7 @@ def roofline(report: BenchReport, segmenter: Segmenter, *, settings: Settings, m
     size_hw = report.header.size_hw
     engine = build_engine(segmenter, settings.at(1), backend=Processor(report.header.threads or 0))
     frame = moving_clip(size_hw)[0]
-    scores = engine.step(frame).carried
+    scores = engine.step(frame).score_map
     view_hw = GreyView(stride=settings.flow.stride)(frame).shape
     needs = _needs(size_hw, (view_hw[0], view_hw[1]), scores.grid_hw, scores.classes, result["mixed_cells"])
     kinds = {"key": result["key_frame"], "other": result["other_frame"] or {}}

@@ -192,17 +192,17 @@ def _report(summary: Summary) -> None:
         console.print(f"  processors busy: {summary.busy:.0%} of {available_threads()}")
     if summary.latency_ms:
         console.print(f"  {_live(summary.live())}")
-    if summary.steadiness is not None:
-        console.print(f"  {_steadiness(summary.steadiness)}")
+    if summary.consistency is not None:
+        console.print(f"  {_temporal(summary.consistency)}")
     if summary.comparison is not None:
         named = summary.comparison["method"]["name"]
-        console.print(f"  beside it, {named}: {_steadiness(summary.comparison['steadiness'])}")
-        if summary.steadiness is None:
-            console.print(f"  here: {_steadiness(summary.comparison['own_steadiness'])}")
+        console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
+        if summary.consistency is None:
+            console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
     console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
-    films = [] if summary.comparison is None else ["beside"]
+    films = [] if summary.comparison is None else ["compare"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 
 
@@ -219,11 +219,12 @@ def _live(figures: dict[str, Any]) -> str:
     )
 
 
-def _steadiness(figures: dict[str, Any]) -> str:
+def _temporal(figures: dict[str, Any]) -> str:
     if figures["tc"] is None:
-        return "steadiness: no two frames to compare"
+        return "temporal consistency: no two frames to compare"
     said = (
-        f"steadiness {figures['tc']:.1%}; flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
+        f"temporal consistency {figures['tc']:.1%}; "
+        f"flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
     )
     if figures["change_rate_at_keys"] is not None and figures["change_rate_elsewhere"] is not None:
         at_keys, elsewhere = figures["change_rate_at_keys"], figures["change_rate_elsewhere"]

@@ -36,10 +36,10 @@ def _labels() -> None:
     from segtween.types import ScoreMap
 
     ops, path, share = CpuOps(), np.zeros((*GRID, 2), np.float32), np.full(GRID, 0.5, np.float32)
-    carried = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
-    ops.labels(carried, SIZE_HW)
-    ops.labels(carried, SIZE_HW, composed=path)
-    ops.mixed_labels((carried, path), (carried, path), share, SIZE_HW)
+    scores = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
+    ops.labels(scores, SIZE_HW)
+    ops.labels(scores, SIZE_HW, composed=path)
+    ops.mixed_labels((scores, path), (scores, path), share, SIZE_HW)
 
 
 def _motion() -> None:

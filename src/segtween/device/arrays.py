@@ -149,7 +149,7 @@ class TorchOps:
 
     def labels(
         self,
-        carried: ScoreMap,
+        scores: ScoreMap,
         size_hw: SizeHW,
         *,
         composed: Tensor | None = None,
@@ -157,7 +157,7 @@ class TorchOps:
     ) -> Any:
         if correction is not None:
             raise _only_on_the_processor("refinement by attention")
-        return self.kernels.labels_along(carried.values, composed, size_hw)
+        return self.kernels.labels_along(scores.values, composed, size_hw)
 
     def mixed_labels(
         self,
@@ -172,7 +172,7 @@ class TorchOps:
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("propagation of label images")
 
-    def read(self, carried: ScoreMap, composed: Any, *, with_reliability: bool = True) -> Any:  # noqa: ARG002
+    def read(self, scores: ScoreMap, composed: Any, *, with_reliability: bool = True) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("refinement by attention")
 
     def aggregate(self, read: Any, attention: Any, offsets: Any, share: Any, *, least: float) -> Any:  # noqa: ARG002

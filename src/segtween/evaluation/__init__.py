@@ -258,7 +258,7 @@ def _report(
         label_map=mapping.name,
         clips=len(dataset.clips),
         frames=table.plain.scored,
-        truth={**table.truth.steadiness(), **table.truth.vspw_figures()} if dataset.is_dense else None,
+        truth={**table.truth.temporal_figures(), **table.truth.vspw_figures()} if dataset.is_dense else None,
         every_frame=every_frame(table.plain, None, settings),
         every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
         results=[

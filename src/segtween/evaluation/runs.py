@@ -144,7 +144,7 @@ class Table:
             **_spread("avg_miou", tally.average(settings)),
             **per_distance,
             **tally.agreement(),
-            **_steadiness(tally, is_dense=self.dataset.is_dense),
+            **_temporal(tally, is_dense=self.dataset.is_dense),
             "calibration": tally.calibration_figures(),
             **tally.vspw_figures(),
             "gain_over_every_frame": tally.gain_over(row.plain, settings),
@@ -163,7 +163,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
     return {
         **_spread("miou", tally.average(settings)),
         **tally.agreement(),
-        **tally.steadiness(),
+        **tally.temporal_figures(),
         "calibration": tally.calibration_figures(),
         **tally.vspw_figures(),
         "key_rate": 1.0,
@@ -177,9 +177,9 @@ def _spread(key: str, interval: Interval) -> dict[str, Any]:
     return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
 
 
-def _steadiness(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
+def _temporal(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
     flicker = tally.flicker()
-    return {**tally.steadiness(), **(flicker if is_dense else dict.fromkeys(flicker))}
+    return {**tally.temporal_figures(), **(flicker if is_dense else dict.fromkeys(flicker))}
 
 
 class Run:
@@ -278,15 +278,15 @@ class Run:
 
     def _calibrate(self, result: Result, labels: Labels, truth: Labels) -> None:
         """How often a label was right that was given with some confidence, at the centres of the scores' cells."""
-        carried = result.carried
-        spans_hw = carried.spans_hw or carried.image_hw
+        score_map = result.score_map
+        spans_hw = score_map.spans_hw or score_map.image_hw
 
         def count(values: NDArray[np.float32], grid_hw: SizeHW, of: Calibrated) -> None:
-            rows, columns = _centres(grid_hw, spans_hw, image_hw=carried.image_hw)
+            rows, columns = _centres(grid_hw, spans_hw, image_hw=score_map.image_hw)
             pixels = np.ix_(rows, columns)
             self.tally.calibrate(values[: len(rows), : len(columns)], labels[pixels], truth[pixels], of=of)
 
-        count(result.confidence, carried.grid_hw, "keys" if result.is_key else "others")
+        count(result.confidence, score_map.grid_hw, "keys" if result.is_key else "others")
         if result.reliability is not None:
             grid_hw = result.reliability.shape[0], result.reliability.shape[1]
             # Products of rounded weights may exceed 1.

@@ -3,10 +3,10 @@
 | member | measures |
 | --- | --- |
 | `segmentation.Segmentation` | mIoU from one pooled confusion matrix |
-| `temporal.TemporalConsistency` | TC: steadiness along the motion |
+| `temporal.TemporalConsistency` | TC: temporal consistency along the motion |
 | `temporal.VideoConsistency` | VC8, VC16: constancy where the truth is constant |
 | `temporal.KeyFlicker` | label changes at key frames over those elsewhere |
-| `steadiness.SteadinessMeter` | the same for any video, without a truth; flicker |
+| `consistency.ConsistencyMeter` | the same for any video, without a truth; flicker |
 | `vspw.VspwMeasures` | mIoU, TC, VC8, VC16 by the rules of VSPW's public scripts |
 | `calibration.Calibration` | expected calibration error of confidence, or of reliability |
 | `timing.Timing` | medians and quartiles of stage times |
@@ -15,8 +15,8 @@
 
 from segtween.metrics.bootstrap import Bootstrap, Interval
 from segtween.metrics.calibration import Calibration
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.segmentation import Segmentation
-from segtween.metrics.steadiness import SteadinessMeter
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.timing import Timing
 from segtween.metrics.vspw import VspwMeasures
@@ -24,10 +24,10 @@ from segtween.metrics.vspw import VspwMeasures
 __all__ = [
     "Bootstrap",
     "Calibration",
+    "ConsistencyMeter",
     "Interval",
     "KeyFlicker",
     "Segmentation",
-    "SteadinessMeter",
     "TemporalConsistency",
     "Timing",
     "VideoConsistency",

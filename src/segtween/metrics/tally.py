@@ -90,7 +90,7 @@ class Tally:
         """mIoU over the frames just before the next key frame."""
         return fraction(miou(self.farthest.sum(axis=0)))
 
-    def steadiness(self) -> dict[str, float | None]:
+    def temporal_figures(self) -> dict[str, float | None]:
         """`tc`, over the classes of `consistency`, `vc8` and `vc16`."""
         vc = share(self.vc.sum(axis=0))
         windows = {f"vc{n}": fraction(value) for n, value in zip(WINDOWS, vc, strict=True)}

@@ -22,7 +22,7 @@ from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 FARNEBACK: dict[str, Any] = {
     "pyr_scale": 0.5, "levels": 4, "winsize": 21, "iterations": 3, "poly_n": 5, "poly_sigma": 1.2, "flags": 0,
 }  # fmt: skip
-"""OpenCV's settings of the flow that judges steadiness. They are part of the measure: never change them."""
+"""OpenCV's settings of the flow that judges temporal consistency. They are part of the measure: never change them."""
 
 WIDEST = 1024
 """Wider frames are halved (area mean) until they are no wider before this flow is estimated."""

@@ -1,4 +1,4 @@
-"""Networks that carry scores between key frames, as files: `flow.onnx` and others, each with its record.
+"""Networks that propagate scores between key frames, as files: `flow.onnx` and others, each with its record.
 
 The record stands beside the graph (`refine.onnx.yaml`) and says what the graph wants to see and what it answers;
 `segtween weights convert` (not of `attention.onnx`) and training write both. A *propagation model* is a folder of them:
@@ -6,7 +6,7 @@ The record stands beside the graph (`refine.onnx.yaml`) and says what the graph 
 | file | what it is |
 | --- | --- |
 | `flow.onnx` | flow network (current, previous image) -> flow |
-| `refine.onnx` | refinement (carried scores, image) -> scores |
+| `refine.onnx` | refinement (propagated scores, image) -> scores |
 | `refine-no-edge.onnx` | the same without the edge as guidance, where there is one |
 | `attention.onnx` | repair by borrowing (frame, key frame moved onto it, cells) -> shares and attention |
 """

@@ -1,7 +1,7 @@
 """Networks in torch: their definitions, how to build them by name, and their way out to ONNX.
 
 Needs the extra [train]; running an exported network does not. `NETWORKS` lists what segments an image; `FLOWS` and
-`REFINERS` what carries scores from one frame to the next.
+`REFINERS` what propagates scores from one frame to the next.
 """
 
 from __future__ import annotations

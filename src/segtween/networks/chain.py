@@ -19,7 +19,7 @@ STRIDE = 8
 
 
 class Step(NamedTuple):
-    """One frame after the key frame, all (N, ..., h, w): carried and repaired scores, what the flow made of the
+    """One frame after the key frame, all (N, ..., h, w): propagated and refined scores, what the flow made of the
     previous scores and of the previous image, the flow in its own units, guide weights and edge (None unrepaired)."""
 
     scores: Tensor

@@ -1,6 +1,6 @@
 """Guided spatially-varying convolution (Lee et al., GSVNet, ICME 2021, section 3), with an edge as guidance.
 
-Repairs carried scores: at every pixel eleven maps are mixed by weights that a guide network finds: the scores, nine
+Repairs propagated scores: at every pixel eleven maps are mixed by weights that a guide network finds: the scores, nine
 filtered copies (eight one-pixel shifts; the ninth filter is zero, so its weight shrinks the scores), and scores that
 a small network sees in the current image. Keys are those of published checkpoints.
 """

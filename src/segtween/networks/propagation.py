@@ -1,4 +1,4 @@
-"""The networks that carry scores between key frames: their tables, and how to build them by name."""
+"""The networks that propagate scores between key frames: their tables, and how to build them by name."""
 
 from __future__ import annotations
 

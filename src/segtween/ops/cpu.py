@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, candidates, kernels, tiles, two_sided
+from segtween.ops import along, bidirectional, candidates, kernels, tiles
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
@@ -170,7 +170,7 @@ class CpuOps:
         return resize_planes(plane[None], grid_hw)[0]
 
     def labels(
-        self, carried: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
+        self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
     ) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
@@ -178,14 +178,14 @@ class CpuOps:
         leads from it; those of a `correction` take their share in their place.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
-        grid = carried.grid_hw
+        grid = scores.grid_hw
         if composed is not None and correction is not None:
             share = self.resize(correction.share, (composed.shape[0], composed.shape[1]))
-            return self.mixed_labels((carried, composed), (correction.scores, None), share, size_hw)
+            return self.mixed_labels((scores, composed), (correction.scores, None), share, size_hw)
         if composed is not None:
-            source, out = self._source(carried, composed, composed.shape[:2]), np.empty(size_hw, np.uint8)
+            source, out = self._source(scores, composed, composed.shape[:2]), np.empty(size_hw, np.uint8)
             return self._read(lambda *a: along.read_rows(source, *a), out, (composed.shape[0], composed.shape[1]))
-        values, best, among = self._best(carried.values)
+        values, best, among = self._best(scores.values)
         weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
         out = np.empty(size_hw, np.uint8)
         mixed: list[int] = []
@@ -197,12 +197,12 @@ class CpuOps:
         self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
         return out
 
-    def read(self, carried: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
+    def read(self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
         class probability, and its lead over the next. Without `with_reliability` the latter are left out: (0, h, w)."""
-        last, (h, w) = self._classes_last(carried.values), composed.shape[:2]
+        last, (h, w) = self._classes_last(scores.values), composed.shape[:2]
         out, certainty = (
-            np.empty((h, w, carried.classes), np.float32),
+            np.empty((h, w, scores.classes), np.float32),
             np.empty((2 * with_reliability, h, w), np.float32),
         )
         self.rows(lambda a, b: read_rows(last, composed, out, certainty, a, b), h)
@@ -246,14 +246,14 @@ class CpuOps:
         scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
         ways = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
         where = _positions(size_hw, grid)
-        self.rows(lambda a, b: two_sided.mix_label_maps_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
         return out
 
-    def _source(self, carried: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
+    def _source(self, scores: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""
-        values, best, among = self._best(carried.values)
+        values, best, among = self._best(scores.values)
         runs = self._runs(best, lambda: _runs(best))
-        scale = np.array([carried.grid_hw[1] / grid[1], carried.grid_hw[0] / grid[0]], np.float32)
+        scale = np.array([scores.grid_hw[1] / grid[1], scores.grid_hw[0] / grid[0]], np.float32)
         way = (
             np.zeros((*grid, 2), np.float32) if composed is None else np.ascontiguousarray(composed * scale, np.float32)
         )

@@ -1,8 +1,8 @@
-"""What repairs carried scores, and what joins them with a key frame's fresh ones.
+"""What repairs propagated scores, and what joins them with a key frame's fresh ones.
 
 | member | what it does |
 | --- | --- |
-| `guided.GuidedRefinement` | repairs carried logits by guided spatially-varying convolution |
+| `guided.GuidedRefinement` | repairs propagated logits by guided spatially-varying convolution |
 | `blend.Replace` | takes a key frame's scores alone (a baseline) |
-| `blend.ReliabilityBlend` | blends in the carried history where the motion explained the image |
+| `blend.ReliabilityBlend` | blends in the propagated history where the motion explained the image |
 """

@@ -16,7 +16,7 @@ from segtween.types import Rgb, ScoreMap
 
 
 class GuidedRefinement:
-    """The exported network in a runtime: (carried logits, the current image on their grid) -> logits.
+    """The exported network in a runtime: (propagated logits, the current image on their grid) -> logits.
 
     `edge` is the label map's edge (h, w) of 0 and 1 that guided the last call, None before the first.
     """
@@ -31,12 +31,12 @@ class GuidedRefinement:
         self.part, self.runtime = part, runtime
         self.edge: NDArray[np.float32] | None = None
 
-    def __call__(self, carried: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
-        whole = rgb if carried.spans_hw is None else pad_image(rgb)
-        seen = self.part.preprocess(shrink_image(whole, carried.grid_hw))
-        scores, edge = self.runtime.run(carried.values[None], seen)
+    def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
+        whole = rgb if scores.spans_hw is None else pad_image(rgb)
+        seen = self.part.preprocess(shrink_image(whole, scores.grid_hw))
+        refined, edge = self.runtime.run(scores.values[None], seen)
         self.edge = edge[0, 0]
-        return replace(carried, values=np.ascontiguousarray(scores[0], np.float32))
+        return replace(scores, values=np.ascontiguousarray(refined[0], np.float32))
 
     def describe(self) -> dict[str, Any]:
         return {"refine": self.part.describe(), "edge": self.part.edge}

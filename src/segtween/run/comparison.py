@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from segtween.errors import SettingError
 from segtween.interfaces import Engine
-from segtween.metrics.steadiness import SteadinessMeter
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.temporal import Farneback
 from segtween.types import Frame, Labels, Method, Result
 
@@ -36,7 +36,7 @@ class Comparison:
             )
         self.method, self._engine = method, engine
         self._farneback = Farneback()
-        self._other, self._own = SteadinessMeter(classes), SteadinessMeter(classes)
+        self._other, self._own = ConsistencyMeter(classes), ConsistencyMeter(classes)
         self._seen: dict[int, Seen] = {}
 
     def reset(self) -> None:
@@ -58,10 +58,10 @@ class Comparison:
         return self._seen.pop(index)
 
     def to_json(self) -> dict[str, Any]:
-        """Steadiness of both methods, as `metrics.SteadinessMeter` says it, over the classes that both gave."""
+        """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""
         both = self._other.seen & self._own.seen
         return {
             "method": self.method.to_json(),
-            "steadiness": self._other.compute(counted=both),
-            "own_steadiness": self._own.compute(counted=both),
+            "consistency": self._other.compute(counted=both),
+            "own_consistency": self._own.compute(counted=both),
         }

@@ -9,12 +9,12 @@ from pathlib import Path
 from segtween.errors import SourceError
 from segtween.interfaces import Sink, Source
 from segtween.labels import LabelSet
-from segtween.metrics.steadiness import SteadinessMeter
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison
 from segtween.run.options import Outputs, Reading
 from segtween.video import NamedSource, open_sinks, open_sources
 from segtween.video.inputs import unique_names
-from segtween.video.side_by_side import Another
+from segtween.video.side_by_side import ComparedMethod
 
 Input = str | Path | int | Source | NamedSource
 """A file, folder, pattern, camera number or name, stream address or `-`; an opened source, read as it is; or what
@@ -62,7 +62,7 @@ class Opened:
 
     source: Source
     sink: Sink
-    meter: SteadinessMeter | None = None
+    meter: ConsistencyMeter | None = None
     comparison: Comparison | None = None
 
 
@@ -86,7 +86,8 @@ def prepare_job(
     """
     other = outputs.compare
     comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
-    meter = SteadinessMeter(len(labels)) if outputs.report else None
+    compared = None if comparison is None else ComparedMethod(comparison.method.name, caption, comparison.take)
+    meter = ConsistencyMeter(len(labels)) if outputs.report else None
 
     def opened() -> Opened:
         source = item.open()
@@ -100,7 +101,7 @@ def prepare_job(
                 classes=outputs.classes,
                 ids=outputs.ids,
                 threads=threads,
-                beside=None if comparison is None else Another(comparison.method.name, caption, comparison.take),
+                comparison=compared,
             )
         except BaseException:
             source.close()

@@ -166,5 +166,5 @@ class Lane:
         summary.dropped = 0 if self._reader is None else self._reader.dropped
         summary.seconds = time.perf_counter() - self._began
         summary.processor_seconds = time.process_time() - self._used if self._alone else 0.0
-        summary.steadiness = None if self._meter is None else self._meter.compute()
+        summary.consistency = None if self._meter is None else self._meter.compute()
         summary.comparison = None if self._comparison is None else self._comparison.to_json()

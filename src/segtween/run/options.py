@@ -32,8 +32,8 @@ class Outputs:
     overwrite  whether outputs that exist are replaced
     classes    names of the classes that are tinted and get masks; None: all
     ids        what label files hold: train ids, or the data set's own
-    report     whether temporal consistency and flicker are measured (`Summary.steadiness`, run.json); takes longer
-    compare    another method, filmed next to this one with the flicker of both below (`beside-<its name>.mp4`,
+    report     whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
+    compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
                `Summary.comparison`): one input only; takes longer
     """
 

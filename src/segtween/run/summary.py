@@ -28,7 +28,7 @@ STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label"
 @dataclass
 class Summary:
     """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
-    it early, None if it came to its end. `steadiness` is what `metrics.SteadinessMeter` says, None without report;
+    it early, None if it came to its end. `consistency` is what `metrics.ConsistencyMeter` says, None without report;
     `comparison` likewise of another method and of this one (`comparison.Comparison.to_json`). Live: `dropped` frames
     came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
     `outputs` says what became of each file, and what was left out of them.
@@ -47,7 +47,7 @@ class Summary:
     seconds: float = 0.0
     processor_seconds: float = 0.0
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
-    steadiness: dict[str, Any] | None = None
+    consistency: dict[str, Any] | None = None
     comparison: dict[str, Any] | None = None
     dropped: int = 0
     latency_ms: list[float] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Summary:
             "totals": self._totals(),
             "stages_ms": self._stages(),
             "limited_by": self.limited_by(),
-            "steadiness": self.steadiness,
+            "consistency": self.consistency,
             **({} if self.comparison is None else {"comparison": self.comparison}),
             **({"live": self.live()} if self.latency_ms else {}),
             "error": self.error,

@@ -1,4 +1,4 @@
-"""Key frames where carried scores go bad, for a given budget (docs/schedule.md)."""
+"""Key frames where propagated scores go bad, for a given budget (docs/schedule.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNTIMED = 0.2
 
 
 class Adaptive:
-    """Spends a budget of network runs where trust in the carried scores is lost fastest; looks at no later frame.
+    """Spends a budget of network runs where trust in the propagated scores is lost fastest; looks at no later frame.
 
     A frame is a key frame when the trust lost since the last key frame reaches what the clip loses, on the average so
     far, over the frames that one run is for. An account keeps the budget: every frame pays in its share of a run, every

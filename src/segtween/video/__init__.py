@@ -18,7 +18,7 @@ from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
 if TYPE_CHECKING:
-    from segtween.video.side_by_side import Another
+    from segtween.video.side_by_side import ComparedMethod
 
 __all__ = [
     "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_sinks", "open_source", "open_sources",
@@ -137,7 +137,7 @@ def open_sinks(
     ids: Literal["train", "dataset"] = "train",
     threads: int = 1,
     legend: bool = True,
-    beside: Another | None = None,
+    comparison: ComparedMethod | None = None,
 ) -> Sink:
     """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
     from segtween.video import saving
@@ -152,5 +152,5 @@ def open_sinks(
         ids=ids,
         threads=threads,
         legend=legend,
-        beside=beside,
+        comparison=comparison,
     )

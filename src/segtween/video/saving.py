@@ -17,7 +17,7 @@ from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
 from segtween.video.paint import Painter
-from segtween.video.side_by_side import Another, BesidePicture
+from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 from segtween.video.sinks import (
     Draw,
     Ids,
@@ -140,12 +140,12 @@ def open_sinks(
     ids: Ids = "train",
     threads: int = 1,
     legend: bool = True,
-    beside: Another | None = None,
+    comparison: ComparedMethod | None = None,
 ) -> Outputs:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
     `classes` are the class names that are tinted and that get masks (all, if None). `ids` says whether
-    label files hold train ids or the data set's own. `beside` is another method: `beside-<name>.mp4` shows
+    label files hold train ids or the data set's own. `comparison` is another method: `compare-<name>.mp4` shows
     both. What could not be done (a sound track that does not fit) stands in the notes of the outputs' `report`.
     The folder is locked until they are closed. Raises SettingError for an unknown kind, LabelError for an unknown
     class, and SinkError where another run writes into the folder, an output exists already (unless `overwrite`) or
@@ -159,7 +159,7 @@ def open_sinks(
     painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=legend))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
     kinds = save_kinds(save)
-    films = {} if beside is None else _films(beside, labels, chosen if classes else None)
+    films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
@@ -189,8 +189,8 @@ def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) 
     return outputs
 
 
-def _films(beside: Another, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
-    return {f"beside-{safe_name(beside.name)}.mp4": BesidePicture(beside, labels, classes=classes)}
+def _films(comparison: ComparedMethod, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
+    return {f"compare-{safe_name(comparison.name)}.mp4": ComparisonPicture(comparison, labels, classes=classes)}
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:

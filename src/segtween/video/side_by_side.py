@@ -32,7 +32,7 @@ class Seen(Protocol):
     def so_far(self) -> tuple[float | None, float | None]: ...
 
 
-class Another(NamedTuple):
+class ComparedMethod(NamedTuple):
     """Another method to be filmed: its name, how this one is called beside it, and what gives a frame by its index."""
 
     name: str
@@ -44,13 +44,13 @@ class Another(NamedTuple):
         return self.name.replace("every-frame", "network on every frame"), self.own_caption
 
 
-class BesidePicture:
+class ComparisonPicture:
     """Draws a frame: left as the other method labels it, right as this one does, below them the flicker of both.
 
     The strip shows the last 150 frames, and the mean of all.
     """
 
-    def __init__(self, other: Another, labels: LabelSet, *, classes: Sequence[int] | None = None) -> None:
+    def __init__(self, other: ComparedMethod, labels: LabelSet, *, classes: Sequence[int] | None = None) -> None:
         self._take, self._names = other.take, other.captions
         self._painters = Painter(labels, classes=classes, legend=False), Painter(labels, classes=classes)
         self._curves = tuple(deque[float | None](maxlen=SHOWN_FRAMES) for _ in other.captions)

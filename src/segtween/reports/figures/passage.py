@@ -84,7 +84,7 @@ def passage(
     for shot in shots.read(first, last):
         engine.select(shot.key)
         result = engine.step(shot.rgb)
-        spans = result.carried.spans_hw or result.carried.image_hw
+        spans = result.score_map.spans_hw or result.score_map.image_hw
         yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(refiner, result))
 
 
@@ -92,8 +92,8 @@ def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_
     edge = getattr(refiner, "edge", None)
     if refiner is None or result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
         return None
-    carried = result.carried
-    rows, columns = covered(edge.shape, image_hw=carried.image_hw, spans_hw=carried.spans_hw or carried.image_hw)
+    score_map = result.score_map
+    rows, columns = covered(edge.shape, image_hw=score_map.image_hw, spans_hw=score_map.spans_hw or score_map.image_hw)
     return np.asarray(edge[:rows, :columns] > 0)
 
 

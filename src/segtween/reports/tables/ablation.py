@@ -53,7 +53,7 @@ PARTS = (
         "resampled in each frame, no refinement",
         {"propagation": _unless_composed("propagation", "resampled"), "refine": _unless_composed("refine", "none")},
     ),
-    Without("logits carried", "probabilities", {"kind": "probabilities"}),
+    Without("logits propagated", "probabilities", {"kind": "probabilities"}),
     Without("history at key frames", "dropped", {"history_weight": 0.0}),
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
     Without("grid", "a quarter of the cells", {"most_cells": lambda s: single_values(s)["most_cells"] // 4}),

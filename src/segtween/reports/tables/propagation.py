@@ -1,4 +1,4 @@
-"""How good every frame gets when some are labelled: true labels at key frames, carried to the others."""
+"""How good every frame gets when some are labelled: true labels at key frames, propagated to the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from segtween.settings import Bidirectional, Settings
 from segtween.texttable import count
 from segtween.types import Labels, Result, SizeHW
 
-METHODS = ("copied from the nearest label", "carried from the label before", "carried from both sides")
+METHODS = ("copied from the nearest label", "propagated from the label before", "propagated from both sides")
 
 
 def propagation_table(conditions: Conditions, *, every: int = 30, settings: Settings | None = None) -> Study:

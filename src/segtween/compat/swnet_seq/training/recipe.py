@@ -1,4 +1,4 @@
-"""A recipe for what carries scores between key frames: flow network and guided refinement, on chains of frames.
+"""A recipe for what propagates scores between key frames: flow network and guided refinement, on chains of frames.
 
 The defaults are those of the reference system (docs/training.md). The segmenter is given and, by default, frozen.
 """
@@ -17,7 +17,7 @@ from segtween.training.fields import Checked, check
 from segtween.training.recipe import Augment, BaseRecipe, Excluded, Sampled
 from segtween.validation import Expected
 
-STRIDE = 8  # of the grid that scores are carried on
+STRIDE = 8  # of the grid that scores are propagated on
 MULTIPLE_OF = 32  # sides of what the guided refinement sees at 1/8
 
 

@@ -1,4 +1,4 @@
-"""The segmenter whose scores are carried: a trained network in torch, asked for scores on the grid of 1/8."""
+"""The segmenter whose scores are propagated: a trained network in torch, asked for scores on the grid of 1/8."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steadiness of labels without a truth."""
+"""Temporal consistency of labels without a truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fakes import panning
-from segtween.metrics.steadiness import BACK_WITHIN, SteadinessMeter
+from segtween.metrics.consistency import BACK_WITHIN, ConsistencyMeter
 from segtween.metrics.temporal import correspondence
 
 SIZE = (48, 64)
@@ -16,7 +16,7 @@ FRAMES = panning(14, SIZE, step=2, cell=12)
 
 
 def measured(maps: list[np.ndarray], *, frames: list[np.ndarray] | None = None, every: int = 4) -> dict[str, Any]:
-    meter = SteadinessMeter(2)
+    meter = ConsistencyMeter(2)
     for i, (rgb, labels) in enumerate(zip(frames or FRAMES, maps, strict=False)):
         meter.update(rgb, labels, is_key=i % every == 0)
     return meter.compute()
@@ -59,7 +59,7 @@ def test_flicker_is_a_change_back_within_a_few_frames(pause: int, counts: bool) 
 
 
 def test_a_label_that_comes_back_by_way_of_others_flickers() -> None:
-    meter = SteadinessMeter(4)
+    meter = ConsistencyMeter(4)
     for i, value in enumerate((0, 1, 2, 0, 3)):
         meter.update(FRAMES[0], np.full(SIZE, value, np.uint8), is_key=i == 0)
     figures = meter.compute()
@@ -71,7 +71,7 @@ def test_flicker_agrees_with_a_plain_loop() -> None:
     maps = np.random.default_rng(3).integers(0, 5, (20, *SIZE), dtype=np.uint8)
     maps[maps == 4] = 255
     stay = correspondence(np.zeros((*SIZE, 2), np.float32))
-    meter, back, counted = SteadinessMeter(4), 0, 0
+    meter, back, counted = ConsistencyMeter(4), 0, 0
     for i, labels in enumerate(maps):
         meter.follow(labels, stay if i else None, is_key=False)
         if i:
@@ -83,7 +83,7 @@ def test_flicker_agrees_with_a_plain_loop() -> None:
 
 
 def test_two_methods_are_compared_over_the_classes_that_both_gave() -> None:
-    one, other = SteadinessMeter(3), SteadinessMeter(3)
+    one, other = ConsistencyMeter(3), ConsistencyMeter(3)
     stay = correspondence(np.zeros((*SIZE, 2), np.float32))
     for i in range(4):
         labels = np.zeros(SIZE, np.uint8)
@@ -116,7 +116,7 @@ def test_a_constant_mask_is_steady_and_tells_that_it_holds_one_class() -> None:
 def test_nothing_is_compared_across_a_cut_or_with_one_frame() -> None:
     assert measured([bright(FRAMES[0])])["tc"] is None
     assert measured([bright(FRAMES[0])])["flicker"] is None
-    meter = SteadinessMeter(2)
+    meter = ConsistencyMeter(2)
     for i, value in enumerate((0, 0, 1, 1)):
         meter.update(FRAMES[0], np.full(SIZE, value, np.uint8), is_key=False, is_cut=i == 2)
     assert meter.compute()["change_rate_elsewhere"] == 0

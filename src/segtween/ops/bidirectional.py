@@ -1,4 +1,4 @@
-"""The compiled loop for a frame that two others speak for: labels read along a path to each and mixed.
+"""The compiled loop for a frame between two others: labels looked up along a path to each and mixed.
 
 Both paths and the share lie on one grid over the frame and are enlarged bilinearly to its size; `weight_x`, `starts_x`,
 `top`, `weight_y` say how (`geometry.sample_positions`; cell i covers the columns starts_x[i]..starts_x[i + 1]).

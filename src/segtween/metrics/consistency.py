@@ -41,7 +41,7 @@ def _holds(earlier: NDArray[np.uint64], labels: Labels) -> NDArray[np.bool_]:
     return ((found - _ONES) & ~found & _HIGH_BITS) != 0
 
 
-class SteadinessMeter:
+class ConsistencyMeter:
     """Follows one video: TC (docs/evaluation.md), changes at key frames and at the others, and flicker.
 
     Changes are counted against the labels of the frame before, moved along Farneback's flow. Flicker in the narrow
