@@ -11,7 +11,7 @@ import pytest
 
 from segtween.datasets import open_dataset
 from segtween.errors import SettingError, SinkError
-from segtween.street import StreetClip, write_camvid, write_cityscapes
+from segtween.street import Drives, StreetClip, write_camvid, write_cityscapes
 
 SIZE = (48, 64)
 
@@ -22,7 +22,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 def test_camvid_layout_reads_back_exactly(tmp_path: Path) -> None:
     out, calls = tmp_path / "street", []
-    write_camvid(out, seed=7, clips=2, frames=3, size_hw=SIZE, progress=lambda *done: calls.append(done))
+    write_camvid(out, Drives(seed=7, clips=2, frames=3, size_hw=SIZE), progress=lambda *done: calls.append(done))
     assert calls == [(i, 6) for i in range(1, 7)]
     assert (out / "val.txt").read_text().splitlines()[:2] == [
         "val/S0007_00000.png valannot/S0007_00000.png",
@@ -42,12 +42,12 @@ def test_camvid_layout_reads_back_exactly(tmp_path: Path) -> None:
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_camvid(tmp_path / name, seed=1, clips=1, frames=2, size_hw=SIZE)
+        write_camvid(tmp_path / name, Drives(seed=1, clips=1, frames=2, size_hw=SIZE))
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_every_leads_from_written_frame_to_written_frame(tmp_path: Path) -> None:
-    write_camvid(tmp_path / "s", seed=2, clips=1, frames=3, size_hw=SIZE, every=5)
+    write_camvid(tmp_path / "s", Drives(seed=2, clips=1, frames=3, size_hw=SIZE), every=5)
     slow = list(StreetClip(2, size_hw=SIZE, frame_rate=Fraction(3), frames=3))
     data = open_dataset("camvid", tmp_path / "s", split="val")
     assert data.frame_rate == 3
@@ -55,14 +55,14 @@ def test_every_leads_from_written_frame_to_written_frame(tmp_path: Path) -> None
 
 
 def test_without_truth_there_is_no_flow(tmp_path: Path) -> None:
-    write_camvid(tmp_path / "s", seed=2, clips=1, frames=2, size_hw=SIZE, frame_rate=Fraction(7), truth=False)
+    write_camvid(tmp_path / "s", Drives(seed=2, clips=1, frames=2, size_hw=SIZE, frame_rate=Fraction(7), truth=False))
     assert not (tmp_path / "s" / "flow").exists()
     assert (tmp_path / "s" / "val" / "S0002_00001.png").is_file()
 
 
 def test_cityscapes_labels_one_frame_of_thirty(tmp_path: Path) -> None:
     out = tmp_path / "street"
-    write_cityscapes(out, seed=3, clips=1, frames=30, size_hw=SIZE, truth=False)
+    write_cityscapes(out, Drives(seed=3, clips=1, frames=30, size_hw=SIZE, truth=False, frame_rate=Fraction(17)))
     labels = [p.name for p in (out / "gtFine/val/street").iterdir()]
     assert labels == ["street_000003_000019_gtFine_labelIds.png"]
     assert len(list((out / "leftImg8bit_sequence/val/street").iterdir())) == 30
@@ -76,7 +76,11 @@ def test_cityscapes_labels_one_frame_of_thirty(tmp_path: Path) -> None:
 
 
 def test_cityscapes_can_label_every_frame(tmp_path: Path) -> None:
-    write_cityscapes(tmp_path / "s", seed=3, clips=2, frames=2, size_hw=SIZE, dense=True, split="train")
+    write_cityscapes(
+        tmp_path / "s",
+        Drives(seed=3, clips=2, frames=2, size_hw=SIZE, split="train", frame_rate=Fraction(17)),
+        dense=True,
+    )
     data = open_dataset("cityscapes", tmp_path / "s", split="train")
     assert (len(data.clips), data.is_dense, data.has_flow) == (2, True, True)
 
@@ -84,12 +88,12 @@ def test_cityscapes_can_label_every_frame(tmp_path: Path) -> None:
 def test_an_existing_folder_is_kept_unless_told(tmp_path: Path) -> None:
     out = tmp_path / "street"
     out.mkdir()
-    write_camvid(out, seed=1, clips=1, frames=1, size_hw=SIZE)
+    write_camvid(out, Drives(seed=1, clips=1, frames=1, size_hw=SIZE))
     before = files(out)
     with pytest.raises(SinkError, match=r"street exists already; expected a new or empty folder; add overwrite=True"):
-        write_camvid(out, seed=2, clips=1, frames=1, size_hw=SIZE)
+        write_camvid(out, Drives(seed=2, clips=1, frames=1, size_hw=SIZE))
     assert files(out) == before
-    write_camvid(out, seed=2, clips=1, frames=1, size_hw=SIZE, overwrite=True)
+    write_camvid(out, Drives(seed=2, clips=1, frames=1, size_hw=SIZE), overwrite=True)
     assert "S0002_00000" in (out / "val.txt").read_text()
     assert not (out / "val" / "S0001_00000.png").exists()
 
@@ -99,7 +103,7 @@ def test_overwrite_replaces_streets_only(tmp_path: Path) -> None:
     out.mkdir()
     (out / "mine.jpg").write_bytes(b"x")
     with pytest.raises(SinkError, match=r"photographs holds something else; .* overwrite=True replaces streets only"):
-        write_camvid(out, seed=1, clips=1, frames=1, size_hw=SIZE, overwrite=True)
+        write_camvid(out, Drives(seed=1, clips=1, frames=1, size_hw=SIZE), overwrite=True)
     assert files(out) == {"mine.jpg": b"x"}
 
 
@@ -109,14 +113,14 @@ def test_interrupted_writing_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_camvid(tmp_path / "street", seed=1, clips=1, frames=4, size_hw=SIZE, progress=stop)
+        write_camvid(tmp_path / "street", Drives(seed=1, clips=1, frames=4, size_hw=SIZE), progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SinkError, match=r"street cannot be written \(.*\); expected a folder that may be written to"):
-        write_camvid(tmp_path / "file" / "street", seed=1, clips=1, frames=1, size_hw=SIZE)
+        write_camvid(tmp_path / "file" / "street", Drives(seed=1, clips=1, frames=1, size_hw=SIZE))
 
 
 @pytest.mark.parametrize(
@@ -130,11 +134,12 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     ],
 )
 def test_settings_are_checked_before_anything_is_written(change: dict[str, object], text: str, tmp_path: Path) -> None:
+    drives = Drives(**{name: value for name, value in change.items() if name != "every"})  # type: ignore[arg-type]
     with pytest.raises(SettingError, match=text):
-        write_camvid(tmp_path / "s", **{"seed": 1, **change})  # type: ignore[arg-type]
+        write_camvid(tmp_path / "s", drives, every=change.get("every", 1))  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
 def test_sparse_clips_must_reach_their_label(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"clips of 19 frames; expected 20 or more"):
-        write_cityscapes(tmp_path / "s", seed=1, clips=1, frames=19, size_hw=SIZE)
+        write_cityscapes(tmp_path / "s", Drives(seed=1, clips=1, frames=19, size_hw=SIZE, frame_rate=Fraction(17)))

@@ -15,8 +15,8 @@ import pytest
 
 from segtween.errors import SinkError
 from segtween.labels import CAMVID11
+from segtween.video import SaveOptions, open_sinks
 from segtween.video import lock as lock_module
-from segtween.video import open_sinks
 from segtween.video.lock import DEAD_AFTER_SECONDS, LOCK_NAME, FolderLock, _this_process
 
 
@@ -120,18 +120,18 @@ def test_a_lock_that_is_taken_over_meanwhile_is_left_to_its_run(tmp_path, monkey
 
 
 def test_outputs_that_nobody_closes_hold_the_folder_only_while_they_live(make_frames, tmp_path):
-    sink = open_sinks(tmp_path, save=["labels"], info=make_frames()[0], labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels"]), info=make_frames()[0], labels=CAMVID11)
     with pytest.raises(SinkError, match="a run is under way"):
-        open_sinks(tmp_path, save=["overlay"], info=make_frames()[0], labels=CAMVID11, overwrite=True)
+        open_sinks(tmp_path, SaveOptions(["overlay"], overwrite=True), info=make_frames()[0], labels=CAMVID11)
     sink._open[-1][0]._file.close()
     del sink
     gc.collect()
-    open_sinks(tmp_path, save=["labels"], info=make_frames()[0], labels=CAMVID11).abort()
+    open_sinks(tmp_path, SaveOptions(["labels"]), info=make_frames()[0], labels=CAMVID11).abort()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_refused_leaves_no_lock(make_frames, tmp_path):
     (tmp_path / "frames.csv").write_text("mine")
     with pytest.raises(SinkError, match="exists already"):
-        open_sinks(tmp_path, save=[], info=make_frames()[0], labels=CAMVID11)
+        open_sinks(tmp_path, SaveOptions([]), info=make_frames()[0], labels=CAMVID11)
     assert [p.name for p in tmp_path.iterdir()] == ["frames.csv"]

@@ -16,7 +16,7 @@ import pytest
 from segtween.errors import SinkError
 from segtween.labels import CAMVID11
 from segtween.types import OutputState
-from segtween.video import open_sinks
+from segtween.video import SaveOptions, open_sinks
 from segtween.video.interrupt import Terminated, raise_terminated, sigterm_raises
 from segtween.video.outputs import Outputs
 from segtween.video.staging import Staged
@@ -54,7 +54,7 @@ def test_full_disk_in_a_video_keeps_the_other_outputs_to_the_end(make_frames, ma
     info, frames = make_frames()
     real = av.open
     monkeypatch.setattr(av, "open", lambda *a, **k: FullAfter(real(*a, **k), 1 if "overlay" in str(a[0]) else 99))
-    sink = open_sinks(tmp_path, save=["labels", "overlay", "labels-video"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels", "overlay", "labels-video"]), info=info, labels=CAMVID11)
     for frame in frames[:4]:
         sink.write(frame, make_result(frame))
     assert not (tmp_path / ".overlay.mp4.part").exists(), "it is closed and removed at once"
@@ -76,7 +76,7 @@ def test_full_disk_in_a_video_keeps_the_other_outputs_to_the_end(make_frames, ma
 
 def test_full_disk_at_an_image(make_frames, make_result, tmp_path, monkeypatch):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels"]), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     monkeypatch.setattr(Path, "write_bytes", no_space)
     sink.write(frames[1], make_result(frames[1]))
@@ -92,7 +92,7 @@ def test_full_disk_at_an_image(make_frames, make_result, tmp_path, monkeypatch):
 
 def test_full_disk_in_an_archive(make_frames, make_result, tmp_path, monkeypatch):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["cvat"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["cvat"]), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     monkeypatch.setattr(zipfile.ZipFile, "writestr", no_space)
     sink.write(frames[1], make_result(frames[1]))
@@ -104,7 +104,7 @@ def test_full_disk_in_an_archive(make_frames, make_result, tmp_path, monkeypatch
 
 def test_an_archive_whose_file_is_closed(make_frames, make_result, tmp_path):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["cvat"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["cvat"]), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     sink._open[0][0]._file.close()
     with pytest.raises(SinkError, match=r"cvat.zip cannot be written \(.*closed file.*\(finished: frames.csv\)"):
@@ -114,7 +114,7 @@ def test_an_archive_whose_file_is_closed(make_frames, make_result, tmp_path):
 
 def test_full_disk_at_the_end_of_a_video(make_frames, make_result, tmp_path, monkeypatch):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels-video", "labels"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels-video", "labels"]), info=info, labels=CAMVID11)
     for frame in frames:
         sink.write(frame, make_result(frame))
     real = os.replace
@@ -127,7 +127,7 @@ def test_full_disk_at_the_end_of_a_video(make_frames, make_result, tmp_path, mon
 
 def test_when_no_output_is_left_the_run_ends(make_frames, make_result, tmp_path, monkeypatch):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels"]), info=info, labels=CAMVID11)
     monkeypatch.setattr(Path, "write_bytes", no_space)
     monkeypatch.setattr(sink._open[1][0], "write", no_room)
     with pytest.raises(SinkError, match=r"labels/000000.png .* and full; .*\(finished: none\)"):
@@ -143,7 +143,7 @@ def no_room(*_):
 @pytest.mark.parametrize("part", [".labels.part", ".overlay.mp4.part", ".cvat.zip.part", ".labels.mkv.part"])
 def test_a_part_that_is_removed_meanwhile_costs_itself_only(make_frames, make_result, tmp_path, part):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["overlay", "labels", "labels-video", "cvat"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["overlay", "labels", "labels-video", "cvat"]), info=info, labels=CAMVID11)
     for frame in frames[:3]:
         sink.write(frame, make_result(frame))
     path = tmp_path / part
@@ -162,7 +162,7 @@ def test_a_part_that_is_removed_meanwhile_costs_itself_only(make_frames, make_re
 def test_a_folder_that_cannot_be_replaced_stays(make_frames, make_result, tmp_path):
     info, frames = make_frames()
     for kept in (3, 1):
-        sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11, overwrite=True)
+        sink = open_sinks(tmp_path, SaveOptions(["labels"], overwrite=True), info=info, labels=CAMVID11)
         for frame in frames[:kept]:
             sink.write(frame, make_result(frame))
         if kept == 3:
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_replaced_stays(make_frames, make_result, tmp_pa
 
 def test_a_fault_of_the_program_in_one_output_does_not_leave_the_others_open(make_frames, make_result, tmp_path):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels", "overlay"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels", "overlay"]), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     sink._open[0][0].close = lambda: [][1]
     with pytest.raises(IndexError):
@@ -186,7 +186,7 @@ def test_a_fault_of_the_program_in_one_output_does_not_leave_the_others_open(mak
 
 def test_a_picture_that_cannot_be_encoded_leaves_no_part(make_frames, make_result, tmp_path):
     info, frames = make_frames(2, size_hw=(16, 16400))  # wider than x264 takes
-    sink = open_sinks(tmp_path, save=["overlay", "labels"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["overlay", "labels"]), info=info, labels=CAMVID11)
     for frame in frames:
         sink.write(frame, make_result(frame))
     with pytest.raises(SinkError, match=r"overlay.mp4 cannot be written"):
@@ -212,7 +212,7 @@ class CtrlC:
 
 
 def interruptible(folder: Path, info, *, at: str) -> Outputs:
-    sink = open_sinks(folder, save=["labels", "overlay"], info=info, labels=CAMVID11)
+    sink = open_sinks(folder, SaveOptions(["labels", "overlay"]), info=info, labels=CAMVID11)
     assert isinstance(sink, Outputs)
     sink._open.insert(1, (CtrlC(at, folder), OutputState("ctrl-c")))
     return sink
@@ -243,7 +243,7 @@ def test_ctrl_c_while_closing_comes_when_all_is_whole(make_frames, make_result, 
 
 def test_ctrl_c_between_frames_comes_at_once(make_frames, make_result, tmp_path):
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions(["labels"]), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
@@ -255,7 +255,7 @@ def test_sigterm_waits_as_ctrl_c_does(make_frames, make_result, tmp_path):
     info, frames = make_frames()
     before = signal.getsignal(signal.SIGTERM)
     with sigterm_raises():
-        sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11)
+        sink = open_sinks(tmp_path, SaveOptions(["labels"]), info=info, labels=CAMVID11)
         real = sink._open[0][0].write
         sink._open[0][0].write = lambda *given: (signal.raise_signal(signal.SIGTERM), real(*given))
         sink.write(frames[0], make_result(frames[0]))

@@ -16,7 +16,7 @@ import pytest
 
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
-from segtween.video import SAVE_KINDS, open_sinks, open_source
+from segtween.video import SAVE_KINDS, SaveOptions, open_sinks, open_source
 from segtween.video.saving import SAVINGS
 from segtween.video.sinks import how_made
 
@@ -29,7 +29,7 @@ def run(make_frames, make_result):
 
     def save(folder: Path, kinds, *, n: int = 6, end: str = "close", size_hw=(48, 64), rate=25, labels=None, **options):
         info, frames = make_frames(n, size_hw=size_hw, rate=rate)
-        sink = open_sinks(folder, save=kinds, info=info, labels=labels or CAMVID11, **options)
+        sink = open_sinks(folder, SaveOptions(kinds, **options), info=info, labels=labels or CAMVID11)
         results = [make_result(frame) for frame in frames]
         for frame, result in zip(frames, results, strict=True):
             sink.write(frame, result)
@@ -123,7 +123,7 @@ def test_frames_table(run, tmp_path):
 
 def test_lines_are_written_as_they_come(make_frames, make_result, tmp_path):
     info, frames = make_frames(2)
-    sink = open_sinks(tmp_path, save=[], info=info, labels=CAMVID11)
+    sink = open_sinks(tmp_path, SaveOptions([]), info=info, labels=CAMVID11)
     for i, frame in enumerate(frames):
         sink.write(frame, make_result(frame))
         assert (tmp_path / ".frames.csv.part").read_text().count("\n") == i + 2
@@ -170,7 +170,7 @@ def test_variable_rate_and_exact_times_from_a_file(make_video, make_result, read
     times = [0, 1, 2, 7, 8, 30, 31, 90]
     path = make_video(tmp_path / "a.mp4", n=8, pts=times, time_base=Fraction(1, 90), options={"bf": "2"})
     source = open_source(path)
-    sink = open_sinks(tmp_path / "out", save=["overlay", "labels-video"], info=source.info, labels=CAMVID11)
+    sink = open_sinks(tmp_path / "out", SaveOptions(["overlay", "labels-video"]), info=source.info, labels=CAMVID11)
     for frame in source:
         sink.write(frame, make_result(frame))
     sink.close()
@@ -181,7 +181,7 @@ def test_variable_rate_and_exact_times_from_a_file(make_video, make_result, read
 
 def test_part_of_a_file_starts_at_zero(make_video, make_result, read_back, tmp_path):
     source = open_source(make_video(tmp_path / "a.mp4", n=30), start_seconds=0.4, duration_seconds=0.2)
-    sink = open_sinks(tmp_path / "out", save=["overlay"], info=source.info, labels=CAMVID11)
+    sink = open_sinks(tmp_path / "out", SaveOptions(["overlay"]), info=source.info, labels=CAMVID11)
     for frame in source:
         sink.write(frame, make_result(frame))
     sink.close()
@@ -216,7 +216,7 @@ def test_cvat_layout(run, tmp_path):
 def test_cvat_needs_distinct_colours(make_frames, tmp_path):
     same = LabelSet("same", ("a", "b"), ((9, 9, 9), (9, 9, 9)), (0, 1))
     with pytest.raises(SinkError, match=r"uses a colour twice, .*; expected one colour per class.*; change the label"):
-        open_sinks(tmp_path, save=["cvat"], info=make_frames()[0], labels=same)
+        open_sinks(tmp_path, SaveOptions(["cvat"]), info=make_frames()[0], labels=same)
     assert names(tmp_path) == []
 
 
@@ -235,7 +235,7 @@ def test_each_existing_kind_is_named(run, make_frames, tmp_path, kind):
     with pytest.raises(
         SinkError, match=r"(overlay|side-by-side|labels|confidence|masks-sky|cvat)[.\w]* exists already"
     ):
-        open_sinks(tmp_path, save=[kind], info=make_frames()[0], labels=CAMVID11)
+        open_sinks(tmp_path, SaveOptions([kind]), info=make_frames()[0], labels=CAMVID11)
 
 
 def test_overwrite_leaves_no_old_frames(run, read_back, tmp_path):
@@ -249,7 +249,7 @@ def test_overwrite_leaves_no_old_frames(run, read_back, tmp_path):
 def test_old_results_stay_until_the_new_ones_are_whole(run, make_frames, make_result, tmp_path):
     run(tmp_path, ["labels"], n=3)
     info, frames = make_frames()
-    sink = open_sinks(tmp_path, save=["labels"], info=info, labels=CAMVID11, overwrite=True)
+    sink = open_sinks(tmp_path, SaveOptions(["labels"], overwrite=True), info=info, labels=CAMVID11)
     sink.write(frames[0], make_result(frames[0]))
     assert len(names(tmp_path / "labels")) == 3
     sink.abort()
@@ -273,7 +273,7 @@ def test_leftovers_of_a_killed_run_are_replaced(run, tmp_path):
 
 def test_unknown_kind_lists_the_choices(make_frames, tmp_path):
     with pytest.raises(SettingError, match=r"save='overlays' .*; expected some of overlay, .*; did you mean overlay\?"):
-        open_sinks(tmp_path, save=["overlays"], info=make_frames()[0], labels=CAMVID11)
+        open_sinks(tmp_path, SaveOptions(["overlays"]), info=make_frames()[0], labels=CAMVID11)
 
 
 def test_kinds_may_be_named_by_their_files(run, tmp_path):
@@ -284,15 +284,15 @@ def test_kinds_may_be_named_by_their_files(run, tmp_path):
 def test_unknown_class_and_ids(make_frames, tmp_path):
     info, _ = make_frames()
     with pytest.raises(LabelError, match="class 'lorry' is not in"):
-        open_sinks(tmp_path, save=[], info=info, labels=CAMVID11, classes=["lorry"])
+        open_sinks(tmp_path, SaveOptions([], classes=["lorry"]), info=info, labels=CAMVID11)
     with pytest.raises(SettingError, match=r"ids='own'; expected train or dataset"):
-        open_sinks(tmp_path, save=[], info=info, labels=CAMVID11, ids="own")
+        open_sinks(tmp_path, SaveOptions([], ids="own"), info=info, labels=CAMVID11)
 
 
 def test_unwritable_folder(make_frames, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SinkError, match=r"cannot be written \(.*\); expected a .*folder.*; choose another folder"):
-        open_sinks(tmp_path / "file" / "out", save=["overlay"], info=make_frames()[0], labels=CAMVID11)
+        open_sinks(tmp_path / "file" / "out", SaveOptions(["overlay"]), info=make_frames()[0], labels=CAMVID11)
 
 
 def test_how_a_frame_was_made(make_frames, make_result):

@@ -10,13 +10,13 @@ import pytest
 
 from segtween.errors import SourceError
 from segtween.labels import CAMVID11
-from segtween.video import open_sinks, open_source
+from segtween.video import SaveOptions, open_sinks, open_source
 from segtween.video.audio_tracks import CopiedTrack
 
 
 def run(path, out, make_result, *, end: str = "close", stop: int | None = None, **part):
     source = open_source(path, **part)
-    sink = open_sinks(out, save=["overlay", "side-by-side"], info=source.info, labels=CAMVID11)
+    sink = open_sinks(out, SaveOptions(["overlay", "side-by-side"]), info=source.info, labels=CAMVID11)
     for frame in source:
         if frame.index == stop:
             break
@@ -142,7 +142,7 @@ def test_cut_off_file_keeps_pictures_and_sound_up_to_there(make_video, make_resu
     data = path.read_bytes()
     path.write_bytes(data[: int(0.7 * len(data))])
     source = open_source(path)
-    sink = open_sinks(tmp_path / "out", save=["overlay"], info=source.info, labels=CAMVID11)
+    sink = open_sinks(tmp_path / "out", SaveOptions(["overlay"]), info=source.info, labels=CAMVID11)
     count = 0
     try:
         for frame in source:

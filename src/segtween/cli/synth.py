@@ -44,7 +44,7 @@ def synth(
     """
     from segtween.cli.screen import console, progress_bar
     from segtween.errors import SettingError
-    from segtween.street import write_camvid, write_cityscapes
+    from segtween.street import Drives, write_camvid, write_cityscapes
 
     try:
         rate = Fraction(frame_rate)
@@ -52,20 +52,10 @@ def synth(
         raise SettingError(
             f"--frame-rate {frame_rate!r}", expected="a number or a fraction", do="give 15 or 30000/1001"
         ) from None
-    size_hw = options.size(size)
+    drives = Drives(seed=seed, clips=clips, frames=frames, size_hw=options.size(size), frame_rate=rate, truth=truth)
     write = write_camvid if layout == "camvid" else write_cityscapes
     with progress_bar("street") as progress:
-        write(
-            out,
-            seed=seed,
-            clips=clips,
-            frames=frames,
-            size_hw=size_hw,
-            frame_rate=rate,
-            truth=truth,
-            overwrite=overwrite,
-            progress=progress,
-        )
+        write(out, drives, overwrite=overwrite, progress=progress)
     console.print(
         f"{clips} clip(s) of {frames} frames, {size} (width x height), seeds {seed} to {seed + clips - 1}: {out}"
     )

@@ -12,7 +12,7 @@ from segtween.labels import LabelSet
 from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison
 from segtween.run.options import Outputs, Reading
-from segtween.video import NamedSource, open_sinks, open_sources
+from segtween.video import NamedSource, SaveOptions, open_sinks, open_sources
 from segtween.video.inputs import unique_names
 from segtween.video.side_by_side import ComparedMethod
 
@@ -87,22 +87,13 @@ def prepare_job(
     other = outputs.compare
     comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
     compared = None if comparison is None else ComparedMethod(comparison.method.name, caption, comparison.take)
+    saving = SaveOptions(outputs.save, outputs.overwrite, outputs.classes, outputs.ids)
     meter = ConsistencyMeter(len(labels)) if outputs.report else None
 
     def opened() -> Opened:
         source = item.open()
         try:
-            sink = open_sinks(
-                folder,
-                save=outputs.save,
-                info=source.info,
-                labels=labels,
-                overwrite=outputs.overwrite,
-                classes=outputs.classes,
-                ids=outputs.ids,
-                threads=threads,
-                comparison=compared,
-            )
+            sink = open_sinks(folder, saving, info=source.info, labels=labels, threads=threads, comparison=compared)
         except BaseException:
             source.close()
             raise

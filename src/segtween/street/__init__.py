@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segtween.street.clip import StreetClip, StreetFrame
-    from segtween.street.write import write_camvid, write_cityscapes
+    from segtween.street.write import Drives, write_camvid, write_cityscapes
 
-__all__ = ["StreetClip", "StreetFrame", "write_camvid", "write_cityscapes"]
+__all__ = ["Drives", "StreetClip", "StreetFrame", "write_camvid", "write_cityscapes"]
 
-_MODULES = {"StreetClip": "clip", "StreetFrame": "clip", "write_camvid": "write", "write_cityscapes": "write"}
+_MODULES = {
+    "Drives": "write",
+    "StreetClip": "clip",
+    "StreetFrame": "clip",
+    "write_camvid": "write",
+    "write_cityscapes": "write",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -20,6 +20,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -40,36 +41,86 @@ CAMERA_RATE = 30
 MARK = "street.json"
 
 
+@dataclass(frozen=True)
+class Drives:
+    """Which drives are rendered and how they are stored.
+
+    seed        the first clip's; each further clip has the next one
+    clips       how many
+    frames      of each clip
+    size_hw     of the frames
+    frame_rate  at which the world is looked at
+    truth       whether exact flow and occlusion are stored as well
+    split       the folder's name, and the list's
+    """
+
+    seed: int = 1
+    clips: int = 1
+    frames: int = 30
+    size_hw: SizeHW = (360, 480)
+    frame_rate: Fraction = Fraction(15)
+    truth: bool = True
+    split: str = "val"
+
+    def check(self, every: int = 1) -> None:
+        """SettingError for values that nothing can be rendered with."""
+        for name, value in (("clips", self.clips), ("frames", self.frames), ("every", every)):
+            if not isinstance(value, int) or value < 1:
+                raise SettingError(
+                    f"{name} is {value!r}", expected="a whole number of 1 or more", do=f"choose other {name}"
+                )
+        check_settings(seed=self.seed, size_hw=self.size_hw, frame_rate=self.frame_rate, frames=self.frames)
+
+    def record(self, layout: str, rate: Fraction) -> dict[str, Any]:
+        """What `street.json` says of them."""
+        return {
+            "layout": layout,
+            "seeds": [self.seed, self.seed + self.clips - 1],
+            "frames_per_clip": self.frames,
+            "size": format_size(self.size_hw),
+            "frame_rate": str(rate),
+            "truth": self.truth,
+        }
+
+    def render(self, rate: Fraction, progress: Progress | None) -> Iterator[tuple[int, StreetFrame]]:
+        """The frames of all clips, each with its clip's seed; `progress(done, total)` counts frames."""
+        done = 0
+        for seed in range(self.seed, self.seed + self.clips):
+            for frame in StreetClip(seed, size_hw=self.size_hw, frame_rate=rate, frames=self.frames):
+                yield seed, frame
+                done += 1
+                if progress is not None:
+                    progress(done, self.clips * self.frames)
+
+
+CAMVID_DRIVES = Drives()
+CITYSCAPES_DRIVES = Drives(frames=CLIP_FRAMES, size_hw=(512, 1024), frame_rate=Fraction(17))
+
+
 def write_camvid(
     out: str | Path,
+    drives: Drives = CAMVID_DRIVES,
     *,
-    seed: int = 1,
-    clips: int = 1,
-    frames: int = 30,
-    size_hw: SizeHW = (360, 480),
-    frame_rate: Fraction = Fraction(15),
+    every: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
-    every: int = 1,
-    truth: bool = True,
-    split: str = "val",
 ) -> None:
-    """`clips` drives (seeds `seed`, `seed` + 1, ...) of `frames` frames each, all labelled with CamVid's 11 ids.
+    """Drives whose frames are all labelled, with CamVid's 11 ids.
 
     `every` writes each so many-th frame only; flow then leads to the frame written before. Frame numbers count at
     30 Hz where that is possible, so that readers find the true frame rate. `progress(done, total)` counts frames.
     Raises SettingError, and SinkError where `out` holds something or cannot be written.
     """
-    rate = _check(seed, clips, frames, size_hw, frame_rate, every)
+    drives.check(every)
+    rate, split, truth = Fraction(drives.frame_rate) / every, drives.split, drives.truth
     spacing = Fraction(CAMERA_RATE) / rate
     step = int(spacing) if spacing.denominator == 1 else 1
-    record = _record("camvid", seed, clips, frames, size_hw, rate, truth)
-    with _whole(Path(out), overwrite=overwrite, record=record) as root:
+    with _whole(Path(out), overwrite=overwrite, record=drives.record("camvid", rate)) as root:
         lines = []
         for folder in (root / split, root / f"{split}annot", *([root / "flow"] if truth else [])):
             folder.mkdir(parents=True)
-        for clip_seed, frame in _frames(seed, clips, frames, size_hw, rate, progress):
-            name = f"S{clip_seed:04d}_{frame.index * step:05d}"
+        for seed, frame in drives.render(rate, progress):
+            name = f"S{seed:04d}_{frame.index * step:05d}"
             _png(root / split / f"{name}.png", frame.rgb)
             _png(root / f"{split}annot" / f"{name}.png", CAMVID11.encode(frame.camvid11))
             if truth:
@@ -80,77 +131,36 @@ def write_camvid(
 
 def write_cityscapes(
     out: str | Path,
+    drives: Drives = CITYSCAPES_DRIVES,
     *,
-    seed: int = 1,
-    clips: int = 1,
-    frames: int = CLIP_FRAMES,
-    size_hw: SizeHW = (512, 1024),
-    frame_rate: Fraction = Fraction(17),
+    dense: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
-    dense: bool = False,
-    truth: bool = True,
-    split: str = "val",
 ) -> None:
-    """`clips` drives with Cityscapes' labelIds at index 19 of every 30 frames, or at every frame if `dense`.
+    """Drives with Cityscapes' labelIds at index 19 of every 30 frames, or at every frame if `dense`.
 
     Otherwise as `write_camvid`.
     """
-    rate = _check(seed, clips, frames, size_hw, frame_rate, 1)
-    if not dense and frames <= LABELLED_INDEX:
+    drives.check()
+    if not dense and drives.frames <= LABELLED_INDEX:
         raise SettingError(
-            f"clips of {frames} frames",
+            f"clips of {drives.frames} frames",
             expected=f"{LABELLED_INDEX + 1} or more, because frame {LABELLED_INDEX} is the labelled one",
             do="give more frames or label all of them (dense)",
         )
-    record = {**_record("cityscapes", seed, clips, frames, size_hw, rate, truth), "dense": dense}
+    rate, truth = Fraction(drives.frame_rate), drives.truth
+    record = {**drives.record("cityscapes", rate), "dense": dense}
     with _whole(Path(out), overwrite=overwrite, record=record) as root:
-        images, labels, flows = (root / top / split / CITY for top in ("leftImg8bit_sequence", "gtFine", "flow"))
+        images, labels, flows = (root / top / drives.split / CITY for top in ("leftImg8bit_sequence", "gtFine", "flow"))
         for folder in (images, labels, *([flows] if truth else [])):
             folder.mkdir(parents=True)
-        for clip_seed, frame in _frames(seed, clips, frames, size_hw, rate, progress):
-            name = f"{CITY}_{clip_seed:06d}_{frame.index:06d}"
+        for seed, frame in drives.render(rate, progress):
+            name = f"{CITY}_{seed:06d}_{frame.index:06d}"
             _png(images / f"{name}_leftImg8bit.png", frame.rgb)
             if dense or frame.index % CLIP_FRAMES == LABELLED_INDEX:
                 _png(labels / f"{name}_gtFine_labelIds.png", CITYSCAPES19.encode(frame.cityscapes19))
             if truth:
                 _truth(flows / f"{name}.npz", frame)
-
-
-def _check(seed: Any, clips: Any, frames: Any, size_hw: Any, frame_rate: Any, every: Any) -> Fraction:
-    """Validates everything before the first frame; the rate of the frames that are written."""
-    for name, value in (("clips", clips), ("frames", frames), ("every", every)):
-        if not isinstance(value, int) or value < 1:
-            raise SettingError(
-                f"{name} is {value!r}", expected="a whole number of 1 or more", do=f"choose other {name}"
-            )
-    check_settings(seed=seed, size_hw=size_hw, frame_rate=frame_rate, frames=frames)
-    return Fraction(frame_rate) / every
-
-
-def _record(
-    layout: str, seed: int, clips: int, frames: int, size_hw: SizeHW, rate: Fraction, truth: bool
-) -> dict[str, Any]:
-    return {
-        "layout": layout,
-        "seeds": [seed, seed + clips - 1],
-        "frames_per_clip": frames,
-        "size": format_size(size_hw),
-        "frame_rate": str(rate),
-        "truth": truth,
-    }
-
-
-def _frames(
-    seed: int, clips: int, frames: int, size_hw: SizeHW, rate: Fraction, progress: Progress | None
-) -> Iterator[tuple[int, StreetFrame]]:
-    done = 0
-    for clip_seed in range(seed, seed + clips):
-        for frame in StreetClip(clip_seed, size_hw=size_hw, frame_rate=rate, frames=frames):
-            yield clip_seed, frame
-            done += 1
-            if progress is not None:
-                progress(done, clips * frames)
 
 
 @contextmanager

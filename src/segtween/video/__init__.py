@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segtween.video.side_by_side import ComparedMethod
 
 __all__ = [
-    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "open_sinks", "open_source", "open_sources",
+    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "SaveOptions", "open_sinks", "open_source", "open_sources",
 ]  # fmt: skip
 
 SaveKind = Literal["overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat"]
@@ -126,31 +126,32 @@ def _clips_or_itself(spec: str) -> list[str]:
         return [spec]  # its turn to fail comes when it is opened
 
 
+@dataclass(frozen=True)
+class SaveOptions:
+    """Which outputs a clip gets.
+
+    kinds      any of `SAVE_KINDS`; frames.csv is always written
+    overwrite  whether outputs that exist are replaced
+    classes    names of the classes that are tinted and get masks; None: all
+    ids        what label files hold: train ids, or the data set's own
+    """
+
+    kinds: Sequence[str]
+    overwrite: bool = False
+    classes: Sequence[str] | None = None
+    ids: Literal["train", "dataset"] = "train"
+
+
 def open_sinks(
     folder: str | Path,
+    saving: SaveOptions,
     *,
-    save: Sequence[str],
     info: SourceInfo,
     labels: LabelSet,
-    overwrite: bool = False,
-    classes: Sequence[str] | None = None,
-    ids: Literal["train", "dataset"] = "train",
     threads: int = 1,
-    legend: bool = True,
     comparison: ComparedMethod | None = None,
 ) -> Sink:
     """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
-    from segtween.video import saving
+    from segtween.video import saving as builders
 
-    return saving.open_sinks(
-        folder,
-        save=save,
-        info=info,
-        labels=labels,
-        overwrite=overwrite,
-        classes=classes,
-        ids=ids,
-        threads=threads,
-        legend=legend,
-        comparison=comparison,
-    )
+    return builders.open_sinks(folder, saving, info=info, labels=labels, threads=threads, comparison=comparison)

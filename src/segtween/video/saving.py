@@ -9,7 +9,7 @@ from pathlib import Path
 from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
 from segtween.types import OutputReport, SourceInfo
-from segtween.video import SaveKind
+from segtween.video import SaveKind, SaveOptions
 from segtween.video.cvat import CvatArchive
 from segtween.video.encode import Clock, Codec, VideoWriter
 from segtween.video.frames_table import FramesTable
@@ -131,47 +131,41 @@ def save_kinds(save: Sequence[str]) -> list[SaveKind]:
 
 def open_sinks(
     folder: str | Path,
+    saving: SaveOptions,
     *,
-    save: Sequence[str],
     info: SourceInfo,
     labels: LabelSet,
-    overwrite: bool = False,
-    classes: Sequence[str] | None = None,
-    ids: Ids = "train",
     threads: int = 1,
-    legend: bool = True,
     comparison: ComparedMethod | None = None,
 ) -> Outputs:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
-    `classes` are the class names that are tinted and that get masks (all, if None). `ids` says whether
-    label files hold train ids or the data set's own. `comparison` is another method: `compare-<name>.mp4` shows
-    both. What could not be done (a sound track that does not fit) stands in the notes of the outputs' `report`.
-    The folder is locked until they are closed. Raises SettingError for an unknown kind, LabelError for an unknown
-    class, and SinkError where another run writes into the folder, an output exists already (unless `overwrite`) or
-    cannot be written; nothing has been changed then.
+    `comparison` is another method: `compare-<name>.mp4` shows both. What could not be done (a sound track that does not
+    fit) stands in the notes of the outputs' `report`. The folder is locked until they are closed. Raises SettingError
+    for an unknown kind, LabelError for an unknown class, and SinkError where another run writes into the folder, an
+    output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
     """
-    root = Path(folder)
+    root, classes, ids = Path(folder), saving.classes, saving.ids
     chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
     if ids not in ("train", "dataset"):
         raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
     report = OutputReport()
-    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=legend))
+    painter = SharedPainter(Painter(labels, classes=chosen if classes else None))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
-    kinds = save_kinds(save)
+    kinds = save_kinds(saving.kinds)
     films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
     try:
         names = [FRAMES_TABLE, *films, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
-        if not overwrite:
+        if not saving.overwrite:
             _refuse_existing([root / name for name in names])
         outputs = _build(request, kinds, films)
     except BaseException:
         lock.release()
         raise
-    old_masks = root.glob("masks-*.mkv") if overwrite and "masks" in kinds else ()
+    old_masks = root.glob("masks-*.mkv") if saving.overwrite and "masks" in kinds else ()
     return Outputs(outputs, report=report, stale=[p for p in old_masks if p.name not in names], lock=lock)
 
 
