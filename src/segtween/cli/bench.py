@@ -200,8 +200,7 @@ def sweep(
         list[str], typer.Argument(metavar="KIND", help="pixels, classes, interval, length: one or several.")
     ],
     timing: OneInterval,
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     most_frames: Annotated[
         int, typer.Option("--most-frames", metavar="N", rich_help_panel="Timing", help="The longest video, for length.")
     ] = 10_000,
@@ -221,7 +220,6 @@ def sweep(
 
         segtween bench sweep pixels length --size 640x360 --most-frames 1000
     """
-    from segtween.api import resolve_interval
     from segtween.bench.sweeps import check_kinds
     from segtween.bench.sweeps import sweep as measure
     from segtween.cli.screen import progress_bar, show
@@ -231,7 +229,7 @@ def sweep(
     check_kinds(kinds)
     if plot is not None:
         require_matplotlib()
-    plan, settings = timing.plan(threads=network.threads), method.settings().at(resolve_interval(interval, every))
+    plan, settings = timing.plan(threads=network.threads), method.settings().at(keys.resolve())
     segmenter, curves = network.open(), []
     for kind in kinds:
         with progress_bar(kind) as progress:
@@ -254,8 +252,7 @@ def streams(
     *,
     streams: Streams = 4,
     timing: OneInterval,
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     network: Network,
     method: Synchronous,
     json_file: shared.Json = None,
@@ -266,11 +263,10 @@ def streams(
 
         segtween bench streams --streams 4
     """
-    from segtween.api import resolve_interval
     from segtween.bench.streams import bench_streams
     from segtween.cli.screen import progress_bar
 
-    plan, settings = timing.plan(threads=network.threads), method.settings().at(resolve_interval(interval, every))
+    plan, settings = timing.plan(threads=network.threads), method.settings().at(keys.resolve())
     with progress_bar("bench") as progress:
         report = bench_streams(
             network.open, settings=settings, name=method.name, count=streams, plan=plan, progress=progress
@@ -278,29 +274,30 @@ def streams(
     _finish(report, json_file)
 
 
+@dataclass(frozen=True)
+class ArrivalOptions:
+    """How frames come."""
+
+    PANEL: ClassVar[str] = "Timing"
+
+    rate: Annotated[float, typer.Option("--rate", metavar="FPS", help="Frames of each stream come at this rate.")] = (
+        25.0
+    )
+    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long frames come.")] = 60.0
+    streams: Annotated[
+        int | None,
+        typer.Option("--streams", metavar="N", help="N cameras that share the network, instead of one."),
+    ] = None
+    size: Size = "1280x720"
+
+
 @app.command("real-time")
 @guarded
 @grouped
 def real_time(
     *,
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate", metavar="FPS", rich_help_panel="Timing", help="Frames of each stream come at this rate."
-        ),
-    ] = 25.0,
-    seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", rich_help_panel="Timing", help="How long frames come.")
-    ] = 60.0,
-    streams: Annotated[
-        int | None,
-        typer.Option(
-            "--streams", metavar="N", rich_help_panel="Timing", help="N cameras that share the network, instead of one."
-        ),
-    ] = None,
-    size: Size = "1280x720",
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    arrival: ArrivalOptions,
+    keys: shared.KeyFrameOptions,
     network: Network,
     method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
     json_file: shared.Json = None,
@@ -313,22 +310,21 @@ def real_time(
 
         segtween bench real-time --streams 4 --async-keys auto --rate 10
     """
-    from segtween.api import resolve_interval
     from segtween.bench.plan import RatePlan
     from segtween.bench.real_time import bench_real_time
     from segtween.bench.real_time_streams import bench_real_time_streams
     from segtween.cli.screen import progress_bar
 
-    plan = RatePlan(options.size(size), rate=rate, seconds=seconds, threads=network.threads)
-    settings, name = method.settings().at(resolve_interval(interval, every)), method.name
+    plan = RatePlan(options.size(arrival.size), rate=arrival.rate, seconds=arrival.seconds, threads=network.threads)
+    settings, name = method.settings().at(keys.resolve()), method.name
     segmenter = network.open(background=settings.delay is not None)
     report: Report
     with progress_bar("bench") as progress:
-        if streams is None:
+        if arrival.streams is None:
             report = bench_real_time(segmenter, settings=settings, name=name, plan=plan, progress=progress)
         else:
             report = bench_real_time_streams(
-                segmenter, settings=settings, name=name, count=streams, plan=plan, progress=progress
+                segmenter, settings=settings, name=name, count=arrival.streams, plan=plan, progress=progress
             )
     _finish(report, json_file)
 

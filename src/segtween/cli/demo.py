@@ -23,8 +23,7 @@ def demo(
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
     ] = 4.0,
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     threads: shared.Threads = 0,
 ) -> None:
     """Render a street, segment it on every frame and with the network on one frame in five, show both.
@@ -36,12 +35,11 @@ def demo(
     from segtween.cli.screen import notes, progress_bar, show
 
     notes.print("getting ready")  # at once: what is loaded next takes seconds the first time
-    from segtween.api import resolve_interval
     from segtween.demo import run_demo
 
     with progress_bar("demo") as progress:
         shown = run_demo(
-            out, seconds=seconds, interval=resolve_interval(interval, every), threads=threads, progress=progress,
+            out, seconds=seconds, interval=keys.resolve(), threads=threads, progress=progress,
             tell=notes.print,
         )  # fmt: skip
     show(shown.table, f"Watch {shown.video}")

@@ -45,8 +45,7 @@ def evaluate(
         ),
     ] = None,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    online: Annotated[shared.Online, Rare()] = False,
-    offline: shared.Offline = False,
+    mode: Annotated[shared.ModeOptions, Rare("online")],
     device: shared.OnDevice = "cpu",
 ) -> None:
     """Measure accuracy and temporal consistency over intervals, compared with the network on every frame.
@@ -63,9 +62,9 @@ def evaluate(
     from segtween.evaluation import evaluate_method
     from segtween.run.ending import write_json
 
-    options.check_mode(online=online, offline=offline)
+    is_offline = mode.is_offline()
     dataset = data.open(network_labels=network.label_set)
-    settings = method.settings(offline=offline)
+    settings = method.settings(offline=is_offline)
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []
     else:
@@ -77,7 +76,7 @@ def evaluate(
             dataset,
             segmenter=segmenter,
             settings=settings,
-            name=options.spoken(method, offline=offline),
+            name=options.spoken(method, offline=is_offline),
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,

@@ -105,8 +105,7 @@ def clip(
             "--frames", metavar="LIST", rich_help_panel="Frames", help="Frames to show, with commas, one row each."
         ),
     ] = None,
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     method: Method,
     occlusion: Annotated[
         str,
@@ -129,7 +128,7 @@ def clip(
 
     shown = None if frames is None else options.numbers(frames, option="--frames")
     picture.check()
-    subject = _subject(scene, method, network, interval=interval, every=every)
+    subject = _subject(scene, method, network, keys)
     picture.save(clip_figure(subject, frames=shown, occlusion=occlusion, width=panel))
 
 
@@ -143,8 +142,7 @@ def sequence(
     key: Annotated[
         int | None, typer.Option("--key", metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
     ] = None,
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     method: Method,
     truth: Annotated[
         bool, typer.Option("--truth", rich_help_panel="Output", help="Add a row of the truth, where it is known.")
@@ -163,7 +161,7 @@ def sequence(
     from segtween.reports.figures.sequence import sequence_figure
 
     picture.check()
-    subject = _subject(scene, method, network, interval=interval, every=every)
+    subject = _subject(scene, method, network, keys)
     picture.save(sequence_figure(subject, key=key, truth=truth, width=panel))
 
 
@@ -227,12 +225,11 @@ def training(
 
 
 def _subject(
-    scene: SceneOptions, method: MethodOptions, network: NetworkOptions, *, interval: int | None, every: int | None
+    scene: SceneOptions, method: MethodOptions, network: NetworkOptions, keys: shared.KeyFrameOptions
 ) -> Subject:
-    from segtween.api import resolve_interval
     from segtween.reports.figures.passage import Subject
 
-    settings = method.settings().at(resolve_interval(interval, every))
+    settings = method.settings().at(keys.resolve())
     segmenter = network.open()
     shots = scene.open(segmenter, labels=network.label_set, threads=network.threads)
     return Subject(shots, segmenter, settings, method.name, threads=network.threads)

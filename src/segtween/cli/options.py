@@ -381,12 +381,6 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
         ) from None
 
 
-def check_mode(*, online: bool, offline: bool) -> None:
-    """Raises SettingError where both modes are asked for."""
-    if online and offline:
-        raise SettingError("--online and --offline", expected="one of them", do="leave one out")
-
-
 def spoken(method: MethodOptions, *, offline: bool) -> str:
     """The method's name, with the mode where it is not the usual one."""
     return f"{method.name}, bidirectional" if offline else method.name

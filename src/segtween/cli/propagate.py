@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import typer
 
@@ -12,48 +13,60 @@ from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
 
-@guarded
-@grouped
-def propagate(
-    *,
-    video: Annotated[str, typer.Argument(metavar="INPUT", help="A video file, or a folder of images.")],
+@dataclass(frozen=True)
+class LabelledInput:
+    """The labels that are given, and how the video is read."""
+
+    PANEL: ClassVar[str] = "Input"
+
     labels: Annotated[
         Path,
         typer.Option(
-            "--labels",
-            metavar="FOLDER|ZIP",
-            rich_help_panel="Input",
-            help="Labels of some frames: PNG files, or masks exported from CVAT.",
+            "--labels", metavar="FOLDER|ZIP", help="Labels of some frames: PNG files, or masks exported from CVAT."
         ),
-    ],
+    ]
     label_set: Annotated[
         str | None,
         typer.Option(
             "--label-set",
             metavar="NAME|FILE",
-            rich_help_panel="Input",
             help="Their classes, where no labelmap.txt names them: a label set's name or a YAML file.",
         ),
-    ] = None,
+    ] = None
     ids: Annotated[
         Literal["train", "dataset"],
         typer.Option(
             "--ids",
             metavar="KIND",
-            rich_help_panel="Input",
             help="Numbers in label files, read and written: train ids, or those of the dataset.",
         ),
-    ] = "train",
-    frame_rate: shared.FrameRate = None,
-    out: shared.Folder,
-    save: shared.Save = "overlay",
+    ] = "train"
+    frame_rate: shared.FrameRate = None
+
+
+@dataclass(frozen=True)
+class PropagatedOutput:
+    """What is written, and where."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: shared.Folder
+    save: shared.Save = "overlay"
     next_frames: Annotated[
-        int,
-        typer.Option(
-            "--next", metavar="N", rich_help_panel="Output", help="Name so many frames that are worth labelling next."
-        ),
-    ] = 5,
-    classes: shared.Classes = None,
+        int, typer.Option("--next", metavar="N", help="Name so many frames that are worth labelling next.")
+    ] = 5
+    classes: shared.Classes = None
+    overwrite: shared.Overwrite = False
+    quiet: shared.Quiet = False
+
+
+@guarded
+@grouped
+def propagate(
+    *,
+    video: Annotated[str, typer.Argument(metavar="INPUT", help="A video file, or a folder of images.")],
+    given: LabelledInput,
+    output: PropagatedOutput,
     flow: Annotated[
         str,
         typer.Option(
@@ -64,8 +77,6 @@ def propagate(
         ),
     ] = "dis",
     threads: shared.Threads = 0,
-    overwrite: shared.Overwrite = False,
-    quiet: shared.Quiet = False,
 ) -> None:
     """Label some frames of a video, get all of them: labels are propagated along optical flow from both directions.
 
@@ -81,9 +92,13 @@ def propagate(
     from segtween.run.propagation import propagate as run_propagation
     from segtween.settings import Bidirectional, Settings, change
 
-    outputs = Outputs(options.words(save) or [], overwrite=overwrite, classes=options.words(classes), ids=ids)
-    how = Labelled(label_set, change(Settings(Bidirectional()), flow=flow), next_frames, frame_rate, threads)
-    with progress_bar(video) as progress:
-        done = run_propagation(video, labels, out, how=how, outputs=outputs, progress=None if quiet else progress)
-    if not quiet:
-        show(*report(done), f"  written: {', '.join([*outputs.save, 'frames.csv', 'run.json', 'next.json'])} in {out}")
+    classes = options.words(output.classes)
+    outputs = Outputs(options.words(output.save) or [], overwrite=output.overwrite, classes=classes, ids=given.ids)
+    settings = change(Settings(Bidirectional()), flow=flow)
+    how = Labelled(given.label_set, settings, output.next_frames, given.frame_rate, threads)
+    with progress_bar(video) as bar:
+        progress = None if output.quiet else bar
+        done = run_propagation(video, given.labels, output.out, how=how, outputs=outputs, progress=progress)
+    if not output.quiet:
+        written = ", ".join([*outputs.save, "frames.csv", "run.json", "next.json"])
+        show(*report(done), f"  written: {written} in {output.out}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -19,6 +20,70 @@ if TYPE_CHECKING:
     from segtween.video import NamedSource
 
 
+@dataclass(frozen=True)
+class ReadingOptions:
+    """Which part of an input is read."""
+
+    PANEL: ClassVar[str] = "Input"
+
+    start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Begin here.")] = 0.0
+    duration: Annotated[
+        float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after so many seconds of input.")
+    ] = None
+    frame_rate: shared.FrameRate = None
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written, and where."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: shared.Folder
+    save: shared.Save = "overlay"
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="PRESET",
+            help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
+        ),
+    ] = None
+    overwrite: shared.Overwrite = False
+    classes: shared.Classes = None
+    ids: shared.Ids = "train"
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Measure temporal consistency and flicker of the labels; takes longer."),
+    ] = False
+    quiet: shared.Quiet = False
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How inputs come, and where they are labelled."""
+
+    PANEL: ClassVar[str] = "Live"
+
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Keep up with a camera, a stream, or a file played at its rate; frames that come too fast are "
+            "dropped.",
+        ),
+    ] = False
+    multi: Annotated[
+        bool | None,
+        typer.Option(
+            "--multi/--one-by-one",
+            help="Several inputs at once with one network (default for cameras, streams and --live), or one after "
+            "the other (default for files).",
+        ),
+    ] = None
+    device: shared.OnDevice = "cpu"
+
+
 @guarded
 @grouped
 def run(
@@ -27,69 +92,13 @@ def run(
         list[str],
         typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
-    start: Annotated[
-        float,
-        typer.Option("--start", metavar="SECONDS", rich_help_panel="Input", help="Begin here."),
-        Rare(),
-    ] = 0.0,
-    duration: Annotated[
-        float | None,
-        typer.Option(
-            "--duration", metavar="SECONDS", rich_help_panel="Input", help="Stop after so many seconds of input."
-        ),
-        Rare(),
-    ] = None,
-    frame_rate: Annotated[shared.FrameRate, Rare()] = None,
-    out: shared.Folder,
-    save: shared.Save = "overlay",
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            "--compare",
-            metavar="PRESET",
-            rich_help_panel="Output",
-            help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
-        ),
-    ] = None,
-    overwrite: shared.Overwrite = False,
-    classes: Annotated[shared.Classes, Rare()] = None,
-    ids: Annotated[shared.Ids, Rare()] = "train",
-    report: Annotated[
-        bool,
-        typer.Option(
-            "--report",
-            rich_help_panel="Output",
-            help="Measure temporal consistency and flicker of the labels; takes longer.",
-        ),
-        Rare(),
-    ] = False,
-    quiet: Annotated[shared.Quiet, Rare()] = False,
+    reading: Annotated[ReadingOptions, Rare("start", "duration", "frame_rate")],
+    output: Annotated[OutputOptions, Rare("classes", "ids", "report", "quiet")],
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
-    every: shared.Every = None,
-    interval: shared.Interval = None,
+    keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    online: Annotated[shared.Online, Rare()] = False,
-    offline: shared.Offline = False,
-    live: Annotated[
-        bool,
-        typer.Option(
-            "--live",
-            rich_help_panel="Live",
-            help="Keep up with a camera, a stream, or a file played at its rate; frames that come too fast are "
-            "dropped.",
-        ),
-    ] = False,
-    multi: Annotated[
-        bool | None,
-        typer.Option(
-            "--multi/--one-by-one",
-            rich_help_panel="Live",
-            help="Several inputs at once with one network (default for cameras, streams and --live), or one after "
-            "the other (default for files).",
-        ),
-        Rare(),
-    ] = None,
-    device: shared.OnDevice = "cpu",
+    mode: Annotated[shared.ModeOptions, Rare("online")],
+    how: Annotated[LiveOptions, Rare("multi")],
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
 
@@ -116,20 +125,22 @@ def run(
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
-    options.check_mode(online=online, offline=offline)
-    todo = resolve(inputs, Reading(start, duration, frame_rate), threads=network.threads)
-    asked = {"interval": interval, "every": every, "device": device, **network.for_load(), **method.for_load()}
-    asked |= {"mode": "bidirectional"} if offline else {}
-    if live and device == "cpu" and method.async_keys is None and not offline and method.schedule != "adaptive":
+    is_offline, out, quiet, live = mode.is_offline(), output.out, output.quiet, how.live
+    part = Reading(reading.start, reading.duration, reading.frame_rate)
+    todo = resolve(inputs, part, threads=network.threads)
+    asked: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device}
+    asked |= {**network.for_load(), **method.for_load()} | ({"mode": "bidirectional"} if is_offline else {})
+    if live and how.device == "cpu" and method.async_keys is None and not is_offline and method.schedule != "adaptive":
         asked["async_keys"] = "auto"
     seg = load(**asked)
     for note in seg.engine.notes:
         notes.print(note)
-    other = None if compare is None else _compared(compare, network, interval=seg.settings.interval)
-    outputs = Outputs(options.words(save) or [], overwrite, options.words(classes), ids, report, other)
-    if _are_at_once(todo, multi, live=live):
+    compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
+    kinds, classes = options.words(output.save) or [], options.words(output.classes)
+    outputs = Outputs(kinds, output.overwrite, classes, output.ids, output.report, compared)
+    if _are_at_once(todo, how.multi, live=live):
         if not quiet:
-            notes.print(start_line_of_many([item.name for item in todo], seg, out, save=outputs.save), markup=False)
+            notes.print(start_line_of_many([item.name for item in todo], seg, out, save=kinds), markup=False)
         with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
         report_session(done, out, quiet=quiet)
@@ -141,7 +152,7 @@ def run(
         try:
             source = item.open()
             if not quiet:
-                notes.print(start_line(item.spec, source.info, seg, folder, save=outputs.save), markup=False)
+                notes.print(start_line(item.spec, source.info, seg, folder, save=kinds), markup=False)
             with progress_bar(item.name) as progress:
                 summary = seg.run(source, folder, outputs=outputs, live=live, progress=None if quiet else progress)
         except SegtweenError as error:

@@ -1,11 +1,14 @@
-"""Single options that several commands share."""
+"""Single options that several commands share, and two groups of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import typer
+
+from segtween.errors import SettingError
 
 Every = Annotated[
     int | None,
@@ -121,3 +124,33 @@ Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),
 ]
+
+
+@dataclass(frozen=True)
+class KeyFrameOptions:
+    """How often the network runs."""
+
+    PANEL: ClassVar[str] = "Method"
+
+    every: Every = None
+    interval: Interval = None
+
+    def resolve(self) -> int:
+        """The interval, the usual one where nothing is said; SettingError where both are given and differ."""
+        from segtween.api import resolve_interval
+
+        return resolve_interval(self.interval, self.every)
+
+
+@dataclass(frozen=True)
+class ModeOptions:
+    """Which key frames a frame is labelled from: the one before it, or those on both sides."""
+
+    online: Online = False
+    offline: Offline = False
+
+    def is_offline(self) -> bool:
+        """SettingError where both are given."""
+        if self.online and self.offline:
+            raise SettingError("--online and --offline", expected="one of them", do="leave one out")
+        return self.offline
