@@ -134,12 +134,14 @@ class SaveOptions:
     overwrite  whether outputs that exist are replaced
     classes    names of the classes that are tinted and get masks; None: all
     ids        what label files hold: train ids, or the data set's own
+    legend     whether overlays have a legend
     """
 
     kinds: Sequence[str]
     overwrite: bool = False
     classes: Sequence[str] | None = None
     ids: Literal["train", "dataset"] = "train"
+    legend: bool = True
 
 
 def open_sinks(

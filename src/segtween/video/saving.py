@@ -150,7 +150,7 @@ def open_sinks(
     if ids not in ("train", "dataset"):
         raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
     report = OutputReport()
-    painter = SharedPainter(Painter(labels, classes=chosen if classes else None))
+    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=saving.legend))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
     kinds = save_kinds(saving.kinds)
     films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
