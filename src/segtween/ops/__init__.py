@@ -2,5 +2,5 @@
 
 | member | what it runs on |
 | --- | --- |
-| `cpu` | NumPy, OpenCV and Numba; kernels release the GIL and are safe beside each other |
+| `cpu` | NumPy, OpenCV and Numba; kernels release the GIL and may run concurrently |
 """
