@@ -1,5 +1,6 @@
 """Inverse patch search, from coarse to fine: the core of Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast
-Optical Flow using Dense Inverse Search, ECCV 2016), with neighbours asked once and votes that are stricter.
+Optical Flow using Dense Inverse Search, ECCV 2016), with neighbours tried once and stricter weights in the
+densification.
 
 Convention: backward flow, current(x, y) = previous(x + dx, y + dy).
 """
@@ -29,7 +30,7 @@ FEWEST_ROWS = 8
 @dataclass(frozen=True)
 class Search:
     """How thoroughly is searched: on levels down to the image halved so many times; on each, patches so many pixels
-    apart, at most so many steps at a time, so many rounds in which neighbours are asked."""
+    apart, at most so many steps at a time, so many rounds in which neighbours are tried."""
 
     halved: int = 1
     apart: int = 4
@@ -38,7 +39,7 @@ class Search:
 
 
 class PatchSearch:
-    """Flow between two grey images (h, w) uint8 of 16 pixels at least each way."""
+    """Flow between two grey images (h, w) uint8 of at least 16 pixels in each direction."""
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
@@ -57,10 +58,10 @@ class PatchSearch:
             coarser = size_hw
         flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
-        def vote(first: int, last: int) -> None:
-            patches.vote_rows(now, before, places, found, bands, flow, first, last)
+        def densify(first: int, last: int) -> None:
+            patches.densify_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(vote, len(bands[3]) - 1, least=FEWEST_ROWS)
+        self._rows(densify, len(bands[3]) - 1, least=FEWEST_ROWS)
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
