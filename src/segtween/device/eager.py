@@ -153,11 +153,11 @@ def _places(composed: Tensor | None, grid_hw: SizeHW, size_hw: SizeHW, device: t
         y = y._replace(left=y.left[:, None], right=y.right[:, None], weight=y.weight[:, None])
         return x, y
     gh, gw = composed.shape[:2]
-    way = enlarge(enlarge(composed, size_hw[0], axis=0), size_hw[1], axis=1)
+    enlarged = enlarge(enlarge(composed, size_hw[0], axis=0), size_hw[1], axis=1)
     column, across = centres(size_hw[1], grid_hw[1], device)
     row, down = centres(size_hw[0], grid_hw[0], device)
-    x = samples(column[None, :], across[None, :] + way[..., 0] * (grid_hw[1] / gw), grid_hw[1])
-    y = samples(row[:, None], down[:, None] + way[..., 1] * (grid_hw[0] / gh), grid_hw[0])
+    x = samples(column[None, :], across[None, :] + enlarged[..., 0] * (grid_hw[1] / gw), grid_hw[1])
+    y = samples(row[:, None], down[:, None] + enlarged[..., 1] * (grid_hw[0] / gh), grid_hw[0])
     return x, y
 
 

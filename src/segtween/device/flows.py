@@ -122,7 +122,7 @@ class DeviceFlowNetwork:
 
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         h, w = current.shape[:2]
-        pair = [self._seen(view) for view in (current, previous)]
+        pair = [self._features(view) for view in (current, previous)]
         answer = self._net(*pair)[0].float()
         planes = _kept(answer, (pair[0].shape[2], pair[0].shape[3]))[:, :h, :w]
         return planes.permute(1, 2, 0).contiguous() / self.part.units
@@ -130,7 +130,7 @@ class DeviceFlowNetwork:
     def describe(self) -> dict[str, Any]:
         return {"flow": self.part.describe(), "grid": self.stride, "by": "torch"}
 
-    def _seen(self, view: Tensor) -> Tensor:
+    def _features(self, view: Tensor) -> Tensor:
         values = (view if self.part.channels == "RGB" else view.flip(2)) - self._mean
         planes = (values / self._std).permute(2, 0, 1)[None]
         below, right = (-side % self.part.multiple_of for side in view.shape[:2])

@@ -60,14 +60,14 @@ def recorder(device: torch.device) -> Recorder | None:
 
 
 def graph(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], Callable[[], None]]:
-    """A CUDA graph on the current card, after calls in which libraries choose their ways and compile what they
-    compile."""
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
+    """A CUDA graph on the current card, after calls in which libraries choose their algorithms and compile what
+    they compile."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
         for _ in range(WARM_UPS):
             function()
-    torch.cuda.current_stream().wait_stream(beside)
+    torch.cuda.current_stream().wait_stream(stream)
     recorded = torch.cuda.CUDAGraph()
     with torch.cuda.graph(recorded, capture_error_mode="thread_local"):
         outputs = function()
