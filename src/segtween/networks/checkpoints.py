@@ -197,8 +197,8 @@ def _parts(stored: Any) -> dict[str, State]:
     if not isinstance(stored, dict):
         return {}
     parts = {str(key): value for key, value in stored.items() if _is_state(value)}
-    beside = {key: value for key, value in stored.items() if isinstance(value, Tensor) and value.ndim > 0}
-    return parts or ({ONLY_PART: beside} if _is_state(beside) else {})
+    tensors = {key: value for key, value in stored.items() if isinstance(value, Tensor) and value.ndim > 0}
+    return parts or ({ONLY_PART: tensors} if _is_state(tensors) else {})
 
 
 def _is_state(value: Any) -> bool:

@@ -76,10 +76,10 @@ class FlowNetS(nn.Module):
         for name in _CONTRACTING:
             x = self.get_submodule(name)(x)
             maps[name] = x
-        for level, beside in zip((5, 4, 3, 2), ("conv5_1", "conv4_1", "conv3_1", "conv2"), strict=True):
+        for level, layer in zip((5, 4, 3, 2), ("conv5_1", "conv4_1", "conv3_1", "conv2"), strict=True):
             flow = self.get_submodule(f"predict_flow{level + 1}")(x)
             flow = self.get_submodule(f"upsampled_flow{level + 1}_to_{level}")(flow)
-            encoded = maps[beside]
+            encoded = maps[layer]
             up = _top_left(self.get_submodule(f"deconv{level}")(x), encoded)
             x = torch.cat((encoded, F.leaky_relu(up, SLOPE), _top_left(flow, encoded)), 1)
         return x

@@ -1,4 +1,4 @@
-"""Whole pipelines in plain torch, as people write them, to be timed beside ours: frame in, labels out.
+"""Whole pipelines in plain torch, as people write them, to be timed next to ours: frame in, labels out.
 
 Both enlarge the score maps of all classes to the frame's size, bilinear, and take the argmax of what that gives.
 """
@@ -134,8 +134,8 @@ def filled(name: str, *, classes: int, weights: Mapping[str, NDArray[np.float32]
 
 
 def _image(rgb: Any, device: torch.device) -> Tensor:
-    there = rgb if isinstance(rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(rgb))
-    return there.to(device).permute(2, 0, 1)[None].float()
+    image = rgb if isinstance(rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(rgb))
+    return image.to(device).permute(2, 0, 1)[None].float()
 
 
 def _normalised(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

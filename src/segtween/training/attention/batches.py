@@ -22,7 +22,7 @@ from segtween.training.attention.recipe import AttentionRecipe, Disturb
 from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
 
-MARGIN = max(RADII)  # cells around a crop that its cells may borrow from
+MARGIN = max(RADII)  # cells around a crop whose scores its cells may aggregate
 TRUTH_SURENESS = 0.96  # of labels as scores; the rest is shared out among all classes
 NOISE_VALUES = 1 << 21
 
@@ -33,10 +33,10 @@ class Batch:
     `F.pixel_unshuffle`; scores are less their mean over the C classes."""
 
     image: Tensor  # (N, 12, h, w)
-    key: Tensor  # (N, 12, h, w), read along the path
+    key: Tensor  # (N, 12, h, w), read along composed flow
     cells: Tensor  # (N, 8, h, w)
-    scores: Tensor  # (N, C, h, w) read along the path at the cells
-    around: Tensor  # (N, 4 C, h + 2 MARGIN, w + 2 MARGIN) read along the path at the pixels, of the crop and around it
+    scores: Tensor  # (N, C, h, w) read along composed flow at the cells
+    around: Tensor  # (N, 4 C, h + 2 MARGIN, w + 2 MARGIN) along composed flow at the pixels, in the crop and around it
     labels: Tensor  # (N, 2h, 2w) int64
 
     @property

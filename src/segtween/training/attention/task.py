@@ -56,8 +56,8 @@ class AttentionTask(Task):
         del share
         (batch, compare), recipe = part, self.recipe
         with autocast(self.context.device, recipe.precision):
-            said = self.net(*batch.seen(scores=recipe.class_head))
-        return attention_loss(said.float32(), batch, recipe.loss, self.weights, compare=compare)
+            answer = self.net(*batch.seen(scores=recipe.class_head))
+        return attention_loss(answer.float32(), batch, recipe.loss, self.weights, compare=compare)
 
     def data(self) -> list[dict[str, Any]]:
         return [

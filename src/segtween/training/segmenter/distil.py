@@ -113,8 +113,8 @@ def distil_loss(learner: Seen, teacher: Seen, settings: Distil) -> Tensor:
         if taught.shape[2:] != logits.shape[2:]:
             taught = F.interpolate(taught, size=logits.shape[2:], mode="bilinear", align_corners=False)
         t = settings.temperature
-        own, said = F.log_softmax(logits / t, 1), F.log_softmax(taught / t, 1)
-        loss = loss + settings.weight * t * t * (said.exp() * (said - own)).sum(1).mean()
+        own, target = F.log_softmax(logits / t, 1), F.log_softmax(taught / t, 1)
+        loss = loss + settings.weight * t * t * (target.exp() * (target - own)).sum(1).mean()
     if settings.features:
         loss = loss + settings.features * map_distance(learner[1], teacher[1])
     return loss

@@ -72,13 +72,13 @@ class SegmenterTask(Task):
     def loss(self, part: Part, share: Share) -> tuple[Tensor, dict[str, float]]:
         recipe, (images, labels) = self.recipe, part
         with autocast(self.context.device, recipe.precision):
-            said = look(self.net, images)  # logits (n, classes, H/4, W/4), and maps
+            output = look(self.net, images)  # logits (n, classes, H/4, W/4), and maps
             taught = None if self.teacher is None else self.teacher(images, of=self.spec)
         counted = max(1.0, share.counts[0])
-        loss = loss_of(said[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
+        loss = loss_of(output[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
         if taught is not None:
-            loss = loss + share.part * distil_loss(said, taught, recipe.distil)
-        self.seen = (images, labels, said[0].detach())
+            loss = loss + share.part * distil_loss(output, taught, recipe.distil)
+        self.seen = (images, labels, output[0].detach())
         return loss, {}
 
     def picture(self) -> NDArray[np.uint8] | None:
@@ -88,8 +88,8 @@ class SegmenterTask(Task):
         images, labels, logits = self.seen
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.spec.mean, self.spec.std))
         image = (images[0].cpu() * std + mean).clamp(0, 255).byte().permute(1, 2, 0).numpy()
-        said = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
-        shown = [x.cpu().numpy().astype(np.uint8) for x in (labels[0], said)]
+        predicted = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
+        shown = [x.cpu().numpy().astype(np.uint8) for x in (labels[0], predicted)]
         return np.concatenate([image, *map(self.recipe.label_set.colourise, shown)], axis=1)
 
     def data(self) -> list[dict[str, Any]]:
