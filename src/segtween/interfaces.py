@@ -1,6 +1,6 @@
-"""What the engine and the wiring expect of the parts they are given.
+"""What the engine and `build` expect of the components they are given.
 
-Parts satisfy these protocols by shape; none has to inherit from them. Every part has
+Components satisfy these protocols by shape; none has to inherit from them. Every component has
 `describe()`: plain JSON values with everything that changes its numbers, which go into the
 method record and its hash.
 """
@@ -68,7 +68,7 @@ class ResamplingRefiner(Protocol):
 
 
 class Refiner(Protocol):
-    """Replaces what a key frame's scores, read along composed flow, cannot say of a later frame.
+    """Replaces what a key frame's scores, looked up along composed flow, cannot say of a later frame.
 
     `features` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the
     composed flow that leads to them, the features of the key frame and of this one, and the distance in frames.

@@ -1,4 +1,4 @@
-"""The values that rooms hand to each other.
+"""The values that packages hand to each other.
 
 Conventions (one page: docs/conventions.md): images are RGB uint8 (H, W, 3); sizes in
 code are (height, width), named `size_hw`; points and vectors are (x, y) with pixel
@@ -201,8 +201,8 @@ class Result:
     scores: ScoreMap | Callable[[], ScoreMap]
     stages_ms: dict[str, float] = field(default_factory=dict)
     reliability: NDArray[np.float32] | None = None
-    """(h, w) in 0..1, a grid over what the scores' grid spans: how far the scores propagated from the key frame can be
-    trusted; None where the network has seen the frame, and in the offline mode."""
+    """(h, w) in 0..1, a grid over what the scores' grid spans: how reliable the scores propagated from the key frame
+    are; None where the network has seen the frame, and in the offline mode."""
 
     @property
     def key_index(self) -> int:

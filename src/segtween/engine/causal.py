@@ -1,4 +1,4 @@
-"""The whole idea: the network on key frames, its scores read along optical flow in between.
+"""The whole idea: the network on key frames, its scores looked up along optical flow in between.
 
     motion          flow from the frame to the one before, and what it leaves unexplained
     history         the last key frame's state, one frame farther: flow composed, reliability faded; none after a cut

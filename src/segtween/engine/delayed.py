@@ -1,9 +1,9 @@
-"""Asynchronous key frames: the network works beside the frames that follow, so that no frame waits for it.
+"""Asynchronous key frames: the network runs while the next frames are labelled, so that no frame waits for it.
 
     key frame       is sent to the network, which has a thread of its own, and is labelled like any other frame
     meanwhile       labels come from the key frame before; the state of the one that was sent follows too
     its scores      arrive `delay` frames later: blended with the history as it was at their own frame, as in
-                    `engine.causal`, and read along the composed flow that leads back to it
+                    `engine.causal`, and looked up along the composed flow that leads back to it
 
 What arrives is what the causal engine would have had at the key frame itself; only the frames in between have older
 labels. One key frame is on its way at a time.
@@ -72,9 +72,9 @@ class Inline:
     is_free = True
 
     def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:
-        there = Future[Logits]()
-        there.set_result(segmenter(rgb))
-        return there
+        future = Future[Logits]()
+        future.set_result(segmenter(rgb))
+        return future
 
 
 @dataclass

@@ -49,7 +49,7 @@ class Reading:
 
 
 class Propagation:
-    """Scores stay the key frame's own and are read along composed flow, on a grid half as fine as the flow's.
+    """Scores stay the key frame's own and are looked up along composed flow, on a grid half as fine as the flow's.
 
     `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
     fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. A `refiner` corrects what is read.

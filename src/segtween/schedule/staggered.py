@@ -35,7 +35,7 @@ class StaggeredSchedule:
     def __init__(self, interval: int, count: int, *, least: int = 1, is_free: Callable[[], bool] | None = None) -> None:
         FixedInterval(interval)
         self.interval, self.least = interval, least
-        self.schedules = [InTurn(self, stream) for stream in range(count)]
+        self.schedules = [StaggeredPhase(self, stream) for stream in range(count)]
         self.tick = self.runs = 0
         self._planned: list[int | None] = [None] * count
         self._ran, self._seen = [0] * count, [0] * count
@@ -81,11 +81,11 @@ class StaggeredSchedule:
         self._planned[stream] = None
         busy = [planned - self.tick for planned in self._planned if planned is not None]
         room = -(-(len(busy) + 1) // period)
-        ways = range(period, self.least - 1, -1)
+        candidates = range(period, self.least - 1, -1)
         wanted = period - stream * period // len(self.schedules) if is_first else period
-        free = [way for way in ways if busy.count(way) < room]
-        near = next((way for way in free if way <= wanted), None)
-        self._planned[stream] = self.tick + (near or max(free, default=min(ways, key=busy.count)))
+        free = [steps for steps in candidates if busy.count(steps) < room]
+        near = next((steps for steps in free if steps <= wanted), None)
+        self._planned[stream] = self.tick + (near or max(free, default=min(candidates, key=busy.count)))
         self.runs += 1
         self._ran[stream] = self.runs
 
@@ -107,24 +107,24 @@ class StaggeredSchedule:
         return self._ran[other] < self._ran[stream] and self._frames_to(other) <= 0
 
 
-class InTurn:
+class StaggeredPhase:
     """One stream's schedule: the fixed interval, at most, with its phase chosen by `StaggeredSchedule`."""
 
     by_distance, by_time = False, False
 
-    def __init__(self, turns: StaggeredSchedule, stream: int) -> None:
-        self._turns, self._stream = turns, stream
+    def __init__(self, shared: StaggeredSchedule, stream: int) -> None:
+        self._shared, self._stream = shared, stream
 
     @property
     def longest(self) -> int:
-        return self._turns.interval
+        return self._shared.interval
 
     def reset(self) -> None:
-        self._turns.drop(self._stream)
+        self._shared.drop(self._stream)
 
     def is_key(self, situation: Situation) -> bool:  # noqa: ARG002
-        return self._turns.is_due(self._stream)
+        return self._shared.is_due(self._stream)
 
     def describe(self) -> dict[str, Any]:
         """As the fixed interval's: a method's figures are pooled over all phases."""
-        return FixedInterval(self._turns.interval).describe()
+        return FixedInterval(self._shared.interval).describe()
