@@ -32,9 +32,9 @@ def resolve_interval(
     """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or beside a budget
     or target, which say it otherwise."""
     if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
-        said = f"interval {interval}" if every is None else f"every {every}"
+        spacing = f"interval {interval}" if every is None else f"every {every}"
         other = f"budget {budget:g}" if budget is not None else f"target {target_ms} ms"
-        raise SettingError(f"{said} and {other}", expected="one of them", do="leave one out")
+        raise SettingError(f"{spacing} and {other}", expected="one of them", do="leave one out")
     if every is None:
         return DEFAULT_INTERVAL if interval is None else interval
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:

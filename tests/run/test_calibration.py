@@ -61,7 +61,7 @@ def write_images(folder: Path, *sizes_hw: tuple[int, int]) -> Path:
 
 def test_ranges_span_all_images(tmp_path: Path) -> None:
     dark, light = np.full((8, 8, 3), 51, np.uint8), np.full((16, 8, 3), 204, np.uint8)
-    found = calibrate(tiny(tmp_path), [dark, light], told={"sources": ["two"]})
+    found = calibrate(tiny(tmp_path), [dark, light], measured_on={"sources": ["two"]})
     assert found.ranges["image"] == (51, 204)
     assert found.calibrated == {"images": 2, "sources": ["two"]}
     assert len(found.weights) == 16

@@ -70,7 +70,7 @@ class SceneOptions(options.InputOptions):
         typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the street's frames."),
     ] = "640x480"
 
-    WAYS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
+    INPUTS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
     EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
 
     def open(self, network: Segmenter, *, labels: str | None, threads: int) -> Shots:

@@ -222,11 +222,11 @@ def _live(figures: dict[str, Any]) -> str:
 def _temporal(figures: dict[str, Any]) -> str:
     if figures["tc"] is None:
         return "temporal consistency: no two frames to compare"
-    said = (
+    text = (
         f"temporal consistency {figures['tc']:.1%}; "
         f"flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
     )
     if figures["change_rate_at_keys"] is not None and figures["change_rate_elsewhere"] is not None:
         at_keys, elsewhere = figures["change_rate_at_keys"], figures["change_rate_elsewhere"]
-        said += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
-    return said + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")
+        text += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
+    return text + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")

@@ -120,8 +120,8 @@ def run_demo(
 ) -> Shown:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError
-    where `out` cannot be written.
+    `tell` is called with a line about what comes next and takes long. Raises SettingError for a clip without frames,
+    SinkError where `out` cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
         raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")

@@ -59,11 +59,11 @@ def evaluate_method(
     the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.is_adaptive else []), *adaptive]
-    there = backend or Processor(threads)
+    device = backend or Processor(threads)
 
     def free(chosen: Settings) -> MakeAdaptive:
         def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
-            engine = build_engine(network, chosen, backend=there, flow=flow)
+            engine = build_engine(network, chosen, backend=device, flow=flow)
             assert isinstance(engine, CausalEngine), "an adaptive schedule is causal"
             return engine
 
@@ -72,12 +72,12 @@ def evaluate_method(
     return evaluate(
         dataset,
         segmenter=segmenter,
-        flow=there.flow(settings, classes=len(segmenter.labels)),
-        make=_make(settings, there),
+        flow=device.flow(settings, classes=len(segmenter.labels)),
+        make=_make(settings, device),
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
-        method=method_of(build_engine(segmenter, settings, backend=there), name=name),
+        method=method_of(build_engine(segmenter, settings, backend=device), name=name),
         label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,

@@ -204,9 +204,9 @@ def interval_note(
 
     `keys`: of a difference, the figures whose intervals are shown: `value`, and `min_miou` for the last distance.
     """
-    told = {"value": "", "min_miou": ", last distance"}
+    suffixes = {"value": "", "min_miou": ", last distance"}
     figures = {
-        f"{name}{told[key]}": gain if key == "value" else gain[key]
+        f"{name}{suffixes[key]}": gain if key == "value" else gain[key]
         for name, gain in gains.items()
         if gain
         for key in keys

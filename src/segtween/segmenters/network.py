@@ -55,7 +55,7 @@ class NetworkSegmenter:
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing to know before trusting the numbers."""
+        """One line for each thing to know before relying on the numbers."""
         own = []
         if self.record.is_random:
             own.append(f"{self.record.name} has random weights: its speed is real, its labels are not")

@@ -95,8 +95,8 @@ def _bounds(marks: Sequence[Any]) -> str:
     if least or most:
         return f" with {f'{least or 0} to {most}' if most else f'{least} or more'} entries"
     parts = ((gt, "above"), (ge, "of at least"), (lt, "below"), (le, "of at most"))
-    told = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
-    return f" {told}" if told else ""
+    bounds = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
+    return f" {bounds}" if bounds else ""
 
 
 _LENGTHS = ("min_length", "max_length")

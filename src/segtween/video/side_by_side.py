@@ -72,11 +72,11 @@ class ComparisonPicture:
         tall = max(64, height // 4)
         tall += (height + tall) % 2
         strip = np.full((tall, width, 3), GROUND, np.uint8)
-        told = (
+        entries = (
             f"{name}: " + ("-" if mean is None else f"{100 * mean:.2f}% flicker")
             for name, mean in zip(self._names, so_far, strict=True)
         )
-        legend = legend_panel(list(zip(told, COLOURS, strict=True)), (2 * height, width))
+        legend = legend_panel(list(zip(entries, COLOURS, strict=True)), (2 * height, width))
         rows = min(legend.shape[0], tall)
         strip[tall - rows :, : legend.shape[1]] = legend[:rows]
         caption(strip, WORDS)

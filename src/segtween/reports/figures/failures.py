@@ -48,7 +48,7 @@ class Failure:
     seed: int
     index: int
     rgb: Rgb
-    said: Labels
+    predicted: Labels
     truth: Labels
     miou: float
 
@@ -77,7 +77,7 @@ def failure_figure(
         [_panels(failure, shots, panel) for failure in shown],
         headings=HEADINGS,
         row_names=[_name(failure, drives.rate) for failure in shown],
-        legend=seen_classes(labels, [m for f in shown for m in (f.said, f.truth)]),
+        legend=seen_classes(labels, [m for f in shown for m in (f.predicted, f.truth)]),
         footer=f"the worst of {drives.frames} frames of each of {len(drives.seeds)} drives through the synthetic "
         f"street, {float(drives.rate):g} a second; {segmenter.describe().get('name', 'a function')} on every frame",
     )
@@ -99,12 +99,12 @@ def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
 
 
 def _panels(failure: Failure, shots: StreetShots, size_hw: SizeHW) -> list[Rgb]:
-    wrong = (failure.said != failure.truth) & (failure.truth != IGNORE)
+    wrong = (failure.predicted != failure.truth) & (failure.truth != IGNORE)
     dim = np.rint(failure.rgb.mean(2, keepdims=True) * DIMMED + 20).astype(np.uint8).repeat(3, axis=2)
-    marked = np.where(wrong[..., None], shots.labels.colourise(failure.said), dim)
+    marked = np.where(wrong[..., None], shots.labels.colourise(failure.predicted), dim)
     return [
         panels.photo(failure.rgb, size_hw),
-        panels.classes(failure.said, shots.labels, size_hw),
+        panels.classes(failure.predicted, shots.labels, size_hw),
         panels.classes(failure.truth, shots.labels, size_hw),
         panels.photo(marked, size_hw),
     ]

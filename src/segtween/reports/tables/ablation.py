@@ -27,7 +27,7 @@ class Without(NamedTuple):
     changes: Mapping[str, Value]
 
 
-def _effort(steps: int) -> Callable[[Settings], str | None]:
+def _quality(steps: int) -> Callable[[Settings], str | None]:
     """So many steps more quality than the settings have, where there are so many."""
 
     def value(settings: Settings) -> str | None:
@@ -58,8 +58,8 @@ PARTS = (
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
     Without("grid", "a quarter of the cells", {"most_cells": lambda s: single_values(s)["most_cells"] // 4}),
     Without("scene cuts", "not looked for", {"cuts": False}),
-    Without("flow quality", "less", {"flow_quality": _effort(-1)}),
-    Without("flow quality", "more", {"flow_quality": _effort(+1)}),
+    Without("flow quality", "less", {"flow_quality": _quality(-1)}),
+    Without("flow quality", "more", {"flow_quality": _quality(+1)}),
     Without("flow", "none: labels stay where they are", {"flow": "zero"}),
 )
 """The rows, in order. One whose settings are those of the preset already is not shown, nor one that it refuses."""
