@@ -1,4 +1,4 @@
-"""The front door for Python: `segtween.load(...)` gives an object that runs, streams and steps."""
+"""The entry point for Python: `segtween.load(...)` gives an object that runs, streams and steps."""
 
 from __future__ import annotations
 

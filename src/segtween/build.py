@@ -1,4 +1,4 @@
-"""Settings become an engine, on any device: the one place where parts are put together."""
+"""Settings become an engine, on any device: the one place where components are assembled."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Re
 from segtween.types import Labels, Method
 
 LABEL_CELLS = 40_000
-"""Cells of the coarse grid on which confidence of propagated label images is told, at most."""
+"""Cells, at most, of the coarse grid on which the confidence of propagated label images is given."""
 METHOD_VERSION = 2
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
 
 class Backend(Protocol):
-    """Where a method works: what of its parts is another one on another device."""
+    """Where a method works: what of its components differs between devices."""
 
     @property
     def name(self) -> str: ...
@@ -271,7 +271,7 @@ def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
 
 
 def _keep_sizes(part: object, count: int) -> None:
-    """Lets a part's runtime keep what it compiled for so many image sizes."""
+    """Lets a component's runtime keep what it compiled for `count` image sizes."""
     for owner in (part, getattr(part, "inner", None)):
         runtime = getattr(owner, "runtime", None)
         if isinstance(runtime, KeepsSizes):

@@ -221,28 +221,28 @@ class ArrayOps(ReadingOps, Protocol):
 
 @runtime_checkable
 class Selecting(Protocol):
-    """What parts with stored scores or stored flow offer besides: `select` says which frame comes next, by name or
+    """What components with stored scores or stored flow offer as well: `select` says which frame comes next, by name or
     index. They belong to certain frames: nothing else can be shown to them."""
 
     def select(self, key: str | int) -> None: ...
 
 
 def select(part: object, key: str | int) -> None:
-    """Tells a part which frame comes next, if it is one that reads what is stored."""
+    """Tells a component which frame comes next, if it reads stored data."""
     if isinstance(part, Selecting):
         part.select(key)
 
 
 @runtime_checkable
 class Noting(Protocol):
-    """What parts offer that may do something in another way than was asked for: one line for each such thing."""
+    """What components offer that may do something differently than requested: one line for each such thing."""
 
     @property
     def notes(self) -> list[str]: ...
 
 
 def notes_of(part: object) -> list[str]:
-    """The notes of a part that has any."""
+    """The notes of a component that has any."""
     return list(part.notes) if isinstance(part, Noting) else []
 
 

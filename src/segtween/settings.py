@@ -106,7 +106,7 @@ class Guided:
 class Composed:
     """Scores stay the key frame's own and are looked up along composed flow (`engine.state`).
 
-    `most_cells`: the scores' own grid reduced to at most so many cells. `tolerance`: how fast reliability fades,
+    `most_cells`: the scores' own grid reduced to at most this many cells. `tolerance`: how fast reliability fades,
     r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels.
     """
 

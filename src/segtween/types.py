@@ -247,7 +247,7 @@ class Method:
 
 @dataclass
 class OutputState:
-    """What became of one output, a file or folder `name`: so many `frames` are in it under its final name; `error`
+    """What became of one output, a file or folder `name`: `frames` frames are in it under its final name; `error`
     ended it early or spoiled it."""
 
     name: str

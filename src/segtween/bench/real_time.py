@@ -70,7 +70,7 @@ class Labelled:
 @dataclass(frozen=True)
 class NetworkRuns:
     """Runs of the network in milliseconds: `ms` those during the measurement, `alone_ms` one with nothing else to do;
-    on so many `threads` of its own (0: not known)."""
+    on `threads` threads of its own (0: not known)."""
 
     ms: list[float]
     alone_ms: float

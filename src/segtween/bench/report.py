@@ -30,7 +30,7 @@ class Report(ABC):
 @dataclass(frozen=True)
 class Header:
     """What was measured: the method, the network as it describes itself, frames of `size_hw` that the network sees at
-    `scale`, on so many `threads` (None on a device, which has none of its own)."""
+    `scale`, on `threads` threads (None on a device, which has none of its own)."""
 
     method: Method
     network: dict[str, Any]

@@ -38,7 +38,7 @@ class PictureOptions:
     PANEL: ClassVar[str] = "Output"
 
     def check(self) -> Path:
-        """Whether it can be written: said before anything is drawn."""
+        """Whether it can be written: reported before anything is drawn."""
         from segtween.reports.figures.page import check_picture
 
         return check_picture(self.out, overwrite=self.overwrite)

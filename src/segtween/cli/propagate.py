@@ -50,7 +50,7 @@ def propagate(
     next_frames: Annotated[
         int,
         typer.Option(
-            "--next", metavar="N", rich_help_panel="Output", help="Name so many frames that are worth labelling next."
+            "--next", metavar="N", rich_help_panel="Output", help="Name N frames that are worth labelling next."
         ),
     ] = 5,
     classes: shared.Classes = None,

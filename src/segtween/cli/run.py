@@ -35,7 +35,7 @@ def run(
     duration: Annotated[
         float | None,
         typer.Option(
-            "--duration", metavar="SECONDS", rich_help_panel="Input", help="Stop after so many seconds of input."
+            "--duration", metavar="SECONDS", rich_help_panel="Input", help="Stop after this many seconds of input."
         ),
         Rare(),
     ] = None,

@@ -102,7 +102,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Shown:
-    """A table for the screen and the video beside it."""
+    """A table for the screen and the video next to it."""
 
     table: TextTable
     video: Path

@@ -74,7 +74,7 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
 
 
 def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network wants to see it.
+    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network's input.
 
     Resized as the processor does it: bilinear in whole numbers, by area below half the size.
     """

@@ -125,7 +125,7 @@ class BidirectionalEngine:
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing that is done in another way than was asked for."""
+        """One line for each thing that is done differently than requested."""
         return [*self.keys.notes, *notes_of(self.motion)]
 
     @property

@@ -5,7 +5,7 @@
     key frame       scores = network(frame), blended with the history where that is reliable
     every frame     labels = argmax of the key frame's scores where the composed flow leads, enlarged to the frame
 
-The engine knows no model, runtime or video library: it is given built parts (`segtween.interfaces`;
+The engine knows no model, runtime or video library: it is given built components (`segtween.interfaces`;
 `segtween.build` puts them together). Where scores come late: `engine.delayed`; where the future is known:
 `engine.bidirectional`.
 """
@@ -43,7 +43,7 @@ class CausalEngine(OneByOne):
         self.motion.reset()
 
     def select(self, key: str | int) -> None:
-        """Tells parts that read stored scores or flow which frame comes next, by its name or index."""
+        """Tells components that read stored scores or flow which frame comes next, by its name or index."""
         select(self.keys.segmenter, key)
         self.motion.select(key)
 
@@ -117,7 +117,7 @@ class CausalEngine(OneByOne):
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing that is done in another way than was asked for."""
+        """One line for each thing that is done differently than requested."""
         return [*notes_of(self.keys.segmenter), *notes_of(self.motion)]
 
     @property

@@ -58,7 +58,7 @@ class NetworkThread:
 
     @property
     def is_free(self) -> bool:
-        """Whether a key frame that is sent now is looked at right away."""
+        """Whether a key frame that is sent now is processed right away."""
         return self._latest is None or self._latest.done()
 
     def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:

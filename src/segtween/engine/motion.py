@@ -19,7 +19,7 @@ View = NDArray[np.uint8]
 class MotionEstimator:
     """The motion of each frame since the one before, by a flow estimator.
 
-    With `both_ways` the way from the frame before to the new one is estimated along with it. `view` is what the
+    With `both_ways` forward flow, from the frame before to the new one, is estimated along with it. `view` is what the
     estimator saw of the last frame; None: the next one begins a clip.
     """
 

@@ -1,4 +1,4 @@
-"""Measures a method on labelled clips, beside the plain network on every frame (docs/evaluation.md).
+"""Measures a method on labelled clips, compared with the plain network on every frame (docs/evaluation.md).
 
 Everything runs in one pass over each clip: the plain network, the method at interval 0, and for each
 interval one run per phase (dense labels) or distance (sparse labels) go through the frames side by side.
@@ -52,8 +52,8 @@ def evaluate_method(
     backend: Backend | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with so many
-    `threads`, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
+    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with
+    `threads` threads, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
@@ -101,7 +101,7 @@ def evaluate(
     max_frames: int | None = None,
     measures: Sequence[str] = (),
 ) -> Report:
-    """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
+    """Measures `make`'s engines at the intervals, each compared with every frame and every frame fused.
 
     `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip; with more
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.

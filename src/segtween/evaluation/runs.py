@@ -32,7 +32,7 @@ MakeAdaptive = Callable[[Segmenter, FlowEstimator], CausalEngine]
 """(segmenter, flow) -> a new engine whose key frames depend on more than the distance."""
 
 ENOUGH_FRAMES = 30
-"""Adaptive schedules: a distance that fewer frames have is not asked whether it is the worst."""
+"""Adaptive schedules: a distance with fewer frames is left out of the worst distance."""
 
 
 class Table:

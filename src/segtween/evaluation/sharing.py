@@ -42,7 +42,7 @@ class FrameScores:
 class FrameMotion:
     """The motion of the current frame, estimated once for all engines that are handed it.
 
-    With `both_ways` the way from the frame before is estimated too, as bidirectional engines need it.
+    With `both_ways` forward flow is estimated too, as bidirectional engines need it.
     """
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:

@@ -1,4 +1,4 @@
-"""Which frames are looked at, where runs begin in them, and what is read of each."""
+"""Which frames are evaluated, where runs begin in them, and what is read of each."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Window:
     is_dense: bool
 
     def start_of(self, phase: int | None) -> int:
-        """Where a run begins: at its phase; sparse: so many frames before the last. None: at the first frame."""
+        """Where a run begins: at its phase; sparse: this many frames before the last. None: at the first frame."""
         if phase is None:
             return 0
         return phase if self.is_dense else len(self.blocks) - 1 - phase
 
 
 def plan(dataset: Dataset, longest: int, settings: Bootstrap, *, whole: bool = False) -> tuple[list[Window], list[str]]:
-    """What is run, and what is left out, in words. `whole`: from every clip's first frame on."""
+    """A description of what is run and what is left out. `whole`: from every clip's first frame on."""
     return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest, whole=whole)
 
 
@@ -108,11 +108,11 @@ class Moment:
     vspw: Sampling | None = None
     """How VSPW's scripts lead from the frame before to this one, where their measures were asked for."""
     record: FrameRecord = field(default_factory=FrameRecord)
-    """What the plain network and "every frame, fused" counted of this frame, for the rows beside them."""
+    """What the plain network and "every frame, fused" counted of this frame, for the rows next to them."""
 
 
 def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:
-    """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
+    """The frames of a window; those of `parts` that read stored scores or flow get each frame's name first."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):

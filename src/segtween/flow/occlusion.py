@@ -108,7 +108,7 @@ def _check(*thresholds: float) -> None:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames as the estimates look at them, on one grid over the frame: grey images (h, w), the backward flow
+    """Two frames as input of the estimates, on one grid over the frame: grey images (h, w), the backward flow
     (h, w, 2) and, when asked for, the forward flow."""
 
     current: Grey

@@ -16,9 +16,9 @@ Array = Any
 SIDE = 8
 PAD = SIDE + 2
 NEAR, SAME = 0.5, 0.25
-"""Neighbours whose flow differs by less than so many pixels are not tried; and those of less than so many are one."""
+"""In pixels. Neighbours whose flow differs by less than NEAR are not tried; flows closer than SAME agree."""
 STOP = 0.05
-"""A patch is at its place when a step is shorter than so many pixels."""
+"""A patch has converged when a step is shorter than this many pixels."""
 SHARP = 16.0
 """The weight of a patch in a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
 FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -150,7 +150,7 @@ def search_rows(
             xx, xy, yy = xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count
             area = xx * yy - xy * xy
             if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
-                continue  # one edge, or nothing at all: it does not say where it went
+                continue  # one edge, or nothing at all: its motion is ambiguous
             from_u, from_v = u, v
             for _ in range(steps):
                 bx, by = bx - total * sx / count, by - total * sy / count

@@ -29,8 +29,8 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True)
 class Search:
-    """How thoroughly is searched: on levels down to the image halved so many times; on each, patches so many pixels
-    apart, at most so many steps at a time, so many rounds in which neighbours are tried."""
+    """How thorough the search is: levels down to the image halved `halved` times; on each, patches `apart` pixels
+    apart, at most `steps` steps at a time, and `rounds` rounds in which neighbours are tried."""
 
     halved: int = 1
     apart: int = 4

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ZeroFlow:
-    """Says that nothing moved."""
+    """Zero flow: nothing moves."""
 
     def __init__(self, *, stride: int | None = None) -> None:
         self._view = GreyView(stride=stride)

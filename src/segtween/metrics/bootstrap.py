@@ -40,7 +40,7 @@ Statistic = Callable[[NDArray[Any]], NDArray[np.float64]]
 """Additive counts (..., *shape) -> figure (...), a fraction in 0..1; NaN where there is nothing to measure."""
 
 ENOUGH_CLIPS = 20
-"""From so many clips on they are drawn; of fewer, percentiles of the draws fall short the more, the fewer they are."""
+"""From this many clips on they are resampled; with fewer, percentiles of the draws would be too narrow."""
 
 FEWEST_CLIPS = 3
 FEWEST_BLOCKS = 9

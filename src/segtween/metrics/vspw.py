@@ -1,8 +1,8 @@
 """The measures as VSPW's public evaluation scripts compute them, for comparison with published figures only.
 
 Miao et al.: VSPW: A Large-scale Dataset for Video Scene Parsing in the Wild, CVPR 2021; scripts at
-github.com/VSPW-dataset/VSPW_code (`evaluator_test.py`, `TC_cal.py`, `VC_perclip.py`). Their rules, beside those of
-`segmentation` and `temporal`:
+github.com/VSPW-dataset/VSPW_code (`evaluator_test.py`, `TC_cal.py`, `VC_perclip.py`). Their rules, compared with those
+of `segmentation` and `temporal`:
 
 mIoU  One confusion matrix is pooled over all frames, void pixels of the truth left out; the mean is over the classes
       that the truth holds.

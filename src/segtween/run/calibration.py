@@ -1,4 +1,4 @@
-"""Calibrating a model folder for int8: pictures from files, or made by the caller; ranges beside the record."""
+"""Calibrating a model folder for int8: pictures from files, or made by the caller; ranges next to the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKED = 16
 STREAM_STEP = 15
 
 Pictures = Callable[[int], Iterable[Rgb]]
-"""At most so many pictures (H, W, 3)."""
+"""At most `count` pictures (H, W, 3)."""
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,21 @@ from segtween.interfaces import Situation
 from segtween.schedule.fixed import FixedInterval
 
 SILENT = 4
-"""So many times as many ticks as there are streams."""
+"""In rounds: this many times as many ticks as there are streams."""
 
 
 class StaggeredSchedule:
     """The plan of `count` streams at one interval; `schedules` holds one schedule for each, numbered from 0.
 
     least    frames from a key frame to the next one planned, at least: 1 to interval + 1 (scores that come late keep
-             the network from looking sooner). Where no tick so far off has room, the emptiest is taken
-    is_free  whether the network may be asked for a planned key frame at all, looked at once per tick. If given, one
+             the network from running sooner). Where no tick in that range is free, the least busy one is taken
+    is_free  whether the network can take a planned key frame at all, checked once per tick. If given, one
              planned key frame is let through per tick, that of the stream which has waited longest since its last; so
              the interval grows to what the network can do. A stream that has been silent for SILENT rounds is not
              waited for
 
-    `begin` starts a tick; a schedule is then asked of its stream's frame; `ran` tells of a key frame that no schedule
-    is asked for (a stream's first, one after a cut).
+    `begin` starts a tick; a schedule then decides about its stream's frame; `ran` records a key frame that no schedule
+    decided about (a stream's first, one after a cut).
     """
 
     def __init__(self, interval: int, count: int, *, least: int = 1, is_free: Callable[[], bool] | None = None) -> None:

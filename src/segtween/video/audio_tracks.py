@@ -281,7 +281,7 @@ def _layout(layout: Any) -> str | None:
 
 
 def _with_known_layout(frame: Any) -> Any:
-    """The frame itself, or, where it only counts its channels, one that says the usual places for so many."""
+    """The frame itself, or, where it only counts its channels, one with the usual layout for that many."""
     import av
 
     count = frame.layout.nb_channels

@@ -43,7 +43,7 @@ def _check_count(name: str, value: int) -> None:
 
 @dataclass(frozen=True)
 class Failure:
-    """A frame of a drive, what the network says, and the frame's own mIoU in 0..1."""
+    """A frame of a drive, the network's prediction, and the frame's own mIoU in 0..1."""
 
     seed: int
     index: int

@@ -107,7 +107,7 @@ def save_png(page: Rgb, target: str | Path) -> Path:
 
 
 def check_picture(target: str | Path, *, overwrite: bool) -> Path:
-    """The path, if a PNG may be written there: said before anything is computed."""
+    """The path, if a PNG may be written there: reported before anything is computed."""
     path = Path(target)
     if path.suffix.lower() != ".png":
         raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")

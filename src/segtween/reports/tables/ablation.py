@@ -1,4 +1,4 @@
-"""What each part of a method brings: it is switched off, or made simpler, one at a time."""
+"""Ablation: each component of a method is switched off, or made simpler, one at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Without(NamedTuple):
 
 
 def _quality(steps: int) -> Callable[[Settings], str | None]:
-    """So many steps more quality than the settings have, where there are so many."""
+    """The quality `steps` above that of the settings, where there is one."""
 
     def value(settings: Settings) -> str | None:
         names = list(QUALITIES)  # from little to much
@@ -116,7 +116,7 @@ def ablation_table(
 
 
 def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tuple[Without, Settings]]:
-    """`PARTS` that differ from the settings, with the changed ones; refusals are told to `notes`."""
+    """`PARTS` that differ from the settings, with the changed ones; refusals go to `notes`."""
     for part in PARTS:
         try:
             changed = change(settings, **{name: _value(value, settings) for name, value in part.changes.items()})

@@ -1,4 +1,4 @@
-"""From what the network says to corrected scores, and how far these are from the labels."""
+"""From the network's output to corrected scores, and how far these are from the labels."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class SegmenterTask(Task):
         return loss, {}
 
     def picture(self) -> NDArray[np.uint8] | None:
-        """The part's first image, its truth and what the network says, side by side."""
+        """The part's first image, its truth and the network's prediction, side by side."""
         if self.seen is None:
             return None
         images, labels, logits = self.seen
@@ -141,7 +141,7 @@ class SegmenterTask(Task):
 
 
 def open_task(recipe: Recipe, context: Context) -> SegmenterTask:
-    """Find all data first, that of the evaluation too, so that what is missing is said before the long part."""
+    """Find all data first, that of the evaluation too, so that what is missing is reported before the long part."""
     labels, device, options = recipe.label_set, context.device, context.options
     teacher = open_teacher(recipe, device=device)
     with context.processes.first_alone():
