@@ -162,9 +162,9 @@ def _assemble(
     worker: Worker,
     sharing: int = 1,
 ) -> Engine:
-    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=settings.is_bidirectional)
+    motion = MotionEstimator(flow, ops=propagation.ops, bidirectional=settings.is_bidirectional)
     if isinstance(settings.mode, Bidirectional):
-        _check_both_ways(flow)
+        _check_bidirectional(flow)
         bidirectional = BidirectionalEngine(
             NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
         )
@@ -194,7 +194,7 @@ def build_labelled(
     """Bidirectional propagation of somebody's labels of some frames, read as a `kind` of `LabelKeys` reads them."""
     backend = backend or Processor()
     flow = flow or backend.flow(settings, classes=len(labels))
-    _check_both_ways(flow)
+    _check_bidirectional(flow)
     ops = backend.ops(settings)
     propagation = Propagation(
         ops,
@@ -299,7 +299,7 @@ def _stored_with_streams() -> SettingError:
     )
 
 
-def _check_both_ways(flow: FlowEstimator) -> None:
+def _check_bidirectional(flow: FlowEstimator) -> None:
     if isinstance(flow, Selecting):
         raise SettingError(
             "bidirectional propagation along stored flow",

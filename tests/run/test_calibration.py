@@ -23,7 +23,7 @@ from segtween.networks import export_network
 from segtween.run.calibration import calibrate_folder, pictures
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.openvino import int8_sums_are_exact, read_graph
-from segtween.runtimes.quantise import folded, seen_by_convolutions, weights_digest
+from segtween.runtimes.quantise import convolution_inputs, folded, weights_digest
 from segtween.segmenters.calibrate import agreement, calibrate
 from segtween.segmenters.network import open_network
 from segtween.street.pictures import calibration_pictures
@@ -136,7 +136,7 @@ def test_shipped_ranges_belong_to_the_shipped_weights(name: str, tmp_path: Path,
     graph = folded(read_graph(materialise(record)))
     assert ranges is not None
     assert ranges.weights == weights_digest(graph)
-    assert set(ranges.ranges) == {tensor.name for tensor in seen_by_convolutions(graph)}
+    assert set(ranges.ranges) == {tensor.name for tensor in convolution_inputs(graph)}
 
 
 def test_the_default_network_and_that_of_the_benchmark_have_ranges() -> None:

@@ -82,7 +82,7 @@ class Table:
                 self.at[0] = Row(self.fused, self.plain, self.fused)
                 continue
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
-            motion.both_ways = motion.both_ways or not engines[0].is_causal
+            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
             row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
             runs += [new(engine, row.own, phase=p, companions=companions) for p, engine in enumerate(engines)]
@@ -119,13 +119,13 @@ class Table:
         engine, row = self.adaptive[name]
         tally = row.own
         most = int(np.flatnonzero(tally.frames_at)[-1])
-        seen, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
-        enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, seen, strict=True)]
+        counts, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
+        enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, counts, strict=True)]
         figures = {
             **per_distance_figures(values),
             **{k: v for k, v in per_distance_figures(enough).items() if k.startswith("worst")},
             "min_miou": tally.min_miou(),
-            "frames_at_distance": seen.tolist(),
+            "frames_at_distance": counts.tolist(),
         }
         described = engine.schedule.describe()
         fixed = [i for i in self.at if i > 0 and described.get("budget") == 100 / (i + 1)]

@@ -55,9 +55,9 @@ class AttentionRefiner(nn.Module):
         super().__init__()
         self.classes = classes
         fine, middle, coarse = WIDTHS
-        seen = 24 + len(CELLS) + classes
-        self.fine = nn.Sequential(_convolution(seen, fine, side=1), _convolution(fine, fine, groups=fine))
-        self.middle = _convolution(seen, middle, stride=2)
+        inputs = 24 + len(CELLS) + classes
+        self.fine = nn.Sequential(_convolution(inputs, fine, side=1), _convolution(fine, fine, groups=fine))
+        self.middle = _convolution(inputs, middle, stride=2)
         self.coarse = _convolution(middle, coarse, stride=2)
         self.wide = nn.Sequential(*(_convolution(coarse, coarse, dilation=d) for d in (1, 2, 4)))
         self.to_middle = nn.Conv2d(coarse, middle, 1)

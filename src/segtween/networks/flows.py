@@ -39,8 +39,8 @@ class FlowLight(nn.Module):
         x = self.conv2(self.conv1(torch.cat((current, previous), 1)))
         sums: list[Tensor] = []
         for i in range(1, 5):
-            seen = self.get_submodule(f"conv_dilate_{i}")(x)
-            sums.append(seen + sums[-1] if sums else seen)
+            features = self.get_submodule(f"conv_dilate_{i}")(x)
+            sums.append(features + sums[-1] if sums else features)
         return cast(Tensor, self.toflow(self.conv_merge(torch.cat(sums, 1)) + x))
 
 

@@ -88,7 +88,7 @@ class ReferencePipeline:
             torch.manual_seed(0)
             self.chain = Chain(build_flow(flow), build_refiner(classes=classes)).eval().to(every.device)
         self._scores: Tensor | None = None
-        self._seen: Tensor | None = None
+        self._previous: Tensor | None = None
 
     def __call__(self, rgb: Any, *, is_key: bool) -> Any:
         height, width = rgb.shape[:2]
@@ -98,15 +98,15 @@ class ReferencePipeline:
             padded = F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
             whole = padded.shape[-2:]
             # Its images have blue first; mean and deviation are in that order.
-            seen = _normalised(small(padded).flip(1), self.spec.mean, self.spec.std)
-            if is_key or self._scores is None or self._seen is None:
+            normalised = _normalised(small(padded).flip(1), self.spec.mean, self.spec.std)
+            if is_key or self._scores is None or self._previous is None:
                 logits = self.every.logits(image)
                 enlarged = keep_corners(logits, (height, width))
                 grid = whole[0] // 8, whole[1] // 8
-                self._scores, self._seen = keep_corners(logits, grid), seen
+                self._scores, self._previous = keep_corners(logits, grid), normalised
                 return _argmax(enlarged)
-            self._scores = self.chain.step(self._scores, seen, self._seen).scores
-            self._seen = seen
+            self._scores = self.chain.step(self._scores, normalised, self._previous).scores
+            self._previous = normalised
             return _argmax(keep_corners(self._scores, whole)[..., :height, :width])
 
 

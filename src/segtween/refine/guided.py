@@ -33,8 +33,8 @@ class GuidedRefinement:
 
     def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
         whole = rgb if scores.spans_hw is None else pad_image(rgb)
-        seen = self.part.preprocess(shrink_image(whole, scores.grid_hw))
-        refined, edge = self.runtime.run(scores.values[None], seen)
+        image = self.part.preprocess(shrink_image(whole, scores.grid_hw))
+        refined, edge = self.runtime.run(scores.values[None], image)
         self.edge = edge[0, 0]
         return replace(scores, values=np.ascontiguousarray(refined[0], np.float32))
 

@@ -23,9 +23,9 @@ DIGITS = 6
 def calibrate(
     record: ModelRecord, images: Iterable[Rgb], *, scale: float = 1.0, threads: int = 0, measured_on: Any = None
 ) -> Int8Record:
-    """The lowest and highest value of whatever the network's convolutions see, over all images (H, W, 3).
+    """The lowest and highest value of all inputs of the network's convolutions, over all images (H, W, 3).
 
-    They are seen in float32, resized as frames are. `measured_on` is kept with the record as what it was measured on.
+    They are measured in float32, resized as frames are. `measured_on` is kept with the record as what it was measured on.
     Raises SettingError without images, ModelError for a network without convolutions.
     """
     path = materialise(record)

@@ -170,12 +170,12 @@ def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
 
 def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> dict[str, Any]:
     """What changes a network's numbers, wherever it runs."""
-    seen = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
+    preprocessing = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
     return {
         "name": record.name,
         "random_weights": record.is_random,
         "fingerprint": fingerprint(record)[:12],
-        "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
+        "preprocessing": hashlib.sha256(preprocessing.encode()).hexdigest()[:12],
         "labels": labels.name,
         "scale": scale,
     }

@@ -20,7 +20,7 @@ GROUND, GRID, INK = 24, 70, 230
 WORDS = "pixels whose label changes and changes back, frame by frame"
 
 
-class Seen(Protocol):
+class ComparedFrame(Protocol):
     """What the other method makes of a frame; the share of pixels that flicker in it, and in all frames up to it, by
     the other method and by this one (0..1, None where there is nothing to compare)."""
 
@@ -37,7 +37,7 @@ class ComparedMethod(NamedTuple):
 
     name: str
     own_caption: str
-    take: Callable[[int], Seen]
+    take: Callable[[int], ComparedFrame]
 
     @property
     def captions(self) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def failure_figure(
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
     for done, seed in enumerate(drives.seeds):
         shots = StreetShots(seed, segmenter.labels, size_hw=drives.size_hw, rate=drives.rate)
-        worst.append(min(_seen(shots, engine, drives.frames), key=lambda failure: failure.miou))
+        worst.append(min(_failures(shots, engine, drives.frames), key=lambda failure: failure.miou))
         if progress is not None:
             progress(done + 1, len(drives.seeds))
     shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
@@ -88,7 +88,7 @@ def _name(failure: Failure, rate: Fraction) -> str:
     return f"drive {failure.seed}\nsecond {float(failure.index / rate):.0f}\nmIoU {100 * failure.miou:.0f}%"
 
 
-def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
+def _failures(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
     classes = len(shots.labels)
     for shot in shots.read(0, frames - 1):
         assert shot.truth is not None

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from segtween.errors import SettingError
 from segtween.networks.attention import MIDDLE, RADII
 from segtween.ops.cpu import CpuOps
-from segtween.training.attention.paths import joined_path, made_up_path
+from segtween.training.attention.paths import composed_path, made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
 from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
@@ -44,10 +44,10 @@ class Batch:
         """(N, C, 2h, 2w) scores that the crop's own pixels read."""
         return F.pixel_shuffle(self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN], 2)
 
-    def seen(self, *, scores: bool) -> list[Tensor]:
+    def inputs(self, *, scores: bool) -> list[Tensor]:
         """What the network sees, in the order of axes in which it is fastest."""
-        seen = [self.image, self.key, self.cells, *([self.scores] if scores else [])]
-        return [values.contiguous(memory_format=torch.channels_last) for values in seen]
+        inputs = [self.image, self.key, self.cells, *([self.scores] if scores else [])]
+        return [values.contiguous(memory_format=torch.channels_last) for values in inputs]
 
     def to(self, device: torch.device) -> Batch:
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -86,7 +86,7 @@ class Reader:
             distance = int(rng.integers(1, pool.frames))
             key = int(rng.integers(0, pool.frames - distance))
             now = key + distance
-            path = joined_path(clip.flow, key=key, now=now, ops=self.ops)
+            path = composed_path(clip.flow, key=key, now=now, ops=self.ops)
         flip = rng.random() < recipe.disturb.flip
         scores = self._scores(clip, key, pool.source.scores, rng)
         corner = top, left

@@ -22,7 +22,7 @@ from segtween.networks import NETWORKS, Network, build, network
 from segtween.networks.swiftnet import SwiftNet
 from segtween.training.segmenter.recipe import Distil, Recipe
 
-Seen = tuple[Tensor, list[Tensor]]
+Outputs = tuple[Tensor, list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Teacher:
     sha256: str
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, *, of: Network) -> Seen:
-        """Images (N, 3, H, W), normalised as network `of` wants them -> `look` of them with this network."""
+    def __call__(self, images: Tensor, *, of: Network) -> Outputs:
+        """Images (N, 3, H, W), normalised as network `of` wants them -> `forward` of them with this network."""
         pairs = [(torch.tensor(a), torch.tensor(b)) for a, b in ((of.mean, self.spec.mean), (of.std, self.spec.std))]
         (own_mean, mean), (own_std, std) = pairs
         factor, shift = own_std / std, (own_mean - mean) / std
-        seen = images * factor.view(1, 3, 1, 1).to(images.device) + shift.view(1, 3, 1, 1).to(images.device)
-        return look(self.net, seen)
+        normalised = images * factor.view(1, 3, 1, 1).to(images.device) + shift.view(1, 3, 1, 1).to(images.device)
+        return forward(self.net, normalised)
 
 
 def open_teacher(recipe: Recipe, *, device: torch.device) -> Teacher | None:
@@ -97,7 +97,7 @@ def load_frozen(model: str, *, what: str) -> tuple[Any, Network, LabelSet, str]:
     return net, network(name), record.labels, record.weights.sha256 or f"random {record.weights.random_seed}"
 
 
-def look(net: Any, images: Tensor) -> Seen:
+def forward(net: Any, images: Tensor) -> Outputs:
     """Logits (N, classes, h, w), and the maps of the decoder, coarsest first; none for networks other than SwiftNet."""
     if not isinstance(net, SwiftNet):
         return net(images), []
@@ -105,7 +105,7 @@ def look(net: Any, images: Tensor) -> Seen:
     return net.logits(maps[-1]), maps
 
 
-def distil_loss(learner: Seen, teacher: Seen, settings: Distil) -> Tensor:
+def distil_loss(learner: Outputs, teacher: Outputs, settings: Distil) -> Tensor:
     """weight T^2 KL(teacher || learner) per cell at the learner's grid, plus features x distance of the maps."""
     logits, taught = learner[0].float(), teacher[0].float()
     loss = logits.new_zeros(())

@@ -19,7 +19,7 @@ from segtween.training.augment import augment, draw, normalise
 from segtween.training.checkpoint import load
 from segtween.training.data import Pool, class_shares, open_pool, plan
 from segtween.training.losses import class_weights
-from segtween.training.segmenter.distil import Teacher, distil_loss, look, open_teacher
+from segtween.training.segmenter.distil import Teacher, distil_loss, forward, open_teacher
 from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
 from segtween.training.segmenter.score import score
@@ -72,7 +72,7 @@ class SegmenterTask(Task):
     def loss(self, part: Part, share: Share) -> tuple[Tensor, dict[str, float]]:
         recipe, (images, labels) = self.recipe, part
         with autocast(self.context.device, recipe.precision):
-            output = look(self.net, images)  # logits (n, classes, H/4, W/4), and maps
+            output = forward(self.net, images)  # logits (n, classes, H/4, W/4), and maps
             taught = None if self.teacher is None else self.teacher(images, of=self.spec)
         counted = max(1.0, share.counts[0])
         loss = loss_of(output[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
