@@ -234,8 +234,8 @@ def build_streams(
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
     resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
-    for part in (segmenter, shared, refiner, resampling_refiner):
-        _keep_sizes(part, count)
+    for component in (segmenter, shared, refiner, resampling_refiner):
+        _keep_sizes(component, count)
     engines = []
     for schedule in schedules:
         ops = first.sibling()
@@ -270,9 +270,9 @@ def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
     return NetworkThread() if settings.delay is not None and not isinstance(segmenter, Selecting) else Inline()
 
 
-def _keep_sizes(part: object, count: int) -> None:
+def _keep_sizes(component: object, count: int) -> None:
     """Lets a component's runtime keep what it compiled for `count` image sizes."""
-    for owner in (part, getattr(part, "inner", None)):
+    for owner in (component, getattr(component, "inner", None)):
         runtime = getattr(owner, "runtime", None)
         if isinstance(runtime, KeepsSizes):
             runtime.keep_sizes(count)
@@ -366,8 +366,10 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    part = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
-    return GuidedRefinement(part, open_component(part, outputs=("scores", "edge"), threads=threads), classes=classes)
+    component = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
+    return GuidedRefinement(
+        component, open_component(component, outputs=("scores", "edge"), threads=threads), classes=classes
+    )
 
 
 def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
@@ -375,10 +377,10 @@ def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Ref
     refine = settings.propagation.refine if isinstance(settings.propagation, Composed) else None
     if refine is None:
         return None
-    part = find_attention(refine.weights, labels=labels.name, convert=_components_of)
-    outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
-    runtime = open_component(part, outputs=outputs, threads=ops.threads, precision="auto")
-    return AttentionRefiner(part, runtime, ops=ops)
+    component = find_attention(refine.weights, labels=labels.name, convert=_components_of)
+    outputs = ("share", "attention", "added") if component.classes else ("share", "attention")
+    runtime = open_component(component, outputs=outputs, threads=ops.threads, precision="auto")
+    return AttentionRefiner(component, runtime, ops=ops)
 
 
 def method(engine: Engine, *, name: str) -> Method:

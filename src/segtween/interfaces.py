@@ -227,10 +227,10 @@ class Selecting(Protocol):
     def select(self, key: str | int) -> None: ...
 
 
-def select(part: object, key: str | int) -> None:
+def select(component: object, key: str | int) -> None:
     """Tells a component which frame comes next, if it reads stored data."""
-    if isinstance(part, Selecting):
-        part.select(key)
+    if isinstance(component, Selecting):
+        component.select(key)
 
 
 @runtime_checkable
@@ -241,9 +241,9 @@ class Noting(Protocol):
     def notes(self) -> list[str]: ...
 
 
-def notes_of(part: object) -> list[str]:
+def notes_of(component: object) -> list[str]:
     """The notes of a component that has any."""
-    return list(part.notes) if isinstance(part, Noting) else []
+    return list(component.notes) if isinstance(component, Noting) else []
 
 
 @runtime_checkable

@@ -135,8 +135,8 @@ class BidirectionalEngine:
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        parts = (self.keys, self.motion, self.cuts, self.ops)
-        described = {key: value for part in parts for key, value in part.describe().items()}
+        components = (self.keys, self.motion, self.cuts, self.ops)
+        described = {key: value for component in components for key, value in component.describe().items()}
         return {"mode": "bidirectional", **described}
 
     def _image(self, rgb: Rgb) -> Rgb:

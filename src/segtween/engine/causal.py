@@ -131,5 +131,5 @@ class CausalEngine(OneByOne):
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        parts = (self.keys, self.propagation, self.motion, self.cuts, self.ops)
-        return {key: value for part in parts for key, value in part.describe().items()}
+        components = (self.keys, self.propagation, self.motion, self.cuts, self.ops)
+        return {key: value for component in components for key, value in component.describe().items()}

@@ -19,8 +19,8 @@ View = NDArray[np.uint8]
 class MotionEstimator:
     """The motion of each frame since the one before, by a flow estimator.
 
-    With `bidirectional` forward flow is estimated as well. `view` is what the estimator prepared of the last frame; None:
-    the next one begins a clip.
+    With `bidirectional` forward flow is estimated as well. `view` is what the estimator prepared of the last frame;
+    None: the next one begins a clip.
     """
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps, bidirectional: bool = False) -> None:

@@ -111,8 +111,10 @@ class Moment:
     """What the plain network and "every frame, fused" counted of this frame, for the rows next to them."""
 
 
-def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:
-    """The frames of a window; those of `parts` that read stored scores or flow get each frame's name first."""
+def moments(
+    dataset: Dataset, window: Window, components: Iterable[object], *, with_vspw: bool = False
+) -> Iterator[Moment]:
+    """The frames of a window; those of `components` that read stored scores or flow get each frame's name first."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
@@ -121,8 +123,8 @@ def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_v
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
-        for part in parts:
-            select(part, frame.name)
+        for component in components:
+            select(component, frame.name)
         yield Moment(
             offset,
             int(block),

@@ -49,12 +49,12 @@ def cell_grid(size_hw: SizeHW) -> SizeHW:
 class AttentionRefiner:
     """The network in a runtime, with what it needs computed before and done after."""
 
-    def __init__(self, part: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
-        self.part, self.runtime, self.ops = part, runtime, ops
+    def __init__(self, component: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
+        self.component, self.runtime, self.ops = component, runtime, ops
 
     def sibling(self, ops: ReadingOps) -> AttentionRefiner:
         """The same network with other array operations, for another stream."""
-        return AttentionRefiner(self.part, self.runtime, ops=ops)
+        return AttentionRefiner(self.component, self.runtime, ops=ops)
 
     def features(self, rgb: Rgb) -> NDArray[np.uint8]:
         """(2h, 2w, 3) uint8: the frame as the network sees it, two pixels to a cell's side."""
@@ -80,7 +80,7 @@ class AttentionRefiner:
         read, reliability = self.ops.read(scores, composed)
         moved = _moved(key_features, fine_composed)
         inputs = [features[None], moved[None], np.concatenate([reliability, _about(composed, distance)])[None]]
-        if self.part.classes:
+        if self.component.classes:
             inputs.append(_centred(read))
         share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
         share = share[0] * _replacement_gate(features, moved)
@@ -95,7 +95,7 @@ class AttentionRefiner:
     def describe(self) -> dict[str, Any]:
         return {
             "refine": {
-                "attention": self.part.describe(),
+                "attention": self.component.describe(),
                 "cells": MOST_CELLS,
                 "tolerance": TOLERANCE,
                 "least": [LEAST_SHARE, LEAST_WEIGHT],

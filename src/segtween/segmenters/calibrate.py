@@ -25,8 +25,8 @@ def calibrate(
 ) -> Int8Record:
     """The lowest and highest value of all inputs of the network's convolutions, over all images (H, W, 3).
 
-    They are measured in float32, resized as frames are. `measured_on` is kept with the record as what it was measured on.
-    Raises SettingError without images, ModelError for a network without convolutions.
+    They are measured in float32, resized as frames are. `measured_on` is kept with the record as what it was measured
+    on. Raises SettingError without images, ModelError for a network without convolutions.
     """
     path = materialise(record)
     runtime = OpenVinoRuntime(path, pixels=record.input, threads=threads, change=range_outputs)
