@@ -29,8 +29,8 @@ Model = str | Path | Callable[[Rgb], Any]
 def resolve_interval(
     interval: int | None, every: int | None, *, budget: float | None = None, target_ms: float | None = None
 ) -> int:
-    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or beside a budget
-    or target, which say it otherwise."""
+    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or together with a
+    budget or target."""
     if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
         spacing = f"interval {interval}" if every is None else f"every {every}"
         other = f"budget {budget:g}" if budget is not None else f"target {target_ms} ms"

@@ -167,7 +167,7 @@ class Motion:
 
     view       (h, w) or (h, w, 3) uint8: what the flow estimator sees of the frame
     flow       (h, w, 2), leads from the frame to its neighbour, the frame before; None at a clip's first frame
-    residual   (h, w) in grey levels: what the flow leaves unexplained, 255 where it leads outside the image
+    residual   (h, w) in grey levels: the photometric residual of the flow, 255 where it leads outside the image
     previous   the view of the frame before
     forward    the motion that leads the other way, from the frame before to this one, where it is known
     stages_ms  what it took, where it was estimated ahead of the engine
@@ -183,7 +183,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Result:
-    """What the engine says of one frame.
+    """The engine's result for one frame.
 
     `labels` is (H, W) uint8 at the frame's own size. `scores` are those that go on to the next frame, or a
     function that computes them. `distance` counts frames since the last key frame, 0 at a key frame; where scores come
@@ -229,7 +229,7 @@ class Method:
     """Everything that changes the numbers, under one name and one hash.
 
     Two results may stand in one table only if their hashes are equal. `record` holds plain
-    JSON values. The package's version stands beside the hash and not in it: an upgrade that changes no number makes
+    JSON values. The package's version is stored next to the hash, not in it: an upgrade that changes no number makes
     no measurement void.
     """
 

@@ -6,8 +6,8 @@
     share           of the later key frame = its reliability x frames since the earlier one, against the earlier one's
                     reliability x frames until the later one
 
-Results come late: once the next key frame is there. Memory is bounded by one period. Nothing is propagated across a
-scene cut: before a cut, at the end, and before the first key frame, one side is read alone.
+Results come late: once the next key frame has its scores. Memory is bounded by one period. Nothing is propagated across
+a scene cut: before a cut, at the end, and before the first key frame, one side is read alone.
 """
 
 from __future__ import annotations

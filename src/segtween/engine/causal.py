@@ -1,12 +1,12 @@
-"""The whole idea: the network on key frames, its scores looked up along optical flow in between.
+"""The method: the network on key frames, its scores looked up along optical flow in between.
 
-    motion          flow from the frame to the one before, and what it leaves unexplained
+    motion          flow from the frame to the one before, and its photometric residual
     history         the last key frame's state, one frame farther: flow composed, reliability faded; none after a cut
     key frame       scores = network(frame), blended with the history where that is reliable
     every frame     labels = argmax of the key frame's scores where the composed flow leads, enlarged to the frame
 
 The engine knows no model, runtime or video library: it is given built components (`segtween.interfaces`;
-`segtween.build` puts them together). Where scores come late: `engine.delayed`; where the future is known:
+`segtween.build` assembles them). Where scores come late: `engine.delayed`; where the future is known:
 `engine.bidirectional`.
 """
 

@@ -36,7 +36,7 @@ class MultiStream:
     """Labels for the frames of several streams, numbered from 0.
 
     `engines` hold one network and each their own history; `staggered`, whose schedules they then have, staggers their
-    key frames (None: each engine decides for itself). `segtween.build.build_streams` puts them together.
+    key frames (None: each engine decides for itself). `segtween.build.build_streams` assembles them.
     """
 
     def __init__(self, engines: Sequence[Engine], *, staggered: StaggeredSchedule | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A key frame as later frames see it, and how it is propagated: following, fusing, reading labels."""
+"""The state of a key frame, and its propagation: composing flow, fusion, looking up labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class KeyState:
-    """A key frame's scores and the way that leads to them from the current frame.
+    """A key frame's scores and the composed flow to them from the current frame.
 
     composed     (gh, gw, 2) flow from the current frame to the key frame; None at the key frame itself
     reliability  (gh, gw) in 0..1 of the scores where the flow leads; None at the key frame itself

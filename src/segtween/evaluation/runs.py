@@ -172,7 +172,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
 
 
 def _spread(key: str, interval: Interval) -> dict[str, Any]:
-    """A figure under its key, and beside it what its interval is and rests on, under `<key>_low` and so on."""
+    """A figure under its key, and its interval with what that is based on under `<key>_low` and so on."""
     figures = interval.to_json()
     return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
 

@@ -34,7 +34,7 @@ METADATA = "segtween"  # of our safetensors: one JSON string, so that equal file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's state dicts by part, keys without wrappers' prefixes, and the plain values beside them."""
+    """A file's state dicts by part, keys without wrappers' prefixes, and the plain values stored with them."""
 
     path: Path
     form: str
@@ -181,7 +181,7 @@ def _refused(path: Path, error: Exception) -> ModelError:
 
 
 def _plain_values(stored: Any) -> dict[str, Any]:
-    """Numbers and texts that stand beside the state dicts."""
+    """Numbers and texts stored with the state dicts."""
     values: dict[str, Any] = {}
     for key, value in stored.items() if isinstance(stored, dict) and not _is_state(stored) else ():
         if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0):

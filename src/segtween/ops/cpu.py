@@ -112,7 +112,7 @@ class CpuOps:
         grid given.
 
         `flow` (h, w, 2) leads to the frame before, for which `reliability` and `composed` are known (None: it is the
-        key frame itself), the composed flow on the same grid; `error` (h, w), what the flow leaves unexplained, takes
+        key frame itself), the composed flow on the same grid; `error` (h, w), the residual of the flow, takes
         exp(-(error / tolerance)^2) of the reliability; what came from outside the image has none.
         """
         halved = flow.shape[:2] == error.shape == (2 * grid_hw[0], 2 * grid_hw[1])

@@ -79,7 +79,7 @@ class Summary:
         return {s: float(np.median(self.stages_ms[s])) for s in STAGES if s in self.stages_ms}
 
     def stage_shares(self) -> dict[str, float]:
-        """Share of each stage in the work, 0..1: in the sum of all stages, which run beside each other."""
+        """Share of each stage in the work, 0..1: in the sum of all stages, which run concurrently."""
         total = sum(sum(v) for v in self.stages_ms.values()) or 1.0
         return {s: sum(self.stages_ms[s]) / total for s in STAGES if s in self.stages_ms}
 

@@ -3,7 +3,7 @@
 | module | what it does |
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
-| `fields` | what a field wants, said beside its type |
+| `fields` | what a field accepts, given with its type |
 | `hints` | what a type's fields are called in a file, and in words what it wants |
 | `checking` | plain values -> a dataclass; one line of words for what does not fit |
 """

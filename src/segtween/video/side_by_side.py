@@ -33,7 +33,7 @@ class ComparedFrame(Protocol):
 
 
 class ComparedMethod(NamedTuple):
-    """Another method to be filmed: its name, how this one is called beside it, and what gives a frame by its index."""
+    """Another method to be filmed: its name, how this one is called next to it, and what gives a frame by its index."""
 
     name: str
     own_caption: str

@@ -48,9 +48,9 @@ def budgets_table(
     intervals: Sequence[int] = (1, 2, 4, 9, 14),
     starts: int = 1,
 ) -> Study:
-    """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
-    frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
-    sets its key frames is then less a matter of luck.
+    """Every interval, all its phases pooled, compared with the adaptive schedule with as many network runs, from the
+    first frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too:
+    where it sets its key frames is then less a matter of luck.
 
     Raises SettingError for no interval above 0, and what `evaluation.evaluate` refuses.
     """
