@@ -106,7 +106,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScoreMap:
-    """Class scores on the way from frame to frame: float32 (C, h, w) on a grid that spans the image.
+    """Class scores to be propagated: float32 (C, h, w) on a grid that spans the image.
 
     `kind` says what the values are; a pixel of the grid covers image_hw / grid_hw pixels of the
     image, half-pixel-centred. Where the image was padded right and bottom, `spans_hw` is the padded

@@ -161,7 +161,7 @@ def _take_turns(
 
 @dataclass
 class _Run:
-    """A method or baseline at one interval on its way through the clip, and its times."""
+    """A method or baseline at one interval with its own position in the clip, and its times."""
 
     interval: int
     call: Call

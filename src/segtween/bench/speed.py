@@ -118,7 +118,7 @@ class _Kind:
 
 
 class _Run:
-    """One interval's engine on its own way through the clip, and its times."""
+    """One interval's engine with its own position in the clip, and its times."""
 
     def __init__(self, interval: int, engine: Engine) -> None:
         self.interval, self.engine = interval, engine
@@ -182,7 +182,7 @@ class _Run:
 
 
 class _BaselineRun:
-    """One baseline at one interval on its way through the clip, and its times."""
+    """One baseline at one interval with its own position in the clip, and its times."""
 
     def __init__(self, name: str, interval: int, baseline: Baseline) -> None:
         self.name, self.interval, self.baseline = name, interval, baseline

@@ -29,10 +29,10 @@ COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "
 
 @dataclass(frozen=True)
 class StreamsReport(MethodReport):
-    """A tick is one frame of each stream. `ways` holds, for the streams `staggered` (key frames in different ticks), `same_tick`
-    (all key frames in one) and `separate` (engines with networks of their own, one after the other): `tick_ms`,
-    the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks; `memory_mb`, by
-    how much the process grew for it (None where that was not measured)."""
+    """A tick is one frame of each stream. `ways` holds, for the streams `staggered` (key frames in different ticks),
+    `same_tick` (all key frames in one) and `separate` (engines with networks of their own, one after the other):
+    `tick_ms`, the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks;
+    `memory_mb`, by how much the process grew for it (None where that was not measured)."""
 
     count: int
     interval: int
@@ -105,8 +105,9 @@ def bench_streams(
     """Times `count` streams, each its own moving textured clip, with one network and with one each, at the interval of
     the settings.
 
-    All three are interleaved, a period (interval + 1 ticks) at a time, after two that are not timed. Raises SettingError for
-    fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores and flow.
+    All three are interleaved, a period (interval + 1 ticks) at a time, after two that are not timed. Raises
+    SettingError for fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores
+    and flow.
     """
     _check(settings)
     clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]

@@ -1,9 +1,9 @@
 """The demonstration: one street clip, labelled by the plain network on every frame and by segtween.
 
-All take each frame in turn, so that the machine's other work falls on all alike. segtween does it twice: online, as
-from a camera, and offline, as from a file. The synthetic street's labels and flow are exact, so accuracy and temporal
-consistency are too. Speed is told twice: from the medians of what each frame took, which a disturbance of some
-frames leaves alone, and by the wall clock around all of them.
+All are interleaved frame by frame, so that the machine's other work affects all alike. segtween runs twice: online, as
+for a camera, and offline, as for a file. The synthetic street's labels and flow are exact, so accuracy and temporal
+consistency are too. Speed is given twice: from the median time per frame, which outliers do not affect, and by the
+wall clock around all frames.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
 
 
 class Run:
-    """One way through the clip and what was measured of it."""
+    """One run through the clip and its measurements."""
 
     def __init__(self, name: str, seg: Segtween) -> None:
         self.name, self.seg = name, seg

@@ -36,7 +36,7 @@ class CapturedEngine(CausalEngine):
     """`CausalEngine` of components on a device. `record` says how calls are captured (`device.graphs`).
 
     Frames are NumPy arrays, whose labels come back as such, or tensors, whose labels stay in the device's memory and
-    may still be on their way.
+    may still be in flight.
     """
 
     motion: MotionEstimator

@@ -86,7 +86,7 @@ def rerun(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], C
 
 
 class AsyncCopy:
-    """A small tensor on its way to the processor: `read` waits for it alone, not for what was asked for later."""
+    """An asynchronous copy of a small tensor to the processor: `read` waits for it alone, not for later work."""
 
     def __init__(self, values: Tensor) -> None:
         self._there = self._here = values

@@ -1,4 +1,4 @@
-"""Engines on their way through the frames, and the rows of the table that they fill."""
+"""Engines run through the frames, and the rows of the table that they fill."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def _temporal(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
 
 
 class Run:
-    """One engine on its way through a window, and what is measured of it.
+    """One engine's run through a window, and what is measured of it.
 
     A reference leaves what it counted of each frame to the `companions` of other runs. `motion` holds the current
     frame's; without it the engine estimates its own.

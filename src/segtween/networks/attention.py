@@ -89,7 +89,7 @@ class AttentionRefiner(nn.Module):
 
 
 class FromPixels(nn.Module):
-    """`AttentionRefiner` as it is exported: image and key (N, 2h, 2w, 3), RGB of 0..255; without what there is not."""
+    """`AttentionRefiner` as it is exported: image and key (N, 2h, 2w, 3), RGB of 0..255; no absent outputs."""
 
     def __init__(self, net: AttentionRefiner) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The reference's way from a key frame's scores to a later frame's, one implementation for training and tests.
+"""The reference's propagation from a key frame's scores to a later frame's, one implementation for training and tests.
 
 Everything lies on one grid of 1/8 of the frame: scores, small images (resized with corners kept), flow.
 """

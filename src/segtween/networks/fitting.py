@@ -1,4 +1,4 @@
-"""Which network a state dict is of, and its way into a module: strict by name and shape."""
+"""Which network a state dict is of, and loading it into a module: strict by name and shape."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def open_network(
     background: bool = False,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads give way to all others."""
+    `background`: the runtime's threads run at background priority."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)

@@ -27,7 +27,7 @@ Samples = NDArray[np.float32]
 
 
 class Track(Protocol):
-    """A track on its way: packets of the input go in, packets of the output come out."""
+    """A track being written: packets of the input go in, packets of the output come out."""
 
     def put(self, packet: Any, zero: Fraction) -> None: ...
     def packets(self, until: Fraction | None) -> list[Any]: ...

@@ -1,4 +1,4 @@
-"""A method on its way to the frames that a figure shows."""
+"""Running a method up to the frames that a figure shows."""
 
 from __future__ import annotations
 
