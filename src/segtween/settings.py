@@ -1,4 +1,4 @@
-"""What can be chosen of the method: a mode with its schedule and propagation, the flow; and the presets, one row each.
+"""The settings of a method: a mode with its schedule and propagation, the flow; and the presets, one row each.
 
 What cannot go together cannot be written: only the causal mode takes an adaptive schedule, only composed flow is
 refined by attention, and so on. `change` takes single settings by name, as the command line and `segtween.load` do,

@@ -1,4 +1,4 @@
-"""Words and tables for people."""
+"""Text and tables for people."""
 
 from __future__ import annotations
 

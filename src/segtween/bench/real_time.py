@@ -1,4 +1,4 @@
-"""Whether a method keeps a camera's rate, and how long after a frame came its labels are there."""
+"""Whether a method keeps up with a camera, and the latency from a frame's arrival to its labels."""
 
 from __future__ import annotations
 

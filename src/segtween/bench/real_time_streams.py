@@ -1,4 +1,4 @@
-"""Whether one network keeps the rate of several cameras, and how long after a frame came its labels are there."""
+"""Whether one network keeps up with several cameras, and the latency from a frame's arrival to its labels."""
 
 from __future__ import annotations
 

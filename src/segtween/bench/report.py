@@ -1,4 +1,4 @@
-"""The form of all reports of speed: a header that says what was measured, figures for JSON, tables and remarks."""
+"""The common form of speed reports: a header that says what was measured, figures for JSON, tables and remarks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Commands and groups of commands: a command's module is imported when the command is asked for, and what was typed
-wrongly ends with one line of our own form and exit code 2."""
+"""Commands and groups of commands: a command's module is imported when the command is used, and usage errors end
+with one line of our own form and exit code 2."""
 
 from __future__ import annotations
 

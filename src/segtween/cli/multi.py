@@ -1,4 +1,4 @@
-"""What `segtween run` prints of several inputs at once."""
+"""What `segtween run` prints for several inputs at once."""
 
 from __future__ import annotations
 

@@ -118,11 +118,11 @@ def run(
 
     options.check_mode(online=online, offline=offline)
     todo = resolve(inputs, Reading(start, duration, frame_rate), threads=network.threads)
-    asked = {"interval": interval, "every": every, "device": device, **network.for_load(), **method.for_load()}
-    asked |= {"mode": "bidirectional"} if offline else {}
+    load_options = {"interval": interval, "every": every, "device": device, **network.for_load(), **method.for_load()}
+    load_options |= {"mode": "bidirectional"} if offline else {}
     if live and device == "cpu" and method.async_keys is None and not offline and method.schedule != "adaptive":
-        asked["async_keys"] = "auto"
-    seg = load(**asked)
+        load_options["async_keys"] = "auto"
+    seg = load(**load_options)
     for note in seg.engine.notes:
         notes.print(note)
     other = None if compare is None else _compared(compare, network, interval=seg.settings.interval)
@@ -156,12 +156,12 @@ def run(
         raise typer.Exit(BAD_INPUT)
 
 
-def _are_at_once(todo: Sequence[NamedSource], asked: bool | None, *, live: bool) -> bool:
+def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool) -> bool:
     """Whether these inputs are run at once: if asked for, or live, or if one of them may have no end."""
     from segtween.video.inputs import kind_of
 
-    if len(todo) == 1 or asked is not None:
-        return bool(asked) and len(todo) > 1
+    if len(todo) == 1 or multi is not None:
+        return bool(multi) and len(todo) > 1
     return live or any(kind_of(item.spec) in ("camera", "stream") for item in todo)
 
 

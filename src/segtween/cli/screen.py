@@ -1,4 +1,4 @@
-"""What people see: progress with time left, and tables."""
+"""Terminal output: progress with time left, and tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that are recorded once for each shape of their tensors and then replayed: CUDA graphs.
+"""CUDA graph capture: calls are captured once for each shape of their tensors, then replayed.
 
 A recorded call always works on the same memory. What is given is copied there first, and what comes out is copied
 from there, so that results are the caller's own.

@@ -1,4 +1,4 @@
-"""From frames to motion, a value that engines are handed: estimated in place, ahead of them, or once for several."""
+"""From frames to motion, an input of engines: estimated in place, prefetched, or once for several engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The older way, for comparison and for the published system: scores are resampled in every frame."""
+"""Propagation by resampling scores in every frame, for comparison and for the published system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a bidirectional engine's key frames come from, and how a frame in between is read from those on both sides.
+"""Where a bidirectional engine's key frames come from, and how a frame between two is labelled from both.
 
 | source | key frames | their scores |
 | --- | --- | --- |

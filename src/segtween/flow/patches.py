@@ -96,17 +96,17 @@ def _is_far(u: Any, v: Any, p: Any, q: Any, most: float) -> bool:
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, places: Any, start: Array, whence: Any, is_second: Any, steps: int, out: Array,
+    now: Array, before: Array, places: Any, start: Array, nearest: Any, is_second: Any, steps: int, out: Array,
     first: int, last: int,
 ) -> None:  # fmt: skip
     """out[i, j] = a patch's flow, starting from `start`: at most `steps` steps of inverse compositional Gauss-Newton,
     as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
 
-    `places` are (xs, ys). `start` is a coarser level's; `whence` says which of its rows and columns each patch takes,
+    `places` are (xs, ys). `start` is a coarser level's; `nearest` says which of its rows and columns each patch takes,
     and how many pixels of this level one of that is, along x and y. The second time around `start` is this level's, and
     patches start from the best of their own flow and their four neighbours'; where all agree nothing is done.
     """
-    (xs, ys), (rows, columns, scale_x, scale_y), count = places, whence, np.float32(SIDE * SIDE)
+    (xs, ys), (rows, columns, scale_x, scale_y), count = places, nearest, np.float32(SIDE * SIDE)
     patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):

@@ -67,11 +67,11 @@ class PatchSearch:
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one, or on this one the first time."""
         apart, steps, is_second = self.search.apart, self.search.steps, start_hw == size_hw
-        places, whence = self._places(size_hw), _whence(size_hw, start_hw, apart)
+        places, nearest = self._places(size_hw), _nearest_patches(size_hw, start_hw, apart)
         found = np.empty((len(places[1]), len(places[0]), 2), np.float32)
 
         def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, places, start, whence, is_second, steps, found, first, last)
+            patches.search_rows(now, before, places, start, nearest, is_second, steps, found, first, last)
 
         self._rows(search, len(found), least=FEWEST_ROWS)
         return found
@@ -138,7 +138,7 @@ def _bands(length: int, apart: int) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 @lru_cache(maxsize=64)
-def _whence(size_hw: SizeHW, start_hw: SizeHW, apart: int) -> tuple[Any, ...]:
+def _nearest_patches(size_hw: SizeHW, start_hw: SizeHW, apart: int) -> tuple[Any, ...]:
     """Which row and column of patches of a level of size `start_hw` is nearest to each of a level of `size_hw`; and how
     many pixels of this level one of that is, along x and y."""
     nearest = []

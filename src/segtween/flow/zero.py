@@ -1,4 +1,4 @@
-"""No motion at all: what repeating the last result costs and brings."""
+"""Zero flow: the baseline that repeats the last result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a figure could be chance: intervals from clips, and from blocks of consecutive frames.
+"""Confidence intervals: from clips, and from blocks of consecutive frames.
 
 Neighbouring frames are alike, so blocks of them are the units of one clip (Künsch: The Jackknife and the Bootstrap
 for General Stationary Observations, Annals of Statistics 1989); all frames of a clip are alike, so where there are

@@ -1,4 +1,4 @@
-"""The way from stored weights to a graph that runs.
+"""From stored weights to a graph that runs.
 
 Shipped weights are stored once, as float16 (`weights.safetensors`); `graph.onnx` looks for float32
 values in `weights.bin` beside it, which is derived at first use and kept in the cache folder.

@@ -1,4 +1,4 @@
-"""Weights as others have published them: read without ever running code, their names made plain.
+"""Weights as others have published them: read without ever running code, their names unified.
 
 Known forms: a plain state dict; a dict that holds one or several (`state_dict`, `state_dict_of`, `model`, ...) beside
 plain values such as the epoch; safetensors. Each state dict is a *part* of the checkpoint.

@@ -1,4 +1,4 @@
-"""From torch to what runs without it: an ONNX graph of free size, float16 weights, one record.
+"""Export from torch: an ONNX graph of free size, float16 weights, one record.
 
 Layout of a model folder (segtween.models.weights reads it): `graph.onnx` with its weights as external data in
 `weights.bin`, which is not stored; `weights.safetensors`, float16, from which it is made; `model.yaml`.

@@ -1,4 +1,4 @@
-"""Array work on the hot path.
+"""Array operations of the hot path.
 
 | member | what it runs on |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""How many threads work at once: counted here and nowhere else.
+"""Thread counts and priorities: decided here and nowhere else.
 
 The inference runtime, OpenCV and our own kernels never run at the same time within one engine,
 so each of them may use all the threads that were asked for. Asynchronous key frames are the exception: their network

@@ -1,4 +1,4 @@
-"""What repairs propagated scores, and what joins them with a key frame's fresh ones.
+"""Refinement of propagated scores, and their fusion with a key frame's fresh ones.
 
 | member | what it does |
 | --- | --- |

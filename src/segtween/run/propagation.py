@@ -1,4 +1,4 @@
-"""A person labels some frames of a video, every frame comes out labelled (docs/propagate.md)."""
+"""Labels of some frames of a video, made by a person, are propagated to every frame (docs/propagate.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done: with one input, and with several at once."""
+"""Summaries of runs: of one input, and of several at once."""
 
 from __future__ import annotations
 

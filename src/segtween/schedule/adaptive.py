@@ -1,4 +1,4 @@
-"""Key frames where propagated scores go bad, for a given budget (docs/schedule.md)."""
+"""Key frames where propagated scores lose reliability, for a given budget (docs/schedule.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scene cuts: where flow explains nothing of the new frame."""
+"""Scene cuts: where flow does not explain the new frame."""
 
 from __future__ import annotations
 

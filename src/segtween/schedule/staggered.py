@@ -1,4 +1,4 @@
-"""Whose key frame is when, where several streams share one network.
+"""Staggered key frames of several streams that share one network.
 
 Time goes in ticks: at most one frame of each stream. A stream that has just had a key frame plans its next one for the
 latest tick, at most interval + 1 frames on, that is not full: of n streams, at most ceil(n / (interval + 1)) have a key

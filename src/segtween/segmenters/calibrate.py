@@ -1,4 +1,4 @@
-"""Measuring what a network needs to run in int8: the ranges of its values on example images."""
+"""Calibration for int8: the ranges of a network's values on example images."""
 
 from __future__ import annotations
 

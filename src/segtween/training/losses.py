@@ -1,4 +1,4 @@
-"""What losses of several tasks share: how classes weigh against each other, and the overlap of scores with labels."""
+"""What losses of several tasks share: class weights, and the overlap of scores with labels."""
 
 from __future__ import annotations
 

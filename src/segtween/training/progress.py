@@ -1,4 +1,4 @@
-"""What a person sees of a training while it runs: a line with the time left, and TensorBoard."""
+"""Progress of a training: a line with the time left, and TensorBoard."""
 
 from __future__ import annotations
 

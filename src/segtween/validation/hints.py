@@ -1,4 +1,4 @@
-"""What a type hint says: the fields and items below it, its metadata, and in words what it wants."""
+"""Reading type hints: the fields and items below one, its metadata, and a description of what it accepts."""
 
 from __future__ import annotations
 

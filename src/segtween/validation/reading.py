@@ -1,4 +1,4 @@
-"""Reading a YAML file that a person, or somebody unknown, may have written."""
+"""Reading YAML files, untrusted ones too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the loss of a training fell, as a picture drawn with Matplotlib (the extra [figures])."""
+"""Loss curves of a training, drawn with Matplotlib (the extra [figures])."""
 
 from __future__ import annotations
 

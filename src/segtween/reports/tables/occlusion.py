@@ -1,4 +1,4 @@
-"""How well occlusion is estimated, against the synthetic street's exact one."""
+"""Accuracy of occlusion estimates, against the synthetic street's exact occlusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good every frame gets when some are labelled: true labels at key frames, propagated to the others."""
+"""Accuracy of propagating true labels from some labelled frames to all others."""
 
 from __future__ import annotations
 

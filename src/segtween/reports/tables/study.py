@@ -1,4 +1,4 @@
-"""A table with everything that has to be known to read it, and its forms: screen, Markdown, CSV, JSON."""
+"""A table with its conditions and notes, and its forms: screen, Markdown, CSV, JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From stored clips to the batches of a step: what the network sees of a crop, and what it is to be corrected to.
+"""From stored clips to the batches of a step: the network's inputs for a crop, and its targets.
 
 Everything that is drawn for a sample depends on the recipe's seed and the sample's number alone.
 """

@@ -1,4 +1,4 @@
-"""What a training of attention reads: frames, labels, a segmenter's scores and flows, seen once and kept on disk.
+"""The data of attention training: frames, labels, a segmenter's scores and flows, computed once and kept on disk.
 
 Everything lies on the grid of the segmenter's scores, the cells; images and labels have two pixels to a cell's side.
 Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy), here in cells.

@@ -1,4 +1,4 @@
-"""Training what refines labels between key frames."""
+"""Training refinement by attention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distillation: a trained network teaches another one on the same crops (Hinton et al. 2015, arXiv 1503.02531).
+"""Distillation from a trained network on the same crops (Hinton et al. 2015, arXiv 1503.02531).
 
 Teacher and learner see one and the same augmented crop (Beyer et al., Knowledge distillation: A good teacher is patient
 and consistent, CVPR 2022, section 3.1). The teacher is frozen, in eval mode.
