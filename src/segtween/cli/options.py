@@ -108,8 +108,8 @@ class NetworkOptions:
         background: bool = False,
         device: Device | None = None,
     ) -> Segmenter:
-        """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for late keys.
-        Of a device other than `cpu` it takes frames in its memory.
+        """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for
+        asynchronous key frames. Of a device other than `cpu` it takes frames in its memory.
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """

@@ -143,6 +143,6 @@ class Propagation:
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        carry = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
+        settings = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
         refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
-        return {"propagation": {"scores": "composed flow", **carry}, **refine, **self.fusion.describe()}
+        return {"propagation": {"scores": "composed flow", **settings}, **refine, **self.fusion.describe()}

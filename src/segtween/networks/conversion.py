@@ -105,8 +105,8 @@ def write_parts(path: str | Path, folder: Path) -> None:
     """
     checkpoint = read_checkpoint(path)
     found = {name: identify(state) for name, state in checkpoint.parts.items()}
-    carrying = {n: fit for n, fit in found.items() if fit is not None and fit.kind.network in (*FLOWS, *REFINERS)}
-    if not carrying:
+    propagating = {n: fit for n, fit in found.items() if fit is not None and fit.kind.network in (*FLOWS, *REFINERS)}
+    if not propagating:
         described = ", ".join(f"{name}: {fit.kind if fit else 'like no known network'}" for name, fit in found.items())
         raise ModelError(
             f"{path} holds {described}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
@@ -114,7 +114,7 @@ def write_parts(path: str | Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        for name, fit in carrying.items():
+        for name, fit in propagating.items():
             net = build_kind(fit.kind)
             load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
             _write_part(net, fit.kind, part, provenance=_metadata(checkpoint, name, fit))

@@ -201,12 +201,12 @@ class CpuOps:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
         class probability, and its lead over the next. Without `with_reliability` the latter are left out: (0, h, w)."""
         last, (h, w) = self._classes_last(scores.values), composed.shape[:2]
-        out, certainty = (
+        out, confidence = (
             np.empty((h, w, scores.classes), np.float32),
             np.empty((2 * with_reliability, h, w), np.float32),
         )
-        self.rows(lambda a, b: read_rows(last, composed, out, certainty, a, b), h)
-        return out, certainty
+        self.rows(lambda a, b: read_rows(last, composed, out, confidence, a, b), h)
+        return out, confidence
 
     def aggregate(
         self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float

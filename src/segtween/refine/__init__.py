@@ -2,7 +2,7 @@
 
 | member | what it does |
 | --- | --- |
-| `guided.GuidedRefinement` | repairs propagated logits by guided spatially-varying convolution |
+| `guided.GuidedRefinement` | refines propagated logits by guided spatially-varying convolution |
 | `blend.Replace` | takes a key frame's scores alone (a baseline) |
 | `blend.ReliabilityBlend` | blends in the propagated history where the motion explained the image |
 """

@@ -38,9 +38,9 @@ def _function(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
 
 
 def _scores(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
-    from segtween.segmenters.cached import GivenScores
+    from segtween.segmenters.cached import CachedScores
 
-    return GivenScores(model, label_set)
+    return CachedScores(model, label_set)
 
 
 def _network(model: Any, **options: Any) -> Segmenter:

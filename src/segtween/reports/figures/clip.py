@@ -45,7 +45,7 @@ def clip_figure(
     size_hw = panel_size(_size(rows[0].labelled.shot.rgb), width)
     has_truth = any(row.labelled.shot.truth is not None for row in rows)
     guided = any(row.labelled.edge is not None for row in rows)
-    edge = "edge that guides the repair" if guided else "edge of the prediction"
+    edge = "edge that guides refinement" if guided else "edge of the prediction"
     headings = ["input", edge, "prediction", "occlusion", *(["truth"] if has_truth else [])]
     return compose(
         [_panels(row, shots, size_hw, full=full, has_truth=has_truth) for row in rows],

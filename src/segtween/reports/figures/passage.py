@@ -43,7 +43,7 @@ class Subject:
 
     @cached_property
     def refiner(self) -> ResamplingRefiner | None:
-        """What repairs resampled scores, where the method has such a refiner."""
+        """The method's refiner of resampled scores, where it has one."""
         return build_resampling_refiner(self.settings, classes=len(self.segmenter.labels), threads=self.threads)
 
     @cached_property
@@ -57,8 +57,8 @@ class Subject:
 class Labelled:
     """A frame and what the method makes of it: labels of the truth's set, frames since the last key frame.
 
-    `edge` (h, w) is the one that guided the repair of its scores, over the image, True where the class changes; None
-    where nothing was repaired, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
+    `edge` (h, w) is the one that guided the refinement of its scores, over the image, True where the class changes;
+    None where nothing was refined, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
     """
 
     shot: Shot
