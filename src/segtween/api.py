@@ -218,9 +218,9 @@ class Segtween:
 
         An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. One is written into
         `folder`; what ends it early is raised (SourceError, SinkError, ...), and what was done by then is kept. Of a
-        list or tuple each input gets a folder of its own in `folder`, a frame of each is labelled in turn with one
-        network, a folder of videos counts as its videos, and what ends one early stands in its `Outcome` while the
-        others go on; SettingError for stored scores and flow, and on another device than the processor.
+        list or tuple each input gets a folder of its own in `folder`, one frame of each after the other is labelled
+        with one network, a folder of videos counts as its videos, and what ends one early stands in its `Outcome` while
+        the others go on; SettingError for stored scores and flow, and on another device than the processor.
 
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too

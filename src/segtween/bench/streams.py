@@ -123,7 +123,7 @@ def bench_streams(
     alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
     same_tick = _Ticks(alike, clips, settings)
     runs: dict[str, _Ticks | _Separate] = {"staggered": staggered, "same_tick": same_tick, "separate": separate}
-    _take_turns(runs, plan, progress)
+    _interleave(runs, plan, progress)
     shares = [own / other for own, other in zip(staggered.period_ms, separate.period_ms, strict=True)]
     return StreamsReport(
         _header(segmenter, staggered.streams.engines[0], name, plan),
@@ -155,7 +155,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _take_turns(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
+def _interleave(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
     for period in range(plan.periods):
         for run in runs.values():
             if period == WARM_UP_PERIODS:

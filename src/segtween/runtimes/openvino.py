@@ -176,7 +176,7 @@ class OpenVinoRuntime(OnnxFileRuntime):
         return int(self._latest().get_property("INFERENCE_NUM_THREADS")) if self.device == "CPU" else 0
 
     def keep_sizes(self, count: int) -> None:
-        """Compiled forms are kept for at least this many input sizes, for streams that take turns."""
+        """Compiled forms are kept for at least this many input sizes, for streams of several sizes."""
         self._most_sizes = max(self._most_sizes, count)
 
     def run(self, *inputs: Array) -> list[Array]:

@@ -31,7 +31,7 @@ Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)
 
 @dataclass
 class SegmenterTask(Task):
-    """A segmenter with its data; `order` (steps * batch, 2) says source and item of each sample, `seen` holds images,
+    """A segmenter with its data; `order` (steps * batch, 2) says source and item of each sample, `shown` holds images,
     labels and logits of the last part."""
 
     recipe: Recipe
@@ -43,7 +43,7 @@ class SegmenterTask(Task):
     teacher: Teacher | None
     net: Any
     optimiser: torch.optim.Optimizer
-    seen: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
+    shown: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
 
     @property
     def nets(self) -> dict[str, torch.nn.Module]:
@@ -78,14 +78,14 @@ class SegmenterTask(Task):
         loss = loss_of(output[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
         if taught is not None:
             loss = loss + share.part * distil_loss(output, taught, recipe.distil)
-        self.seen = (images, labels, output[0].detach())
+        self.shown = (images, labels, output[0].detach())
         return loss, {}
 
     def picture(self) -> NDArray[np.uint8] | None:
         """The part's first image, its truth and the network's prediction, side by side."""
-        if self.seen is None:
+        if self.shown is None:
             return None
-        images, labels, logits = self.seen
+        images, labels, logits = self.shown
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.spec.mean, self.spec.std))
         image = (images[0].cpu() * std + mean).clamp(0, 255).byte().permute(1, 2, 0).numpy()
         predicted = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
