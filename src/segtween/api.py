@@ -216,11 +216,12 @@ class Segtween:
     ) -> Summary | SessionSummary:
         """Every frame of one input, or of several at once, into files of fixed names.
 
-        An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. One is written into
-        `folder`; what ends it early is raised (SourceError, SinkError, ...), and what was done by then is kept. Of a
-        list or tuple each input gets a folder of its own in `folder`, one frame of each after the other is labelled
-        with one network, a folder of videos counts as its videos, and what ends one early stands in its `Outcome` while
-        the others go on; SettingError for stored scores and flow, and on another device than the processor.
+        An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. A single input is
+        written into `folder`; an error that ends it early is raised (SourceError, SinkError, ...), and what was done by
+        then is kept. In a list or tuple, each input gets a folder of its own in `folder`, and all are labelled frame by
+        frame with one network; a folder of videos counts as its videos. An error that ends one input early is recorded
+        in its `Outcome` while the others continue; SettingError for stored scores and flow, and on another device than
+        the processor.
 
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
@@ -245,7 +246,7 @@ class Segtween:
         return None if self.settings.is_adaptive else self.settings.interval
 
     def _caption(self) -> str:
-        """What a film that compares methods calls this one."""
+        """This method's caption in a film that compares methods."""
         if self.settings.is_adaptive:
             return f"segtween ({self.method.name})"
         return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"

@@ -306,7 +306,7 @@ class Sink(Protocol):
     """Takes every frame with its result, in order.
 
     `close` finishes the output under its final name; `abort` keeps what is playable of it. Both are
-    safe to call twice. `report` says what became of each file, at the latest after either.
+    safe to call twice. `report` gives the outcome of each file, at the latest after either.
     """
 
     @property

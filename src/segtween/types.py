@@ -247,7 +247,7 @@ class Method:
 
 @dataclass
 class OutputState:
-    """What became of one output, a file or folder `name`: `frames` frames are in it under its final name; `error`
+    """The outcome of one output, a file or folder `name`: `frames` frames are in it under its final name; `error`
     ended it early or spoiled it."""
 
     name: str
@@ -257,7 +257,7 @@ class OutputState:
 
 @dataclass
 class OutputReport:
-    """What became of all outputs of a run; `notes` say what was left out or changed (a sound track), one line each."""
+    """The outcomes of all outputs of a run; `notes` say what was left out or changed (a sound track), one line each."""
 
     outputs: list[OutputState] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

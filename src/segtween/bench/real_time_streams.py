@@ -27,7 +27,7 @@ COLUMNS += ["age of labels, median (frames)", "at most"]
 
 @dataclass(frozen=True)
 class RealTimeStreamsReport(MethodReport):
-    """What became of each camera's frames, and what the network that they share took."""
+    """The outcome of each camera's frames, and the time of the network that they share."""
 
     plan: RatePlan
     cameras: Sequence[Labelled]

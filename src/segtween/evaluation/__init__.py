@@ -106,7 +106,7 @@ def evaluate(
     `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip; with more
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
-    written into the report as it is. A segmenter with `select` is told each frame's name first.
+    written into the report as it is. A segmenter with `select` gets each frame's name first.
     `measures` are those of `MEASURES` that are wanted besides the usual ones; they need labels on every frame.
 
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not

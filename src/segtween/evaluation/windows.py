@@ -22,7 +22,7 @@ from segtween.schedule.cuts import ResidualCuts
 from segtween.types import Labels, Motion, Rgb
 
 SHORTEST_HISTORY = 4
-"""Sparse labels: frames before the labelled one that "every frame, fused" sees at least, where the clip has them."""
+"""Sparse labels: frames before the labelled one that "every frame, fused" gets at least, where the clip has them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Window:
 
 
 def plan(dataset: Dataset, longest: int, settings: Bootstrap, *, whole: bool = False) -> tuple[list[Window], list[str]]:
-    """A description of what is run and what is left out. `whole`: from every clip's first frame on."""
+    """The windows to run, and notes on what is left out. `whole`: from every clip's first frame on."""
     return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest, whole=whole)
 
 

@@ -1,7 +1,7 @@
 """Temporal consistency of labels without ground truth: for any video.
 
 Convention (docs/conventions.md): backward flow; labels of the frame before are moved onto the current frame, nearest
-neighbour (`temporal.Correspondence`). A mask that never changes is perfectly steady: never read it without accuracy.
+neighbour (`temporal.Correspondence`). A mask that never changes is perfectly consistent: read it with accuracy only.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
 | `fields` | what a field accepts, given with its type |
-| `hints` | what a type's fields are called in a file, and in words what it wants |
-| `checking` | plain values -> a dataclass; one line of words for what does not fit |
+| `hints` | what a type's fields are called in a file, and a description of what it accepts |
+| `checking` | plain values -> a dataclass; one line of text for what does not fit |
 """
 
 from __future__ import annotations
