@@ -1,4 +1,4 @@
-"""The front door for Python: `segtween.load(...)` gives an object that runs, streams and steps."""
+"""The entry point for Python: `segtween.load(...)` gives an object that runs, streams and steps."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ Model = str | Path | Callable[[Rgb], Any]
 def resolve_interval(
     interval: int | None, every: int | None, *, budget: float | None = None, target_ms: float | None = None
 ) -> int:
-    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or beside a budget
-    or target, which say it otherwise."""
+    """`interval=I` and `every=I + 1` say the same; SettingError if both are given and differ, or together with a
+    budget or target."""
     if (interval, every) != (None, None) and (budget, target_ms) != (None, None):
-        said = f"interval {interval}" if every is None else f"every {every}"
+        spacing = f"interval {interval}" if every is None else f"every {every}"
         other = f"budget {budget:g}" if budget is not None else f"target {target_ms} ms"
-        raise SettingError(f"{said} and {other}", expected="one of them", do="leave one out")
+        raise SettingError(f"{spacing} and {other}", expected="one of them", do="leave one out")
     if every is None:
         return DEFAULT_INTERVAL if interval is None else interval
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
@@ -216,11 +216,12 @@ class Segtween:
     ) -> Summary | SessionSummary:
         """Every frame of one input, or of several at once, into files of fixed names.
 
-        An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. One is written into
-        `folder`; what ends it early is raised (SourceError, SinkError, ...), and what was done by then is kept. Of a
-        list or tuple each input gets a folder of its own in `folder`, a frame of each is labelled in turn with one
-        network, a folder of videos counts as its videos, and what ends one early stands in its `Outcome` while the
-        others go on; SettingError for stored scores and flow, and on another device than the processor.
+        An input is a file, folder, pattern, camera, stream address or `-`, or an opened source. A single input is
+        written into `folder`; an error that ends it early is raised (SourceError, SinkError, ...), and what was done by
+        then is kept. In a list or tuple, each input gets a folder of its own in `folder`, and all are labelled frame by
+        frame with one network; a folder of videos counts as its videos. An error that ends one input early is recorded
+        in its `Outcome` while the others continue; SettingError for stored scores and flow, and on another device than
+        the processor.
 
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
@@ -245,7 +246,7 @@ class Segtween:
         return None if self.settings.is_adaptive else self.settings.interval
 
     def _caption(self) -> str:
-        """What a film that compares methods calls this one."""
+        """This method's caption in a film that compares methods."""
         if self.settings.is_adaptive:
             return f"segtween ({self.method.name})"
         return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"

@@ -1,4 +1,4 @@
-"""Settings become an engine, on any device: the one place where parts are put together."""
+"""Settings become an engine, on any device: the one place where components are assembled."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Re
 from segtween.types import Labels, Method
 
 LABEL_CELLS = 40_000
-"""Cells of the coarse grid on which confidence of propagated label images is told, at most."""
+"""Cells, at most, of the coarse grid on which the confidence of propagated label images is given."""
 METHOD_VERSION = 2
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
 
 class Backend(Protocol):
-    """Where a method works: what of its parts is another one on another device."""
+    """Where a method works: what of its components differs between devices."""
 
     @property
     def name(self) -> str: ...
@@ -162,9 +162,9 @@ def _assemble(
     worker: Worker,
     sharing: int = 1,
 ) -> Engine:
-    motion = MotionEstimator(flow, ops=propagation.ops, both_ways=settings.is_bidirectional)
+    motion = MotionEstimator(flow, ops=propagation.ops, bidirectional=settings.is_bidirectional)
     if isinstance(settings.mode, Bidirectional):
-        _check_both_ways(flow)
+        _check_bidirectional(flow)
         bidirectional = BidirectionalEngine(
             NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
         )
@@ -194,7 +194,7 @@ def build_labelled(
     """Bidirectional propagation of somebody's labels of some frames, read as a `kind` of `LabelKeys` reads them."""
     backend = backend or Processor()
     flow = flow or backend.flow(settings, classes=len(labels))
-    _check_both_ways(flow)
+    _check_bidirectional(flow)
     ops = backend.ops(settings)
     propagation = Propagation(
         ops,
@@ -234,8 +234,8 @@ def build_streams(
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
     resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
-    for part in (segmenter, shared, refiner, resampling_refiner):
-        _keep_sizes(part, count)
+    for component in (segmenter, shared, refiner, resampling_refiner):
+        _keep_sizes(component, count)
     engines = []
     for schedule in schedules:
         ops = first.sibling()
@@ -270,9 +270,9 @@ def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
     return NetworkThread() if settings.delay is not None and not isinstance(segmenter, Selecting) else Inline()
 
 
-def _keep_sizes(part: object, count: int) -> None:
-    """Lets a part's runtime keep what it compiled for so many image sizes."""
-    for owner in (part, getattr(part, "inner", None)):
+def _keep_sizes(component: object, count: int) -> None:
+    """Lets a component's runtime keep what it compiled for `count` image sizes."""
+    for owner in (component, getattr(component, "inner", None)):
         runtime = getattr(owner, "runtime", None)
         if isinstance(runtime, KeepsSizes):
             runtime.keep_sizes(count)
@@ -299,7 +299,7 @@ def _stored_with_streams() -> SettingError:
     )
 
 
-def _check_both_ways(flow: FlowEstimator) -> None:
+def _check_bidirectional(flow: FlowEstimator) -> None:
     if isinstance(flow, Selecting):
         raise SettingError(
             "bidirectional propagation along stored flow",
@@ -366,8 +366,10 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    part = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
-    return GuidedRefinement(part, open_component(part, outputs=("scores", "edge"), threads=threads), classes=classes)
+    component = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
+    return GuidedRefinement(
+        component, open_component(component, outputs=("scores", "edge"), threads=threads), classes=classes
+    )
 
 
 def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
@@ -375,10 +377,10 @@ def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Ref
     refine = settings.propagation.refine if isinstance(settings.propagation, Composed) else None
     if refine is None:
         return None
-    part = find_attention(refine.weights, labels=labels.name, convert=_components_of)
-    outputs = ("share", "attention", "added") if part.classes else ("share", "attention")
-    runtime = open_component(part, outputs=outputs, threads=ops.threads, precision="auto")
-    return AttentionRefiner(part, runtime, ops=ops)
+    component = find_attention(refine.weights, labels=labels.name, convert=_components_of)
+    outputs = ("share", "attention", "added") if component.classes else ("share", "attention")
+    runtime = open_component(component, outputs=outputs, threads=ops.threads, precision="auto")
+    return AttentionRefiner(component, runtime, ops=ops)
 
 
 def method(engine: Engine, *, name: str) -> Method:

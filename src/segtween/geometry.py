@@ -1,4 +1,4 @@
-"""Grids: which size things are kept at, and where their samples lie in the image.
+"""Grids: their sizes, and where their samples lie in the image.
 
 Convention: a grid of (h, w) cells spans the whole image; the centre of cell (x, y) lies at
 ((x + 0.5) * W / w - 0.5, (y + 0.5) * H / h - 0.5) in pixels of an image of (H, W), pixel centres on

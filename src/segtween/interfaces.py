@@ -1,6 +1,6 @@
-"""What the engine and the wiring expect of the parts they are given.
+"""What the engine and `build` expect of the components they are given.
 
-Parts satisfy these protocols by shape; none has to inherit from them. Every part has
+Components satisfy these protocols by shape; none has to inherit from them. Every component has
 `describe()`: plain JSON values with everything that changes its numbers, which go into the
 method record and its hash.
 """
@@ -51,7 +51,7 @@ class Segmenter(Protocol):
 class FlowEstimator(Protocol):
     """Backward flow between two frames, on the estimator's own grid.
 
-    `prepare` reduces a frame to what the estimator looks at (it is kept for the next frame);
+    `prepare` reduces a frame to the estimator's input (it is kept for the next frame);
     calling gives (h, w, 2) float32 with current(x, y) = previous(x + dx, y + dy).
     """
 
@@ -61,17 +61,17 @@ class FlowEstimator(Protocol):
 
 
 class ResamplingRefiner(Protocol):
-    """Repairs propagated scores at a non-key frame: (scores, current image, reliability (h, w)) -> scores."""
+    """Refines propagated scores at a non-key frame: (scores, current image, reliability (h, w)) -> scores."""
 
     def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap: ...
     def describe(self) -> Described: ...
 
 
 class Refiner(Protocol):
-    """Replaces what a key frame's scores, read along composed flow, cannot say of a later frame.
+    """Corrects a key frame's scores, looked up along composed flow, where they do not fit a later frame.
 
-    `features` reduces a frame to what it looks at; the key frame's is kept. Calling takes the key frame's scores, the
-    composed flow that leads to them, the features of the key frame and of this one, and the distance in frames.
+    `features` reduces a frame to the refiner's input; the key frame's is kept. Calling takes the key frame's scores,
+    the composed flow that leads to them, the features of the key frame and of this one, and the distance in frames.
     """
 
     def features(self, rgb: Rgb) -> NDArray[np.uint8]: ...
@@ -100,7 +100,7 @@ class Situation:
     index        frames since the clip's first, 1 or more
     distance     frames since the last key frame, 1 or more
     reliability  of the propagated scores, (h, w) in 0..1; it fades from frame to frame
-    error        what the flow leaves unexplained, (h, w) in grey levels, 255 where nothing is propagated from
+    error        the photometric residual of the flow, (h, w) in grey levels, 255 where nothing is propagated from
     previous_ms  what the frame before took, milliseconds
     """
 
@@ -117,12 +117,12 @@ class Situation:
 
 
 class Schedule(Protocol):
-    """Says whether a frame is a key frame, from that frame and those before it.
+    """Decides whether a frame is a key frame, from that frame and those before it.
 
-    It is asked once for every frame but a clip's first and those after a cut, which are key frames in any case; `reset`
-    tells it that a new clip begins. `longest` is the largest distance that a frame can have. `by_distance` says that
-    nothing but the distance counts: then runs that begin at other frames have other key frames. `by_time`: what frames
-    took counts, `Situation.previous_ms`.
+    It is called once for every frame but a clip's first and those after a cut, which are key frames in any case;
+    `reset` tells it that a new clip begins. `longest` is the largest distance that a frame can have. `by_distance` says
+    that nothing but the distance counts: then runs that begin at other frames have other key frames. `by_time`: what
+    frames took counts, `Situation.previous_ms`.
     """
 
     @property
@@ -137,7 +137,7 @@ class Schedule(Protocol):
 
 
 class CutDetector(Protocol):
-    """Says whether a new scene begins with a frame, from its motion since the frame before.
+    """Detects whether a new scene begins with a frame, from its motion since the frame before.
 
     `score` is a number, in the memory of the motion's device; `is_cut` says what it means.
     """
@@ -221,34 +221,34 @@ class ArrayOps(ReadingOps, Protocol):
 
 @runtime_checkable
 class Selecting(Protocol):
-    """What parts with stored scores or stored flow offer besides: `select` says which frame comes next, by name or
+    """What components with stored scores or stored flow offer as well: `select` says which frame comes next, by name or
     index. They belong to certain frames: nothing else can be shown to them."""
 
     def select(self, key: str | int) -> None: ...
 
 
-def select(part: object, key: str | int) -> None:
-    """Tells a part which frame comes next, if it is one that reads what is stored."""
-    if isinstance(part, Selecting):
-        part.select(key)
+def select(component: object, key: str | int) -> None:
+    """Tells a component which frame comes next, if it reads stored data."""
+    if isinstance(component, Selecting):
+        component.select(key)
 
 
 @runtime_checkable
 class Noting(Protocol):
-    """What parts offer that may do something in another way than was asked for: one line for each such thing."""
+    """What components offer that may do something differently than requested: one line for each such thing."""
 
     @property
     def notes(self) -> list[str]: ...
 
 
-def notes_of(part: object) -> list[str]:
-    """The notes of a part that has any."""
-    return list(part.notes) if isinstance(part, Noting) else []
+def notes_of(component: object) -> list[str]:
+    """The notes of a component that has any."""
+    return list(component.notes) if isinstance(component, Noting) else []
 
 
 @runtime_checkable
 class Staying(Protocol):
-    """What flow estimators on a device say whose work stays there, so that calls can be captured."""
+    """Flow estimators whose work stays on the device (`stays`), so that calls can be captured."""
 
     stays: bool
 
@@ -306,7 +306,7 @@ class Sink(Protocol):
     """Takes every frame with its result, in order.
 
     `close` finishes the output under its final name; `abort` keeps what is playable of it. Both are
-    safe to call twice. `report` says what became of each file, at the latest after either.
+    safe to call twice. `report` gives the outcome of each file, at the latest after either.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""What can be chosen of the method: a mode with its schedule and propagation, the flow; and the presets, one row each.
+"""The settings of a method: a mode with its schedule and propagation, the flow; and the presets, one row each.
 
 What cannot go together cannot be written: only the causal mode takes an adaptive schedule, only composed flow is
 refined by attention, and so on. `change` takes single settings by name, as the command line and `segtween.load` do,
@@ -104,9 +104,9 @@ class Guided:
 
 @dataclass(frozen=True)
 class Composed:
-    """Scores stay the key frame's own and are read along composed flow (`engine.state`).
+    """Scores stay the key frame's own and are looked up along composed flow (`engine.state`).
 
-    `most_cells`: the scores' own grid reduced to at most so many cells. `tolerance`: how fast reliability fades,
+    `most_cells`: the scores' own grid reduced to at most this many cells. `tolerance`: how fast reliability fades,
     r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels.
     """
 

@@ -1,4 +1,4 @@
-"""Words and tables for people."""
+"""Text and tables for people."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TextTable:
         return [self.width(i) for i in numbers]
 
     def _width_in(self, number: int, lines: int) -> int:
-        """Of a column whose heading takes at most so many lines."""
+        """Of a column whose heading takes at most this many lines."""
         name, least = self.columns[number], self.width(number)
         fitting = (w for w in range(least, len(name)) if len(_broken(name, w)) <= lines)
         return next(fitting, max(least, len(name)))

@@ -1,4 +1,4 @@
-"""The values that rooms hand to each other.
+"""The values that packages hand to each other.
 
 Conventions (one page: docs/conventions.md): images are RGB uint8 (H, W, 3); sizes in
 code are (height, width), named `size_hw`; points and vectors are (x, y) with pixel
@@ -106,7 +106,7 @@ class SourceInfo:
 
 @dataclass(frozen=True, slots=True)
 class ScoreMap:
-    """Class scores on the way from frame to frame: float32 (C, h, w) on a grid that spans the image.
+    """Class scores to be propagated: float32 (C, h, w) on a grid that spans the image.
 
     `kind` says what the values are; a pixel of the grid covers image_hw / grid_hw pixels of the
     image, half-pixel-centred. Where the image was padded right and bottom, `spans_hw` is the padded
@@ -167,7 +167,7 @@ class Motion:
 
     view       (h, w) or (h, w, 3) uint8: what the flow estimator sees of the frame
     flow       (h, w, 2), leads from the frame to its neighbour, the frame before; None at a clip's first frame
-    residual   (h, w) in grey levels: what the flow leaves unexplained, 255 where it leads outside the image
+    residual   (h, w) in grey levels: the photometric residual of the flow, 255 where it leads outside the image
     previous   the view of the frame before
     forward    the motion that leads the other way, from the frame before to this one, where it is known
     stages_ms  what it took, where it was estimated ahead of the engine
@@ -183,7 +183,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Result:
-    """What the engine says of one frame.
+    """The engine's result for one frame.
 
     `labels` is (H, W) uint8 at the frame's own size. `scores` are those that go on to the next frame, or a
     function that computes them. `distance` counts frames since the last key frame, 0 at a key frame; where scores come
@@ -201,8 +201,8 @@ class Result:
     scores: ScoreMap | Callable[[], ScoreMap]
     stages_ms: dict[str, float] = field(default_factory=dict)
     reliability: NDArray[np.float32] | None = None
-    """(h, w) in 0..1, a grid over what the scores' grid spans: how far the scores propagated from the key frame can be
-    trusted; None where the network has seen the frame, and in the offline mode."""
+    """(h, w) in 0..1, a grid over what the scores' grid spans: how reliable the scores propagated from the key frame
+    are; None where the network has seen the frame, and in the offline mode."""
 
     @property
     def key_index(self) -> int:
@@ -229,7 +229,7 @@ class Method:
     """Everything that changes the numbers, under one name and one hash.
 
     Two results may stand in one table only if their hashes are equal. `record` holds plain
-    JSON values. The package's version stands beside the hash and not in it: an upgrade that changes no number makes
+    JSON values. The package's version is stored next to the hash, not in it: an upgrade that changes no number makes
     no measurement void.
     """
 
@@ -247,7 +247,7 @@ class Method:
 
 @dataclass
 class OutputState:
-    """What became of one output, a file or folder `name`: so many `frames` are in it under its final name; `error`
+    """The outcome of one output, a file or folder `name`: `frames` frames are in it under its final name; `error`
     ended it early or spoiled it."""
 
     name: str
@@ -257,7 +257,7 @@ class OutputState:
 
 @dataclass
 class OutputReport:
-    """What became of all outputs of a run; `notes` say what was left out or changed (a sound track), one line each."""
+    """The outcomes of all outputs of a run; `notes` say what was left out or changed (a sound track), one line each."""
 
     outputs: list[OutputState] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -117,7 +117,7 @@ def test_flow_is_computed_once_in_each_direction() -> None:
             return {}
 
     motion = FrameMotion(Counting(), ops=CpuOps(threads=1))
-    motion.both_ways = True
+    motion.bidirectional = True
     a, b = panning(2, SIZE)
     first, second = motion.next(a), motion.next(b)
     assert calls == [(id(second.view), id(first.view)), (id(first.view), id(second.view))]

@@ -15,7 +15,7 @@ FLOAT, WHOLE, BYTES, NUMBER = "*fp32", "i32", "*u8", "fp32"
 TARGET = GPUTarget("cuda", 90, 32)
 FORMS: list[tuple[Any, list[str], dict[str, Any]]] = [
     *(
-        (kernels._labels, [FLOAT, FLOAT, BYTES, *[WHOLE] * 7, NUMBER, NUMBER], {"HAS_PATH": has, "N": 256})
+        (kernels._labels, [FLOAT, FLOAT, BYTES, *[WHOLE] * 7, NUMBER, NUMBER], {"HAS_COMPOSED": has, "N": 256})
         for has in (False, True)
     ),
     (kernels._blend, [*[FLOAT] * 5, *[WHOLE] * 3], {"N": 256}),
@@ -24,12 +24,12 @@ FORMS: list[tuple[Any, list[str], dict[str, Any]]] = [
         (
             kernels._follow,
             [*[FLOAT] * 6, *[WHOLE] * 3, NUMBER],
-            {"KY": 2, "KX": 2, "HAS_TRUST": has, "HAS_PATH": has, "N": 256},
+            {"KY": 2, "KX": 2, "HAS_RELIABILITY": has, "HAS_COMPOSED": has, "N": 256},
         )
         for has in (False, True)
     ),
     *(
-        (kernels._see, [BYTES, *["*i32"] * 8, kind, *[WHOLE] * 3, *[NUMBER] * 6], {"IS_BGR": bgr, "N": 256})
+        (kernels._preprocess, [BYTES, *["*i32"] * 8, kind, *[WHOLE] * 3, *[NUMBER] * 6], {"IS_BGR": bgr, "N": 256})
         for bgr, kind in ((False, "*fp16"), (True, FLOAT))
     ),
     *((kernels._grey, [BYTES, BYTES, *[WHOLE] * 3], {"K": k, "N": 256}) for k in (1, 2, 4)),

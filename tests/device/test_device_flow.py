@@ -133,8 +133,8 @@ def test_weights_of_another_flow_network_are_refused() -> None:
     from segtween.device.flows import DeviceFlowNetwork
     from segtween.settings import change, find_preset
 
-    part = build_flow(change(find_preset("blend"), flow="light"), classes=11, threads=1).part
+    component = build_flow(change(find_preset("blend"), flow="light"), classes=11, threads=1).component
     with pytest.raises(ModelError, match="the weights in .* do not fit flow-light .*; export the flow network again"):
-        DeviceFlowNetwork(part, {"toflow.bias": np.zeros(3, np.float32)}, device=torch.device("cpu"), half=False)
+        DeviceFlowNetwork(component, {"toflow.bias": np.zeros(3, np.float32)}, device=torch.device("cpu"), half=False)
     with pytest.raises(ModelError, match="lack .*conv1.0.bias"):
-        DeviceFlowNetwork(part, {"toflow.bias": np.zeros(2, np.float32)}, device=torch.device("cpu"), half=False)
+        DeviceFlowNetwork(component, {"toflow.bias": np.zeros(2, np.float32)}, device=torch.device("cpu"), half=False)

@@ -19,8 +19,8 @@ SIZE = (64, 96)
 FRAMES = [Frame(i, Fraction(i, 25), rgb) for i, rgb in enumerate(panning(5, SIZE, step=3, cell=16))]
 
 
-def estimator(*, both_ways: bool = False) -> MotionEstimator:
-    return MotionEstimator(DisFlow(), ops=CpuOps(threads=1), both_ways=both_ways)
+def estimator(*, bidirectional: bool = False) -> MotionEstimator:
+    return MotionEstimator(DisFlow(), ops=CpuOps(threads=1), bidirectional=bidirectional)
 
 
 def test_ahead_is_the_same_as_in_place_and_says_what_it_took() -> None:
@@ -46,7 +46,7 @@ def test_ahead_is_the_same_as_in_place_and_says_what_it_took() -> None:
 
 
 def test_both_ways_lead_there_and_back() -> None:
-    source, flow = estimator(both_ways=True), DisFlow()
+    source, flow = estimator(bidirectional=True), DisFlow()
     first, second = (source(frame.rgb, Clock()) for frame in FRAMES[:2])
     assert second.forward is not None
     np.testing.assert_array_equal(second.forward.flow, flow(first.view, second.view))

@@ -23,7 +23,7 @@ from segtween.networks import export_network
 from segtween.run.calibration import calibrate_folder, pictures
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.openvino import int8_sums_are_exact, read_graph
-from segtween.runtimes.quantise import folded, seen_by_convolutions, weights_digest
+from segtween.runtimes.quantise import convolution_inputs, folded, weights_digest
 from segtween.segmenters.calibrate import agreement, calibrate
 from segtween.segmenters.network import open_network
 from segtween.street.pictures import calibration_pictures
@@ -61,7 +61,7 @@ def write_images(folder: Path, *sizes_hw: tuple[int, int]) -> Path:
 
 def test_ranges_span_all_images(tmp_path: Path) -> None:
     dark, light = np.full((8, 8, 3), 51, np.uint8), np.full((16, 8, 3), 204, np.uint8)
-    found = calibrate(tiny(tmp_path), [dark, light], told={"sources": ["two"]})
+    found = calibrate(tiny(tmp_path), [dark, light], measured_on={"sources": ["two"]})
     assert found.ranges["image"] == (51, 204)
     assert found.calibrated == {"images": 2, "sources": ["two"]}
     assert len(found.weights) == 16
@@ -136,7 +136,7 @@ def test_shipped_ranges_belong_to_the_shipped_weights(name: str, tmp_path: Path,
     graph = folded(read_graph(materialise(record)))
     assert ranges is not None
     assert ranges.weights == weights_digest(graph)
-    assert set(ranges.ranges) == {tensor.name for tensor in seen_by_convolutions(graph)}
+    assert set(ranges.ranges) == {tensor.name for tensor in convolution_inputs(graph)}
 
 
 def test_the_default_network_and_that_of_the_benchmark_have_ranges() -> None:

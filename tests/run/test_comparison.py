@@ -18,7 +18,7 @@ from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.labels import numbered
 from segtween.metrics.consistency import ConsistencyMeter
-from segtween.run.comparison import Comparison, Seen
+from segtween.run.comparison import ComparedFrame, Comparison
 from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, Result
 from segtween.video.side_by_side import COLOURS, ComparedMethod, ComparisonPicture
@@ -62,8 +62,8 @@ def test_a_method_whose_results_come_late_cannot_be_compared_with() -> None:
 
 
 def test_the_film_has_both_pictures_and_both_curves() -> None:
-    shown = {i: Seen(np.full(SIZE, 1, np.uint8), (0.02 * (i % 2), 0.001), (0.01, 0.001)) for i in range(1, 40)}
-    shown[0] = Seen(np.full(SIZE, 1, np.uint8), (None, None), (None, None))
+    shown = {i: ComparedFrame(np.full(SIZE, 1, np.uint8), (0.02 * (i % 2), 0.001), (0.01, 0.001)) for i in range(1, 40)}
+    shown[0] = ComparedFrame(np.full(SIZE, 1, np.uint8), (None, None), (None, None))
     draw = ComparisonPicture(ComparedMethod("every-frame", "segtween", shown.__getitem__), numbered(4))
     grey, left = np.full((*SIZE, 3), 128, np.uint8), np.full(SIZE, 2, np.uint8)
     for i in range(40):

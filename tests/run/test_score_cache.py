@@ -18,7 +18,7 @@ from segtween.errors import ScoresError, SettingError, SinkError
 from segtween.evaluation import evaluate_method
 from segtween.labels import numbered
 from segtween.run.score_cache import dataset_frames, export_scores
-from segtween.segmenters.cached import GivenScores
+from segtween.segmenters.cached import CachedScores
 from segtween.settings import find_preset
 from small_sets import cityscapes, picture
 
@@ -36,7 +36,7 @@ def test_evaluation_from_the_file_equals_the_networks(tmp_path: Path) -> None:
     """Within 0.5 points: labels may differ only where two classes are closer than two rounding errors."""
     data = clip(tmp_path)
     export_scores(BrightnessSegmenter(), dataset_frames(data), tmp_path / "s.npz")
-    stored = GivenScores(tmp_path / "s.npz")
+    stored = CachedScores(tmp_path / "s.npz")
     assert stored.labels == numbered(4)
 
     def measured(segmenter: object) -> list[float]:
@@ -72,7 +72,7 @@ def test_ctrl_c_keeps_the_frames_so_far(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         export_scores(BrightnessSegmenter(), stopped(), tmp_path / "s.npz")
-    assert len(GivenScores(tmp_path / "s.npz")) == 3
+    assert len(CachedScores(tmp_path / "s.npz")) == 3
 
 
 def test_targets_that_cannot_be_are_refused(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_command_stores_data_sets_and_videos(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "s.npz"), "--max-frames", "3"])
     assert done.exit_code == 0, done.output
     assert "scores of 3 frames, 4 classes on 16x12 cells (width x height)" in done.stdout
-    given = GivenScores(tmp_path / "s.npz")
+    given = CachedScores(tmp_path / "s.npz")
     assert given.frames == ["a/0", "a/1", "a/2"]
     assert given.labels.names == ("dark", "dim", "light", "bright")
     again = CliRunner().invoke(app, [*command, "-o", str(tmp_path / "s.npz")])

@@ -330,7 +330,7 @@ def test_the_newest_can_be_asked_for_without_waiting() -> None:
         yield from range(3)
         raise SourceError("gone")
 
-    newest = LatestFrame(numbers(), came=lambda: told.append(None))
+    newest = LatestFrame(numbers(), notify=lambda: told.append(None))
     newest._thread.join(5)
     assert len(told) == 4
     taken = newest.take()

@@ -24,10 +24,10 @@ from segtween.runtimes import open_runtime
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.openvino import OpenVinoRuntime, int8_sums_are_exact, read_graph
 from segtween.runtimes.quantise import (
+    convolution_inputs,
     folded,
     quantised,
     range_outputs,
-    seen_by_convolutions,
     weights_digest,
     with_exact_zero,
 )
@@ -123,12 +123,12 @@ def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str, end: float) ->
 
 def ranges_of(path: Path, limits: tuple[float, float]) -> Int8Record:
     """The same range for every tensor that a convolution sees."""
-    return Int8Record({tensor.name: limits for tensor in seen_by_convolutions(folded(read_graph(path)))})
+    return Int8Record({tensor.name: limits for tensor in convolution_inputs(folded(read_graph(path)))})
 
 
 def test_padding_and_pooling_come_after_the_rounding(tmp_path: Path) -> None:
     graph = folded(read_graph(write_deep_network(tmp_path / "deep.onnx")))
-    seen = seen_by_convolutions(graph)
+    seen = convolution_inputs(graph)
     assert [tensor.name for tensor in seen] == ["image", "b", "f"]
     rounded = quantised(graph, Int8Record({"b": (0.0, 4.0)}), name="deep")
     before = {op.get_friendly_name(): op.input_value(0) for op in rounded.get_ordered_ops() if op.get_input_size()}

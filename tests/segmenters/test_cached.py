@@ -11,7 +11,7 @@ import pytest
 from segtween.errors import ScoresError
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.segmenters import open_segmenter
-from segtween.segmenters.cached import GivenScores
+from segtween.segmenters.cached import CachedScores
 from segtween.segmenters.fake import FakeSegmenter
 
 RGB = np.zeros((24, 32, 3), np.uint8)
@@ -25,7 +25,7 @@ def stored(path: Path, **arrays: Any) -> Path:
 
 
 def test_quantised_scores_come_back_by_name_and_by_index(tmp_path: Path) -> None:
-    given = GivenScores(stored(tmp_path, scores_q=QUANTISED, scale=np.float32(0.25), frames=NAMES))
+    given = CachedScores(stored(tmp_path, scores_q=QUANTISED, scale=np.float32(0.25), frames=NAMES))
     assert len(given) == 3
     assert given.labels is CAMVID11
     for key, row in (("a", 1), ("c", 2), ("b.png", 0), ("folder/b.png", 0), (2, 2)):
@@ -40,7 +40,7 @@ def test_quantised_scores_come_back_by_name_and_by_index(tmp_path: Path) -> None
 def test_floating_scores_need_no_scale_and_no_names(tmp_path: Path, dtype: Any) -> None:
     values = np.random.default_rng(1).normal(size=(2, 19, 3, 4)).astype(dtype)
     given = open_segmenter(stored(tmp_path, scores=values))
-    assert isinstance(given, GivenScores)
+    assert isinstance(given, CachedScores)
     assert given.labels is CITYSCAPES19
     given.select(1)
     np.testing.assert_allclose(given(RGB), values[1], rtol=1e-6)
@@ -51,7 +51,7 @@ def test_floating_scores_need_no_scale_and_no_names(tmp_path: Path, dtype: Any) 
 
 
 def test_answers_are_the_callers_own(tmp_path: Path) -> None:
-    given = GivenScores(stored(tmp_path, scores=np.ones((1, 11, 2, 2), np.float32)))
+    given = CachedScores(stored(tmp_path, scores=np.ones((1, 11, 2, 2), np.float32)))
     given.select(0)
     given(RGB)[:] = 5
     assert given(RGB).max() == 1
@@ -59,16 +59,16 @@ def test_answers_are_the_callers_own(tmp_path: Path) -> None:
 
 def test_labels_may_be_given_and_have_to_fit(tmp_path: Path) -> None:
     path = stored(tmp_path, scores=np.zeros((1, 2, 3, 4), np.float32))
-    assert GivenScores(path).labels.name == "classes2"
-    assert GivenScores(path, ["road", "rest"]).labels.names == ("road", "rest")
+    assert CachedScores(path).labels.name == "classes2"
+    assert CachedScores(path, ["road", "rest"]).labels.names == ("road", "rest")
     with pytest.raises(
         ScoresError, match="holds scores of 2 classes; expected 11, as label set 'camvid11' has; give the"
     ):
-        GivenScores(path, "camvid11")
+        CachedScores(path, "camvid11")
 
 
 def test_a_frame_without_scores_is_named(tmp_path: Path) -> None:
-    given = GivenScores(stored(tmp_path, scores_q=QUANTISED, scale=1, frames=NAMES))
+    given = CachedScores(stored(tmp_path, scores_q=QUANTISED, scale=1, frames=NAMES))
     with pytest.raises(ScoresError, match="before a frame was chosen; expected select"):
         given(RGB)
     with pytest.raises(ScoresError, match="has no scores for frame 'd'; expected one of its 3 frames, b to c"):
@@ -81,7 +81,7 @@ def test_a_frame_without_scores_is_named(tmp_path: Path) -> None:
 def test_nan_is_named_with_its_frame(tmp_path: Path) -> None:
     values = np.zeros((2, 11, 2, 2), np.float32)
     values[1, 2] = np.nan
-    given = GivenScores(stored(tmp_path, scores=values, frames=np.array(["x", "y"])))
+    given = CachedScores(stored(tmp_path, scores=values, frames=np.array(["x", "y"])))
     given.select("x")
     given(RGB)
     given.select("y")
@@ -107,12 +107,12 @@ def test_nan_is_named_with_its_frame(tmp_path: Path) -> None:
 )
 def test_files_of_another_form_are_refused(tmp_path: Path, arrays: Any, message: str) -> None:
     with pytest.raises(ScoresError, match=message):
-        GivenScores(stored(tmp_path, **arrays))
+        CachedScores(stored(tmp_path, **arrays))
 
 
 def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match=r"scores file .*no\.npz is not found"):
-        GivenScores(tmp_path / "no.npz")
+        CachedScores(tmp_path / "no.npz")
     path = stored(tmp_path, scores=QUANTISED.astype(np.float32))
     whole = path.read_bytes()
     damaged = whole[:200] + bytes(100) + whole[300:]
@@ -121,16 +121,16 @@ def test_files_that_are_no_archives_are_refused(tmp_path: Path) -> None:
         with pytest.raises(
             ScoresError, match=r"scores file .*scores\.npz cannot be read \(.*\); expected an \.npz file"
         ):
-            GivenScores(path)
+            CachedScores(path)
     np.save(tmp_path / "alone.npy", np.zeros(3))
     (tmp_path / "alone.npy").rename(path)
     with pytest.raises(ScoresError, match="cannot be read"):
-        GivenScores(path)
+        CachedScores(path)
 
 
 @pytest.mark.shared
 def test_the_shared_scores_of_a_real_network(shared: Path) -> None:
-    given = GivenScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
+    given = CachedScores(shared / "data/camvid_scores/val_espnetv2_cityscapes19.npz")
     assert (len(given), given.labels.name) == (101, "cityscapes19")
     names = [Path(line.split()[0]).stem for line in (shared / "data/camvid/val.txt").read_text().splitlines()]
     given.select(names[-1])

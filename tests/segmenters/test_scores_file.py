@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segtween.errors import ScoresError
 from segtween.labels import LabelSet, label_set
-from segtween.segmenters.cached import GivenScores
+from segtween.segmenters.cached import CachedScores
 from segtween.segmenters.score_file import ScoresWriter, Stored
 
 THREE = LabelSet("mine", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (3, 5, 7), ignore_id=9)
@@ -33,7 +33,7 @@ def test_every_logit_is_within_the_stated_error_and_nothing_clips(
     frames = [(rng.normal(size=(3, 6, 8)) * spread * f + shift).astype(np.float32) for f in (1, 0.1, 3)]
     path = tmp_path_factory.mktemp("scores") / "s.npz"
     stored = write(path, frames)
-    read = GivenScores(path)
+    read = CachedScores(path)
     for i, scores in enumerate(frames):
         read.select(f"f{i}")
         assert np.abs(read(RGB) - scores).max() <= stored.largest_error * (1 + 1e-5)
@@ -43,8 +43,8 @@ def test_every_logit_is_within_the_stated_error_and_nothing_clips(
 def test_the_label_set_and_what_else_is_needed_travel_with_the_scores(tmp_path: Path) -> None:
     stored = write(tmp_path / "s.npz", [np.ones((3, 6, 8), np.float32)] * 2)
     assert (stored.frames, stored.classes, stored.grid_hw) == (2, 3, (6, 8))
-    assert GivenScores(tmp_path / "s.npz").labels == THREE
-    assert GivenScores(tmp_path / "s.npz", ["x", "y", "z"]).labels.names == ("x", "y", "z")
+    assert CachedScores(tmp_path / "s.npz").labels == THREE
+    assert CachedScores(tmp_path / "s.npz", ["x", "y", "z"]).labels.names == ("x", "y", "z")
     with np.load(tmp_path / "s.npz", allow_pickle=False) as held:
         assert held["scores_q"].dtype == np.int8
         assert held["scores_q"].max() == 127
@@ -57,7 +57,7 @@ def test_the_label_set_and_what_else_is_needed_travel_with_the_scores(tmp_path: 
 
 def test_frames_of_a_video_go_by_index(tmp_path: Path) -> None:
     write(tmp_path / "s.npz", [np.full((3, 2, 2), v, np.float32) for v in (0, 2)], names=False)
-    read = GivenScores(tmp_path / "s.npz")
+    read = CachedScores(tmp_path / "s.npz")
     assert read.frames == []
     read.select(1)
     assert read(RGB).max() == pytest.approx(2)
@@ -65,7 +65,7 @@ def test_frames_of_a_video_go_by_index(tmp_path: Path) -> None:
 
 def test_scores_that_are_all_zero_come_back_as_zero(tmp_path: Path) -> None:
     write(tmp_path / "s.npz", [np.zeros((3, 2, 2), np.float32)])
-    read = GivenScores(tmp_path / "s.npz")
+    read = CachedScores(tmp_path / "s.npz")
     read.select(0)
     assert not read(RGB).any()
 
@@ -88,10 +88,10 @@ def test_a_stored_label_set_that_cannot_be_read_is_refused(tmp_path: Path) -> No
     for text in ("{", json.dumps({"names": []})):
         np.savez(tmp_path / "s.npz", scores=np.zeros((1, 2, 2, 2), np.float32), labels=np.array(text))
         with pytest.raises(ScoresError, match=r"s\.npz holds a label set that cannot be read"):
-            GivenScores(tmp_path / "s.npz")
+            CachedScores(tmp_path / "s.npz")
     np.savez(
         tmp_path / "s.npz", scores=np.zeros((1, 2, 2, 2), np.float32), labels=np.array(json.dumps(THREE.to_json()))
     )
     with pytest.raises(ScoresError, match="holds scores of 2 classes; expected 3, as label set 'mine' has"):
-        GivenScores(tmp_path / "s.npz")
-    assert GivenScores(tmp_path / "s.npz", label_set(["p", "q"])).labels.names == ("p", "q")
+        CachedScores(tmp_path / "s.npz")
+    assert CachedScores(tmp_path / "s.npz", label_set(["p", "q"])).labels.names == ("p", "q")

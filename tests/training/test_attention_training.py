@@ -155,7 +155,7 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     from segtween.runtimes import open_runtime
     from segtween.training import Disturb
     from segtween.training.attention import batches
-    from segtween.training.attention.losses import borrowed
+    from segtween.training.attention.losses import aggregated
     from segtween.training.attention.sources import MomentPool
     from segtween.types import ScoreMap
 
@@ -168,13 +168,13 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     images = np.stack([cv2.resize(picture(n)[0], (48, 32)) for n in range(2)])
     arrays = {"images": images, "labels": images[..., 0] % 4, "scores": scores, "half_scores": scores}
     arrays["flow"] = np.zeros((2, 16, 24, 2), np.float16)
-    monkeypatch.setattr(batches, "joined_path", lambda *_, **__: path)
+    monkeypatch.setattr(batches, "composed_path", lambda *_, **__: path)
     pool = MomentPool(Moments("street", frames=2, scores=(1, 0, 0)), arrays, 2, "of a test")
     calm = Disturb(flip=0, gain=0, offset=0, drift=0, noise=0, temperature=0)
     batch = reader(pool, samples=1, crop="24x16", disturb=calm, class_head=True).batch([0])
     with torch.no_grad():
-        said = net(*batch.seen(scores=True))
-        replacement = torch.nn.functional.pixel_shuffle(borrowed(said.attention.softmax(1), batch.around), 2)
+        said = net(*batch.inputs(scores=True))
+        replacement = torch.nn.functional.pixel_shuffle(aggregated(said.attention.softmax(1), batch.around), 2)
         replacement += torch.nn.functional.interpolate(said.scores, scale_factor=2, mode="bilinear")
 
     monkeypatch.setattr(attention, "LEAST_SHARE", 0.0)
@@ -191,14 +191,14 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     assert np.abs(values - expected).max() < 0.1
 
 
-def test_joined_paths_are_the_engines() -> None:
+def test_composed_paths_are_the_engines() -> None:
     from segtween.ops.cpu import CpuOps
-    from segtween.training.attention.paths import joined_path
+    from segtween.training.attention.paths import composed_path
 
     ops, flow = CpuOps(threads=1), np.zeros((4, 6, 9, 2), np.float16)
     flow[1:] = [1, -0.5]
-    assert joined_path(flow, key=0, now=3, ops=ops) == pytest.approx(np.broadcast_to([3, -1.5], (6, 9, 2)))
-    assert joined_path(flow, key=2, now=3, ops=ops) == pytest.approx(np.broadcast_to([1, -0.5], (6, 9, 2)))
+    assert composed_path(flow, key=0, now=3, ops=ops) == pytest.approx(np.broadcast_to([3, -1.5], (6, 9, 2)))
+    assert composed_path(flow, key=2, now=3, ops=ops) == pytest.approx(np.broadcast_to([1, -0.5], (6, 9, 2)))
 
 
 def test_made_up_paths_have_errors_of_some_size() -> None:
@@ -221,7 +221,7 @@ def test_made_up_paths_have_errors_of_some_size() -> None:
 def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
     from segtween.networks.attention import offsets
     from segtween.training.attention.batches import MARGIN
-    from segtween.training.attention.losses import borrowed
+    from segtween.training.attention.losses import aggregated
 
     g = torch.Generator().manual_seed(0)
     around = torch.randn(2, 12, 4 + 2 * MARGIN, 5 + 2 * MARGIN, generator=g, dtype=torch.float64)
@@ -230,8 +230,8 @@ def test_borrowing_is_a_weighted_mean_and_has_its_gradient() -> None:
         attention[:, i : i + 1] * around[:, :, MARGIN + dy : MARGIN + dy + 4, MARGIN + dx : MARGIN + dx + 5]
         for i, (dx, dy) in enumerate(offsets())
     )
-    assert torch.allclose(borrowed(attention, around), expected)
-    assert torch.autograd.gradcheck(lambda a: borrowed(a, around), attention, fast_mode=True)
+    assert torch.allclose(aggregated(attention, around), expected)
+    assert torch.autograd.gradcheck(lambda a: aggregated(a, around), attention, fast_mode=True)
 
 
 def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:

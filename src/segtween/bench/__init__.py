@@ -7,7 +7,7 @@
 | `cold_start` | from the start of a process to its first labels |
 | `sweeps` | how cost grows with pixels, classes, the interval and the length of the video |
 | `streams` | several streams with one network against separate runs |
-| `real_time`, `real_time_streams` | how soon labels are there when frames come at a rate |
+| `real_time`, `real_time_streams` | latency of labels when frames come at a rate |
 | `on_device` | speed on a graphics card |
 
 All but sweeps give a `report.Report`.

@@ -1,4 +1,4 @@
-"""Accuracy beside speed, from files that `segtween evaluate --json` wrote."""
+"""Accuracy to show next to speed, from files that `segtween evaluate --json` wrote."""
 
 from __future__ import annotations
 

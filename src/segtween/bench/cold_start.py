@@ -1,4 +1,4 @@
-"""From the start of a process to its first labelled frames, on a disk whose files were read before."""
+"""Cold start: from the start of a process to its first labelled frames, with files in the disk cache."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How fast a method is on a device: frames in its memory, labels into its memory (docs/gpu.md).
 
-Everything takes turns, one period (a key frame and the frames after it) at a time. A frame is timed until its labels
+Everything is interleaved, one period (a key frame and the frames after it) at a time. A frame is timed until its labels
 are there, as on the processor; `in_a_row` is what comes of asking for one frame after the other and waiting at the end
 only.
 """
@@ -102,7 +102,7 @@ def bench_device(
         for call in (_baseline(baseline, segmenter, device, plan.size_hw),)
         for interval in (plan.above if baseline in KEYED else [0])
     ]
-    _take_turns([*own, *others], frames, device, plan, progress)
+    _interleave([*own, *others], frames, device, plan, progress)
     notes = [note for engine in engines for note in engine.notes]
     stages = [_stages(device, segmenter, settings, interval, frames) for interval in intervals]
     plain_ms = own[0].ms_per_frame()
@@ -145,7 +145,7 @@ def _baseline(name: str, segmenter: Segmenter, device: Device, size_hw: SizeHW) 
     return ReferencePipeline(every, classes=len(segmenter.labels), flow=flow)
 
 
-def _take_turns(
+def _interleave(
     runs: Sequence[_Run], frames: Sequence[Any], device: Device, plan: Plan, progress: Progress | None
 ) -> None:
     periods = 2 * plan.periods
@@ -161,7 +161,7 @@ def _take_turns(
 
 @dataclass
 class _Run:
-    """A method or baseline at one interval on its way through the clip, and its times."""
+    """A method or baseline at one interval with its own position in the clip, and its times."""
 
     interval: int
     call: Call

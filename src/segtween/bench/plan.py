@@ -19,8 +19,8 @@ WARM_UP_PERIODS = 2
 @dataclass(frozen=True)
 class Plan:
     """Frames of `size_hw`, of which `repeats` periods (a key frame and the frames after it) are timed at each of the
-    `intervals`, after two that are not; `threads` 0 uses every processor. `against` names baselines that take turns
-    with the method. SettingError for sizes below 64x64 and fewer than one repeat."""
+    `intervals`, after two that are not; `threads` 0 uses every processor. `against` names baselines that are
+    interleaved with the method. SettingError for sizes below 64x64 and fewer than one repeat."""
 
     size_hw: SizeHW
     intervals: Sequence[int] = ()

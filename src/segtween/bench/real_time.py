@@ -1,4 +1,4 @@
-"""Whether a method keeps a camera's rate, and how long after a frame came its labels are there."""
+"""Whether a method keeps up with a camera, and the latency from a frame's arrival to its labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WARM_UP_FRAMES = 2
 
 @dataclass
 class Labelled:
-    """What became of the `due` frames that came: `latency_ms` of those that were labelled, from when each came;
+    """The outcome of the `due` frames that came: `latency_ms` of those that were labelled, from when each came;
     `work_ms` the work on them alone; `age` how many frames old their scores were; `unknown` how many had no labels yet;
     `arrivals` how often scores of a key frame arrived; `cuts` how many were taken for scene cuts."""
 
@@ -70,7 +70,7 @@ class Labelled:
 @dataclass(frozen=True)
 class NetworkRuns:
     """Runs of the network in milliseconds: `ms` those during the measurement, `alone_ms` one with nothing else to do;
-    on so many `threads` of its own (0: not known)."""
+    on `threads` threads of its own (0: not known)."""
 
     ms: list[float]
     alone_ms: float
@@ -86,7 +86,7 @@ class NetworkRuns:
 
 @dataclass(frozen=True)
 class RealTimeReport(MethodReport):
-    """What became of the frames that came at the plan's rate, and what the network took."""
+    """The outcome of the frames that came at the plan's rate, and the time of the network."""
 
     plan: RatePlan
     frames: Labelled

@@ -1,4 +1,4 @@
-"""Whether one network keeps the rate of several cameras, and how long after a frame came its labels are there."""
+"""Whether one network keeps up with several cameras, and the latency from a frame's arrival to its labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS += ["age of labels, median (frames)", "at most"]
 
 @dataclass(frozen=True)
 class RealTimeStreamsReport(MethodReport):
-    """What became of each camera's frames, and what the network that they share took."""
+    """The outcome of each camera's frames, and the time of the network that they share."""
 
     plan: RatePlan
     cameras: Sequence[Labelled]
@@ -63,13 +63,13 @@ class RealTimeStreamsReport(MethodReport):
         ]
 
     def _all(self) -> Labelled:
-        everyone = Labelled(sum(camera.due for camera in self.cameras))
+        total = Labelled(sum(camera.due for camera in self.cameras))
         for camera in self.cameras:
-            everyone.latency_ms.extend(camera.latency_ms)
-            everyone.age.update(camera.age)
-            everyone.unknown += camera.unknown
-            everyone.arrivals += camera.arrivals
-        return everyone
+            total.latency_ms.extend(camera.latency_ms)
+            total.age.update(camera.age)
+            total.unknown += camera.unknown
+            total.arrivals += camera.arrivals
+        return total
 
 
 def bench_real_time_streams(
@@ -130,20 +130,20 @@ def _play(
     """Each camera's frame i comes (i + its share of a frame) / rate seconds after the beginning."""
     count, start, waiting = len(clips), time.perf_counter(), [0] * len(clips)
 
-    def comes(camera: int, i: int) -> float:
+    def arrival(camera: int, i: int) -> float:
         return start + (i + camera / count) / rate
 
     while any(i < camera.due for i, camera in zip(waiting, cameras, strict=True)):
         now = time.perf_counter()
-        newest = [min(cam.due - 1, int((now - comes(k, 0)) * rate // 1)) for k, cam in enumerate(cameras)]
+        newest = [min(cam.due - 1, int((now - arrival(k, 0)) * rate // 1)) for k, cam in enumerate(cameras)]
         new = {k: i for k, i in enumerate(newest) if i >= waiting[k]}
         if not new:
-            time.sleep(max(0.0, min(comes(k, i) for k, i in enumerate(waiting) if i < cameras[k].due) - now))
+            time.sleep(max(0.0, min(arrival(k, i) for k, i in enumerate(waiting) if i < cameras[k].due) - now))
             continue
         for camera, outcome in streams.each({k: Arrival(to_and_fro(clips[k], i)) for k, i in new.items()}):
             if isinstance(outcome, SegtweenError):
                 raise outcome
-            cameras[camera].note(outcome[0], (time.perf_counter() - comes(camera, new[camera])) * 1e3)
+            cameras[camera].note(outcome[0], (time.perf_counter() - arrival(camera, new[camera])) * 1e3)
             waiting[camera] = new[camera] + 1
         if progress is not None:
             progress(sum(waiting), sum(camera.due for camera in cameras))

@@ -1,4 +1,4 @@
-"""The form of all reports of speed: a header that says what was measured, figures for JSON, tables and remarks."""
+"""The common form of speed reports: a header that says what was measured, figures for JSON, tables and remarks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Report(ABC):
 @dataclass(frozen=True)
 class Header:
     """What was measured: the method, the network as it describes itself, frames of `size_hw` that the network sees at
-    `scale`, on so many `threads` (None on a device, which has none of its own)."""
+    `scale`, on `threads` threads (None on a device, which has none of its own)."""
 
     method: Method
     network: dict[str, Any]
@@ -93,7 +93,7 @@ class Header:
         }
 
     def remarks(self, basis: str) -> list[str]:
-        """The method and what its figures rest on, the versions, the notes."""
+        """The method and what its figures are based on, the versions, the notes."""
         return [
             f"method {self.method.name} {self.method.hash}" + (f"; {basis}" if basis else ""),
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),

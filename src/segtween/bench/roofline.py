@@ -175,8 +175,8 @@ def _needs(size_hw: SizeHW, view_hw: SizeHW, grid_hw: SizeHW, classes: int, mixe
     return [
         Need("prepare", "other", 3 * pixels + cells, 3 * pixels),
         Need("flow", "other", 2 * cells + 8 * cells, descent),
-        # Views and flow are read for the difference, which is written and read with the flow again; path and trust are
-        # read and written on a quarter of the cells.
+        # Views and flow are read for the difference, which is written and read with the flow again; composed flow and
+        # reliability are read and written on a quarter of the cells.
         Need("propagate", "other", (2 + 8 + 4 + 8 + 4) * cells + 24 * cells / 4, 12 * cells + 30 * cells / 4),
         # The path is read, every score that a mixed cell needs, and each pixel's label written.
         Need("label", "other", 8 * cells / 4 + 4 * classes * grid * mixed + pixels, READING_FLOPS * pixels * mixed),

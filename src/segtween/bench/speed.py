@@ -1,6 +1,6 @@
 """How fast a method is: frames in memory, label arrays out, one frame after the other (docs/evaluation.md).
 
-Interval 0 is the plain network and its labels, without flow or fusion. All intervals take turns, one period
+Interval 0 is the plain network and its labels, without flow or fusion. All intervals are interleaved, one period
 (a key frame and the frames after it) at a time, so that a slower moment of the machine falls on all of them.
 """
 
@@ -32,7 +32,7 @@ def bench(
     """Times a preset's settings at the plan's intervals and at interval 0, on a moving textured clip.
 
     The segmenter has threads of its own, by its own setting. The plan's `against` names entries of
-    `baselines.BASELINES`, which take turns with the intervals. Raises SettingError for intervals below 0, and for
+    `baselines.BASELINES`, which are interleaved with the intervals. Raises SettingError for intervals below 0, and for
     stored scores or flow; what cannot be opened raises its own error (MissingExtraError without torch).
     """
     return bench_presets(segmenter, presets={name: settings}, plan=plan, progress=progress)[name]
@@ -46,7 +46,7 @@ def bench_presets(
     fused: Collection[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, BenchReport]:
-    """`bench` for several presets, by name. All take turns with each other and share interval 0.
+    """`bench` for several presets, by name. All are interleaved and share interval 0.
 
     Presets named in `fused` are timed at interval 0 with flow and fusion too. In the offline mode, whose labels come
     some frames later, a period is timed as a whole.
@@ -61,7 +61,7 @@ def bench_presets(
     }
     whole = {name: _Run(0, build_engine(segmenter, presets[name].at(0), backend=backend)) for name in fused}
     others = _baseline_runs(segmenter, plan, backend)
-    _take_turns([plain, *whole.values(), *(run for some in own.values() for run in some), *others], plan, progress)
+    _interleave([plain, *whole.values(), *(run for some in own.values() for run in some), *others], plan, progress)
     plain_ms = plain.ms_per_frame()
 
     def report(name: str) -> BenchReport:
@@ -86,7 +86,7 @@ class _Timed(Protocol):
         """A key frame and the frames up to the next one."""
 
 
-def _take_turns(runs: Sequence[_Timed], plan: Plan, progress: Progress | None) -> None:
+def _interleave(runs: Sequence[_Timed], plan: Plan, progress: Progress | None) -> None:
     frames = moving_clip(plan.size_hw)
     done, total = 0, plan.periods * sum(run.interval + 1 for run in runs)
     for period in range(plan.periods):
@@ -118,7 +118,7 @@ class _Kind:
 
 
 class _Run:
-    """One interval's engine on its own way through the clip, and its times."""
+    """One interval's engine with its own position in the clip, and its times."""
 
     def __init__(self, interval: int, engine: Engine) -> None:
         self.interval, self.engine = interval, engine
@@ -182,7 +182,7 @@ class _Run:
 
 
 class _BaselineRun:
-    """One baseline at one interval on its way through the clip, and its times."""
+    """One baseline at one interval with its own position in the clip, and its times."""
 
     def __init__(self, name: str, interval: int, baseline: Baseline) -> None:
         self.name, self.interval, self.baseline = name, interval, baseline

@@ -29,10 +29,10 @@ COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "
 
 @dataclass(frozen=True)
 class StreamsReport(MethodReport):
-    """A tick is one frame of each stream. `ways` holds, for the streams `staggered` (key frames in turn), `same_tick`
-    (all key frames in one) and `separate` (engines with networks of their own, one after the other): `tick_ms`,
-    the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks; `memory_mb`, by
-    how much the process grew for it (None where that was not measured)."""
+    """A tick is one frame of each stream. `ways` holds, for the streams `staggered` (key frames in different ticks),
+    `same_tick` (all key frames in one) and `separate` (engines with networks of their own, one after the other):
+    `tick_ms`, the median over periods of the mean tick, and its quartiles; `ticks_ms`, percentiles over all ticks;
+    `memory_mb`, by how much the process grew for it (None where that was not measured)."""
 
     count: int
     interval: int
@@ -105,8 +105,9 @@ def bench_streams(
     """Times `count` streams, each its own moving textured clip, with one network and with one each, at the interval of
     the settings.
 
-    All ways take turns, a period (interval + 1 ticks) at a time, after two that are not timed. Raises SettingError for
-    fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores and flow.
+    All three are interleaved, a period (interval + 1 ticks) at a time, after two that are not timed. Raises
+    SettingError for fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores
+    and flow.
     """
     _check(settings)
     clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
@@ -122,7 +123,7 @@ def bench_streams(
     alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
     same_tick = _Ticks(alike, clips, settings)
     runs: dict[str, _Ticks | _Separate] = {"staggered": staggered, "same_tick": same_tick, "separate": separate}
-    _take_turns(runs, plan, progress)
+    _interleave(runs, plan, progress)
     shares = [own / other for own, other in zip(staggered.period_ms, separate.period_ms, strict=True)]
     return StreamsReport(
         _header(segmenter, staggered.streams.engines[0], name, plan),
@@ -154,7 +155,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _take_turns(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
+def _interleave(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
     for period in range(plan.periods):
         for run in runs.values():
             if period == WARM_UP_PERIODS:

@@ -1,4 +1,4 @@
-"""The command `segtween`. Every command is a thin door; its module and heavy imports wait until it is run."""
+"""The command `segtween`. Every command is a thin entry point; its module and heavy imports load when it is run."""
 
 from __future__ import annotations
 

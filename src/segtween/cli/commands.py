@@ -1,5 +1,5 @@
-"""Commands and groups of commands: a command's module is imported when the command is asked for, and what was typed
-wrongly ends with one line of our own form and exit code 2."""
+"""Commands and groups of commands: a command's module is imported when the command is used, and usage errors end
+with one line of our own form and exit code 2."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _no_type(ctx: Any) -> None:
 
 
 class _Explaining:
-    """Parses words as Typer does, and says in our words what is wrong with them."""
+    """Parses words as Typer does, and reports in our form what is wrong with them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = list(args)
@@ -76,7 +76,7 @@ class Commands(_Explaining, TyperGroup):
 
 
 class Group(typer.Typer):
-    """A `typer.Typer` of such commands. Without a subcommand it shows its help, unless told otherwise."""
+    """A `typer.Typer` of such commands. Without a subcommand it shows its help by default."""
 
     def __init__(self, *, cls: type[TyperGroup] = Commands, no_args_is_help: bool = True, **settings: Any) -> None:
         settings.setdefault("add_completion", False)

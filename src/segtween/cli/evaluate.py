@@ -69,20 +69,20 @@ def evaluate(
         wanted = [0, 4] if not settings.is_adaptive else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
-    there = options.device(device, threads=network.threads, keeps_frame=True)
-    segmenter = network.open(data=dataset, device=there)
+    backend = options.device(device, threads=network.threads, keeps_frame=True)
+    segmenter = network.open(data=dataset, device=backend)
     with progress_bar(dataset.title) as progress:
         report = evaluate_method(
             dataset,
             segmenter=segmenter,
             settings=settings,
-            name=options.spoken(method, offline=is_offline),
+            name=options.method_name(method, offline=is_offline),
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,
             measures=options.words(measures) or (),
             threads=network.threads,
-            backend=there,
+            backend=backend,
             progress=progress,
         )
     if json_file is not None:

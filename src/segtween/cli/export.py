@@ -82,5 +82,5 @@ def export(
             progress=progress,
         )
     same = done.agreement
-    told = "int8 cannot run here" if same is None else f"int8 has float32's class at {same:.2%} of their cells"
-    show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {told}")
+    agreement = "int8 cannot run here" if same is None else f"int8 has float32's class at {same:.2%} of their cells"
+    show(f"written: {done.path}; ranges of {done.record.calibrated['images']} images; {agreement}")

@@ -38,7 +38,7 @@ class PictureOptions:
     PANEL: ClassVar[str] = "Output"
 
     def check(self) -> Path:
-        """Whether it can be written: said before anything is drawn."""
+        """Whether it can be written: reported before anything is drawn."""
         from segtween.reports.figures.page import check_picture
 
         return check_picture(self.out, overwrite=self.overwrite)
@@ -70,7 +70,7 @@ class SceneOptions(options.InputOptions):
         typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the street's frames."),
     ] = "640x480"
 
-    WAYS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
+    INPUTS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
     EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
 
     def open(self, network: Segmenter, *, labels: str | None, threads: int) -> Shots:

@@ -34,8 +34,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             say_error(error)
             raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt as stop:
-            said = ["stopped; what was done by then is kept", *map(str, stop.args)]
-            print(f"segtween: {in_flags('; '.join(said))}", file=sys.stderr)  # noqa: T201
+            parts = ["stopped; what was done by then is kept", *map(str, stop.args)]
+            print(f"segtween: {in_flags('; '.join(parts))}", file=sys.stderr)  # noqa: T201
             raise typer.Exit(TERMINATED if isinstance(stop, Terminated) else INTERRUPTED) from None
         except BrokenPipeError:
             raise typer.Exit(1) from None

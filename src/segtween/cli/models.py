@@ -57,10 +57,10 @@ def _measured(record: ModelRecord) -> str:
 
 def licences(records: Sequence[ModelRecord]) -> list[str]:
     """A text for each network that has one, of lines that fit a narrow terminal."""
-    said = {record.name: record.provenance.get("licence") for record in records}
+    licences_by_name = {record.name: record.provenance.get("licence") for record in records}
     return [
         textwrap.fill(f"{name}: {licence}", WIDTH, subsequent_indent="  ", break_long_words=False)
-        for name, licence in said.items()
+        for name, licence in licences_by_name.items()
         if licence is not None
     ]
 

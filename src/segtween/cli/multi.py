@@ -1,4 +1,4 @@
-"""What `segtween run` prints of several inputs at once."""
+"""What `segtween run` prints for several inputs at once."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def _counts(frames: int, network_runs: int) -> list[str]:
 
 
 def _named(outcome: Outcome) -> str:
-    said = str(outcome.error)
-    return said if outcome.name in said else f"{outcome.name}: {said}"
+    message = str(outcome.error)
+    return message if outcome.name in message else f"{outcome.name}: {message}"

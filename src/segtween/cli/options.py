@@ -108,8 +108,8 @@ class NetworkOptions:
         background: bool = False,
         device: Device | None = None,
     ) -> Segmenter:
-        """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for late keys.
-        Of a device other than `cpu` it takes frames in its memory.
+        """The segmenter; `scale` instead of the option's. True labels are those of `data`. `background`: for
+        asynchronous key frames. Of a device other than `cpu` it takes frames in its memory.
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """
@@ -319,12 +319,12 @@ class InputOptions:
     split: shared.Split = "val"
     dataset_labels: shared.DatasetLabels = None
 
-    WAYS: ClassVar[tuple[str, ...]] = ("video", "dataset")
+    INPUTS: ClassVar[tuple[str, ...]] = ("video", "dataset")
     EXPECTED: ClassVar[str] = "either a video, or --dataset with --root"
 
     def open_dataset(self, *, network_labels: str | None) -> Dataset | None:
-        """None where the frames come from elsewhere. SettingError unless exactly one of the ways is given."""
-        given = [way for way in self.WAYS if getattr(self, way) is not None]
+        """None where the frames come from elsewhere. SettingError unless exactly one input is given."""
+        given = [name for name in self.INPUTS if getattr(self, name) is not None]
         if len(given) != 1 or (self.dataset is None) != (self.root is None):
             raise SettingError("the input is not clear", expected=self.EXPECTED, do="give one of them")
         if self.dataset is None or self.root is None:
@@ -381,7 +381,7 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
         ) from None
 
 
-def spoken(method: MethodOptions, *, offline: bool) -> str:
+def method_name(method: MethodOptions, *, offline: bool) -> str:
     """The method's name, with the mode where it is not the usual one."""
     return f"{method.name}, bidirectional" if offline else method.name
 

@@ -53,7 +53,7 @@ class PropagatedOutput:
     out: shared.Folder
     save: shared.Save = "overlay"
     next_frames: Annotated[
-        int, typer.Option("--next", metavar="N", help="Name so many frames that are worth labelling next.")
+        int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
     classes: shared.Classes = None
     overwrite: shared.Overwrite = False

@@ -28,7 +28,7 @@ class ReadingOptions:
 
     start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Begin here.")] = 0.0
     duration: Annotated[
-        float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after so many seconds of input.")
+        float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after this many seconds of input.")
     ] = None
     frame_rate: shared.FrameRate = None
 
@@ -128,11 +128,11 @@ def run(
     is_offline, out, quiet, live = mode.is_offline(), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, part, threads=network.threads)
-    asked: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device}
-    asked |= {**network.for_load(), **method.for_load()} | ({"mode": "bidirectional"} if is_offline else {})
+    load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device}
+    load_options |= {**network.for_load(), **method.for_load()} | ({"mode": "bidirectional"} if is_offline else {})
     if live and how.device == "cpu" and method.async_keys is None and not is_offline and method.schedule != "adaptive":
-        asked["async_keys"] = "auto"
-    seg = load(**asked)
+        load_options["async_keys"] = "auto"
+    seg = load(**load_options)
     for note in seg.engine.notes:
         notes.print(note)
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
@@ -167,12 +167,12 @@ def run(
         raise typer.Exit(BAD_INPUT)
 
 
-def _are_at_once(todo: Sequence[NamedSource], asked: bool | None, *, live: bool) -> bool:
+def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool) -> bool:
     """Whether these inputs are run at once: if asked for, or live, or if one of them may have no end."""
     from segtween.video.inputs import kind_of
 
-    if len(todo) == 1 or asked is not None:
-        return bool(asked) and len(todo) > 1
+    if len(todo) == 1 or multi is not None:
+        return bool(multi) and len(todo) > 1
     return live or any(kind_of(item.spec) in ("camera", "stream") for item in todo)
 
 
@@ -233,11 +233,11 @@ def _live(figures: dict[str, Any]) -> str:
 def _temporal(figures: dict[str, Any]) -> str:
     if figures["tc"] is None:
         return "temporal consistency: no two frames to compare"
-    said = (
+    text = (
         f"temporal consistency {figures['tc']:.1%}; "
         f"flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
     )
     if figures["change_rate_at_keys"] is not None and figures["change_rate_elsewhere"] is not None:
         at_keys, elsewhere = figures["change_rate_at_keys"], figures["change_rate_elsewhere"]
-        said += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
-    return said + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")
+        text += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
+    return text + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")

@@ -1,4 +1,4 @@
-"""What people see: progress with time left, and tables."""
+"""Terminal output: progress with time left, and tables."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]
 def show(*parts: TextTable | str, all_in: str | None = None) -> None:
     """Tables and lines on standard output. In a table a heading may be broken, a figure may not.
 
-    On a terminal a table has as many columns as fit beside each other, and a line below says which are left out; a file
+    On a terminal a table has as many columns as fit side by side, and a line below says which are left out; a file
     or a pipe gets all of them. `all_in` is the option that writes all of them (`--json FILE`).
     """
     for part in parts:

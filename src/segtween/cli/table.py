@@ -1,4 +1,4 @@
-"""`segtween table`: accuracy and speed in one table; what each part of a method brings; how well parts do alone."""
+"""`segtween table`: accuracy and speed in one table; ablations; how well components do alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class OutputOptions:
     PANEL: ClassVar[str] = "Output"
 
     def check(self, name: str) -> None:
-        """Whether the files can be written: said before anything is measured."""
+        """Whether the files can be written: reported before anything is measured."""
         from segtween.errors import SettingError
         from segtween.reports.tables.plot import FORMATS, require_matplotlib
         from segtween.reports.tables.study import FORMS, check_targets

@@ -24,7 +24,7 @@ def train(
         Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/RECIPE).")
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Train so many steps instead of the recipe's.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Train N steps instead of the recipe's.")] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew where the run's folder holds a checkpoint.")
     ] = False,

@@ -1,4 +1,4 @@
-"""What was typed wrongly, said in our form: got, expected, what to do."""
+"""Usage errors in our form: got, expected, what to do."""
 
 from __future__ import annotations
 

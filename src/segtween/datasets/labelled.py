@@ -1,4 +1,4 @@
-"""Labels that somebody made of some frames of a clip: label images named by frame, or an export of CVAT.
+"""Annotations of some frames of a clip: label images named by frame, or an export of CVAT.
 
 | form | what it holds |
 | --- | --- |

@@ -1,9 +1,9 @@
 """The demonstration: one street clip, labelled by the plain network on every frame and by segtween.
 
-All take each frame in turn, so that the machine's other work falls on all alike. segtween does it twice: online, as
-from a camera, and offline, as from a file. The synthetic street's labels and flow are exact, so accuracy and temporal
-consistency are too. Speed is told twice: from the medians of what each frame took, which a disturbance of some
-frames leaves alone, and by the wall clock around all of them.
+All are interleaved frame by frame, so that the machine's other work affects all alike. segtween runs twice: online, as
+for a camera, and offline, as for a file. The synthetic street's labels and flow are exact, so accuracy and temporal
+consistency are too. Speed is given twice: from the median time per frame, which outliers do not affect, and by the
+wall clock around all frames.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
 
 
 class Run:
-    """One way through the clip and what was measured of it."""
+    """One run through the clip and its measurements."""
 
     def __init__(self, name: str, seg: Segtween) -> None:
         self.name, self.seg = name, seg
@@ -102,7 +102,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Shown:
-    """A table for the screen and the video beside it."""
+    """A table for the screen and the video next to it."""
 
     table: TextTable
     video: Path
@@ -120,8 +120,8 @@ def run_demo(
 ) -> Shown:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` hears a line about what comes next and takes long. Raises SettingError for a clip without frames, SinkError
-    where `out` cannot be written.
+    `tell` is called with a line about what comes next and takes long. Raises SettingError for a clip without frames,
+    SinkError where `out` cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
         raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")

@@ -13,7 +13,7 @@
 | --- | --- |
 | `cpu` | everything else in this package: no torch |
 | `cuda`, `cuda:1` | a card of NVIDIA's |
-| `torch-cpu` | the very same code on the processor, to try and test it; slower than `cpu` |
+| `torch-cpu` | the same code on the processor, for testing; slower than `cpu` |
 
 Needs the extra [gpu]. Nothing here is imported, and torch is not, unless a device is asked for.
 """

@@ -41,9 +41,9 @@ class TorchOps:
         if not isinstance(rgb, Tensor):
             if self._keeps and self._frame[0] is rgb:
                 return self._frame[1]
-            there = torch.from_numpy(np.ascontiguousarray(check_rgb(rgb))).to(self.device)
-            self._frame = (rgb, there) if self._keeps else (None, None)
-            return there
+            image = torch.from_numpy(np.ascontiguousarray(check_rgb(rgb))).to(self.device)
+            self._frame = (rgb, image) if self._keeps else (None, None)
+            return image
         if rgb.dtype != torch.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
             raise SettingError(
                 f"frame is {rgb.dtype} of shape {tuple(rgb.shape)}",

@@ -70,9 +70,9 @@ class Device:
 
         if form_of(model) == "network" and is_in_torch(record := find_record(model)):
             if others.get("runtime", "openvino") != "openvino" or others.get("provider") is not None:
-                said = others["provider"] if others.get("provider") is not None else others["runtime"]
+                refused = others["provider"] if others.get("provider") is not None else others["runtime"]
                 raise SettingError(
-                    f"runtime or provider {said} on device {self.name}",
+                    f"runtime or provider {refused} on device {self.name}",
                     expected="torch, which runs this network there",
                     do="leave both out, or choose device cpu",
                 )

@@ -74,7 +74,7 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
 
 
 def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
-    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network wants to see it.
+    """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network's input.
 
     Resized as the processor does it: bilinear in whole numbers, by area below half the size.
     """
@@ -153,11 +153,11 @@ def _places(composed: Tensor | None, grid_hw: SizeHW, size_hw: SizeHW, device: t
         y = y._replace(left=y.left[:, None], right=y.right[:, None], weight=y.weight[:, None])
         return x, y
     gh, gw = composed.shape[:2]
-    way = enlarge(enlarge(composed, size_hw[0], axis=0), size_hw[1], axis=1)
+    enlarged = enlarge(enlarge(composed, size_hw[0], axis=0), size_hw[1], axis=1)
     column, across = centres(size_hw[1], grid_hw[1], device)
     row, down = centres(size_hw[0], grid_hw[0], device)
-    x = samples(column[None, :], across[None, :] + way[..., 0] * (grid_hw[1] / gw), grid_hw[1])
-    y = samples(row[:, None], down[:, None] + way[..., 1] * (grid_hw[0] / gh), grid_hw[0])
+    x = samples(column[None, :], across[None, :] + enlarged[..., 0] * (grid_hw[1] / gw), grid_hw[1])
+    y = samples(row[:, None], down[:, None] + enlarged[..., 1] * (grid_hw[0] / gh), grid_hw[0])
     return x, y
 
 

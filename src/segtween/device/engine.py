@@ -33,10 +33,10 @@ from segtween.types import Motion, Result, ScoreMap, SizeHW
 
 
 class CapturedEngine(CausalEngine):
-    """`CausalEngine` of parts on a device. `record` says how calls are captured (`device.graphs`).
+    """`CausalEngine` of components on a device. `record` says how calls are captured (`device.graphs`).
 
     Frames are NumPy arrays, whose labels come back as such, or tensors, whose labels stay in the device's memory and
-    may still be on their way.
+    may still be in flight.
     """
 
     motion: MotionEstimator
@@ -145,7 +145,7 @@ def _state(scores: ScoreMap, composed: Any, reliability: Any) -> KeyState:
 
 
 def _tensors(state: KeyState, view: Any) -> tuple[Any, Any]:
-    """Reliability and composed flow; at a key frame, wholly reliable and no way to go."""
+    """Reliability and composed flow; at a key frame, wholly reliable and zero flow."""
     if state.composed is not None and state.reliability is not None:
         return state.reliability, state.composed
     grid = stride_grid((view.shape[0], view.shape[1]), 2)
@@ -154,4 +154,4 @@ def _tensors(state: KeyState, view: Any) -> tuple[Any, Any]:
 
 _NONE = np.zeros((1, 1), np.float32)
 _EMPTY = ScoreMap(np.zeros((1, 1, 1), np.float32), "logits", (1, 1))
-"""In place of scores where only the way to them is followed."""
+"""In place of scores where only composed flow is propagated."""

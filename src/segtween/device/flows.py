@@ -87,17 +87,17 @@ class DeviceFlowNetwork:
 
     def __init__(
         self,
-        part: Component,
+        component: Component,
         weights: Mapping[str, NDArray[np.float32]],
         *,
         device: torch.device,
         half: bool,
         stride: int | None = None,
     ) -> None:
-        self.part, self.stride, self._dtype = part, stride or STRIDE_FOR_NETWORKS, torch.float32
+        self.component, self.stride, self._dtype = component, stride or STRIDE_FOR_NETWORKS, torch.float32
         if half:
             self._dtype = torch.float16
-        net = build_flow(part.network)
+        net = build_flow(component.network)
         try:
             tensors = {key: torch.from_numpy(value.copy()) for key, value in weights.items()}
             missing = [
@@ -106,15 +106,16 @@ class DeviceFlowNetwork:
             if missing:
                 raise RuntimeError(f"they lack {', '.join(missing[:3])}")
         except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()[:120]
             raise ModelError(
-                f"the weights in {part.path} do not fit {part.network} ({str(error).splitlines()[-1].strip()[:120]})",
+                f"the weights in {component.path} do not fit {component.network} ({reason})",
                 expected="those that its record names",
                 do="export the flow network again",
             ) from None
         self._net = (
             net.eval().requires_grad_(False).to(device=device, dtype=self._dtype, memory_format=torch.channels_last)
         )
-        self._mean, self._std = (torch.tensor(values, device=device) for values in (part.mean, part.std))
+        self._mean, self._std = (torch.tensor(values, device=device) for values in (component.mean, component.std))
 
     def prepare(self, rgb: Tensor) -> Tensor:
         grid = stride_grid((rgb.shape[0], rgb.shape[1]), self.stride)
@@ -122,18 +123,18 @@ class DeviceFlowNetwork:
 
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         h, w = current.shape[:2]
-        pair = [self._seen(view) for view in (current, previous)]
+        pair = [self._features(view) for view in (current, previous)]
         answer = self._net(*pair)[0].float()
         planes = _kept(answer, (pair[0].shape[2], pair[0].shape[3]))[:, :h, :w]
-        return planes.permute(1, 2, 0).contiguous() / self.part.units
+        return planes.permute(1, 2, 0).contiguous() / self.component.units
 
     def describe(self) -> dict[str, Any]:
-        return {"flow": self.part.describe(), "grid": self.stride, "by": "torch"}
+        return {"flow": self.component.describe(), "grid": self.stride, "by": "torch"}
 
-    def _seen(self, view: Tensor) -> Tensor:
-        values = (view if self.part.channels == "RGB" else view.flip(2)) - self._mean
+    def _features(self, view: Tensor) -> Tensor:
+        values = (view if self.component.channels == "RGB" else view.flip(2)) - self._mean
         planes = (values / self._std).permute(2, 0, 1)[None]
-        below, right = (-side % self.part.multiple_of for side in view.shape[:2])
+        below, right = (-side % self.component.multiple_of for side in view.shape[:2])
         return F.pad(planes, (0, right, 0, below), mode="replicate").to(self._dtype)
 
 
@@ -176,11 +177,11 @@ def open_network_flow(
 ) -> FlowEstimator | None:
     """None for a network that torch has no definition of."""
     inner = on_processor()
-    if not isinstance(inner, NetworkFlow) or inner.part.network not in NETWORKS:
+    if not isinstance(inner, NetworkFlow) or inner.component.network not in NETWORKS:
         return None
     return DeviceFlowNetwork(
-        inner.part,
-        weights_of(inner.part.path),
+        inner.component,
+        weights_of(inner.component.path),
         device=device.arrays.device,
         half=device.fast.half,
         stride=options.stride,

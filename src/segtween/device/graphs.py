@@ -1,4 +1,4 @@
-"""Calls that are recorded once for each shape of their tensors and then replayed: CUDA graphs.
+"""CUDA graph capture: calls are captured once for each shape of their tensors, then replayed.
 
 A recorded call always works on the same memory. What is given is copied there first, and what comes out is copied
 from there, so that results are the caller's own.
@@ -60,14 +60,14 @@ def recorder(device: torch.device) -> Recorder | None:
 
 
 def graph(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], Callable[[], None]]:
-    """A CUDA graph on the current card, after calls in which libraries choose their ways and compile what they
-    compile."""
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
+    """A CUDA graph on the current card, after calls in which libraries choose their algorithms and compile what
+    they compile."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
         for _ in range(WARM_UPS):
             function()
-    torch.cuda.current_stream().wait_stream(beside)
+    torch.cuda.current_stream().wait_stream(stream)
     recorded = torch.cuda.CUDAGraph()
     with torch.cuda.graph(recorded, capture_error_mode="thread_local"):
         outputs = function()
@@ -86,7 +86,7 @@ def rerun(function: Callable[[], Sequence[Tensor]]) -> tuple[Sequence[Tensor], C
 
 
 class AsyncCopy:
-    """A small tensor on its way to the processor: `read` waits for it alone, not for what was asked for later."""
+    """An asynchronous copy of a small tensor to the processor: `read` waits for it alone, not for later work."""
 
     def __init__(self, values: Tensor) -> None:
         self._there = self._here = values

@@ -72,7 +72,7 @@ def _labels(
     width,
     scale_x,
     scale_y,
-    HAS_PATH: tl.constexpr,
+    HAS_COMPOSED: tl.constexpr,
     N: tl.constexpr,
 ):
     y = tl.program_id(0)
@@ -81,7 +81,7 @@ def _labels(
     column, across = _centre(x, width, w)
     row, down = _centre(y, height, h)
     down = down + tl.zeros([N], tl.float32)
-    if HAS_PATH:
+    if HAS_COMPOSED:
         px, fx = _centre(x, width, gw)
         py, fy = _centre(y, height, gh)
         x0, x1 = tl.minimum(tl.maximum(px, 0), gw - 1), tl.minimum(px + 1, gw - 1)
@@ -127,8 +127,8 @@ def _difference(current, previous, flow, out, h, w, N: tl.constexpr):
 
 @triton.jit
 def _follow(
-    reliability, composed, flow, error, new_trust, new_path, gh, gw, w, tolerance,
-    KY: tl.constexpr, KX: tl.constexpr, HAS_TRUST: tl.constexpr, HAS_PATH: tl.constexpr, N: tl.constexpr,
+    reliability, composed, flow, error, new_reliability, new_composed, gh, gw, w, tolerance,
+    KY: tl.constexpr, KX: tl.constexpr, HAS_RELIABILITY: tl.constexpr, HAS_COMPOSED: tl.constexpr, N: tl.constexpr,
 ):  # fmt: skip
     at = tl.program_id(0) * N + tl.arange(0, N)
     ok = at < gh * gw
@@ -146,14 +146,14 @@ def _follow(
     left, right, fx, inside_x = _axis(x, dx, gw)
     above, below, fy, inside_y = _axis(y, dy, gh)
     fading = tl.where(inside_x & inside_y, tl.exp(-e * e), 0.0)
-    if HAS_TRUST:
+    if HAS_RELIABILITY:
         fading *= _between(reliability, left, right, fx, above, below, fy, gw, 1, ok)
-    if HAS_PATH:
+    if HAS_COMPOSED:
         dx += _between(composed, left, right, fx, above, below, fy, gw, 2, ok)
         dy += _between(composed + 1, left, right, fx, above, below, fy, gw, 2, ok)
-    tl.store(new_trust + at, fading, mask=ok)
-    tl.store(new_path + 2 * at, dx, mask=ok)
-    tl.store(new_path + 2 * at + 1, dy, mask=ok)
+    tl.store(new_reliability + at, fading, mask=ok)
+    tl.store(new_composed + 2 * at, dx, mask=ok)
+    tl.store(new_composed + 2 * at + 1, dy, mask=ok)
 
 
 @triton.jit
@@ -184,7 +184,7 @@ def _grey(rgb, out, h, w, width, K: tl.constexpr, N: tl.constexpr):
 
 
 @triton.jit
-def _see(
+def _preprocess(
     rgb, left_x, right_x, before_x, after_x, left_y, right_y, before_y, after_y, out, h, w, width,
     red_factor, green_factor, blue_factor, red_offset, green_offset, blue_offset,
     IS_BGR: tl.constexpr, N: tl.constexpr,
@@ -205,8 +205,8 @@ def _see(
         value = (((c * ((p * a + q * b) >> 4)) >> 16) + ((d * ((r * a + s * b) >> 4)) >> 16) + 2) >> 2
         factor = red_factor if channel == 0 else (green_factor if channel == 1 else blue_factor)
         offset = red_offset if channel == 0 else (green_offset if channel == 1 else blue_offset)
-        seen = value.to(tl.float32) * factor + offset
-        tl.store(out + 3 * at + channel, seen.to(out.dtype.element_ty), mask=ok)
+        normalised = value.to(tl.float32) * factor + offset
+        tl.store(out + 3 * at + channel, normalised.to(out.dtype.element_ty), mask=ok)
 
 
 @triton.jit
@@ -341,10 +341,10 @@ def labels_along(values: Tensor, composed: Tensor | None, size_hw: SizeHW) -> Te
     classes, h, w = values.shape
     out = torch.empty(size_hw, dtype=torch.uint8, device=values.device)
     gh, gw = (h, w) if composed is None else composed.shape[:2]
-    way = values if composed is None else composed.contiguous()
+    flow = values if composed is None else composed.contiguous()
     sizes = classes, h, w, gh, gw, *size_hw, w / gw, h / gh
     grid = size_hw[0], triton.cdiv(size_hw[1], BLOCK)
-    _labels[grid](values, way, out, *sizes, HAS_PATH=composed is not None, N=BLOCK)
+    _labels[grid](values, flow, out, *sizes, HAS_COMPOSED=composed is not None, N=BLOCK)
     return out
 
 
@@ -378,16 +378,16 @@ def follow(
     if ratio is None:
         return eager.follow(reliability, composed, flow, error, grid_hw=grid_hw, tolerance=tolerance)
     cells = grid_hw[0] * grid_hw[1]
-    new_trust = torch.empty(grid_hw, dtype=torch.float32, device=flow.device)
-    new_path = torch.empty((*grid_hw, 2), dtype=torch.float32, device=flow.device)
+    new_reliability = torch.empty(grid_hw, dtype=torch.float32, device=flow.device)
+    new_composed = torch.empty((*grid_hw, 2), dtype=torch.float32, device=flow.device)
     flow, error = flow.contiguous(), error.contiguous()
     _follow[(triton.cdiv(cells, BLOCK),)](
-        new_trust if reliability is None else reliability.contiguous(),
-        new_path if composed is None else composed.contiguous(),
-        flow, error, new_trust, new_path, *grid_hw, size_hw[1], tolerance,
-        KY=ratio[0], KX=ratio[1], HAS_TRUST=reliability is not None, HAS_PATH=composed is not None, N=BLOCK,
+        new_reliability if reliability is None else reliability.contiguous(),
+        new_composed if composed is None else composed.contiguous(),
+        flow, error, new_reliability, new_composed, *grid_hw, size_hw[1], tolerance,
+        KY=ratio[0], KX=ratio[1], HAS_RELIABILITY=reliability is not None, HAS_COMPOSED=composed is not None, N=BLOCK,
     )  # fmt: skip
-    return new_trust, new_path
+    return new_reliability, new_composed
 
 
 def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
@@ -411,7 +411,7 @@ def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Te
     x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
     out = torch.empty((*size_hw, 3), dtype=normalisation.dtype, device=rgb.device)
     grid = (triton.cdiv(size_hw[0] * size_hw[1], BLOCK),)
-    _see[grid](
+    _preprocess[grid](
         rgb.contiguous(),
         *x,
         *y,

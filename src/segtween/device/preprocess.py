@@ -1,4 +1,4 @@
-"""How a network wants to see a frame."""
+"""Preprocessing: a frame as a network's input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segtween.models.records import InputRecord
 
 
 class Normalisation(NamedTuple):
-    """How a network wants to see pixels: value = pixel * factor + offset, for each channel in its own order."""
+    """A network's input normalisation: value = pixel * factor + offset, for each channel in its own order."""
 
     factor: tuple[float, float, float]
     offset: tuple[float, float, float]

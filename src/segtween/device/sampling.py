@@ -1,4 +1,4 @@
-"""Where samples lie, and how they are read: what `ops.cpu` has from OpenCV and Numba, in torch.
+"""Sampling grids and interpolation: what `ops.cpu` has from OpenCV and Numba, in torch.
 
 Convention (docs/conventions.md): pixel centres on integers, resizing is half-pixel-centred, borders clamp. Coordinates
 are kept as a whole part and a fraction, so that they are exact in float32: zero displacement is the identity and whole

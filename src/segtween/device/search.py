@@ -24,7 +24,7 @@ from segtween.types import SizeHW
 
 PATCH, STRIDE = 8, 4
 FINEST = {"fast": 2, "balanced": 1, "fine": 0}
-"""By quality: matching ends at the view's resolution, halved so many times, as in `segtween.flow.dis`."""
+"""By quality: matching ends at the view's resolution, halved this many times, as in `segtween.flow.dis`."""
 ROUNDS, STEPS = 4, 3
 DAMPING = 10.0
 """Added to the diagonal of every patch's matrix, in squared grey levels: what has no texture stays where it is."""

@@ -62,7 +62,7 @@ class DeviceSegmenter:
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing to know before trusting the numbers."""
+        """One line for each thing to know before relying on the numbers."""
         own = [f"{self.record.name} has random weights: its speed is real, its labels are not"]
         return [*(own if self.record.is_random else []), *self._remarks, *self._run.notes]
 
@@ -123,10 +123,10 @@ class ProcessorSegmenter:
 
     def __init__(self, inner: Segmenter, *, device: torch.device) -> None:
         self.inner, self.device, self.labels = inner, device, inner.labels
-        said = (
+        note = (
             f"{inner.describe().get('name', 'the segmenter')} runs on the processor: frames are fetched from the device"
         )
-        self.notes = [*notes_of(inner), said]
+        self.notes = [*notes_of(inner), note]
         if isinstance(inner, Selecting):
             self.select = inner.select
 

@@ -2,13 +2,13 @@
 
 | module | what it is |
 | --- | --- |
-| `causal` | the whole idea on one screen: a frame is labelled from itself and those before it |
+| `causal` | the method in one file: a frame is labelled from itself and those before it |
 | `delayed` | asynchronous key frames: scores arrive some frames late |
 | `bidirectional` | files: a frame is read from the key frames on both sides; `sources` says where these come from |
 | `multistream` | several streams with one network, their key frames staggered |
 | `motion` | frames to `types.Motion` |
 | `keys` | which frames are key frames, and the network's scores of them |
-| `state` | a key frame's state: followed, fused, read; `resample`: the older ways |
+| `state` | a key frame's state: propagated, fused, read; `resample`: scores resampled in every frame |
 | `frames`, `clock` | what engines have in common, and the plain network on every frame |
 """
 

@@ -6,8 +6,8 @@
     share           of the later key frame = its reliability x frames since the earlier one, against the earlier one's
                     reliability x frames until the later one
 
-Results come late: once the next key frame is there. Memory is bounded by one period. Nothing is propagated across a
-scene cut: before a cut, at the end, and before the first key frame, one side is read alone.
+Results come late: once the next key frame has its scores. Memory is bounded by one period. Nothing is propagated across
+a scene cut: before a cut, at the end, and before the first key frame, one side is read alone.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class BidirectionalEngine:
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing that is done in another way than was asked for."""
+        """One line for each thing that is done differently than requested."""
         return [*self.keys.notes, *notes_of(self.motion)]
 
     @property
@@ -135,8 +135,8 @@ class BidirectionalEngine:
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        parts = (self.keys, self.motion, self.cuts, self.ops)
-        described = {key: value for part in parts for key, value in part.describe().items()}
+        components = (self.keys, self.motion, self.cuts, self.ops)
+        described = {key: value for component in components for key, value in component.describe().items()}
         return {"mode": "bidirectional", **described}
 
     def _image(self, rgb: Rgb) -> Rgb:

@@ -1,12 +1,12 @@
-"""The whole idea: the network on key frames, its scores read along optical flow in between.
+"""The method: the network on key frames, its scores looked up along optical flow in between.
 
-    motion          flow from the frame to the one before, and what it leaves unexplained
+    motion          flow from the frame to the one before, and its photometric residual
     history         the last key frame's state, one frame farther: flow composed, reliability faded; none after a cut
     key frame       scores = network(frame), blended with the history where that is reliable
     every frame     labels = argmax of the key frame's scores where the composed flow leads, enlarged to the frame
 
-The engine knows no model, runtime or video library: it is given built parts (`segtween.interfaces`;
-`segtween.build` puts them together). Where scores come late: `engine.delayed`; where the future is known:
+The engine knows no model, runtime or video library: it is given built components (`segtween.interfaces`;
+`segtween.build` assembles them). Where scores come late: `engine.delayed`; where the future is known:
 `engine.bidirectional`.
 """
 
@@ -43,7 +43,7 @@ class CausalEngine(OneByOne):
         self.motion.reset()
 
     def select(self, key: str | int) -> None:
-        """Tells parts that read stored scores or flow which frame comes next, by its name or index."""
+        """Tells components that read stored scores or flow which frame comes next, by its name or index."""
         select(self.keys.segmenter, key)
         self.motion.select(key)
 
@@ -117,7 +117,7 @@ class CausalEngine(OneByOne):
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing that is done in another way than was asked for."""
+        """One line for each thing that is done differently than requested."""
         return [*notes_of(self.keys.segmenter), *notes_of(self.motion)]
 
     @property
@@ -131,5 +131,5 @@ class CausalEngine(OneByOne):
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        parts = (self.keys, self.propagation, self.motion, self.cuts, self.ops)
-        return {key: value for part in parts for key, value in part.describe().items()}
+        components = (self.keys, self.propagation, self.motion, self.cuts, self.ops)
+        return {key: value for component in components for key, value in component.describe().items()}

@@ -1,12 +1,12 @@
-"""Asynchronous key frames: the network works beside the frames that follow, so that no frame waits for it.
+"""Asynchronous key frames: the network runs while the next frames are labelled, so that no frame waits for it.
 
     key frame       is sent to the network, which has a thread of its own, and is labelled like any other frame
-    meanwhile       labels come from the key frame before; the state of the one that was sent follows too
+    meanwhile       labels come from the key frame before; the state of the one that was sent is propagated too
     its scores      arrive `delay` frames later: blended with the history as it was at their own frame, as in
-                    `engine.causal`, and read along the composed flow that leads back to it
+                    `engine.causal`, and looked up along the composed flow that leads back to it
 
 What arrives is what the causal engine would have had at the key frame itself; only the frames in between have older
-labels. One key frame is on its way at a time.
+labels. One key frame is in flight at a time.
 
 At a clip's first frame and the first after a scene cut there is nothing older. With a number of frames they wait for
 the network. With `auto` they do not, and nothing is known (label 255) until its scores arrive: a camera goes on
@@ -31,15 +31,15 @@ from segtween.types import Motion, Rgb, SizeHW
 
 Logits = NDArray[np.float32]
 Delay = int | Literal["auto"]
-"""Frames, 1 or more; or auto: as soon as the scores are there."""
+"""Frames, 1 or more; or auto: as soon as the scores arrive."""
 
 WAIT_SECONDS = 0.05
-"""The longest that a frame waits for the network with auto, where its scores have been on their way for `most_delay`
+"""The longest that a frame waits for the network with auto, where its scores have been pending for `most_delay`
 frames: it gets some of the processors then, and no frame takes as long as the network may."""
 
 
 class Worker(Protocol):
-    """Where a network works."""
+    """Where a network runs."""
 
     @property
     def is_free(self) -> bool: ...
@@ -58,7 +58,7 @@ class NetworkThread:
 
     @property
     def is_free(self) -> bool:
-        """Whether a key frame that is sent now is looked at right away."""
+        """Whether a key frame that is sent now is processed right away."""
         return self._latest is None or self._latest.done()
 
     def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:
@@ -72,14 +72,14 @@ class Inline:
     is_free = True
 
     def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:
-        there = Future[Logits]()
-        there.set_result(segmenter(rgb))
-        return there
+        future = Future[Logits]()
+        future.set_result(segmenter(rgb))
+        return future
 
 
 @dataclass
 class _Sent:
-    """A key frame on its way through the network: the history at its own frame, and its state, whose scores are still
+    """A key frame in flight: the history at its own frame, and its state, whose scores are still
     another key frame's."""
 
     logits: Future[Logits]
@@ -94,7 +94,7 @@ class DelayedKeyFrames(KeyFrames):
     A result's `is_key` says then that the scores of another key frame are used from this frame on, `distance` how many
     frames ago that was. Scores of `auto` depend on the machine: not for evaluation.
 
-    The threads of the network's runtime give way to all others if the segmenter was opened in the background
+    The threads of the network's runtime run at background priority if the segmenter was opened in the background
     (`segmenters.open_segmenter`), so that frames are not slowed down by it. The worker's own does not: it holds
     Python's lock at times, which a frame may wait for.
     """

@@ -22,7 +22,7 @@ class KeyFrames:
         self.schedule.reset()
 
     def follow(self, motion: Motion) -> None:
-        """What is on its way follows each frame's motion: nothing is."""
+        """Propagates what is in flight by each frame's motion: nothing is here."""
 
     def __call__(
         self, rgb: Rgb, history: KeyState | None, situation: Situation | None, clock: Clock

@@ -1,4 +1,4 @@
-"""From frames to motion, a value that engines are handed: estimated in place, ahead of them, or once for several."""
+"""From frames to motion, an input of engines: estimated in place, prefetched, or once for several engines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ View = NDArray[np.uint8]
 class MotionEstimator:
     """The motion of each frame since the one before, by a flow estimator.
 
-    With `both_ways` the way from the frame before to the new one is estimated along with it. `view` is what the
-    estimator saw of the last frame; None: the next one begins a clip.
+    With `bidirectional` forward flow is estimated as well. `view` is what the estimator prepared of the last frame;
+    None: the next one begins a clip.
     """
 
-    def __init__(self, flow: FlowEstimator, *, ops: ArrayOps, both_ways: bool = False) -> None:
-        self.flow, self.ops, self.both_ways = flow, ops, both_ways
+    def __init__(self, flow: FlowEstimator, *, ops: ArrayOps, bidirectional: bool = False) -> None:
+        self.flow, self.ops, self.bidirectional = flow, ops, bidirectional
         self.view: View | None = None
 
     def reset(self) -> None:
@@ -43,7 +43,7 @@ class MotionEstimator:
         if previous is None or previous.shape != view.shape:
             return Motion(view)
         motion = replace(self.between(view, previous, clock), previous=previous)
-        return replace(motion, forward=self.forward(motion, clock)) if self.both_ways else motion
+        return replace(motion, forward=self.forward(motion, clock)) if self.bidirectional else motion
 
     def between(self, view: View, neighbour: View, clock: Clock) -> Motion:
         """The motion that leads from a frame to a neighbour."""

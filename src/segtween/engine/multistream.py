@@ -36,13 +36,13 @@ class MultiStream:
     """Labels for the frames of several streams, numbered from 0.
 
     `engines` hold one network and each their own history; `staggered`, whose schedules they then have, staggers their
-    key frames (None: each engine decides for itself). `segtween.build.build_streams` puts them together.
+    key frames (None: each engine decides for itself). `segtween.build.build_streams` assembles them.
     """
 
     def __init__(self, engines: Sequence[Engine], *, staggered: StaggeredSchedule | None = None) -> None:
         self.engines, self.staggered = tuple(engines), staggered
         self.runs_per_tick, self.planned_per_tick = Counter[int](), Counter[int]()
-        """Of how many ticks so many network runs began in each; and without those for first frames and cuts."""
+        """How many ticks began how many network runs; and the same without runs for first frames and cuts."""
 
     def __len__(self) -> int:
         return len(self.engines)

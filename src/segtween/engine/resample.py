@@ -1,4 +1,4 @@
-"""The older way, for comparison and for the published system: scores are resampled in every frame."""
+"""Propagation by resampling scores in every frame, for comparison and for the published system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from segtween.types import Flow, Rgb, ScoreKind, SizeHW
 
 class Resampling(Propagation):
     """`Propagation` whose scores go from frame to frame and are resampled in each, on their own grid, which is that of
-    the reliability too. A `resampling_refiner` repairs them there, frame after frame."""
+    the reliability too. A `resampling_refiner` refines them there, frame after frame."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Where a bidirectional engine's key frames come from, and how a frame in between is read from those on both sides.
+"""Where a bidirectional engine's key frames come from, and how a frame between two is labelled from both.
 
 | source | key frames | their scores |
 | --- | --- | --- |
@@ -29,7 +29,7 @@ it is on the synthetic street (drives 700, 703, 706 and 709, one frame in 5 and 
 @dataclass(frozen=True)
 class Sides:
     """The key frames that a frame is read from: the one before, the one after, or both; `share` (gh, gw) in 0..1 is
-    the later one's part."""
+    the weight of the later one."""
 
     before: KeyState | None
     after: KeyState | None
@@ -37,14 +37,14 @@ class Sides:
 
     @property
     def only(self) -> KeyState | None:
-        """The one that there is, where it is one."""
+        """The key frame to read from, where there is only one."""
         if self.before is not None and self.after is not None:
             return None
         return self.before or self.after
 
 
 class KeySource(Protocol):
-    """Says which frames are key frames, gives their scores, and reads labels and scores of frames from them."""
+    """Chooses key frames, gives their scores, and reads labels and scores of other frames from them."""
 
     stage: str
     propagation: Propagation

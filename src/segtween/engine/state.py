@@ -1,4 +1,4 @@
-"""A key frame as later frames see it, and how it is propagated: following, fusing, reading labels."""
+"""The state of a key frame, and its propagation: composing flow, fusion, looking up labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class KeyState:
-    """A key frame's scores and the way that leads to them from the current frame.
+    """A key frame's scores and the composed flow to them from the current frame.
 
     composed     (gh, gw, 2) flow from the current frame to the key frame; None at the key frame itself
     reliability  (gh, gw) in 0..1 of the scores where the flow leads; None at the key frame itself
@@ -49,7 +49,7 @@ class Reading:
 
 
 class Propagation:
-    """Scores stay the key frame's own and are read along composed flow, on a grid half as fine as the flow's.
+    """Scores stay the key frame's own and are looked up along composed flow, on a grid half as fine as the flow's.
 
     `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
     fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. A `refiner` corrects what is read.
@@ -143,6 +143,6 @@ class Propagation:
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
-        carry = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
+        settings = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
         refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
-        return {"propagation": {"scores": "composed flow", **carry}, **refine, **self.fusion.describe()}
+        return {"propagation": {"scores": "composed flow", **settings}, **refine, **self.fusion.describe()}

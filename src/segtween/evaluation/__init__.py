@@ -1,4 +1,4 @@
-"""Measures a method on labelled clips, beside the plain network on every frame (docs/evaluation.md).
+"""Measures a method on labelled clips, compared with the plain network on every frame (docs/evaluation.md).
 
 Everything runs in one pass over each clip: the plain network, the method at interval 0, and for each
 interval one run per phase (dense labels) or distance (sparse labels) go through the frames side by side.
@@ -52,18 +52,18 @@ def evaluate_method(
     backend: Backend | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with so many
-    `threads`, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
+    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with
+    `threads` threads, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.is_adaptive else []), *adaptive]
-    there = backend or Processor(threads)
+    device = backend or Processor(threads)
 
     def free(chosen: Settings) -> MakeAdaptive:
         def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
-            engine = build_engine(network, chosen, backend=there, flow=flow)
+            engine = build_engine(network, chosen, backend=device, flow=flow)
             assert isinstance(engine, CausalEngine), "an adaptive schedule is causal"
             return engine
 
@@ -72,12 +72,12 @@ def evaluate_method(
     return evaluate(
         dataset,
         segmenter=segmenter,
-        flow=there.flow(settings, classes=len(segmenter.labels)),
-        make=_make(settings, there),
+        flow=device.flow(settings, classes=len(segmenter.labels)),
+        make=_make(settings, device),
         intervals=intervals,
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
-        method=method_of(build_engine(segmenter, settings, backend=there), name=name),
+        method=method_of(build_engine(segmenter, settings, backend=device), name=name),
         label_map=_named_map(map_name, segmenter, dataset),
         progress=progress,
         max_frames=max_frames,
@@ -101,12 +101,12 @@ def evaluate(
     max_frames: int | None = None,
     measures: Sequence[str] = (),
 ) -> Report:
-    """Measures `make`'s engines at the intervals, each beside every frame and every frame fused.
+    """Measures `make`'s engines at the intervals, each compared with every frame and every frame fused.
 
     `adaptive` are engines by the names of their rows, each with one run from the first frame of a clip; with more
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
-    written into the report as it is. A segmenter with `select` is told each frame's name first.
+    written into the report as it is. A segmenter with `select` gets each frame's name first.
     `measures` are those of `MEASURES` that are wanted besides the usual ones; they need labels on every frame.
 
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not

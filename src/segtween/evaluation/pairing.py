@@ -1,4 +1,4 @@
-"""Paired differences: what reference runs counted of the very frames of a row, as often as the row counts them.
+"""Paired differences: the counts of reference runs on exactly the frames of a row, as often as the row has them.
 
 A row pools runs of all phases: the first frames of a clip count less, and not every frame is at the last distance.
 A reference (the plain network, or "every frame, fused") goes through each frame once. So each frame that a run of the

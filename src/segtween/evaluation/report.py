@@ -147,7 +147,7 @@ class Report:
         return [*remarks, *self.temporal_notes()]
 
     def interval_note(self) -> str:
-        """What the intervals of the differences are: their level, and what they rest on; or why there are none."""
+        """What the intervals of the differences are: their level, and what they are based on; or why there are none."""
         names = (row["row"] for row in self.rows())
         gains = {
             name: block.get("gain_over_every_frame")
@@ -200,13 +200,13 @@ def scored(frames: int, clips: int, *, is_dense: bool) -> str:
 def interval_note(
     gains: Mapping[str, Mapping[str, Any] | None], *, level: float, keys: Sequence[str] = ("value",)
 ) -> str:
-    """What the intervals of differences, by their rows' names (None: no difference), rest on; or why there are none.
+    """What the intervals of differences, by row name (None: no difference), are based on; or why there are none.
 
     `keys`: of a difference, the figures whose intervals are shown: `value`, and `min_miou` for the last distance.
     """
-    told = {"value": "", "min_miou": ", last distance"}
+    suffixes = {"value": "", "min_miou": ", last distance"}
     figures = {
-        f"{name}{told[key]}": gain if key == "value" else gain[key]
+        f"{name}{suffixes[key]}": gain if key == "value" else gain[key]
         for name, gain in gains.items()
         if gain
         for key in keys

@@ -1,4 +1,4 @@
-"""Engines on their way through the frames, and the rows of the table that they fill."""
+"""Engines run through the frames, and the rows of the table that they fill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MakeAdaptive = Callable[[Segmenter, FlowEstimator], CausalEngine]
 """(segmenter, flow) -> a new engine whose key frames depend on more than the distance."""
 
 ENOUGH_FRAMES = 30
-"""Adaptive schedules: a distance that fewer frames have is not asked whether it is the worst."""
+"""Adaptive schedules: a distance with fewer frames is left out of the worst distance."""
 
 
 class Table:
@@ -82,7 +82,7 @@ class Table:
                 self.at[0] = Row(self.fused, self.plain, self.fused)
                 continue
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
-            motion.both_ways = motion.both_ways or not engines[0].is_causal
+            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
             row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
             runs += [new(engine, row.own, phase=p, companions=companions) for p, engine in enumerate(engines)]
@@ -119,13 +119,13 @@ class Table:
         engine, row = self.adaptive[name]
         tally = row.own
         most = int(np.flatnonzero(tally.frames_at)[-1])
-        seen, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
-        enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, seen, strict=True)]
+        counts, values = tally.frames_at[: most + 1], tally.per_distance()[: most + 1]
+        enough = [value if frames >= ENOUGH_FRAMES else None for value, frames in zip(values, counts, strict=True)]
         figures = {
             **per_distance_figures(values),
             **{k: v for k, v in per_distance_figures(enough).items() if k.startswith("worst")},
             "min_miou": tally.min_miou(),
-            "frames_at_distance": seen.tolist(),
+            "frames_at_distance": counts.tolist(),
         }
         described = engine.schedule.describe()
         fixed = [i for i in self.at if i > 0 and described.get("budget") == 100 / (i + 1)]
@@ -172,7 +172,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
 
 
 def _spread(key: str, interval: Interval) -> dict[str, Any]:
-    """A figure under its key, and beside it what its interval is and rests on, under `<key>_low` and so on."""
+    """A figure under its key, and its interval with what that is based on under `<key>_low` and so on."""
     figures = interval.to_json()
     return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
 
@@ -183,7 +183,7 @@ def _temporal(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
 
 
 class Run:
-    """One engine on its way through a window, and what is measured of it.
+    """One engine's run through a window, and what is measured of it.
 
     A reference leaves what it counted of each frame to the `companions` of other runs. `motion` holds the current
     frame's; without it the engine estimates its own.

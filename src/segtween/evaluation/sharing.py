@@ -42,7 +42,7 @@ class FrameScores:
 class FrameMotion:
     """The motion of the current frame, estimated once for all engines that are handed it.
 
-    With `both_ways` the way from the frame before is estimated too, as bidirectional engines need it.
+    With `bidirectional` forward flow is estimated too, as bidirectional engines need it.
     """
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:
@@ -51,12 +51,12 @@ class FrameMotion:
         self.current: Motion | None = None
 
     @property
-    def both_ways(self) -> bool:
-        return self._source.both_ways
+    def bidirectional(self) -> bool:
+        return self._source.bidirectional
 
-    @both_ways.setter
-    def both_ways(self, both_ways: bool) -> None:
-        self._source.both_ways = both_ways
+    @bidirectional.setter
+    def bidirectional(self, bidirectional: bool) -> None:
+        self._source.bidirectional = bidirectional
 
     def begin(self) -> None:
         """The next frame begins a clip."""

@@ -1,4 +1,4 @@
-"""True labels in place of a network's scores: what is lost then is lost on the way from key frame to key frame."""
+"""True labels in place of a network's scores: what is lost then is lost in propagation."""
 
 from __future__ import annotations
 

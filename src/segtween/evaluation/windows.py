@@ -1,4 +1,4 @@
-"""Which frames are looked at, where runs begin in them, and what is read of each."""
+"""Which frames are evaluated, where runs begin in them, and what is read of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from segtween.schedule.cuts import ResidualCuts
 from segtween.types import Labels, Motion, Rgb
 
 SHORTEST_HISTORY = 4
-"""Sparse labels: frames before the labelled one that "every frame, fused" sees at least, where the clip has them."""
+"""Sparse labels: frames before the labelled one that "every frame, fused" gets at least, where the clip has them."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Window:
     is_dense: bool
 
     def start_of(self, phase: int | None) -> int:
-        """Where a run begins: at its phase; sparse: so many frames before the last. None: at the first frame."""
+        """Where a run begins: at its phase; sparse: this many frames before the last. None: at the first frame."""
         if phase is None:
             return 0
         return phase if self.is_dense else len(self.blocks) - 1 - phase
 
 
 def plan(dataset: Dataset, longest: int, settings: Bootstrap, *, whole: bool = False) -> tuple[list[Window], list[str]]:
-    """What is run, and what is left out, in words. `whole`: from every clip's first frame on."""
+    """The windows to run, and notes on what is left out. `whole`: from every clip's first frame on."""
     return _dense(dataset, longest, settings) if dataset.is_dense else _sparse(dataset, longest, whole=whole)
 
 
@@ -108,11 +108,13 @@ class Moment:
     vspw: Sampling | None = None
     """How VSPW's scripts lead from the frame before to this one, where their measures were asked for."""
     record: FrameRecord = field(default_factory=FrameRecord)
-    """What the plain network and "every frame, fused" counted of this frame, for the rows beside them."""
+    """What the plain network and "every frame, fused" counted of this frame, for the rows next to them."""
 
 
-def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_vspw: bool = False) -> Iterator[Moment]:
-    """The frames of a window; those of `parts` that read stored scores or flow are told each frame's name first."""
+def moments(
+    dataset: Dataset, window: Window, components: Iterable[object], *, with_vspw: bool = False
+) -> Iterator[Moment]:
+    """The frames of a window; those of `components` that read stored scores or flow get each frame's name first."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
@@ -121,8 +123,8 @@ def moments(dataset: Dataset, window: Window, parts: Iterable[object], *, with_v
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
-        for part in parts:
-            select(part, frame.name)
+        for component in components:
+            select(component, frame.name)
         yield Moment(
             offset,
             int(block),

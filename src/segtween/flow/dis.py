@@ -30,7 +30,7 @@ SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Sear
 about four times as long as the one before."""
 QUALITIES = tuple(SEARCHES)
 LEAST_SIDE = 16
-"""Pixels; in a smaller view there is no room for patches, and nothing is said to move."""
+"""Pixels; in a smaller view there is no room for patches, and the flow is zero."""
 
 
 class DisFlow:

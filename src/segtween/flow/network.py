@@ -28,8 +28,8 @@ class NetworkFlow:
     """A flow network in a runtime. It sees images of 1/`stride` of the frame, bilinear with the corners kept, and
     its flow is enlarged to their size in the same way (as in SwNet-seq)."""
 
-    def __init__(self, part: Component, runtime: Runtime, *, stride: int | None = None) -> None:
-        self.part, self.runtime, self.stride = part, runtime, stride or STRIDE_FOR_NETWORKS
+    def __init__(self, component: Component, runtime: Runtime, *, stride: int | None = None) -> None:
+        self.component, self.runtime, self.stride = component, runtime, stride or STRIDE_FOR_NETWORKS
 
     def prepare(self, rgb: Rgb) -> NDArray[Any]:
         """(h, w, 3) float32 of 0..255."""
@@ -37,23 +37,26 @@ class NetworkFlow:
 
     def __call__(self, current: NDArray[Any], previous: NDArray[Any]) -> Flow:
         h, w = current.shape[:2]
-        pair = [self.part.preprocess(pad_image(view, multiple=self.part.multiple_of)) for view in (current, previous)]
+        pair = [
+            self.component.preprocess(pad_image(view, multiple=self.component.multiple_of))
+            for view in (current, previous)
+        ]
         answer = self.runtime.run(*pair)[0]
         if answer.ndim != 4 or answer.shape[:2] != (1, 2):
             raise ModelError(
-                f"{self.part.path.name} answers with shape {answer.shape}",
+                f"{self.component.path.name} answers with shape {answer.shape}",
                 expected="(1, 2, rows, columns)",
                 do="export the flow network again",
             )
         planes = resize_kept(np.ascontiguousarray(answer[0], np.float32), pair[0].shape[2:])[:, :h, :w]
-        return np.ascontiguousarray(np.moveaxis(planes, 0, 2) / np.float32(self.part.units))
+        return np.ascontiguousarray(np.moveaxis(planes, 0, 2) / np.float32(self.component.units))
 
     def describe(self) -> dict[str, Any]:
-        return {"flow": self.part.describe(), "grid": self.stride}
+        return {"flow": self.component.describe(), "grid": self.stride}
 
 
 def open_network_flow(flow: str, options: FlowOptions) -> NetworkFlow:
     """Of a name in `models.component_search.FLOW_NETWORKS` or a file. Raises ModelError where it is not found."""
-    part = find_flow_network(flow, weights=options.weights, classes=options.classes, convert=options.convert)
-    runtime = open_component(part, outputs=("flow",), threads=options.threads)
-    return NetworkFlow(part, runtime, stride=options.stride)
+    component = find_flow_network(flow, weights=options.weights, classes=options.classes, convert=options.convert)
+    runtime = open_component(component, outputs=("flow",), threads=options.threads)
+    return NetworkFlow(component, runtime, stride=options.stride)

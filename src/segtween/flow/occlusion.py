@@ -62,13 +62,13 @@ def forward_backward(backward: Flow, forward: Flow, *, relative: float = RELATIV
             do="resize one of them",
         )
     _check(relative, absolute)
-    there = np.ascontiguousarray(backward, np.float32)
+    flow = np.ascontiguousarray(backward, np.float32)
     planes = np.ascontiguousarray(np.moveaxis(forward, 2, 0), np.float32)
-    back, inside = np.empty_like(planes), np.empty(there.shape[:2], np.bool_)
-    kernels.warp_rows(planes, there, back, inside, 0, len(there))
-    there = np.moveaxis(there, 2, 0)
-    gap = np.square(there + back).sum(axis=0)
-    length = np.square(there).sum(axis=0) + np.square(back).sum(axis=0)
+    back, inside = np.empty_like(planes), np.empty(flow.shape[:2], np.bool_)
+    kernels.warp_rows(planes, flow, back, inside, 0, len(flow))
+    flow = np.moveaxis(flow, 2, 0)
+    gap = np.square(flow + back).sum(axis=0)
+    length = np.square(flow).sum(axis=0) + np.square(back).sum(axis=0)
     agrees = gap <= np.float32(relative) * length + np.float32(absolute)
     return np.asarray(~(agrees & inside))
 
@@ -108,7 +108,7 @@ def _check(*thresholds: float) -> None:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames as the estimates look at them, on one grid over the frame: grey images (h, w), the backward flow
+    """Two frames as input of the estimates, on one grid over the frame: grey images (h, w), the backward flow
     (h, w, 2) and, when asked for, the forward flow."""
 
     current: Grey

@@ -16,11 +16,11 @@ Array = Any
 SIDE = 8
 PAD = SIDE + 2
 NEAR, SAME = 0.5, 0.25
-"""Neighbours whose flow differs by less than so many pixels are not tried; and those of less than so many are one."""
+"""In pixels. Neighbours whose flow differs by less than NEAR are not tried; flows closer than SAME agree."""
 STOP = 0.05
-"""A patch is at its place when a step is shorter than so many pixels."""
+"""A patch has converged when a step is shorter than this many pixels."""
 SHARP = 16.0
-"""A patch's vote for a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
+"""The weight of a patch in a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 
 
@@ -82,7 +82,7 @@ def _residual(image: Array, patch: Array, gx: Array, gy: Array, x: Any, y: Any, 
 
 @njit(nogil=True, inline="always", error_model="numpy")
 def _neighbour(flow: Array, i: Any, j: Any, k: Any) -> Any:
-    """One of four, and whether there is one."""
+    """Whether the k-th of the four neighbours exists, and its flow."""
     i, j = i + (k == 1) - (k == 0), j + (k == 3) - (k == 2)
     if i < 0 or j < 0 or i >= flow.shape[0] or j >= flow.shape[1]:
         return False, np.float32(0), np.float32(0)
@@ -96,17 +96,17 @@ def _is_far(u: Any, v: Any, p: Any, q: Any, most: float) -> bool:
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, places: Any, start: Array, whence: Any, is_second: Any, steps: int, out: Array,
+    now: Array, before: Array, places: Any, start: Array, nearest: Any, is_second: Any, steps: int, out: Array,
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """out[i, j] = a patch's flow, from `start` on: at most `steps` steps of inverse compositional Gauss-Newton,
+    """out[i, j] = a patch's flow, starting from `start`: at most `steps` steps of inverse compositional Gauss-Newton,
     as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
 
-    `places` are (xs, ys). `start` is a coarser level's; `whence` says which of its rows and columns each patch takes,
+    `places` are (xs, ys). `start` is a coarser level's; `nearest` says which of its rows and columns each patch takes,
     and how many pixels of this level one of that is, along x and y. The second time around `start` is this level's, and
     patches start from the best of their own flow and their four neighbours'; where all agree nothing is done.
     """
-    (xs, ys), (rows, columns, scale_x, scale_y), count = places, whence, np.float32(SIDE * SIDE)
+    (xs, ys), (rows, columns, scale_x, scale_y), count = places, nearest, np.float32(SIDE * SIDE)
     patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
@@ -117,8 +117,8 @@ def search_rows(
             if is_second:
                 is_alone = True
                 for k in range(4):
-                    there, p, q = _neighbour(start, i, j, k)
-                    is_alone = is_alone and not (there and _is_far(u, v, p, q, NEAR))
+                    exists, p, q = _neighbour(start, i, j, k)
+                    is_alone = is_alone and not (exists and _is_far(u, v, p, q, NEAR))
                 if is_alone:
                     continue
             xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -138,8 +138,8 @@ def search_rows(
             if is_second:
                 is_new = False
                 for k in range(4):
-                    there, p, q = _neighbour(start, i, j, k)
-                    if there and _is_far(u, v, p, q, NEAR):
+                    exists, p, q = _neighbour(start, i, j, k)
+                    if exists and _is_far(u, v, p, q, NEAR):
                         _, cost, _, _ = _residual(before, patch, gx, gy, x, y, p, q)
                         if cost < best:
                             best, u, v, is_new = cost, p, q, True
@@ -150,7 +150,7 @@ def search_rows(
             xx, xy, yy = xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count
             area = xx * yy - xy * xy
             if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
-                continue  # one edge, or nothing at all: it does not say where it went
+                continue  # one edge, or nothing at all: its motion is ambiguous
             from_u, from_v = u, v
             for _ in range(steps):
                 bx, by = bx - total * sx / count, by - total * sy / count
@@ -166,11 +166,11 @@ def search_rows(
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def vote_rows(
+def densify_rows(
     now: Array, before: Array, places: Any, flow: Array, bands: Any, out: Array, first: int, last: int
 ) -> None:
-    """out (h, w, 2): each pixel's flow, a mean over the patches that cover it, by the vote that its residual there
-    gives to each (section 2.2); where they say the same each has one vote.
+    """out (h, w, 2): each pixel's flow, a mean over the patches that cover it, weighted by how small
+    its residual in each is (section 2.2); where they agree all have the same weight.
 
     `places` are (xs, ys); `bands` say for columns, then for rows, where bands of pixels begin that the same patches
     cover, and the first and the last of these. Works on bands first..last of the rows.
@@ -205,10 +205,10 @@ def vote_rows(
                             e = a * before[y0 + y, x0 + x] + b * before[y0 + y, x0 + x + 1]
                             e += c * before[y0 + y + 1, x0 + x] + d * before[y0 + y + 1, x0 + x + 1]
                             e -= now[top + PAD + y, left + PAD + x]
-                            vote = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
-                            cell[0, y * SIDE + x] += vote
-                            cell[1, y * SIDE + x] += vote * u
-                            cell[2, y * SIDE + x] += vote * v
+                            weight = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
+                            cell[0, y * SIDE + x] += weight
+                            cell[1, y * SIDE + x] += weight * u
+                            cell[2, y * SIDE + x] += weight * v
             for y in range(height):
                 for x in range(width):
                     whole = np.float32(1) / cell[0, y * SIDE + x]

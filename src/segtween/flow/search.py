@@ -1,5 +1,6 @@
 """Inverse patch search, from coarse to fine: the core of Dense Inverse Search (Kroeger, Timofte, Dai, Van Gool: Fast
-Optical Flow using Dense Inverse Search, ECCV 2016), with neighbours asked once and votes that are stricter.
+Optical Flow using Dense Inverse Search, ECCV 2016), with neighbours tried once and stricter weights in the
+densification.
 
 Convention: backward flow, current(x, y) = previous(x + dx, y + dy).
 """
@@ -28,8 +29,8 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True)
 class Search:
-    """How thoroughly is searched: on levels down to the image halved so many times; on each, patches so many pixels
-    apart, at most so many steps at a time, so many rounds in which neighbours are asked."""
+    """How thorough the search is: levels down to the image halved `halved` times; on each, patches `apart` pixels
+    apart, at most `steps` steps at a time, and `rounds` rounds in which neighbours are tried."""
 
     halved: int = 1
     apart: int = 4
@@ -38,7 +39,7 @@ class Search:
 
 
 class PatchSearch:
-    """Flow between two grey images (h, w) uint8 of 16 pixels at least each way."""
+    """Flow between two grey images (h, w) uint8 of at least 16 pixels in each direction."""
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
@@ -57,20 +58,20 @@ class PatchSearch:
             coarser = size_hw
         flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
-        def vote(first: int, last: int) -> None:
-            patches.vote_rows(now, before, places, found, bands, flow, first, last)
+        def densify(first: int, last: int) -> None:
+            patches.densify_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(vote, len(bands[3]) - 1, least=FEWEST_ROWS)
+        self._rows(densify, len(bands[3]) - 1, least=FEWEST_ROWS)
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one, or on this one the first time."""
         apart, steps, is_second = self.search.apart, self.search.steps, start_hw == size_hw
-        places, whence = self._places(size_hw), _whence(size_hw, start_hw, apart)
+        places, nearest = self._places(size_hw), _nearest_patches(size_hw, start_hw, apart)
         found = np.empty((len(places[1]), len(places[0]), 2), np.float32)
 
         def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, places, start, whence, is_second, steps, found, first, last)
+            patches.search_rows(now, before, places, start, nearest, is_second, steps, found, first, last)
 
         self._rows(search, len(found), least=FEWEST_ROWS)
         return found
@@ -137,7 +138,7 @@ def _bands(length: int, apart: int) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 @lru_cache(maxsize=64)
-def _whence(size_hw: SizeHW, start_hw: SizeHW, apart: int) -> tuple[Any, ...]:
+def _nearest_patches(size_hw: SizeHW, start_hw: SizeHW, apart: int) -> tuple[Any, ...]:
     """Which row and column of patches of a level of size `start_hw` is nearest to each of a level of `size_hw`; and how
     many pixels of this level one of that is, along x and y."""
     nearest = []

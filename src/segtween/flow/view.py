@@ -1,4 +1,4 @@
-"""What the classical estimators look at: a small grey image."""
+"""The input of the classical estimators: a small grey image."""
 
 from __future__ import annotations
 

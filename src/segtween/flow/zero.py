@@ -1,4 +1,4 @@
-"""No motion at all: what repeating the last result costs and brings."""
+"""Zero flow: the baseline that repeats the last result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ZeroFlow:
-    """Says that nothing moved."""
+    """Zero flow: nothing moves."""
 
     def __init__(self, *, stride: int | None = None) -> None:
         self._view = GreyView(stride=stride)

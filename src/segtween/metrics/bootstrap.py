@@ -1,4 +1,4 @@
-"""How far a figure could be chance: intervals from clips, and from blocks of consecutive frames.
+"""Confidence intervals: from clips, and from blocks of consecutive frames.
 
 Neighbouring frames are alike, so blocks of them are the units of one clip (Künsch: The Jackknife and the Bootstrap
 for General Stationary Observations, Annals of Statistics 1989); all frames of a clip are alike, so where there are
@@ -40,7 +40,7 @@ Statistic = Callable[[NDArray[Any]], NDArray[np.float64]]
 """Additive counts (..., *shape) -> figure (...), a fraction in 0..1; NaN where there is nothing to measure."""
 
 ENOUGH_CLIPS = 20
-"""From so many clips on they are drawn; of fewer, percentiles of the draws fall short the more, the fewer they are."""
+"""From this many clips on they are resampled; with fewer, percentiles of the draws would be too narrow."""
 
 FEWEST_CLIPS = 3
 FEWEST_BLOCKS = 9
@@ -74,7 +74,7 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with the bounds of its interval, and what it rests on.
+    """A figure with the bounds of its interval, and what it is based on.
 
     `clips` and `blocks` count those that hold something of the figure; `kind` says how the bounds were found.
     Without bounds `reason` says why; `value` is None where there is nothing to measure.
@@ -93,7 +93,7 @@ class Interval:
 
 
 def basis(figures: Mapping[str, Any]) -> str:
-    """What an interval, in its `to_json` form, rests on, for people: `t interval over 12 clips (36 blocks)`."""
+    """What an interval, in its `to_json` form, is based on, for people: `t interval over 12 clips (36 blocks)`."""
     clips, blocks = count(figures["clips"], "clip"), count(figures["blocks"], "block")
     if figures["kind"] is None:
         return f"no interval ({figures['reason']})"
@@ -103,7 +103,7 @@ def basis(figures: Mapping[str, Any]) -> str:
 
 
 def bases(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """`basis` of several rows by their names: told once where all rest on the same, else of each."""
+    """`basis` of several rows by their names: given once where all have the same, else for each."""
     found: dict[str, list[str]] = {}
     for name, figure in figures.items():
         found.setdefault(basis(figure), []).append(name)

@@ -1,5 +1,5 @@
-"""Whether confidence says how often labels are right (Guo et al.: On Calibration of Modern Neural Networks, ICML 2017,
-section 2).
+"""Calibration: whether confidence equals the rate of correct labels (Guo et al.: On Calibration of Modern Neural
+Networks, ICML 2017, section 2).
 
 Pixels are sorted into bins of equal width by their confidence, ((m - 1) / M, m / M], the first with 0. In a calibrated
 method the share of right labels of each bin is its mean confidence. The expected calibration error (ECE) is the mean

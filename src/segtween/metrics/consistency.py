@@ -1,7 +1,7 @@
-"""How steady labels are where nobody knows the true ones: for any video.
+"""Temporal consistency of labels without ground truth: for any video.
 
 Convention (docs/conventions.md): backward flow; labels of the frame before are moved onto the current frame, nearest
-neighbour (`temporal.Correspondence`). A mask that never changes is perfectly steady: never read it without accuracy.
+neighbour (`temporal.Correspondence`). A mask that never changes is perfectly consistent: read it with accuracy only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from segtween.metrics.temporal import Correspondence, Farneback, TemporalConsist
 from segtween.types import IGNORE, Labels, Rgb
 
 BACK_WITHIN = 8
-"""A label that a pixel lost at most so many frames ago, and takes again, flickers: whatever it had in between."""
+"""A label that a pixel lost at most this many frames ago and takes again flickers, whatever it had in between."""
 
 _UNKNOWN = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 _ONES, _HIGH_BITS = np.uint64(0x0101_0101_0101_0101), np.uint64(0x8080_8080_8080_8080)

@@ -1,4 +1,4 @@
-"""How well labels agree with the truth: confusion counts and intersection over union.
+"""Segmentation accuracy: confusion counts and intersection over union.
 
 Counts are int64 and additive: those of a data set are the sum of those of its frames. A label outside
 0..classes-1 (255) in the truth is not counted; in the prediction it is a miss of the true class.

@@ -1,4 +1,4 @@
-"""How steady labels are over time.
+"""Temporal consistency of labels.
 
 Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy); pixel centres
 on integers; a sample is inside where it lies in [0, W-1] x [0, H-1].

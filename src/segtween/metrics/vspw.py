@@ -1,8 +1,8 @@
 """The measures as VSPW's public evaluation scripts compute them, for comparison with published figures only.
 
 Miao et al.: VSPW: A Large-scale Dataset for Video Scene Parsing in the Wild, CVPR 2021; scripts at
-github.com/VSPW-dataset/VSPW_code (`evaluator_test.py`, `TC_cal.py`, `VC_perclip.py`). Their rules, beside those of
-`segmentation` and `temporal`:
+github.com/VSPW-dataset/VSPW_code (`evaluator_test.py`, `TC_cal.py`, `VC_perclip.py`). Their rules, compared with those
+of `segmentation` and `temporal`:
 
 mIoU  One confusion matrix is pooled over all frames, void pixels of the truth left out; the mean is over the classes
       that the truth holds.
@@ -13,8 +13,9 @@ TC    The flow is forward, from a frame to the next one. The *next* prediction i
       right at the right one, none in the middle; rows alike. What comes from outside counts as class 0. Pixels that
       the truth calls void count. The scripts take the first 100 videos of the split; here the caller chooses.
 VC n  Of the pixels whose true label is the same in n consecutive frames, the share whose predicted label is: a mean
-      over all windows of all clips, each window with one vote. Void is a label like any other. A window counts once a
-      frame follows it (of a clip of f frames f - n windows, not f - n + 1); one without a constant pixel is left out.
+      over all windows of all clips, each window with equal weight. Void is a label like any other. A window counts
+      once a frame follows it (of a clip of f frames f - n windows, not f - n + 1); one without a constant pixel is
+      left out.
 
 The scripts' flow is RAFT's, whose weights are not part of this package. The arithmetic here is theirs, the flow is an
 argument: `judging_flow` where there is nothing better.

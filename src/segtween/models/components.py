@@ -1,6 +1,6 @@
 """Networks that propagate scores between key frames, as files: `flow.onnx` and others, each with its record.
 
-The record stands beside the graph (`refine.onnx.yaml`) and says what the graph wants to see and what it answers;
+The record lies next to the graph (`refine.onnx.yaml`) and describes the graph's input and output;
 `segtween weights convert` (not of `attention.onnx`) and training write both. A *propagation model* is a folder of them:
 
 | file | what it is |
@@ -8,7 +8,7 @@ The record stands beside the graph (`refine.onnx.yaml`) and says what the graph 
 | `flow.onnx` | flow network (current, previous image) -> flow |
 | `refine.onnx` | refinement (propagated scores, image) -> scores |
 | `refine-no-edge.onnx` | the same without the edge as guidance, where there is one |
-| `attention.onnx` | repair by borrowing (frame, key frame moved onto it, cells) -> shares and attention |
+| `attention.onnx` | refinement by attention (frame, key frame moved onto it, cells) -> shares and attention |
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ FLOW, REFINE, REFINE_WITHOUT_EDGE, ATTENTION = "flow.onnx", "refine.onnx", "refi
 class Component:
     """One graph and what its record says of it.
 
-    `mean` and `std` are of pixels in 0..255 in the order of `channels`. `units`: so many of a flow's values are one
-    pixel of the images that the network sees. `classes` is 0 for a flow network, and for a repair that
-    serves any label set; `labels` names the label set of one that serves only that. `edge` says how a refinement is
-    guided by the label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was
-    made of, where it was.
+    `mean` and `std` are of pixels in 0..255 in the order of `channels`. `units`: how many of a flow's values are one
+    pixel of the images that the network sees. `classes` is 0 for a flow network, and for a refinement that serves any
+    label set; `labels` names the label set of one that serves only that. `edge` says how a refinement is guided by the
+    label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was made of.
     """
 
     path: Path
@@ -68,7 +67,7 @@ class Component:
 
 @dataclass(frozen=True)
 class _Image:
-    """The pixels that the graph wants to see."""
+    """The pixels of the graph's input."""
 
     channels: Channels
     mean: ThreeNumbers

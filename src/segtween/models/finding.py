@@ -46,10 +46,10 @@ def find_record(which: str | Path, *, root: Path | None = None) -> ModelRecord:
     raise _unknown(str(which), shipped)
 
 
-def _is(look: Callable[[], bool]) -> bool:
+def _is(check: Callable[[], bool]) -> bool:
     """False too for what no file system takes as a name: too long, or with a zero byte."""
     try:
-        return look()
+        return check()
     except (OSError, ValueError):
         return False
 

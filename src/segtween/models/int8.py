@@ -1,4 +1,4 @@
-"""What a float32 network lacks to run in int8: the range of values that each convolution sees.
+"""What a float32 network needs to run in int8: the range of each convolution's input.
 
 Ranges are measured once on example images (`segtween export ... --calibrate`) and kept in a small file beside the
 network's record: `int8.yaml` beside `model.yaml`, `my.onnx.int8.yaml` beside `my.onnx.yaml`. The int8 weights are made

@@ -1,4 +1,4 @@
-"""Where the weights of others are published, by the names that they have there. None of them comes with segtween."""
+"""Where weights of other projects are published, by their names there. None of them comes with segtween."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record that travels with a network: what it wants to see, what it answers, its labels and origin.
+"""The record that travels with a network: its input, its output, its labels and origin.
 
 A network is a folder `shipped/<name>/` with `model.yaml`, or any ONNX file with a sidecar
 `<file>.onnx.yaml` beside it; both have one form (docs/models.md), read into `ModelRecord`. The types of the fields
@@ -51,7 +51,7 @@ Sha256 = Annotated[
 
 @dataclass(frozen=True)
 class InputRecord:
-    """What the graph wants to see: value = (pixel * scale / 255 - mean) / std, per channel.
+    """The input of the graph: value = (pixel * scale / 255 - mean) / std, per channel.
 
     `scale` is what pixel value 255 becomes before mean and std: 255 for means in 0..255, 1 for
     means in 0..1. `mean` and `std` are in the order of `channels`. The image is resized to

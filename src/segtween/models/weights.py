@@ -1,4 +1,4 @@
-"""The way from stored weights to a graph that runs.
+"""From stored weights to a graph that runs.
 
 Shipped weights are stored once, as float16 (`weights.safetensors`); `graph.onnx` looks for float32
 values in `weights.bin` beside it, which is derived at first use and kept in the cache folder.
@@ -141,12 +141,12 @@ def _read_manifest(record: ModelRecord) -> Mapping[str, tuple[int, ...]]:
 def fingerprint(record: ModelRecord) -> str:
     """64 hexadecimal digits that change with the graph's or the weights' content."""
     folder, weights = record.path.parent, record.weights
-    beside = [record.graph_path.with_name(record.graph_path.name + end) for end in (".data", "_data")]
+    files = [record.graph_path.with_name(record.graph_path.name + end) for end in (".data", "_data")]
     parts = ["" if weights is None else json.dumps(weights.to_dict(), sort_keys=True)]
     if weights is not None:
         parts.append(RANDOM_RECIPE if weights.is_random else "")
-        beside.append(folder / str(weights.manifest if weights.is_random else weights.file))
-    parts += [sha256_of(path) for path in (record.graph_path, *beside) if path.is_file()]
+        files.append(folder / str(weights.manifest if weights.is_random else weights.file))
+    parts += [sha256_of(path) for path in (record.graph_path, *files) if path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Networks in torch: their definitions, how to build them by name, and their way out to ONNX.
+"""Networks in torch: their definitions, how to build them by name, and their export to ONNX.
 
 Needs the extra [train]; running an exported network does not. `NETWORKS` lists what segments an image; `FLOWS` and
 `REFINERS` what propagates scores from one frame to the next.

@@ -49,7 +49,7 @@ class SpatialPath(nn.Module):
 
 
 class AttentionRefinement(nn.Module):
-    """3x3 to 128 channels, each times how much the global average wants it (section 3.2)."""
+    """3x3 to 128 channels, each times its weight from the global average (section 3.2)."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The reference's way from a key frame's scores to a later frame's, one implementation for training and tests.
+"""The reference's propagation from a key frame's scores to a later frame's, one implementation for training and tests.
 
 Everything lies on one grid of 1/8 of the frame: scores, small images (resized with corners kept), flow.
 """
@@ -20,11 +20,12 @@ STRIDE = 8
 
 class Step(NamedTuple):
     """One frame after the key frame, all (N, ..., h, w): propagated and refined scores, what the flow made of the
-    previous scores and of the previous image, the flow in its own units, guide weights and edge (None unrepaired)."""
+    previous scores and of the previous image, the flow in its own units, guide weights and edge (None without
+    refinement)."""
 
     scores: Tensor
     warped: Tensor
-    seen: Tensor
+    warped_image: Tensor
     flow: Tensor
     guide: Tensor | None
     edge: Tensor | None
@@ -44,11 +45,11 @@ class Chain(nn.Module):
         """Scores (N, C, h, w) of the previous frame and both small images (N, 3, h, w) -> the current frame's."""
         flow = keep_corners(self.flow(current, previous).to(scores.dtype), scores.shape[-2:])
         both = reference_warp(torch.cat((scores, previous.to(scores.dtype)), 1), flow, corners=self.corners)
-        warped, seen = both.split((scores.shape[1], 3), 1)
+        warped, warped_image = both.split((scores.shape[1], 3), 1)
         if self.refine is None:
-            return Step(warped, warped, seen, flow, None, None)
+            return Step(warped, warped, warped_image, flow, None, None)
         refined = self.refine(warped, current)
-        return Step(refined.scores.to(scores.dtype), warped, seen, flow, refined.guide, refined.edge)
+        return Step(refined.scores.to(scores.dtype), warped, warped_image, flow, refined.guide, refined.edge)
 
     def forward(self, key: Tensor, images: Sequence[Tensor], *, gradient_steps: int | None = None) -> list[Step]:
         """From the key frame's scores and small images, its own first, to one `Step` for each later frame.

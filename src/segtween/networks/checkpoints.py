@@ -1,4 +1,4 @@
-"""Weights as others have published them: read without ever running code, their names made plain.
+"""Weights as others have published them: read without ever running code, their names unified.
 
 Known forms: a plain state dict; a dict that holds one or several (`state_dict`, `state_dict_of`, `model`, ...) beside
 plain values such as the epoch; safetensors. Each state dict is a *part* of the checkpoint.
@@ -34,7 +34,7 @@ METADATA = "segtween"  # of our safetensors: one JSON string, so that equal file
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file's state dicts by part, keys without wrappers' prefixes, and the plain values beside them."""
+    """A file's state dicts by part, keys without wrappers' prefixes, and the plain values stored with them."""
 
     path: Path
     form: str
@@ -181,7 +181,7 @@ def _refused(path: Path, error: Exception) -> ModelError:
 
 
 def _plain_values(stored: Any) -> dict[str, Any]:
-    """Numbers and texts that stand beside the state dicts."""
+    """Numbers and texts stored with the state dicts."""
     values: dict[str, Any] = {}
     for key, value in stored.items() if isinstance(stored, dict) and not _is_state(stored) else ():
         if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.ndim == 0):
@@ -197,8 +197,8 @@ def _parts(stored: Any) -> dict[str, State]:
     if not isinstance(stored, dict):
         return {}
     parts = {str(key): value for key, value in stored.items() if _is_state(value)}
-    beside = {key: value for key, value in stored.items() if isinstance(value, Tensor) and value.ndim > 0}
-    return parts or ({ONLY_PART: beside} if _is_state(beside) else {})
+    tensors = {key: value for key, value in stored.items() if isinstance(value, Tensor) and value.ndim > 0}
+    return parts or ({ONLY_PART: tensors} if _is_state(tensors) else {})
 
 
 def _is_state(value: Any) -> bool:

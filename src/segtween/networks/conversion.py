@@ -87,9 +87,9 @@ def convert_weights(
 
 def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, out: Path) -> list[Path]:
     if fit is None or fit.kind.network not in (*FLOWS, *REFINERS):
-        seen = "like no known network" if fit is None else f"{fit.kind}"
+        described = "like no known network" if fit is None else f"{fit.kind}"
         raise ModelError(
-            f"{checkpoint.path} ({name}) is {seen}",
+            f"{checkpoint.path} ({name}) is {described}",
             expected=f"one of {', '.join((*FLOWS, *REFINERS))} for .onnx",
             do="write a segmentation network with `segtween export`",
         )
@@ -105,16 +105,16 @@ def write_parts(path: str | Path, folder: Path) -> None:
     """
     checkpoint = read_checkpoint(path)
     found = {name: identify(state) for name, state in checkpoint.parts.items()}
-    carrying = {n: fit for n, fit in found.items() if fit is not None and fit.kind.network in (*FLOWS, *REFINERS)}
-    if not carrying:
-        seen = ", ".join(f"{name}: {fit.kind if fit else 'like no known network'}" for name, fit in found.items())
+    propagating = {n: fit for n, fit in found.items() if fit is not None and fit.kind.network in (*FLOWS, *REFINERS)}
+    if not propagating:
+        described = ", ".join(f"{name}: {fit.kind if fit else 'like no known network'}" for name, fit in found.items())
         raise ModelError(
-            f"{path} holds {seen}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
+            f"{path} holds {described}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
-        for name, fit in carrying.items():
+        for name, fit in propagating.items():
             net = build_kind(fit.kind)
             load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
             _write_part(net, fit.kind, part, provenance=_metadata(checkpoint, name, fit))

@@ -1,4 +1,4 @@
-"""From torch to what runs without it: an ONNX graph of free size, float16 weights, one record.
+"""Export from torch: an ONNX graph of free size, float16 weights, one record.
 
 Layout of a model folder (segtween.models.weights reads it): `graph.onnx` with its weights as external data in
 `weights.bin`, which is not stored; `weights.safetensors`, float16, from which it is made; `model.yaml`.
@@ -187,11 +187,11 @@ def export_checkpoint(
     """
     path = Path(checkpoint)
     found = read_checkpoint(path)
-    said = json.loads(found.facts.get("recipe_values", "{}"))
+    recipe = json.loads(found.facts.get("recipe_values", "{}"))
     fits = {part: identify(state) for part, state in found.parts.items()}
     known = {fit.kind.network: part for part, fit in fits.items() if fit is not None and fit.kind.network in NETWORKS}
-    network_name = network or said.get("network") or next(iter(known), None)
-    given = label_set or said.get("labels")
+    network_name = network or recipe.get("network") or next(iter(known), None)
+    given = label_set or recipe.get("labels")
     if network_name is None:
         holds = ", ".join(f"{part}: {fit.kind if fit else 'no known network'}" for part, fit in fits.items())
         raise ModelError(
@@ -209,12 +209,12 @@ def export_checkpoint(
     part, state = found.part(known.get(network_name))
     net = build(network_name, classes=len(chosen))
     load_into(net, state, kind=Kind(network_name, len(chosen)), source=f"{path} ({part})")
-    provenance = {"source": path.name, "source_sha256": found.sha256, "licence": said.get("licence", "unknown")}
-    called = name or said.get("name") or (Path(path.stem).stem if path.suffix == ".tar" else path.stem)
+    provenance = {"source": path.name, "source_sha256": found.sha256, "licence": recipe.get("licence", "unknown")}
+    model_name = name or recipe.get("name") or (Path(path.stem).stem if path.suffix == ".tar" else path.stem)
     return export_model(
         net,
         network=network_name,
-        name=called,
+        name=model_name,
         labels=chosen,
         out=Path(out),
         provenance=provenance,

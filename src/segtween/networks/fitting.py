@@ -1,4 +1,4 @@
-"""Which network a state dict is of, and its way into a module: strict by name and shape."""
+"""Which network a state dict is of, and loading it into a module: strict by name and shape."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ def load_into(net: Any, state: Mapping[str, Tensor], *, kind: Kind, source: str)
     """
     fit = compare(state, kind)
     if not fit.whole:
-        seen = identify(state)
+        found = identify(state)
         looks = _looks_like(state)
-        if seen is not None and seen.kind == kind:
+        if found is not None and found.kind == kind:
             looks = "get the whole file, or the one for this form of the network"
         raise ModelError(f"{source} does not fit {kind}: {fit}", expected=f"the weights of {kind}", do=looks)
     for key, value in state.items():
@@ -189,10 +189,10 @@ def _candidates(state: Mapping[str, Tensor]) -> list[Kind]:
 
 def _part_for(checkpoint: Checkpoint, network: str, part: str | None) -> tuple[str, State]:
     if part is None and len(checkpoint.parts) > 1:
-        seen = {name: identify(state) for name, state in checkpoint.parts.items()}
-        fitting = [name for name, fit in seen.items() if fit is not None and fit.kind.network == network]
+        fits = {name: identify(state) for name, state in checkpoint.parts.items()}
+        fitting = [name for name, fit in fits.items() if fit is not None and fit.kind.network == network]
         if not fitting:
-            holds = (f"{name}: {fit.kind if fit else 'no known network'}" for name, fit in seen.items())
+            holds = (f"{name}: {fit.kind if fit else 'no known network'}" for name, fit in fits.items())
             raise ModelError(
                 f"{checkpoint.path} holds {', '.join(holds)}",
                 expected=f"the weights of {network}",
@@ -203,8 +203,8 @@ def _part_for(checkpoint: Checkpoint, network: str, part: str | None) -> tuple[s
 
 
 def _looks_like(state: Mapping[str, Tensor]) -> str:
-    seen = identify(state)
-    return f"it looks like {'none of the known networks' if seen is None else seen.kind}; give another file"
+    fit = identify(state)
+    return f"it looks like {'none of the known networks' if fit is None else fit.kind}; give another file"
 
 
 def _by(shape: Shape) -> str:

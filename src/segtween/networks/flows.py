@@ -39,8 +39,8 @@ class FlowLight(nn.Module):
         x = self.conv2(self.conv1(torch.cat((current, previous), 1)))
         sums: list[Tensor] = []
         for i in range(1, 5):
-            seen = self.get_submodule(f"conv_dilate_{i}")(x)
-            sums.append(seen + sums[-1] if sums else seen)
+            features = self.get_submodule(f"conv_dilate_{i}")(x)
+            sums.append(features + sums[-1] if sums else features)
         return cast(Tensor, self.toflow(self.conv_merge(torch.cat(sums, 1)) + x))
 
 
@@ -76,10 +76,10 @@ class FlowNetS(nn.Module):
         for name in _CONTRACTING:
             x = self.get_submodule(name)(x)
             maps[name] = x
-        for level, beside in zip((5, 4, 3, 2), ("conv5_1", "conv4_1", "conv3_1", "conv2"), strict=True):
+        for level, layer in zip((5, 4, 3, 2), ("conv5_1", "conv4_1", "conv3_1", "conv2"), strict=True):
             flow = self.get_submodule(f"predict_flow{level + 1}")(x)
             flow = self.get_submodule(f"upsampled_flow{level + 1}_to_{level}")(flow)
-            encoded = maps[beside]
+            encoded = maps[layer]
             up = _top_left(self.get_submodule(f"deconv{level}")(x), encoded)
             x = torch.cat((encoded, F.leaky_relu(up, SLOPE), _top_left(flow, encoded)), 1)
         return x

@@ -113,13 +113,13 @@ class GuidedConvolution(nn.Module):
         self.grm = nn.ModuleDict(parts)
 
     def forward(self, scores: Tensor, image: Tensor) -> Refined:
-        seen = self.grm["intra_net"](image)
+        features = self.grm["intra_net"](image)
         edge = reference_edge(scores) if self.edge == "laplacian" else torch.zeros_like(scores[:, :1])
-        guidance = seen if self.edge == "absent" else torch.cat((seen, edge), 1)
+        guidance = features if self.edge == "absent" else torch.cat((features, edge), 1)
         weights = self.grm["guide"](guidance)
         weights = weights.to(torch.promote_types(weights.dtype, torch.float32))  # half precision has no 1e-9
         weights = weights / (weights.sum(1, keepdim=True) + 1e-9)  # (N, 11, h, w)
-        mixed = self.grm["ideal_dk"](scores, weights[:, 1:-1], weights[:, :1]) + weights[:, -1:] * seen
+        mixed = self.grm["ideal_dk"](scores, weights[:, 1:-1], weights[:, :1]) + weights[:, -1:] * features
         return Refined(mixed, weights.unsqueeze(2), edge)
 
 

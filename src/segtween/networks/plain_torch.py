@@ -1,4 +1,4 @@
-"""Whole pipelines in plain torch, as people write them, to be timed beside ours: frame in, labels out.
+"""Whole pipelines in plain torch, as people write them, to be timed next to ours: frame in, labels out.
 
 Both enlarge the score maps of all classes to the frame's size, bilinear, and take the argmax of what that gives.
 """
@@ -88,7 +88,7 @@ class ReferencePipeline:
             torch.manual_seed(0)
             self.chain = Chain(build_flow(flow), build_refiner(classes=classes)).eval().to(every.device)
         self._scores: Tensor | None = None
-        self._seen: Tensor | None = None
+        self._previous: Tensor | None = None
 
     def __call__(self, rgb: Any, *, is_key: bool) -> Any:
         height, width = rgb.shape[:2]
@@ -98,15 +98,15 @@ class ReferencePipeline:
             padded = F.pad(image, (0, right, 0, below), mode="replicate") if below or right else image
             whole = padded.shape[-2:]
             # Its images have blue first; mean and deviation are in that order.
-            seen = _normalised(small(padded).flip(1), self.spec.mean, self.spec.std)
-            if is_key or self._scores is None or self._seen is None:
+            normalised = _normalised(small(padded).flip(1), self.spec.mean, self.spec.std)
+            if is_key or self._scores is None or self._previous is None:
                 logits = self.every.logits(image)
                 enlarged = keep_corners(logits, (height, width))
                 grid = whole[0] // 8, whole[1] // 8
-                self._scores, self._seen = keep_corners(logits, grid), seen
+                self._scores, self._previous = keep_corners(logits, grid), normalised
                 return _argmax(enlarged)
-            self._scores = self.chain.step(self._scores, seen, self._seen).scores
-            self._seen = seen
+            self._scores = self.chain.step(self._scores, normalised, self._previous).scores
+            self._previous = normalised
             return _argmax(keep_corners(self._scores, whole)[..., :height, :width])
 
 
@@ -134,8 +134,8 @@ def filled(name: str, *, classes: int, weights: Mapping[str, NDArray[np.float32]
 
 
 def _image(rgb: Any, device: torch.device) -> Tensor:
-    there = rgb if isinstance(rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(rgb))
-    return there.to(device).permute(2, 0, 1)[None].float()
+    image = rgb if isinstance(rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(rgb))
+    return image.to(device).permute(2, 0, 1)[None].float()
 
 
 def _normalised(image: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

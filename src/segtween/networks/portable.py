@@ -1,4 +1,4 @@
-"""A network as files that any ONNX runtime can open, without torch."""
+"""A network as files for any ONNX runtime, without torch."""
 
 from __future__ import annotations
 

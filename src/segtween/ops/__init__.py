@@ -1,6 +1,6 @@
-"""Array work on the hot path.
+"""Array operations of the hot path.
 
 | member | what it runs on |
 | --- | --- |
-| `cpu` | NumPy, OpenCV and Numba; kernels release the GIL and are safe beside each other |
+| `cpu` | NumPy, OpenCV and Numba; kernels release the GIL and may run concurrently |
 """

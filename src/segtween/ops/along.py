@@ -1,4 +1,5 @@
-"""The compiled loops for labels read along a path: from one frame's scores, or from two frames' mixed.
+"""The compiled loops for labels looked up along composed flow (here: a path): from one frame's scores, or from two
+frames' mixed.
 
 A path (gh, gw, 2) is bilinear between its samples, and so is the place it leads to within one of its cells. So the
 places of a cell lie in the box of those of its corners; where one class is largest at every score centre around that
@@ -6,8 +7,8 @@ box it is largest for the whole cell (bilinear weights are a convex combination)
 interpolation. What is left is read in tiles of 8 x 8 pixels, or pixel by pixel where cells are much smaller than that.
 Convention (docs/conventions.md): a path leads from a pixel of the frame to a place in another frame, here in pixels of
 what is read there; border clamped, pixel centres on integers, half-pixel-centred.
-A source is (scores (C, h, w) float32, best, runs, rivals, path): `best` and `rivals` are those of
-`candidates.candidates_rows`.
+A source is (scores (C, h, w) float32, best, uniform, candidates, path): `best` and `candidates` are those of
+`candidates.candidates_rows`, `uniform` is the map of `uniform_regions`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.tiles import LANES, SIDE, WIDE, parts, places, put, sole, tile_of_one, tile_of_two
+from segtween.ops.tiles import LANES, SIDE, WIDE, parts, places, put, tile_of_one, tile_of_two, uniform_label
 
 Array = Any
 CONTRACT = {"contract"}
@@ -66,8 +67,8 @@ def uniform_regions(best: Array, out: Array) -> None:
 
 
 @_jit
-def _heard(share: Array, cell_y: Any, cell_x: Any) -> int:
-    """Who speaks in a cell of the grid: 0 the first only, 1 the second only, 2 both."""
+def _sources_in(share: Array, cell_y: Any, cell_x: Any) -> int:
+    """Which sources have any weight in a cell of the grid: 0 the first only, 1 the second only, 2 both."""
     gh, gw = share.shape
     top, left = max(cell_y - 1, 0), max(cell_x - 1, 0)
     below, right = min(cell_y, gh - 1), min(cell_x, gw - 1)
@@ -137,7 +138,7 @@ def _place(plane: Any, column: Any, row: Any, end: Any) -> Any:
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def _pixels_of_one(source: Any, places: Any, block: Any, out: Array) -> None:
     """The labels of a block one by one, wherever its pixels are led."""
-    values, best, runs, rivals = source[0], source[1], source[2], source[3]
+    values, best, uniform, candidates = source[0], source[1], source[2], source[3]
     classes, h, w = values.shape
     one, low = np.uint64(1), np.uint64(63)
     for y in range(block[0], block[1]):
@@ -145,10 +146,10 @@ def _pixels_of_one(source: Any, places: Any, block: Any, out: Array) -> None:
             i, j = np.float64(x - block[2]), np.float64(y - block[0])
             left, fx = _place(places[0], i, j, w - 1)
             top, fy = _place(places[1], i, j, h - 1)
-            if runs[top, left] > 0:
+            if uniform[top, left] > 0:
                 out[y, x] = best[top, left]
                 continue
-            found = rivals[top, left]
+            found = candidates[top, left]
             winner, highest = 0, np.float32(-np.inf)
             for c in range(classes):
                 left_over = found >> (np.uint64(c) & low)
@@ -171,7 +172,7 @@ def _cell_of_one(
         for x in range(columns[0], columns[1], SIDE):
             block = (y, min(y + SIDE, rows[1]), x, min(x + SIDE, columns[1]))
             at = places(source[4], h, w, out.shape, cell, block)
-            label = sole(source[1], source[2], at)
+            label = uniform_label(source[1], source[2], at)
             if label >= 0:
                 winner[:] = label
             elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
@@ -191,8 +192,8 @@ def _cell_of_two(
 
     Their arrays go on one by one: a tuple of them would have its references counted for every tile and pixel.
     """
-    values, best, runs, _, path = sources[0]
-    other_values, other_best, other_runs, _, other_path = sources[1]
+    values, best, uniform, _, path = sources[0]
+    other_values, other_best, other_uniform, _, other_path = sources[1]
     last, other_last = lasts
     h, w = best.shape
     oh, ow = other_best.shape
@@ -201,8 +202,8 @@ def _cell_of_two(
             block = (y, min(y + SIDE, rows[1]), x, min(x + SIDE, columns[1]))
             near = places(path, h, w, out.shape, cell, block)
             far = places(other_path, oh, ow, out.shape, cell, block)
-            label = sole(best, runs, near)
-            if label >= 0 and label == sole(other_best, other_runs, far):
+            label = uniform_label(best, uniform, near)
+            if label >= 0 and label == uniform_label(other_best, other_uniform, far):
                 winner[:] = label
                 put(winner, block, out)
                 continue
@@ -219,7 +220,7 @@ def _cell_of_two(
                     i, j = np.float64(u - block[2]), np.float64(v - block[0])
                     a = _near(_on(near[0], i, j), w - 1) + _near(_on(near[1], i, j), h - 1)
                     b = _near(_on(far[0], i, j), ow - 1) + _near(_on(far[1], i, j), oh - 1)
-                    alike = runs[a[2], a[0]] > 0 and other_runs[b[2], b[0]] > 0
+                    alike = uniform[a[2], a[0]] > 0 and other_uniform[b[2], b[0]] > 0
                     if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
                         out[v, u] = best[a[2], a[0]]
                     else:
@@ -262,16 +263,16 @@ def _bounds(a: Array, b: Array, end: Any, first: Array, last: Array) -> None:
 
 
 @_jit
-def _sole_cells(source: Any, xs: Array, ys: Array, box: Array, labels: Array) -> None:
+def _uniform_cells(source: Any, xs: Array, ys: Array, box: Array, labels: Array) -> None:
     """For a row of cells the class that is largest wherever each is led, or -1."""
-    best, runs = source[1], source[2]
+    best, uniform = source[1], source[2]
     h, w = best.shape
     x0, x1, y0, y1 = box[0], box[1], box[2], box[3]
     _bounds(xs[0], xs[1], w - 1, x0, x1)
     _bounds(ys[0], ys[1], h - 1, y0, y1)
     for k in range(x0.shape[0]):
         label = np.int64(best[y0[k], x0[k]])
-        labels[k] = label if runs[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
+        labels[k] = label if uniform[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
 
 
 @_jit
@@ -304,8 +305,8 @@ def _line_of_two(
     sources: Any, lasts: Any, labels: Array, starts_x: Array, within: Array, nodes: Array, line: Array
 ) -> None:
     """A row of pixels, where the cells' labels say -1; `nodes` are x and y of both sources, and the share."""
-    values, best, runs, _, _ = sources[0]
-    _, other_best, other_runs, _, _ = sources[1]
+    values, best, uniform, _, _ = sources[0]
+    _, other_best, other_uniform, _, _ = sources[1]
     last, other_last = lasts
     h, w = best.shape
     oh, ow = other_best.shape
@@ -318,7 +319,7 @@ def _line_of_two(
             part = nodes[4, k] + f * (nodes[4, k + 1] - nodes[4, k])
             a = _pixel(h, w, nodes[0], nodes[1], k, f)
             b = _pixel(oh, ow, nodes[2], nodes[3], k, f)
-            alike = runs[a[2], a[0]] > 0 and other_runs[b[2], b[0]] > 0
+            alike = uniform[a[2], a[0]] > 0 and other_uniform[b[2], b[0]] > 0
             if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
                 line[x] = best[a[2], a[0]]
             else:
@@ -334,7 +335,7 @@ def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: 
     likewise. Works on rows first..last of the cells, of gh + 1.
     """
     size = out.shape
-    best, runs, path = source[1], source[2], source[4]
+    best, uniform, path = source[1], source[2], source[4]
     h, w = best.shape
     gh, gw = path.shape[:2]
     cells = gw + 1
@@ -360,7 +361,7 @@ def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: 
         _bounds(ys[0], ys[1], h - 1, y0, y1)
         for k in range(cells):
             label = np.int64(best[y0[k], x0[k]])
-            labels[k] = label if runs[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
+            labels[k] = label if uniform[y0[k], x0[k]] >= max(x1[k] - x0[k], y1[k] - y0[k]) else -1
         labels[cells] = -2
         cell_x = 0
         while cell_x < cells:
@@ -378,7 +379,7 @@ def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: 
                 for x in range(starts_x[start], starts_x[cell_x], SIDE):
                     block = (y, min(y + SIDE, end), x, min(x + SIDE, starts_x[cell_x]))
                     at = places(path, h, w, size, cell, block)
-                    label = sole(best, runs, at)
+                    label = uniform_label(best, uniform, at)
                     if label >= 0:
                         winner[:] = label
                     elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
@@ -404,7 +405,7 @@ def mix_rows(
     gh, gw = share.shape
     one, two = sources
     labels, others = np.empty(gw + 2, np.int64), np.empty(gw + 2, np.int64)
-    heard, box = np.empty(gw + 1, np.uint8), np.empty((4, gw + 1), np.int32)
+    used, box = np.empty(gw + 1, np.uint8), np.empty((4, gw + 1), np.int32)
     lanes, winner = np.empty(14 * LANES, np.float32), np.empty(LANES, np.uint8)
     names, worst = np.empty(one[0].shape[0], np.int64), np.empty((3, *lasts[0].shape[2:]), np.float32)
     h, w = one[1].shape
@@ -426,14 +427,14 @@ def mix_rows(
             continue
         quiet = True
         for k in range(gw + 1):
-            heard[k] = _heard(share, row, k)
-            quiet = quiet and heard[k] == 0
-        _sole_cells(one, nodes[0], nodes[1], box, labels)
+            used[k] = _sources_in(share, row, k)
+            quiet = quiet and used[k] == 0
+        _uniform_cells(one, nodes[0], nodes[1], box, labels)
         if not quiet:
-            _sole_cells(two, nodes[2], nodes[3], box, others)
+            _uniform_cells(two, nodes[2], nodes[3], box, others)
             for k in range(gw + 1):
-                if heard[k] == 1 or (heard[k] == 2 and labels[k] != others[k]):
-                    labels[k] = others[k] if heard[k] == 1 else -1
+                if used[k] == 1 or (used[k] == 2 and labels[k] != others[k]):
+                    labels[k] = others[k] if used[k] == 1 else -1
         labels[gw + 1] = -2
         if fine:
             for k in range(gw + 1):
@@ -456,9 +457,9 @@ def mix_rows(
             mixed += 1
             # int64: what takes the cell would be compiled a second time, for the literal that `start` is at first
             cell, rows, columns = (np.int64(row), np.int64(start)), (begin, end), (starts_x[start], starts_x[cell_x])
-            if heard[start] == 0:
+            if used[start] == 0:
                 _cell_of_one(one, cell, rows, columns, lanes, names, winner, out)
-            elif heard[start] == 1:
+            elif used[start] == 1:
                 _cell_of_one(two, cell, rows, columns, lanes, names, winner, out)
             else:
                 _cell_of_two(sources, lasts, share, cell, rows, columns, lanes, worst, names, winner, out)

@@ -1,4 +1,5 @@
-"""The compiled loops of `refine.attention`: scores read along composed flow on a coarse grid, and their aggregation.
+"""The compiled loops of `refine.attention`: scores looked up along composed flow on a coarse grid, and
+their aggregation.
 
 Convention (docs/conventions.md): bilinear, border clamped, pixel centres on integers, half-pixel-centred.
 """

@@ -1,4 +1,5 @@
-"""The compiled loop for a frame between two others: labels looked up along a path to each and mixed.
+"""The compiled loop for a frame between two others: labels looked up along composed flow (here: a path) to each
+and mixed.
 
 Both paths and the share lie on one grid over the frame and are enlarged bilinearly to its size; `weight_x`, `starts_x`,
 `top`, `weight_y` say how (`geometry.sample_positions`; cell i covers the columns starts_x[i]..starts_x[i + 1]).
@@ -43,16 +44,16 @@ def mix_label_maps_rows(
     begin: int,
     end: int,
 ) -> None:
-    """out[y, x] = the label with most votes among the four pixels around the place where each path leads.
+    """out[y, x] = the label with the largest weight among the four pixels around the place where each path leads.
 
-    Labels are (H, W) uint8 of any values, of the same size as `out`. A pixel's vote is its bilinear weight, times
+    Labels are (H, W) uint8 of any values, of the same size as `out`. A pixel's weight is bilinear, times
     1 - share for the first and share for the second. Ties go to the value that was met first.
     """
     gh, gw = share.shape
     height, width = out.shape
     none, one = np.float32(0), np.float32(1)
     right, bottom = np.float32(width - 1), np.float32(height - 1)
-    values, votes = np.empty(8, np.uint8), np.empty(8, np.float32)
+    values, weights = np.empty(8, np.uint8), np.empty(8, np.float32)
     for y in range(begin, end):
         g0 = top[y]
         g1 = min(g0 + 1, gh - 1)
@@ -74,14 +75,14 @@ def mix_label_maps_rows(
                 by -= np.float32(by0)
                 part = _between(share[g0, cell], share[g0, near], share[g1, cell], share[g1, near], fx, fy)
                 rest = one - part
-                values[0], votes[0] = first_labels[ay0, ax0], rest * (one - ax) * (one - ay)
-                values[1], votes[1] = first_labels[ay0, ax1], rest * ax * (one - ay)
-                values[2], votes[2] = first_labels[ay1, ax0], rest * (one - ax) * ay
-                values[3], votes[3] = first_labels[ay1, ax1], rest * ax * ay
-                values[4], votes[4] = second_labels[by0, bx0], part * (one - bx) * (one - by)
-                values[5], votes[5] = second_labels[by0, bx1], part * bx * (one - by)
-                values[6], votes[6] = second_labels[by1, bx0], part * (one - bx) * by
-                values[7], votes[7] = second_labels[by1, bx1], part * bx * by
+                values[0], weights[0] = first_labels[ay0, ax0], rest * (one - ax) * (one - ay)
+                values[1], weights[1] = first_labels[ay0, ax1], rest * ax * (one - ay)
+                values[2], weights[2] = first_labels[ay1, ax0], rest * (one - ax) * ay
+                values[3], weights[3] = first_labels[ay1, ax1], rest * ax * ay
+                values[4], weights[4] = second_labels[by0, bx0], part * (one - bx) * (one - by)
+                values[5], weights[5] = second_labels[by0, bx1], part * bx * (one - by)
+                values[6], weights[6] = second_labels[by1, bx0], part * (one - bx) * by
+                values[7], weights[7] = second_labels[by1, bx1], part * bx * by
                 same = True
                 for i in range(1, 8):
                     same = same and values[i] == values[0]
@@ -93,7 +94,7 @@ def mix_label_maps_rows(
                     total = none
                     for j in range(8):
                         if values[j] == values[i]:
-                            total += votes[j]
+                            total += weights[j]
                     if total > highest:
                         highest, winner = total, values[i]
                 out[y, x] = winner

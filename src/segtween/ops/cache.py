@@ -1,4 +1,4 @@
-"""Tables that are made once for an array and asked for again: a key frame's scores stay the same for a whole period."""
+"""Two-entry cache of what is derived from an array: a key frame's scores stay the same for a whole period."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def candidates_rows(values: Array, best: Array, out: Array, first: int, last: in
         upper, lower = best[y], best[below]
         for x in range(w):
             right = min(x + 1, w - 1)
-            sole = upper[x] == upper[right] and upper[x] == lower[x] and upper[x] == lower[right]
-            out[y, x] = np.uint64(1) << (np.uint64(upper[x]) & np.uint64(63)) if sole else found[x]
+            uniform = upper[x] == upper[right] and upper[x] == lower[x] and upper[x] == lower[right]
+            out[y, x] = np.uint64(1) << (np.uint64(upper[x]) & np.uint64(63)) if uniform else found[x]
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

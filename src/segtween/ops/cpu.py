@@ -33,7 +33,7 @@ class CpuOps:
         self.rows = rows or Rows(threads)
         cv2.setNumThreads(self.rows.threads)
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
-        self._runs, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
+        self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -112,7 +112,7 @@ class CpuOps:
         grid given.
 
         `flow` (h, w, 2) leads to the frame before, for which `reliability` and `composed` are known (None: it is the
-        key frame itself), the composed flow on the same grid; `error` (h, w), what the flow leaves unexplained, takes
+        key frame itself), the composed flow on the same grid; `error` (h, w), the residual of the flow, takes
         exp(-(error / tolerance)^2) of the reliability; what came from outside the image has none.
         """
         halved = flow.shape[:2] == error.shape == (2 * grid_hw[0], 2 * grid_hw[1])
@@ -136,10 +136,10 @@ class CpuOps:
         grid = error.shape[0] // 2, error.shape[1] // 2
         before = np.empty((0, 0), np.float32) if reliability is None else np.ascontiguousarray(reliability)
         far = np.empty((0, 0, 2), np.float32) if composed is None else np.ascontiguousarray(composed)
-        farther, way = np.empty(grid, np.float32), np.empty((*grid, 2), np.float32)
+        farther, extended = np.empty(grid, np.float32), np.empty((*grid, 2), np.float32)
         flow = np.ascontiguousarray(flow, np.float32)
-        self.rows(lambda a, b: kernels.follow_rows(before, far, flow, error, rate, farther, way, a, b), grid[0])
-        return farther, way
+        self.rows(lambda a, b: kernels.follow_rows(before, far, flow, error, rate, farther, extended, a, b), grid[0])
+        return farther, extended
 
     def blend(self, fresh: Float, history: Float, composed: Flow | None, share: Float) -> Float:
         """(C, h, w): (1 - share) fresh + share history, read where the composed flow leads. Flow and share are of any
@@ -150,9 +150,9 @@ class CpuOps:
         if share.shape != composed.shape[:2] or share.size > grid[0] * grid[1]:
             composed, share = self.resize_flow(composed, grid), self.resize(share, grid)
         scale = np.array([grid[1] / share.shape[1], grid[0] / share.shape[0]], np.float32)
-        values, way, part = np.empty_like(fresh), np.ascontiguousarray(composed * scale), np.ascontiguousarray(share)
+        values, scaled, part = np.empty_like(fresh), np.ascontiguousarray(composed * scale), np.ascontiguousarray(share)
         where = _enlarging(grid, (share.shape[0], share.shape[1]))
-        self.rows(lambda a, b: kernels.blend_rows(fresh, history, way, part, where, values, a, b), grid[0])
+        self.rows(lambda a, b: kernels.blend_rows(fresh, history, scaled, part, where, values, a, b), grid[0])
         return values
 
     def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow:
@@ -201,12 +201,12 @@ class CpuOps:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
         class probability, and its lead over the next. Without `with_reliability` the latter are left out: (0, h, w)."""
         last, (h, w) = self._classes_last(scores.values), composed.shape[:2]
-        out, certainty = (
+        out, confidence = (
             np.empty((h, w, scores.classes), np.float32),
             np.empty((2 * with_reliability, h, w), np.float32),
         )
-        self.rows(lambda a, b: read_rows(last, composed, out, certainty, a, b), h)
-        return out, certainty
+        self.rows(lambda a, b: read_rows(last, composed, out, confidence, a, b), h)
+        return out, confidence
 
     def aggregate(
         self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float
@@ -244,20 +244,20 @@ class CpuOps:
         (one, near), (other, far) = first, second
         size_hw, grid = (one.shape[0], one.shape[1]), (share.shape[0], share.shape[1])
         scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
-        ways = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
+        maps = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
         where = _positions(size_hw, grid)
-        self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*ways, share, *where, out, a, b), size_hw[0], least=64)
+        self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*maps, share, *where, out, a, b), size_hw[0], least=64)
         return out
 
     def _source(self, scores: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""
         values, best, among = self._best(scores.values)
-        runs = self._runs(best, lambda: _runs(best))
+        uniform = self._uniform(best, lambda: _uniform_regions(best))
         scale = np.array([scores.grid_hw[1] / grid[1], scores.grid_hw[0] / grid[0]], np.float32)
-        way = (
+        scaled = (
             np.zeros((*grid, 2), np.float32) if composed is None else np.ascontiguousarray(composed * scale, np.float32)
         )
-        return values, best, runs, among, way
+        return values, best, uniform, among, scaled
 
     def _padded(self, values: Float) -> Float:
         """`along.classes_last` of scores."""
@@ -296,7 +296,7 @@ class CpuOps:
         return {"arrays": "cpu"}
 
 
-def _runs(best: Labels) -> Labels:
+def _uniform_regions(best: Labels) -> Labels:
     out = np.empty_like(best)
     along.uniform_regions(best, out)
     return out

@@ -94,11 +94,11 @@ def warp_stretched_rows(values: Array, flow: Array, out: Array, inside: Array, f
             for k in range(4):
                 xx = x0 + (k & 1)
                 yy = y0 + (k >> 1)
-                there = near and xx >= 0 and xx < w and yy >= 0 and yy < h
-                corner[k, x] = yy * w + xx if there else 0
+                inside_image = near and xx >= 0 and xx < w and yy >= 0 and yy < h
+                corner[k, x] = yy * w + xx if inside_image else 0
                 fx = 1.0 - abs(sx - xx)
                 fy = 1.0 - abs(sy - yy)
-                weight[k, x] = np.float32(fx * fy) if there else np.float32(0.0)
+                weight[k, x] = np.float32(fx * fy) if inside_image else np.float32(0.0)
         _gather_row(flat, corner, weight, out, y)
 
 
@@ -165,7 +165,7 @@ def argmax_rows(values: Array, out: Array, first: int, last: int) -> None:
 def enlarge_labels_rows(
     values: Array,
     best: Array,
-    rivals: Array,
+    candidates: Array,
     weight_x: Array,
     starts_x: Array,
     top: Array,
@@ -178,7 +178,7 @@ def enlarge_labels_rows(
 
     `best` is the argmax at the score centres. A cell lies between four centres; where its corners agree
     the label is theirs without interpolation: bilinear weights are a convex combination, so the class that
-    is largest at every corner is largest in between. In a mixed cell only its `rivals` compete.
+    is largest at every corner is largest in between. In a mixed cell only its `candidates` compete.
     `weight_x`, `top`, `weight_y` come from `geometry.sample_positions`; cell i covers the columns
     starts_x[i]..starts_x[i + 1].
     """
@@ -212,7 +212,7 @@ def enlarge_labels_rows(
                 x0 = end
                 continue
             mixed += 1
-            n = named(rivals[y0, x0], classes, names)
+            n = named(candidates[y0, x0], classes, names)
             for k in range(n):
                 c = names[k]
                 corner[0, k], corner[1, k] = values[c, y0, x0], values[c, y0, x1]
@@ -312,19 +312,18 @@ def follow_rows(
     flow: Array,
     error: Array,
     rate: float,
-    to: Array,
-    way: Array,
+    reliability_out: Array,
+    composed_out: Array,
     first: int,
     last: int,
 ) -> None:
-    """to[y, x] = reliability one frame farther, and way[y, x] = the composed flow from there, on a grid half as fine as
-    the flow's.
+    """Reliability and composed flow one frame farther from the key frame, on a grid half as fine as the flow's.
 
     `reliability` (gh, gw) and `composed` (gh, gw, 2) are those of the frame before; empty where it is the key frame
     itself. Motion and error (2gh, 2gw) are averaged over 2 x 2; reliability is multiplied by exp(-(rate error)^2), and
     is 0 for what came from outside the image.
     """
-    h, w = to.shape
+    h, w = reliability_out.shape
     is_far = composed.shape[0] > 0
     half, quarter = np.float32(0.5), np.float32(0.25)
     for y in range(first, last):
@@ -353,6 +352,6 @@ def follow_rows(
                 p = reliability[y0, x0] + fx * (reliability[y0, x1] - reliability[y0, x0])
                 q = reliability[y1, x0] + fx * (reliability[y1, x1] - reliability[y1, x0])
                 left *= p + fy * (q - p)
-            to[y, x] = left if inside else np.float32(0)
-            way[y, x, 0] = dx
-            way[y, x, 1] = dy
+            reliability_out[y, x] = left if inside else np.float32(0)
+            composed_out[y, x, 0] = dx
+            composed_out[y, x, 1] = dy

@@ -26,7 +26,7 @@ class ReferenceOps(CpuOps):
     """The operations of `CpuOps` with the reference's grid, coordinates and resizing."""
 
     def score_map(self, logits: Float, *, kind: ScoreKind, most_cells: int | None, image_hw: SizeHW) -> ScoreMap:  # noqa: ARG002
-        """Logits (C, h, w) of the frame on the grid of 1/8 of the padded one; `most_cells` has no say here."""
+        """Logits (C, h, w) of the frame on the grid of 1/8 of the padded one; `most_cells` is ignored here."""
         whole = padded_size(image_hw)
         values = pad_cells(np.ascontiguousarray(logits, np.float32), image_hw=image_hw, padded_hw=whole)
         values = resize_kept(values, (whole[0] // STRIDE, whole[1] // STRIDE))

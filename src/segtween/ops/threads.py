@@ -1,8 +1,8 @@
-"""How many threads work at once: counted here and nowhere else.
+"""Thread counts and priorities: decided here and nowhere else.
 
 The inference runtime, OpenCV and our own kernels never run at the same time within one engine,
-so each of them may use all the threads that were asked for. Late keys are the exception: their network works beside
-everything else and gives way to it.
+so each of them may use all the threads that were asked for. Asynchronous key frames are the exception: their network
+runs concurrently with everything else, at background priority.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def check_threads(threads: int) -> int:
 def lower_priority() -> None:
     """From now on this thread, and every thread that it starts, runs only where a processor is free.
 
-    On Linux, whose threads have priorities of their own; elsewhere all stay equal. There is no way back.
+    On Linux, whose threads have priorities of their own; elsewhere all stay equal. It cannot be undone.
     """
     if sys.platform == "linux":
         try:
@@ -47,7 +47,7 @@ def lower_priority() -> None:
 
 
 def in_background(work: Callable[[], Made]) -> Made:
-    """What `work` returns, called in a thread that gives way: so do the threads that a library starts in it."""
+    """What `work` returns, called in a thread of background priority, which threads started in it inherit."""
     with ThreadPoolExecutor(1, "segtween-background", initializer=lower_priority) as thread:
         return thread.submit(work).result()
 

@@ -1,5 +1,5 @@
-"""Labels read along a path in tiles of 8 x 8 pixels, each within one cell of the path's grid: from one frame's scores,
-or from two frames' mixed. Small functions that are compiled into the loops of `along`.
+"""Labels looked up along composed flow (here: a path) in tiles of 8 x 8 pixels, each within one cell of its grid: from
+one frame's scores, or from two frames' mixed. Small functions that are compiled into the loops of `along`.
 
 A path (gh, gw, 2) is bilinear between its samples, and so is the place it leads to within one of its cells. So the
 places of a tile lie in the box of those of its corners; only classes that can win in that box are interpolated there,
@@ -68,10 +68,10 @@ def places(path: Array, h: Any, w: Any, size: Any, cell: Any, block: Any) -> Any
 
 
 @_jit
-def sole(best: Array, runs: Array, at: Any) -> int:
+def uniform_label(best: Array, uniform: Array, at: Any) -> int:
     """The class that is largest at every score centre around the places, or -1."""
     x, y = at[2], at[4]
-    return np.int64(best[y, x]) if runs[y, x] >= max(at[3] - x, at[5] - y) else np.int64(-1)
+    return np.int64(best[y, x]) if uniform[y, x] >= max(at[3] - x, at[5] - y) else np.int64(-1)
 
 
 @_jit
@@ -204,7 +204,8 @@ def _contenders(
     names: Array,
 ) -> int:  # fmt: skip
     """Which classes can be largest in the mixture, ascending; returns how many. None can that loses everywhere to one
-    other, or to the mean of two others: neither source's rivals tell, as the second of both may win in between."""
+    other, or to the mean of two others: neither source's candidates alone decide that, as the second of both may win in
+    between."""
     one = np.int64(best[near[4], near[2]])
     other = _another(best, near, one)
     if other == one:

@@ -1,9 +1,9 @@
-"""Repair of what a key frame cannot know: cells of a later frame borrow scores from cells beside them.
+"""Refinement by attention of what a key frame cannot know: cells of a later frame aggregate scores of cells near them.
 
 What a moving thing uncovers, what comes in from outside and what the flow got wrong is read from the wrong place of the
-key frame. A small network sees the frame, the key frame moved onto it, and how sure the scores are that were read; it
-says where they are to be replaced, and which cells near by look as if they showed the same thing. It knows nothing of
-classes: what is borrowed are the scores that those cells read, of any number of classes.
+key frame. A small network sees the frame, the key frame moved onto it, and how certain the scores are that were read;
+it says where they are to be replaced, and which cells near by look as if they showed the same thing. It knows nothing
+of classes: what is aggregated are the scores that those cells read, of any number of classes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RADII = (1, 2, 4, 8)
 OFFSETS = np.array(
     [(r * dx, r * dy) for r in RADII for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dx, dy) != (0, 0)], np.int64
 )
-"""(32, 2): where a cell may borrow from, x and y in cells, in the order of the network's `attention`."""
+"""(32, 2): the cells whose scores a cell may aggregate, x and y in cells, in the order of the network's `attention`."""
 
 MOST_CELLS = 15_000
 """The frame is divided into cells of 4, 8, 16, ... pixels until there are no more than this."""
@@ -38,7 +38,7 @@ LEAST_SHARE = 0.05
 """A smaller share is taken as none: nothing is computed there."""
 
 LEAST_WEIGHT = 0.02
-"""Nor is anything borrowed from a cell of smaller weight."""
+"""Nor are scores aggregated of a cell of smaller weight."""
 
 
 def cell_grid(size_hw: SizeHW) -> SizeHW:
@@ -49,12 +49,12 @@ def cell_grid(size_hw: SizeHW) -> SizeHW:
 class AttentionRefiner:
     """The network in a runtime, with what it needs computed before and done after."""
 
-    def __init__(self, part: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
-        self.part, self.runtime, self.ops = part, runtime, ops
+    def __init__(self, component: Component, runtime: Runtime, *, ops: ReadingOps) -> None:
+        self.component, self.runtime, self.ops = component, runtime, ops
 
     def sibling(self, ops: ReadingOps) -> AttentionRefiner:
         """The same network with other array operations, for another stream."""
-        return AttentionRefiner(self.part, self.runtime, ops=ops)
+        return AttentionRefiner(self.component, self.runtime, ops=ops)
 
     def features(self, rgb: Rgb) -> NDArray[np.uint8]:
         """(2h, 2w, 3) uint8: the frame as the network sees it, two pixels to a cell's side."""
@@ -80,7 +80,7 @@ class AttentionRefiner:
         read, reliability = self.ops.read(scores, composed)
         moved = _moved(key_features, fine_composed)
         inputs = [features[None], moved[None], np.concatenate([reliability, _about(composed, distance)])[None]]
-        if self.part.classes:
+        if self.component.classes:
             inputs.append(_centred(read))
         share, attention, *added = (np.asarray(out[0], np.float32) for out in self.runtime.run(*inputs))
         share = share[0] * _replacement_gate(features, moved)
@@ -95,7 +95,7 @@ class AttentionRefiner:
     def describe(self) -> dict[str, Any]:
         return {
             "refine": {
-                "attention": self.part.describe(),
+                "attention": self.component.describe(),
                 "cells": MOST_CELLS,
                 "tolerance": TOLERANCE,
                 "least": [LEAST_SHARE, LEAST_WEIGHT],

@@ -1,4 +1,4 @@
-"""Fusion at key frames: how far the propagated history counts beside the fresh scores."""
+"""Fusion at key frames: the weight of the propagated history against the fresh scores."""
 
 from __future__ import annotations
 

@@ -21,22 +21,22 @@ class GuidedRefinement:
     `edge` is the label map's edge (h, w) of 0 and 1 that guided the last call, None before the first.
     """
 
-    def __init__(self, part: Component, runtime: Runtime, *, classes: int) -> None:
-        if part.classes != classes:
+    def __init__(self, component: Component, runtime: Runtime, *, classes: int) -> None:
+        if component.classes != classes:
             raise ModelError(
-                f"the refinement in {part.origin} is for {part.classes} classes",
+                f"the refinement in {component.origin} is for {component.classes} classes",
                 expected=f"{classes}, as the segmentation network has",
                 do="give weights trained for these classes (weights=), or refine='none'",
             )
-        self.part, self.runtime = part, runtime
+        self.component, self.runtime = component, runtime
         self.edge: NDArray[np.float32] | None = None
 
     def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
         whole = rgb if scores.spans_hw is None else pad_image(rgb)
-        seen = self.part.preprocess(shrink_image(whole, scores.grid_hw))
-        refined, edge = self.runtime.run(scores.values[None], seen)
+        image = self.component.preprocess(shrink_image(whole, scores.grid_hw))
+        refined, edge = self.runtime.run(scores.values[None], image)
         self.edge = edge[0, 0]
         return replace(scores, values=np.ascontiguousarray(refined[0], np.float32))
 
     def describe(self) -> dict[str, Any]:
-        return {"refine": self.part.describe(), "edge": self.part.edge}
+        return {"refine": self.component.describe(), "edge": self.component.edge}

@@ -1,4 +1,4 @@
-"""Calibrating a model folder for int8: pictures from files, or made by the caller; ranges beside the record."""
+"""Calibrating a model folder for int8: pictures from files, or made by the caller; ranges next to the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHECKED = 16
 STREAM_STEP = 15
 
 Pictures = Callable[[int], Iterable[Rgb]]
-"""At most so many pictures (H, W, 3)."""
+"""At most `count` pictures (H, W, 3)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def calibrate_folder(
     record, kept = find_record(folder), list[Rgb]()
     every = max(1, frames * len(sources) // CHECKED)
 
-    def seen() -> Iterator[Rgb]:
+    def images() -> Iterator[Rgb]:
         for index, rgb in enumerate(chain.from_iterable(pictures(source, frames, known) for source in sources)):
             if index % every == 0:
                 kept.append(rgb)
@@ -59,8 +59,8 @@ def calibrate_folder(
             if progress is not None:
                 progress(index + 1, frames * len(sources))
 
-    told = {"sources": [source if source in known else _called(source) for source in sources]}
-    found = calibrate(record, seen(), scale=scale, threads=threads, told=told)
+    measured_on = {"sources": [source if source in known else _called(source) for source in sources]}
+    found = calibrate(record, images(), scale=scale, threads=threads, measured_on=measured_on)
     save_int8(found, int8_path(record))
     same = agreement(record, kept, threads=threads) if int8_sums_are_exact() else None
     return Calibrated(int8_path(record), found, same)

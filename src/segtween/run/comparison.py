@@ -11,7 +11,7 @@ from segtween.metrics.temporal import Farneback
 from segtween.types import Frame, Labels, Method, Result
 
 
-class Seen(NamedTuple):
+class ComparedFrame(NamedTuple):
     """A frame's labels by the other method; the share of pixels that flicker in it, and in all frames up to it, by the
     other method and by the first (0..1, None where there is nothing to compare)."""
 
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 class Comparison:
     """The other method's engine and a flicker meter for each. It needs a segmenter of its own.
 
-    `update` comes before the frame is written; `take` then gives what was seen of it, once. Raises SettingError for an
+    `update` comes before the frame is written; `take` then gives its comparison, once. Raises SettingError for an
     engine whose results come late.
     """
 
@@ -37,7 +37,7 @@ class Comparison:
         self.method, self._engine = method, engine
         self._farneback = Farneback()
         self._other, self._own = ConsistencyMeter(classes), ConsistencyMeter(classes)
-        self._seen: dict[int, Seen] = {}
+        self._frames: dict[int, ComparedFrame] = {}
 
     def reset(self) -> None:
         self._engine.reset()
@@ -52,10 +52,10 @@ class Comparison:
         flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
         own = self._own.follow(result.labels, motion, is_key=result.is_key)
         so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
-        self._seen[frame.index] = Seen(other.labels, (flicker, own), so_far)
+        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far)
 
-    def take(self, index: int) -> Seen:
-        return self._seen.pop(index)
+    def take(self, index: int) -> ComparedFrame:
+        return self._frames.pop(index)
 
     def to_json(self) -> dict[str, Any]:
         """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""

@@ -37,7 +37,7 @@ def write_summary(summary: Summary, report: OutputReport, error: BaseException |
     """Writes `run.json` where there was any frame. Returns what the run ends with: `error`, which then names the
     outputs that failed besides; a SinkError where nothing else went wrong."""
     summary.outputs = report
-    summary.error = _said(error, report.error())
+    summary.error = _error_text(error, report.error())
     if summary.frames:
         target = summary.folder / "run.json"
         try:
@@ -47,7 +47,7 @@ def write_summary(summary: Summary, report: OutputReport, error: BaseException |
     return _with(error, report.error())
 
 
-def _said(error: BaseException | None, failure: SinkError | None) -> str | None:
+def _error_text(error: BaseException | None, failure: SinkError | None) -> str | None:
     """For `run.json`."""
     if isinstance(error, Terminated):
         words = "stopped by SIGTERM"

@@ -1,4 +1,4 @@
-"""One input on its way: read ahead, labelled, written behind, closed."""
+"""One input from reading to closing: prefetched, labelled, written asynchronously."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Reader(Protocol):
 
 
 def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
-    """The frames of a source a few ahead, with their motion where the engine lets the reading thread estimate it."""
+    """The frames of a source, prefetched, with their motion where the engine lets the reading thread estimate it."""
     ahead: Iterator[Moving]
     if engine.prefetches and engine.motion is not None:
         ahead = engine.motion.ahead(source)
@@ -45,16 +45,16 @@ def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
     return Prefetcher(ahead, most=FRAMES_AHEAD, close=source.close)
 
 
-def read_latest(source: Source, came: Callable[[], None]) -> LatestFrame[Moving]:
-    """The newest frame of a source that comes at its rate; `came` is called whenever there is one."""
+def read_latest(source: Source, notify: Callable[[], None]) -> LatestFrame[Moving]:
+    """The newest frame of a source that comes at its rate; `notify` is called whenever there is one."""
     frames = ((frame, None) for frame in AtItsRate(source))
-    return LatestFrame(frames, close=source.close, came=came)
+    return LatestFrame(frames, close=source.close, notify=notify)
 
 
 class Lane:
     """An input with its engine, from its first frame to its last output file.
 
-    `outcome` says what became of it, `crash` is a fault of the program that came up while it was closed. `alone`: all
+    `outcome` is its result, `crash` an unexpected error while it was closed. `alone`: all
     that the process does meanwhile is for this input.
     """
 
@@ -74,16 +74,16 @@ class Lane:
     def is_open(self) -> bool:
         return self._closing is None
 
-    def start(self, came: Callable[[], None] | None) -> None:
-        """Begins to read: live, if `came` is to be called."""
+    def start(self, notify: Callable[[], None] | None) -> None:
+        """Begins to read: live, if there is a `notify` to call."""
         self._began, self._used = time.perf_counter(), time.process_time()
         self._waiting = dict[int, tuple[Frame, float]]()
         self._taken = 0
         if self._comparison is not None:
             self._comparison.reset()
-        self.summary.prefetched = self._engine.prefetches and came is None
+        self.summary.prefetched = self._engine.prefetches and notify is None
         self._writer = AsyncWriter(self._write, most=FRAMES_BEHIND)
-        self._reader = read_ahead(self._engine, self.source) if came is None else read_latest(self.source, came)
+        self._reader = read_ahead(self._engine, self.source) if notify is None else read_latest(self.source, notify)
 
     def take(self) -> Arrival | None:
         """The next frame; live, None where there is no new one. StopIteration at the end."""
@@ -99,7 +99,7 @@ class Lane:
         return Arrival(frame.rgb, float(frame.pts_seconds), motion)
 
     def put(self, results: list[Result]) -> None:
-        """Frames that are labelled, on their way into the outputs. Raises, once, what the thread that writes met."""
+        """Passes labelled frames on to the outputs. Raises, once, the error of the writing thread."""
         assert self._reader is not None, "it has begun"
         for result in results:
             frame, decode_ms = self._waiting.pop(result.index)

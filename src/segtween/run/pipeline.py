@@ -1,8 +1,8 @@
-"""Threads that work while the main one labels: one reads ahead, one writes behind.
+"""Threads that work while the main one labels: one prefetches frames, one writes results.
 
 Both keep order and a bounded number of items. Where one has nothing to do it waits; errors appear in the main thread,
 after everything that came before them. The main thread never holds a lock that another one needs, so that Ctrl-C may
-strike it at any place.
+interrupt it anywhere.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Prefetcher(Generic[Item]):
 
     def __init__(self, items: Iterable[Item], *, most: int, close: Callable[[], None] = lambda: None) -> None:
         self._items, self._close = items, close
-        self._room, self._ready = SimpleQueue[None](), SimpleQueue["tuple[Item, float] | _Failed | None"]()
+        self._slots, self._ready = SimpleQueue[None](), SimpleQueue["tuple[Item, float] | _Failed | None"]()
         self._stopped = False
         for _ in range(most):
-            self._room.put(None)
+            self._slots.put(None)
         self._thread = threading.Thread(target=self._work, name="segtween-ahead", daemon=True)
         self._thread.start()
 
@@ -66,7 +66,7 @@ class Prefetcher(Generic[Item]):
     def take(self) -> tuple[Item, float]:
         """The next item, for which it waits; StopIteration at the end."""
         ready = self._ready.get()
-        self._room.put(None)
+        self._slots.put(None)
         if ready is None:
             raise StopIteration
         if isinstance(ready, _Failed):
@@ -76,7 +76,7 @@ class Prefetcher(Generic[Item]):
     def stop(self) -> None:
         """Takes no more items, and waits for the thread: for a while only, since it may wait for a camera."""
         self._stopped = True
-        self._room.put(None)
+        self._slots.put(None)
         self._thread.join(PATIENCE_SECONDS)
 
     def _work(self) -> None:
@@ -85,7 +85,7 @@ class Prefetcher(Generic[Item]):
         try:
             items = iter(self._items)
             while True:
-                self._room.get()
+                self._slots.get()
                 if self._stopped:
                     break
                 began = time.perf_counter()
@@ -105,7 +105,7 @@ class LatestFrame(Generic[Item]):
     dropped.
 
     `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` counts the others.
-    `came` is called by the thread whenever an item came, and at the end.
+    `notify` is called by the thread whenever an item arrived, and at the end.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ class LatestFrame(Generic[Item]):
         items: Iterable[Item],
         *,
         close: Callable[[], None] = lambda: None,
-        came: Callable[[], None] = lambda: None,
+        notify: Callable[[], None] = lambda: None,
     ) -> None:
-        self._items, self._close, self._tell = items, close, came
+        self._items, self._close, self._notify = items, close, notify
         self._last = deque[tuple[Item, float, float]](maxlen=1)
-        self._came = SimpleQueue["_Failed | bool"]()
+        self._events = SimpleQueue["_Failed | bool"]()
         self._stopped = False
         self._all = self._given = 0
         self.arrived: float | None = None
@@ -129,21 +129,21 @@ class LatestFrame(Generic[Item]):
         return self._all - self._given
 
     def __iter__(self) -> Iterator[tuple[Item, float]]:
-        while (came := self._came.get()) is not False:
-            if isinstance(came, _Failed):
-                raise came.error
+        while (event := self._events.get()) is not False:
+            if isinstance(event, _Failed):
+                raise event.error
             if not self._last:
                 continue  # it was replaced by one that has been given
             yield self._give()
 
     def take(self) -> tuple[Item, float] | None:
         """The item that came since the last one given, if there is one, without waiting; StopIteration at the end."""
-        while not self._came.empty():
-            came = self._came.get()
-            if came is False:
+        while not self._events.empty():
+            event = self._events.get()
+            if event is False:
                 raise StopIteration
-            if isinstance(came, _Failed):
-                raise came.error
+            if isinstance(event, _Failed):
+                raise event.error
             if self._last:
                 return self._give()
         return None
@@ -166,15 +166,15 @@ class LatestFrame(Generic[Item]):
                 now = time.perf_counter()
                 self._all += 1
                 self._last.append((item, (now - began) * 1e3, now))
-                self._came.put(True)
-                self._tell()
+                self._events.put(True)
+                self._notify()
                 if self._stopped:
                     break
                 began = now
         except BaseException as error:
             end = _Failed(error)
-        self._came.put(_through(end, self._close) or False)
-        self._tell()
+        self._events.put(_through(end, self._close) or False)
+        self._notify()
 
 
 class AsyncWriter(Generic[Item]):
@@ -185,17 +185,17 @@ class AsyncWriter(Generic[Item]):
 
     def __init__(self, work: Callable[[Item], object], *, most: int) -> None:
         self._call = work
-        self._room, self._items = SimpleQueue[None](), SimpleQueue["tuple[Item] | None"]()
+        self._slots, self._items = SimpleQueue[None](), SimpleQueue["tuple[Item] | None"]()
         self._error: BaseException | None = None
         for _ in range(most):
-            self._room.put(None)
+            self._slots.put(None)
         self._thread = threading.Thread(target=self._work, name="segtween-behind", daemon=True)
         self._thread.start()
 
     def put(self, item: Item) -> None:
-        """Waits where there is no room."""
+        """Blocks while `most` items wait."""
         self.check()
-        self._room.get()
+        self._slots.get()
         self.check()
         self._items.put((item,))
 
@@ -222,4 +222,4 @@ class AsyncWriter(Generic[Item]):
                 except BaseException as error:
                     failed, self._error = True, error
             del item
-            self._room.put(None)
+            self._slots.put(None)

@@ -1,4 +1,4 @@
-"""A person labels some frames of a video, every frame comes out labelled (docs/propagate.md)."""
+"""Labels of some frames of a video, made by a person, are propagated to every frame (docs/propagate.md)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Labelled:
 
     label_set    names their classes where the labels do not
     settings     flow and cuts
-    next_frames  so many frames are named to look at next
+    next_frames  how many frames are named to look at next
     frame_rate   of an image folder (25)
     threads      0 uses every processor
     """

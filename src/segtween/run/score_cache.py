@@ -96,7 +96,7 @@ def names_of(dataset: Dataset, *, before: int | None = None) -> list[str]:
 
 
 def dataset_frames(dataset: Dataset, *, before: int | None = None) -> Iterator[Named]:
-    """Every frame of every clip, once. `before` with sparse labels: only so many frames before each labelled one."""
+    """Every frame of every clip, once. `before` with sparse labels: only this many frames before each labelled one."""
     for name, read in _chosen(dataset, before):
         yield name, read()
 

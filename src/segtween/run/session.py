@@ -109,7 +109,7 @@ def _warm_up(engine: Engine, lane: Lane) -> None:
 
 
 class _Session:
-    """All inputs on their way, by the number of their stream."""
+    """All inputs in progress, by the number of their stream."""
 
     def __init__(self, streams: MultiStream, jobs: Sequence[Job], how: Labelling, progress: Progress | None) -> None:
         self.outcomes = [Outcome(job.name, job.folder) for job in jobs]

@@ -1,4 +1,4 @@
-"""What was done: with one input, and with several at once."""
+"""Summaries of runs: of one input, and of several at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Summary:
     it early, None if it came to its end. `consistency` is what `metrics.ConsistencyMeter` says, None without report;
     `comparison` likewise of another method and of this one (`comparison.Comparison.to_json`). Live: `dropped` frames
     came and were not labelled; `latency_ms` is, of each other frame, the time from when it came to its labels.
-    `outputs` says what became of each file, and what was left out of them.
+    `outputs` is the outcome of each file, and what was left out of them.
     `prefetched` says that motion was estimated where frames are read.
     `processor_seconds` is what all threads of the process used of the processors meanwhile, 0 where several inputs
     share them."""
@@ -79,7 +79,7 @@ class Summary:
         return {s: float(np.median(self.stages_ms[s])) for s in STAGES if s in self.stages_ms}
 
     def stage_shares(self) -> dict[str, float]:
-        """Share of each stage in the work, 0..1: in the sum of all stages, which run beside each other."""
+        """Share of each stage in the work, 0..1: in the sum of all stages, which run concurrently."""
         total = sum(sum(v) for v in self.stages_ms.values()) or 1.0
         return {s: sum(self.stages_ms[s]) / total for s in STAGES if s in self.stages_ms}
 
@@ -130,7 +130,7 @@ class Summary:
 
 @dataclass
 class Outcome:
-    """What became of one input. `summary` is None where it could not be opened, `error` None where all went well."""
+    """The outcome of one input. `summary` is None where it could not be opened, `error` None where all went well."""
 
     name: str
     folder: Path

@@ -50,7 +50,7 @@ def open_runtime(
     done inside. `provider` is an OpenVINO device or an ONNX Runtime execution provider. `precision`
     `int8` needs the ranges `int8`; `auto` is int8 where they are given and the processor is made for it, otherwise the
     runtime's own choice. `threads` 0 leaves their number to it. The runtime's threads are started by what `aside`
-    calls, if given, and have its priority; what calls `run` waits for them (with ONNX Runtime, works beside them).
+    calls, if given, and have its priority; what calls `run` waits for them (with ONNX Runtime, runs alongside them).
 
     Raises SettingError, ModelError or MissingExtraError.
     """

@@ -85,7 +85,7 @@ class OnnxRuntime(OnnxFileRuntime):
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
             raise ModelError(
-                f"{self.path.name} does not take an input of shape {arrays[0].shape} ({_told(error)})",
+                f"{self.path.name} does not take an input of shape {arrays[0].shape} ({_message(error)})",
                 expected="a graph for this size",
                 do="correct `input` in its record (layout, size, multiple_of)",
             ) from None
@@ -108,7 +108,7 @@ class OnnxRuntime(OnnxFileRuntime):
             return library.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # as in run
             raise ModelError(
-                f"{self.path} cannot be opened by ONNX Runtime ({_told(error)})",
+                f"{self.path} cannot be opened by ONNX Runtime ({_message(error)})",
                 expected="an ONNX graph of operations that it knows",
                 do="try runtime='openvino', or export with another opset",
             ) from None
@@ -122,7 +122,7 @@ def _library() -> Any:
     return onnxruntime
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 

@@ -113,8 +113,8 @@ def int8_sums_are_exact() -> bool:
 def first_line(error: Exception) -> str:
     """What an OpenVINO or ONNX Runtime message says, without the places in its source."""
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
-    return (told or lines or [""])[0][:200]
+    messages = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
+    return (messages or lines or [""])[0][:200]
 
 
 def read_graph(path: str | Path) -> Any:
@@ -176,7 +176,7 @@ class OpenVinoRuntime(OnnxFileRuntime):
         return int(self._latest().get_property("INFERENCE_NUM_THREADS")) if self.device == "CPU" else 0
 
     def keep_sizes(self, count: int) -> None:
-        """Compiled forms are kept for at least so many input sizes, for streams that take turns."""
+        """Compiled forms are kept for at least this many input sizes, for streams of several sizes."""
         self._most_sizes = max(self._most_sizes, count)
 
     def run(self, *inputs: Array) -> list[Array]:
@@ -196,11 +196,11 @@ class OpenVinoRuntime(OnnxFileRuntime):
         import openvino
 
         version = str(openvino.__version__).split("-")[0]
-        said = {"runtime": f"openvino {version}", "provider": self.device, "precision": self.precision}
+        record = {"runtime": f"openvino {version}", "provider": self.device, "precision": self.precision}
         if self._asked == "int8" and self._int8 is not None:
-            said["int8_ranges"] = self._int8.digest
-            said["int8_beside"] = _plain_name(self._latest().get_property("INFERENCE_PRECISION_HINT").to_string())
-        return said
+            record["int8_ranges"] = self._int8.digest
+            record["int8_beside"] = _plain_name(self._latest().get_property("INFERENCE_PRECISION_HINT").to_string())
+        return record
 
     def work(self, *shapes: tuple[int, ...]) -> tuple[int, int]:
         """Multiply-adds of the convolutions for inputs of these shapes, and how many weights they have."""

@@ -27,8 +27,8 @@ _NOTHING = 1e-30
 """Weights below it are 0: a step between such could not be told from 0 itself."""
 
 
-class Seen(NamedTuple):
-    """A tensor and the convolutions that see it. `name` is the one in the ONNX file."""
+class ConvolutionInput(NamedTuple):
+    """A tensor and the convolutions that read it. `name` is the one in the ONNX file."""
 
     name: str
     port: Any
@@ -45,19 +45,19 @@ def folded(graph: Any) -> Any:
     return copy
 
 
-def seen_by_convolutions(graph: Any) -> list[Seen]:
-    """Every tensor that a convolution with fixed weights sees, in the graph's order.
+def convolution_inputs(graph: Any) -> list[ConvolutionInput]:
+    """Every tensor that a convolution with fixed weights reads, in the graph's order.
 
     Padding with zeros and pooling by maximum lie after it: they run in int8 then, and fuse as in float.
     """
-    found: dict[str, Seen] = {}
+    found: dict[str, ConvolutionInput] = {}
     for convolution in _convolutions(graph):
         port = convolution.input_value(0)
         while _keeps_values(port.get_node()):
             port = port.get_node().input_value(0)
         names = sorted(port.get_names())
         if names:
-            found.setdefault(names[0], Seen(names[0], port, [])).convolutions.append(convolution)
+            found.setdefault(names[0], ConvolutionInput(names[0], port, [])).convolutions.append(convolution)
     return list(found.values())
 
 
@@ -68,12 +68,12 @@ def weights_digest(graph: Any) -> str:
 
 
 def range_outputs(graph: Any) -> Any:
-    """The graph with the lowest and the highest value of each seen tensor as its outputs, two by two."""
+    """The graph with the lowest and the highest value of each such tensor as its outputs, two by two."""
     import openvino
     from openvino import opset13 as op
 
     graph, results = folded(graph), []
-    for name, port, _ in seen_by_convolutions(graph):
+    for name, port, _ in convolution_inputs(graph):
         axes = np.arange(port.get_partial_shape().rank.get_length(), dtype=np.int64)
         for reduce, end in ((op.reduce_min, "low"), (op.reduce_max, "high")):
             value = reduce(port, axes, keep_dims=False)
@@ -100,7 +100,7 @@ def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
             expected=f"weights with the digest {record.weights}",
             do="calibrate again: segtween export with calibrate=IMAGES",
         )
-    tensors = [(t, _range_of(t.port, record.ranges)) for t in seen_by_convolutions(graph)]
+    tensors = [(t, _range_of(t.port, record.ranges)) for t in convolution_inputs(graph)]
     known = [(tensor, limits) for tensor, limits in tensors if limits is not None]
     if not known:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Key frames where propagated scores go bad, for a given budget (docs/schedule.md)."""
+"""Key frames where propagated scores lose reliability, for a given budget (docs/schedule.md)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ UNTIMED = 0.2
 
 
 class Adaptive:
-    """Spends a budget of network runs where trust in the propagated scores is lost fastest; looks at no later frame.
+    """Spends a budget of network runs where the propagated scores lose reliability fastest; looks at no later frame.
 
-    A frame is a key frame when the trust lost since the last key frame reaches what the clip loses, on the average so
-    far, over the frames that one run is for. An account keeps the budget: every frame pays in its share of a run, every
-    key frame but a clip's first takes one out. Savings lower that bar and debts raise it, by exp(-0.3 x runs). With 3
-    runs saved a frame is a key frame in any case, and none may bring more than 3 of debt: so up to any frame of a clip
-    the runs after the first are within 3 of the budget. Only what scene cuts and the bounds on the distance force may
-    go beyond.
+    A frame is a key frame when the reliability lost since the last key frame reaches what the clip loses, on the
+    average so far, over the frames that one run is for. An account keeps the budget: every frame pays in its share of a
+    run, every key frame but a clip's first takes one out. Savings lower that bar and debts raise it, by exp(-0.3 x
+    runs). With 3 runs saved a frame is a key frame in any case, and none may bring more than 3 of debt: so up to any
+    frame of a clip the runs after the first are within 3 of the budget. Only what scene cuts and the bounds on the
+    distance force may go beyond.
 
     budget          network runs per 100 frames
     target_ms       instead: milliseconds per frame on average. What key frames and other frames take is measured on

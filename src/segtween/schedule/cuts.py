@@ -1,4 +1,4 @@
-"""Scene cuts: where flow explains nothing of the new frame."""
+"""Scene cuts: where flow does not explain the new frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from segtween.types import Motion
 
 OUTSIDE = 2.0
-"""What came from outside the image counts as a residual of so many times the contrast: a cut sends flow everywhere."""
+"""What came from outside the image counts as a residual of OUTSIDE times the contrast: a cut sends flow everywhere."""
 
 
 class ResidualCuts:
@@ -29,7 +29,7 @@ class ResidualCuts:
         assert motion.residual is not None, "there is a frame before"
         some = motion.view[::2, ::2].astype(
             np.float32
-        )  # a quarter of the pixels says the same in a quarter of the time
+        )  # a quarter of the pixels gives the same in a quarter of the time
         contrast = max(float(np.abs(some - some.mean()).mean()), 4.0)
         left = motion.residual[::2, ::2]
         return float(np.where(left < 255, left, np.float32(OUTSIDE * contrast)).mean()) / contrast

@@ -1,4 +1,4 @@
-"""Whose key frame is when, where several streams share one network.
+"""Staggered key frames of several streams that share one network.
 
 Time goes in ticks: at most one frame of each stream. A stream that has just had a key frame plans its next one for the
 latest tick, at most interval + 1 frames on, that is not full: of n streams, at most ceil(n / (interval + 1)) have a key
@@ -15,27 +15,27 @@ from segtween.interfaces import Situation
 from segtween.schedule.fixed import FixedInterval
 
 SILENT = 4
-"""So many times as many ticks as there are streams."""
+"""In rounds: this many times as many ticks as there are streams."""
 
 
 class StaggeredSchedule:
     """The plan of `count` streams at one interval; `schedules` holds one schedule for each, numbered from 0.
 
     least    frames from a key frame to the next one planned, at least: 1 to interval + 1 (scores that come late keep
-             the network from looking sooner). Where no tick so far off has room, the emptiest is taken
-    is_free  whether the network may be asked for a planned key frame at all, looked at once per tick. If given, one
+             the network from running sooner). Where no tick in that range is free, the least busy one is taken
+    is_free  whether the network can take a planned key frame at all, checked once per tick. If given, one
              planned key frame is let through per tick, that of the stream which has waited longest since its last; so
              the interval grows to what the network can do. A stream that has been silent for SILENT rounds is not
              waited for
 
-    `begin` starts a tick; a schedule is then asked of its stream's frame; `ran` tells of a key frame that no schedule
-    is asked for (a stream's first, one after a cut).
+    `begin` starts a tick; a schedule then decides about its stream's frame; `ran` records a key frame that no schedule
+    decided about (a stream's first, one after a cut).
     """
 
     def __init__(self, interval: int, count: int, *, least: int = 1, is_free: Callable[[], bool] | None = None) -> None:
         FixedInterval(interval)
         self.interval, self.least = interval, least
-        self.schedules = [InTurn(self, stream) for stream in range(count)]
+        self.schedules = [StaggeredPhase(self, stream) for stream in range(count)]
         self.tick = self.runs = 0
         self._planned: list[int | None] = [None] * count
         self._ran, self._seen = [0] * count, [0] * count
@@ -81,11 +81,11 @@ class StaggeredSchedule:
         self._planned[stream] = None
         busy = [planned - self.tick for planned in self._planned if planned is not None]
         room = -(-(len(busy) + 1) // period)
-        ways = range(period, self.least - 1, -1)
+        candidates = range(period, self.least - 1, -1)
         wanted = period - stream * period // len(self.schedules) if is_first else period
-        free = [way for way in ways if busy.count(way) < room]
-        near = next((way for way in free if way <= wanted), None)
-        self._planned[stream] = self.tick + (near or max(free, default=min(ways, key=busy.count)))
+        free = [steps for steps in candidates if busy.count(steps) < room]
+        near = next((steps for steps in free if steps <= wanted), None)
+        self._planned[stream] = self.tick + (near or max(free, default=min(candidates, key=busy.count)))
         self.runs += 1
         self._ran[stream] = self.runs
 
@@ -107,24 +107,24 @@ class StaggeredSchedule:
         return self._ran[other] < self._ran[stream] and self._frames_to(other) <= 0
 
 
-class InTurn:
+class StaggeredPhase:
     """One stream's schedule: the fixed interval, at most, with its phase chosen by `StaggeredSchedule`."""
 
     by_distance, by_time = False, False
 
-    def __init__(self, turns: StaggeredSchedule, stream: int) -> None:
-        self._turns, self._stream = turns, stream
+    def __init__(self, shared: StaggeredSchedule, stream: int) -> None:
+        self._shared, self._stream = shared, stream
 
     @property
     def longest(self) -> int:
-        return self._turns.interval
+        return self._shared.interval
 
     def reset(self) -> None:
-        self._turns.drop(self._stream)
+        self._shared.drop(self._stream)
 
     def is_key(self, situation: Situation) -> bool:  # noqa: ARG002
-        return self._turns.is_due(self._stream)
+        return self._shared.is_due(self._stream)
 
     def describe(self) -> dict[str, Any]:
         """As the fixed interval's: a method's figures are pooled over all phases."""
-        return FixedInterval(self._turns.interval).describe()
+        return FixedInterval(self._shared.interval).describe()

@@ -38,9 +38,9 @@ def _function(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
 
 
 def _scores(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
-    from segtween.segmenters.cached import GivenScores
+    from segtween.segmenters.cached import CachedScores
 
-    return GivenScores(model, label_set)
+    return CachedScores(model, label_set)
 
 
 def _network(model: Any, **options: Any) -> Segmenter:
@@ -118,7 +118,8 @@ def open_segmenter(
 
     `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `label_set` is a
     label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
-    network's runtime starts give way to all others, as asynchronous key frames need it (`ops.threads.lower_priority`).
+    network's runtime starts run at background priority, as asynchronous key frames need it
+    (`ops.threads.lower_priority`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """

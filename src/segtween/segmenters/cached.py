@@ -21,12 +21,12 @@ from segtween.types import Rgb, check_rgb
 _BY_CLASSES = {len(s): s for s in (CAMVID11, CITYSCAPES19)}
 
 
-class GivenScores:
+class CachedScores:
     """Logits from an .npz file: `scores_q` int8 (N, C, h, w) times `scale`, or `scores` float (N, C, h, w).
 
     `frames`, where present, names the N frames; the grid spans the image. `select` says which frame
     comes next. Scores stay in memory as they are stored, one frame at a time becomes float32. `labels`, unless
-    given, is the label set stored with them (`storing.ScoresWriter`), else guessed by the number of classes (19:
+    given, is the label set stored with them (`score_file.ScoresWriter`), else guessed by the number of classes (19:
     cityscapes19, 11: camvid11). Raises ScoresError.
     """
 

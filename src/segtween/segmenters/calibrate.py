@@ -1,4 +1,4 @@
-"""Measuring what a network needs to run in int8: the ranges of its values on example images."""
+"""Calibration for int8: the ranges of a network's values on example images."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DIGITS = 6
 
 
 def calibrate(
-    record: ModelRecord, images: Iterable[Rgb], *, scale: float = 1.0, threads: int = 0, told: Any = None
+    record: ModelRecord, images: Iterable[Rgb], *, scale: float = 1.0, threads: int = 0, measured_on: Any = None
 ) -> Int8Record:
-    """The lowest and highest value of whatever the network's convolutions see, over all images (H, W, 3).
+    """The lowest and highest value of all inputs of the network's convolutions, over all images (H, W, 3).
 
-    They are seen in float32, resized as frames are. `told` is kept with the record as what it was measured on. Raises
-    SettingError without images, ModelError for a network without convolutions.
+    They are measured in float32, resized as frames are. `measured_on` is kept with the record as what it was measured
+    on. Raises SettingError without images, ModelError for a network without convolutions.
     """
     path = materialise(record)
     runtime = OpenVinoRuntime(path, pixels=record.input, threads=threads, change=range_outputs)
@@ -40,7 +40,7 @@ def calibrate(
     names = [name.removesuffix(" low") for name in runtime.outputs[::2]]
     limits = zip(names, ends[:, ::2].min(axis=0), ends[:, 1::2].max(axis=0), strict=True)
     ranges = {name: (_short(low), _short(high)) for name, low, high in limits}
-    return Int8Record(ranges, weights_digest(folded(read_graph(path))), {"images": len(ends), **(told or {})})
+    return Int8Record(ranges, weights_digest(folded(read_graph(path))), {"images": len(ends), **(measured_on or {})})
 
 
 def agreement(record: ModelRecord, images: Sequence[Rgb], *, threads: int = 0) -> float:

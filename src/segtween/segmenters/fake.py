@@ -1,4 +1,4 @@
-"""A segmenter without a network, for tests: it knows the labels, or sees them as colours."""
+"""A segmenter without a network, for tests: it is given the labels, or reads them as colours."""
 
 from __future__ import annotations
 

@@ -258,9 +258,9 @@ def _try(record: ModelRecord) -> NetworkSegmenter:
 
 
 def _no_segmentation(path: Path, shapes: dict[str, tuple[int, ...]]) -> ModelError:
-    told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    outputs = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     return _unfit(
-        path, f"answers with {told}{_resembles(list(shapes.values()))}", "scores (1, classes, h, w) or labels"
+        path, f"answers with {outputs}{_resembles(list(shapes.values()))}", "scores (1, classes, h, w) or labels"
     )
 
 

@@ -55,7 +55,7 @@ class NetworkSegmenter:
 
     @property
     def notes(self) -> list[str]:
-        """One line for each thing to know before trusting the numbers."""
+        """One line for each thing to know before relying on the numbers."""
         own = []
         if self.record.is_random:
             own.append(f"{self.record.name} has random weights: its speed is real, its labels are not")
@@ -136,7 +136,7 @@ def open_network(
     background: bool = False,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads give way to all others."""
+    `background`: the runtime's threads run at background priority."""
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
@@ -170,12 +170,12 @@ def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
 
 def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> dict[str, Any]:
     """What changes a network's numbers, wherever it runs."""
-    seen = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
+    preprocessing = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
     return {
         "name": record.name,
         "random_weights": record.is_random,
         "fingerprint": fingerprint(record)[:12],
-        "preprocessing": hashlib.sha256(seen.encode()).hexdigest()[:12],
+        "preprocessing": hashlib.sha256(preprocessing.encode()).hexdigest()[:12],
         "labels": labels.name,
         "scale": scale,
     }

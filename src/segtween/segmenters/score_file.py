@@ -1,4 +1,4 @@
-"""Writing scores so that `GivenScores` reads them back: int8 times one step, with everything needed to use them."""
+"""Writing scores so that `CachedScores` reads them back: int8 times one step, with everything needed to use them."""
 
 from __future__ import annotations
 

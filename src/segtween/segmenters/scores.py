@@ -1,4 +1,4 @@
-"""From what networks answer to class scores: logits float32 (C, h, w) whose grid spans the image."""
+"""From network outputs to class scores: logits float32 (C, h, w) whose grid spans the image."""
 
 from __future__ import annotations
 

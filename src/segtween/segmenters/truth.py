@@ -1,4 +1,4 @@
-"""A segmenter that knows the truth: what propagation alone loses, apart from any network."""
+"""A segmenter that gives the true labels: what propagation alone loses, apart from any network."""
 
 from __future__ import annotations
 

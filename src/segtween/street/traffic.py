@@ -317,12 +317,12 @@ class Traffic:
         return cast
 
     def _cyclists(self, cast: Cast, seconds: float, low: float, high: float) -> None:
-        for tag, way in ((2, 1), (3, -1)):
-            shift = way * 4.4 * seconds
-            share = self._bikes if way > 0 else 0.6 * self._bikes
+        for tag, direction in ((2, 1), (3, -1)):
+            shift = direction * 4.4 * seconds
+            share = self._bikes if direction > 0 else 0.6 * self._bikes
             for k, s in self._stream(low, high, 38.0, shift, tag, share):
-                t = way * self._side * (3.02 + 0.1 * np.sin(0.15 * s + k))
-                heading = self._path.at(s)[2] + (0.0 if way > 0 else np.pi)
+                t = direction * self._side * (3.02 + 0.1 * np.sin(0.15 * s + k))
+                heading = self._path.at(s)[2] + (0.0 if direction > 0 else np.pi)
                 uid = 1_000_000 * tag + (k & 0xFFFFF)
                 self._people.rider(cast, at=self._path.point(s, t), heading=heading, ridden=4.4 * seconds + k, uid=uid)
 

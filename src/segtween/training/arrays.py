@@ -1,4 +1,4 @@
-"""What is computed once of every frame of a source: arrays on disk, one row a frame."""
+"""Arrays on disk, computed once for every frame of a source, one row a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written beside the final name, then renamed."""
+"""Atomic checkpoints: written under a temporary name, then renamed."""
 
 from __future__ import annotations
 

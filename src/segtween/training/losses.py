@@ -1,4 +1,4 @@
-"""What losses of several tasks share: how classes weigh against each other, and the overlap of scores with labels."""
+"""What losses of several tasks share: class weights, and the overlap of scores with labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def class_weights(shares: NDArray[np.float64], settings: Weighting) -> Tensor | 
 
 
 def overlap_loss(p: Tensor, labels: Tensor, *, least: int = 1) -> Tensor:
-    """1 - soft IoU, averaged over the classes of which the batch's labels hold at least so many pixels (Rahman and
+    """1 - soft IoU, averaged over the classes of which the batch's labels hold at least this many pixels (Rahman and
     Wang, ISVC 2016, section 3).
 
     p (N, classes, H, W) probabilities, labels (N, H, W). Thin and rare classes weigh as much as large ones.

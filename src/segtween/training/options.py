@@ -28,7 +28,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Where a training reads and writes, and whom it tells.
+    """Where a training reads and writes, and where it reports to.
 
     out         folder of checkpoint, events, report and, in `model`, of what was trained
     data_root   the folder below which list files are found
@@ -45,7 +45,7 @@ class TrainOptions:
                 goes by the epoch's mean loss
     init        further weight files to begin with, besides the recipe's `initial`: of each file those parts are taken
                 that are of the recipe's networks
-    readers     so many threads load a batch's samples side by side; the weights do not depend on it
+    readers     the number of threads that load a batch's samples in parallel; the weights do not depend on it
     """
 
     out: Path

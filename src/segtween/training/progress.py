@@ -1,4 +1,4 @@
-"""What a person sees of a training while it runs: a line with the time left, and TensorBoard."""
+"""Progress of a training: a line with the time left, and TensorBoard."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, name: str, events: Path, *, first: int, steps: int) -> None:
         self.writer = SummaryWriter(str(events), purge_step=first)
-        self.first, self.steps, self.begun, self.said = first, steps, time.perf_counter(), 0.0
+        self.first, self.steps, self.begun, self.printed = first, steps, time.perf_counter(), 0.0
         self.console = Console(stderr=True)
         self.bar = RichProgress(
             TextColumn("{task.description}"),
@@ -60,8 +60,8 @@ class Progress:
     def step(self, step: int, loss: float) -> None:
         self.bar.update(self.task, completed=step, loss=loss)
         now = time.perf_counter()
-        if self.bar.disable and (now - self.said > LINE_EVERY_SECONDS or step == self.steps):
-            self.said = now
+        if self.bar.disable and (now - self.printed > LINE_EVERY_SECONDS or step == self.steps):
+            self.printed = now
             each = (now - self.begun) / (step - self.first)
             left = each * (self.steps - step) / 60
             line = f"step {step} of {self.steps}, loss {loss:.3f}, {each:.2f} s a step, {left:.0f} min left"

@@ -161,7 +161,7 @@ class Source(Sampled):
     exclude  list: ranges of frame names that are left out, FIRST..LAST, both included
     seeds    street: first and last clip seed, both included
     frames   street: frames taken from each clip
-    stride   street: every so many-th frame of a clip is taken, so that they differ
+    stride   street: every n-th frame of a clip is taken, so that they differ
     size     street: WIDTHxHEIGHT of the rendered frames
     """
 

@@ -1,4 +1,4 @@
-"""What the loop asks of a task: what there is to prepare, to learn from, to validate and to leave behind."""
+"""The interface between loop and task: what to prepare, to learn from, to validate and to write."""
 
 from __future__ import annotations
 

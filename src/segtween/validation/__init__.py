@@ -3,9 +3,9 @@
 | module | what it does |
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
-| `fields` | what a field wants, said beside its type |
-| `hints` | what a type's fields are called in a file, and in words what it wants |
-| `checking` | plain values -> a dataclass; one line of words for what does not fit |
+| `fields` | what a field accepts, given with its type |
+| `hints` | what a type's fields are called in a file, and a description of what it accepts |
+| `checking` | plain values -> a dataclass; one line of text for what does not fit |
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def validate(
     except ValidationError as problem:
         found = problem.errors(include_url=False, include_input=False)
         first = min(found, key=lambda e: e["type"] not in _UNKNOWN)
-        told = _problem(kind, values, first["loc"], first["type"], whole=whole, do=do)
-        got, expected, do = told.got, told.expected, told.do
+        refusal = _problem(kind, values, first["loc"], first["type"], whole=whole, do=do)
+        got, expected, do = refusal.got, refusal.expected, refusal.do
     raise error(before + got, expected=expected, do=do)
 
 

@@ -1,4 +1,4 @@
-"""What a type hint says: the fields and items below it, its metadata, and in words what it wants."""
+"""Reading type hints: the fields and items below one, its metadata, and a description of what it accepts."""
 
 from __future__ import annotations
 
@@ -95,8 +95,8 @@ def _bounds(marks: Sequence[Any]) -> str:
     if least or most:
         return f" with {f'{least or 0} to {most}' if most else f'{least} or more'} entries"
     parts = ((gt, "above"), (ge, "of at least"), (lt, "below"), (le, "of at most"))
-    told = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
-    return f" {told}" if told else ""
+    bounds = " and ".join(f"{word} {value}" for value, word in parts if value is not None)
+    return f" {bounds}" if bounds else ""
 
 
 _LENGTHS = ("min_length", "max_length")

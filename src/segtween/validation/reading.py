@@ -1,4 +1,4 @@
-"""Reading a YAML file that a person, or somebody unknown, may have written."""
+"""Reading YAML files, untrusted ones too."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def read_yaml(
     except _UnreadableError as problem:
         raise error(f"{what} {path} {problem}", expected=expected, do=do) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        told = " ".join(str(problem).split())[:120]
-        raise error(f"{what} {path} is not YAML ({told})", expected=expected, do=do) from None
+        reason = " ".join(str(problem).split())[:120]
+        raise error(f"{what} {path} is not YAML ({reason})", expected=expected, do=do) from None
     except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
-        told = getattr(problem, "strerror", None) or str(problem)
-        raise error(f"{what} {path} cannot be read ({told})", expected="a YAML file", do="check the path") from None
+        reason = getattr(problem, "strerror", None) or str(problem)
+        raise error(f"{what} {path} cannot be read ({reason})", expected="a YAML file", do="check the path") from None
 
 
 @cache

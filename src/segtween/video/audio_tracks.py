@@ -27,7 +27,7 @@ Samples = NDArray[np.float32]
 
 
 class Track(Protocol):
-    """A track on its way: packets of the input go in, packets of the output come out."""
+    """A track being written: packets of the input go in, packets of the output come out."""
 
     def put(self, packet: Any, zero: Fraction) -> None: ...
     def packets(self, until: Fraction | None) -> list[Any]: ...
@@ -281,7 +281,7 @@ def _layout(layout: Any) -> str | None:
 
 
 def _with_known_layout(frame: Any) -> Any:
-    """The frame itself, or, where it only counts its channels, one that says the usual places for so many."""
+    """The frame itself, or, where it only counts its channels, one with the usual layout for that many."""
     import av
 
     count = frame.layout.nb_channels

@@ -64,8 +64,8 @@ def open_camera(spec: str, *, name: str | None = None, timeout_seconds: float = 
 
 
 def _no_camera(number: int, why: str) -> SourceError:
-    there = sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video[0-9]*"))
-    found = f"one of camera:{', camera:'.join(there)}" if there else "a camera (none is connected)"
+    numbers = sorted(p.name.removeprefix("video") for p in Path("/dev").glob("video[0-9]*"))
+    found = f"one of camera:{', camera:'.join(numbers)}" if numbers else "a camera (none is connected)"
     return SourceError(f"camera {number} cannot be opened ({why})", expected=found, do="connect it or give a file")
 
 

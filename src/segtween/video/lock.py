@@ -1,4 +1,4 @@
-"""A folder belongs to one run at a time."""
+"""Locks: a folder belongs to one run at a time."""
 
 from __future__ import annotations
 

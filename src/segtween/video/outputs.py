@@ -1,4 +1,4 @@
-"""All outputs of a clip, each of which begins, fails and ends alone."""
+"""All outputs of a clip, each of which opens, fails and closes independently."""
 
 from __future__ import annotations
 

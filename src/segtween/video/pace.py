@@ -1,4 +1,4 @@
-"""A file played as a camera would: each frame at its time."""
+"""A file played in real time: each frame at its time."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ GROUND, GRID, INK = 24, 70, 230
 WORDS = "pixels whose label changes and changes back, frame by frame"
 
 
-class Seen(Protocol):
+class ComparedFrame(Protocol):
     """What the other method makes of a frame; the share of pixels that flicker in it, and in all frames up to it, by
     the other method and by this one (0..1, None where there is nothing to compare)."""
 
@@ -33,11 +33,11 @@ class Seen(Protocol):
 
 
 class ComparedMethod(NamedTuple):
-    """Another method to be filmed: its name, how this one is called beside it, and what gives a frame by its index."""
+    """Another method to be filmed: its name, how this one is called next to it, and what gives a frame by its index."""
 
     name: str
     own_caption: str
-    take: Callable[[int], Seen]
+    take: Callable[[int], ComparedFrame]
 
     @property
     def captions(self) -> tuple[str, str]:
@@ -72,11 +72,11 @@ class ComparisonPicture:
         tall = max(64, height // 4)
         tall += (height + tall) % 2
         strip = np.full((tall, width, 3), GROUND, np.uint8)
-        told = (
+        entries = (
             f"{name}: " + ("-" if mean is None else f"{100 * mean:.2f}% flicker")
             for name, mean in zip(self._names, so_far, strict=True)
         )
-        legend = legend_panel(list(zip(told, COLOURS, strict=True)), (2 * height, width))
+        legend = legend_panel(list(zip(entries, COLOURS, strict=True)), (2 * height, width))
         rows = min(legend.shape[0], tall)
         strip[tall - rows :, : legend.shape[1]] = legend[:rows]
         caption(strip, WORDS)

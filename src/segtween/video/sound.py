@@ -1,4 +1,4 @@
-"""The sound of a file beside new pictures."""
+"""The sound track of a file, kept with new pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs get their final name only when they are whole, and fail in one line."""
+"""Atomic outputs: they get their final name only when they are complete."""
 
 from __future__ import annotations
 

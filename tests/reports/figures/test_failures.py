@@ -35,7 +35,7 @@ class AllRoad:
 
 
 def one(failure: Failure) -> float:
-    return float((failure.said == failure.truth).sum() / (failure.truth != 255).sum())
+    return float((failure.predicted == failure.truth).sum() / (failure.truth != 255).sum())
 
 
 def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
@@ -44,7 +44,7 @@ def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
     assert shown[0].miou <= shown[1].miou
     road = CAMVID11.names.index("road")
     for failure in shown:
-        assert (failure.said == road).all()
+        assert (failure.predicted == road).all()
         present = np.unique(failure.truth[failure.truth != 255])
         assert failure.miou == pytest.approx(one(failure) / len(present), abs=1e-6), "only road has an overlap"
     assert page.shape[1] > 4 * 100

@@ -217,8 +217,8 @@ def _method(options: Options, places: Places) -> Method:
 def _passes(options: Options, method: Method, log: RunLog, *, steps: Sequence[int]) -> Passes:
     for name, path in method.files.items():
         log.say(f"weights of {name}: {path}")
-    segmenter, said = weights.open_key_network(options, method.files["segmentation"])
-    for line in said:
+    segmenter, notes = weights.open_key_network(options, method.files["segmentation"])
+    for line in notes:
         log.say(f"note: {line}")
     return Passes(segmenter, method.settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
 

@@ -88,7 +88,7 @@ def open_key_network(options: Options, path: Path) -> tuple[Segmenter, list[str]
     """
     from segtween.segmenters import open_segmenter
 
-    runtime, provider, said = pick_runtime(options.device)
+    runtime, provider, notes = pick_runtime(options.device)
     segmenter = open_segmenter(
         _model_folder(options, path),
         runtime=runtime,
@@ -96,7 +96,7 @@ def open_key_network(options: Options, path: Path) -> tuple[Segmenter, list[str]
         threads=options.threads,
         scale=options.eval_scale,
     )
-    return segmenter, [*said, *getattr(segmenter, "notes", [])]
+    return segmenter, [*notes, *getattr(segmenter, "notes", [])]
 
 
 def pick_runtime(device: str) -> tuple[str, str | None, list[str]]:

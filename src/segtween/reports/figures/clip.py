@@ -11,7 +11,7 @@ from segtween.build import method
 from segtween.flow.occlusion import Occlusion, open_occlusion
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import Entry, compose, panel_size, seen_classes
-from segtween.reports.figures.passage import Motion, Seen, Subject, first_frame, footer, motion_between, passage
+from segtween.reports.figures.passage import Labelled, Motion, Subject, first_frame, footer, motion_between, passage
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.types import Rgb, SizeHW
 
@@ -20,7 +20,7 @@ PANEL_WIDTH = 360
 
 @dataclass(frozen=True)
 class _Row:
-    seen: Seen
+    labelled: Labelled
     motion: Motion | None
 
 
@@ -42,15 +42,15 @@ def clip_figure(
     estimate = open_occlusion(occlusion)
     rows = [_row(subject, shown, estimate) for shown in wanted]
     full = _full_colour(rows)
-    size_hw = panel_size(_size(rows[0].seen.shot.rgb), width)
-    has_truth = any(row.seen.shot.truth is not None for row in rows)
-    guided = any(row.seen.edge is not None for row in rows)
-    edge = "edge that guides the repair" if guided else "edge of the prediction"
+    size_hw = panel_size(_size(rows[0].labelled.shot.rgb), width)
+    has_truth = any(row.labelled.shot.truth is not None for row in rows)
+    guided = any(row.labelled.edge is not None for row in rows)
+    edge = "edge that guides refinement" if guided else "edge of the prediction"
     headings = ["input", edge, "prediction", "occlusion", *(["truth"] if has_truth else [])]
     return compose(
         [_panels(row, shots, size_hw, full=full, has_truth=has_truth) for row in rows],
         headings=[*headings, f"backward flow, up to {full:.0f} px"],
-        row_names=[f"frame {row.seen.shot.index}\n{row.seen.distance} since key" for row in rows],
+        row_names=[f"frame {row.labelled.shot.index}\n{row.labelled.distance} since key" for row in rows],
         legend=_legend(rows, shots, occlusion),
         footer=footer(method(subject.engine, name=subject.name), shots, interval=interval),
     )
@@ -60,19 +60,19 @@ def _row(subject: Subject, shown: int, estimate: Occlusion) -> _Row:
     before: Shot | None = None
     interval, engine = subject.settings.interval, subject.engine
     start = first_frame(shown, distance=min(interval, shown), interval=interval)
-    for seen in passage(subject.shots, engine, start, shown, refiner=subject.refiner):
-        last, before = before, seen.shot
+    for labelled in passage(subject.shots, engine, start, shown, refiner=subject.refiner):
+        last, before = before, labelled.shot
     if last is None:
-        return _Row(seen, None)
-    return _Row(seen, motion_between(last, seen, flow=subject.flow, ops=engine.ops, estimate=estimate))
+        return _Row(labelled, None)
+    return _Row(labelled, motion_between(last, labelled, flow=subject.flow, ops=engine.ops, estimate=estimate))
 
 
 def _panels(row: _Row, shots: Shots, size_hw: SizeHW, *, full: float, has_truth: bool) -> list[Rgb]:
-    shot, labels, motion = row.seen.shot, row.seen.labels, row.motion
+    shot, labels, motion = row.labelled.shot, row.labelled.labels, row.motion
     nothing = panels.empty(size_hw)
     shown = [
         panels.photo(shot.rgb, size_hw),
-        panels.edge(labels, size_hw) if row.seen.edge is None else panels.guiding_edge(row.seen.edge, size_hw),
+        panels.edge(labels, size_hw) if row.labelled.edge is None else panels.guiding_edge(row.labelled.edge, size_hw),
         panels.classes(labels, shots.labels, size_hw),
         panels.occlusion(shot.rgb, motion.occlusion, shot.occlusion, size_hw) if motion else nothing,
     ]
@@ -88,11 +88,11 @@ def _full_colour(rows: Sequence[_Row]) -> float:
 
 
 def _legend(rows: Sequence[_Row], shots: Shots, estimate: str) -> list[Entry]:
-    maps = [row.seen.labels for row in rows]
-    maps += [row.seen.shot.truth for row in rows if row.seen.shot.truth is not None]
+    maps = [row.labelled.labels for row in rows]
+    maps += [row.labelled.shot.truth for row in rows if row.labelled.shot.truth is not None]
     entries = seen_classes(shots.labels, maps)
     if any(row.motion is not None for row in rows):
-        if any(row.seen.shot.occlusion is not None for row in rows):
+        if any(row.labelled.shot.occlusion is not None for row in rows):
             entries += [("occluded, found", panels.FOUND), ("missed", panels.MISSED), ("false alarm", panels.FALSE)]
         else:
             entries.append((f"occluded ({estimate})", panels.FALSE))

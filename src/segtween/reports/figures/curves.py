@@ -1,4 +1,4 @@
-"""How the loss of a training fell, as a picture drawn with Matplotlib (the extra [figures])."""
+"""Loss curves of a training, drawn with Matplotlib (the extra [figures])."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
     parts, path = read_losses(folder), Path(target)
     figure: Any = Figure(figsize=(7.0, 3.0), layout="constrained")
     axes = figure.add_subplot()
-    begun, seen = 0, []
+    begun, all_losses = 0, []
     for i, part in enumerate(parts):
         losses = np.array(part.losses)
         steps, colour = begun + 1 + np.arange(len(losses)), COLOURS[i % len(COLOURS)]
         axes.plot(steps, losses, color=colour, alpha=0.2, linewidth=0.5)
         axes.plot(steps, running_mean(losses), color=colour, linewidth=1.6, label=part.name)
         begun += len(losses)
-        seen.append(losses)
+        all_losses.append(losses)
     axes.set_xlabel("step")
     axes.set_ylabel(f"loss, mean of {OVER} steps")
-    axes.set_ylim(0, 1.1 * float(np.quantile(np.concatenate(seen), 0.99)))
+    axes.set_ylim(0, 1.1 * float(np.quantile(np.concatenate(all_losses), 0.99)))
     axes.set_xlim(0, begun)
     axes.grid(color=GRID, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)

@@ -43,12 +43,12 @@ def _check_count(name: str, value: int) -> None:
 
 @dataclass(frozen=True)
 class Failure:
-    """A frame of a drive, what the network says, and the frame's own mIoU in 0..1."""
+    """A frame of a drive, the network's prediction, and the frame's own mIoU in 0..1."""
 
     seed: int
     index: int
     rgb: Rgb
-    said: Labels
+    predicted: Labels
     truth: Labels
     miou: float
 
@@ -68,7 +68,7 @@ def failure_figure(
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
     for done, seed in enumerate(drives.seeds):
         shots = StreetShots(seed, segmenter.labels, size_hw=drives.size_hw, rate=drives.rate)
-        worst.append(min(_seen(shots, engine, drives.frames), key=lambda failure: failure.miou))
+        worst.append(min(_failures(shots, engine, drives.frames), key=lambda failure: failure.miou))
         if progress is not None:
             progress(done + 1, len(drives.seeds))
     shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
@@ -77,7 +77,7 @@ def failure_figure(
         [_panels(failure, shots, panel) for failure in shown],
         headings=HEADINGS,
         row_names=[_name(failure, drives.rate) for failure in shown],
-        legend=seen_classes(labels, [m for f in shown for m in (f.said, f.truth)]),
+        legend=seen_classes(labels, [m for f in shown for m in (f.predicted, f.truth)]),
         footer=f"the worst of {drives.frames} frames of each of {len(drives.seeds)} drives through the synthetic "
         f"street, {float(drives.rate):g} a second; {segmenter.describe().get('name', 'a function')} on every frame",
     )
@@ -88,7 +88,7 @@ def _name(failure: Failure, rate: Fraction) -> str:
     return f"drive {failure.seed}\nsecond {float(failure.index / rate):.0f}\nmIoU {100 * failure.miou:.0f}%"
 
 
-def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
+def _failures(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
     classes = len(shots.labels)
     for shot in shots.read(0, frames - 1):
         assert shot.truth is not None
@@ -99,12 +99,12 @@ def _seen(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failure]:
 
 
 def _panels(failure: Failure, shots: StreetShots, size_hw: SizeHW) -> list[Rgb]:
-    wrong = (failure.said != failure.truth) & (failure.truth != IGNORE)
+    wrong = (failure.predicted != failure.truth) & (failure.truth != IGNORE)
     dim = np.rint(failure.rgb.mean(2, keepdims=True) * DIMMED + 20).astype(np.uint8).repeat(3, axis=2)
-    marked = np.where(wrong[..., None], shots.labels.colourise(failure.said), dim)
+    marked = np.where(wrong[..., None], shots.labels.colourise(failure.predicted), dim)
     return [
         panels.photo(failure.rgb, size_hw),
-        panels.classes(failure.said, shots.labels, size_hw),
+        panels.classes(failure.predicted, shots.labels, size_hw),
         panels.classes(failure.truth, shots.labels, size_hw),
         panels.photo(marked, size_hw),
     ]

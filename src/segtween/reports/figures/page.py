@@ -82,11 +82,11 @@ def compose(
 
 def seen_classes(labels: LabelSet, maps: Iterable[Labels]) -> list[Entry]:
     """Names and colours of the classes that cover something in one of the label maps, in their own order."""
-    seen: set[int] = set()
+    present: set[int] = set()
     for one in maps:
         counts = np.bincount(one.ravel(), minlength=256)[: len(labels)]
-        seen.update(np.flatnonzero(counts >= max(1, LEAST_SHARE * one.size)).tolist())
-    return [(labels.names[i], labels.colours[i]) for i in sorted(seen)]
+        present.update(np.flatnonzero(counts >= max(1, LEAST_SHARE * one.size)).tolist())
+    return [(labels.names[i], labels.colours[i]) for i in sorted(present)]
 
 
 def save_png(page: Rgb, target: str | Path) -> Path:
@@ -107,7 +107,7 @@ def save_png(page: Rgb, target: str | Path) -> Path:
 
 
 def check_picture(target: str | Path, *, overwrite: bool) -> Path:
-    """The path, if a PNG may be written there: said before anything is computed."""
+    """The path, if a PNG may be written there: reported before anything is computed."""
     path = Path(target)
     if path.suffix.lower() != ".png":
         raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")

@@ -1,4 +1,4 @@
-"""A method on its way to the frames that a figure shows."""
+"""Running a method up to the frames that a figure shows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Subject:
 
     @cached_property
     def refiner(self) -> ResamplingRefiner | None:
-        """What repairs resampled scores, where the method has such a refiner."""
+        """The method's refiner of resampled scores, where it has one."""
         return build_resampling_refiner(self.settings, classes=len(self.segmenter.labels), threads=self.threads)
 
     @cached_property
@@ -54,11 +54,11 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A frame and what the method says of it: labels of the truth's set, frames since the last key frame.
+class Labelled:
+    """A frame and what the method makes of it: labels of the truth's set, frames since the last key frame.
 
-    `edge` (h, w) is the one that guided the repair of its scores, over the image, True where the class changes; None
-    where nothing was repaired, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
+    `edge` (h, w) is the one that guided the refinement of its scores, over the image, True where the class changes;
+    None where nothing was refined, or without an edge. `spans_hw` is the frame's size, padded if the method pads it.
     """
 
     shot: Shot
@@ -78,14 +78,14 @@ def first_frame(shown: int, *, distance: int, interval: int) -> int:
 
 def passage(
     shots: Shots, engine: Engine, first: int, last: int, *, refiner: ResamplingRefiner | None = None
-) -> Iterator[Seen]:
+) -> Iterator[Labelled]:
     """Every frame first..last; the engine starts afresh. `refiner` is the one that it has, if it has one."""
     engine.reset()
     for shot in shots.read(first, last):
         engine.select(shot.key)
         result = engine.step(shot.rgb)
         spans = result.score_map.spans_hw or result.score_map.image_hw
-        yield Seen(shot, shots.mapping(result.labels), result.distance, spans, _edge(refiner, result))
+        yield Labelled(shot, shots.mapping(result.labels), result.distance, spans, _edge(refiner, result))
 
 
 def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_] | None:
@@ -105,7 +105,9 @@ class Motion:
     occlusion: NDArray[np.bool_]
 
 
-def motion_between(previous: Shot, current: Seen, *, flow: FlowEstimator, ops: ArrayOps, estimate: Occlusion) -> Motion:
+def motion_between(
+    previous: Shot, current: Labelled, *, flow: FlowEstimator, ops: ArrayOps, estimate: Occlusion
+) -> Motion:
     """By a flow estimator of its own kind."""
     rgb = current.shot.rgb
     pair = look_at(rgb, previous.rgb, flow=flow, ops=ops, spans_hw=current.spans_hw)

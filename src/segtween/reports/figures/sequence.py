@@ -23,25 +23,25 @@ def sequence_figure(subject: Subject, *, key: int | None = None, truth: bool = F
     first = 2 * (interval + 1) if key is None else key
     start = first_frame(first, distance=0, interval=interval)
     last = first + interval
-    ours = [seen for seen in passage(shots, engine, start, last) if seen.shot.index >= first]
+    ours = [labelled for labelled in passage(shots, engine, start, last) if labelled.shot.index >= first]
     plain = list(passage(shots, build_every_frame(subject.segmenter, backend=subject.backend), first, last))
     shape = ours[0].shot.rgb.shape
     size_hw = panel_size((shape[0], shape[1]), width)
     rows = [
-        [panels.photo(seen.shot.rgb, size_hw) for seen in ours],
-        [panels.classes(seen.labels, shots.labels, size_hw) for seen in plain],
-        [panels.classes(seen.labels, shots.labels, size_hw) for seen in ours],
+        [panels.photo(labelled.shot.rgb, size_hw) for labelled in ours],
+        [panels.classes(labelled.labels, shots.labels, size_hw) for labelled in plain],
+        [panels.classes(labelled.labels, shots.labels, size_hw) for labelled in ours],
     ]
     names = ["input", "network on\nevery frame", f"network on\n1 frame in {interval + 1}"]
-    maps = [seen.labels for seen in (*ours, *plain)]
-    known = [seen.shot.truth for seen in ours] if truth else []
+    maps = [labelled.labels for labelled in (*ours, *plain)]
+    known = [labelled.shot.truth for labelled in ours] if truth else []
     if any(one is not None for one in known):
         rows.append(_truth_row(known, shots, size_hw))
         names.append("truth")
         maps += [one for one in known if one is not None]
     return compose(
         rows,
-        headings=["key frame" if seen.distance == 0 else f"{seen.distance} since key" for seen in ours],
+        headings=["key frame" if labelled.distance == 0 else f"{labelled.distance} since key" for labelled in ours],
         row_names=names,
         legend=seen_classes(shots.labels, maps),
         footer=footer(method(engine, name=subject.name), shots, interval=interval),

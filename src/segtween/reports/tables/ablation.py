@@ -1,4 +1,4 @@
-"""What each part of a method brings: it is switched off, or made simpler, one at a time."""
+"""Ablation: each component of a method is switched off, or made simpler, one at a time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Without(NamedTuple):
     changes: Mapping[str, Value]
 
 
-def _effort(steps: int) -> Callable[[Settings], str | None]:
-    """So many steps more quality than the settings have, where there are so many."""
+def _quality(steps: int) -> Callable[[Settings], str | None]:
+    """The quality `steps` above that of the settings, where there is one."""
 
     def value(settings: Settings) -> str | None:
         names = list(QUALITIES)  # from little to much
@@ -58,8 +58,8 @@ PARTS = (
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
     Without("grid", "a quarter of the cells", {"most_cells": lambda s: single_values(s)["most_cells"] // 4}),
     Without("scene cuts", "not looked for", {"cuts": False}),
-    Without("flow quality", "less", {"flow_quality": _effort(-1)}),
-    Without("flow quality", "more", {"flow_quality": _effort(+1)}),
+    Without("flow quality", "less", {"flow_quality": _quality(-1)}),
+    Without("flow quality", "more", {"flow_quality": _quality(+1)}),
     Without("flow", "none: labels stay where they are", {"flow": "zero"}),
 )
 """The rows, in order. One whose settings are those of the preset already is not shown, nor one that it refuses."""
@@ -116,7 +116,7 @@ def ablation_table(
 
 
 def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tuple[Without, Settings]]:
-    """`PARTS` that differ from the settings, with the changed ones; refusals are told to `notes`."""
+    """`PARTS` that differ from the settings, with the changed ones; refusals go to `notes`."""
     for part in PARTS:
         try:
             changed = change(settings, **{name: _value(value, settings) for name, value in part.changes.items()})

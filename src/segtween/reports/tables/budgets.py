@@ -48,9 +48,9 @@ def budgets_table(
     intervals: Sequence[int] = (1, 2, 4, 9, 14),
     starts: int = 1,
 ) -> Study:
-    """Every interval, all its phases pooled, beside the adaptive schedule with as many network runs, from the first
-    frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too: where it
-    sets its key frames is then less a matter of luck.
+    """Every interval, all its phases pooled, compared with the adaptive schedule with as many network runs, from the
+    first frame on. With more `starts` the latter is run from the second, third, ... frame as well, and pooled too:
+    where it sets its key frames is then less a matter of luck.
 
     Raises SettingError for no interval above 0, and what `evaluation.evaluate` refuses.
     """
@@ -69,7 +69,7 @@ def budgets_table(
         notes.append(f"method {report.method.name} {report.method.hash}; labels by {report.label_map}")
     notes.append(
         f"data: {dataset.title}, {scored(records[0]['frames'], records[0]['clips'], is_dense=dataset.is_dense)}; "
-        f"fixed: all phases; adaptive: {_told(starts)}; worst distance: among those of 30 frames or more; "
+        f"fixed: all phases; adaptive: {_starts_note(starts)}; worst distance: among those of 30 frames or more; "
         + _interval_note(records)
     )
     title = f"Accuracy against network runs: {dataset.title}"
@@ -128,7 +128,7 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
     }
 
 
-def _told(starts: int) -> str:
+def _starts_note(starts: int) -> str:
     return "one run from the first frame" if starts == 1 else f"runs from the first {starts} frames, pooled"
 
 

@@ -1,4 +1,4 @@
-"""Several methods on the same data, in one pass, and timed taking turns."""
+"""Several methods on the same data, in one pass, with interleaved timing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Under which conditions all rows of a table are measured."""
+"""The conditions under which all rows of a table are measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs that scores come late: accuracy against the frames that pass until a key frame's scores are there."""
+"""The cost of delayed scores: accuracy against the number of frames until a key frame's scores arrive."""
 
 from __future__ import annotations
 

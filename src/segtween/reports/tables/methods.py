@@ -1,4 +1,4 @@
-"""What there is to choose between, in one table: the network on every frame, and every method that needs it less."""
+"""All methods in one table: the network on every frame, the presets, and the offline mode."""
 
 from __future__ import annotations
 

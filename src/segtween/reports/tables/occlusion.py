@@ -1,4 +1,4 @@
-"""How well occlusion is estimated, against the synthetic street's exact one."""
+"""Accuracy of occlusion estimates, against the synthetic street's exact occlusion."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def occlusion_table(
     notes = [
         f"data: synthetic street, drives {', '.join(map(str, seeds))}, {frames - 1} pairs of frames each, "
         f"{format_size(size_hw)} (width x height) at {FRAME_RATE} Hz; {percent(share)}% of all pixels are occluded",
-        f"flow: {', '.join(_told(flow.describe()))}",
+        f"flow: {', '.join(_words(flow.describe()))}",
         "all figures in percent; calling every pixel occluded would have F1 " + percent(2 * share / (1 + share)),
     ]
     record = {"seeds": list(seeds), "frames": frames, "size_hw": list(size_hw), "flow": flow.describe(),
@@ -147,9 +147,9 @@ def _row(name: str, described: dict[str, Any], counts: NDArray[np.int64], cells:
     }
 
 
-def _told(described: dict[str, Any]) -> Iterator[str]:
+def _words(described: dict[str, Any]) -> Iterator[str]:
     for key, value in described.items():
         if isinstance(value, dict):
-            yield from _told(value)
+            yield from _words(value)
         else:
             yield f"{key} {value}"

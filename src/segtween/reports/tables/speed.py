@@ -113,7 +113,7 @@ def measure(
 ) -> dict[str, Measured]:
     """Accuracy, and speed on frames of the data's size, by preset; no speed of stored scores or flow.
 
-    Presets are timed taking turns, so that their speeds may be compared. Each runs the network anew for its accuracy.
+    Timing of presets is interleaved, so that their speeds may be compared. Each runs the network anew for its accuracy.
     """
 
     def judge(name: str, settings: Settings, intervals: Sequence[int]) -> Report:

@@ -1,4 +1,4 @@
-"""A table with everything that has to be known to read it, and its forms: screen, Markdown, CSV, JSON."""
+"""A table with its conditions and notes, and its forms: screen, Markdown, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def write_text(text: str, target: Path) -> None:
 
 
 def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) -> None:
-    """SinkError where one of the files exists already: said before anything is measured."""
+    """SinkError where one of the files exists already: reported before anything is measured."""
     for name in names:
         if (Path(folder) / name).exists() and not overwrite:
             raise SinkError(

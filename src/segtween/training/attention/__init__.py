@@ -1,1 +1,1 @@
-"""Training what refines labels between key frames: a small network by which cells take scores from cells around."""
+"""Training refinement by attention: a small network by which cells aggregate scores of cells around."""

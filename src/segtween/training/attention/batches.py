@@ -1,4 +1,4 @@
-"""From stored clips to the batches of a step: what the network sees of a crop, and what it is to be corrected to.
+"""From stored clips to the batches of a step: the network's inputs for a crop, and its targets.
 
 Everything that is drawn for a sample depends on the recipe's seed and the sample's number alone.
 """
@@ -17,12 +17,12 @@ from torch.nn import functional as F
 from segtween.errors import SettingError
 from segtween.networks.attention import MIDDLE, RADII
 from segtween.ops.cpu import CpuOps
-from segtween.training.attention.paths import joined_path, made_up_path
+from segtween.training.attention.paths import composed_path, made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
 from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
 
-MARGIN = max(RADII)  # cells around a crop that its cells may borrow from
+MARGIN = max(RADII)  # cells around a crop whose scores its cells may aggregate
 TRUTH_SURENESS = 0.96  # of labels as scores; the rest is shared out among all classes
 NOISE_VALUES = 1 << 21
 
@@ -33,10 +33,10 @@ class Batch:
     `F.pixel_unshuffle`; scores are less their mean over the C classes."""
 
     image: Tensor  # (N, 12, h, w)
-    key: Tensor  # (N, 12, h, w), read along the path
+    key: Tensor  # (N, 12, h, w), read along composed flow
     cells: Tensor  # (N, 8, h, w)
-    scores: Tensor  # (N, C, h, w) read along the path at the cells
-    around: Tensor  # (N, 4 C, h + 2 MARGIN, w + 2 MARGIN) read along the path at the pixels, of the crop and around it
+    scores: Tensor  # (N, C, h, w) read along composed flow at the cells
+    around: Tensor  # (N, 4 C, h + 2 MARGIN, w + 2 MARGIN) along composed flow at the pixels, in the crop and around it
     labels: Tensor  # (N, 2h, 2w) int64
 
     @property
@@ -44,10 +44,10 @@ class Batch:
         """(N, C, 2h, 2w) scores that the crop's own pixels read."""
         return F.pixel_shuffle(self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN], 2)
 
-    def seen(self, *, scores: bool) -> list[Tensor]:
+    def inputs(self, *, scores: bool) -> list[Tensor]:
         """What the network sees, in the order of axes in which it is fastest."""
-        seen = [self.image, self.key, self.cells, *([self.scores] if scores else [])]
-        return [values.contiguous(memory_format=torch.channels_last) for values in seen]
+        inputs = [self.image, self.key, self.cells, *([self.scores] if scores else [])]
+        return [values.contiguous(memory_format=torch.channels_last) for values in inputs]
 
     def to(self, device: torch.device) -> Batch:
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
@@ -86,7 +86,7 @@ class Reader:
             distance = int(rng.integers(1, pool.frames))
             key = int(rng.integers(0, pool.frames - distance))
             now = key + distance
-            path = joined_path(clip.flow, key=key, now=now, ops=self.ops)
+            path = composed_path(clip.flow, key=key, now=now, ops=self.ops)
         flip = rng.random() < recipe.disturb.flip
         scores = self._scores(clip, key, pool.source.scores, rng)
         corner = top, left

@@ -1,4 +1,4 @@
-"""From what the network says to corrected scores, and how far these are from the labels."""
+"""From the network's output to corrected scores, and how far these are from the labels."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from segtween.training.losses import overlap_loss
 from segtween.types import IGNORE
 
 
-def corrected(said: AttentionOutput, batch: Batch) -> Tensor:
-    """(N, C, 2h, 2w) scores: those that the pixels read along the path, and the replacement in its share.
+def corrected(answer: AttentionOutput, batch: Batch) -> Tensor:
+    """(N, C, 2h, 2w) scores: those that the pixels read along composed flow, and the replacement in its share.
 
-    A cell's attention holds for its four pixels, each of which borrows from the pixels of its own place in the cells
-    around: so thin things stay as they are. Share and a class head's scores are enlarged bilinearly.
+    A cell's attention holds for its four pixels, each of which aggregates the pixels of its own place in the
+    cells around: so thin things stay as they are. Share and a class head's scores are enlarged bilinearly.
     """
-    replacement = F.pixel_shuffle(borrowed(said.attention.softmax(1), batch.around), 2)
-    if said.scores is not None:
-        replacement = replacement + _twice(said.scores)
+    replacement = F.pixel_shuffle(aggregated(answer.attention.softmax(1), batch.around), 2)
+    if answer.scores is not None:
+        replacement = replacement + _twice(answer.scores)
     fine = batch.fine
-    return fine + _twice(said.share) * (replacement - fine)
+    return fine + _twice(answer.share) * (replacement - fine)
 
 
-def borrowed(attention: Tensor, around: Tensor) -> Tensor:
+def aggregated(attention: Tensor, around: Tensor) -> Tensor:
     """(N, K, h, w): the mean of values (N, K, h + 2 MARGIN, w + 2 MARGIN), which carry no gradient, at all `offsets`
     from each cell, with weights (N, offsets, h, w)."""
-    result: Tensor = _Borrow.apply(attention, around)
+    result: Tensor = _Aggregation.apply(attention, around)
     return result
 
 
-class _Borrow(torch.autograd.Function):
+class _Aggregation(torch.autograd.Function):
     """As a loop over offsets that keeps no copies, sample by sample, which stay in the processor's cache: many times
     faster than slices and sums by themselves."""
 
@@ -67,14 +67,14 @@ def _shifted(around: Tensor) -> list[Tensor]:
 
 
 def attention_loss(
-    said: AttentionOutput, batch: Batch, settings: AttentionLoss, weights: Tensor | None, *, compare: bool = False
+    answer: AttentionOutput, batch: Batch, settings: AttentionLoss, weights: Tensor | None, *, compare: bool = False
 ) -> tuple[Tensor, dict[str, float]]:
     """The loss, and its terms for people; to `compare`, also `before`: the overlap term before the correction."""
-    scores = corrected(said, batch)
+    scores = corrected(answer, batch)
     learnt = max(1.0, float((batch.labels != IGNORE).sum()))
     ce = F.cross_entropy(scores, batch.labels, weights, ignore_index=IGNORE, reduction="sum") / learnt
     overlap = _overlap(scores, batch.labels, settings)
-    share = said.share.mean()
+    share = answer.share.mean()
     terms = {"ce": ce, "overlap": overlap, "share": share}
     if compare:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Paths from a frame to its key frame: flows joined as the engine joins them, and made-up ones for stills.
+"""Composed flow (here: paths) from a frame to its key frame: composed as by the engine, and made up for stills.
 
 A path (h, w, 2) float32 leads from each cell to a place in the key frame, x first, in cells.
 """
@@ -15,7 +15,7 @@ from segtween.types import Flow, SizeHW
 Rng = np.random.Generator
 
 
-def joined_path(flow: NDArray[np.float16], *, key: int, now: int, ops: CpuOps) -> Flow:
+def composed_path(flow: NDArray[np.float16], *, key: int, now: int, ops: CpuOps) -> Flow:
     """The path from frame `now` to frame `key` before it."""
     path = np.array(flow[key + 1], np.float32)
     for frame in range(key + 2, now + 1):

@@ -30,9 +30,9 @@ class Moments(Sampled):
     list     list: the file, below the data folder; its paths are beside it
     exclude  list: ranges of frame names that are left out, FIRST..LAST, both included
     seeds    street: first and last clip seed, both included
-    frames   street: frames of each clip; a frame is at most so many less one behind its key frame
-    stride   street: every so many-th frame of a camera with 15 frames a second is taken
-    begins   street: a drive begins at one of its first so many frames, by its seed
+    frames   street: frames of each clip; a frame is at most one less than this behind its key frame
+    stride   street: every n-th frame of a camera with 15 frames a second is taken
+    begins   street: a drive begins at one of its first n frames, by its seed
     size     street: WIDTHxHEIGHT of the rendered frames
     """
 

@@ -1,4 +1,4 @@
-"""What a training of attention reads: frames, labels, a segmenter's scores and flows, seen once and kept on disk.
+"""The data of attention training: frames, labels, a segmenter's scores and flows, computed once and kept on disk.
 
 Everything lies on the grid of the segmenter's scores, the cells; images and labels have two pixels to a cell's side.
 Convention (docs/conventions.md): backward flow, current(x, y) = previous(x + dx, y + dy), here in cells.
@@ -70,8 +70,8 @@ class MomentPool:
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """What frames are seen with."""
+class Extractors:
+    """What extracts scores and flow from frames."""
 
     segmenter: Segmenter
     half: Segmenter
@@ -82,7 +82,7 @@ class Eyes:
         return {"segmenter": self.segmenter.describe(), "half": self.half.describe(), **self.flow.describe()}
 
 
-def open_eyes(recipe: AttentionRecipe, *, threads: int) -> Eyes:
+def open_extractors(recipe: AttentionRecipe, *, threads: int) -> Extractors:
     """The recipe's segmenter, twice, and the flow that the engine uses by default; SettingError for other labels."""
     from segtween.flow import open_flow
 
@@ -93,23 +93,23 @@ def open_eyes(recipe: AttentionRecipe, *, threads: int) -> Eyes:
             expected=whole.labels.name,
             do="correct the recipe",
         )
-    return Eyes(whole, half, open_flow("dis"), CpuOps(threads=threads))
+    return Extractors(whole, half, open_flow("dis"), CpuOps(threads=threads))
 
 
 def open_moments(
-    source: Moments, recipe: AttentionRecipe, eyes: Eyes, *, data_root: Path | None, cache: Path
+    source: Moments, recipe: AttentionRecipe, extractors: Extractors, *, data_root: Path | None, cache: Path
 ) -> MomentPool:
     """Find a source's files, or render it, and see every frame once, into `cache`, where that has not been done yet."""
     if source.kind == "street":
         frames, count = source.frames, source.seeds[1] - source.seeds[0] + 1
         made_of = _street_key(source, recipe)
-        rows = partial(_street_rows, source, recipe, eyes)
+        rows = partial(_street_rows, source, recipe, extractors)
     else:
         listed = Source("list", name=source.name, list=source.list, exclude=source.exclude)
         pool = open_pool(listed, recipe.label_set, data_root=data_root, cache=cache)
         frames, count, made_of = 1, len(pool), pool.sha256()
-        rows = partial(_still_rows, pool, eyes)
-    text = json.dumps([made_of, eyes.describe()], sort_keys=True)
+        rows = partial(_still_rows, pool, extractors)
+    text = json.dumps([made_of, extractors.describe()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     folder = cache / f"attention-{digest[:16]}"
     arrays = computed_once(folder, rows, count=count * frames, title=f"seeing {source.name}")
@@ -127,7 +127,7 @@ def _street_key(source: Moments, recipe: AttentionRecipe) -> str:
     return json.dumps([read, recipe.labels, renderer_hash()], sort_keys=True)
 
 
-def _street_rows(source: Moments, recipe: AttentionRecipe, eyes: Eyes) -> Iterator[dict[str, NDArray[Any]]]:
+def _street_rows(source: Moments, recipe: AttentionRecipe, extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
     from segtween.street import StreetClip
 
     rate = Fraction(CAMERA_RATE, source.stride)
@@ -137,25 +137,25 @@ def _street_rows(source: Moments, recipe: AttentionRecipe, eyes: Eyes) -> Iterat
         before = None
         for frame in clip:
             truth = frame.camvid11 if recipe.labels == "camvid11" else frame.cityscapes19
-            row = _seen(frame.rgb, truth, eyes)
-            view = eyes.flow.prepare(frame.rgb)
-            motion = np.zeros((1, 1, 2), np.float32) if before is None else eyes.flow(view, before)
+            row = _row(frame.rgb, truth, extractors)
+            view = extractors.flow.prepare(frame.rgb)
+            motion = np.zeros((1, 1, 2), np.float32) if before is None else extractors.flow(view, before)
             grid = (row["scores"].shape[1], row["scores"].shape[2])
-            yield row | {"flow": eyes.ops.resize_flow(motion, grid).astype(np.float16)}
+            yield row | {"flow": extractors.ops.resize_flow(motion, grid).astype(np.float16)}
             before = view
 
 
-def _still_rows(pool: Pool, eyes: Eyes) -> Iterator[dict[str, NDArray[Any]]]:
+def _still_rows(pool: Pool, extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
     for item in range(len(pool)):
-        yield _seen(*pool.read(item), eyes)
+        yield _row(*pool.read(item), extractors)
 
 
-def _seen(rgb: Rgb, truth: Labels, eyes: Eyes) -> dict[str, NDArray[Any]]:
-    scores = eyes.segmenter(rgb)
+def _row(rgb: Rgb, truth: Labels, extractors: Extractors) -> dict[str, NDArray[Any]]:
+    scores = extractors.segmenter(rgb)
     size = 2 * scores.shape[2], 2 * scores.shape[1]
     return {
         "images": np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)),
         "labels": np.asarray(cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST)),
         "scores": scores.astype(np.float16),
-        "half_scores": eyes.half(rgb).astype(np.float16),
+        "half_scores": extractors.half(rgb).astype(np.float16),
     }

@@ -1,4 +1,4 @@
-"""Training what refines labels between key frames."""
+"""Training refinement by attention."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from segtween.networks.export_components import export_attention
 from segtween.training.attention.batches import Batch, Reader, open_reader
 from segtween.training.attention.losses import attention_loss
 from segtween.training.attention.recipe import AttentionRecipe
-from segtween.training.attention.sources import open_eyes, open_moments
+from segtween.training.attention.sources import open_extractors, open_moments
 from segtween.training.data import plan
 from segtween.training.losses import class_weights
 from segtween.training.task import Context, Position, Share, Task, autocast
@@ -29,12 +29,12 @@ RECENT = 100  # steps
 
 @dataclass
 class AttentionTask(Task):
-    """An attention network with its data; `eyes` describes what frames were seen with."""
+    """An attention network with its data; `extractors` describes what scores and flow were extracted with."""
 
     recipe: AttentionRecipe
     context: Context
     reader: Reader
-    eyes: dict[str, Any]
+    extractors: dict[str, Any]
     weights: Tensor | None  # (classes,)
     net: AttentionRefiner
     optimiser: torch.optim.Optimizer
@@ -56,8 +56,8 @@ class AttentionTask(Task):
         del share
         (batch, compare), recipe = part, self.recipe
         with autocast(self.context.device, recipe.precision):
-            said = self.net(*batch.seen(scores=recipe.class_head))
-        return attention_loss(said.float32(), batch, recipe.loss, self.weights, compare=compare)
+            answer = self.net(*batch.inputs(scores=recipe.class_head))
+        return attention_loss(answer.float32(), batch, recipe.loss, self.weights, compare=compare)
 
     def data(self) -> list[dict[str, Any]]:
         return [
@@ -78,8 +78,8 @@ class AttentionTask(Task):
             "name": recipe.name,
             **options.provenance,
             "licence": recipe.licence,
-            "segmenter": self.eyes["segmenter"]["name"],
-            "segmenter_fingerprint": self.eyes["segmenter"]["fingerprint"],
+            "segmenter": self.extractors["segmenter"]["name"],
+            "segmenter_fingerprint": self.extractors["segmenter"]["fingerprint"],
             "steps": position.step,
             "data": [{k: d[k] for k in ("name", "clips", "frames", "sha256")} for d in data],
         }
@@ -88,7 +88,7 @@ class AttentionTask(Task):
         path = options.model / ATTENTION
         export_attention(self.net, path, labels=recipe.labels if recipe.class_head else "", provenance=provenance)
         return {
-            "seen_with": self.eyes,
+            "seen_with": self.extractors,
             "last_100": position.recent(RECENT),
             "provenance": provenance,
             "attention_sha256": sha256_of(path),
@@ -109,9 +109,9 @@ class AttentionTask(Task):
 
 def open_task(recipe: AttentionRecipe, context: Context) -> AttentionTask:
     """Find and see all data first; what is rendered and seen goes to the cache."""
-    eyes, options = open_eyes(recipe, threads=torch.get_num_threads()), context.options
+    extractors, options = open_extractors(recipe, threads=torch.get_num_threads()), context.options
     pools = tuple(
-        open_moments(source, recipe, eyes, data_root=options.data_root, cache=options.cache_folder)
+        open_moments(source, recipe, extractors, data_root=options.data_root, cache=options.cache_folder)
         for source in recipe.train
     )
     order = plan(pools, samples=recipe.steps * recipe.batch, seed=recipe.seed)
@@ -119,11 +119,11 @@ def open_task(recipe: AttentionRecipe, context: Context) -> AttentionTask:
     shares = sum(pool.source.share / total * pool.class_shares(len(recipe.label_set)) for pool in pools)
     weights = class_weights(np.asarray(shares), recipe.loss)
     weights = None if weights is None else weights.to(context.device)
-    reader = open_reader(recipe, pools, order, eyes.ops)
+    reader = open_reader(recipe, pools, order, extractors.ops)
 
     torch.manual_seed(recipe.seed)
     net = AttentionRefiner(classes=len(recipe.label_set) if recipe.class_head else 0)
     net = net.to(context.device, memory_format=torch.channels_last).train()
     settings = recipe.optimiser
     optimiser = torch.optim.AdamW(net.parameters(), lr=settings.rate, weight_decay=settings.weight_decay)
-    return AttentionTask(recipe, context, reader, eyes.describe(), weights, net, optimiser)
+    return AttentionTask(recipe, context, reader, extractors.describe(), weights, net, optimiser)

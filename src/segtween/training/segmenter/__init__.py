@@ -1,1 +1,1 @@
-"""Training a segmenter on single images, from labels and from a network that teaches."""
+"""Training a segmenter on single images, from labels and by distillation."""

@@ -1,4 +1,4 @@
-"""Distillation: a trained network teaches another one on the same crops (Hinton et al. 2015, arXiv 1503.02531).
+"""Distillation from a trained network on the same crops (Hinton et al. 2015, arXiv 1503.02531).
 
 Teacher and learner see one and the same augmented crop (Beyer et al., Knowledge distillation: A good teacher is patient
 and consistent, CVPR 2022, section 3.1). The teacher is frozen, in eval mode.
@@ -22,7 +22,7 @@ from segtween.networks import NETWORKS, Network, build, network
 from segtween.networks.swiftnet import SwiftNet
 from segtween.training.segmenter.recipe import Distil, Recipe
 
-Seen = tuple[Tensor, list[Tensor]]
+Outputs = tuple[Tensor, list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Teacher:
     sha256: str
 
     @torch.no_grad()
-    def __call__(self, images: Tensor, *, of: Network) -> Seen:
-        """Images (N, 3, H, W), normalised as network `of` wants them -> `look` of them with this network."""
+    def __call__(self, images: Tensor, *, of: Network) -> Outputs:
+        """Images (N, 3, H, W), normalised as network `of` wants them -> `forward` of them with this network."""
         pairs = [(torch.tensor(a), torch.tensor(b)) for a, b in ((of.mean, self.spec.mean), (of.std, self.spec.std))]
         (own_mean, mean), (own_std, std) = pairs
         factor, shift = own_std / std, (own_mean - mean) / std
-        seen = images * factor.view(1, 3, 1, 1).to(images.device) + shift.view(1, 3, 1, 1).to(images.device)
-        return look(self.net, seen)
+        normalised = images * factor.view(1, 3, 1, 1).to(images.device) + shift.view(1, 3, 1, 1).to(images.device)
+        return forward(self.net, normalised)
 
 
 def open_teacher(recipe: Recipe, *, device: torch.device) -> Teacher | None:
@@ -97,7 +97,7 @@ def load_frozen(model: str, *, what: str) -> tuple[Any, Network, LabelSet, str]:
     return net, network(name), record.labels, record.weights.sha256 or f"random {record.weights.random_seed}"
 
 
-def look(net: Any, images: Tensor) -> Seen:
+def forward(net: Any, images: Tensor) -> Outputs:
     """Logits (N, classes, h, w), and the maps of the decoder, coarsest first; none for networks other than SwiftNet."""
     if not isinstance(net, SwiftNet):
         return net(images), []
@@ -105,7 +105,7 @@ def look(net: Any, images: Tensor) -> Seen:
     return net.logits(maps[-1]), maps
 
 
-def distil_loss(learner: Seen, teacher: Seen, settings: Distil) -> Tensor:
+def distil_loss(learner: Outputs, teacher: Outputs, settings: Distil) -> Tensor:
     """weight T^2 KL(teacher || learner) per cell at the learner's grid, plus features x distance of the maps."""
     logits, taught = learner[0].float(), teacher[0].float()
     loss = logits.new_zeros(())
@@ -113,8 +113,8 @@ def distil_loss(learner: Seen, teacher: Seen, settings: Distil) -> Tensor:
         if taught.shape[2:] != logits.shape[2:]:
             taught = F.interpolate(taught, size=logits.shape[2:], mode="bilinear", align_corners=False)
         t = settings.temperature
-        own, said = F.log_softmax(logits / t, 1), F.log_softmax(taught / t, 1)
-        loss = loss + settings.weight * t * t * (said.exp() * (said - own)).sum(1).mean()
+        own, target = F.log_softmax(logits / t, 1), F.log_softmax(taught / t, 1)
+        loss = loss + settings.weight * t * t * (target.exp() * (target - own)).sum(1).mean()
     if settings.features:
         loss = loss + settings.features * map_distance(learner[1], teacher[1])
     return loss

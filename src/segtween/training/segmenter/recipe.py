@@ -1,4 +1,4 @@
-"""A recipe for a segmenter: network, data, augmentation, loss and how the weights move."""
+"""A recipe for a segmenter: network, data, augmentation, loss and optimiser."""
 
 from __future__ import annotations
 

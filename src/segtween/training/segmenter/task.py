@@ -19,7 +19,7 @@ from segtween.training.augment import augment, draw, normalise
 from segtween.training.checkpoint import load
 from segtween.training.data import Pool, class_shares, open_pool, plan
 from segtween.training.losses import class_weights
-from segtween.training.segmenter.distil import Teacher, distil_loss, look, open_teacher
+from segtween.training.segmenter.distil import Teacher, distil_loss, forward, open_teacher
 from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
 from segtween.training.segmenter.score import score
@@ -31,7 +31,7 @@ Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)
 
 @dataclass
 class SegmenterTask(Task):
-    """A segmenter with its data; `order` (steps * batch, 2) says source and item of each sample, `seen` holds images,
+    """A segmenter with its data; `order` (steps * batch, 2) says source and item of each sample, `shown` holds images,
     labels and logits of the last part."""
 
     recipe: Recipe
@@ -43,7 +43,7 @@ class SegmenterTask(Task):
     teacher: Teacher | None
     net: Any
     optimiser: torch.optim.Optimizer
-    seen: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
+    shown: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
 
     @property
     def nets(self) -> dict[str, torch.nn.Module]:
@@ -72,24 +72,24 @@ class SegmenterTask(Task):
     def loss(self, part: Part, share: Share) -> tuple[Tensor, dict[str, float]]:
         recipe, (images, labels) = self.recipe, part
         with autocast(self.context.device, recipe.precision):
-            said = look(self.net, images)  # logits (n, classes, H/4, W/4), and maps
+            output = forward(self.net, images)  # logits (n, classes, H/4, W/4), and maps
             taught = None if self.teacher is None else self.teacher(images, of=self.spec)
         counted = max(1.0, share.counts[0])
-        loss = loss_of(said[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
+        loss = loss_of(output[0].float(), labels, recipe.loss, self.weights, counted=counted, share=share.part)
         if taught is not None:
-            loss = loss + share.part * distil_loss(said, taught, recipe.distil)
-        self.seen = (images, labels, said[0].detach())
+            loss = loss + share.part * distil_loss(output, taught, recipe.distil)
+        self.shown = (images, labels, output[0].detach())
         return loss, {}
 
     def picture(self) -> NDArray[np.uint8] | None:
-        """The part's first image, its truth and what the network says, side by side."""
-        if self.seen is None:
+        """The part's first image, its truth and the network's prediction, side by side."""
+        if self.shown is None:
             return None
-        images, labels, logits = self.seen
+        images, labels, logits = self.shown
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.spec.mean, self.spec.std))
         image = (images[0].cpu() * std + mean).clamp(0, 255).byte().permute(1, 2, 0).numpy()
-        said = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
-        shown = [x.cpu().numpy().astype(np.uint8) for x in (labels[0], said)]
+        predicted = F.interpolate(logits[:1].float(), size=labels.shape[1:], mode="bilinear").argmax(1)[0]
+        shown = [x.cpu().numpy().astype(np.uint8) for x in (labels[0], predicted)]
         return np.concatenate([image, *map(self.recipe.label_set.colourise, shown)], axis=1)
 
     def data(self) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ class SegmenterTask(Task):
 
 
 def open_task(recipe: Recipe, context: Context) -> SegmenterTask:
-    """Find all data first, that of the evaluation too, so that what is missing is said before the long part."""
+    """Find all data first, that of the evaluation too, so that what is missing is reported before the long part."""
     labels, device, options = recipe.label_set, context.device, context.options
     teacher = open_teacher(recipe, device=device)
     with context.processes.first_alone():

@@ -70,7 +70,7 @@ def photometric(steps: Sequence[Step], images: Tensor) -> Tensor:
     """How far the warped previous images are from the current ones, in standard deviations of the colours; mean over
     pixels, colours and steps, summed over samples. Needs no truth (Yu et al. 2016, arXiv 1608.05842)."""
     currents = images[:, -len(steps) :].unbind(1)
-    each = [_rounded(s.seen - now).mean((1, 2, 3)) for s, now in zip(steps, currents, strict=True)]
+    each = [_rounded(s.warped_image - now).mean((1, 2, 3)) for s, now in zip(steps, currents, strict=True)]
     return torch.stack(each).mean(0).sum()
 
 
