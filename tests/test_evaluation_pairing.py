@@ -237,11 +237,11 @@ def test_a_difference_of_tc_is_over_the_classes_of_both() -> None:
         tally.score(truth, block=0, distance=0)
     one.tc[0] = [[8, 6, 0], [10, 10, 0], [9, 8, 0]]
     other.tc[0] = [[7, 5, 1], [10, 10, 10], [9, 8, 5]]
-    assert one.consistency()["tc"] == pytest.approx(0.7)
-    assert other.consistency()["tc"] == pytest.approx(1.3 / 3)
+    assert one.temporal_figures()["tc"] == pytest.approx(0.7)
+    assert other.temporal_figures()["tc"] == pytest.approx(1.3 / 3)
     assert one.gain_over(other, Bootstrap())["tc"]["value"] == pytest.approx(0.7 - 0.6)
     assert share_tc_classes([one, other]) == ["c"]
-    assert (one.consistency()["tc"], other.consistency()["tc"]) == (pytest.approx(0.7), pytest.approx(0.6))
+    assert (one.temporal_figures()["tc"], other.temporal_figures()["tc"]) == (pytest.approx(0.7), pytest.approx(0.6))
 
 
 @pytest.mark.parametrize("later", [0, 3])

@@ -120,19 +120,18 @@ def test_evaluation_writes_what_the_reference_writes(here: Path, capsys: pytest.
 
 @pytest.mark.slow
 def test_its_figures_are_those_of_segtween_evaluate(here: Path) -> None:
-    from segtween.api import adapt
     from segtween.compat.swnet_seq.flags import parse
     from segtween.compat.swnet_seq.weights import open_key_network
     from segtween.datasets import open_dataset
     from segtween.evaluation import evaluate_method
-    from segtween.settings import find_preset
+    from segtween.settings import change, find_preset
 
     assert main([*EVALUATE.split(), "--checkname", "same"]) == 0
     (run,) = (here / "logs/run/cityscapes_2k/swiftnet_same").iterdir()
     stored = json.loads((run / "results.json").read_text())
     options, _ = parse(EVALUATE.split())
     segmenter, _ = open_key_network(options, here / "weights/cityscapes-swnet-R18.pt")
-    settings = adapt(find_preset("swnet-seq"), weights=str(here / "weights/cityscapes-swnet_model_best.pth.tar"))
+    settings = change(find_preset("swnet-seq"), weights=str(here / "weights/cityscapes-swnet_model_best.pth.tar"))
     report = evaluate_method(
         open_dataset("cityscapes", here / "city", split="val"),
         segmenter=segmenter,
