@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -17,7 +17,7 @@ from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import Frame, Method, Progress, Result, Rgb
+from segtween.types import Frame, Method, Progress, Result, Rgb, method_name
 from segtween.video import open_source
 
 EVERY_FRAME = "every-frame"
@@ -99,14 +99,10 @@ def load(
         label_set=label_set,
         background=settings.delay is not None,
     )
-    name = _method_name(preset, changes)
+    name = method_name(
+        preset, changed=bool(changes.keys() - {"mode"}), bidirectional=changes.get("mode") == "bidirectional"
+    )
     return Segtween(segmenter, settings, threads=threads, name=name, plain=plain, backend=backend)
-
-
-def _method_name(preset: str, changes: Mapping[str, Any]) -> str:
-    """The preset's name, with a star where single settings differ, and the mode where it is not the usual one."""
-    starred = f"{preset}*" if set(changes) - {"mode"} else preset
-    return f"{starred}, bidirectional" if changes.get("mode") == "bidirectional" else starred
 
 
 class Segtween:

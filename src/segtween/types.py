@@ -224,6 +224,15 @@ class Result:
         return f"Result({self.index}, {kind}, labels {format_size((self.labels.shape[0], self.labels.shape[1]))})"
 
 
+BOTH_SIDES = ", bidirectional"
+"""How the name of a method ends whose mode is not the usual one."""
+
+
+def method_name(preset: str, *, changed: bool = False, bidirectional: bool = False) -> str:
+    """The preset's name, with a star where single settings differ, and the mode where it is not the usual one."""
+    return f"{preset}{'*' if changed else ''}{BOTH_SIDES if bidirectional else ''}"
+
+
 @dataclass(frozen=True)
 class Method:
     """Everything that changes the numbers, under one name and one hash.

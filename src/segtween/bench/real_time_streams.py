@@ -112,8 +112,7 @@ def _warm_up(streams: MultiStream, clips: Sequence[Sequence[Rgb]], network: Watc
         streams.step([to_and_fro(clip, i) for clip in clips])
     streams.engines[0].warm_up((clips[0][0].shape[0], clips[0][0].shape[1]))  # after which the network runs alone
     streams.reset()
-    streams.runs_per_tick.clear()
-    streams.planned_per_tick.clear()
+    streams.forget_runs()
     alone_ms = network.runs_ms[-1]
     network.runs_ms.clear()
     return alone_ms

@@ -203,8 +203,7 @@ class _Ticks:
 
     def forget_runs(self) -> None:
         """Runs of the network are counted from here on."""
-        self.streams.runs_per_tick.clear()
-        self.streams.planned_per_tick.clear()
+        self.streams.forget_runs()
 
     def result(self, ticks: int, memory_mb: float | None) -> dict[str, Any]:
         tick_ms = quartiles([ms / ticks for ms in self.period_ms])

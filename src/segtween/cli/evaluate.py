@@ -76,7 +76,7 @@ def evaluate(
             dataset,
             segmenter=segmenter,
             settings=settings,
-            name=options.method_name(method, offline=is_offline),
+            name=method.named(offline=is_offline),
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,

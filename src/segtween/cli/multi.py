@@ -39,14 +39,15 @@ def table(done: SessionSummary) -> TextTable:
 
 
 def remarks(done: SessionSummary, out: Path) -> list[str]:
-    runs, network = done.runs, done.method.record["network"]
-    named = ", ".join(str(network[key]) for key in ("name", "runtime", "precision") if key in network)
+    from segtween.cli.startup import network_of
+
+    runs = done.runs
     saved = done.summaries[0].saved if done.summaries else ()
     return [
         f"network runs per tick (a frame of each): {runs['mean']:.2f} on average, at most {runs['most_planned']}, "
         f"{runs['most']} where inputs begin or scenes are cut",
         f"limited by: {done.limited_by()}; processors {done.busy:.0%} busy",
-        f"method: {done.method.name} {done.method.hash}, {named}",
+        f"method: {done.method.name} {done.method.hash}, {network_of(done.method)}",
         *(f"{summary.input.name}: {note}" for summary in done.summaries for note in summary.outputs.notes),
         f"written: {', '.join([*saved, 'frames.csv', 'run.json'])} in {out}/<input>, session.json in {out}",
     ]

@@ -16,6 +16,7 @@ from segtween.cli.grouping import Without
 from segtween.errors import SettingError
 from segtween.flow import flow_names, flow_paths
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET
+from segtween.types import method_name
 
 if TYPE_CHECKING:
     from segtween.datasets import Dataset
@@ -229,7 +230,11 @@ class MethodOptions:
     @property
     def name(self) -> str:
         """The preset's name, with a star where single settings differ."""
-        return f"{self.preset}*" if self._changes() else self.preset
+        return self.named()
+
+    def named(self, *, offline: bool = False) -> str:
+        """The same with the mode where it is not the usual one."""
+        return method_name(self.preset, changed=bool(self._changes()), bidirectional=offline)
 
     def settings(self, *, offline: bool = False) -> Settings:
         """The preset with the changes, in the offline mode if asked for.
@@ -261,7 +266,7 @@ class MethodOptions:
             except SettingError as error:
                 refused.append(error)
                 changed = preset
-            chosen[name if changed == preset else f"{name}*"] = changed
+            chosen[method_name(name, changed=changed != preset)] = changed
         if refused and len(refused) == len(names):
             raise refused[0]
         return chosen
@@ -379,11 +384,6 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
         raise SettingError(
             f"{option} {text!r}", expected="numbers with commas between", do=f"give {option} 0.5,0.75,1"
         ) from None
-
-
-def method_name(method: MethodOptions, *, offline: bool) -> str:
-    """The method's name, with the mode where it is not the usual one."""
-    return f"{method.name}, bidirectional" if offline else method.name
 
 
 def command_line() -> str:

@@ -190,6 +190,7 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
 
 def _report(summary: Summary) -> None:
     from segtween.cli.screen import console
+    from segtween.cli.startup import network_of
     from segtween.ops.threads import available_threads
 
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
@@ -210,16 +211,11 @@ def _report(summary: Summary) -> None:
         console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
         if summary.consistency is None:
             console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
-    console.print(f"  method: {summary.method.name} {summary.method.hash}, {_network(summary)}")
+    console.print(f"  method: {summary.method.name} {summary.method.hash}, {network_of(summary.method)}")
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
-
-
-def _network(summary: Summary) -> str:
-    network = summary.method.record["network"]
-    return ", ".join(str(network[k]) for k in ("name", "runtime", "precision") if k in network)
 
 
 def _live(figures: dict[str, Any]) -> str:

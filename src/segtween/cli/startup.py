@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segtween.settings import Fixed
-from segtween.types import format_size
+from segtween.types import BOTH_SIDES, format_size
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
-    from segtween.types import SourceInfo
+    from segtween.types import Method, SourceInfo
 
 
 def start_line(name: str, info: SourceInfo, seg: Segtween, folder: Path, *, save: Sequence[str]) -> str:
@@ -29,8 +29,14 @@ def what(seg: Segtween) -> str:
     """The network, the method and its mode, and how often the network runs."""
     network, settings = seg.method.record["network"]["name"], seg.settings
     mode = "offline" if settings.is_bidirectional else "online"
-    preset = seg.method.name.removesuffix(", bidirectional")
+    preset = seg.method.name.removesuffix(BOTH_SIDES)
     return f"network {network} on {_key_frames(seg)}, method {preset}, {mode}"
+
+
+def network_of(method: Method) -> str:
+    """The network of a method, and what runs it how."""
+    network = method.record["network"]
+    return ", ".join(str(network[key]) for key in ("name", "runtime", "precision") if key in network)
 
 
 def where(folder: Path, save: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.datasets.reading import read_listing
 from segtween.errors import DatasetError
 from segtween.labels import CAMVID11, LabelSet
 
@@ -28,24 +29,15 @@ def open_camvid(root: Path, *, split: str, labels: LabelSet | None = None) -> Da
     Raises DatasetError for a missing list, a line without two names and files that are not there.
     """
     listing = root / f"{split}.txt"
-    frames = _read_list(listing, root)
+    frames = _read_list(root, split, listing)
     clips, spacing = _clips(frames, listing)
     rate = Fraction(CAMERA_RATE, spacing) if spacing else None
     return Dataset("camvid", split, labels or CAMVID11, clips, rate)
 
 
-def _read_list(listing: Path, root: Path) -> list[ClipFrame]:
-    try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
-        raise DatasetError(
-            f"list {listing} cannot be read ({error.strerror})",
-            expected=f"<split>.txt in the root (splits there: {splits})",
-            do="check root= and split=",
-        ) from None
+def _read_list(root: Path, split: str, listing: Path) -> list[ClipFrame]:
     frames = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_listing(root, split).splitlines(), 1):
         if not line.strip():
             continue
         names = line.split()

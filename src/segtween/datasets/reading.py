@@ -16,6 +16,20 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3  # PNG colour type: one index per pixel into a table of colours
 
 
+def read_listing(root: Path, split: str) -> str:
+    """`<split>.txt` in the root; DatasetError, which names the splits that are there, where it cannot be read."""
+    listing = root / f"{split}.txt"
+    try:
+        return listing.read_text(encoding="utf-8")
+    except OSError as error:
+        splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
+        raise DatasetError(
+            f"list {listing} cannot be read ({error.strerror})",
+            expected=f"<split>.txt in the root (splits there: {splits})",
+            do="check root= and split=",
+        ) from None
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()

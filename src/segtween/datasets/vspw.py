@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.datasets.reading import read_listing
 from segtween.errors import DatasetError
 from segtween.labels import LabelSet, numbered
 
@@ -35,16 +36,7 @@ def open_vspw(root: Path, *, split: str, labels: LabelSet | None = None) -> Data
 
 
 def _read_list(root: Path, split: str) -> list[str]:
-    listing = root / f"{split}.txt"
-    try:
-        videos = listing.read_text(encoding="utf-8").split()
-    except OSError as error:
-        splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
-        raise DatasetError(
-            f"list {listing} cannot be read ({error.strerror})",
-            expected=f"<split>.txt in the root (splits there: {splits})",
-            do="check root= and split=",
-        ) from None
+    listing, videos = root / f"{split}.txt", read_listing(root, split).split()
     repeated = next((video for i, video in enumerate(videos) if video in videos[:i]), None)
     if repeated is not None:
         raise DatasetError(f"{listing} lists video {repeated!r} twice", expected="each video once", do="correct it")

@@ -31,7 +31,7 @@ from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Progress, Result
+from segtween.types import Progress, Result, method_name
 
 SEED = 7
 FRAME_RATE = Fraction(15)
@@ -144,7 +144,7 @@ def run_demo(
         Run(f"{few}, online", Segtween(segmenter, settings, threads=threads)),
         Run(
             f"{few}, offline",
-            Segtween(segmenter, both, threads=threads, name=f"{DEFAULT_PRESET}, bidirectional"),
+            Segtween(segmenter, both, threads=threads, name=method_name(DEFAULT_PRESET, bidirectional=True)),
         ),
     )
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))

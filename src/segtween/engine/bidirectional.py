@@ -13,18 +13,18 @@ a scene cut: before a cut, at the end, and before the first key frame, one side 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from segtween.engine.clock import Clock
-from segtween.engine.frames import black, stream
+from segtween.engine.frames import Streaming, black, check_size
 from segtween.engine.sources import KeySource, Sides
 from segtween.engine.state import Float, KeyState
 from segtween.errors import SettingError
 from segtween.interfaces import CutDetector, MotionSource, notes_of
-from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
+from segtween.types import Motion, Result, Rgb, SizeHW
 
 LEAST_RELIABILITY = 1e-3
 """Added to both sides' reliability, so that where neither is reliable the nearer one counts more."""
@@ -46,7 +46,7 @@ class _Waiting:
     onward: Motion | None = None
 
 
-class BidirectionalEngine:
+class BidirectionalEngine(Streaming):
     """Results for every frame, in order but late."""
 
     is_causal = False
@@ -119,10 +119,6 @@ class BidirectionalEngine:
             self.push(black(size_hw))
         self.finish()
 
-    def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
-        """One result for every frame, in order; starts afresh."""
-        return stream(self, source)
-
     @property
     def notes(self) -> list[str]:
         """One line for each thing that is done differently than requested."""
@@ -141,13 +137,8 @@ class BidirectionalEngine:
 
     def _image(self, rgb: Rgb) -> Rgb:
         image = self.ops.image(rgb)
-        size_hw = image.shape[0], image.shape[1]
-        if self._last is not None and self._last.size_hw != size_hw:
-            raise SettingError(
-                f"frame {self._count} is {format_size(size_hw)}",
-                expected=f"{format_size(self._last.size_hw)} as before",
-                do="call reset() where a new clip begins",
-            )
+        if self._last is not None:
+            check_size(self._count, (image.shape[0], image.shape[1]), self._last.size_hw)
         return image
 
     def _follow(self, motion: Motion, clock: Clock) -> tuple[KeyState | None, bool]:

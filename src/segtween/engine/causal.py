@@ -13,17 +13,16 @@ The engine knows no model, runtime or video library: it is given built component
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from segtween.engine.clock import Clock
-from segtween.engine.frames import OneByOne, black, stream
+from segtween.engine.frames import OneByOne, black, check_size
 from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState
-from segtween.errors import SettingError
 from segtween.interfaces import CutDetector, MotionSource, Schedule, Selecting, Situation, notes_of, select
-from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
+from segtween.types import Motion, Result, Rgb, SizeHW
 
 
 class CausalEngine(OneByOne):
@@ -78,13 +77,8 @@ class CausalEngine(OneByOne):
 
     def _image(self, rgb: Rgb) -> Rgb:
         image = self.ops.image(rgb)
-        size_hw = image.shape[0], image.shape[1]
-        if self._state is not None and self._state.scores.image_hw != size_hw:
-            raise SettingError(
-                f"frame {self._count} is {format_size(size_hw)}",
-                expected=f"{format_size(self._state.scores.image_hw)} as before",
-                do="call reset() where a new clip begins",
-            )
+        if self._state is not None:
+            check_size(self._count, (image.shape[0], image.shape[1]), self._state.scores.image_hw)
         return image
 
     def _follow(self, motion: Motion) -> tuple[KeyState | None, bool]:
@@ -102,6 +96,7 @@ class CausalEngine(OneByOne):
         return Situation(self._count, history.distance, history.reliability, motion.residual, history.took_ms)
 
     def warm_up(self, size_hw: SizeHW) -> None:
+        """Shows the engine two black frames of a size: what is compiled, is compiled then. Afterwards a clip begins."""
         if isinstance(self.keys.segmenter, Selecting):  # stored scores need none, and have none for such frames
             return
         self.reset()  # it may have seen another clip, of another size
@@ -110,10 +105,6 @@ class CausalEngine(OneByOne):
         with self.ops.scope():
             self.keys.warm_up(self.ops.image(black(size_hw)))
         self.reset()
-
-    def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
-        """One result for every frame, as they come; starts afresh."""
-        return stream(self, source)
 
     @property
     def notes(self) -> list[str]:

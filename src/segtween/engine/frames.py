@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 
 from segtween.engine.clock import Clock
+from segtween.errors import SettingError
 from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, Selecting, notes_of, select
-from segtween.types import Frame, Motion, Result, Rgb, SizeHW
-
-
-def stream(engine: Engine, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
-    """One result for every frame, in order; starts afresh."""
-    engine.reset()
-    items: Iterator[Frame | Rgb] = iter(source)
-    for index, item in enumerate(items):
-        engine.select(index)
-        if isinstance(item, Frame):
-            yield from engine.push(item.rgb, pts_seconds=float(item.pts_seconds))
-        else:
-            yield from engine.push(item)
-    yield from engine.finish()
+from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
 
 
 def black(size_hw: SizeHW) -> Rgb:
@@ -31,27 +19,46 @@ def black(size_hw: SizeHW) -> Rgb:
     return np.zeros((*size_hw, 3), np.uint8)
 
 
-class OneByOne:
-    """An engine whose frames are labelled as they come."""
+def check_size(index: int, size_hw: SizeHW, before_hw: SizeHW) -> None:
+    """SettingError for a frame of another size than the one before."""
+    if size_hw != before_hw:
+        raise SettingError(
+            f"frame {index} is {format_size(size_hw)}",
+            expected=f"{format_size(before_hw)} as before",
+            do="call reset() where a new clip begins",
+        )
+
+
+class Streaming:
+    """What every engine does with the frames of a whole clip."""
+
+    def stream(self: Engine, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
+        """One result for every frame, in order; starts afresh."""
+        self.reset()
+        items: Iterator[Frame | Rgb] = iter(source)
+        for index, item in enumerate(items):
+            self.select(index)
+            if isinstance(item, Frame):
+                yield from self.push(item.rgb, pts_seconds=float(item.pts_seconds))
+            else:
+                yield from self.push(item)
+        yield from self.finish()
+
+
+class OneByOne(Streaming):
+    """An engine whose frames are labelled as they come, by its `step`."""
 
     is_causal = True
     prefetches = False
     """Whether its motion may be estimated by the thread that reads the frames."""
 
-    def step(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> Result:
-        raise NotImplementedError
-
-    def push(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> list[Result]:
+    def push(self: Engine, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> list[Result]:
         """`step` in the form that engines have of which a frame may complete none or several results."""
         return [self.step(rgb, pts_seconds=pts_seconds, motion=motion)]
 
     def finish(self) -> list[Result]:
         """What is still to come after the last frame: nothing."""
         return []
-
-    def warm_up(self, size_hw: SizeHW) -> None:
-        """Shows the engine two black frames of a size: what is compiled, is compiled then. Afterwards a clip begins."""
-        raise NotImplementedError
 
 
 class EveryFrame(OneByOne):
@@ -95,13 +102,10 @@ class EveryFrame(OneByOne):
         )
 
     def warm_up(self, size_hw: SizeHW) -> None:
+        """Shows the engine a black frame of a size: what is compiled, is compiled then. Afterwards a clip begins."""
         if not isinstance(self.segmenter, Selecting):  # stored scores need none, and have none for such frames
             self.step(black(size_hw))
             self.reset()
-
-    def stream(self, source: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
-        """One result for every frame, as they come; starts afresh."""
-        return stream(self, source)
 
     @property
     def notes(self) -> list[str]:

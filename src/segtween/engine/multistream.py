@@ -53,6 +53,11 @@ class MultiStream:
         for engine in self.engines if stream is None else (self.engines[stream],):
             engine.reset()
 
+    def forget_runs(self) -> None:
+        """Counts network runs from here on."""
+        self.runs_per_tick.clear()
+        self.planned_per_tick.clear()
+
     def step(
         self, frames: Sequence[Rgb | None], *, pts_seconds: Sequence[float | None] | None = None
     ) -> list[Result | None]:

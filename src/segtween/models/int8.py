@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from annotated_types import MinLen, Predicate
 
 from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, ModelRecord
-from segtween.validation import Expected, read_yaml, validate
+from segtween.validation import Expected, read_yaml, validate, write_yaml
 
 AGAIN = "calibrate the network again: segtween export with calibrate=IMAGES"
 
@@ -68,19 +67,9 @@ def load_int8(record: ModelRecord) -> Int8Record | None:
 
 def save_int8(found: Int8Record, path: Path) -> None:
     """Write the ranges, under the final name only when the file is whole."""
-    import yaml
-
     ranges = {name: list(limits) for name, limits in found.ranges.items()}
     values = {"weights": found.weights, "calibrated": dict(found.calibrated), "ranges": ranges}
-    part = path.with_name(f".{path.name}.part")
-    try:
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be written ({error.strerror})", expected="a folder that can be written", do="check it"
-        ) from None
+    write_yaml(values, path, error=ModelError)
 
 
 def not_calibrated(name: str) -> ModelError:

@@ -7,7 +7,6 @@ are the form: `validation` checks a file's values by them.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,7 +18,7 @@ from annotated_types import Gt, Interval, Predicate
 from segtween.errors import LabelError, ModelError
 from segtween.labels import LABEL_SETS, LabelSet, label_set, label_set_from_record
 from segtween.types import SizeHW, format_size
-from segtween.validation import Expected, FileName, Name, Parsed, Whole, read_yaml, shown, validate
+from segtween.validation import Expected, FileName, Name, Parsed, Whole, read_yaml, shown, validate, write_yaml
 
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
@@ -184,19 +183,9 @@ def load_record(path: str | Path) -> ModelRecord:
 def save_record(record: ModelRecord, path: str | Path) -> None:
     """Write the record as YAML, under its final name only when it is whole; ModelError where `load_record` would not
     take it."""
-    import yaml
-
     path = Path(path)
     record_from_dict(record.to_dict(), path=path)
-    part = path.with_name(f".{path.name}.part")
-    text = yaml.safe_dump(record.to_dict(), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise ModelError(
-            f"{path} cannot be written ({error.strerror})", expected="a folder that can be written", do="check it"
-        ) from None
+    write_yaml(record.to_dict(), path, error=ModelError)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from segtween.networks.attention import CELLS, RADII, AttentionRefiner, FromPixe
 from segtween.networks.fitting import Kind
 from segtween.networks.propagation import FLOWS, REFINERS
 from segtween.networks.tracing import trace
+from segtween.validation import yaml_text
 
 TRACED_HW = (64, 128)
 SIZE = {2: "height", 3: "width"}
@@ -107,10 +108,10 @@ def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None)
 
 def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
     """Graph and record, each under its final name only when whole."""
-    import yaml
-
-    text = yaml.safe_dump(dict(record), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
-    files = {out: model.SerializeToString(deterministic=True), out.with_name(f"{out.name}.yaml"): text.encode()}
+    files = {
+        out: model.SerializeToString(deterministic=True),
+        out.with_name(f"{out.name}.yaml"): yaml_text(record).encode(),
+    }
     for path, content in files.items():
         write_whole(path, content)
     return list(files)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from segtween.errors import SinkError
+from segtween.training.cache import new_folder
 
 Row = Mapping[str, NDArray[Any]]
 
@@ -27,20 +25,8 @@ def computed_once(
     is whole. SinkError if it cannot be written.
     """
     if not folder.is_dir():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-            try:
-                _fill(part, rows(), count=count, title=title)
-                part.rename(folder)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-        except OSError as error:
-            raise SinkError(
-                f"cache folder {folder} cannot be written ({error.strerror})",
-                expected="a writable folder with some room",
-                do="give another out=",
-            ) from None
+        with new_folder(folder) as part:
+            _fill(part, rows(), count=count, title=title)
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError
 from segtween.labels import LabelSet
+from segtween.training.cache import put, write_whole, writing
 from segtween.types import Flow, SizeHW
 
 CAMERA_RATE = 15
@@ -60,17 +59,11 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
         for seed in track(missing, f"rendering {source.name}", console=console, disable=not console.is_terminal):
             _render_clip(seed, source, labels, files[seed], flow=flow)
-    except OSError as error:
-        raise SinkError(
-            f"cache folder {folder} cannot be written ({error.strerror})",
-            expected="a writable folder with some room",
-            do="give another out=",
-        ) from None
     return tuple(pair for pairs in files.values() for pair in pairs)
 
 
@@ -111,19 +104,6 @@ def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     write_whole(path, partial(put, data.tobytes()))
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let `write` fill a file that has its final name only when it is whole."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
-        write(file)
-    os.replace(part, path)
-
-
-def put(content: bytes, file: IO[bytes]) -> None:
-    """What `write_whole` calls to write plain bytes."""
-    file.write(content)
 
 
 def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:

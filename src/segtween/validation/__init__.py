@@ -3,6 +3,7 @@
 | module | what it does |
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
+| `writing` | plain values -> a YAML file, whole or not there |
 | `fields` | what a field accepts, given with its type |
 | `hints` | what a type's fields are called in a file, and a description of what it accepts |
 | `checking` | plain values -> a dataclass; one line of text for what does not fit |
@@ -13,5 +14,9 @@ from __future__ import annotations
 from segtween.validation.checking import shown, validate
 from segtween.validation.fields import Expected, FileName, Name, Parsed, Positive, Whole
 from segtween.validation.reading import read_yaml
+from segtween.validation.writing import write_yaml, yaml_text
 
-__all__ = ["Expected", "FileName", "Name", "Parsed", "Positive", "Whole", "read_yaml", "shown", "validate"]
+__all__ = [
+    "Expected", "FileName", "Name", "Parsed", "Positive", "Whole", "read_yaml", "shown", "validate", "write_yaml",
+    "yaml_text",
+]  # fmt: skip

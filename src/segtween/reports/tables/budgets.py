@@ -11,7 +11,7 @@ from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.plot import COLOURS, GRID, INK, save
+from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings, change
 
@@ -164,9 +164,7 @@ def _draw(study: Study) -> Any:
     axes.set_xlabel("network runs per 100 frames")
     axes.set_ylabel("mIoU (%)")
     axes.set_xlim(left=0)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    rule(axes)
     axes.set_title(study.title, loc="left", fontsize=10, color=INK)
     axes.legend(frameon=False, loc="best")
     return figure

@@ -10,9 +10,10 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread, unfit
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.plot import COLOURS, GRID, INK, save
+from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
+from segtween.types import method_name
 
 BASELINE = "warp"
 MARKS = "osD^vPX"
@@ -104,10 +105,11 @@ def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
     """Adds the offline mode of the default, else of the last preset that can; says which could not."""
     refused = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
+        both = method_name(name, bidirectional=True)
         try:
-            methods[f"{name}, bidirectional"] = methods[name].bidirectional()
+            methods[both] = methods[name].bidirectional()
         except SettingError as error:
-            refused.append(f"left out: {name}, bidirectional: {error.expected}")
+            refused.append(f"left out: {both}: {error.expected}")
         else:
             break
     return refused
@@ -190,9 +192,7 @@ def _draw(study: Study) -> Any:
             _line(axes, key, name, [row for row in rows if row[key] is not None], colour, MARKS[i % len(MARKS)])
         axes.set_xlabel(axes_of[key])
         axes.set_xlim(left=0)
-        axes.grid(color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        rule(axes)
     panels[0].set_ylabel("mIoU (%): average filled, last distance open")
     figure.suptitle(study.title, x=0.01, ha="left", fontsize=10, color=INK)
     figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside right center")

@@ -62,12 +62,17 @@ def _draw_sweep(sweep: Sweep) -> Any:
     if sweep.kind == "length":
         axes.set_xscale("log")
         _draw_memory(axes, sweep)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    rule(axes)
     axes.set_title(f"Cost against {sweep.kind}: {sweep.note}", loc="left", fontsize=9, color=INK)
     axes.legend(frameon=False, loc="best")
     return figure
+
+
+def rule(axes: Any) -> None:
+    """Lines behind what is drawn, and no frame above and on the right."""
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_memory(axes: Any, sweep: Sweep) -> None:
@@ -136,9 +141,7 @@ def _draw(study: Study, series: dict[str, list[dict[str, Any]]]) -> Any:
     axes.set_ylabel("mIoU (%)")
     axes.margins(x=0.08, y=0.15)
     axes.set_xlim(left=0)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    rule(axes)
     axes.set_title(study.title, loc="left", fontsize=10, color=INK)
     axes.legend(frameon=False, loc="best")
     return figure

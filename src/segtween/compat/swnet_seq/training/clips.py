@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,10 +16,12 @@ from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.numbering import frames_before
 from segtween.datasets.reading import read_rgb
-from segtween.errors import DatasetError, LabelError, SettingError, SinkError
+from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
-from segtween.training.street import flow_file, put, render, write_whole
+from segtween.training.cache import new_folder, put, write_whole
+from segtween.training.data import read_lines
+from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 
 CITYSCAPES_IDS = range(34)
@@ -131,23 +131,10 @@ def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path |
     del cache
     path = _below(data_root, source.list, source)
     root = _below(data_root, source.root, source) if source.root else path.parent
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DatasetError(
-            f"list file {path} cannot be read ({error.strerror})",
-            expected="lines of `image label`",
-            do="check its name and the data folder",
-        ) from None
-    clips = []
-    for number, line in enumerate(lines, 1):
-        names = line.split()
-        if len(names) > 2:
-            raise DatasetError(
-                f"{path} line {number} is {line!r}", expected="an image and a label file", do="correct the line"
-            )
-        if names:
-            clips.append(_clip_before(_listed(root, names[0]), [_listed(root, n) for n in names[1:]], longest))
+    clips = [
+        _clip_before(_listed(root, names[0]), [_listed(root, name) for name in names[1:]], longest)
+        for names in read_lines(path, counts=(1, 2), do="check its name and the data folder")
+    ]
     _check_there(path, clips)
     if not any(clip.labelled for clip in clips):
         return tuple(clips), None
@@ -187,32 +174,20 @@ def _video(path: Path, source: Clips, cache: Path) -> Clip:
         raise DatasetError(f"video {path} is not found", expected="a video file", do="check its name and data_root=")
     folder = cache / f"video-{path.stem}-{source.size or 'own'}-{source.stride}-{sha256_of(path)[:12]}"
     if not folder.is_dir():
-        try:
-            _decode(path, source, folder)
-        except OSError as error:
-            raise SinkError(
-                f"cache folder {folder} cannot be written ({error.strerror})",
-                expected="a writable folder with some room",
-                do="give another out=",
-            ) from None
+        with new_folder(folder) as part:
+            _decode(path, source, part)
     return Clip(path.name, tuple(ClipFrame(f"{path.stem}_{p.stem}", p) for p in sorted(folder.glob("*.png"))))
 
 
 def _decode(path: Path, source: Clips, folder: Path) -> None:
-    """All frames as pictures, in a folder that has its name only when it is whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        for index, rgb in _every(path, source.stride):
-            if source.size:
-                height, width = source.size_hw
-                rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-            done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-            assert done
-            write_whole(part / f"{index:06d}.png", partial(put, data.tobytes()))
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    """All frames as pictures."""
+    for index, rgb in _every(path, source.stride):
+        if source.size:
+            height, width = source.size_hw
+            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+        done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        assert done
+        write_whole(folder / f"{index:06d}.png", partial(put, data.tobytes()))
 
 
 def _every(path: Path, stride: int) -> Iterator[tuple[int, Rgb]]:
