@@ -120,6 +120,15 @@ Folder = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
+Measures = Annotated[
+    str | None,
+    typer.Option(
+        "--measures",
+        metavar="LIST",
+        rich_help_panel="Output",
+        help="Further measures: boundary (along label edges), vspw (as VSPW's public scripts compute them).",
+    ),
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),

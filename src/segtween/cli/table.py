@@ -97,7 +97,13 @@ NoPlot = Annotated[OutputOptions, Without("plot")]
 
 @contextmanager
 def measuring(
-    name: str, output: OutputOptions, data: DataOptions, network: NetworkOptions, *, repeats: int = 1
+    name: str,
+    output: OutputOptions,
+    data: DataOptions,
+    network: NetworkOptions,
+    *,
+    repeats: int = 1,
+    measures: str | None = None,
 ) -> Iterator[Conditions]:
     """The data, opened, and how they are measured, with a bar of the progress; the output is checked before."""
     from segtween.cli.screen import progress_bar
@@ -111,6 +117,7 @@ def measuring(
             max_frames=data.max_frames,
             repeats=repeats,
             threads=network.threads,
+            measures=options.words(measures) or (),
             command=options.command_line(),
             progress=progress,
         )
@@ -213,6 +220,7 @@ def methods(
     offline: Annotated[
         bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
     ] = True,
+    measures: shared.Measures = None,
     repeats: Repeats = 7,
     output: OutputOptions,
 ) -> None:
@@ -231,7 +239,7 @@ def methods(
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
     default = default if default in names else names[-1]
     changed = method.of_presets(names)
-    with measuring("methods", output, data, network, repeats=repeats) as conditions:
+    with measuring("methods", output, data, network, repeats=repeats, measures=measures) as conditions:
         study = methods_table(
             conditions,
             network.open(data=conditions.dataset),

@@ -32,8 +32,9 @@ from segtween.types import Method, Progress
 
 __all__ = ["HEADINGS", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
 
-MEASURES = ("vspw",)
-"""Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`)."""
+MEASURES = ("vspw", "boundary")
+"""Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`), and agreement along label edges
+(`metrics.boundary`)."""
 
 
 def evaluate_method(
@@ -107,7 +108,7 @@ def evaluate(
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` gets each frame's name first.
-    `measures` are those of `MEASURES` that are wanted besides the usual ones; they need labels on every frame.
+    `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
 
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
     fit each other, DatasetError for unreadable files.
@@ -117,12 +118,12 @@ def evaluate(
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    with_vspw = _with_vspw(measures, dataset)
-    table = Table(dataset, clips_of_blocks(windows), with_vspw=with_vspw)
+    _check_measures(measures, dataset)
+    table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures)
     shared = _Shared(segmenter)
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress, with_vspw=with_vspw)
+    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
     lacking = share_tc_classes(table.tallies())
     return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
 
@@ -136,6 +137,7 @@ def evaluate_methods(
     against: str | None = None,
     map_name: str | None = None,
     max_frames: int | None = None,
+    measures: Sequence[str] = (),
     threads: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Report]:
@@ -151,16 +153,22 @@ def evaluate_methods(
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
     windows, left_out = plan(dataset, max(wanted, default=0), settings)
+    _check_measures(measures, dataset)
     shared = _Shared(segmenter)
     tables: dict[str, Table] = {}
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
         motion = shared.motion_of(backend.flow(chosen, classes=len(segmenter.labels)), backend.ops(chosen))
         _checked(intervals, motion.flow)
-        table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=next(iter(tables.values()), None))
+        table = tables[name] = Table(
+            dataset,
+            clips_of_blocks(windows),
+            shared=next(iter(tables.values()), None),
+            with_vspw="vspw" in measures,
+        )
         make = _make(chosen, backend)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress)
+    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
     alike: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
@@ -211,7 +219,7 @@ def _walk(
     shared: _Shared,
     progress: Progress | None,
     *,
-    with_vspw: bool = False,
+    measures: Sequence[str] = (),
 ) -> int:
     """All runs through all frames, side by side. Returns how many scene cuts there were, each counted once where
     windows overlap."""
@@ -221,7 +229,7 @@ def _walk(
             run.begin(window)
         for motion in shared.motions:
             motion.begin()
-        for moment in moments(dataset, window, (shared.scores, *shared.motions), with_vspw=with_vspw):
+        for moment in moments(dataset, window, (shared.scores, *shared.motions), measures=measures):
             for motion in shared.motions:
                 motion.next(moment.rgb)
             for run in runs:
@@ -280,7 +288,7 @@ def _report(
     )
 
 
-def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
+def _check_measures(measures: Sequence[str], dataset: Dataset) -> None:
     for name in measures:
         if name not in MEASURES:
             raise unknown(f"measure {name!r}", name, MEASURES)
@@ -290,7 +298,6 @@ def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
             expected="a data set with labels on every frame, as VSPW has",
             do="leave the measure out",
         )
-    return "vspw" in measures
 
 
 def _row_name(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SettingError
+from segtween.evaluation.report import BOUNDARY
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread, unfit
 from segtween.reports.tables.conditions import Conditions
@@ -19,6 +20,9 @@ BASELINE = "warp"
 MARKS = "osD^vPX"
 EVERY, FUSED, TRUTH = "every frame", "every frame, fused", "true labels"
 
+EDGES = {key: heading for key, heading in BOUNDARY.items() if key != "row"}
+"""Agreement along label edges, where it was asked for."""
+
 COLUMNS = (
     Column("row", "method"),
     Column("interval", "interval"),
@@ -30,6 +34,7 @@ COLUMNS = (
     Column("error_removed", f"of {BASELINE}'s error removed", lambda v: f"{100 * v:.0f}%"),
     Column("vc8", "VC8", percent),
     Column("tc", "TC", percent),
+    *(Column(key, heading, percent) for key, heading in EDGES.items()),
     Column("ms_per_frame", "ms per frame", lambda v: f"{v:.1f}"),
     Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
     Column("hash", "method hash"),
@@ -79,7 +84,7 @@ def methods_table(
     )
 
 
-COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster")
+COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster", *EDGES)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
@@ -151,10 +156,16 @@ def _figures(
         "error_removed": None,
         "vc8": figures["vc8"],
         "tc": figures["tc"],
+        **_along_edges(figures),
         "ms_per_frame": None if speed is None else speed["ms_per_frame"],
         "times_faster": None if speed is None else speed["times_faster"],
         "hash": of_method,
     }
+
+
+def _along_edges(figures: dict[str, Any]) -> dict[str, float | None]:
+    found = figures.get("boundary", {})
+    return {key: found.get(key) for key in EDGES}
 
 
 def _add_error_removed(rows: list[dict[str, Any]]) -> None:
