@@ -18,6 +18,7 @@ from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine.causal import CausalEngine
 from segtween.errors import LabelError, SettingError, unknown
+from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import FrameMotion, FrameScores
@@ -26,11 +27,22 @@ from segtween.interfaces import ArrayOps, Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.types import Method, Progress
 
-__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_method", "evaluate_methods"]
+__all__ = [
+    "HEADINGS",
+    "Losses",
+    "Make",
+    "MakeAdaptive",
+    "Report",
+    "evaluate",
+    "evaluate_losses",
+    "evaluate_method",
+    "evaluate_methods",
+]
 
 MEASURES = ("vspw", "boundary")
 """Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`), and agreement along label edges
@@ -181,6 +193,51 @@ def evaluate_methods(
     }
 
 
+def evaluate_losses(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    methods: Mapping[str, Settings],
+    intervals: Sequence[int],
+    distance: int | None = None,
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> list[Losses]:
+    """What each method loses at each interval against the network on every frame, `distance` frames after the key frame
+    (None: just before the next one), all phases; in one pass. Pixels are hidden by the data's exact flow and occlusion,
+    where they have both.
+
+    Raises SettingError for no interval above 0 and for a distance that an interval does not have, and what `evaluate`
+    raises.
+    """
+    backend, dataset = Processor(threads), dataset.limited(max_frames)
+    wanted = _checked_distances(intervals, distance)
+    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
+    windows, _ = plan(dataset, max(wanted), Bootstrap())
+    shared, clips = _Shared(segmenter), clips_of_blocks(windows)
+    engine = build_every_frame(shared.scores, backend=backend)
+    plain = PlainRun(engine, dataset, mapping, distances={distance or interval for interval in wanted})
+    runs: list[PlainRun | LossRun] = [plain]
+    found = []
+    for name, chosen in methods.items():
+        motion = shared.motion_of(backend.flow(chosen, classes=len(segmenter.labels)), backend.ops(chosen))
+        make, named = _make(chosen, backend), method_of(build_engine(segmenter, chosen, backend=backend), name=name)
+        for interval in wanted:
+            engines = [make(shared.scores, motion.flow, interval) for _ in range(interval + 1)]
+            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
+            counts = LossCounts(clips, classes=len(dataset.labels))
+            far = distance or interval
+            found.append(Losses(named, name, interval, far, counts))
+            runs += [
+                LossRun(own, plain, counts, mapping, phase=phase, distance=far, motion=motion)
+                for phase, own in enumerate(engines)
+            ]
+    _walk(dataset, windows, runs, shared, progress)
+    return found
+
+
 class _Shared:
     """What all engines are handed: the scores of each frame, and one motion for all flows that describe themselves
     alike."""
@@ -215,7 +272,7 @@ def _make(settings: Settings, backend: Backend) -> Make:
 def _walk(
     dataset: Dataset,
     windows: Sequence[Window],
-    runs: Sequence[Run | TruthRun],
+    runs: Sequence[Run | TruthRun | PlainRun | LossRun],
     shared: _Shared,
     progress: Progress | None,
     *,
@@ -323,6 +380,22 @@ def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
         )
     return sorted(set(intervals))
+
+
+def _checked_distances(intervals: Sequence[int], distance: int | None) -> list[int]:
+    """The intervals, in order."""
+    wanted = sorted(set(intervals))
+    if not wanted or wanted[0] < 1:
+        raise SettingError(
+            f"intervals {wanted}", expected="one or more, above 0", do="give intervals=[4]: at 0 nothing is propagated"
+        )
+    if distance is not None and not 1 <= distance <= wanted[0]:
+        raise SettingError(
+            f"distance {distance} at interval {wanted[0]}",
+            expected=f"1 to {wanted[0]} frames since the key frame",
+            do="choose another distance or longer intervals",
+        )
+    return wanted
 
 
 def _named_map(name: str | None, segmenter: Segmenter, dataset: Dataset) -> LabelMap | None:

@@ -61,9 +61,9 @@ def methods_table(
     wanted = sorted({i for i in intervals if i > 0})
     if not wanted or default not in presets:
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
-    methods, notes = _fitting(segmenter, presets, unchanged or {})
+    methods, notes = fitting(segmenter, presets, unchanged or {})
     default = list(methods)[list(presets).index(default)]
-    notes += _add_offline(methods, default) if offline else []
+    notes += add_offline(methods, default) if offline else []
     done = compare(conditions, segmenter, methods=methods, intervals=wanted, fused=[default])
     shown = default if default in done.reports else next(iter(done.reports))
     rows = [_every(done), _fused(done, shown)]
@@ -88,11 +88,11 @@ COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster", *
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    measured = {key for key in COLUMNS_IF_MEASURED if any(row[key] is not None for row in rows)}
+    measured = {key for key in COLUMNS_IF_MEASURED if any(row.get(key) is not None for row in rows)}
     return [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
 
 
-def _fitting(
+def fitting(
     segmenter: Segmenter, presets: Mapping[str, Settings], unchanged: Mapping[str, tuple[str, Settings]]
 ) -> tuple[dict[str, Settings], list[str]]:
     """The presets, those unchanged whose changes do not fit (weights that belong to another one); and what was done."""
@@ -106,7 +106,7 @@ def _fitting(
     return methods, notes
 
 
-def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
+def add_offline(methods: dict[str, Settings], default: str) -> list[str]:
     """Adds the offline mode of the default, else of the last preset that can; says which could not."""
     refused = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
@@ -164,8 +164,7 @@ def _figures(
 
 
 def _along_edges(figures: dict[str, Any]) -> dict[str, float | None]:
-    found = figures.get("boundary", {})
-    return {key: found.get(key) for key in EDGES}
+    return {key: figures["boundary"][key] for key in EDGES} if "boundary" in figures else {}
 
 
 def _add_error_removed(rows: list[dict[str, Any]]) -> None:
