@@ -15,7 +15,7 @@ def test_thin_is_what_a_square_of_seven_pixels_does_not_fit_into() -> None:
     labels[5:35, 30:37] = 2  # seven wide
     labels[20, 44:54] = 3
     assert (thin(labels) == ((labels == 1) | (labels == 3))).all()
-    assert (thin(labels, widest=7) == (labels > 0)).all()
+    assert thin(labels, widest=7)[labels > 0].all()
 
 
 def test_thin_parts_of_something_wide_are_thin() -> None:

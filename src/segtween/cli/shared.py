@@ -68,6 +68,15 @@ OnDevice = Annotated[
         help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
     ),
 ]
+KeyTta = Annotated[
+    Literal["none", "mirror", "scales"] | None,
+    typer.Option(
+        "--key-tta",
+        metavar="KIND",
+        rich_help_panel="Network",
+        help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 (scales).",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(
