@@ -73,7 +73,7 @@ class Tally:
             self.boundary = BoundaryTally(blocks=len(self.clips), distances=self.distances, classes=len(self.labels))
         return self.boundary
 
-    def boundary_counts(self) -> dict[str, tuple[Counts, Counts, Callable[..., Any]]]:
+    def boundary_counts(self) -> dict[str, tuple[NDArray[Any], NDArray[Any], Callable[..., Any]]]:
         """By name: counts (blocks, ...) over all distances, those just before the next key frame, and the statistic;
         empty where agreement along edges was not asked for."""
         found = self.boundary
@@ -199,15 +199,15 @@ class Tally:
         def constant(row: int) -> Callable[[Tally], Counts]:
             return lambda tally: tally.vc[:, row]
 
+        def along(key: str) -> Callable[[Tally], NDArray[Any]]:
+            return lambda tally: tally.boundary_counts()[key][0]
+
         return {
             **of(miou, Tally.pooled),
             "min_miou": of(miou, lambda tally: tally.farthest),
             "tc": of(self._paired_consistency, lambda tally: tally.tc),
             **{f"vc{n}": of(share, constant(row)) for row, n in enumerate(WINDOWS)},
-            **{
-                key: of(statistic, lambda tally, key=key: tally.boundary_counts()[key][0])
-                for key, (*_, statistic) in self.boundary_counts().items()
-            },
+            **{key: of(statistic, along(key)) for key, (*_, statistic) in self.boundary_counts().items()},
         }
 
 

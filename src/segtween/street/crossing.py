@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -126,7 +127,7 @@ class Plans:
         number = 0
         for place in places:
             for _ in range(int(rng.integers(1, 5))):
-                found = self._free(lambda s=place, n=number: self._person(rng, piece, s, n), self._walks_free)
+                found = self._free(partial(self._person, rng, piece, place, number), self._walks_free)
                 number += 1
                 if found is not None:
                     yield found
@@ -164,7 +165,7 @@ class Plans:
 
         for number in range(16):
             way = 1 if number % 2 else -1
-            found = self._free(lambda n=number, w=way: self._crossing_traffic(rng, piece, n, w), is_free)
+            found = self._free(partial(self._crossing_traffic, rng, piece, number, way), is_free)
             if found is not None:
                 planned.append(found)
         return planned

@@ -131,7 +131,7 @@ def _class_rows(losses: Losses, labels: Sequence[str], *, hidden: bool) -> Itera
     counts = losses.counts
     lost, won = counts.per_class(counts.lost), counts.per_class(counts.won.sum(axis=1))
     plain, own = (counts.per_class(right[:, 0]) for right in (counts.plain, counts.own))
-    for i in np.flatnonzero(counts.plain[:, 1].sum(axis=0)):
+    for i in np.flatnonzero(counts.plain[:, 1].sum(axis=0)).tolist():
         yield {
             **_place(losses, labels[i]),
             **_budget(lost[:, i], hidden=hidden),
