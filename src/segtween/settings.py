@@ -289,6 +289,7 @@ def find_preset(name: str) -> Settings:
 # ── Single settings by name ───────────────────────────────────────────────────────────────────
 
 _ADAPTIVE = ("budget", "target_ms", "least_distance", "most_distance")
+_OWN = ("history_weight", "cuts", "key_tta")
 CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("causal", "bidirectional"),
     "schedule": ("fixed", "adaptive"),
@@ -323,13 +324,8 @@ def change(settings: Settings, **changes: Any) -> Settings:
         if name in CHOICES and value not in CHOICES[name]:
             raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
     values |= changes
-    return Settings(
-        mode=_mode(values, changes),
-        flow=_flow(values),
-        history_weight=values["history_weight"],
-        cuts=values["cuts"],
-        key_tta=values["key_tta"],
-    )
+    own = {name: values[name] for name in _OWN}
+    return Settings(mode=_mode(values, changes), flow=_flow(values), **own)
 
 
 def single_values(settings: Settings) -> dict[str, Any]:
@@ -353,9 +349,7 @@ def single_values(settings: Settings) -> dict[str, Any]:
         "flow": flow.name,
         "flow_quality": flow.quality,
         "flow_stride": flow.stride,
-        "history_weight": settings.history_weight,
-        "cuts": settings.cuts,
-        "key_tta": settings.key_tta,
+        **{name: getattr(settings, name) for name in _OWN},
     }
 
 
