@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import segtween
 from fakes import BrightnessSegmenter, panning, textured
 from segtween.build import Processor, build_engine, build_every_frame, build_streams, method
+from segtween.cli import app
 from segtween.datasets import open_dataset
 from segtween.errors import ScoresError, SettingError
 from segtween.evaluation import evaluate_methods
@@ -191,3 +193,15 @@ def test_streams_share_an_augmented_network() -> None:
     streams = build_streams(network, change(PRESETS["composed"], key_tta="mirror"), 2, backend=Processor(1))
     streams.step([RGB, RGB])
     assert len(network.seen) == 4
+
+
+def test_the_command_line_names_its_flag(tmp_path: Path) -> None:
+    scores = tmp_path / "given.npz"
+    np.savez(scores, scores=np.zeros((1, 2, 4, 4), np.float32))
+    picture(tmp_path / "frames" / "0.png", RGB)
+    words = ["run", str(tmp_path / "frames"), "-o", str(tmp_path / "out"), "--model", str(scores), "--label-set",
+             str(tmp_path / "two.yaml"), "--key-tta", "mirror"]  # fmt: skip
+    (tmp_path / "two.yaml").write_text("names: [a, b]\n")
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "--key-tta mirror with stored scores" in done.output
