@@ -16,6 +16,7 @@ from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
 from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
+from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.types import Frame, Method, Progress, Result, Rgb, method_name
 from segtween.video import open_source
@@ -81,7 +82,7 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
-    changes       single settings of the preset, see `segtween.settings.change`
+    changes       single settings of the preset, see `segtween.settings.change`, such as key_tta="mirror"
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
@@ -99,6 +100,9 @@ def load(
         label_set=label_set,
         background=settings.delay is not None,
     )
+    if plain and settings.key_tta != "none":
+        backend.check(settings)
+        segmenter = augmented(segmenter, settings.key_tta)
     name = method_name(
         preset, changed=bool(changes.keys() - {"mode"}), bidirectional=changes.get("mode") == "bidirectional"
     )
