@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from segtween.build import Backend, Processor, build_engine, build_every_frame, build_streams, method, open_backend
+from segtween.build import (
+    Backend,
+    Processor,
+    build_engine,
+    build_every_frame,
+    build_streams,
+    method,
+    open_backend,
+    same_flow,
+)
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
-from segtween.interfaces import Engine, Segmenter, Source
+from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
+from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import Frame, Method, Progress, Result, Rgb, method_name
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, method_name
 from segtween.video import open_source
 
 EVERY_FRAME = "every-frame"
@@ -67,6 +78,7 @@ def load(
     network_threads: int | None = None,
     scale: float = 1.0,
     preset: str = DEFAULT_PRESET,
+    mode: ModeName | None = None,
     **changes: Any,
 ) -> Segtween:
     """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
@@ -81,13 +93,17 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
+    mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
+                  both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
+                  the preset is the default and its schedule, scores and flow are as there; all else is causal
     changes       single settings of the preset, see `segtween.settings.change`
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     plain = preset == EVERY_FRAME
-    settings = change(Settings() if plain else find_preset(preset), interval=chosen, **changes)
+    asked = {} if mode is None else {"mode": mode}
+    settings = change(Settings() if plain else find_preset(preset), interval=chosen, **changes, **asked)
     backend = open_backend(device, threads=threads, without=without)
     segmenter = backend.segmenter(
         model,
@@ -99,34 +115,77 @@ def load(
         label_set=label_set,
         background=settings.delay is not None,
     )
-    name = method_name(
-        preset, changed=bool(changes.keys() - {"mode"}), bidirectional=changes.get("mode") == "bidirectional"
-    )
-    return Segtween(segmenter, settings, threads=threads, name=name, plain=plain, backend=backend)
+    modes = Modes(settings, settings) if plain else open_modes(settings, mode=mode)
+    name = method_name(preset, changed=bool(changes))
+    return Segtween(segmenter, modes, threads=threads, name=name, plain=plain, backend=backend)
 
 
 class Segtween:
-    """A segmenter and a method, ready for video. Made by `load`; holds one engine, so it runs one video at a time."""
+    """A segmenter and a method, ready for video. Made by `load`; holds one engine of each mode that was needed, so it
+    runs one video at a time.
+
+    `settings` in one mode are used in that mode for everything; of `Modes`, `run` takes those for the inputs it is
+    given, everything else `online`. `name` is the method's; that of the bidirectional mode says so besides.
+    `settings`, `engine` and `method` are those of `online`.
+    """
 
     def __init__(
         self,
         segmenter: Segmenter,
-        settings: Settings,
+        settings: Settings | Modes,
         *,
         threads: int = 0,
         name: str = DEFAULT_PRESET,
         plain: bool = False,
         backend: Backend | None = None,
     ) -> None:
-        self.settings, self.threads = settings, threads
-        self._segmenter, self._plain = segmenter, plain
-        self._backend = backend = backend or Processor(threads)
-        self.engine: Engine = (
-            build_every_frame(segmenter, backend=backend)
-            if plain
-            else build_engine(segmenter, settings, backend=backend)
-        )
-        self.method: Method = method(self.engine, name=EVERY_FRAME if plain else name)
+        self.modes = settings if isinstance(settings, Modes) else Modes(settings, settings)
+        self.threads = threads
+        self._segmenter, self._plain, self._name = segmenter, plain, EVERY_FRAME if plain else name
+        self._backend = backend or Processor(threads)
+        self._flows: list[tuple[Settings, FlowEstimator]] = []
+        self._built: dict[Settings, InMode] = {}
+        self._online = self._in_mode(self.modes.online)
+
+    @property
+    def settings(self) -> Settings:
+        return self._online.settings
+
+    @property
+    def engine(self) -> Engine:
+        return self._online.engine
+
+    @property
+    def method(self) -> Method:
+        return self._online.method
+
+    def in_mode_for(self, sources: Input | Sequence[Input], *, live: bool = False) -> InMode:
+        """The method in the mode that `run` takes for these inputs: bidirectional where none was asked for and all of
+        them have an end, unless they are labelled `live`."""
+        given = sources if isinstance(sources, (list, tuple)) else [sources]
+        finite = not live and all(is_finite(source) for source in given)
+        chosen = self._in_mode(self.modes.of(is_finite=finite))
+        if finite and self.modes.note is not None:
+            return replace(chosen, notes=(*chosen.notes, self.modes.note))
+        return chosen
+
+    def _in_mode(self, settings: Settings) -> InMode:
+        """Built when it is first asked for; network, backend and, where it is the same, flow are shared."""
+        if settings not in self._built:
+            engine = self._engine(settings)
+            name = f"{self._name}{BOTH_SIDES if settings.is_bidirectional and not self._plain else ''}"
+            self._built[settings] = InMode(settings, engine, method(engine, name=name), tuple(engine.notes))
+        return self._built[settings]
+
+    def _engine(self, settings: Settings) -> Engine:
+        if self._plain:
+            return build_every_frame(self._segmenter, backend=self._backend)
+        flow = next((flow for other, flow in self._flows if same_flow(other, settings)), None)
+        if flow is None:
+            self._backend.check(settings)
+            flow = self._backend.flow(settings, classes=len(self._segmenter.labels))
+            self._flows.append((settings, flow))
+        return build_engine(self._segmenter, settings, backend=self._backend, flow=flow)
 
     @property
     def labels(self) -> LabelSet:
@@ -158,8 +217,11 @@ class Segtween:
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for stored scores and stored flow.
         """
-        settings = None if self._plain else self.settings
-        return build_streams(self._segmenter, settings, count, backend=self._backend)
+        return self._streams(count, self.settings)
+
+    def _streams(self, count: int, settings: Settings) -> MultiStream:
+        chosen = None if self._plain else settings
+        return build_streams(self._segmenter, chosen, count, backend=self._backend)
 
     def stream_multi(self, sources: Sequence[Input]) -> Iterator[list[Result | None]]:
         """One list of results for one frame of each file, folder, camera or stream; None for those that have ended.
@@ -219,6 +281,8 @@ class Segtween:
         in its `Outcome` while the others continue; SettingError for stored scores and flow, and on another device than
         the processor.
 
+        Where no mode was asked for, inputs that have an end are labelled bidirectionally (`in_mode_for`).
+
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
                           fast are dropped (`Summary.live`). Load with `async_keys="auto"`, so that a busy network makes
@@ -226,26 +290,28 @@ class Segtween:
         options           single fields of `run.options.Outputs` and `Reading` by name, such as save=["labels"]
         """
         outputs, reading = with_options(outputs, reading, options)
-        how = Labelling(self.method, self._interval(), tuple(outputs.save), live)
+        used = self.in_mode_for(sources, live=live)
+        how = Labelling(used.method, self._interval(), tuple(outputs.save), live)
         prepare = partial(prepare_job, outputs=outputs, labels=self.labels, threads=self.threads)
         if isinstance(sources, (list, tuple)):
             _check_compared_alone(outputs)
             named = resolve(sources, reading, threads=self.threads)
             jobs = [prepare(item, Path(folder) / item.name) for item in named]
-            return run_session(self.streams(len(named)), jobs, how, folder=folder, progress=progress)
+            return run_session(self._streams(len(named), used.settings), jobs, how, folder=folder, progress=progress)
         one = resolve_one(sources, reading, threads=self.threads)
-        return run_one(self.engine, prepare(one, Path(folder), caption=self._caption()), how, progress=progress)
+        job = prepare(one, Path(folder), caption=self._caption(used.method))
+        return run_one(used.engine, job, how, progress=progress)
 
     def _interval(self) -> int | None:
         if self._plain:
             return 0
         return None if self.settings.is_adaptive else self.settings.interval
 
-    def _caption(self) -> str:
-        """This method's caption in a film that compares methods."""
+    def _caption(self, used: Method) -> str:
+        """A method's caption in a film that compares methods."""
         if self.settings.is_adaptive:
-            return f"segtween ({self.method.name})"
-        return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"
+            return f"segtween ({used.name})"
+        return f"segtween ({used.name}), network on 1 frame in {self.settings.interval + 1}"
 
 
 def _check_compared_alone(outputs: Outputs) -> None:

@@ -346,6 +346,14 @@ def has_stored_flow(settings: Settings) -> bool:
     return flow_spec(settings.flow.name).is_stored
 
 
+def same_flow(one: Settings, other: Settings) -> bool:
+    """Whether both settings open the same flow estimator; the quality is that of a search, which has no weights."""
+    alike = one.flow == other.flow and isinstance(one.propagation, Published) == isinstance(
+        other.propagation, Published
+    )
+    return alike and (flow_spec(one.flow.name).needs_weights or one.quality == other.quality)
+
+
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:
     """The flow estimator; `classes` finds the shipped weights of a flow network where none are given."""
     options = FlowOptions(

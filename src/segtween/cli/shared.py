@@ -73,7 +73,8 @@ Offline = Annotated[
     typer.Option(
         "--offline",
         rich_help_panel="Method",
-        help="For files: labels from the key frames before and after each frame; more accurate, available later.",
+        help="Labels from the key frames before and after each frame, as for files by default: more accurate, a period "
+        "late.",
     ),
 ]
 Online = Annotated[
@@ -81,7 +82,7 @@ Online = Annotated[
     typer.Option(
         "--online",
         rich_help_panel="Method",
-        help="Labels from the past alone, as for a camera; this is the default.",
+        help="Labels from the past alone, at once, as for cameras, streams and --live by default.",
     ),
 ]
 FrameRate = Annotated[
@@ -149,8 +150,10 @@ class ModeOptions:
     online: Online = False
     offline: Offline = False
 
-    def is_offline(self) -> bool:
-        """SettingError where both are given."""
+    def asked(self) -> Literal["causal", "bidirectional"] | None:
+        """The mode that was asked for, None where it is open; SettingError where both were."""
         if self.online and self.offline:
             raise SettingError("--online and --offline", expected="one of them", do="leave one out")
-        return self.offline
+        if self.online:
+            return "causal"
+        return "bidirectional" if self.offline else None
