@@ -114,24 +114,29 @@ def speed(
     ] = None,
     network: Network,
     method: Method,
+    mode: shared.ModeOptions,
     json_file: shared.Json = None,
 ) -> None:
     """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
+
+    Online, from the past alone, and offline, from the key frames on both sides, unless one of them is asked for.
 
     Examples:
 
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
 
+        segtween bench --size 1280x720 --offline
+
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
     """
-    from segtween.bench import bench as measure
+    from segtween.bench import bench_modes
     from segtween.bench.accuracy import with_accuracy
     from segtween.cli.screen import progress_bar
 
-    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
-    segmenter = network.open(background=settings.delay is not None)
+    plan, modes = timing.plan(threads=network.threads, against=against), method.measured(mode.asked())
+    segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
-        report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
+        report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
     _finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()), json_file)
 
 

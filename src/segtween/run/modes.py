@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,8 +17,8 @@ from segtween.build import has_stored_flow
 from segtween.errors import SourceError
 from segtween.interfaces import Engine
 from segtween.run.inputs import Input
-from segtween.settings import Causal, Composed, Fixed, Settings
-from segtween.types import Method
+from segtween.settings import Causal, Composed, Fixed, Settings, change
+from segtween.types import BOTH_SIDES, Method
 from segtween.video import NamedSource
 from segtween.video.inputs import kind_of
 
@@ -55,6 +56,24 @@ def open_modes(settings: Settings, *, mode: ModeName | None = None) -> Modes:
         )
         return Modes(settings, settings, note)
     return Modes(settings, settings.bidirectional())
+
+
+def each_mode(methods: Mapping[str, Settings], mode: ModeName | None = None) -> dict[str, Settings]:
+    """Methods by name as they are measured: in the mode that was asked for; None: in both, where files may have either.
+
+    Raises SettingError for a method that is not possible in the mode.
+    """
+    if mode is not None:
+        return {_name_in(name, of): of for name, given in methods.items() for of in (change(given, mode=mode),)}
+    both: dict[str, Settings] = {}
+    for name, settings in methods.items():
+        modes = open_modes(settings)
+        both |= {_name_in(name, of): of for of in (modes.online, modes.offline)}
+    return both
+
+
+def _name_in(name: str, settings: Settings) -> str:
+    return f"{name.removesuffix(BOTH_SIDES)}{BOTH_SIDES if settings.is_bidirectional else ''}"
 
 
 def _leaves_mode_open(settings: Settings) -> bool:

@@ -13,7 +13,7 @@ from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
-from segtween.types import method_name
+from segtween.types import Method, method_name
 
 BASELINE = "warp"
 MARKS = "osD^vPX"
@@ -21,6 +21,7 @@ EVERY, FUSED, TRUTH = "every frame", "every frame, fused", "true labels"
 
 COLUMNS = (
     Column("row", "method"),
+    Column("mode", "mode"),
     Column("interval", "interval"),
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
@@ -118,29 +119,30 @@ def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
 def _every(done: Compared) -> dict[str, Any]:
     figures = done.first.every_frame
     speed = done.speed(next(iter(done.times), ""), 0)
-    row = _figures(EVERY, 0, figures, speed, done.first.method.hash)
-    return {**row, "hash": "-", "times_faster": None if speed is None else 1.0}
+    row = _figures(EVERY, 0, figures, speed, done.first.method)
+    return {**row, "mode": None, "hash": "-", "times_faster": None if speed is None else 1.0}
 
 
 def _fused(done: Compared, name: str) -> dict[str, Any]:
     report = done.reports[name]
     assert report.every_frame_fused is not None
-    return _figures(FUSED, 0, report.every_frame_fused, done.speed(name, 0, fused=True), report.method.hash)
+    return _figures(FUSED, 0, report.every_frame_fused, done.speed(name, 0, fused=True), report.method)
 
 
 def _row(done: Compared, name: str, interval: int) -> dict[str, Any]:
     report = done.reports[name]
     figures = next(result for result in report.results if result["interval"] == interval)
-    return _figures(name, interval, figures, done.speed(name, interval), report.method.hash)
+    return _figures(name, interval, figures, done.speed(name, interval), report.method)
 
 
 def _figures(
-    name: str, interval: int, figures: dict[str, Any], speed: dict[str, Any] | None, of_method: str
+    name: str, interval: int, figures: dict[str, Any], speed: dict[str, Any] | None, method: Method
 ) -> dict[str, Any]:
     gain = figures.get("gain_over_every_frame")
     average = figures.get("avg_miou", figures.get("miou"))
     return {
         "row": name,
+        "mode": method.mode_word if interval else None,
         "interval": interval,
         "runs_per_100": 100 * figures["key_rate"],
         "avg_miou": average,
@@ -153,7 +155,7 @@ def _figures(
         "tc": figures["tc"],
         "ms_per_frame": None if speed is None else speed["ms_per_frame"],
         "times_faster": None if speed is None else speed["times_faster"],
-        "hash": of_method,
+        "hash": method.hash,
     }
 
 
