@@ -100,7 +100,11 @@ def _comparison(report: BenchReport) -> TextTable:
     accuracy = any(row.get("miou") is not None for row in measured)
     plain_ms = report.results[0]["ms_per_frame"]
     columns = ["in the same run", "interval", *(["mIoU"] if accuracy else []), "ms per frame", "key frame ms"]
-    columns += ["other frame ms", "share of the limit", *(f"segtween at {interval}, {report.mode}, is faster" for interval in above)]
+    columns += [
+        "other frame ms",
+        "share of the limit",
+        *(f"segtween at {interval}, {report.mode}, is faster" for interval in above),
+    ]
     rows = []
     for row in measured:
         other, share = row["other_frame"], plain_ms / row["ms_per_frame"] / (row["interval"] + 1)

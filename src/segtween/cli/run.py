@@ -225,7 +225,9 @@ def _report(summary: Summary) -> None:
         console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
         if summary.consistency is None:
             console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
-    console.print(f"  method: {summary.method.name} {summary.method.hash}, {summary.method.mode_word}, {network_of(summary.method)}")
+    console.print(
+        f"  method: {summary.method.name} {summary.method.hash}, {summary.method.mode_word}, {network_of(summary.method)}"
+    )
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]

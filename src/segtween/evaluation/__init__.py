@@ -31,7 +31,16 @@ from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.types import Method, Progress
 
-__all__ = ["HEADINGS", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_method", "evaluate_methods", "evaluate_modes"]
+__all__ = [
+    "HEADINGS",
+    "Make",
+    "MakeAdaptive",
+    "Report",
+    "evaluate",
+    "evaluate_method",
+    "evaluate_methods",
+    "evaluate_modes",
+]
 
 MEASURES = ("vspw",)
 """Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`)."""
