@@ -127,6 +127,9 @@ class Segtween:
     `settings` in one mode are used in that mode for everything; of `Modes`, `run` takes those for the inputs it is
     given, everything else `online`. `name` is the method's; that of the bidirectional mode says so besides.
     `settings`, `engine` and `method` are those of `online`.
+
+    In the bidirectional mode `stream`, `push` and `finish` give results with a fixed lag: a frame's comes with the
+    scores of the next key frame, up to a period later and what the network takes, which works beside the frames.
     """
 
     def __init__(
@@ -144,7 +147,7 @@ class Segtween:
         self._segmenter, self._plain, self._name = segmenter, plain, EVERY_FRAME if plain else name
         self._backend = backend or Processor(threads)
         self._flows: list[tuple[Settings, FlowEstimator]] = []
-        self._built: dict[Settings, InMode] = {}
+        self._built: dict[tuple[Settings, bool], InMode] = {}
         self._online = self._in_mode(self.modes.online)
 
     @property
@@ -164,20 +167,21 @@ class Segtween:
         them have an end, unless they are labelled `live`."""
         given = sources if isinstance(sources, (list, tuple)) else [sources]
         finite = not live and all(is_finite(source) for source in given)
-        chosen = self._in_mode(self.modes.of(is_finite=finite))
+        chosen = self._in_mode(self.modes.of(is_finite=finite), live=live)
         if finite and self.modes.note is not None:
             return replace(chosen, notes=(*chosen.notes, self.modes.note))
         return chosen
 
-    def _in_mode(self, settings: Settings) -> InMode:
+    def _in_mode(self, settings: Settings, *, live: bool = False) -> InMode:
         """Built when it is first asked for; network, backend and, where it is the same, flow are shared."""
-        if settings not in self._built:
-            engine = self._engine(settings)
+        key = settings, live and settings.is_bidirectional
+        if key not in self._built:
+            engine = self._engine(settings, live=live)
             name = f"{self._name}{BOTH_SIDES if settings.is_bidirectional and not self._plain else ''}"
-            self._built[settings] = InMode(settings, engine, method(engine, name=name), tuple(engine.notes))
-        return self._built[settings]
+            self._built[key] = InMode(settings, engine, method(engine, name=name), tuple(engine.notes))
+        return self._built[key]
 
-    def _engine(self, settings: Settings) -> Engine:
+    def _engine(self, settings: Settings, *, live: bool) -> Engine:
         if self._plain:
             return build_every_frame(self._segmenter, backend=self._backend)
         flow = next((flow for other, flow in self._flows if same_flow(other, settings)), None)
@@ -185,7 +189,12 @@ class Segtween:
             self._backend.check(settings)
             flow = self._backend.flow(settings, classes=len(self._segmenter.labels))
             self._flows.append((settings, flow))
-        return build_engine(self._segmenter, settings, backend=self._backend, flow=flow)
+        return build_engine(self._segmenter, settings, backend=self._backend, flow=flow, live=live)
+
+    @property
+    def _frame_by_frame(self) -> Engine:
+        """The engine for frames that are handed over one by one."""
+        return self._in_mode(self.modes.online, live=True).engine
 
     @property
     def labels(self) -> LabelSet:
@@ -193,40 +202,55 @@ class Segtween:
 
     def reset(self) -> None:
         """Forgets the video so far: the next frame is a key frame."""
-        self.engine.reset()
+        for built in self._built.values():
+            built.engine.reset()
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
-        """The next frame, (H, W, 3) uint8 RGB -> labels and more."""
+        """The next frame, (H, W, 3) uint8 RGB -> labels and more. SettingError in the bidirectional mode."""
         return self.engine.step(rgb, pts_seconds=pts_seconds)
+
+    def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
+        """The next frame, (H, W, 3) uint8 RGB -> the results that it completes, in order: its own; none, or those of
+        several frames before it, in the bidirectional mode."""
+        return self._frame_by_frame.push(rgb, pts_seconds=pts_seconds)
+
+    def finish(self) -> list[Result]:
+        """The results that are still to come after the last frame. The next frame begins a new video."""
+        engine = self._frame_by_frame
+        done = engine.finish()
+        engine.reset()
+        return done
 
     def stream(self, source: str | Path | int | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result per frame of a file, folder, camera, stream, or of any iterable of frames."""
+        engine = self._frame_by_frame
         if not isinstance(source, (str, Path, int)):
-            yield from self.engine.stream(source)
+            yield from engine.stream(source)
             return
         opened = open_source(source, threads=self.threads)
         try:
-            yield from self.engine.stream(opened)
+            yield from engine.stream(opened)
         finally:
             opened.close()
 
     def streams(self, count: int) -> MultiStream:
-        """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each.
+        """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each;
+        `push` and `finish` give lists of them, in the bidirectional mode with its lag.
 
         Key frames are staggered, so that a tick runs the network for at most ceil(count / (interval + 1)) of them,
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for stored scores and stored flow.
         """
-        return self._streams(count, self.settings)
+        return self._streams(count, self.settings, live=True)
 
-    def _streams(self, count: int, settings: Settings) -> MultiStream:
+    def _streams(self, count: int, settings: Settings, *, live: bool) -> MultiStream:
         chosen = None if self._plain else settings
-        return build_streams(self._segmenter, chosen, count, backend=self._backend)
+        return build_streams(self._segmenter, chosen, count, backend=self._backend, live=live)
 
     def stream_multi(self, sources: Sequence[Input]) -> Iterator[list[Result | None]]:
         """One list of results for one frame of each file, folder, camera or stream; None for those that have ended.
 
-        A folder of videos counts as its videos. Raises SettingError as `streams` does, and for the offline mode.
+        A folder of videos counts as its videos. Raises SettingError as `streams` does.
         """
         named, opened = resolve(sources, Reading(), threads=self.threads), list[Source]()
         streams = self.streams(len(named))
@@ -286,7 +310,7 @@ class Segtween:
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
                           fast are dropped (`Summary.live`). Load with `async_keys="auto"`, so that a busy network makes
-                          the interval longer instead
+                          the interval longer instead; with `mode="bidirectional"` labels come with a fixed lag
         options           single fields of `run.options.Outputs` and `Reading` by name, such as save=["labels"]
         """
         outputs, reading = with_options(outputs, reading, options)
@@ -297,7 +321,8 @@ class Segtween:
             _check_compared_alone(outputs)
             named = resolve(sources, reading, threads=self.threads)
             jobs = [prepare(item, Path(folder) / item.name) for item in named]
-            return run_session(self._streams(len(named), used.settings), jobs, how, folder=folder, progress=progress)
+            streams = self._streams(len(named), used.settings, live=live)
+            return run_session(streams, jobs, how, folder=folder, progress=progress)
         one = resolve_one(sources, reading, threads=self.threads)
         job = prepare(one, Path(folder), caption=self._caption(used.method))
         return run_one(used.engine, job, how, progress=progress)

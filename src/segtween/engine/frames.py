@@ -37,7 +37,7 @@ class Streaming:
         self.reset()
         items: Iterator[Frame | Rgb] = iter(source)
         for index, item in enumerate(items):
-            self.select(index)
+            self.select(item.index if isinstance(item, Frame) else index)
             if isinstance(item, Frame):
                 yield from self.push(item.rgb, pts_seconds=float(item.pts_seconds))
             else:

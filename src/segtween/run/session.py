@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
@@ -25,6 +25,8 @@ from segtween.types import Method, Progress
 from segtween.video.interrupt import Interrupts
 
 SESSION = "session.json"
+POLL_SECONDS = 0.02
+"""How long a new frame is waited for, live, before it is checked whether late results are there."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,6 @@ def _written(done: SessionSummary, target: Path) -> SinkError | None:
 
 def _warm_up(engine: Engine, lane: Lane) -> None:
     """Shows the engine two frames of the input's size: what is compiled, is compiled then."""
-    if not engine.is_causal:
-        raise SettingError(
-            "bidirectional propagation live",
-            expected="a mode that gives each frame's labels at once",
-            do="leave one of them out",
-        )
     engine.warm_up(lane.summary.input.size_hw)
 
 
@@ -145,8 +141,9 @@ class _Session:
         """Tick by tick, to the end of the last input."""
         while any(lane.is_open for lane in self._lanes.values()):
             if self._how.live:
-                self._bell.get()
-            for stream, outcome in self._streams.each(self._taken()):
+                self._wait()
+            taken = self._taken()
+            for stream, outcome in self._streams.each(taken):
                 if isinstance(outcome, SegtweenError):
                     self._end(stream, outcome)
                     continue
@@ -154,7 +151,24 @@ class _Session:
                     self._lanes[stream].put(outcome)
                 except SegtweenError as error:
                     self._end(stream, error)
+            if self._how.live:
+                self._poll([stream for stream in self._lanes if stream not in taken])
             self._report()
+
+    def _wait(self) -> None:
+        """Until there is something new to take; for a moment only where results come late and may be there now."""
+        late = any(not engine.is_causal for engine in self._streams.engines)
+        with suppress(Empty):
+            self._bell.get(timeout=POLL_SECONDS if late else None)
+
+    def _poll(self, streams: Sequence[int]) -> None:
+        """Live, passes on what is ready of these inputs, which have no new frame."""
+        for stream in streams:
+            if self._lanes[stream].is_open:
+                try:
+                    self._lanes[stream].poll()
+                except SegtweenError as error:
+                    self._end(stream, error)
 
     def stop(self, error: BaseException) -> None:
         """Ends what has not ended. What is labelled, or can be without another frame, is written."""
@@ -192,10 +206,13 @@ class _Session:
     def _end(self, stream: int, error: SegtweenError | None) -> None:
         """Closes an input. Frames that wait for a key frame are done too: they are read from the earlier one."""
         lane = self._lanes[stream]
+        engine = self._streams.engines[stream]
         try:
-            lane.put(self._streams.engines[stream].finish())
+            lane.put(engine.finish())
         except SegtweenError as other:
             error = error or other
+            with suppress(SegtweenError):  # what can be had although some scores cannot
+                lane.put(engine.finish())
         lane.end(error)
         self._streams.reset(stream)
 
