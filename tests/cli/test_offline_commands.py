@@ -104,8 +104,8 @@ def test_evaluate_measures_both_modes_unless_one_is_asked_for(root: Path, tmp_pa
 
 @pytest.mark.parametrize("more", [("--intervals", "0"), ("--preset", "warp"), ("--schedule", "adaptive")])
 def test_evaluate_measures_what_has_one_mode_once(more: tuple[str, ...], root: Path, tmp_path: Path) -> None:
-    done = call("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--threads", "1", "--flow", "zero",
-                "--json", tmp_path / "one.json", *more)  # fmt: skip
+    done = call("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--threads", "1", "--flow",
+                "zero", "--json", tmp_path / "one.json", *more)  # fmt: skip
     assert done.exit_code == 0, done.output
     assert ", offline" not in done.stdout
     assert "offline" not in json.loads((tmp_path / "one.json").read_text())

@@ -95,7 +95,7 @@ def test_memory_is_one_period() -> None:
     sided = offline(3)
     for rgb in panning(4, SIZE) * 5:
         sided.push(rgb)
-        assert len(sided._waiting) <= 4
+        assert sided.waiting <= 4
 
 
 def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
@@ -110,7 +110,7 @@ def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
 def test_one_step_alone_is_refused_and_another_size_too() -> None:
     sided = offline()
     with pytest.raises(
-        SettingError, match=r"one step of bidirectional propagation; expected a whole clip.*use stream\(\)"
+        SettingError, match=r"one step of bidirectional propagation; expected a whole clip.*use stream\(\), push\(\)"
     ):
         sided.step(textured(SIZE))
     sided.push(textured(SIZE))

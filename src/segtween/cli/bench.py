@@ -305,6 +305,7 @@ def real_time(
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
+    lag: shared.Lag = False,
     json_file: shared.Json = None,
 ) -> None:
     """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
@@ -314,6 +315,8 @@ def real_time(
         segtween bench real-time --model swiftnet-r18 --async-keys auto --rate 15 --seconds 30
 
         segtween bench real-time --streams 4 --async-keys auto --rate 10
+
+        segtween bench real-time --rate 10 --lag
     """
     from segtween.bench.plan import RatePlan
     from segtween.bench.real_time import bench_real_time
@@ -321,7 +324,8 @@ def real_time(
     from segtween.cli.screen import progress_bar
 
     plan = RatePlan(options.size(arrival.size), rate=arrival.rate, seconds=arrival.seconds, threads=network.threads)
-    settings, name = method.settings().at(keys.resolve()), method.name
+    with shared.errors_of_lag(lag):
+        ((name, settings),) = method.measured("bidirectional" if lag else "causal", at=keys.resolve()).items()
     segmenter = network.open(background=settings.delay is not None)
     report: Report
     with progress_bar("bench") as progress:

@@ -76,6 +76,7 @@ class LiveOptions:
             "dropped.",
         ),
     ] = False
+    lag: shared.Lag = False
     multi: Annotated[
         bool | None,
         typer.Option(
@@ -124,6 +125,8 @@ def run(
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
 
         segtween run camera:0 camera:1 rtsp://gate/stream -o out/ --live
+
+        segtween run camera:0 -o out/ --live --lag
     """
     from segtween.api import load
     from segtween.cli.multi import report_session
@@ -132,14 +135,15 @@ def run(
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
-    asked, out, quiet, live = mode.asked(), output.out, output.quiet, how.live
+    asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, part, threads=network.threads)
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     load_options |= {**network.for_load(), **method.for_load()}
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
-    seg = load(**load_options)
+    with shared.errors_of_lag(how.lag):
+        seg = load(**load_options)
     at_once = _are_at_once(todo, how.multi, live=live)
     used = [seg.in_mode_for(todo, live=live)] if at_once else [seg.in_mode_for(item, live=live) for item in todo]
     for note in dict.fromkeys(note for one in used for note in one.notes):
@@ -225,9 +229,8 @@ def _report(summary: Summary) -> None:
         console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
         if summary.consistency is None:
             console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
-    console.print(
-        f"  method: {summary.method.name} {summary.method.hash}, {summary.method.mode_word}, {network_of(summary.method)}"
-    )
+    used = summary.method
+    console.print(f"  method: {used.name} {used.hash}, {used.mode_word}, {network_of(used)}")
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]

@@ -7,9 +7,9 @@
                     reliability x frames until the later one
 
 Results come late: once the next key frame has its scores, which a network with a thread of its own computes while the
-next frames come (`sources.NetworkKeys`). So it is fixed-lag smoothing where frames come from a camera. Memory is bounded
-by two periods. Nothing is propagated across a scene cut: before a cut, at the end, before the first key frame, and
-where frames stay away, one side is read alone.
+next frames come (`sources.NetworkKeys`). So it is fixed-lag smoothing where frames come from a camera. Memory is
+bounded by two periods. Nothing is propagated across a scene cut: before a cut, at the end, before the first key frame,
+and where frames stay away, one side is read alone.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ MOST_PENDING = 2
 
 @dataclass
 class _Key:
-    """A key frame; `position` as a frame's. `state` is None until its scores are there; until then `history` is what is propagated of the key
-    frame `previous`, as this one sees it."""
+    """A key frame; `position` as a frame's. `state` is None until its scores are there; until then `history` is what is
+    propagated of the key frame `previous`, as this one sees it."""
 
     index: int
     position: int

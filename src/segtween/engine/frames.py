@@ -29,6 +29,15 @@ def check_size(index: int, size_hw: SizeHW, before_hw: SizeHW) -> None:
         )
 
 
+MOST_BUFFERED = 60
+
+
+def frames_buffered(engine: Engine) -> int:
+    """How many new frames of a camera may wait for the engine, before the oldest is dropped: one; a period of them
+    where results come late, since those of a period are made at once."""
+    return 1 if engine.is_causal else min(engine.longest + 1, MOST_BUFFERED)
+
+
 class Streaming:
     """What every engine does with the frames of a whole clip."""
 

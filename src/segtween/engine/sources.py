@@ -239,7 +239,7 @@ class LabelKeys:
         shares = [ops.resize((arrived == i).astype(np.float32), grid) for i in range(len(self.labels))]
         return LabelledKey(ScoreMap(np.stack(shares), "probabilities", size_hw), label_image=arrived)
 
-    def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:
+    def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:  # noqa: ARG002
         raise AssertionError("labels are there at once")
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:

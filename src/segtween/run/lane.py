@@ -9,6 +9,7 @@ from typing import Protocol
 
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.engine.clock import Clock
+from segtween.engine.frames import frames_buffered
 from segtween.engine.multistream import Arrival
 from segtween.errors import SegtweenError
 from segtween.interfaces import Engine, Source
@@ -20,8 +21,6 @@ from segtween.types import Frame, Motion, Result, SourceInfo
 from segtween.video.pace import AtItsRate
 
 FRAMES_AHEAD, FRAMES_BEHIND = 8, 8
-MOST_BUFFERED = 60
-"""Live, of an input whose results come late: new frames that may wait, a period of them at most."""
 USUAL_RATE = 25
 LEAST_GAP_SECONDS = 0.2
 """Frames stay away, rather than being a little late, after a period of the input and at least this."""
@@ -52,11 +51,10 @@ def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
 
 
 def read_latest(engine: Engine, source: Source, notify: Callable[[], None]) -> LatestFrame[Moving]:
-    """The newest frame of a source that comes at its rate; `notify` is called whenever there is one. Where results come
-    late, the newest frames of a period, since they are made all at once."""
+    """The newest frames of a source that comes at its rate, as many as may wait for the engine; `notify` is called
+    whenever there is one."""
     frames = ((frame, None) for frame in AtItsRate(source))
-    most = 1 if engine.is_causal else min(engine.longest + 1, MOST_BUFFERED)
-    return LatestFrame(frames, most=most, close=source.close, notify=notify)
+    return LatestFrame(frames, most=frames_buffered(engine), close=source.close, notify=notify)
 
 
 class Arrivals:
@@ -116,7 +114,9 @@ class Lane:
             self._comparison.reset()
         self.summary.prefetched = self._engine.prefetches and notify is None
         self._writer = AsyncWriter(self._write, most=FRAMES_BEHIND)
-        self._reader = read_ahead(self._engine, self.source) if notify is None else read_latest(self._engine, self.source, notify)
+        self._reader = (
+            read_ahead(self._engine, self.source) if notify is None else read_latest(self._engine, self.source, notify)
+        )
 
     def take(self) -> Arrival | None:
         """The next frame; live, None where there is no new one. StopIteration at the end."""
