@@ -260,7 +260,7 @@ def test_memory_is_bounded_in_a_long_stream() -> None:
 @pytest.mark.parametrize("changes", [{}, {"async_keys": 2}])
 def test_several_streams_give_what_each_would_give_alone(changes: dict[str, Any]) -> None:
     clips = [panning(14, SIZE, seed=seed) for seed in range(3)]
-    settings = change(OFFLINE, interval=2, **changes)
+    settings = change(OFFLINE, interval=3, **changes)
     streams = build_streams(BrightnessSegmenter(), settings, 3, backend=Processor(1))
     done: list[list[Result]] = [[], [], []]
     for tick in zip(*clips, strict=True):
@@ -270,7 +270,7 @@ def test_several_streams_give_what_each_would_give_alone(changes: dict[str, Any]
         found += results
     assert all(indices(found) == list(range(14)) for found in done)
     assert streams.runs()["most_planned"] == 1, "key frames are staggered"
-    same(done[0], offline(clips[0]))
+    same(done[0], offline(clips[0], 3))
     ticks = list(streams.stream(*clips))
     assert [[r.index for r in tick] for tick in ticks] == [[i] * 3 for i in range(14)]  # type: ignore[union-attr]
     assert isinstance(streams.engines[0].keys.worker, NetworkThread)  # type: ignore[attr-defined]
