@@ -289,20 +289,8 @@ def test_contradictions_with_a_lag_name_both_flags(more: list[str], message: str
 
 
 def test_several_live_inputs_with_a_lag(clip: Path, tmp_path: Path) -> None:
-    command = [
-        "run",
-        str(clip),
-        str(clip),
-        "-o",
-        str(tmp_path),
-        "--live",
-        "--lag",
-        "--model",
-        MODEL,
-        "--save",
-        "labels",
-    ]
-    done = CliRunner().invoke(app, [*command, "--flow", "zero", "--threads", "1"])
+    command = ["run", str(clip), str(clip), "-o", str(tmp_path), "--live", "--lag", "--model", MODEL]
+    done = CliRunner().invoke(app, [*command, "--save", "labels", "--flow", "zero", "--threads", "1"])
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "session.json").read_text())
     assert record["method"]["mode"] == "bidirectional"
