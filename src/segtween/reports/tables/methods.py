@@ -47,8 +47,8 @@ def methods_table(
     offline: bool = True,
     unchanged: Mapping[str, tuple[str, Settings]] | None = None,
 ) -> Study:
-    """Every frame, every frame fused (the preset `default`), then each preset at each interval, and one offline: the
-    default, or the last preset that has such a mode. `unchanged` gives a preset's own name and settings by the name
+    """Every frame, every frame fused (the preset `default`), then at each interval what files get, the default offline
+    (or the last preset that has such a mode), and each preset online. `unchanged` gives a preset's own name and settings by the name
     that it has here: they are taken where the changed ones lack weights.
 
     With true labels for scores the table says how much of the error of the preset `warp` a method removes, just before
@@ -59,7 +59,8 @@ def methods_table(
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
     methods, notes = _fitting(segmenter, presets, unchanged or {})
     default = list(methods)[list(presets).index(default)]
-    notes += _add_offline(methods, default) if offline else []
+    methods, refused = _with_offline(methods, default) if offline else (methods, [])
+    notes += refused
     done = compare(conditions, segmenter, methods=methods, intervals=wanted, fused=[default])
     shown = default if default in done.reports else next(iter(done.reports))
     rows = [_every(done), _fused(done, shown)]
@@ -102,18 +103,16 @@ def _fitting(
     return methods, notes
 
 
-def _add_offline(methods: dict[str, Settings], default: str) -> list[str]:
-    """Adds the offline mode of the default, else of the last preset that can; says which could not."""
-    refused = []
+def _with_offline(methods: dict[str, Settings], default: str) -> tuple[dict[str, Settings], list[str]]:
+    """The methods below the offline mode of the default, else of the last preset that can; and which could not."""
+    refused: list[str] = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
         both = method_name(name, bidirectional=True)
         try:
-            methods[both] = methods[name].bidirectional()
+            return {both: methods[name].bidirectional(), **methods}, refused
         except SettingError as error:
             refused.append(f"left out: {both}: {error.expected}")
-        else:
-            break
-    return refused
+    return methods, refused
 
 
 def _every(done: Compared) -> dict[str, Any]:
