@@ -170,11 +170,8 @@ class Delayed:
 def _check_delay(frames: int | str, interval: int) -> None:
     number = isinstance(frames, int) and not isinstance(frames, bool)
     if frames != "auto" and not (number and 1 <= int(frames) <= MOST_DELAY):
-        raise SettingError(
-            f"async_keys={frames}",
-            expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
-            do="give async_keys='auto', or leave it out",
-        )
+        expected = f"auto, or a whole number of frames from 1 to {MOST_DELAY}"
+        raise SettingError(f"async_keys={frames}", expected=expected, do="give async_keys='auto', or leave it out")
     if frames != "auto" and int(frames) > interval + 1:
         raise SettingError(
             f"async_keys={frames} with interval={interval}",

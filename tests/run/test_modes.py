@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween, load
+from segtween.build import build_engine
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.labels import numbered
@@ -190,6 +191,41 @@ def test_several_inputs_share_the_mode_that_all_of_them_can_have(clip: Path, tmp
     mixed = seg.run([clip, Memory(live=True)], tmp_path / "mixed", save=["labels"])
     assert mixed.method.mode == "causal"
     assert [s.frames for s in mixed.summaries] == [FRAMES, FRAMES]
+
+
+def test_frames_that_are_pushed_complete_results() -> None:
+    frames = [frame.rgb for frame in Memory()]
+    causal = loaded()
+    assert [[r.index for r in causal.push(rgb)] for rgb in frames] == [[i] for i in range(FRAMES)]
+    assert causal.finish() == []
+    assert [r.index for r in causal.push(frames[0])] == [0], "a new video"
+    seg = loaded(mode="bidirectional")
+    found = [r for rgb in frames for r in seg.push(rgb)]
+    assert len(found) in (3, 6), "those of the periods that have ended, if the network has been quick"
+    found += seg.finish()
+    assert [r.index for r in found] == list(range(FRAMES))
+    file = build_engine(BrightnessSegmenter(), seg.settings)
+    assert all(np.array_equal(a.labels, b.labels) for a, b in zip(found, file.stream(frames), strict=True))
+    assert [r.index for r in seg.stream(frames)] == list(range(FRAMES))
+    again = [*seg.push(frames[0]), *seg.push(frames[1])]
+    seg.reset()
+    assert again == []
+    assert [r.index for r in [*seg.push(frames[0]), *seg.finish()]] == [0]
+    with pytest.raises(SettingError, match="one step of bidirectional propagation"):
+        seg.step(frames[0])
+
+
+def test_streams_in_the_mode_that_was_asked_for() -> None:
+    frames = [frame.rgb for frame in Memory()]
+    assert all(engine.is_causal for engine in loaded().streams(2).engines)
+    both = loaded(mode="bidirectional").streams(2)
+    done: list[list[int]] = [[], []]
+    for rgb in frames:
+        for stream, results in enumerate(both.push([rgb, rgb])):
+            done[stream] += [r.index for r in results]
+    for stream, results in enumerate(both.finish()):
+        done[stream] += [r.index for r in results]
+    assert done == [list(range(FRAMES))] * 2
 
 
 def test_an_unknown_mode_is_named() -> None:

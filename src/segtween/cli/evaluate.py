@@ -45,7 +45,7 @@ def evaluate(
         ),
     ] = None,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    mode: Annotated[shared.ModeOptions, Rare("online")],
+    mode: shared.ModeOptions,
     device: shared.OnDevice = "cpu",
 ) -> None:
     """Measure accuracy and temporal consistency over intervals, compared with the network on every frame.

@@ -101,7 +101,7 @@ def run(
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
     keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    mode: Annotated[shared.ModeOptions, Rare("online")],
+    mode: Annotated[shared.ModeOptions, Rare("offline")],
     how: Annotated[LiveOptions, Rare("multi")],
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
