@@ -48,8 +48,8 @@ def methods_table(
     unchanged: Mapping[str, tuple[str, Settings]] | None = None,
 ) -> Study:
     """Every frame, every frame fused (the preset `default`), then at each interval what files get, the default offline
-    (or the last preset that has such a mode), and each preset online. `unchanged` gives a preset's own name and settings
-    by the name that it has here: they are taken where the changed ones lack weights.
+    (or the last preset that has such a mode), and each preset online. `unchanged` gives a preset's own name and
+    settings by the name that it has here: they are taken where the changed ones lack weights.
 
     With true labels for scores the table says how much of the error of the preset `warp` a method removes, just before
     the next key frame. Raises SettingError for no interval above 0, and what `compare` raises.
