@@ -32,7 +32,7 @@ POLL_SECONDS = 0.02
 @dataclass(frozen=True)
 class Labelling:
     """How inputs are labelled, and what is saved of them. `interval` is None where the schedule is adaptive. `live`:
-    of each input only the newest frame counts."""
+    of each input only the newest frames count."""
 
     method: Method
     interval: int | None
@@ -57,10 +57,11 @@ def run_session(
     `session.json` in `folder`, if given.
 
     Without `live` a tick waits for the next frame of each input that has not ended. With it, it takes the newest of
-    those that have one; what came meanwhile is dropped and counted. What ends one input early, be it a camera that is
-    gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until then is kept, and
-    frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them. An output that
-    fails is closed alone, the others of its input go on.
+    those that have one; what came meanwhile is dropped and counted. Where results come late, the newest frames of a
+    period may wait, and what is labelled is passed on as soon as the network is ready. What ends one input early, be it
+    a camera that is gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until
+    then is kept, and frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them.
+    An output that fails is closed alone, the others of its input go on.
     """
     if len(jobs) != len(streams):
         raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
