@@ -54,9 +54,9 @@ def test_every_frame_comes_once_in_order_with_its_distance() -> None:
 def test_results_come_when_the_next_key_frame_is_there() -> None:
     sided, frames = offline(2), panning(6, SIZE)
     given = [[r.index for r in sided.push(rgb)] for rgb in frames]
-    assert given == [[], [], [], [0, 1, 2], [], []]
-    assert [r.index for r in sided.finish()] == [3, 4, 5]
-    assert [r.index for r in sided.push(frames[0])] == []
+    assert given == [[0], [], [], [1, 2, 3], [], []]
+    assert [r.index for r in sided.finish()] == [4, 5]
+    assert [r.index for r in sided.push(frames[0])] == [0]
 
 
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:

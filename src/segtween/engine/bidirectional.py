@@ -6,10 +6,10 @@
     share           of the later key frame = its reliability x frames since the earlier one, against the earlier one's
                     reliability x frames until the later one
 
-Results come late: once the next key frame has its scores, which a network with a thread of its own computes while the
-next frames come (`sources.NetworkKeys`). So it is fixed-lag smoothing where frames come from a camera. Memory is
-bounded by two periods. Nothing is propagated across a scene cut: before a cut, at the end, before the first key frame,
-and where frames stay away, one side is read alone.
+Results come late, but for key frames: once the next key frame has its scores, which a network with a thread of its own
+computes while the next frames come (`sources.NetworkKeys`). So it is fixed-lag smoothing where frames come from a
+camera. Memory is bounded by two periods. Nothing is propagated across a scene cut: before a cut, at the end, before the
+first key frame, and where frames stay away, one side is read alone.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Span:
     @property
     def is_known(self) -> bool:
         """Whether the scores are there that its labels are read from."""
-        return _is_there(self.frames[0].key) and _is_there(self.after)
+        return not self.frames or (_is_there(self.frames[0].key) and _is_there(self.after))
 
 
 class BidirectionalEngine(Streaming):
@@ -320,17 +320,21 @@ class BidirectionalEngine(Streaming):
             self._spans.append(_Span())
 
     def _completed(self) -> list[Result]:
-        """The results of the spans that have ended and whose scores are there."""
+        """The results of the spans that have ended and whose scores are there, and that of a key frame after them."""
         done: list[Result] = []
-        while len(self._spans) > 1 and self._spans[0].is_known:
+        while True:
+            frames = self._spans[0].frames
+            if frames and frames[0].is_key and _is_there(frames[0].key):
+                done.append(self._result(frames.pop(0), None))  # it is read from its own scores alone
+            if len(self._spans) == 1 or not self._spans[0].is_known:
+                return done
             done += self._results(self._spans.popleft())
-        return done
 
     def _results(self, span: _Span) -> list[Result]:
         done = []
         after = None if span.after is None else span.after.state
         for waiting in reversed(span.frames):
-            if after is not None and not waiting.is_key:
+            if after is not None:
                 assert waiting.onward is not None, "a frame came after it"
                 with waiting.clock("propagate"):
                     after = self.propagation.follow(after, waiting.onward)
@@ -343,8 +347,6 @@ class BidirectionalEngine(Streaming):
 
     def _result(self, waiting: _Waiting, after: KeyState | None) -> Result:
         before = self._state_of(waiting)
-        if waiting.is_key:
-            after = None
         nearest = before or after
         with waiting.clock("label"):
             sides = Sides(before, after, share(before, after))
