@@ -235,10 +235,14 @@ def test_after_an_error_of_the_network_what_came_before_can_be_had() -> None:
     frames = panning(9, SIZE)
     engine = build_engine(Fails(), change(OFFLINE, interval=2), live=True)
     done: list[Result] = []
-    with pytest.raises(ScoresError, match="not finite"):
+
+    def label() -> None:
         for rgb in frames[:4]:
-            done += engine.push(rgb)
-        done += engine.finish()
+            done.extend(engine.push(rgb))
+        done.extend(engine.finish())
+
+    with pytest.raises(ScoresError, match="not finite"):
+        label()
     assert indices([*done, *engine.finish()]) == [0, 1, 2]
     assert indices([*engine.push(frames[0]), *engine.finish()]) == [0], "and it goes on"
 
