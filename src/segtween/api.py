@@ -177,7 +177,8 @@ class Segtween:
         key = settings, live and settings.is_bidirectional
         if key not in self._built:
             engine = self._engine(settings, live=live)
-            name = f"{self._name}{BOTH_SIDES if settings.is_bidirectional and not self._plain else ''}"
+            is_both = settings.is_bidirectional and not self._plain
+            name = f"{self._name.removesuffix(BOTH_SIDES)}{BOTH_SIDES if is_both else ''}"
             self._built[key] = InMode(settings, engine, method(engine, name=name), tuple(engine.notes))
         return self._built[key]
 

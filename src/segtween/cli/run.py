@@ -160,12 +160,12 @@ def run(
         return
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
     failed = 0
-    for item, method_of_it in zip(todo, used, strict=True):
+    for item, chosen in zip(todo, used, strict=True):
         folder = out if alone else out / item.name
         try:
             source = item.open()
             if not quiet:
-                notes.print(start_line(item.spec, source.info, method_of_it, folder, save=kinds), markup=False)
+                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds), markup=False)
             again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
                 summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)
