@@ -165,7 +165,7 @@ class Segtween:
     def in_mode_for(self, sources: Input | Sequence[Input], *, live: bool = False) -> InMode:
         """The method in the mode that `run` takes for these inputs: bidirectional where none was asked for and all of
         them have an end, unless they are labelled `live`."""
-        given = sources if isinstance(sources, (list, tuple)) else [sources]
+        given: Sequence[Any] = sources if isinstance(sources, (list, tuple)) else [sources]
         finite = not live and all(is_finite(source) for source in given)
         chosen = self._in_mode(self.modes.of(is_finite=finite), live=live)
         if finite and self.modes.note is not None:

@@ -39,8 +39,12 @@ def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchRepo
 
 def _copied(report: BenchReport) -> BenchReport:
     """With rows of its own."""
-    rows = {name: [dict(row) for row in getattr(report, name)] for name in ("results", "against")}
-    return replace(report, **rows, others=[_copied(other) for other in report.others])
+    return replace(
+        report,
+        results=[dict(row) for row in report.results],
+        against=[dict(row) for row in report.against],
+        others=[_copied(other) for other in report.others],
+    )
 
 
 def _modes(values: dict[str, Any]) -> list[dict[str, Any]]:

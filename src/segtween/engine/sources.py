@@ -50,11 +50,15 @@ class KeySource(Protocol):
 
     stage: str
     propagation: Propagation
-    delay: Delay | None
-    """When scores are used: so many frames after their key frame, or as soon as they are there, which then says when
-    the next key frame may come (auto). None: as soon as they are there, for which the next key frame waits."""
-    is_stored: bool
-    """Whether scores belong to certain frames."""
+
+    @property
+    def delay(self) -> Delay | None:
+        """When scores are used: so many frames after their key frame, or as soon as they are there, which then says
+        when the next key frame may come (auto). None: as soon as they are there, for which the next key frame waits."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether scores belong to certain frames."""
 
     @property
     def by_distance(self) -> bool:
@@ -194,7 +198,7 @@ class LabelKeys:
     stage = "label"
     notes: list[str] = []  # noqa: RUF012
     longest = 0
-    delay = None
+    delay: Delay | None = None
     by_distance = False
     is_stored = True
 
