@@ -178,7 +178,7 @@ def test_rows_whose_intervals_rest_on_different_things_say_so(tmp_path: Path) ->
     other = {**report.results[0], "interval": 4, "gain_over_every_frame": less}
     both = replace(report, results=[*report.results, other])
     assert both.interval_note() == (
-        "in brackets the 95% interval of the paired difference: every frame, fused, interval 2: "
+        "in brackets the 95% interval of the paired difference: every frame, fused, interval 2, online: "
         "t interval over 9 blocks, on this clip; interval 4, online: no interval (8 blocks of one clip: too few)"
     )
     last = {**gain, "min_miou": less}
