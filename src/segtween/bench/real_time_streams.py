@@ -86,7 +86,7 @@ def bench_real_time_streams(
     waited for or not.
 
     Of a camera's frames that came while others were labelled the newest is taken, as in `run --live`; in the
-    bidirectional mode those of a period are kept. Raises SettingError for stored scores or flow, and what
+    bidirectional mode those of half a period are kept. Raises SettingError for stored scores or flow, and what
     `build_streams` refuses.
     """
     refuse_stored(segmenter, {name: settings})

@@ -29,13 +29,13 @@ def check_size(index: int, size_hw: SizeHW, before_hw: SizeHW) -> None:
         )
 
 
-MOST_BUFFERED = 60
+MOST_BUFFERED = 30
 
 
 def frames_buffered(engine: Engine) -> int:
-    """How many new frames of a camera may wait for the engine, before the oldest is dropped: one; a period of them
-    where results come late, since those of a period are made at once."""
-    return 1 if engine.is_causal else min(engine.longest + 1, MOST_BUFFERED)
+    """How many new frames of a camera may wait for the engine, before the oldest is dropped: one; where results come
+    late half a period of them, since those of a period are made at once, which takes about half of all work."""
+    return 1 if engine.is_causal else min(1 + engine.longest // 2, MOST_BUFFERED)
 
 
 class Streaming:
