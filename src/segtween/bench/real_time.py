@@ -155,8 +155,8 @@ def bench_real_time(
     """Frames of a moving textured clip that come at the plan's rate, waited for or not.
 
     Of those that came while others were labelled the newest is taken and the rest dropped, as in `run --live`; in the
-    bidirectional mode those of half a period are kept. The engine has seen two frames before. Raises SettingError for stored
-    scores or flow.
+    bidirectional mode those of half a period are kept. The engine has seen two frames before. Raises SettingError for
+    stored scores or flow.
     """
     refuse_stored(segmenter, {name: settings})
     backend, clip, network = Processor(plan.threads), moving_clip(plan.size_hw), Watched(segmenter)

@@ -57,9 +57,9 @@ def run_session(
     `session.json` in `folder`, if given.
 
     Without `live` a tick waits for the next frame of each input that has not ended. With it, it takes the newest of
-    those that have one; what came meanwhile is dropped and counted. Where results come late, the newest frames of
-    half a period may wait, and what is labelled is passed on as soon as the network is ready. What ends one input early, be it
-    a camera that is gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until
+    those that have one; what came meanwhile is dropped and counted. Where results come late, the newest frames of half
+    a period may wait, and what is labelled is passed on as soon as the network is ready. What ends one input early, be
+    it a camera that is gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until
     then is kept, and frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them.
     An output that fails is closed alone, the others of its input go on.
     """
