@@ -132,6 +132,19 @@ def test_scores_may_be_used_so_many_frames_late() -> None:
     assert engine.describe()["async_keys"] == 2
 
 
+@pytest.mark.parametrize(("interval", "late"), [(4, 1), (4, 5), (1, 2), (0, 1)])
+def test_the_lag_is_at_most_a_period_and_the_networks_time(interval: int, late: int) -> None:
+    """In frames, the network taking `late` of them: key frames wait for it alone, others for the next one's scores."""
+    frames = panning(3 * (interval + 1) + late + 1, SIZE, step=1)
+    engine = build_engine(BrightnessSegmenter(), change(OFFLINE, interval=interval, async_keys=late), live=True)
+    lags = {r.index: now - r.index for now, rgb in enumerate(frames) for r in engine.push(rgb)}
+    period = interval + 1
+    assert len(lags) >= 2 * period
+    for index, lag in lags.items():
+        assert lag == (late if index % period == 0 else period - index % period + late)
+    assert max(lags.values()) <= period + late
+
+
 def test_with_auto_the_next_key_frame_is_put_off_until_the_network_is_free() -> None:
     frames = panning(9, SIZE)
     engine, worker = by_hand(interval=1, async_keys="auto")
