@@ -365,9 +365,10 @@ def device(
     ] = None,
     network: Network,
     method: Synchronous,
+    mode: shared.ModeOptions,
     json_file: shared.Json = None,
 ) -> None:
-    """Speed on a graphics card: frames in its memory, labels into its memory.
+    """Speed on a graphics card: frames in its memory, labels into its memory; online, unless --offline is given.
 
     Example:
 
@@ -377,14 +378,15 @@ def device(
     from segtween.cli.screen import progress_bar
     from segtween.errors import SettingError
 
-    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
+    plan = timing.plan(threads=network.threads, against=against)
+    ((method_name, settings),) = method.measured(mode.asked() or "causal").items()
     opened = options.device(name, threads=network.threads, without=options.words(without) or ())
     if opened is None:
         raise SettingError(f"device {name}", expected="cuda or cuda:1", do="use segtween bench speed for the processor")
     segmenter = network.open(device=opened)
     with progress_bar("bench") as progress:
         report = bench_device(
-            segmenter, device=opened, settings=settings, name=method.name, plan=plan, progress=progress
+            segmenter, device=opened, settings=settings, name=method_name, plan=plan, progress=progress
         )
     _finish(report, json_file)
 
