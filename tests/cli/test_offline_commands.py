@@ -111,6 +111,23 @@ def test_evaluate_measures_what_has_one_mode_once(more: tuple[str, ...], root: P
     assert "offline" not in json.loads((tmp_path / "one.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("more", "modes"),
+    [((), ["online", "offline"]), (("--online",), ["online"]), (("--offline",), ["offline"])],
+)
+def test_tables_of_intervals_have_both_modes_unless_one_is_asked_for(
+    more: tuple[str, ...], modes: list[str], root: Path, tmp_path: Path
+) -> None:
+    done = call("table", "intervals", "--dataset", "folders", "--root", root, "--model", MODEL, "--intervals", "0,2",
+                "--repeats", "1", "--threads", "1", "--flow", "zero", "-o", tmp_path, *more)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "intervals.json").read_text())
+    rows = [(row["preset"], row["mode"]) for row in record["rows"] if row["interval"]]
+    names = {"online": "composed*", "offline": "composed*, bidirectional"}
+    assert rows == [(names[mode], mode) for mode in modes]
+    assert all(row["mode"] is None for row in record["rows"] if not row["interval"])
+
+
 def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) -> None:
     clip = root / "val/frames/a"
     for more, text in (
