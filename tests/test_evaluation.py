@@ -179,8 +179,8 @@ def test_rows_whose_intervals_rest_on_different_things_say_so(tmp_path: Path) ->
     other = {**report.results[0], "interval": 4, "gain_over_every_frame": less}
     both = replace(report, results=[*report.results, other])
     assert both.interval_note() == (
-        "in brackets the 95% interval of the paired difference: every frame, fused, interval 2: "
-        "t interval over 9 blocks, on this clip; interval 4: no interval (8 blocks of one clip: too few)"
+        "in brackets the 95% interval of the paired difference: every frame, fused, interval 2, online: "
+        "t interval over 9 blocks, on this clip; interval 4, online: no interval (8 blocks of one clip: too few)"
     )
     last = {**gain, "min_miou": less}
     assert interval_note({"a": None, "b": last}, level=0.9, keys=("value", "min_miou")) == (
@@ -502,7 +502,7 @@ def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Da
     assert report.every_frame["vspw"]["vspw_tc"] != report.every_frame["tc"]
     published = report.tables()[3]
     assert not isinstance(published, str)
-    assert published.column(0) == ["every frame", "every frame, fused", "interval 2", "true labels"]
+    assert published.column(0) == ["every frame", "every frame, fused", "interval 2, online", "true labels"]
     assert "vspw" not in measured().every_frame
     with pytest.raises(SettingError, match=r"measure 'vpsw'.*vspw"):
         measured("vpsw")
@@ -638,8 +638,8 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert [row["row"] for row in rows] == [
         "every frame",
         "every frame, fused",
-        "interval 0",
-        "interval 4",
+        "interval 0, online",
+        "interval 4, online",
         "true labels",
     ]
     report.write_csv(tmp_path / "out.csv")
@@ -657,8 +657,8 @@ def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     assert not isinstance(figures, str)
     assert not isinstance(per_class, str)
     assert not isinstance(calibration, str)
-    assert figures.column(0) == ["every frame", "every frame, fused", "interval 4", "true labels"]
-    assert calibration.column(0) == ["every frame", "every frame, fused", "interval 4"]
+    assert figures.column(0) == ["every frame", "every frame, fused", "interval 4, online", "true labels"]
+    assert calibration.column(0) == ["every frame", "every frame, fused", "interval 4, online"]
     found = record["results"][1]["calibration"]
     assert calibration.rows[2][1] == f"{100 * found['ece']:.1f}"
     assert sum(found["pixels"]) > 0

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from segtween.build import Backend, Processor, build_engine, build_every_frame, build_streams, method, open_backend
+from segtween.build import (
+    Backend,
+    Processor,
+    build_engine,
+    build_every_frame,
+    build_streams,
+    method,
+    open_backend,
+    same_flow,
+)
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
-from segtween.interfaces import Engine, Segmenter, Source
+from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
 from segtween.labels import LabelSet
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
+from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import Frame, Method, Progress, Result, Rgb, method_name
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, method_name
 from segtween.video import open_source
 
 EVERY_FRAME = "every-frame"
@@ -68,6 +79,7 @@ def load(
     network_threads: int | None = None,
     scale: float = 1.0,
     preset: str = DEFAULT_PRESET,
+    mode: ModeName | None = None,
     **changes: Any,
 ) -> Segtween:
     """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
@@ -82,13 +94,17 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
+    mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
+                  both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
+                  the preset is the default and its schedule, scores and flow are as there; all else is causal
     changes       single settings of the preset, see `segtween.settings.change`, such as key_tta="mirror"
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     plain = preset == EVERY_FRAME
-    settings = change(Settings() if plain else find_preset(preset), interval=chosen, **changes)
+    asked = {} if mode is None else {"mode": mode}
+    settings = change(Settings() if plain else find_preset(preset), interval=chosen, **changes, **asked)
     backend = open_backend(device, threads=threads, without=without)
     segmenter = backend.segmenter(
         model,
@@ -103,34 +119,87 @@ def load(
     if plain and settings.key_tta != "none":
         backend.check(settings)
         segmenter = augmented(segmenter, settings.key_tta)
-    name = method_name(
-        preset, changed=bool(changes.keys() - {"mode"}), bidirectional=changes.get("mode") == "bidirectional"
-    )
-    return Segtween(segmenter, settings, threads=threads, name=name, plain=plain, backend=backend)
+    modes = Modes(settings, settings) if plain else open_modes(settings, mode=mode)
+    name = method_name(preset, changed=bool(changes))
+    return Segtween(segmenter, modes, threads=threads, name=name, plain=plain, backend=backend)
 
 
 class Segtween:
-    """A segmenter and a method, ready for video. Made by `load`; holds one engine, so it runs one video at a time."""
+    """A segmenter and a method, ready for video. Made by `load`; holds one engine of each mode that was needed, so it
+    runs one video at a time.
+
+    `settings` in one mode are used in that mode for everything; of `Modes`, `run` takes those for the inputs it is
+    given, everything else `online`. `name` is the method's; that of the bidirectional mode says so besides.
+    `settings`, `engine` and `method` are those of `online`.
+
+    In the bidirectional mode `stream`, `push` and `finish` give results with a fixed lag: a frame's comes with the
+    scores of the next key frame, up to a period later and what the network takes, which works beside the frames.
+    """
 
     def __init__(
         self,
         segmenter: Segmenter,
-        settings: Settings,
+        settings: Settings | Modes,
         *,
         threads: int = 0,
         name: str = DEFAULT_PRESET,
         plain: bool = False,
         backend: Backend | None = None,
     ) -> None:
-        self.settings, self.threads = settings, threads
-        self._segmenter, self._plain = segmenter, plain
-        self._backend = backend = backend or Processor(threads)
-        self.engine: Engine = (
-            build_every_frame(segmenter, backend=backend)
-            if plain
-            else build_engine(segmenter, settings, backend=backend)
-        )
-        self.method: Method = method(self.engine, name=EVERY_FRAME if plain else name)
+        self.modes = settings if isinstance(settings, Modes) else Modes(settings, settings)
+        self.threads = threads
+        self._segmenter, self._plain, self._name = segmenter, plain, EVERY_FRAME if plain else name
+        self._backend = backend or Processor(threads)
+        self._flows: list[tuple[Settings, FlowEstimator]] = []
+        self._built: dict[tuple[Settings, bool], InMode] = {}
+        self._online = self._in_mode(self.modes.online)
+
+    @property
+    def settings(self) -> Settings:
+        return self._online.settings
+
+    @property
+    def engine(self) -> Engine:
+        return self._online.engine
+
+    @property
+    def method(self) -> Method:
+        return self._online.method
+
+    def in_mode_for(self, sources: Input | Sequence[Input], *, live: bool = False) -> InMode:
+        """The method in the mode that `run` takes for these inputs: bidirectional where none was asked for and all of
+        them have an end, unless they are labelled `live`."""
+        given: Sequence[Any] = sources if isinstance(sources, (list, tuple)) else [sources]
+        finite = not live and all(is_finite(source) for source in given)
+        chosen = self._in_mode(self.modes.of(is_finite=finite), live=live)
+        if finite and self.modes.note is not None:
+            return replace(chosen, notes=(*chosen.notes, self.modes.note))
+        return chosen
+
+    def _in_mode(self, settings: Settings, *, live: bool = False) -> InMode:
+        """Built when it is first asked for; network, backend and, where it is the same, flow are shared."""
+        key = settings, live and settings.is_bidirectional
+        if key not in self._built:
+            engine = self._engine(settings, live=live)
+            is_both = settings.is_bidirectional and not self._plain
+            name = f"{self._name.removesuffix(BOTH_SIDES)}{BOTH_SIDES if is_both else ''}"
+            self._built[key] = InMode(settings, engine, method(engine, name=name), tuple(engine.notes))
+        return self._built[key]
+
+    def _engine(self, settings: Settings, *, live: bool) -> Engine:
+        if self._plain:
+            return build_every_frame(self._segmenter, backend=self._backend)
+        flow = next((flow for other, flow in self._flows if same_flow(other, settings)), None)
+        if flow is None:
+            self._backend.check(settings)
+            flow = self._backend.flow(settings, classes=len(self._segmenter.labels))
+            self._flows.append((settings, flow))
+        return build_engine(self._segmenter, settings, backend=self._backend, flow=flow, live=live)
+
+    @property
+    def _frame_by_frame(self) -> Engine:
+        """The engine for frames that are handed over one by one."""
+        return self._in_mode(self.modes.online, live=True).engine
 
     @property
     def labels(self) -> LabelSet:
@@ -138,37 +207,55 @@ class Segtween:
 
     def reset(self) -> None:
         """Forgets the video so far: the next frame is a key frame."""
-        self.engine.reset()
+        for built in self._built.values():
+            built.engine.reset()
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
-        """The next frame, (H, W, 3) uint8 RGB -> labels and more."""
+        """The next frame, (H, W, 3) uint8 RGB -> labels and more. SettingError in the bidirectional mode."""
         return self.engine.step(rgb, pts_seconds=pts_seconds)
+
+    def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
+        """The next frame, (H, W, 3) uint8 RGB -> the results that it completes, in order: its own; none, or those of
+        several frames before it, in the bidirectional mode."""
+        return self._frame_by_frame.push(rgb, pts_seconds=pts_seconds)
+
+    def finish(self) -> list[Result]:
+        """The results that are still to come after the last frame. The next frame begins a new video."""
+        engine = self._frame_by_frame
+        done = engine.finish()
+        engine.reset()
+        return done
 
     def stream(self, source: str | Path | int | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
         """One result per frame of a file, folder, camera, stream, or of any iterable of frames."""
+        engine = self._frame_by_frame
         if not isinstance(source, (str, Path, int)):
-            yield from self.engine.stream(source)
+            yield from engine.stream(source)
             return
         opened = open_source(source, threads=self.threads)
         try:
-            yield from self.engine.stream(opened)
+            yield from engine.stream(opened)
         finally:
             opened.close()
 
     def streams(self, count: int) -> MultiStream:
-        """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each.
+        """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each;
+        `push` and `finish` give lists of them, in the bidirectional mode with its lag.
 
         Key frames are staggered, so that a tick runs the network for at most ceil(count / (interval + 1)) of them,
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for stored scores and stored flow.
         """
-        settings = None if self._plain else self.settings
-        return build_streams(self._segmenter, settings, count, backend=self._backend)
+        return self._streams(count, self.settings, live=True)
+
+    def _streams(self, count: int, settings: Settings, *, live: bool) -> MultiStream:
+        chosen = None if self._plain else settings
+        return build_streams(self._segmenter, chosen, count, backend=self._backend, live=live)
 
     def stream_multi(self, sources: Sequence[Input]) -> Iterator[list[Result | None]]:
         """One list of results for one frame of each file, folder, camera or stream; None for those that have ended.
 
-        A folder of videos counts as its videos. Raises SettingError as `streams` does, and for the offline mode.
+        A folder of videos counts as its videos. Raises SettingError as `streams` does.
         """
         named, opened = resolve(sources, Reading(), threads=self.threads), list[Source]()
         streams = self.streams(len(named))
@@ -223,33 +310,38 @@ class Segtween:
         in its `Outcome` while the others continue; SettingError for stored scores and flow, and on another device than
         the processor.
 
+        Where no mode was asked for, inputs that have an end are labelled bidirectionally (`in_mode_for`).
+
         outputs, reading  what is written and which part is read
         live              keep up with a camera, a stream, or a file that is played at its rate: frames that come too
                           fast are dropped (`Summary.live`). Load with `async_keys="auto"`, so that a busy network makes
-                          the interval longer instead
+                          the interval longer instead; with `mode="bidirectional"` labels come with a fixed lag
         options           single fields of `run.options.Outputs` and `Reading` by name, such as save=["labels"]
         """
         outputs, reading = with_options(outputs, reading, options)
-        how = Labelling(self.method, self._interval(), tuple(outputs.save), live)
+        used = self.in_mode_for(sources, live=live)
+        how = Labelling(used.method, self._interval(), tuple(outputs.save), live)
         prepare = partial(prepare_job, outputs=outputs, labels=self.labels, threads=self.threads)
         if isinstance(sources, (list, tuple)):
             _check_compared_alone(outputs)
             named = resolve(sources, reading, threads=self.threads)
             jobs = [prepare(item, Path(folder) / item.name) for item in named]
-            return run_session(self.streams(len(named)), jobs, how, folder=folder, progress=progress)
+            streams = self._streams(len(named), used.settings, live=live)
+            return run_session(streams, jobs, how, folder=folder, progress=progress)
         one = resolve_one(sources, reading, threads=self.threads)
-        return run_one(self.engine, prepare(one, Path(folder), caption=self._caption()), how, progress=progress)
+        job = prepare(one, Path(folder), caption=self._caption(used.method))
+        return run_one(used.engine, job, how, progress=progress)
 
     def _interval(self) -> int | None:
         if self._plain:
             return 0
         return None if self.settings.is_adaptive else self.settings.interval
 
-    def _caption(self) -> str:
-        """This method's caption in a film that compares methods."""
+    def _caption(self, used: Method) -> str:
+        """A method's caption in a film that compares methods."""
         if self.settings.is_adaptive:
-            return f"segtween ({self.method.name})"
-        return f"segtween ({self.method.name}), network on 1 frame in {self.settings.interval + 1}"
+            return f"segtween ({used.name})"
+        return f"segtween ({used.name}), network on 1 frame in {self.settings.interval + 1}"
 
 
 def _check_compared_alone(outputs: Outputs) -> None:

@@ -131,9 +131,11 @@ def build_engine(
     backend: Backend | None = None,
     flow: FlowEstimator | None = None,
     resampling_refiner: ResamplingRefiner | None = None,
+    live: bool = False,
 ) -> Engine:
     """An engine of its own parts, in the settings' mode; `flow` may be shared by engines that run one after the other,
-    and so may a refiner.
+    and so may a refiner. `live`: frames come at their own time, so that the network runs beside them where results wait
+    for its scores anyhow.
 
     Raises SettingError for what the backend cannot do, and for bidirectional propagation along stored flow, which has
     no way back.
@@ -148,7 +150,7 @@ def build_engine(
         schedule=settings.mode.schedule.open(),
         flow=flow or backend.flow(settings, classes=classes),
         propagation=_propagation(settings, segmenter.labels, ops, resampling_refiner=resampling_refiner),
-        worker=_worker(segmenter, settings),
+        worker=_worker(segmenter, settings, backend, live=live),
     )
 
 
@@ -167,9 +169,8 @@ def _assemble(
     motion = MotionEstimator(flow, ops=propagation.ops, bidirectional=settings.is_bidirectional)
     if isinstance(settings.mode, Bidirectional):
         _check_bidirectional(flow)
-        bidirectional = BidirectionalEngine(
-            NetworkKeys(segmenter, schedule, propagation), motion, backend.cuts(settings)
-        )
+        both = NetworkKeys(segmenter, schedule, propagation, delay=settings.delay, worker=worker)
+        bidirectional = BidirectionalEngine(both, motion, backend.cuts(settings), most_delay=MOST_DELAY * sharing)
         bidirectional.prefetches = backend.name == CPU
         return bidirectional
     delay = settings.delay
@@ -216,9 +217,11 @@ def build_streams(
     *,
     backend: Backend | None = None,
     is_staggered: bool = True,
+    live: bool = True,
 ) -> MultiStream:
     """Engines for `count` streams that share the network and all else that was compiled or loaded, and their threads.
-    Settings None: the plain network on every frame. Key frames are staggered, so that they fall in different ticks.
+    Settings None: the plain network on every frame. Key frames are staggered, so that they fall in different ticks; not
+    those of bidirectional propagation, unless it is `live`, which is as in `build_engine`.
 
     Raises SettingError for stored scores and flow, which belong to one video, for a device and for a count below 1.
     """
@@ -232,7 +235,8 @@ def build_streams(
         raise _stored_with_streams()
     has_weights = flow_spec(settings.flow.name).needs_weights
     shared = backend.flow(settings, classes=len(segmenter.labels)) if has_weights else None
-    worker = _worker(segmenter, settings)
+    worker = _worker(segmenter, settings, backend, live=live)
+    is_staggered = is_staggered and (live or not settings.is_bidirectional)
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
     resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
@@ -260,16 +264,17 @@ def build_streams(
 
 
 def _staggered(settings: Settings, count: int, worker: Worker) -> StaggeredSchedule | None:
-    if settings.is_adaptive or settings.is_bidirectional:
+    if settings.is_adaptive:
         return None
     least = settings.delay if isinstance(settings.delay, int) else 1
     is_free = (lambda: worker.is_free) if settings.delay == "auto" else None
     return StaggeredSchedule(settings.interval, count, least=max(1, least), is_free=is_free)
 
 
-def _worker(segmenter: Segmenter, settings: Settings) -> Worker:
-    """A thread for a network that scores wait for; what has its scores at once needs none."""
-    return NetworkThread() if settings.delay is not None and not isinstance(segmenter, Selecting) else Inline()
+def _worker(segmenter: Segmenter, settings: Settings, backend: Backend, *, live: bool) -> Worker:
+    """A thread for a network that scores wait for; what has its scores at once needs none, nor does a device."""
+    waits = settings.delay is not None or (live and settings.is_bidirectional)
+    return NetworkThread() if waits and backend.name == CPU and not isinstance(segmenter, Selecting) else Inline()
 
 
 def _keep_sizes(component: object, count: int) -> None:
@@ -346,6 +351,14 @@ def build_fusion(settings: Settings) -> Fusion:
 def has_stored_flow(settings: Settings) -> bool:
     """Whether the flow is read from a folder: it belongs to certain frames then, and says nothing of speed."""
     return flow_spec(settings.flow.name).is_stored
+
+
+def same_flow(one: Settings, other: Settings) -> bool:
+    """Whether both settings open the same flow estimator; the quality is that of a search, which has no weights."""
+    alike = one.flow == other.flow and isinstance(one.propagation, Published) == isinstance(
+        other.propagation, Published
+    )
+    return alike and (flow_spec(one.flow.name).needs_weights or one.quality == other.quality)
 
 
 def build_flow(settings: Settings, *, classes: int | None = None, threads: int = 0) -> FlowEstimator:

@@ -164,29 +164,36 @@ class Delayed:
     propagation: Propagation = field(default_factory=Composed)
 
     def __post_init__(self) -> None:
-        number = isinstance(self.frames, int) and not isinstance(self.frames, bool)
-        if self.frames != "auto" and not (number and 1 <= int(self.frames) <= MOST_DELAY):
-            raise SettingError(
-                f"async_keys={self.frames}",
-                expected=f"auto, or a whole number of frames from 1 to {MOST_DELAY}",
-                do="give async_keys='auto', or leave it out",
-            )
-        if self.frames != "auto" and self.frames > self.schedule.interval + 1:
-            raise SettingError(
-                f"async_keys={self.frames} with interval={self.schedule.interval}",
-                expected=f"at most {self.schedule.interval + 1} frames: one key frame is on its way at a time",
-                do="lower async_keys=, or raise interval=",
-            )
+        _check_delay(self.frames, self.schedule.interval)
+
+
+def _check_delay(frames: int | str, interval: int) -> None:
+    number = isinstance(frames, int) and not isinstance(frames, bool)
+    if frames != "auto" and not (number and 1 <= int(frames) <= MOST_DELAY):
+        expected = f"auto, or a whole number of frames from 1 to {MOST_DELAY}"
+        raise SettingError(f"async_keys={frames}", expected=expected, do="give async_keys='auto', or leave it out")
+    if frames != "auto" and int(frames) > interval + 1:
+        raise SettingError(
+            f"async_keys={frames} with interval={interval}",
+            expected=f"at most {interval + 1} frames: one key frame is on its way at a time",
+            do="lower async_keys=, or raise interval=",
+        )
 
 
 @dataclass(frozen=True)
 class Bidirectional:
-    """For files: a frame between two key frames is read from both (`engine.bidirectional`), logits along composed flow;
-    `most_cells` and `tolerance` as in `Composed`."""
+    """A frame between two key frames is read from both (`engine.bidirectional`), logits along composed flow; up to a
+    period late. `most_cells` and `tolerance` as in `Composed`; `frames` as in `Delayed`, None: scores are used as soon
+    as they are there, and the next key frame waits for them."""
 
     schedule: Fixed = field(default_factory=Fixed)
     most_cells: int = 200_000
     tolerance: float = 10.0
+    frames: int | Literal["auto"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.frames is not None:
+            _check_delay(self.frames, self.schedule.interval)
 
 
 Mode = Causal | Delayed | Bidirectional
@@ -242,7 +249,7 @@ class Settings:
     @property
     def delay(self) -> int | Literal["auto"] | None:
         """Frames that scores come late; None where frames wait for them."""
-        return self.mode.frames if isinstance(self.mode, Delayed) else None
+        return None if isinstance(self.mode, Causal) else self.mode.frames
 
     @property
     def propagation(self) -> Propagation:
@@ -305,7 +312,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
     """The settings with single ones changed.
 
     mode            causal or bidirectional
-    async_keys      of a causal mode: frames that scores come late, or auto; None or 0: frames wait for them
+    async_keys      frames that scores come late, or auto; None or 0: frames wait for them
     interval        frames between key frames
     schedule        fixed or adaptive; budget, target_ms, least_distance, most_distance: see `Adaptive`
     propagation     composed, resampled or published; kind, most_cells, tolerance: see `Composed`
@@ -370,11 +377,6 @@ def _mode(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mode:
 def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedule: Fixed | Adaptive) -> Bidirectional:
     if isinstance(schedule, Adaptive):
         raise _contradiction("mode='bidirectional' with schedule='adaptive'", "a fixed interval")
-    if values["async_keys"] not in (None, 0):
-        raise _contradiction(
-            f"async_keys={values['async_keys']} with mode='bidirectional'",
-            "frames that come one by one, and a fixed interval",
-        )
     if values["propagation"] == "published":
         raise SettingError(
             "mode='bidirectional' with propagation='published'",
@@ -384,7 +386,7 @@ def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedu
     if changes.get("refine", "none") != "none":
         raise _contradiction(f"refine={changes['refine']!r} with mode='bidirectional'", "refine='none'")
     _propagation({**values, "refine": "none"})
-    return Bidirectional(schedule, values["most_cells"], values["tolerance"])
+    return Bidirectional(schedule, values["most_cells"], values["tolerance"], values["async_keys"] or None)
 
 
 def _schedule(values: Mapping[str, Any]) -> Fixed | Adaptive:

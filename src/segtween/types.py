@@ -235,6 +235,8 @@ class Result:
         return f"Result({self.index}, {kind}, labels {format_size((self.labels.shape[0], self.labels.shape[1]))})"
 
 
+MODES = {"causal": "online", "bidirectional": "offline"}
+"""What people call a mode."""
 BOTH_SIDES = ", bidirectional"
 """How the name of a method ends whose mode is not the usual one."""
 
@@ -261,8 +263,19 @@ class Method:
         text = json.dumps({"name": self.name, **self.record}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
+    @property
+    def mode(self) -> str:
+        """causal or bidirectional; the record names the latter alone."""
+        return str(self.record.get("mode", "causal"))
+
+    @property
+    def mode_word(self) -> str:
+        """online or offline."""
+        return MODES[self.mode]
+
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, **self.record, "hash": self.hash, "segtween": __version__}
+        own = {"name": self.name, "mode": self.mode, **self.record}
+        return {**own, "hash": self.hash, "segtween": __version__}
 
 
 @dataclass

@@ -17,6 +17,7 @@ from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter
 from segtween.segmenters import open_segmenter
 from segtween.settings import find_preset
+from segtween.types import Method
 
 SIZE = (64, 128)
 LIGHT = "swiftnet-lite0.camvid"
@@ -52,7 +53,7 @@ def test_the_table_puts_the_slowest_first(repeated: BenchReport) -> None:
     assert {"the last labels again", "segtween, blend"} < set(table.column(0))
     speeds = [float(ms) for ms in table.column(list(table.columns).index("ms per frame"))]
     assert speeds == sorted(speeds, reverse=True)
-    assert table.columns[-1] == "segtween at 2 is faster"
+    assert table.columns[-1] == "segtween at 2, online, is faster"
     own = list(table.column(0)).index("segtween, blend")
     assert table.rows[own][-1] == "1.0x"
 
@@ -131,6 +132,23 @@ def test_accuracy_stands_beside_speed_under_one_hash(repeated: BenchReport, tmp_
     assert not isinstance(table, str)
     assert sorted(table.column(list(table.columns).index("mIoU"))) == ["-", "50.0", "62.5"]
     assert "miou" not in repeated.results[0], "the first report stays as it was"
+
+
+def test_accuracy_of_both_modes_stands_beside_their_speed(repeated: BenchReport, tmp_path: Path) -> None:
+    method = Method("blend, bidirectional", {"mode": "bidirectional"})
+    other = replace(repeated, header=replace(repeated.header, method=method), against=())
+    both = replace(repeated, others=[other])
+    file = accuracy_file(tmp_path / "both.json", repeated)
+    values = json.loads(file.read_text())
+    offline = {**values, "method": method.to_json(), "results": [{"interval": 2, "avg_miou": 0.75}]}
+    file.write_text(json.dumps({**values, "offline": offline}))
+    report = with_accuracy(both, [file])
+    assert [row["miou"] for row in report.results] == [0.5, 0.625]
+    assert [row["miou"] for row in report.others[0].results] == [0.5, 0.75]
+    table = report.tables()[1]
+    assert not isinstance(table, str)
+    assert sorted(table.column(list(table.columns).index("mIoU"))) == ["-", "50.0", "62.5", "75.0"]
+    assert "miou" not in other.results[0]
 
 
 def test_accuracy_of_another_method_is_refused(repeated: BenchReport, tmp_path: Path) -> None:

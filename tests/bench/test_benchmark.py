@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter
-from segtween.bench import BenchReport, Plan, bench, moving_clip
+from segtween.bench import BenchReport, Plan, bench, bench_modes, moving_clip
 from segtween.build import build_engine, build_flow, method
 from segtween.errors import SettingError
+from segtween.run.modes import each_mode
 from segtween.schedule.cuts import ResidualCuts
 from segtween.settings import change, find_preset
 
@@ -71,6 +72,27 @@ def test_figures_follow_from_the_medians(measured: tuple[BenchReport, list[tuple
     assert 0 <= three["mixed_cells"] <= 1
 
 
+def test_both_modes_are_timed_in_one_run() -> None:
+    modes = each_mode({"composed": find_preset("composed")})
+    report = bench_modes(Slow(), modes=modes, plan=Plan((64, 128), intervals=[2], repeats=2, threads=1))
+    assert [name for name, _ in report.named_results()] == ["0 (network on every frame)", "2, offline", "2, online"]
+    record = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    offline = record["offline"]
+    assert (record["method"]["mode"], offline["method"]["mode"]) == ("causal", "bidirectional")
+    assert record["results"][0] == offline["results"][0], "the plain network, timed once"
+    both = offline["results"][1]
+    assert both["ms_per_frame"] == pytest.approx(both["period_ms"]["median"] / 3)
+    assert both["share_of_limit"] == pytest.approx(record["results"][0]["ms_per_frame"] / both["ms_per_frame"] / 3)
+    assert both["key_frame"]["median"] >= 20
+    assert both["other_frame"]["median"] < both["key_frame"]["median"]
+    figures, stages, remarks = report.tables()
+    assert not isinstance(figures, str)
+    assert not isinstance(stages, str)
+    assert figures.column(0) == ["0 (network on every frame)", "2, offline", "2, online"]
+    assert stages.column(0) == ["0", *["2, offline"] * 2, *["2, online"] * 2]
+    assert f"method composed, bidirectional {offline['method']['hash']}, offline" in str(remarks)
+
+
 def test_progress_counts_every_frame(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
     assert measured[1][0][1] == (2 + 2) * (1 + 4)
     assert measured[1][-1] == (20, 20)
@@ -82,10 +104,10 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
     assert not isinstance(stages, str)
     assert "128x64 (width x height)" in str(figures.title)
     cells = [figures.column(i) for i in range(len(figures.columns))]
-    assert cells[0] == ["0 (network on every frame)", "3"]
+    assert cells[0] == ["0 (network on every frame)", "3, online"]
     assert "x of 4x possible (" in str(cells[5][1])
     assert stages.column(1) == ["key", "key", "other"]
-    assert f"method blend {measured[0].header.method.hash}; medians of 2 periods after warm-up" in str(remarks)
+    assert f"method blend {measured[0].header.method.hash}, online; medians of 2 periods after warm-up" in str(remarks)
 
 
 @pytest.mark.parametrize(

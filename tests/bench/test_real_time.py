@@ -19,13 +19,14 @@ from typer.testing import CliRunner
 from fakes import BrightnessSegmenter
 from segtween.bench.plan import RatePlan
 from segtween.bench.real_time import RealTimeReport, bench_real_time
+from segtween.bench.real_time_streams import bench_real_time_streams
 from segtween.build import build_engine
 from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.models.records import InputRecord
 from segtween.ops.threads import in_background, lower_priority
 from segtween.segmenters import open_segmenter
-from segtween.settings import PRESETS, Settings, change
+from segtween.settings import PRESETS, Settings, change, find_preset
 from tiny_onnx import colour_image, write_network
 
 SIZE = (128, 192)
@@ -104,19 +105,33 @@ def test_the_record_and_what_is_printed() -> None:
         ({"rate": 0}, "0 frames per second for 1 s, of 192x128; expected a rate of up to 1000, 1 frame or more"),
         ({"seconds": 0.01}, "25 frames per second for 0.01 s, of 192x128; expected .* correct rate"),
         ({"size_hw": (16, 16)}, "of 16x16; expected .* at least 64x64"),
-        (
-            {"settings": change(EVERY_OTHER, mode="bidirectional")},
-            "a rate and the offline mode; expected a mode that labels",
-        ),
     ],
 )
 def test_what_cannot_be_measured(change: dict[str, Any], message: str) -> None:
-    def measure(settings: Settings = EVERY_OTHER, **plan: Any) -> None:
+    def measure(**plan: Any) -> None:
         asked = RatePlan(**{"size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **plan})
-        bench_real_time(BrightnessSegmenter(), settings=settings, name="composed", plan=asked)
+        bench_real_time(BrightnessSegmenter(), settings=EVERY_OTHER, name="composed", plan=asked)
 
     with pytest.raises(SettingError, match=message):
         measure(**change)
+
+
+def test_with_a_lag_labels_come_up_to_a_period_and_the_networks_time_late() -> None:
+    settings = change(find_preset("composed"), mode="bidirectional", interval=3, flow="zero")
+    report = at_rate(Slow(0.05), settings, seconds=1.6)
+    frames = report.frames
+    assert frames.due == 40
+    assert len(frames.latency_ms) == 40 - frames.dropped
+    assert min(frames.latency_ms) >= 0
+    assert max(frames.latency_ms) >= 3 * 40 + 50, "the oldest of a period waits for the next key frame and the network"
+    assert set(frames.age) <= {0, 1, 2, 3}
+    assert len(report.network.ms) == frames.arrivals >= 5
+    assert frames.unknown == 0
+    cameras = bench_real_time_streams(
+        Slow(0.01), settings=settings, name="composed", count=2, plan=RatePlan(SIZE, rate=25, seconds=0.8, threads=1)
+    ).cameras
+    assert [len(camera.latency_ms) + camera.dropped for camera in cameras] == [20, 20]
+    assert all(max(camera.latency_ms) >= 3 * 40 for camera in cameras)
 
 
 def test_the_command(tmp_path: Path) -> None:
@@ -126,6 +141,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "labels after (ms)" in done.output
     assert json.loads(out.read_text())["frames"] == 10
+    done = CliRunner().invoke(app, [*asked, "--rate", "25", "--seconds", "0.4", "--lag", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    assert json.loads(out.read_text())["method"]["name"] == "composed*, bidirectional"
+    refused = CliRunner().invoke(app, [*asked, "--preset", "swnet-seq", "--lag"])
+    assert refused.exit_code == 2
+    assert "--lag with propagation='published'" in refused.output
 
 
 ASIDE = """

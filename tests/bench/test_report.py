@@ -70,7 +70,7 @@ def test_tables_come_before_one_text_of_remarks(composed: Method) -> None:
     assert "on frames of 128x64 (width x height), scale 0.5, python in unknown" in table.title
     lines = str(text).splitlines()
     assert lines[0] == "counted twice"
-    assert lines[1] == f"method composed {composed.hash}; medians of 3 periods"
+    assert lines[1] == f"method composed {composed.hash}, online; medians of 3 periods"
     assert lines[2].startswith("python 3")
     assert lines[3:] == ["its weights are random"]
 

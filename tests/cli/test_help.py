@@ -52,7 +52,7 @@ def test_run_has_about_a_dozen_options_in_panels_and_the_rest_on_request() -> No
     assert panels_of(everything) == ["Arguments", "Options", *PANELS[:1], *PANELS[3:6], "Live", "Machine"]
     shown = [line.split()[1] for line in usual.splitlines() if line.startswith(("│ --", "│    --"))]
     assert len(set(shown) - {"--help", "--help-all"}) in range(9, 14)
-    hidden = ("--start", "--label-set", "--runtime", "--refine", "--schedule", "--async-keys", "--online", "--multi")
+    hidden = ("--start", "--label-set", "--runtime", "--refine", "--schedule", "--async-keys", "--offline", "--multi")
     for name in hidden:
         assert f"│ {name}" in everything.replace("│    --", "│ --")
         assert f"│ {name}" not in usual.replace("│    --", "│ --")

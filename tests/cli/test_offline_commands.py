@@ -65,7 +65,7 @@ def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tm
     args = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--preset", "composed", "--intervals",
             "0,3", "--threads", "1", "--quiet")  # fmt: skip
     reports = {}
-    for name, more in (("one", ()), ("both", ("--offline",))):
+    for name, more in (("one", ("--online",)), ("both", ("--offline",))):
         assert call(*args, *more, "--json", tmp_path / f"{name}.json").exit_code == 0
         reports[name] = json.loads((tmp_path / f"{name}.json").read_text())
     one, both = reports["one"], reports["both"]
@@ -75,6 +75,57 @@ def test_evaluate_offline_scores_every_frame_and_has_its_own_hash(root: Path, tm
     assert len(both["results"][1]["per_distance"]) == 4
     assert both["results"][1]["key_rate"] == one["results"][1]["key_rate"]
     assert both["results"][1]["avg_miou"] > one["results"][1]["avg_miou"]
+
+
+def test_evaluate_measures_both_modes_unless_one_is_asked_for(root: Path, tmp_path: Path) -> None:
+    args = ("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--intervals", "0,3", "--threads",
+            "1", "--flow", "zero")  # fmt: skip
+    done = call(*args, "--json", tmp_path / "all.json", "--csv", tmp_path / "all.csv")
+    assert done.exit_code == 0, done.output
+    alone = {}
+    for mode in ("online", "offline"):
+        assert call(*args, "--quiet", f"--{mode}", "--json", tmp_path / f"{mode}.json").exit_code == 0
+        alone[mode] = json.loads((tmp_path / f"{mode}.json").read_text())
+        assert alone[mode]["method"]["mode"] == {"online": "causal", "offline": "bidirectional"}[mode]
+        assert not {"online", "offline"} & alone[mode].keys()
+    record = json.loads((tmp_path / "all.json").read_text())
+    for mode, found in (("online", record), ("offline", record["offline"])):
+        assert found["method"] == alone[mode]["method"], "the hash of a run in this mode"
+        for ours, theirs in zip(found["results"], alone[mode]["results"], strict=True):
+            assert ours["avg_miou"] == theirs["avg_miou"]
+            assert ours["gain_over_every_frame"] == theirs["gain_over_every_frame"]
+    rows = [line.split("  ")[0] for line in done.stdout.splitlines() if line.startswith("interval 3, ")]
+    assert rows[:2] == ["interval 3, offline", "interval 3, online"]
+    assert f"{record['offline']['method']['hash']} (offline)" in done.stdout
+    lines = {row["row"]: row for row in csv.DictReader((tmp_path / "all.csv").read_text().splitlines())}
+    assert lines["interval 3, offline"]["hash"] == alone["offline"]["method"]["hash"]
+    assert lines["interval 3, online"]["hash"] == lines["every frame"]["hash"] == alone["online"]["method"]["hash"]
+
+
+@pytest.mark.parametrize("more", [("--intervals", "0"), ("--preset", "warp"), ("--schedule", "adaptive")])
+def test_evaluate_measures_what_has_one_mode_once(more: tuple[str, ...], root: Path, tmp_path: Path) -> None:
+    done = call("evaluate", "--dataset", "folders", "--root", root, "--model", MODEL, "--threads", "1", "--flow",
+                "zero", "--json", tmp_path / "one.json", *more)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert ", offline" not in done.stdout
+    assert "offline" not in json.loads((tmp_path / "one.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("more", "modes"),
+    [((), ["online", "offline"]), (("--online",), ["online"]), (("--offline",), ["offline"])],
+)
+def test_tables_of_intervals_have_both_modes_unless_one_is_asked_for(
+    more: tuple[str, ...], modes: list[str], root: Path, tmp_path: Path
+) -> None:
+    done = call("table", "intervals", "--dataset", "folders", "--root", root, "--model", MODEL, "--intervals", "0,2",
+                "--repeats", "1", "--threads", "1", "--flow", "zero", "-o", tmp_path, *more)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "intervals.json").read_text())
+    rows = [(row["preset"], row["mode"]) for row in record["rows"] if row["interval"]]
+    names = {"online": "composed*", "offline": "composed*, bidirectional"}
+    assert rows == [(names[mode], mode) for mode in modes]
+    assert all(row["mode"] is None for row in record["rows"] if not row["interval"])
 
 
 def test_offline_contradictions_are_one_line_each(root: Path, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("options", "middle"),
     [
-        ((), "on every 5th frame, method composed, online"),
-        (("--every", "2"), "on every 2nd frame, method composed, online"),
+        ((), "on every 5th frame, method composed, offline"),
+        (("--every", "2", "--online"), "on every 2nd frame, method composed, online"),
         (("--interval", "0", "--preset", "mend"), "on every frame, method refined, online"),
         (("--offline",), "on every 5th frame, method composed, offline"),
         (("--online", "--flow", "zero"), "on every 5th frame, method composed*, online"),
@@ -39,7 +39,7 @@ def test_several_inputs_at_once_are_one_line(clip: Path, tmp_path: Path) -> None
     done = call("run", clip, clip, "-o", tmp_path, "--save", "labels", "--model", MODEL, "--multi")
     assert done.exit_code == 0, done.output
     line = (
-        f"2 inputs at once (clip, clip-2): network {MODEL} on every 5th frame, method composed, online; writes labels"
+        f"2 inputs at once (clip, clip-2): network {MODEL} on every 5th frame, method composed, offline; writes labels"
     )
     assert done.stderr.splitlines()[0].startswith(line)
 

@@ -34,6 +34,19 @@ def timed(model: str = NETWORK, **changes: Any) -> Any:
 
 
 @pytest.mark.train
+def test_the_offline_mode_is_timed_there_too(tmp_path: Path) -> None:
+    done = call("bench", "device", "torch-cpu", "--size", "96x64", "--intervals", "2", "--repeats", "1", "--threads",
+                "1", "--offline", "--json", tmp_path / "gpu.json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["method"]["mode"] == "bidirectional"
+    ours = record["results"][1]
+    assert (ours["key_frame"]["frames"], ours["other_frame"]["frames"]) == (1, 2)
+    assert set(ours["stages_ms"]["other"]) == {"prepare", "flow", "propagate", "label"}
+    assert f"method composed, bidirectional {record['method']['hash']}, offline" in done.stdout
+
+
+@pytest.mark.train
 def test_one_command_times_everything_beside_plain_torch(tmp_path: Path) -> None:
     done = call("bench", "device", "torch-cpu", "--size", "96x64", "--intervals", "0,2", "--repeats", "1",
                 "--threads", "1", "--against", "reference,torch", "--json", tmp_path / "gpu.json")  # fmt: skip

@@ -54,9 +54,9 @@ def test_every_frame_comes_once_in_order_with_its_distance() -> None:
 def test_results_come_when_the_next_key_frame_is_there() -> None:
     sided, frames = offline(2), panning(6, SIZE)
     given = [[r.index for r in sided.push(rgb)] for rgb in frames]
-    assert given == [[], [], [], [0, 1, 2], [], []]
-    assert [r.index for r in sided.finish()] == [3, 4, 5]
-    assert [r.index for r in sided.push(frames[0])] == []
+    assert given == [[0], [], [], [1, 2, 3], [], []]
+    assert [r.index for r in sided.finish()] == [4, 5]
+    assert [r.index for r in sided.push(frames[0])] == [0]
 
 
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
@@ -95,7 +95,7 @@ def test_memory_is_one_period() -> None:
     sided = offline(3)
     for rgb in panning(4, SIZE) * 5:
         sided.push(rgb)
-        assert len(sided._waiting) <= 4
+        assert sided.waiting <= 4
 
 
 def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
@@ -110,7 +110,7 @@ def test_scores_and_confidence_lie_between_those_of_the_key_frames() -> None:
 def test_one_step_alone_is_refused_and_another_size_too() -> None:
     sided = offline()
     with pytest.raises(
-        SettingError, match=r"one step of bidirectional propagation; expected a whole clip.*use stream\(\)"
+        SettingError, match=r"one step of bidirectional propagation; expected a whole clip.*use stream\(\), push\(\)"
     ):
         sided.step(textured(SIZE))
     sided.push(textured(SIZE))

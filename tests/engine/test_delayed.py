@@ -206,7 +206,6 @@ def test_the_record_names_it() -> None:
             rf"async_keys=soon; expected auto, or a whole number of frames from 1 to {MOST_DELAY}; give async_keys",
         ),
         ({"async_keys": -1}, "async_keys=-1; expected auto"),
-        ({"async_keys": 2, "mode": "bidirectional"}, "async_keys=2 with mode='bidirectional'; expected frames"),
         (
             {"async_keys": 2, "schedule": "adaptive"},
             "async_keys=2 with schedule='adaptive'; expected .* fixed interval; leave one",

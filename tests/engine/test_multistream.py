@@ -238,7 +238,8 @@ def test_what_belongs_to_one_video_is_refused() -> None:
 
 
 def test_files_at_once_are_read_from_both_sides() -> None:
-    together, films = streams(2, None, settings(mode="bidirectional")), clips(2, 5)
+    films, both = clips(2, 5), settings(mode="bidirectional")
+    together = build_streams(BrightnessSegmenter(), both, 2, backend=Processor(1), live=False)
     with pytest.raises(SettingError, match="one step of bidirectional propagation; expected a mode that gives each fr"):
         together.step([films[0][0], films[1][0]])
     together.reset()
@@ -249,6 +250,6 @@ def test_files_at_once_are_read_from_both_sides() -> None:
             found[stream] += outcome
     for stream, film in enumerate(films):
         found[stream] += together.engines[stream].finish()
-        alone_there = Segtween(BrightnessSegmenter(), settings(mode="bidirectional"), threads=1)
+        alone_there = Segtween(BrightnessSegmenter(), both, threads=1)
         for seen, expected in zip(found[stream], alone_there.stream(film), strict=True):
             np.testing.assert_array_equal(seen.labels, expected.labels)

@@ -57,7 +57,7 @@ def test_both_methods_see_every_frame() -> None:
 
 def test_a_method_whose_results_come_late_cannot_be_compared_with() -> None:
     late = Segtween(BrightnessSegmenter(), change(find_preset("blend"), mode="bidirectional"), threads=1, name="late")
-    with pytest.raises(SettingError, match="late to compare with; expected a method that gives each frame's"):
+    with pytest.raises(SettingError, match="late, bidirectional to compare with; expected a method that gives"):
         Comparison(late.engine, late.method, classes=4)
 
 

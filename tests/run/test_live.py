@@ -18,14 +18,15 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
+from segtween.build import build_engine
 from segtween.cli import app
-from segtween.errors import SettingError, SourceError
+from segtween.errors import SourceError
+from segtween.run.lane import Arrivals
 from segtween.run.pipeline import LatestFrame
 from segtween.run.summary import Summary
 from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, OutputReport, Result, SourceInfo
 from segtween.video import open_source
-from segtween.video.container import ContainerSource
 from segtween.video.encode import Clock, VideoWriter
 from segtween.video.pace import AtItsRate
 
@@ -158,15 +159,92 @@ def test_an_error_comes_after_the_frame_before_it() -> None:
     assert closed == [True]
 
 
-def test_the_offline_mode_cannot_be_live(clip: Path, tmp_path: Path) -> None:
-    source = open_source(clip)
-    seg = Segtween(BrightnessSegmenter(), change(find_preset("blend"), mode="bidirectional"), threads=1)
-    with pytest.raises(
-        SettingError, match="bidirectional propagation live; expected a mode that gives each frame's labels at"
-    ):
-        run_source(seg.engine, source, Kept(), tmp_path, method=seg.method, interval=1, saved=(), live=True)
-    assert isinstance(source, ContainerSource)
-    assert list(source) == []
+class Paced:
+    """Frames from memory, each after a pause of so many seconds; `rate` is what it says of itself."""
+
+    def __init__(self, pauses: list[float], *, rate: int = 50) -> None:
+        self.info = SourceInfo("paced", "memory", SIZE, Fraction(rate), None, live=True)
+        self._pauses = pauses
+
+    def __iter__(self) -> Iterator[Frame]:
+        for i, (rgb, pause) in enumerate(zip(panning(len(self._pauses), SIZE, step=1, cell=16), self._pauses)):  # noqa: B905
+            time.sleep(pause)
+            yield Frame(i, Fraction(i, 50), rgb)
+
+    def close(self) -> None:
+        pass
+
+
+LAG = change(find_preset("composed"), mode="bidirectional", interval=3, flow="zero")
+
+
+def lagging(source: Paced, folder: Path, network: BrightnessSegmenter, **changes: Any) -> tuple[Summary, Kept]:
+    seg, sink = Segtween(network, change(LAG, **changes), threads=1), Kept()
+    used = seg.in_mode_for(source, live=True)
+    how = {"method": used.method, "interval": 3, "live": True}
+    return run_source(used.engine, source, sink, folder, **how), sink  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [{}, {"async_keys": 2}])
+def test_with_a_lag_labels_are_those_of_a_file(changes: dict[str, Any], tmp_path: Path) -> None:
+    source = Paced([0.04] * 24, rate=1)  # however late a frame is on a busy machine, it does not stay away
+    summary, sink = lagging(source, tmp_path, SlowNetwork(0.02), **changes)
+    assert summary.frames + summary.dropped == 24
+    assert summary.method.mode == "bidirectional"
+    film = [frame.rgb for frame in Paced([0.0] * 24)]
+    wanted = build_engine(BrightnessSegmenter(), LAG)
+    expected = []
+    for index in sink.frames:
+        wanted.select(index)
+        expected += wanted.push(film[index])
+    expected += wanted.finish()
+    for ours, theirs in zip(sink.results, expected, strict=True):
+        assert (ours.is_key, ours.distance) == (theirs.is_key, theirs.distance)
+        assert np.array_equal(ours.labels, theirs.labels)
+    ms = summary.live()["latency_ms"]
+    assert {"p50", "p95", "p99", "most"} == set(ms)
+    assert ms["most"] >= 3 * 40, "the oldest of a period waits for the next key frame"
+    assert len(summary.latency_ms) == summary.frames
+
+
+def test_a_slow_network_makes_the_lag_longer_and_drops_nothing_more(tmp_path: Path) -> None:
+    summary, sink = lagging(Paced([0.02] * 60), tmp_path, SlowNetwork(0.3), async_keys="auto")
+    assert summary.frames + summary.dropped == 60
+    assert sink.frames == sorted(set(sink.frames))
+    assert 2 <= summary.network_runs <= 6, "it runs for most of the time, one key frame at a time"
+    assert summary.frames > 30
+    assert max(r.distance for r in sink.results) > 3
+
+
+def test_where_a_camera_stops_for_a_while_labels_do_not_wait_for_it(tmp_path: Path) -> None:
+    pauses = [0.02] * 6 + [2.0] + [0.02] * 5
+    summary, sink = lagging(Paced(pauses), tmp_path, BrightnessSegmenter())
+    assert summary.frames == len(sink.frames) == 12 - summary.dropped
+    assert max(summary.latency_ms) < 1500, "less than the camera stood still"
+
+
+def test_frames_stay_away_after_a_period_of_the_rate_that_they_had() -> None:
+    info = SourceInfo("camera", "camera:0", SIZE, Fraction(25), None, live=True)
+    arrivals = Arrivals(info, period=5)
+    assert not arrivals.stay_away(100.0), "nothing has come yet"
+    for seconds in (0.0, 0.1, 0.2):
+        arrivals.add(seconds)
+    assert not arrivals.stay_away(0.69), "10 frames per second, not the 25 that the camera claims"
+    assert arrivals.stay_away(0.71)
+    assert not arrivals.stay_away(5.0), "said once"
+    arrivals.add(6.0)
+    assert not arrivals.stay_away(6.1)
+    quick = Arrivals(info, period=1)
+    quick.add(0.0)
+    assert not quick.stay_away(0.19), "a frame that is a little late is no gap"
+    assert quick.stay_away(0.21)
+
+
+def test_a_period_of_frames_may_wait_where_they_are_made_at_once() -> None:
+    both = LatestFrame(iter(range(50)), most=4)
+    both._thread.join(5)
+    assert [item for item, _ in both] == [46, 47, 48, 49]
+    assert both.dropped == 46
 
 
 def test_the_command_says_how_it_went(clip: Path, tmp_path: Path) -> None:
@@ -180,6 +258,43 @@ def test_the_command_says_how_it_went(clip: Path, tmp_path: Path) -> None:
     assert record["method"]["async_keys"] == "auto"
     assert record["totals"]["frames"] + record["live"]["dropped_frames"] == 24
     assert {"p50", "p95", "p99", "most"} == set(record["live"]["latency_ms"])
-    refused = CliRunner().invoke(app, ["run", str(clip), "-o", str(out / "2"), "--live", "--offline", "--model", MODEL])
+    command = ["run", str(clip), "--live", "--lag", "--model", MODEL, "--save", "labels", "--flow", "zero"]
+    done = CliRunner().invoke(app, [*command, "-o", str(out / "2")])
+    assert done.exit_code == 0, done.output
+    assert "method composed*, offline" in done.output
+    record = json.loads((out / "2" / "run.json").read_text())
+    assert record["method"]["mode"] == "bidirectional"
+    assert "async_keys" not in record["method"]
+    assert record["totals"]["frames"] + record["live"]["dropped_frames"] == 24
+    done = CliRunner().invoke(app, [*command, "-o", str(out / "3"), "--async-keys", "auto"])
+    assert done.exit_code == 0, done.output
+    assert json.loads((out / "3" / "run.json").read_text())["method"]["async_keys"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--online"], "--online and --lag; expected one of them; leave one out"),
+        (["--schedule", "adaptive"], "--lag with --schedule adaptive; expected a fixed interval"),
+        (["--preset", "swnet-seq"], "--lag with propagation='published'"),
+        (["--refine", "attention"], "--refine attention with --lag"),
+        (["--async-keys", "9"], "--async-keys 9 with --interval 4; expected at most 5 frames"),
+    ],
+)
+def test_contradictions_with_a_lag_name_both_flags(more: list[str], message: str, clip: Path, tmp_path: Path) -> None:
+    command = ["run", str(clip), "-o", str(tmp_path / "out"), "--live", "--lag", "--model", MODEL, *more]
+    refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
-    assert "bidirectional propagation live" in " ".join(refused.output.split())
+    assert message in " ".join(refused.output.split())
+
+
+def test_several_live_inputs_with_a_lag(clip: Path, tmp_path: Path) -> None:
+    command = ["run", str(clip), str(clip), "-o", str(tmp_path), "--live", "--lag", "--model", MODEL]
+    done = CliRunner().invoke(app, [*command, "--save", "labels", "--flow", "zero", "--threads", "1"])
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "session.json").read_text())
+    assert record["method"]["mode"] == "bidirectional"
+    assert record["totals"]["network_runs_per_tick"]["most_planned"] <= 1
+    for stream in record["streams"]:
+        assert stream["frames"] + stream["live"]["dropped_frames"] == 24
+        assert stream["live"]["latency_ms"]["most"] >= 4 * 62, "a period of frames at 16 per second"

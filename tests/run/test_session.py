@@ -21,7 +21,6 @@ from typer.testing import CliRunner
 from fakes import BrightnessSegmenter, panning
 from segtween.api import Segtween
 from segtween.cli import app
-from segtween.engine.multistream import MultiStream
 from segtween.errors import ScoresError, SettingError, SinkError, SourceError
 from segtween.run.inputs import Job, Opened
 from segtween.run.options import Outputs, Reading
@@ -133,13 +132,9 @@ def run(
     return run_session(seg.streams(len(inputs)), inputs, how, folder=folder), made
 
 
-def test_each_input_is_labelled_and_written_as_if_it_were_alone(
-    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_input_is_labelled_and_written_as_if_it_were_alone(clips: list[Path], tmp_path: Path) -> None:
     out, network, seen = tmp_path / "out", BrightnessSegmenter(), []
     seg = segtween_of(network)
-    made: list[MultiStream] = []
-    monkeypatch.setattr(seg, "streams", lambda count: made.append(Segtween.streams(seg, count)) or made[0])
     done = seg.run(clips, out, save=["labels-video"], progress=lambda *counts: seen.append(counts), report=True)
     assert [o.name for o in done.outcomes] == ["a", "b", "a-2"]
     assert not done.failed
@@ -354,7 +349,7 @@ def test_as_many_inputs_as_streams() -> None:
 def test_the_command(clips: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["run", *map(str, clips), str(tmp_path / "none.mp4"), "-o", str(out), "--model", MODEL]
-    done = CliRunner().invoke(app, [*command, "--multi", "--save", "labels-video"])
+    done = CliRunner().invoke(app, [*command, "--multi", "--save", "labels-video", "--online"])
     said = " ".join(done.output.split())
     assert done.exit_code == 2, "one of them is missing"
     assert "none.mp4' does not exist" in said

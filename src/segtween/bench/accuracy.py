@@ -19,11 +19,10 @@ def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchRepo
     network's. SettingError for a file that cannot be read, or where none belongs to anything measured.
     """
     notes: list[str] = []
-    measured = replace(report, results=[dict(r) for r in report.results], against=[dict(r) for r in report.against])
-    for file in files:
-        values = _read(file)
-        found = _accuracy(measured, values)
-        if found is None:
+    measured = _copied(report)
+    for values in (of for file in files for of in _modes(_read(file))):
+        found = [pair for own in (measured, *measured.others) for pair in _accuracy(own, values) or ()]
+        if not found:
             continue
         for row, miou in found:
             row["miou"] = miou
@@ -36,6 +35,21 @@ def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchRepo
             do="run segtween evaluate with the same options and keep its JSON file",
         )
     return replace(measured, header=replace(report.header, notes=[*report.header.notes, *notes]))
+
+
+def _copied(report: BenchReport) -> BenchReport:
+    """With rows of its own."""
+    return replace(
+        report,
+        results=[dict(row) for row in report.results],
+        against=[dict(row) for row in report.against],
+        others=[_copied(other) for other in report.others],
+    )
+
+
+def _modes(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """The values of each mode that a file holds."""
+    return [values, *([values["offline"]] if "offline" in values else [])]
 
 
 def _accuracy(report: BenchReport, values: dict[str, Any]) -> list[tuple[dict[str, Any], float | None]] | None:

@@ -52,7 +52,9 @@ class ColdStartReport(Report):
     def tables(self) -> list[TextTable | str]:
         times = {**self.steps_ms, "from start to first labels": self.first_labels_ms}
         rows = [[step, f"{ms['median']:.0f}", f"{ms['q1']:.0f} to {ms['q3']:.0f}"] for step, ms in times.items()]
-        what = f"{self.process.model}, method {self.process.name}, frames of {format_size(self.process.size_hw)}"
+        mode = "offline" if self.process.settings.is_bidirectional else "online"
+        method, size = f"method {self.process.name}, {mode}", format_size(self.process.size_hw)
+        what = f"{self.process.model}, {method}, frames of {size}"
         runs = count(int(self.first_labels_ms["frames"]), "run")
         title = f"cold start of a process: {what}, {runs} after one that is not counted"
         return [TextTable(title, ["step", "ms", "quartiles"], rows)]

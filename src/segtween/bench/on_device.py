@@ -11,6 +11,7 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from segtween.bench.clip import moving_clip, to_and_fro
@@ -20,8 +21,10 @@ from segtween.bench.speed_report import STAGES
 from segtween.build import build_engine, build_every_frame
 from segtween.build import method as method_of
 from segtween.device.backend import Device
+from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.clock import Clock
 from segtween.errors import unknown
-from segtween.interfaces import Segmenter
+from segtween.interfaces import Engine, Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
@@ -82,7 +85,8 @@ def bench_device(
     plan: Plan,
     progress: Progress | None = None,
 ) -> DeviceReport:
-    """Times a preset's settings at the plan's intervals and the plain network (interval 0), on a moving clip.
+    """Times a preset's settings at the plan's intervals and the plain network (interval 0), on a moving clip. In the
+    bidirectional mode a key frame's time holds that of the labels of the period before it, which it completes.
 
     `segmenter` is one of the device's, which also decides about threads; the plan's `against` names entries of
     `BASELINES`. Raises SettingError for unknown baselines and what the device cannot do; ModelError for baselines of a
@@ -95,7 +99,7 @@ def bench_device(
         build_every_frame(segmenter, backend=device),
         *(build_engine(segmenter, settings.at(i), backend=device) for i in plan.above),
     ]
-    own = [_Run(i, _stepping(engine)) for i, engine in zip(intervals, engines, strict=True)]
+    own = [_Run(i, _pushing(engine)) for i, engine in zip(intervals, engines, strict=True)]
     others = [
         _Run(interval, call, name=baseline)
         for baseline in dict.fromkeys(plan.against)
@@ -128,8 +132,8 @@ class Call(Protocol):
     def __call__(self, rgb: Any, *, is_key: bool) -> Any: ...
 
 
-def _stepping(engine: Any) -> Call:
-    return lambda rgb, *, is_key: engine.step(rgb).labels  # noqa: ARG005
+def _pushing(engine: Engine) -> Call:
+    return lambda rgb, *, is_key: engine.push(rgb)  # noqa: ARG005
 
 
 def _baseline(name: str, segmenter: Segmenter, device: Device, size_hw: SizeHW) -> Call:
@@ -223,11 +227,13 @@ def _stages(
         if interval
         else build_every_frame(segmenter, backend=timed)
     )
+    if isinstance(engine, BidirectionalEngine):
+        engine.clock = partial(Clock, device.arrays.wait)
     times = {"key": Timing(), "other": Timing()}
     for position in range(STAGE_PERIODS * (interval + 1)):
-        result = engine.step(to_and_fro(frames, position))
-        if position > interval:
-            times["key" if result.is_key else "other"].update(result.stages_ms)
+        for result in engine.push(to_and_fro(frames, position)):
+            if result.index > interval:
+                times["key" if result.is_key else "other"].update(result.stages_ms)
     return {kind: {stage: v["median"] for stage, v in timing.compute().items()} for kind, timing in times.items()}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine
 from segtween.build import method as method_of
 from segtween.engine import Engine
-from segtween.errors import SettingError
+from segtween.engine.frames import frames_buffered
 from segtween.interfaces import Segmenter
 from segtween.labels import LabelSet
 from segtween.metrics.timing import percentiles
@@ -148,24 +149,18 @@ class Watched:
         return self._segmenter.describe()
 
 
-def check_real_time(segmenter: Segmenter, *, settings: Settings, name: str) -> None:
-    """SettingError for the offline mode, stored scores and stored flow."""
-    if settings.is_bidirectional:
-        raise SettingError("a rate and the offline mode", expected="a mode that labels at once", do="leave one out")
-    refuse_stored(segmenter, {name: settings})
-
-
 def bench_real_time(
     segmenter: Segmenter, *, settings: Settings, name: str, plan: RatePlan, progress: Progress | None = None
 ) -> RealTimeReport:
     """Frames of a moving textured clip that come at the plan's rate, waited for or not.
 
-    Of those that came while others were labelled the newest is taken and the rest dropped, as in `run --live`. The
-    engine has seen two frames before. Raises SettingError for stored scores or flow, and the offline mode.
+    Of those that came while others were labelled the newest is taken and the rest dropped, as in `run --live`; in the
+    bidirectional mode those of half a period are kept. The engine has seen two frames before. Raises SettingError for
+    stored scores or flow.
     """
-    check_real_time(segmenter, settings=settings, name=name)
+    refuse_stored(segmenter, {name: settings})
     backend, clip, network = Processor(plan.threads), moving_clip(plan.size_hw), Watched(segmenter)
-    engine = build_engine(network, settings, backend=backend)
+    engine = build_engine(network, settings, backend=backend, live=True)
     alone_ms = _warm_up(engine, clip, network)
     frames = _play(engine, clip, plan, progress)
     return RealTimeReport(
@@ -181,7 +176,8 @@ def bench_real_time(
 def _warm_up(engine: Engine, clip: list[Rgb], network: Watched) -> float:
     """What a run of the network takes when nothing else is to do, in milliseconds."""
     for i in range(WARM_UP_FRAMES):
-        engine.step(to_and_fro(clip, i))
+        engine.push(to_and_fro(clip, i))
+    engine.finish()
     engine.warm_up((clip[0].shape[0], clip[0].shape[1]))  # after which the network runs alone
     alone_ms = network.runs_ms[-1]
     network.runs_ms.clear()
@@ -189,22 +185,32 @@ def _warm_up(engine: Engine, clip: list[Rgb], network: Watched) -> float:
 
 
 def _play(engine: Engine, clip: list[Rgb], plan: RatePlan, progress: Progress | None) -> Labelled:
-    frames, due, rate = Labelled(plan.due), plan.due, plan.rate
+    frames, due, rate, most = Labelled(plan.due), plan.due, plan.rate, frames_buffered(engine)
+    taken: list[int] = []
     start, i = time.perf_counter(), 0
     while i < due:
         wait = start + i / rate - time.perf_counter()
         if wait > 0:
             time.sleep(wait)
         began = time.perf_counter()
-        i = max(i, min(due - 1, int((began - start) * rate)))  # the newest that has come
-        result = engine.step(to_and_fro(clip, i))
-        done = time.perf_counter()
-        frames.work_ms.append((done - began) * 1e3)
-        frames.note(result, (done - start - i / rate) * 1e3)
+        newest = min(due - 1, int((began - start) * rate))
+        i = max(i, newest - most + 1)  # the oldest that is still there
+        engine.select(i)
+        taken.append(i)
+        results = engine.push(to_and_fro(clip, i))
+        frames.work_ms.append((time.perf_counter() - began) * 1e3)
+        _note(frames, results, taken, start, rate)
         i += 1
         if progress is not None:
             progress(i, due)
+    _note(frames, engine.finish(), taken, start, rate)
     return frames
+
+
+def _note(frames: Labelled, results: Sequence[Result], taken: Sequence[int], start: float, rate: float) -> None:
+    """Results that are there now, of frames that came `taken[index]` frames after the start."""
+    for result in results:
+        frames.note(result, (time.perf_counter() - start - taken[result.index] / rate) * 1e3)
 
 
 def is_known(result: Result) -> bool:

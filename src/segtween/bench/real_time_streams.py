@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtween.bench.clip import moving_clip, to_and_fro
-from segtween.bench.plan import RatePlan
-from segtween.bench.real_time import WARM_UP_FRAMES, Labelled, NetworkRuns, Watched, check_real_time
+from segtween.bench.plan import RatePlan, refuse_stored
+from segtween.bench.real_time import WARM_UP_FRAMES, Labelled, NetworkRuns, Watched
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_streams
 from segtween.build import method as method_of
+from segtween.engine.frames import frames_buffered
 from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import SegtweenError
 from segtween.interfaces import Segmenter
 from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import Progress, Rgb
+from segtween.types import Progress, Result, Rgb
 
 COLUMNS = ["camera", "frames", "dropped", "labelled before the next came", "median (ms)", "p95", "p99", "at most"]
 COLUMNS += ["age of labels, median (frames)", "at most"]
@@ -84,10 +85,11 @@ def bench_real_time_streams(
     """`count` cameras, each a moving textured clip whose frames come at the plan's rate, evenly one after the other,
     waited for or not.
 
-    Of a camera's frames that came while others were labelled the newest is taken, as in `run --live`. Raises
-    SettingError for stored scores or flow, the offline mode, and what `build_streams` refuses.
+    Of a camera's frames that came while others were labelled the newest is taken, as in `run --live`; in the
+    bidirectional mode those of half a period are kept. Raises SettingError for stored scores or flow, and what
+    `build_streams` refuses.
     """
-    check_real_time(segmenter, settings=settings, name=name)
+    refuse_stored(segmenter, {name: settings})
     network = Watched(segmenter)
     backend = Processor(plan.threads)
     streams = build_streams(network, settings, count, backend=backend)
@@ -109,7 +111,8 @@ def bench_real_time_streams(
 def _warm_up(streams: MultiStream, clips: Sequence[Sequence[Rgb]], network: Watched) -> float:
     """What a run of the network takes when nothing else is to do, in milliseconds."""
     for i in range(WARM_UP_FRAMES):
-        streams.step([to_and_fro(clip, i) for clip in clips])
+        streams.push([to_and_fro(clip, i) for clip in clips])
+    streams.finish()
     streams.engines[0].warm_up((clips[0][0].shape[0], clips[0][0].shape[1]))  # after which the network runs alone
     streams.reset()
     streams.forget_runs()
@@ -128,24 +131,36 @@ def _play(
 ) -> None:
     """Each camera's frame i comes (i + its share of a frame) / rate seconds after the beginning."""
     count, start, waiting = len(clips), time.perf_counter(), [0] * len(clips)
+    most = frames_buffered(streams.engines[0])
+    taken: list[list[int]] = [[] for _ in clips]
 
     def arrival(camera: int, i: int) -> float:
         return start + (i + camera / count) / rate
 
+    def note(camera: int, results: Sequence[Result]) -> None:
+        for result in results:
+            came = arrival(camera, taken[camera][result.index])
+            cameras[camera].note(result, (time.perf_counter() - came) * 1e3)
+
     while any(i < camera.due for i, camera in zip(waiting, cameras, strict=True)):
         now = time.perf_counter()
         newest = [min(cam.due - 1, int((now - arrival(k, 0)) * rate // 1)) for k, cam in enumerate(cameras)]
-        new = {k: i for k, i in enumerate(newest) if i >= waiting[k]}
+        new = {k: max(waiting[k], i - most + 1) for k, i in enumerate(newest) if i >= waiting[k]}
         if not new:
             time.sleep(max(0.0, min(arrival(k, i) for k, i in enumerate(waiting) if i < cameras[k].due) - now))
             continue
+        for camera, i in new.items():
+            streams.engines[camera].select(i)
+            taken[camera].append(i)
+            waiting[camera] = i + 1
         for camera, outcome in streams.each({k: Arrival(to_and_fro(clips[k], i)) for k, i in new.items()}):
             if isinstance(outcome, SegtweenError):
                 raise outcome
-            cameras[camera].note(outcome[0], (time.perf_counter() - arrival(camera, new[camera])) * 1e3)
-            waiting[camera] = new[camera] + 1
+            note(camera, outcome)
         if progress is not None:
             progress(sum(waiting), sum(camera.due for camera in cameras))
+    for camera, results in enumerate(streams.finish()):
+        note(camera, results)
 
 
 def _row(name: str, camera: dict[str, Any]) -> list[str]:

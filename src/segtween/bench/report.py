@@ -95,7 +95,7 @@ class Header:
     def remarks(self, basis: str) -> list[str]:
         """The method and what its figures are based on, the versions, the notes."""
         return [
-            f"method {self.method.name} {self.method.hash}" + (f"; {basis}" if basis else ""),
+            f"method {self.method.name} {self.method.hash}, {self.method.mode_word}" + (f"; {basis}" if basis else ""),
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             *self.notes,
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from segtween.bench.baselines import BASELINES, Baseline, check_baselines
@@ -36,6 +36,15 @@ def bench(
     stored scores or flow; what cannot be opened raises its own error (MissingExtraError without torch).
     """
     return bench_presets(segmenter, presets={name: settings}, plan=plan, progress=progress)[name]
+
+
+def bench_modes(
+    segmenter: Segmenter, *, modes: Mapping[str, Settings], plan: Plan, progress: Progress | None = None
+) -> BenchReport:
+    """`bench` for one method in one or more modes, by name, as one report: that of the first, which has the `others`.
+    Baselines are timed once, and compared with the first."""
+    first, *others = bench_presets(segmenter, presets=modes, plan=plan, progress=progress).values()
+    return replace(first, others=[replace(other, against=()) for other in others])
 
 
 def bench_presets(

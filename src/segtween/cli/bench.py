@@ -114,24 +114,29 @@ def speed(
     ] = None,
     network: Network,
     method: Method,
+    mode: shared.ModeOptions,
     json_file: shared.Json = None,
 ) -> None:
     """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
+
+    Online, from the past alone, and offline, from the key frames on both sides, unless one of them is asked for.
 
     Examples:
 
         segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4 --json bench.json
 
+        segtween bench --size 1280x720 --offline
+
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
     """
-    from segtween.bench import bench as measure
+    from segtween.bench import bench_modes
     from segtween.bench.accuracy import with_accuracy
     from segtween.cli.screen import progress_bar
 
-    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
-    segmenter = network.open(background=settings.delay is not None)
+    plan, modes = timing.plan(threads=network.threads, against=against), method.measured(mode.asked())
+    segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
-        report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
+        report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
     _finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()), json_file)
 
 
@@ -300,6 +305,7 @@ def real_time(
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
+    lag: shared.Lag = False,
     json_file: shared.Json = None,
 ) -> None:
     """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
@@ -309,6 +315,8 @@ def real_time(
         segtween bench real-time --model swiftnet-r18 --async-keys auto --rate 15 --seconds 30
 
         segtween bench real-time --streams 4 --async-keys auto --rate 10
+
+        segtween bench real-time --rate 10 --lag
     """
     from segtween.bench.plan import RatePlan
     from segtween.bench.real_time import bench_real_time
@@ -316,7 +324,8 @@ def real_time(
     from segtween.cli.screen import progress_bar
 
     plan = RatePlan(options.size(arrival.size), rate=arrival.rate, seconds=arrival.seconds, threads=network.threads)
-    settings, name = method.settings().at(keys.resolve()), method.name
+    with shared.errors_of_lag(lag):
+        ((name, settings),) = method.measured("bidirectional" if lag else "causal", at=keys.resolve()).items()
     segmenter = network.open(background=settings.delay is not None)
     report: Report
     with progress_bar("bench") as progress:
@@ -356,9 +365,10 @@ def device(
     ] = None,
     network: Network,
     method: Synchronous,
+    mode: shared.ModeOptions,
     json_file: shared.Json = None,
 ) -> None:
-    """Speed on a graphics card: frames in its memory, labels into its memory.
+    """Speed on a graphics card: frames in its memory, labels into its memory; online, unless --offline is given.
 
     Example:
 
@@ -368,14 +378,15 @@ def device(
     from segtween.cli.screen import progress_bar
     from segtween.errors import SettingError
 
-    plan, settings = timing.plan(threads=network.threads, against=against), method.settings()
+    plan = timing.plan(threads=network.threads, against=against)
+    ((method_name, settings),) = method.measured(mode.asked() or "causal").items()
     opened = options.device(name, threads=network.threads, without=options.words(without) or ())
     if opened is None:
         raise SettingError(f"device {name}", expected="cuda or cuda:1", do="use segtween bench speed for the processor")
     segmenter = network.open(device=opened)
     with progress_bar("bench") as progress:
         report = bench_device(
-            segmenter, device=opened, settings=settings, name=method.name, plan=plan, progress=progress
+            segmenter, device=opened, settings=settings, name=method_name, plan=plan, progress=progress
         )
     _finish(report, json_file)
 

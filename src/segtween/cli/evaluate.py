@@ -36,10 +36,12 @@ def evaluate(
         ),
     ] = None,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    mode: Annotated[shared.ModeOptions, Rare("online")],
+    mode: shared.ModeOptions,
     device: shared.OnDevice = "cpu",
 ) -> None:
     """Measure accuracy and temporal consistency over intervals, compared with the network on every frame.
+
+    Online, from the past alone, and offline, from the key frames on both sides, unless one of them is asked for.
 
     Examples:
 
@@ -50,24 +52,24 @@ def evaluate(
         segtween evaluate --dataset camvid --root street/ --scores labels --intervals 4
     """
     from segtween.cli.screen import progress_bar, show
-    from segtween.evaluation import evaluate_method
+    from segtween.evaluation import evaluate_modes
     from segtween.run.ending import write_json
 
-    is_offline = mode.is_offline()
     dataset = data.open(network_labels=network.label_set)
-    settings = method.settings(offline=is_offline)
+    settings = method.settings(mode.asked())
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []
     else:
         wanted = options.numbers(intervals, option="--intervals")
     backend = options.device(device, threads=network.threads, keeps_frame=True)
     segmenter = network.open(data=dataset, device=backend)
+    # Without a key frame after the labelled one, or without frames in between, both modes are one.
+    is_one = not dataset.is_dense or not any(wanted) or settings.is_adaptive
     with progress_bar(dataset.title) as progress:
-        report = evaluate_method(
+        report = evaluate_modes(
             dataset,
             segmenter=segmenter,
-            settings=settings,
-            name=method.named(offline=is_offline),
+            modes=method.measured(mode.asked() or ("causal" if is_one else None)),
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,

@@ -47,7 +47,7 @@ def remarks(done: SessionSummary, out: Path) -> list[str]:
         f"network runs per tick (a frame of each): {runs['mean']:.2f} on average, at most {runs['most_planned']}, "
         f"{runs['most']} where inputs begin or scenes are cut",
         f"limited by: {done.limited_by()}; processors {done.busy:.0%} busy",
-        f"method: {done.method.name} {done.method.hash}, {network_of(done.method)}",
+        f"method: {done.method.name} {done.method.hash}, {done.method.mode_word}, {network_of(done.method)}",
         *(f"{summary.input.name}: {note}" for summary in done.summaries for note in summary.outputs.notes),
         f"written: {', '.join([*saved, 'frames.csv', 'run.json'])} in {out}/<input>, session.json in {out}",
     ]

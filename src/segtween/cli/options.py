@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segtween.datasets import Dataset
     from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
+    from segtween.run.modes import ModeName
     from segtween.settings import Settings
     from segtween.types import SizeHW
 
@@ -232,21 +233,25 @@ class MethodOptions:
     @property
     def name(self) -> str:
         """The preset's name, with a star where single settings differ."""
-        return self.named()
+        return method_name(self.preset, changed=bool(self._changes()))
 
-    def named(self, *, offline: bool = False) -> str:
-        """The same with the mode where it is not the usual one."""
-        return method_name(self.preset, changed=bool(self._changes()), bidirectional=offline)
-
-    def settings(self, *, offline: bool = False) -> Settings:
-        """The preset with the changes, in the offline mode if asked for.
+    def settings(self, mode: ModeName | None = None) -> Settings:
+        """The preset with the changes, in a mode if one is asked for.
 
         Raises SettingError for an unknown preset and for settings that contradict it.
         """
         from segtween.settings import change, find_preset
 
-        mode = {"mode": "bidirectional"} if offline else {}
-        return change(find_preset(self.preset), **self._changes(), **mode)
+        asked = {} if mode is None else {"mode": mode}
+        return change(find_preset(self.preset), **self._changes(), **asked)
+
+    def measured(self, mode: ModeName | None, *, at: int | None = None) -> dict[str, Settings]:
+        """The method as it is measured, by name: in the mode that was asked for, else in both where files may have
+        either; `at` an interval."""
+        from segtween.run.modes import each_mode
+
+        settings = self.settings(mode)
+        return each_mode({self.name: settings if at is None else settings.at(at)}, mode)
 
     def for_load(self) -> dict[str, Any]:
         """As `api.load` takes them: the preset, and the changes."""

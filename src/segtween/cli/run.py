@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from segtween.cli import options, shared
+from segtween.cli.flags import in_flags
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -16,6 +18,7 @@ from segtween.errors import SegtweenError
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
+    from segtween.interfaces import Source
     from segtween.run.summary import Summary
     from segtween.video import NamedSource
 
@@ -73,6 +76,7 @@ class LiveOptions:
             "dropped.",
         ),
     ] = False
+    lag: shared.Lag = False
     multi: Annotated[
         bool | None,
         typer.Option(
@@ -97,10 +101,12 @@ def run(
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
     keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
-    mode: Annotated[shared.ModeOptions, Rare("online")],
+    mode: Annotated[shared.ModeOptions, Rare("offline")],
     how: Annotated[LiveOptions, Rare("multi")],
 ) -> None:
     """Segment every frame of a video: the network on key frames, optical flow in between.
+
+    A frame of a file is labelled from the key frames before and after it, one of a camera or stream from the past.
 
     Examples:
 
@@ -110,6 +116,8 @@ def run(
 
         segtween run videos/ more.mkv -o out/ --save labels --classes car,pedestrian
 
+        segtween run drive.mp4 -o out/ --online
+
         segtween run drive.mp4 -o out/ --schedule adaptive --budget 20 --report
 
         segtween run drive.mp4 -o out/ --compare every-frame
@@ -117,6 +125,8 @@ def run(
         segtween run frames/*.png -o out/ --frame-rate 30 --model my.onnx
 
         segtween run camera:0 camera:1 rtsp://gate/stream -o out/ --live
+
+        segtween run camera:0 -o out/ --live --lag
     """
     from segtween.api import load
     from segtween.cli.multi import report_session
@@ -125,36 +135,40 @@ def run(
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
-    is_offline, out, quiet, live = mode.is_offline(), output.out, output.quiet, how.live
+    asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, part, threads=network.threads)
-    load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device}
-    load_options |= {**network.for_load(), **method.for_load()} | ({"mode": "bidirectional"} if is_offline else {})
-    if live and how.device == "cpu" and method.async_keys is None and not is_offline and method.schedule != "adaptive":
-        load_options["async_keys"] = "auto"
-    seg = load(**load_options)
-    for note in seg.engine.notes:
-        notes.print(note)
+    load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
+    load_options |= {**network.for_load(), **method.for_load()}
+    if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
+        load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
+    with shared.errors_of_lag(how.lag):
+        seg = load(**load_options)
+    at_once = _are_at_once(todo, how.multi, live=live)
+    used = [seg.in_mode_for(todo, live=live)] if at_once else [seg.in_mode_for(item, live=live) for item in todo]
+    for note in dict.fromkeys(note for one in used for note in one.notes):
+        notes.print(in_flags(note))
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
     kinds, classes = options.words(output.save) or [], options.words(output.classes)
     outputs = Outputs(kinds, output.overwrite, classes, output.ids, output.report, compared)
-    if _are_at_once(todo, how.multi, live=live):
+    if at_once:
         if not quiet:
-            notes.print(start_line_of_many([item.name for item in todo], seg, out, save=kinds), markup=False)
+            notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)
         with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
         report_session(done, out, quiet=quiet)
         return
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
     failed = 0
-    for item in todo:
+    for item, chosen in zip(todo, used, strict=True):
         folder = out if alone else out / item.name
         try:
             source = item.open()
             if not quiet:
-                notes.print(start_line(item.spec, source.info, seg, folder, save=kinds), markup=False)
+                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds), markup=False)
+            again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
-                summary = seg.run(source, folder, outputs=outputs, live=live, progress=None if quiet else progress)
+                summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)
         except SegtweenError as error:
             failed += 1
             say_error(error)
@@ -165,6 +179,10 @@ def run(
         if len(todo) > 1:
             notes.print(f"{len(todo) - failed} of {len(todo)} inputs done, {failed} failed")
         raise typer.Exit(BAD_INPUT)
+
+
+def _as_it_is(source: Source) -> Source:
+    return source
 
 
 def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool) -> bool:
@@ -211,7 +229,8 @@ def _report(summary: Summary) -> None:
         console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
         if summary.consistency is None:
             console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
-    console.print(f"  method: {summary.method.name} {summary.method.hash}, {network_of(summary.method)}")
+    used = summary.method
+    console.print(f"  method: {used.name} {used.hash}, {used.mode_word}, {network_of(used)}")
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -82,7 +84,8 @@ Offline = Annotated[
     typer.Option(
         "--offline",
         rich_help_panel="Method",
-        help="For files: labels from the key frames before and after each frame; more accurate, available later.",
+        help="Labels from the key frames before and after each frame, as for files by default: more accurate, a period "
+        "late.",
     ),
 ]
 Online = Annotated[
@@ -90,7 +93,16 @@ Online = Annotated[
     typer.Option(
         "--online",
         rich_help_panel="Method",
-        help="Labels from the past alone, as for a camera; this is the default.",
+        help="Labels from the past alone, at once, as for cameras, streams and --live by default.",
+    ),
+]
+Lag = Annotated[
+    bool,
+    typer.Option(
+        "--lag",
+        rich_help_panel="Live",
+        help="For cameras, streams and --live: labels from the key frames on both sides, up to a period and the "
+        "network's time late.",
     ),
 ]
 FrameRate = Annotated[
@@ -167,8 +179,25 @@ class ModeOptions:
     online: Online = False
     offline: Offline = False
 
-    def is_offline(self) -> bool:
-        """SettingError where both are given."""
-        if self.online and self.offline:
-            raise SettingError("--online and --offline", expected="one of them", do="leave one out")
-        return self.offline
+    def asked(self, *, lag: bool = False) -> Literal["causal", "bidirectional"] | None:
+        """The mode that was asked for, None where it is open; `lag` asks for both sides, too. SettingError where both
+        modes were asked for."""
+        if self.online and (self.offline or lag):
+            other = "--offline" if self.offline else "--lag"
+            raise SettingError(f"--online and {other}", expected="one of them", do="leave one out")
+        if self.online:
+            return "causal"
+        return "bidirectional" if self.offline or lag else None
+
+
+@contextmanager
+def errors_of_lag(given: bool) -> Iterator[None]:
+    """Where --lag was `given`, errors that name the mode name that flag."""
+    try:
+        yield
+    except SettingError as error:
+        if not given:
+            raise
+        parts = (part.replace("mode='bidirectional'", "--lag") for part in (error.got, error.expected, error.do))
+        got, expected, do = parts
+        raise SettingError(got, expected=expected, do=do) from None

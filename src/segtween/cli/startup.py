@@ -10,27 +10,26 @@ from segtween.settings import Fixed
 from segtween.types import BOTH_SIDES, format_size
 
 if TYPE_CHECKING:
-    from segtween.api import Segtween
+    from segtween.run.modes import InMode
     from segtween.types import Method, SourceInfo
 
 
-def start_line(name: str, info: SourceInfo, seg: Segtween, folder: Path, *, save: Sequence[str]) -> str:
+def start_line(name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str]) -> str:
     """One input: what it is, which network and method it gets, and where the outputs go."""
     frames = "" if info.n_frames is None else f", {info.n_frames} frames"
-    return f"{name} ({format_size(info.size_hw)}{frames}): {what(seg)}; {where(folder, save)}"
+    return f"{name} ({format_size(info.size_hw)}{frames}): {what(used)}; {where(folder, save)}"
 
 
-def start_line_of_many(names: Sequence[str], seg: Segtween, folder: Path, *, save: Sequence[str]) -> str:
+def start_line_of_many(names: Sequence[str], used: InMode, folder: Path, *, save: Sequence[str]) -> str:
     """Several inputs at once, each with a folder of its own."""
-    return f"{len(names)} inputs at once ({', '.join(names)}): {what(seg)}; {where(folder / '<input>', save)}"
+    return f"{len(names)} inputs at once ({', '.join(names)}): {what(used)}; {where(folder / '<input>', save)}"
 
 
-def what(seg: Segtween) -> str:
+def what(used: InMode) -> str:
     """The network, the method and its mode, and how often the network runs."""
-    network, settings = seg.method.record["network"]["name"], seg.settings
-    mode = "offline" if settings.is_bidirectional else "online"
-    preset = seg.method.name.removesuffix(BOTH_SIDES)
-    return f"network {network} on {_key_frames(seg)}, method {preset}, {mode}"
+    network = used.method.record["network"]["name"]
+    preset = used.method.name.removesuffix(BOTH_SIDES)
+    return f"network {network} on {_key_frames(used)}, method {preset}, {used.method.mode_word}"
 
 
 def network_of(method: Method) -> str:
@@ -44,8 +43,8 @@ def where(folder: Path, save: Sequence[str]) -> str:
     return f"writes {', '.join([*save, 'frames.csv', 'run.json'])} to {folder}"
 
 
-def _key_frames(seg: Segtween) -> str:
-    schedule = seg.settings.mode.schedule
+def _key_frames(used: InMode) -> str:
+    schedule = used.settings.mode.schedule
     if isinstance(schedule, Fixed):
         return "every frame" if schedule.interval == 0 else f"every {ordinal(schedule.interval + 1)} frame"
     if schedule.target_ms is not None:

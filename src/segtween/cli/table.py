@@ -55,6 +55,7 @@ def intervals(
     network: Network,
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
+    mode: shared.ModeOptions,
     wanted: Annotated[
         str, typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals, with commas.")
     ] = "0,1,2,3,4",
@@ -63,18 +64,21 @@ def intervals(
 ) -> None:
     """Accuracy, speed and temporal consistency over intervals, at one scale.
 
+    Online and offline, unless one of them is asked for.
+
     Example:
 
         segtween table intervals --dataset camvid --root CamVid --presets blend,warp -o tables/ --plot
     """
     from segtween.reports.tables.speed import intervals_table
+    from segtween.run.modes import each_mode
 
     chosen = options.numbers(wanted, option="--intervals")
     with measuring("intervals", output, data, network, repeats=repeats) as conditions:
         study = intervals_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=method.of_presets(options.words(presets) or []),
+            presets=each_mode(method.of_presets(options.words(presets) or []), mode.asked()),
             intervals=chosen,
             scale=network.scale,
         )
@@ -90,6 +94,7 @@ def scales(
     network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*_SELDOM)],
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
+    mode: shared.ModeOptions,
     wanted: Annotated[
         str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
     ] = "0.5,0.75,1",
@@ -99,18 +104,21 @@ def scales(
 ) -> None:
     """Accuracy, speed and temporal consistency at one interval, with frames shown to the network at several scales.
 
+    Online and offline, unless one of them is asked for.
+
     Example:
 
         segtween table scales --dataset camvid --root CamVid --interval 2 -o tables/ --plot
     """
     from segtween.reports.tables.speed import scales_table
+    from segtween.run.modes import each_mode
 
     chosen = options.scales(wanted)
     with measuring("scales", output, data, network, repeats=repeats) as conditions:
         study = scales_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=method.of_presets(options.words(presets) or []),
+            presets=each_mode(method.of_presets(options.words(presets) or []), mode.asked()),
             scales=chosen,
             interval=interval,
         )

@@ -1,7 +1,7 @@
 """The demonstration: one street clip, labelled by the plain network on every frame and by segtween.
 
-All are interleaved frame by frame, so that the machine's other work affects all alike. segtween runs twice: online, as
-for a camera, and offline, as for a file. The synthetic street's labels and flow are exact, so accuracy and temporal
+All are interleaved frame by frame, so that the machine's other work affects all alike. segtween runs twice: offline, as
+for a file, and online, as for a camera. The synthetic street's labels and flow are exact, so accuracy and temporal
 consistency are too. Speed is given twice: from the median time per frame, which outliers do not affect, and by the
 wall clock around all frames.
 """
@@ -27,11 +27,12 @@ from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
 from segtween.run.ending import write_json
+from segtween.run.modes import open_modes
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Progress, Result, method_name
+from segtween.types import Progress, Result
 
 SEED = 7
 FRAME_RATE = Fraction(15)
@@ -137,15 +138,12 @@ def run_demo(
         segmenter = open_segmenter(model, threads=threads)
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
-    both = settings.bidirectional() if interval > 0 else settings
+    modes = open_modes(settings)
     few = f"segtween, network on 1 frame in {interval + 1}"
     runs = (
         Run("network on every frame", Segtween(segmenter, settings, threads=threads, plain=True)),
-        Run(f"{few}, online", Segtween(segmenter, settings, threads=threads)),
-        Run(
-            f"{few}, offline",
-            Segtween(segmenter, both, threads=threads, name=method_name(DEFAULT_PRESET, bidirectional=True)),
-        ),
+        Run(f"{few}, offline", Segtween(segmenter, modes.offline, threads=threads)),
+        Run(f"{few}, online", Segtween(segmenter, modes.online, threads=threads)),
     )
     warm_up = next(iter(StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=1)))
     for run in runs:
@@ -159,7 +157,7 @@ def run_demo(
 
 
 def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress: Progress | None) -> Path:
-    """Runs all of them and films the first and the last next to each other."""
+    """Runs all of them and films the first and the second next to each other."""
     from segtween.video.encode import Clock, VideoWriter
     from segtween.video.paint import Painter, side_by_side
 
@@ -171,14 +169,14 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
         waiting: list[Painted] = [deque(), deque()]
         done = 0
         for frame in chain(clip, [None]):
-            for run in runs[1:-1]:
+            for run in runs[2:]:
                 for _ in run.push(frame):
                     pass
-            for run, paint, pictures in zip((runs[0], runs[-1]), painters, waiting, strict=True):
+            for run, paint, pictures in zip(runs[:2], painters, waiting, strict=True):
                 pictures.extend((own.pts_seconds, paint(own.rgb, result.labels)) for own, result in run.push(frame))
             while all(waiting):
                 (pts_seconds, left), (_, right) = (pictures.popleft() for pictures in waiting)
-                writer.write(side_by_side(left, right, captions=(runs[0].name, runs[-1].name)), pts_seconds)
+                writer.write(side_by_side(left, right, captions=(runs[0].name, runs[1].name)), pts_seconds)
                 done += 1
                 if progress is not None:
                     progress(done, count)

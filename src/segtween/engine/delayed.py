@@ -27,7 +27,7 @@ from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
 from segtween.geometry import stride_grid
 from segtween.interfaces import Schedule, Segmenter, Situation
-from segtween.types import Appearance, Motion, Rgb, SizeHW
+from segtween.types import Appearance, Motion, Rgb, ScoreMap, SizeHW
 
 Logits = NDArray[np.float32]
 Delay = int | Literal["auto"]
@@ -75,6 +75,12 @@ class Inline:
         future = Future[Logits]()
         future.set_result(segmenter(rgb))
         return future
+
+
+def even_scores(propagation: Propagation, classes: int, image_hw: SizeHW) -> ScoreMap:
+    """All classes alike."""
+    even = np.zeros((classes, *stride_grid(image_hw, 8)), np.float32)
+    return propagation.key(even, None, image_hw=image_hw).scores
 
 
 @dataclass
@@ -170,9 +176,7 @@ class DelayedKeyFrames(KeyFrames):
 
     def _unknown(self, rgb: Rgb) -> KeyState:
         """All classes alike, and not to be relied on."""
-        image_hw = rgb.shape[0], rgb.shape[1]
-        even = np.zeros((len(self.segmenter.labels), *stride_grid(image_hw, 8)), np.float32)
-        scores = self.propagation.key(even, None, image_hw=image_hw).scores
+        scores = even_scores(self.propagation, len(self.segmenter.labels), (rgb.shape[0], rgb.shape[1]))
         return KeyState(scores, reliability=np.zeros(scores.grid_hw, np.float32), is_known=False)
 
     def _is_there(self, sent: _Sent, clock: Clock) -> bool:

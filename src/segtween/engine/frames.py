@@ -29,6 +29,15 @@ def check_size(index: int, size_hw: SizeHW, before_hw: SizeHW) -> None:
         )
 
 
+MOST_BUFFERED = 30
+
+
+def frames_buffered(engine: Engine) -> int:
+    """How many new frames of a camera may wait for the engine, before the oldest is dropped: one; where results come
+    late half a period of them, since those of a period are made at once, which takes about half of all work."""
+    return 1 if engine.is_causal else min(1 + engine.longest // 2, MOST_BUFFERED)
+
+
 class Streaming:
     """What every engine does with the frames of a whole clip."""
 
@@ -37,7 +46,7 @@ class Streaming:
         self.reset()
         items: Iterator[Frame | Rgb] = iter(source)
         for index, item in enumerate(items):
-            self.select(index)
+            self.select(item.index if isinstance(item, Frame) else index)
             if isinstance(item, Frame):
                 yield from self.push(item.rgb, pts_seconds=float(item.pts_seconds))
             else:

@@ -10,10 +10,11 @@ frames fall on the same frames.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SegtweenError, SettingError
 from segtween.interfaces import Engine
 from segtween.types import Frame, Motion, Result, Rgb
@@ -66,30 +67,45 @@ class MultiStream:
         Raises SettingError for another number of frames than streams, and where results come late. What the engine
         raises is raised with the number of its stream, after the others were labelled.
         """
+        if not all(engine.is_causal for engine in self.engines):
+            raise SettingError(
+                "one step of bidirectional propagation",
+                expected="a mode that gives each frame's labels at once",
+                do="use push() and finish(), or a causal mode",
+            )
+        return [results[0] if results else None for results in self.push(frames, pts_seconds=pts_seconds)]
+
+    def push(
+        self, frames: Sequence[Rgb | None], *, pts_seconds: Sequence[float | None] | None = None
+    ) -> list[list[Result]]:
+        """The next frame of each stream as for `step`; for each stream the results that its frame completes, in order:
+        none or several where results come late. Raises what `step` raises, the latter apart."""
         if len(frames) != len(self):
             raise SettingError(
                 f"{len(frames)} frames for {len(self)} streams",
                 expected="one for each, None where there is no new one",
                 do="give as many as there are streams",
             )
-        if not all(engine.is_causal for engine in self.engines):
-            raise SettingError(
-                "one step of bidirectional propagation",
-                expected="a mode that gives each frame's labels at once",
-                do="use a causal mode, or take the results of each()",
-            )
         times = [None] * len(self) if pts_seconds is None else pts_seconds
-        results: list[Result | None] = [None] * len(self)
+        results: list[list[Result]] = [[] for _ in self.engines]
         failed: tuple[int, SegtweenError] | None = None
         arrivals = {i: Arrival(rgb, times[i]) for i, rgb in enumerate(frames) if rgb is not None}
         for stream, outcome in self.each(arrivals):
             if isinstance(outcome, SegtweenError):
                 failed = failed or (stream, outcome)
             else:
-                (results[stream],) = outcome
+                results[stream] = outcome
         if failed is not None:
             raise _of_stream(*failed)
         return results
+
+    def finish(self, stream: int | None = None) -> list[list[Result]]:
+        """What is still to come of one stream, or of all, after its last frame; it begins anew afterwards."""
+        ended = range(len(self)) if stream is None else (stream,)
+        done = [engine.finish() if i in ended else [] for i, engine in enumerate(self.engines)]
+        for i in ended:
+            self.reset(i)
+        return done
 
     def each(self, arrivals: Mapping[int, Arrival]) -> Iterator[tuple[int, list[Result] | SegtweenError]]:
         """One tick: frames by stream. The results that each completes, as they are made, in the order in which they are
@@ -106,7 +122,7 @@ class MultiStream:
             except SegtweenError as error:
                 yield stream, error
                 continue
-            if any(result.index == 0 or result.is_cut for result in results):
+            if self._begins_scene(stream, results):
                 forced += 1
                 if staggered is not None:
                     staggered.ran(stream)
@@ -125,14 +141,24 @@ class MultiStream:
             )
         self.reset()
         readers: list[Iterator[Item]] = [iter(source) for source in sources]
-        while True:
-            items = [next(reader, None) for reader in readers]
-            if all(item is None for item in items):
-                return
-            for stream, item in enumerate(items):
-                if item is None:
-                    self.reset(stream)
-            yield self.step([_rgb(item) for item in items], pts_seconds=[_seconds(item) for item in items])
+        open_, done = set(range(len(self))), [deque[Result]() for _ in self.engines]
+        while open_ or any(done):
+            items = [next(reader, None) if stream in open_ else None for stream, reader in enumerate(readers)]
+            for stream in [stream for stream in open_ if items[stream] is None]:
+                open_.remove(stream)
+                done[stream].extend(self.finish(stream)[stream])
+            found = self.push([_rgb(item) for item in items], pts_seconds=[_seconds(item) for item in items])
+            for stream, results in enumerate(found):
+                done[stream].extend(results)
+            while any(done) and all(results or stream not in open_ for stream, results in enumerate(done)):
+                yield [results.popleft() if results else None for results in done]
+
+    def _begins_scene(self, stream: int, results: Sequence[Result]) -> bool:
+        """Whether the frame that was just pushed is a stream's first, or the first after a cut."""
+        engine = self.engines[stream]
+        if isinstance(engine, BidirectionalEngine):
+            return engine.begins_scene
+        return any(result.index == 0 or result.is_cut for result in results)
 
     def runs(self) -> dict[str, Any]:
         """Network runs per tick so far: the mean, the most, and the most without first frames and scene cuts."""

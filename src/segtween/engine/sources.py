@@ -9,15 +9,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from segtween.engine.delayed import Delay, Inline, Worker, even_scores
 from segtween.engine.state import Float, KeyState, Propagation
 from segtween.errors import LabelError
 from segtween.geometry import shrink_to
-from segtween.interfaces import Schedule, Segmenter, Situation, notes_of, select
+from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, select
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Flow, Labels, Rgb, ScoreMap, SizeHW, format_size
 
@@ -50,6 +52,19 @@ class KeySource(Protocol):
     propagation: Propagation
 
     @property
+    def delay(self) -> Delay | None:
+        """When scores are used: so many frames after their key frame, or as soon as they are there, which then says
+        when the next key frame may come (auto). None: as soon as they are there, for which the next key frame waits."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether scores belong to certain frames."""
+
+    @property
+    def by_distance(self) -> bool:
+        """Whether nothing but the distance decides which frame is the next key frame."""
+
+    @property
     def labels(self) -> LabelSet: ...
     @property
     def longest(self) -> int:
@@ -65,8 +80,14 @@ class KeySource(Protocol):
     def may_follow(self, index: int) -> bool:
         """Whether a frame after `index` may be a key frame."""
 
-    def key(self, rgb: Rgb, history: KeyState | None) -> KeyState:
-        """The state of a key frame."""
+    def send(self, rgb: Rgb) -> Future[Any]:
+        """Begins to compute what the state of a key frame is made of."""
+
+    def key(self, arrived: Any, history: KeyState | None, size_hw: SizeHW) -> KeyState:
+        """The state of a key frame of this size, from what has arrived."""
+
+    def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:
+        """The same until it has arrived: to be propagated, not to be read."""
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels: ...
     def score_map(self, sides: Sides, size_hw: SizeHW) -> ScoreMap: ...
@@ -74,12 +95,30 @@ class KeySource(Protocol):
 
 
 class NetworkKeys:
-    """The network's scores at key frames by a schedule that asks for nothing but the distance."""
+    """The network's scores at key frames by a schedule that asks for nothing but the distance, from a `worker`: by
+    default in place, else while the next frames come."""
 
     stage = "segment"
 
-    def __init__(self, segmenter: Segmenter, schedule: Schedule, propagation: Propagation) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        schedule: Schedule,
+        propagation: Propagation,
+        *,
+        delay: Delay | None = None,
+        worker: Worker | None = None,
+    ) -> None:
         self.segmenter, self.schedule, self.propagation = segmenter, schedule, propagation
+        self.delay, self.worker = delay, worker or Inline()
+
+    @property
+    def by_distance(self) -> bool:
+        return self.schedule.by_distance
+
+    @property
+    def is_stored(self) -> bool:
+        return isinstance(self.segmenter, Selecting)
 
     @property
     def labels(self) -> LabelSet:
@@ -109,8 +148,16 @@ class NetworkKeys:
     def may_follow(self, index: int) -> bool:  # noqa: ARG002
         return True
 
-    def key(self, rgb: Rgb, history: KeyState | None) -> KeyState:
-        return self.propagation.key(self.segmenter(rgb), history, image_hw=(rgb.shape[0], rgb.shape[1]))
+    def send(self, rgb: Rgb) -> Future[Any]:
+        return self.worker.send(self.segmenter, rgb)
+
+    def key(self, arrived: Any, history: KeyState | None, size_hw: SizeHW) -> KeyState:
+        return self.propagation.key(arrived, history, image_hw=size_hw)
+
+    def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:
+        if history is not None:  # of its scores the grid alone counts
+            return KeyState(history.scores)
+        return KeyState(even_scores(self.propagation, len(self.labels), size_hw))
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         ops = self.propagation.ops
@@ -129,7 +176,8 @@ class NetworkKeys:
         return replace(first, values=first.values + part * (second.values - first.values))
 
     def describe(self) -> dict[str, Any]:
-        return {"network": self.segmenter.describe(), **self.schedule.describe(), **self.propagation.describe()}
+        late = {} if self.delay is None else {"async_keys": self.delay}
+        return {"network": self.segmenter.describe(), **self.schedule.describe(), **late, **self.propagation.describe()}
 
 
 @dataclass(frozen=True)
@@ -150,6 +198,9 @@ class LabelKeys:
     stage = "label"
     notes: list[str] = []  # noqa: RUF012
     longest = 0
+    delay: Delay | None = None
+    by_distance = False
+    is_stored = True
 
     def __init__(
         self,
@@ -175,7 +226,7 @@ class LabelKeys:
     def may_follow(self, index: int) -> bool:
         return index < self._last
 
-    def key(self, rgb: Rgb, history: KeyState | None) -> KeyState:  # noqa: ARG002
+    def send(self, rgb: Rgb) -> Future[Any]:
         labels, size_hw = self._label_image(self._index), (rgb.shape[0], rgb.shape[1])
         if labels.shape != size_hw:
             raise LabelError(
@@ -183,9 +234,17 @@ class LabelKeys:
                 expected=f"{format_size(size_hw)} (width x height), the size of the frame",
                 do="give labels at the frames' own size",
             )
+        read = Future[Any]()
+        read.set_result(labels)
+        return read
+
+    def key(self, arrived: Any, history: KeyState | None, size_hw: SizeHW) -> KeyState:  # noqa: ARG002
         ops, grid = self.propagation.ops, self._grid(size_hw)
-        shares = [ops.resize((labels == i).astype(np.float32), grid) for i in range(len(self.labels))]
-        return LabelledKey(ScoreMap(np.stack(shares), "probabilities", size_hw), label_image=labels)
+        shares = [ops.resize((arrived == i).astype(np.float32), grid) for i in range(len(self.labels))]
+        return LabelledKey(ScoreMap(np.stack(shares), "probabilities", size_hw), label_image=arrived)
+
+    def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:  # noqa: ARG002
+        raise AssertionError("labels are there at once")
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         if sides.only is not None and sides.only.composed is None:

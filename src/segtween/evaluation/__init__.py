@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ __all__ = [
     "evaluate_losses",
     "evaluate_method",
     "evaluate_methods",
+    "evaluate_modes",
 ]
 
 MEASURES = ("vspw", "boundary")
@@ -140,6 +142,26 @@ def evaluate(
     return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
 
 
+def evaluate_modes(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    modes: Mapping[str, Settings],
+    intervals: Sequence[int],
+    threads: int = 0,
+    backend: Backend | None = None,
+    **how: Any,
+) -> Report:
+    """`evaluate_methods` for one method in one or more modes, by name, as one report: that of the first, which has the
+    `others`. One mode alone may have an adaptive schedule; `how` is what both functions take besides."""
+    given: dict[str, Any] = {"segmenter": segmenter, "intervals": intervals, "threads": threads, "backend": backend}
+    if len(modes) == 1:
+        ((name, settings),) = modes.items()
+        return evaluate_method(dataset, settings=settings, name=name, **given, **how)
+    first, *others = evaluate_methods(dataset, methods=modes, **given, **how).values()
+    return replace(first, others=others)
+
+
 def evaluate_methods(
     dataset: Dataset,
     *,
@@ -151,6 +173,7 @@ def evaluate_methods(
     max_frames: int | None = None,
     measures: Sequence[str] = (),
     threads: int = 0,
+    backend: Backend | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Report]:
     """`evaluate_method` for several methods by name, with fixed intervals, in one pass: the plain network runs once,
@@ -160,7 +183,7 @@ def evaluate_methods(
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
     """
-    settings, backend = Bootstrap(), Processor(threads)
+    settings, device = Bootstrap(), backend or Processor(threads)
     wanted = sorted(set(intervals))
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
@@ -170,7 +193,7 @@ def evaluate_methods(
     tables: dict[str, Table] = {}
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
-        motion = shared.motion_of(backend.flow(chosen, classes=len(segmenter.labels)), backend.ops(chosen))
+        motion = shared.motion_of(device.flow(chosen, classes=len(segmenter.labels)), device.ops(chosen))
         _checked(intervals, motion.flow)
         table = tables[name] = Table(
             dataset,
@@ -178,14 +201,14 @@ def evaluate_methods(
             shared=next(iter(tables.values()), None),
             with_vspw="vspw" in measures,
         )
-        make = _make(chosen, backend)
+        make = _make(chosen, device)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
     cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
     alike: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
     named = {
-        name: method_of(build_engine(segmenter, chosen, backend=backend), name=name) for name, chosen in methods.items()
+        name: method_of(build_engine(segmenter, chosen, backend=device), name=name) for name, chosen in methods.items()
     }
     return {
         name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **alike)

@@ -77,6 +77,8 @@ class Report:
     """Classes that the truth holds and that some row never gives: no row's TC counts them."""
     title: str
     """What people call the data: `datasets.Dataset.title`."""
+    others: Sequence[Report] = ()
+    """The same method in other modes, measured in the same pass: rows above those of this one."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -97,11 +99,17 @@ class Report:
             "every_frame": self.every_frame,
             "every_frame_fused": self.every_frame_fused,
             "results": self.results,
+            **{other.method.mode_word: other.to_json() for other in self.others},
         }
 
     def write_csv(self, path: Path) -> None:
         """`rows` as a file, one line each, with the short keys as header. Raises SinkError."""
-        rows = [{**row, "method": self.method.name, "hash": self.method.hash} for row in self.rows()]
+        named = {name: method for name, method, _ in self._results()}
+        rows = [
+            {**row, "method": of.name, "hash": of.hash}
+            for row in self.rows()
+            for of in (named.get(row["row"], self.method),)
+        ]
         part = path.with_name(f".{path.name}.part")
         try:
             with part.open("w", newline="", encoding="utf-8") as file:
@@ -145,9 +153,9 @@ class Report:
         )
 
     def _remarks(self, blocks: dict[str, dict[str, Any]]) -> list[str]:
+        methods = ", ".join(f"{of.method.name} {of.method.hash} ({of.method.mode_word})" for of in self._all_modes())
         remarks = [
-            f"method {self.method.name} {self.method.hash}; labels by {self.label_map}; all figures in percent; "
-            f"{self.interval_note()}",
+            f"method {methods}; labels by {self.label_map}; all figures in percent; {self.interval_note()}",
             *(f"left out: {what}" for what in self.left_out),
         ]
         absent = self.every_frame["absent"]
@@ -187,19 +195,31 @@ class Report:
             notes.append(f"{count(self.cuts, 'scene cut')}: nothing is compared across them")
         return notes
 
+    def _all_modes(self) -> list[Report]:
+        return [*self.others, self]
+
+    def _results(self) -> list[tuple[str, Method, dict[str, Any]]]:
+        """The results of all modes, each with its row's name and its method."""
+        return [
+            (f"{_result_name(result)}, {of.method.mode_word}", of.method, result)
+            for of in self._all_modes()
+            for result in of.results
+        ]
+
     def _blocks(self) -> list[dict[str, Any]]:
         fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
-        return [self.every_frame, *fused, *self.results]
+        return [self.every_frame, *fused, *(result for _, _, result in self._results())]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every frame, every frame fused, each interval, then adaptive schedules, of which `interval` is None; last the
-        true labels, where every frame has some: what temporal measures say of them is what a method can reach.
+        """Every frame, every frame fused, each interval in each mode (`interval 4, offline`), then adaptive schedules,
+        of which `interval` is None; last the true labels, where every frame has some: what temporal measures say of
+        them is what a method can reach.
 
         None elsewhere: nothing to measure, or the row itself."""
         rows = [_row("every frame", self.every_frame)]
         if self.every_frame_fused is not None:
             rows.append(_row("every frame, fused", self.every_frame_fused))
-        rows += [_row(result.get("row", f"interval {result['interval']}"), result) for result in self.results]
+        rows += [_row(name, result) for name, _, result in self._results()]
         rows = rows if self.truth is None else [*rows, _row("true labels", self.truth)]
         if "boundary" not in self.every_frame:
             return rows
@@ -233,6 +253,11 @@ def interval_note(
     if all(figure["kind"] is None for figure in figures.values()):
         return rests
     return f"in brackets the {100 * level:g}% interval of the paired difference: {rests}"
+
+
+def _result_name(result: Mapping[str, Any]) -> str:
+    """An adaptive schedule's own, or its interval."""
+    return str(result.get("row", f"interval {result['interval']}"))
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.engine.clock import Clock
+from segtween.engine.frames import frames_buffered
 from segtween.engine.multistream import Arrival
 from segtween.errors import SegtweenError
 from segtween.interfaces import Engine, Source
@@ -15,10 +17,13 @@ from segtween.run.ending import close_outputs, write_summary
 from segtween.run.inputs import Opened
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
 from segtween.run.summary import Outcome, Summary
-from segtween.types import Frame, Motion, Result
+from segtween.types import Frame, Motion, Result, SourceInfo
 from segtween.video.pace import AtItsRate
 
 FRAMES_AHEAD, FRAMES_BEHIND = 8, 8
+USUAL_RATE = 25
+LEAST_GAP_SECONDS = 0.2
+"""Frames stay away, rather than being a little late, after a period of the input and at least this."""
 
 Moving = tuple[Frame, "Motion | None"]
 """A frame, and its motion where it was estimated ahead."""
@@ -45,10 +50,35 @@ def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
     return Prefetcher(ahead, most=FRAMES_AHEAD, close=source.close)
 
 
-def read_latest(source: Source, notify: Callable[[], None]) -> LatestFrame[Moving]:
-    """The newest frame of a source that comes at its rate; `notify` is called whenever there is one."""
+def read_latest(engine: Engine, source: Source, notify: Callable[[], None]) -> LatestFrame[Moving]:
+    """The newest frames of a source that comes at its rate, as many as may wait for the engine; `notify` is called
+    whenever there is one."""
     frames = ((frame, None) for frame in AtItsRate(source))
-    return LatestFrame(frames, close=source.close, notify=notify)
+    return LatestFrame(frames, most=frames_buffered(engine), close=source.close, notify=notify)
+
+
+class Arrivals:
+    """When the frames of a live input came, in seconds of one clock, and whether they stay away."""
+
+    def __init__(self, info: SourceInfo, *, period: int) -> None:
+        self._nominal_seconds, self._period = 1 / float(info.frame_rate or USUAL_RATE), period
+        self._first: float | None = None
+        self._last = 0.0
+        self._count = 0
+        self._is_told = False
+
+    def add(self, seconds: float) -> None:
+        self._first = seconds if self._first is None else self._first
+        self._last, self._count, self._is_told = seconds, self._count + 1, False
+
+    def stay_away(self, now: float) -> bool:
+        """Whether none has come for a period, at the nominal rate or at the one so far; once for each such gap."""
+        if self._first is None or self._is_told:
+            return False
+        mean = (self._last - self._first) / max(1, self._count - 1)
+        gap = self._period * max(mean, self._nominal_seconds)
+        self._is_told = now - self._last > max(gap, LEAST_GAP_SECONDS)
+        return self._is_told
 
 
 class Lane:
@@ -77,13 +107,16 @@ class Lane:
     def start(self, notify: Callable[[], None] | None) -> None:
         """Begins to read: live, if there is a `notify` to call."""
         self._began, self._used = time.perf_counter(), time.process_time()
-        self._waiting = dict[int, tuple[Frame, float]]()
+        self._waiting = dict[int, tuple[Frame, float, float | None]]()
         self._taken = 0
+        self._arrivals = Arrivals(self.source.info, period=self._engine.longest + 1)
         if self._comparison is not None:
             self._comparison.reset()
         self.summary.prefetched = self._engine.prefetches and notify is None
         self._writer = AsyncWriter(self._write, most=FRAMES_BEHIND)
-        self._reader = read_ahead(self._engine, self.source) if notify is None else read_latest(self.source, notify)
+        self._reader = (
+            read_ahead(self._engine, self.source) if notify is None else read_latest(self._engine, self.source, notify)
+        )
 
     def take(self) -> Arrival | None:
         """The next frame; live, None where there is no new one. StopIteration at the end."""
@@ -93,18 +126,27 @@ class Lane:
             return None
         (frame, motion), read_ms = taken
         decode_ms = read_ms if motion is None else read_ms - sum(motion.stages_ms.values())
-        self._waiting[self._taken] = frame, decode_ms
+        arrived = self._reader.arrived
+        self._waiting[self._taken] = frame, decode_ms, arrived
         self._taken += 1
+        if arrived is not None:
+            self._arrivals.add(arrived)
         self._engine.select(frame.index)
         return Arrival(frame.rgb, float(frame.pts_seconds), motion)
+
+    def poll(self) -> None:
+        """Live, while no new frame is there: passes on what is ready of an engine whose results come late; where frames
+        stay away, without the next key frame."""
+        if isinstance(self._engine, BidirectionalEngine):
+            self.put(self._engine.poll(ends_period=self._arrivals.stay_away(time.perf_counter())))
 
     def put(self, results: list[Result]) -> None:
         """Passes labelled frames on to the outputs. Raises, once, the error of the writing thread."""
         assert self._reader is not None, "it has begun"
         for result in results:
-            frame, decode_ms = self._waiting.pop(result.index)
-            if self._reader.arrived is not None:
-                self.summary.latency_ms.append((time.perf_counter() - self._reader.arrived) * 1e3)
+            frame, decode_ms, arrived = self._waiting.pop(result.index)
+            if arrived is not None:
+                self.summary.latency_ms.append((time.perf_counter() - arrived) * 1e3)
             clock = Clock()
             if self._comparison is not None:
                 with clock("compare"):

@@ -101,7 +101,7 @@ class Prefetcher(Generic[Item]):
 
 
 class LatestFrame(Generic[Item]):
-    """`Prefetcher` for what does not wait: of the items that came meanwhile only the last one is given, others are
+    """`Prefetcher` for what does not wait: of the items that came meanwhile only the last `most` are given, others are
     dropped.
 
     `arrived` is when the item that was given last came, in `time.perf_counter` seconds; `dropped` counts the others.
@@ -112,11 +112,12 @@ class LatestFrame(Generic[Item]):
         self,
         items: Iterable[Item],
         *,
+        most: int = 1,
         close: Callable[[], None] = lambda: None,
         notify: Callable[[], None] = lambda: None,
     ) -> None:
         self._items, self._close, self._notify = items, close, notify
-        self._last = deque[tuple[Item, float, float]](maxlen=1)
+        self._last = deque[tuple[Item, float, float]](maxlen=most)
         self._events = SimpleQueue["_Failed | bool"]()
         self._stopped = False
         self._all = self._given = 0
@@ -137,7 +138,8 @@ class LatestFrame(Generic[Item]):
             yield self._give()
 
     def take(self) -> tuple[Item, float] | None:
-        """The item that came since the last one given, if there is one, without waiting; StopIteration at the end."""
+        """The next item that came since the last one given, if there is one, without waiting; StopIteration at the
+        end."""
         while not self._events.empty():
             event = self._events.get()
             if event is False:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
@@ -25,12 +25,14 @@ from segtween.types import Method, Progress
 from segtween.video.interrupt import Interrupts
 
 SESSION = "session.json"
+POLL_SECONDS = 0.02
+"""How long a new frame is waited for, live, before it is checked whether late results are there."""
 
 
 @dataclass(frozen=True)
 class Labelling:
     """How inputs are labelled, and what is saved of them. `interval` is None where the schedule is adaptive. `live`:
-    of each input only the newest frame counts."""
+    of each input only the newest frames count."""
 
     method: Method
     interval: int | None
@@ -55,10 +57,11 @@ def run_session(
     `session.json` in `folder`, if given.
 
     Without `live` a tick waits for the next frame of each input that has not ended. With it, it takes the newest of
-    those that have one; what came meanwhile is dropped and counted. What ends one input early, be it a camera that is
-    gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until then is kept, and
-    frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them. An output that
-    fails is closed alone, the others of its input go on.
+    those that have one; what came meanwhile is dropped and counted. Where results come late, the newest frames of half
+    a period may wait, and what is labelled is passed on as soon as the network is ready. What ends one input early, be
+    it a camera that is gone, a full disk or scores that are not finite, stands in its outcome; what was labelled until
+    then is kept, and frames that wait for a key frame are labelled without it. After Ctrl-C so it is with all of them.
+    An output that fails is closed alone, the others of its input go on.
     """
     if len(jobs) != len(streams):
         raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
@@ -99,12 +102,6 @@ def _written(done: SessionSummary, target: Path) -> SinkError | None:
 
 def _warm_up(engine: Engine, lane: Lane) -> None:
     """Shows the engine two frames of the input's size: what is compiled, is compiled then."""
-    if not engine.is_causal:
-        raise SettingError(
-            "bidirectional propagation live",
-            expected="a mode that gives each frame's labels at once",
-            do="leave one of them out",
-        )
     engine.warm_up(lane.summary.input.size_hw)
 
 
@@ -145,8 +142,9 @@ class _Session:
         """Tick by tick, to the end of the last input."""
         while any(lane.is_open for lane in self._lanes.values()):
             if self._how.live:
-                self._bell.get()
-            for stream, outcome in self._streams.each(self._taken()):
+                self._wait()
+            taken = self._taken()
+            for stream, outcome in self._streams.each(taken):
                 if isinstance(outcome, SegtweenError):
                     self._end(stream, outcome)
                     continue
@@ -154,7 +152,24 @@ class _Session:
                     self._lanes[stream].put(outcome)
                 except SegtweenError as error:
                     self._end(stream, error)
+            if self._how.live:
+                self._poll([stream for stream in self._lanes if stream not in taken])
             self._report()
+
+    def _wait(self) -> None:
+        """Until there is something new to take; for a moment only where results come late and may be there now."""
+        late = any(not engine.is_causal for engine in self._streams.engines)
+        with suppress(Empty):
+            self._bell.get(timeout=POLL_SECONDS if late else None)
+
+    def _poll(self, streams: Sequence[int]) -> None:
+        """Live, passes on what is ready of these inputs, which have no new frame."""
+        for stream in streams:
+            if self._lanes[stream].is_open:
+                try:
+                    self._lanes[stream].poll()
+                except SegtweenError as error:
+                    self._end(stream, error)
 
     def stop(self, error: BaseException) -> None:
         """Ends what has not ended. What is labelled, or can be without another frame, is written."""
@@ -192,10 +207,13 @@ class _Session:
     def _end(self, stream: int, error: SegtweenError | None) -> None:
         """Closes an input. Frames that wait for a key frame are done too: they are read from the earlier one."""
         lane = self._lanes[stream]
+        engine = self._streams.engines[stream]
         try:
-            lane.put(self._streams.engines[stream].finish())
+            lane.put(engine.finish())
         except SegtweenError as other:
             error = error or other
+            with suppress(SegtweenError):  # what can be had although some scores cannot
+                lane.put(engine.finish())
         lane.end(error)
         self._streams.reset(stream)
 

@@ -82,7 +82,7 @@ def test_an_adaptive_schedule_is_measured_just_before_its_key_frames(data: Datas
     plain = plain_miou(data, range(4, 39, 5))
     assert plain != held.every_frame["miou"]
     assert row["gain_over_every_frame"]["min_miou"]["value"] == pytest.approx(row["min_miou"] - plain)
-    assert [row["row"] for row in held.rows()[-2:]] == ["adaptive, 20 per 100", "true labels"]
+    assert [row["row"] for row in held.rows()[-2:]] == ["adaptive, 20 per 100, online", "true labels"]
 
 
 def plain_miou(data: Dataset, indices: range) -> float:

@@ -96,8 +96,11 @@ def plain_miou(data: Dataset, weights: list[int]) -> float:
 
 def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study: Study) -> None:
     rows = {(row["row"], row["interval"]): row for row in study.rows}
-    above = [(name, i) for i in (1, 2) for name in ("blend", "warp", "composed", "composed, bidirectional")]
+    above = [(name, i) for i in (1, 2) for name in ("composed, bidirectional", "blend", "warp", "composed")]
     assert list(rows) == [("every frame", 0), ("every frame, fused", 0), *above, ("true labels", None)]
+    modes = {name: rows[name, 1]["mode"] for name, i in above if i == 1}
+    assert modes == {"composed, bidirectional": "offline", "blend": "online", "warp": "online", "composed": "online"}
+    assert rows["every frame", 0]["mode"] is None
     assert all(row["ms_per_frame"] > 0 and row["times_faster"] > 0 for row in study.rows[:-1])
     assert rows["every frame, fused", 0]["hash"] == rows["composed", 1]["hash"] == rows["composed", 2]["hash"]
     assert len({rows[name, 1]["hash"] for name in ("blend", "warp", "composed", "composed, bidirectional")}) == 4
@@ -163,7 +166,7 @@ def test_true_labels_at_key_frames_leave_the_error_of_the_way(data: Dataset) -> 
         default="composed",
         intervals=[2],
     )
-    plain, _, warp, path, late, _ = study.rows
+    plain, _, late, warp, path, _ = study.rows
     assert plain["avg_miou"] == 1
     assert warp["error_removed"] == 0
     assert path["error_removed"] == pytest.approx(1 - (1 - path["min_miou"]) / (1 - warp["min_miou"]))
@@ -262,7 +265,7 @@ def drive(data: Dataset) -> list[str | Path]:
 def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     told = call("table", "methods", *drive, "--scores", "labels", "--presets", "warp,composed", "-o", tmp_path)
     record = json.loads((tmp_path / "methods.json").read_text())
-    assert [row["row"] for row in record["rows"]][2:] == ["warp", "composed", "composed, bidirectional", "true labels"]
+    assert [row["row"] for row in record["rows"]][2:] == ["composed, bidirectional", "warp", "composed", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--label-set", drive[5]]
     call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
@@ -285,7 +288,7 @@ def test_weights_go_to_the_preset_that_they_fit(data: Dataset, tmp_path: Path) -
     study = methods_table(
         fast(data), true_labels(data), presets=presets, default="odd*", intervals=[2], unchanged=unchanged
     )
-    assert [row["row"] for row in study.rows[2:]] == ["warp", "composed", "composed, bidirectional", "true labels"]
+    assert [row["row"] for row in study.rows[2:]] == ["composed, bidirectional", "warp", "composed", "true labels"]
     told = study.to_markdown()
     assert "composed: unchanged, since" in told
     assert "left out: swnet-seq: no refinement is shipped for 4 classes" in told

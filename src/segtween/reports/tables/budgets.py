@@ -66,7 +66,8 @@ def budgets_table(
         rows += [_row(preset, None, report.every_frame)] if not rows else []
         rows += [_row(preset, report.every_frame, result) for result in report.results]
         records.append({"preset": preset, **report.to_json()})
-        notes.append(f"method {report.method.name} {report.method.hash}; labels by {report.label_map}")
+        method = report.method
+        notes.append(f"method {method.name} {method.hash}, {method.mode_word}; labels by {report.label_map}")
     notes.append(
         f"data: {dataset.title}, {scored(records[0]['frames'], records[0]['clips'], is_dense=dataset.is_dense)}; "
         f"fixed: all phases; adaptive: {_starts_note(starts)}; worst distance: among those of 30 frames or more; "

@@ -23,7 +23,7 @@ from segtween.metrics.losses import KINDS, NEAR, WIDEST, LossCounts
 from segtween.metrics.segmentation import fraction
 from segtween.reports.tables.compare import signed
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.methods import add_offline, fitting
+from segtween.reports.tables.methods import fitting, with_offline
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
 from segtween.street import Drives
@@ -85,7 +85,9 @@ def losses_table(
     if default not in presets:
         raise SettingError(f"preset {default!r}", expected="one of those compared", do="name one")
     methods, notes = fitting(segmenter, presets, {})
-    notes += add_offline(methods, default) if offline else []
+    if offline:
+        methods, refused = with_offline(methods, default)
+        notes += refused
     found = evaluate_losses(
         conditions.dataset,
         segmenter=segmenter,

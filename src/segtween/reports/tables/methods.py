@@ -14,7 +14,7 @@ from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
-from segtween.types import method_name
+from segtween.types import Method, method_name
 
 BASELINE = "warp"
 MARKS = "osD^vPX"
@@ -25,6 +25,7 @@ EDGES = {key: heading for key, heading in BOUNDARY.items() if key != "row"}
 
 COLUMNS = (
     Column("row", "method"),
+    Column("mode", "mode"),
     Column("interval", "interval"),
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
@@ -51,9 +52,9 @@ def methods_table(
     offline: bool = True,
     unchanged: Mapping[str, tuple[str, Settings]] | None = None,
 ) -> Study:
-    """Every frame, every frame fused (the preset `default`), then each preset at each interval, and one offline: the
-    default, or the last preset that has such a mode. `unchanged` gives a preset's own name and settings by the name
-    that it has here: they are taken where the changed ones lack weights.
+    """Every frame, every frame fused (the preset `default`), then at each interval what files get, the default offline
+    (or the last preset that has such a mode), and each preset online. `unchanged` gives a preset's own name and
+    settings by the name that it has here: they are taken where the changed ones lack weights.
 
     With true labels for scores the table says how much of the error of the preset `warp` a method removes, just before
     the next key frame. Raises SettingError for no interval above 0, and what `compare` raises.
@@ -63,7 +64,8 @@ def methods_table(
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
     methods, notes = fitting(segmenter, presets, unchanged or {})
     default = list(methods)[list(presets).index(default)]
-    notes += add_offline(methods, default) if offline else []
+    methods, refused = with_offline(methods, default) if offline else (methods, [])
+    notes += refused
     done = compare(conditions, segmenter, methods=methods, intervals=wanted, fused=[default])
     shown = default if default in done.reports else next(iter(done.reports))
     rows = [_every(done), _fused(done, shown)]
@@ -106,46 +108,45 @@ def fitting(
     return methods, notes
 
 
-def add_offline(methods: dict[str, Settings], default: str) -> list[str]:
-    """Adds the offline mode of the default, else of the last preset that can; says which could not."""
-    refused = []
+def with_offline(methods: dict[str, Settings], default: str) -> tuple[dict[str, Settings], list[str]]:
+    """The methods below the offline mode of the default, else of the last preset that can; and which could not."""
+    refused: list[str] = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
         both = method_name(name, bidirectional=True)
         try:
-            methods[both] = methods[name].bidirectional()
+            return {both: methods[name].bidirectional(), **methods}, refused
         except SettingError as error:
             refused.append(f"left out: {both}: {error.expected}")
-        else:
-            break
-    return refused
+    return methods, refused
 
 
 def _every(done: Compared) -> dict[str, Any]:
     figures = done.first.every_frame
     speed = done.speed(next(iter(done.times), ""), 0)
-    row = _figures(EVERY, 0, figures, speed, done.first.method.hash)
-    return {**row, "hash": "-", "times_faster": None if speed is None else 1.0}
+    row = _figures(EVERY, 0, figures, speed, done.first.method)
+    return {**row, "mode": None, "hash": "-", "times_faster": None if speed is None else 1.0}
 
 
 def _fused(done: Compared, name: str) -> dict[str, Any]:
     report = done.reports[name]
     assert report.every_frame_fused is not None
-    return _figures(FUSED, 0, report.every_frame_fused, done.speed(name, 0, fused=True), report.method.hash)
+    return _figures(FUSED, 0, report.every_frame_fused, done.speed(name, 0, fused=True), report.method)
 
 
 def _row(done: Compared, name: str, interval: int) -> dict[str, Any]:
     report = done.reports[name]
     figures = next(result for result in report.results if result["interval"] == interval)
-    return _figures(name, interval, figures, done.speed(name, interval), report.method.hash)
+    return _figures(name, interval, figures, done.speed(name, interval), report.method)
 
 
 def _figures(
-    name: str, interval: int, figures: dict[str, Any], speed: dict[str, Any] | None, of_method: str
+    name: str, interval: int, figures: dict[str, Any], speed: dict[str, Any] | None, method: Method
 ) -> dict[str, Any]:
     gain = figures.get("gain_over_every_frame")
     average = figures.get("avg_miou", figures.get("miou"))
     return {
         "row": name,
+        "mode": method.mode_word if interval else None,
         "interval": interval,
         "runs_per_100": 100 * figures["key_rate"],
         "avg_miou": average,
@@ -159,7 +160,7 @@ def _figures(
         **_along_edges(figures),
         "ms_per_frame": None if speed is None else speed["ms_per_frame"],
         "times_faster": None if speed is None else speed["times_faster"],
-        "hash": of_method,
+        "hash": method.hash,
     }
 
 

@@ -25,6 +25,7 @@ OpenAt = Callable[[float], Segmenter]
 
 COLUMNS = (
     Column("preset", "preset"),
+    Column("mode", "mode"),
     Column("scale", "scale", lambda v: f"{v:g}"),
     Column("interval", "interval"),
     Column("row", "network on"),
@@ -218,6 +219,7 @@ def _row(
     }
     return {
         "row": name,
+        "mode": report.method.mode_word if interval else None,
         "interval": interval,
         "avg_miou": block[average],
         **{f"avg_miou_{key}": block[f"{average}_{key}"] for key in ("low", "high", "clips", "blocks", "kind")},
