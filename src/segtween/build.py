@@ -166,7 +166,9 @@ def _assemble(
     sharing: int = 1,
 ) -> Engine:
     segmenter = augmented(segmenter, settings.key_tta, streams=sharing)
-    motion = MotionEstimator(flow, ops=propagation.ops, bidirectional=settings.is_bidirectional)
+    motion = MotionEstimator(
+        flow, ops=propagation.ops, bidirectional=settings.is_bidirectional, appearance=propagation.matches
+    )
     if isinstance(settings.mode, Bidirectional):
         _check_bidirectional(flow)
         both = NetworkKeys(segmenter, schedule, propagation, delay=settings.delay, worker=worker)
@@ -331,6 +333,7 @@ def _propagation(
             kind=chosen.kind,
             most_cells=chosen.most_cells,
             tolerance=chosen.tolerance,
+            matches=chosen.match,
             refiner=refiner or build_refiner(settings, labels=labels, ops=ops),
         )
     return Resampling(

@@ -85,7 +85,7 @@ def test_a_network(tree: Path) -> None:
 
 
 def test_a_preset(tree: Path) -> None:
-    assert add(tree, "A preset") == ["src/segtween/settings.py", "tests/engine/test_sparse.py"]
+    assert add(tree, "A preset") == ["src/segtween/settings/method.py", "tests/engine/test_sparse.py"]
     passes(tree, "tests/engine/test_sparse.py")
 
 

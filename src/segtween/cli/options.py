@@ -172,6 +172,10 @@ class MethodOptions:
         bool | None,
         typer.Option("--edge/--no-edge", help="With guided refinement: give it the edges of the prediction."),
     ] = None
+    match: Annotated[
+        bool | None,
+        typer.Option("--match/--no-match", help="Match composed flow by appearance: where colours do not fit."),
+    ] = None
     flow: Annotated[
         str | None,
         typer.Option(

@@ -29,7 +29,7 @@ from segtween.engine.motion import MotionEstimator
 from segtween.engine.state import KeyState
 from segtween.geometry import stride_grid
 from segtween.interfaces import CutDetector, Situation
-from segtween.types import Motion, Result, ScoreMap, SizeHW
+from segtween.types import Appearance, Motion, Result, ScoreMap, SizeHW
 
 
 class CapturedEngine(CausalEngine):
@@ -72,10 +72,10 @@ class CapturedEngine(CausalEngine):
         situation = Situation(self._count, state.distance + 1, _NONE, _NONE, state.took_ms)
         is_key = schedule.by_distance and schedule.is_key(situation)
         with clock("propagate"):
-            given = rgb, view, *_tensors(state, view)
+            given = rgb, view, *_tensors(state, view), *_colours(state.appearance)
             made = self._arrive(*given) if is_key else self._between(*given, state.scores.values)
             reliability, composed, numbers = made[1], made[2], AsyncCopy(made[3])
-            self.motion.view = made[0]
+            self.motion.view, appearance = made[0], _appearance(*made[4:6])
         logits = self._network(rgb, clock) if is_key else None  # begins before the numbers are there
         with clock("propagate"):
             is_cut = self.cuts.is_cut(numbers.read()[0])
@@ -86,12 +86,12 @@ class CapturedEngine(CausalEngine):
         followed: Any = replace(state, composed=composed, reliability=reliability, distance=distance)
         if not is_key and not is_cut:
             scores: Any = partial(self.propagation.score_map, followed)
-            labels = made[4]
+            labels = made[6]
         else:
             logits = self._network(rgb, clock) if logits is None else logits
             with clock("label"):
                 scores, labels = self._labelled_key(logits, None if is_cut else followed, rgb)
-            followed = KeyState(scores)
+            followed = KeyState(scores, appearance=appearance)
         self._state = replace(followed, took_ms=clock.total_ms)
         return Result(
             0, math.nan, is_key=is_key or is_cut, distance=followed.distance, is_cut=is_cut, labels=labels,
@@ -114,21 +114,34 @@ class CapturedEngine(CausalEngine):
 
     # ── The captured calls: tensors -> tensors ────────────────────────────────────────────────
 
-    def _arriving(self, rgb: Tensor, before: Tensor, reliability: Tensor, composed: Tensor) -> Sequence[Tensor]:
-        """View, reliability and composed flow of a frame that follows; whether it follows at all, and how reliable."""
+    def _arriving(
+        self, rgb: Tensor, before: Tensor, reliability: Tensor, composed: Tensor, fine: Tensor, coarse: Tensor
+    ) -> Sequence[Tensor]:
+        """View, reliability and composed flow of a frame that follows; whether it follows at all, and how reliable; its
+        own colours. `fine` and `coarse` are the key frame's."""
         view: Any = self.motion.flow.prepare(rgb)
-        motion = self.motion.between(view, before, Clock())
-        state: Any = self.propagation.follow(_state(_EMPTY, composed, reliability), motion)
+        seen: Any = self.ops.appearance(rgb, (view.shape[0], view.shape[1])) if self.motion.appearance else None
+        motion = replace(self.motion.between(view, before, Clock()), appearance=seen)
+        state: Any = self.propagation.follow(_state(_EMPTY, composed, reliability, _appearance(fine, coarse)), motion)
         score = torch.as_tensor(self.cuts.score(motion), dtype=torch.float32, device=view.device)
-        return view, state.reliability, state.composed, torch.stack((score, state.reliability.mean()))
+        return view, state.reliability, state.composed, torch.stack((score, state.reliability.mean())), *_colours(seen)
 
     def _labelled(
-        self, rgb: Tensor, before: Tensor, reliability: Tensor, composed: Tensor, scores: Tensor
+        self,
+        rgb: Tensor,
+        before: Tensor,
+        reliability: Tensor,
+        composed: Tensor,
+        fine: Tensor,
+        coarse: Tensor,
+        scores: Tensor,
     ) -> Sequence[Tensor]:
-        arrived = self._arriving(rgb, before, reliability, composed)
+        arrived = self._arriving(rgb, before, reliability, composed, fine, coarse)
         size_hw: SizeHW = rgb.shape[0], rgb.shape[1]
         found: Any = ScoreMap(scores, self.propagation.kind, size_hw)
-        return *arrived, self.ops.labels(found, size_hw, composed=arrived[2])
+        labels = self.ops.labels(found, size_hw, composed=arrived[2])
+        state = _state(found, arrived[2], arrived[1], _appearance(fine, coarse))
+        return *arrived, self.propagation.matched(labels, [state], _appearance(*arrived[4:6]))
 
     def _fused(
         self, logits: Tensor, before: Tensor, composed: Tensor, reliability: Tensor, frame: Tensor
@@ -140,8 +153,18 @@ class CapturedEngine(CausalEngine):
         return scores.values, self.ops.labels(scores, size_hw)
 
 
-def _state(scores: ScoreMap, composed: Any, reliability: Any) -> KeyState:
-    return KeyState(scores, composed, reliability)
+def _state(scores: ScoreMap, composed: Any, reliability: Any, appearance: Appearance | None = None) -> KeyState:
+    return KeyState(scores, composed, reliability, appearance=appearance)
+
+
+def _colours(appearance: Appearance | None) -> tuple[Any, Any]:
+    """As tensors; empty ones where flow is not matched."""
+    none = torch.empty((0, 0, 3), dtype=torch.uint8)
+    return (none, none) if appearance is None else (appearance.fine, appearance.coarse)
+
+
+def _appearance(fine: Any, coarse: Any) -> Appearance | None:
+    return Appearance(fine, coarse) if fine.numel() else None
 
 
 def _tensors(state: KeyState, view: Any) -> tuple[Any, Any]:

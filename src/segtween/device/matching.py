@@ -32,7 +32,7 @@ class Views(NamedTuple):
 def appearance(rgb: Tensor, grid_hw: SizeHW) -> Appearance:
     """The colours of a frame (H, W, 3) uint8 on a grid, and on one half as fine."""
     fine = _shrunk(rgb, grid_hw).clone()
-    made: Any = Appearance(fine, _shrunk(fine, stride_grid(grid_hw, 2)))  # type: ignore[arg-type]
+    made: Any = Appearance(fine, _shrunk(fine, stride_grid(grid_hw, 2)))
     return made
 
 

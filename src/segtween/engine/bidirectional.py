@@ -28,7 +28,7 @@ from segtween.engine.sources import KeySource, Sides
 from segtween.engine.state import Float, KeyState
 from segtween.errors import SettingError
 from segtween.interfaces import CutDetector, MotionSource, notes_of
-from segtween.types import Motion, Result, Rgb, SizeHW
+from segtween.types import Appearance, Motion, Result, Rgb, SizeHW
 
 LEAST_RELIABILITY = 1e-3
 """Added to both sides' reliability, so that where neither is reliable the nearer one counts more."""
@@ -49,6 +49,7 @@ class _Key:
     arriving: Future[Any]
     previous: _Key | None
     history: KeyState | None
+    appearance: Appearance | None = None
     state: KeyState | None = None
 
 
@@ -67,6 +68,7 @@ class _Waiting:
     stages_ms: dict[str, float]
     key: _Key | None
     before: KeyState | None
+    appearance: Appearance | None = None
     onward: Motion | None = None
 
     @property
@@ -144,7 +146,7 @@ class BidirectionalEngine(Streaming):
         clock = self.clock()
         with self.ops.scope():
             image = self._image(rgb)
-            motion = motion or self.motion(image, clock)
+            motion = self.propagation.seen(motion or self.motion(image, clock), image)
             before, is_cut = self._follow(motion, clock)
             now = self._frame(rgb, image, pts_seconds, clock, motion)
             now.is_cut, now.before = is_cut, before
@@ -231,7 +233,17 @@ class BidirectionalEngine(Streaming):
         seconds = math.nan if pts_seconds is None else pts_seconds
         size_hw = image.shape[0], image.shape[1]
         return _Waiting(
-            self._count, position, seconds, rgb[:0], size_hw, False, clock, motion.stages_ms, key=None, before=None
+            self._count,
+            position,
+            seconds,
+            rgb[:0],
+            size_hw,
+            False,
+            clock,
+            motion.stages_ms,
+            None,
+            None,
+            motion.appearance,
         )
 
     def _follow(self, motion: Motion, clock: Clock) -> tuple[KeyState | None, bool]:
@@ -243,7 +255,7 @@ class BidirectionalEngine(Streaming):
             if self.cuts(motion):
                 return None, True
         if self.keys.may_follow(last.index):
-            last.onward = self.motion.forward(motion, clock)
+            last.onward = replace(self.motion.forward(motion, clock), appearance=last.appearance)
         with clock("propagate"):
             return None if last.before is None else self.propagation.follow(last.before, motion), False
 
@@ -265,13 +277,14 @@ class BidirectionalEngine(Streaming):
         self._await(MOST_PENDING - 1 if now.before is None else 0)
         with now.clock(self.keys.stage):
             arriving = self.keys.send(image)
-        key = _Key(now.index, now.position, now.size_hw, now.clock, arriving, now.key, now.before)
+        key = _Key(now.index, now.position, now.size_hw, now.clock, arriving, now.key, now.before, now.appearance)
         self._pending.append(key)
         if arriving.done() and not isinstance(self.keys.delay, int):
             self._await(0)
         self._close(key)
         now.key = key
-        now.before = key.state or self.keys.provisional(now.before, now.size_hw)
+        provisional = key.state or self.keys.provisional(now.before, now.size_hw)
+        now.before = replace(provisional, appearance=now.appearance)
 
     def _take_arrived(self, index: int | None) -> None:
         """Takes the scores that are there when a frame of this index comes; None: none comes."""
@@ -293,7 +306,7 @@ class BidirectionalEngine(Streaming):
                 with key.clock(self.keys.stage):
                     arrived = key.arriving.result()
                     history = None if key.history is None else _with_scores(key.history, key.previous)
-                    key.state = self.keys.key(arrived, history, key.size_hw)
+                    key.state = replace(self.keys.key(arrived, history, key.size_hw), appearance=key.appearance)
                 key.previous = key.history = None
                 self._pending.popleft()
         except Exception:
@@ -349,7 +362,7 @@ class BidirectionalEngine(Streaming):
         before = self._state_of(waiting)
         nearest = before or after
         with waiting.clock("label"):
-            sides = Sides(before, after, share(before, after))
+            sides = Sides(before, after, share(before, after), waiting.appearance)
             labels = self.keys.read(sides, waiting.size_hw)
         return Result(
             waiting.index,

@@ -55,7 +55,7 @@ class CausalEngine(OneByOne):
         clock = self.clock()
         with self.ops.scope():
             image = self._image(rgb)
-            motion = motion or self.motion(image, clock)
+            motion = self.propagation.seen(motion or self.motion(image, clock), image)
             with clock("propagate"):
                 history, is_cut = self._follow(motion)
             situation = None if history is None else self._situation(history, motion)

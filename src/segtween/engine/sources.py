@@ -21,7 +21,7 @@ from segtween.errors import LabelError
 from segtween.geometry import shrink_to
 from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, select
 from segtween.labels import LabelSet
-from segtween.types import IGNORE, Flow, Labels, Rgb, ScoreMap, SizeHW, format_size
+from segtween.types import IGNORE, Appearance, Flow, Labels, Rgb, ScoreMap, SizeHW, format_size
 
 LEAST_RIGHT, FADING = 0.68, 0.25
 """How often a propagated true label is right, by its reliability r: about LEAST_RIGHT + (1 - LEAST_RIGHT) r^FADING. So
@@ -31,11 +31,12 @@ it is on the synthetic street (drives 700, 703, 706 and 709, one frame in 5 and 
 @dataclass(frozen=True)
 class Sides:
     """The key frames that a frame is read from: the one before, the one after, or both; `share` (gh, gw) in 0..1 is
-    the weight of the later one."""
+    the weight of the later one. `appearance` is the frame's own."""
 
     before: KeyState | None
     after: KeyState | None
     share: Float | None = None
+    appearance: Appearance | None = None
 
     @property
     def only(self) -> KeyState | None:
@@ -162,10 +163,12 @@ class NetworkKeys:
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         ops = self.propagation.ops
         if sides.only is not None:
-            return ops.labels(sides.only.scores, size_hw, composed=sides.only.composed)
+            labels = ops.labels(sides.only.scores, size_hw, composed=sides.only.composed)
+            return self.propagation.matched(labels, [sides.only], sides.appearance)
         before, after, share = _both(sides)
         first, second = (before.scores, before.composed), (after.scores, after.composed)
-        return ops.mixed_labels(first, second, share, size_hw)
+        labels = ops.mixed_labels(first, second, share, size_hw)
+        return self.propagation.matched(labels, [before, after], sides.appearance, share)
 
     def score_map(self, sides: Sides, size_hw: SizeHW) -> ScoreMap:  # noqa: ARG002
         if sides.only is not None:

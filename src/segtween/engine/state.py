@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -72,6 +72,13 @@ class Propagation:
         self.ops, self.fusion, self.kind, self.refiner = ops, fusion, kind, refiner
         self.most_cells, self.tolerance, self.matches = most_cells, tolerance, matches
 
+    def seen(self, motion: Motion, rgb: Rgb) -> Motion:
+        """A frame's motion with its appearance, where that is needed and not known yet."""
+        if not self.matches or motion.appearance is not None:
+            return motion
+        grid_hw = motion.view.shape[0], motion.view.shape[1]
+        return replace(motion, appearance=self.ops.appearance(rgb, grid_hw))
+
     def follow(self, state: KeyState, motion: Motion) -> KeyState:
         """The state as the frame sees it that `motion` leads from: one frame farther from the key frame."""
         assert motion.flow is not None, "there is a frame to lead to"
@@ -117,8 +124,8 @@ class Propagation:
                 state, correction = self._corrected(self.refiner, state, rgb)
         with clock("label"):
             labels = self._labels(state, rgb, correction)
-            if self.matches and appearance is not None and correction is None:
-                labels = self._matched(labels, state, appearance)
+            if correction is None and state.is_known:
+                labels = self.matched(labels, [state], appearance)
         scores = state.scores if state.composed is None else partial(self._score_map, state, correction)
         return Reading(state, labels, scores)
 
@@ -128,10 +135,19 @@ class Propagation:
             return np.full(size_hw, IGNORE, np.uint8)
         return self.ops.labels(state.scores, size_hw, composed=state.composed, correction=correction)
 
-    def _matched(self, labels: Labels, state: KeyState, appearance: Appearance) -> Labels:
-        if state.composed is None or state.appearance is None or not state.is_known:
+    def matched(
+        self, labels: Labels, states: Sequence[KeyState], appearance: Appearance | None, share: Float | None = None
+    ) -> Labels:
+        """Labels read from one key frame, or two with the `share` of the second, matched near their edges by the
+        frame's appearance; what cannot be matched stays."""
+        found = [
+            (state.scores, state.composed, state.appearance)
+            for state in states
+            if state.composed is not None and state.appearance is not None
+        ]
+        if not self.matches or appearance is None or len(found) < len(states):
             return labels
-        return self.ops.match_labels(labels, [(state.scores, state.composed, state.appearance)], appearance)
+        return self.ops.match_labels(labels, found, appearance, share)
 
     def _corrected(self, refiner: Refiner, state: KeyState, rgb: Rgb) -> tuple[KeyState, Correction | None]:
         features = refiner.features(rgb)

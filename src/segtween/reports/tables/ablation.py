@@ -53,6 +53,7 @@ PARTS = (
         "resampled in each frame, no refinement",
         {"propagation": _unless_composed("propagation", "resampled"), "refine": _unless_composed("refine", "none")},
     ),
+    Without("matching by appearance", "none", {"match": False}),
     Without("logits propagated", "probabilities", {"kind": "probabilities"}),
     Without("history at key frames", "dropped", {"history_weight": 0.0}),
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
