@@ -21,6 +21,7 @@ from segtween.evaluation.sharing import FrameScores
 from segtween.evaluation.windows import clips_of_blocks, plan
 from segtween.labels import CAMVID11, LABEL_MAPS, label_set
 from segtween.metrics import Bootstrap, TemporalConsistency, VideoConsistency
+from segtween.metrics.boundary import TruthEdges, mean_f
 from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.metrics.student import central_quantile
 from segtween.metrics.temporal import Farneback
@@ -447,6 +448,40 @@ def test_nothing_is_compared_across_a_scene_cut(tmp_path: Path) -> None:
     assert report.truth is not None
     assert report.truth["tc"] == 1.0, "the label of every pixel changes at the cut alone"
     assert any("1 scene cut: nothing is compared across" in note for note in report.temporal_notes())
+
+
+def test_agreement_along_edges_where_it_is_asked_for(pan: Dataset) -> None:
+    def measured(*measures: str) -> Report:
+        return evaluate_method(
+            pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[1],
+            measures=measures, threads=1,
+        )  # fmt: skip
+
+    report, usual = measured("boundary"), measured()
+    assert "boundary" not in usual.every_frame
+    assert "boundary_f" not in usual.rows()[0]
+    engine, sums, bands = build_every_frame(BrightnessSegmenter()), np.zeros((2, 4)), np.zeros((2, 3, 4), np.int64)
+    for frame in pan.clips[0].frames:
+        labels = engine.step(pan.read_rgb(frame)).labels
+        truth = pan.read_labels(frame, size_hw=(labels.shape[0], labels.shape[1]))
+        assert truth is not None
+        counts = TruthEdges(truth, classes=4).agreement(labels)
+        sums, bands = sums + counts.f, bands + counts.bands
+    found = report.every_frame["boundary"]
+    assert found["boundary_f"] == found["min_boundary_f"] == pytest.approx(float(mean_f(sums)))
+    assert [found[f"trimap_{n}"] for n in (3, 5)] == pytest.approx(miou(bands).tolist())
+    assert 0 < found["trimap_3"] < found["trimap_5"] < 1
+    result = report.results[0]
+    gain = result["gain_over_every_frame"]
+    assert gain["boundary_f"]["value"] < 0
+    assert {key: value for key, value in gain.items() if key in usual.results[0]["gain_over_every_frame"]} == (
+        usual.results[0]["gain_over_every_frame"]
+    ), "nothing else changes"
+    rows = {row["row"]: row for row in report.rows()}
+    assert rows["interval 1, online"]["min_trimap_5"] == result["boundary"]["min_trimap_5"] != result["boundary"]["trimap_5"]
+    assert rows["true labels"]["trimap_3"] is None
+    table = next(t for t in report.tables() if not isinstance(t, str) and t.title == "Along label edges")
+    assert [row[0] for row in table.rows] == ["every frame", "every frame, fused", "interval 1, online"]
 
 
 def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Dataset) -> None:

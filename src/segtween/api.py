@@ -27,6 +27,7 @@ from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
+from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, method_name
 from segtween.video import open_source
@@ -96,7 +97,7 @@ def load(
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
                   the preset is the default and its schedule, scores and flow are as there; all else is causal
-    changes       single settings of the preset, see `segtween.settings.change`
+    changes       single settings of the preset, see `segtween.settings.change`, such as key_tta="mirror"
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
@@ -115,6 +116,9 @@ def load(
         label_set=label_set,
         background=settings.delay is not None,
     )
+    if plain and settings.key_tta != "none":
+        backend.check(settings)
+        segmenter = augmented(segmenter, settings.key_tta)
     modes = Modes(settings, settings) if plain else open_modes(settings, mode=mode)
     name = method_name(preset, changed=bool(changes))
     return Segtween(segmenter, modes, threads=threads, name=name, plain=plain, backend=backend)

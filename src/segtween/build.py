@@ -42,6 +42,7 @@ from segtween.runtimes import open_component
 from segtween.runtimes.base import KeepsSizes
 from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
+from segtween.segmenters.augmented import augmented
 from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Resampled, Settings
 from segtween.types import Labels, Method
 
@@ -164,6 +165,7 @@ def _assemble(
     worker: Worker,
     sharing: int = 1,
 ) -> Engine:
+    segmenter = augmented(segmenter, settings.key_tta, streams=sharing)
     motion = MotionEstimator(flow, ops=propagation.ops, bidirectional=settings.is_bidirectional)
     if isinstance(settings.mode, Bidirectional):
         _check_bidirectional(flow)

@@ -218,12 +218,14 @@ class Flow:
 @dataclass(frozen=True)
 class Settings:
     """A method. `history_weight`: the history's share of a key frame's scores where it is wholly reliable, 0 or more,
-    below 1. `cuts`: whether a scene cut makes a key frame and drops the history."""
+    below 1. `cuts`: whether a scene cut makes a key frame and drops the history. `key_tta`: none, mirror or scales, the
+    network's test-time augmentation at key frames (`segmenters.augmented`)."""
 
     mode: Mode = field(default_factory=Causal)
     flow: Flow = field(default_factory=Flow)
     history_weight: float = 0.5
     cuts: bool = True
+    key_tta: Literal["none", "mirror", "scales"] = "none"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.history_weight < 1.0:
@@ -294,12 +296,14 @@ def find_preset(name: str) -> Settings:
 # ── Single settings by name ───────────────────────────────────────────────────────────────────
 
 _ADAPTIVE = ("budget", "target_ms", "least_distance", "most_distance")
+_OWN = ("history_weight", "cuts", "key_tta")
 CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("causal", "bidirectional"),
     "schedule": ("fixed", "adaptive"),
     "propagation": ("composed", "resampled", "published"),
     "refine": ("attention", "guided", "none"),
     "kind": ("logits", "probabilities"),
+    "key_tta": ("none", "mirror", "scales"),
 }
 """Single settings that take one of a few words."""
 
@@ -316,6 +320,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
     flow            a `Flow`'s name; flow_quality, flow_stride
     weights         of refinement and flow network
     history_weight, cuts
+    key_tta         none, mirror (two network runs at key frames) or scales (six)
 
     Raises SettingError for unknown names and values, and for settings that contradict each other.
     """
@@ -326,12 +331,8 @@ def change(settings: Settings, **changes: Any) -> Settings:
         if name in CHOICES and value not in CHOICES[name]:
             raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
     values |= changes
-    return Settings(
-        mode=_mode(values, changes),
-        flow=_flow(values),
-        history_weight=values["history_weight"],
-        cuts=values["cuts"],
-    )
+    own = {name: values[name] for name in _OWN}
+    return Settings(mode=_mode(values, changes), flow=_flow(values), **own)
 
 
 def single_values(settings: Settings) -> dict[str, Any]:
@@ -355,8 +356,7 @@ def single_values(settings: Settings) -> dict[str, Any]:
         "flow": flow.name,
         "flow_quality": flow.quality,
         "flow_stride": flow.stride,
-        "history_weight": settings.history_weight,
-        "cuts": settings.cuts,
+        **{name: getattr(settings, name) for name in _OWN},
     }
 
 

@@ -162,6 +162,15 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """The colours of a frame, (h, w, 3) uint8 RGB, on the flow's grid (`fine`) and on one half as fine (`coarse`). In
+    the memory of the device; nobody writes to them."""
+
+    fine: NDArray[np.uint8]
+    coarse: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Motion:
     """How a frame moved since the one before, as values that any engine may be handed.
 
@@ -170,6 +179,7 @@ class Motion:
     residual   (h, w) in grey levels: the photometric residual of the flow, 255 where it leads outside the image
     previous   the view of the frame before
     forward    the motion that leads the other way, from the frame before to this one, where it is known
+    appearance the frame's colours, where flow is matched by them
     stages_ms  what it took, where it was estimated ahead of the engine
     """
 
@@ -178,6 +188,7 @@ class Motion:
     residual: NDArray[np.float32] | None = None
     previous: NDArray[np.uint8] | None = None
     forward: Motion | None = None
+    appearance: Appearance | None = None
     stages_ms: dict[str, float] = field(default_factory=dict)
 
 

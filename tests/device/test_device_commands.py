@@ -102,6 +102,9 @@ def test_a_network_is_loaded_onto_a_device() -> None:
         pytest.param(
             ["--device", "torch-cpu", "--async-keys", "1"], "--async-keys 1 on device", marks=pytest.mark.train
         ),
+        pytest.param(
+            ["--device", "torch-cpu", "--key-tta", "mirror"], "--key-tta mirror on device", marks=pytest.mark.train
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(clip: Path, tmp_path: Path, options: list[str], said: str) -> None:

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LABEL_MAPS
 from segtween.street import StreetClip, StreetFrame
-from segtween.street.clip import _Renderer
+from segtween.street.clip import Density, _Renderer
 from segtween.street.truth import CLOSER
 
 SIZE = (120, 160)
 SECOND = Fraction(1)
 
 
-def frames(seed: int, count: int, *, start: int = 60, size_hw: tuple[int, int] = SIZE) -> list[StreetFrame]:
-    return list(StreetClip(seed, size_hw=size_hw, frames=count, start=start))
+def frames(
+    seed: int, count: int, *, start: int = 60, size_hw: tuple[int, int] = SIZE, traffic: Density = "normal"
+) -> list[StreetFrame]:
+    return list(StreetClip(seed, size_hw=size_hw, frames=count, start=start, traffic=traffic))
 
 
 def gather(image: NDArray[np.generic], flow: NDArray[np.float32], how: int) -> NDArray[np.generic]:
@@ -98,9 +100,9 @@ def test_it_looks_like_a_dash_cam() -> None:
         assert frame.rgb.std() > 20
 
 
-@pytest.mark.parametrize("seed", [8, 13])
-def test_labels_and_colours_follow_the_flow(seed: int) -> None:
-    clip = frames(seed, 4)
+@pytest.mark.parametrize(("seed", "traffic"), [(8, "normal"), (13, "normal"), (907, "heavy")])
+def test_labels_and_colours_follow_the_flow(seed: int, traffic: Density) -> None:
+    clip = frames(seed, 4, traffic=traffic)
     agree, visible, occluded = [], [], []
     for before, now in pairwise(clip):
         labels = gather(before.cityscapes19, now.flow, cv2.INTER_NEAREST)

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segtween.street import kernels, models, textures
+from segtween.street.drive import Drive
 from segtween.street.look import look
 from segtween.street.mesh import PLAIN, Material, Mesh, slot
 from segtween.street.path import CHUNK, SHARPEST, Path
-from segtween.street.traffic import Drive, Traffic, _two_bones
+from segtween.street.traffic import Traffic, _two_bones
 from segtween.street.world import Street
 
 

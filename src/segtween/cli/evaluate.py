@@ -18,16 +18,7 @@ from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 def evaluate(
     *,
     data: Annotated[DataOptions, Rare("dataset_labels", "label_map")],
-    measures: Annotated[
-        str | None,
-        typer.Option(
-            "--measures",
-            metavar="LIST",
-            rich_help_panel="Output",
-            help="Further measures: vspw (as VSPW's public scripts compute them).",
-        ),
-        Rare(),
-    ] = None,
+    measures: Annotated[shared.Measures, Rare()] = None,
     json_file: shared.Json = None,
     csv_file: Annotated[
         Path | None,

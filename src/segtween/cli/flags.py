@@ -23,6 +23,7 @@ FLAGS = {
     "ids": "--ids",
     "interval": "--interval",
     "intervals": "--intervals",
+    "key_tta": "--key-tta",
     "label_set": "--label-set",
     "least_distance": "--least-distance",
     "live": "--live",

@@ -228,6 +228,8 @@ class MethodOptions:
         ),
     ] = None
 
+    key_tta: shared.KeyTta = None
+
     @property
     def name(self) -> str:
         """The preset's name, with a star where single settings differ."""
@@ -286,7 +288,7 @@ class MethodOptions:
 SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", "network_threads")
 SELDOM_METHOD = (
     "refine", "edge", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
-    "most_distance", "async_keys",
+    "most_distance", "async_keys", "key_tta",
 )  # fmt: skip
 """What `--help` leaves out of the network's and the method's options where a command has many others."""
 

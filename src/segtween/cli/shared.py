@@ -70,6 +70,15 @@ OnDevice = Annotated[
         help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
     ),
 ]
+KeyTta = Annotated[
+    Literal["none", "mirror", "scales"] | None,
+    typer.Option(
+        "--key-tta",
+        metavar="KIND",
+        rich_help_panel="Network",
+        help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 (scales).",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option(
@@ -132,6 +141,15 @@ Folder = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
+Measures = Annotated[
+    str | None,
+    typer.Option(
+        "--measures",
+        metavar="LIST",
+        rich_help_panel="Output",
+        help="Further measures: boundary (along label edges), vspw (as VSPW's public scripts compute them).",
+    ),
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),

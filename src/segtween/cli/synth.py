@@ -29,6 +29,10 @@ class StreetOptions:
     size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360"
     frame_rate: Annotated[str, typer.Option(metavar="FPS", help="Frame rate, 15 or 30000/1001.")] = "15"
     truth: Annotated[bool, typer.Option(help="Store exact flow and occlusion as well.")] = True
+    traffic: Annotated[
+        Literal["normal", "heavy"],
+        typer.Option(metavar="NAME", help="normal, or heavy: people cross the road, traffic crosses at junctions."),
+    ] = "normal"
 
     def drives(self) -> Drives:
         """SettingError for a rate or a size that is none."""
@@ -41,7 +45,8 @@ class StreetOptions:
             raise SettingError(
                 f"--frame-rate {self.frame_rate!r}", expected="a number or a fraction", do="give 15 or 30000/1001"
             ) from None
-        return Drives(self.seed, self.clips, self.frames, options.size(self.size), rate, self.truth)
+        return Drives(self.seed, self.clips, self.frames, options.size(self.size), rate, self.truth,
+                      traffic=self.traffic)  # fmt: skip
 
 
 @guarded
@@ -65,6 +70,8 @@ def synth(
         segtween synth street/ --clips 4 --frames 60
 
         segtween synth street/ --layout cityscapes --size 2048x1024 --clips 2
+
+        segtween synth crossing/ --clips 12 --frames 30 --seed 900 --traffic heavy
     """
     from segtween.cli.screen import console, progress_bar
     from segtween.street import write_camvid, write_cityscapes

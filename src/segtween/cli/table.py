@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated
 
 import typer
 
@@ -14,12 +10,10 @@ from segtween.cli import options, shared
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
+from segtween.cli.losses import losses
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
+from segtween.cli.table_output import NoPlot, OutputOptions, measuring
 from segtween.settings import DEFAULT_PRESET
-
-if TYPE_CHECKING:
-    from segtween.reports.tables.conditions import Conditions
-    from segtween.reports.tables.study import Study
 
 app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")
 
@@ -45,75 +39,6 @@ Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
 _CHANGES = Rare("refine", "edge", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
 OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Where the table goes besides the screen."""
-
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write the table there: .md, .csv and .json.")
-    ] = None
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")
-    ] = False
-    overwrite: shared.Overwrite = False
-
-    PANEL: ClassVar[str] = "Output"
-
-    def check(self, name: str) -> None:
-        """Whether the files can be written: reported before anything is measured."""
-        from segtween.errors import SettingError
-        from segtween.reports.tables.plot import FORMATS, require_matplotlib
-        from segtween.reports.tables.study import FORMS, check_targets
-
-        if self.plot:
-            require_matplotlib()
-            if self.out is None:
-                raise SettingError("--plot without --out", expected="a folder for the plot", do="give --out tables/")
-        if self.out is not None:
-            forms = [*FORMS, *(f".{kind}" for kind in FORMATS if self.plot)]
-            check_targets(self.out, [f"{name}{form}" for form in forms], overwrite=self.overwrite)
-
-    def finish(self, study: Study) -> None:
-        """Shows the table, writes it, draws it."""
-        from segtween.cli.screen import show
-        from segtween.reports.tables.budgets import plot_budgets
-        from segtween.reports.tables.methods import plot_methods
-        from segtween.reports.tables.plot import plot
-
-        show(study.screen(), *study.notes, all_in="--out FOLDER")
-        if self.out is None:
-            return
-        written = study.save(self.out)
-        if self.plot:
-            draw = {"budgets": plot_budgets, "methods": plot_methods}.get(study.name, plot)
-            written += draw(study, self.out)
-        show("written: " + ", ".join(str(path) for path in written))
-
-
-NoPlot = Annotated[OutputOptions, Without("plot")]
-
-
-@contextmanager
-def measuring(
-    name: str, output: OutputOptions, data: DataOptions, network: NetworkOptions, *, repeats: int = 1
-) -> Iterator[Conditions]:
-    """The data, opened, and how they are measured, with a bar of the progress; the output is checked before."""
-    from segtween.cli.screen import progress_bar
-    from segtween.reports.tables.conditions import Conditions
-
-    output.check(name)
-    with progress_bar(name) as progress:
-        yield Conditions(
-            data.open(network_labels=network.label_set),
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            repeats=repeats,
-            threads=network.threads,
-            command=options.command_line(),
-            progress=progress,
-        )
 
 
 @app.callback()
@@ -221,6 +146,7 @@ def methods(
     offline: Annotated[
         bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
     ] = True,
+    measures: shared.Measures = None,
     repeats: Repeats = 7,
     output: OutputOptions,
 ) -> None:
@@ -239,7 +165,7 @@ def methods(
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
     default = default if default in names else names[-1]
     changed = method.of_presets(names)
-    with measuring("methods", output, data, network, repeats=repeats) as conditions:
+    with measuring("methods", output, data, network, repeats=repeats, measures=measures) as conditions:
         study = methods_table(
             conditions,
             network.open(data=conditions.dataset),
@@ -437,3 +363,6 @@ def propagation(
     with measuring("propagation", output, data, NetworkOptions(threads=threads)) as conditions:
         study = propagation_table(conditions, every=every, settings=change(Settings(Bidirectional()), flow=flow))
     output.finish(study)
+
+
+app.command("losses")(losses)

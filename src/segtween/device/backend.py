@@ -122,6 +122,12 @@ class Device:
 
     def check(self, settings: Settings) -> None:
         """SettingError for what works on the processor only."""
+        if settings.key_tta != "none":
+            raise SettingError(
+                f"key_tta={settings.key_tta!r} on device {self.name}",
+                expected="key_tta='none' there",
+                do="leave it out, or choose device cpu",
+            )
         propagation = settings.propagation
         what = None
         if settings.delay is not None:

@@ -19,6 +19,7 @@ from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine.causal import CausalEngine
 from segtween.errors import LabelError, SettingError, unknown
+from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import FrameMotion, FrameScores
@@ -27,23 +28,27 @@ from segtween.interfaces import ArrayOps, Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
+from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.types import Method, Progress
 
 __all__ = [
     "HEADINGS",
+    "Losses",
     "Make",
     "MakeAdaptive",
     "Report",
     "evaluate",
+    "evaluate_losses",
     "evaluate_method",
     "evaluate_methods",
     "evaluate_modes",
 ]
 
-MEASURES = ("vspw",)
-"""Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`)."""
+MEASURES = ("vspw", "boundary")
+"""Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`), and agreement along label edges
+(`metrics.boundary`)."""
 
 
 def evaluate_method(
@@ -117,7 +122,7 @@ def evaluate(
     `starts` (dense labels) there are further runs from the second, third, ... frame, pooled with it.
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` gets each frame's name first.
-    `measures` are those of `MEASURES` that are wanted besides the usual ones; they need labels on every frame.
+    `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
 
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
     fit each other, DatasetError for unreadable files.
@@ -127,12 +132,12 @@ def evaluate(
     dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    with_vspw = _with_vspw(measures, dataset)
-    table = Table(dataset, clips_of_blocks(windows), with_vspw=with_vspw)
+    _check_measures(measures, dataset)
+    table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures)
     shared = _Shared(segmenter)
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress, with_vspw=with_vspw)
+    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
     lacking = share_tc_classes(table.tallies())
     return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
 
@@ -181,9 +186,9 @@ def evaluate_methods(
     settings, device = Bootstrap(), backend or Processor(threads)
     wanted = sorted(set(intervals))
     dataset = dataset.limited(max_frames)
-    with_vspw = _with_vspw(measures, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
     windows, left_out = plan(dataset, max(wanted, default=0), settings)
+    _check_measures(measures, dataset)
     shared = _Shared(segmenter)
     tables: dict[str, Table] = {}
     runs: list[Run | TruthRun] = []
@@ -191,10 +196,11 @@ def evaluate_methods(
         motion = shared.motion_of(device.flow(chosen, classes=len(segmenter.labels)), device.ops(chosen))
         _checked(intervals, motion.flow)
         first = next(iter(tables.values()), None)
+        with_vspw = "vspw" in measures
         table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=first, with_vspw=with_vspw)
         make = _make(chosen, device)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress, with_vspw=with_vspw)
+    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
     alike: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
@@ -205,6 +211,51 @@ def evaluate_methods(
         name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **alike)
         for name, table in tables.items()
     }
+
+
+def evaluate_losses(
+    dataset: Dataset,
+    *,
+    segmenter: Segmenter,
+    methods: Mapping[str, Settings],
+    intervals: Sequence[int],
+    distance: int | None = None,
+    map_name: str | None = None,
+    max_frames: int | None = None,
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> list[Losses]:
+    """What each method loses at each interval against the network on every frame, `distance` frames after the key frame
+    (None: just before the next one), all phases; in one pass. Pixels are hidden by the data's exact flow and occlusion,
+    where they have both.
+
+    Raises SettingError for no interval above 0 and for a distance that an interval does not have, and what `evaluate`
+    raises.
+    """
+    backend, dataset = Processor(threads), dataset.limited(max_frames)
+    wanted = _checked_distances(intervals, distance)
+    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
+    windows, _ = plan(dataset, max(wanted), Bootstrap())
+    shared, clips = _Shared(segmenter), clips_of_blocks(windows)
+    engine = build_every_frame(shared.scores, backend=backend)
+    plain = PlainRun(engine, dataset, mapping, distances={distance or interval for interval in wanted})
+    runs: list[PlainRun | LossRun] = [plain]
+    found = []
+    for name, chosen in methods.items():
+        motion = shared.motion_of(backend.flow(chosen, classes=len(segmenter.labels)), backend.ops(chosen))
+        make, named = _make(chosen, backend), method_of(build_engine(segmenter, chosen, backend=backend), name=name)
+        for interval in wanted:
+            engines = [make(shared.scores, motion.flow, interval) for _ in range(interval + 1)]
+            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
+            counts = LossCounts(clips, classes=len(dataset.labels))
+            far = distance or interval
+            found.append(Losses(named, name, interval, far, counts))
+            runs += [
+                LossRun(own, plain, counts, mapping, phase=phase, distance=far, motion=motion)
+                for phase, own in enumerate(engines)
+            ]
+    _walk(dataset, windows, runs, shared, progress)
+    return found
 
 
 class _Shared:
@@ -241,11 +292,11 @@ def _make(settings: Settings, backend: Backend) -> Make:
 def _walk(
     dataset: Dataset,
     windows: Sequence[Window],
-    runs: Sequence[Run | TruthRun],
+    runs: Sequence[Run | TruthRun | PlainRun | LossRun],
     shared: _Shared,
     progress: Progress | None,
     *,
-    with_vspw: bool = False,
+    measures: Sequence[str] = (),
 ) -> int:
     """All runs through all frames, side by side. Returns how many scene cuts there were, each counted once where
     windows overlap."""
@@ -255,7 +306,7 @@ def _walk(
             run.begin(window)
         for motion in shared.motions:
             motion.begin()
-        for moment in moments(dataset, window, (shared.scores, *shared.motions), with_vspw=with_vspw):
+        for moment in moments(dataset, window, (shared.scores, *shared.motions), measures=measures):
             for motion in shared.motions:
                 motion.next(moment.rgb)
             for run in runs:
@@ -314,7 +365,7 @@ def _report(
     )
 
 
-def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
+def _check_measures(measures: Sequence[str], dataset: Dataset) -> None:
     for name in measures:
         if name not in MEASURES:
             raise unknown(f"measure {name!r}", name, MEASURES)
@@ -324,7 +375,6 @@ def _with_vspw(measures: Sequence[str], dataset: Dataset) -> bool:
             expected="a data set with labels on every frame, as VSPW has",
             do="leave the measure out",
         )
-    return "vspw" in measures
 
 
 def _row_name(settings: Settings) -> str:
@@ -350,6 +400,22 @@ def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
         )
     return sorted(set(intervals))
+
+
+def _checked_distances(intervals: Sequence[int], distance: int | None) -> list[int]:
+    """The intervals, in order."""
+    wanted = sorted(set(intervals))
+    if not wanted or wanted[0] < 1:
+        raise SettingError(
+            f"intervals {wanted}", expected="one or more, above 0", do="give intervals=[4]: at 0 nothing is propagated"
+        )
+    if distance is not None and not 1 <= distance <= wanted[0]:
+        raise SettingError(
+            f"distance {distance} at interval {wanted[0]}",
+            expected=f"1 to {wanted[0]} frames since the key frame",
+            do="choose another distance or longer intervals",
+        )
+    return wanted
 
 
 def _named_map(name: str | None, segmenter: Segmenter, dataset: Dataset) -> LabelMap | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.metrics.boundary import BoundaryCounts
 from segtween.metrics.segmentation import Counts
 from segtween.metrics.tally import Tally
 
@@ -21,11 +22,12 @@ from segtween.metrics.tally import Tally
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameCounts:
     """What one run counted of one frame: `confusion` (classes, classes + 1), None without a truth; `tc` (3, classes)
-    and `vc` (windows, 2) as `temporal` takes them."""
+    and `vc` (windows, 2) as `temporal` takes them; `boundary` where that was asked for."""
 
     confusion: Counts | None
     tc: Counts
     vc: Counts
+    boundary: BoundaryCounts | None = None
 
 
 class FrameRecord:
@@ -66,7 +68,7 @@ class Companion:
 
         def take(counts: FrameCounts) -> None:
             if counts.confusion is not None:
-                self.tally.score(counts.confusion, block=block, distance=distance)
+                self.tally.score(counts.confusion, block=block, distance=distance, boundary=counts.boundary)
             if is_pair:
                 self.tally.tc[block] += counts.tc
             self.tally.vc[block] += counts.vc * windows[:, None]
@@ -78,7 +80,7 @@ class Companion:
 
         def take(counts: FrameCounts) -> None:
             assert counts.confusion is not None, "runs note scored frames alone"
-            self.tally.score_before_key(counts.confusion, block=block)
+            self.tally.score_before_key(counts.confusion, block=block, boundary=counts.boundary)
 
         record.ask(self.reference, take)
 

@@ -39,6 +39,18 @@ CALIBRATION = {
 }
 
 
+BOUNDARY = {
+    "row": "method",
+    "boundary_f": "boundary F",
+    "trimap_3": "mIoU within 3 pixels of an edge",
+    "trimap_5": "mIoU within 5 pixels",
+    "min_boundary_f": "last-distance boundary F",
+    "min_trimap_3": "last distance, within 3 pixels",
+    "min_trimap_5": "last distance, within 5 pixels",
+}
+"""Agreement along label edges (`metrics.boundary`), where it was asked for."""
+
+
 VSPW = {"row": "method", "vspw_miou": "mIoU", "vspw_tc": "TC", "vspw_vc8": "VC8", "vspw_vc16": "VC16"}
 
 
@@ -126,8 +138,9 @@ class Report:
         calibration = TextTable(
             "Calibration", list(CALIBRATION.values()), [_calibrated(n, b) for n, b in shown.items()]
         )
+        edges = [] if "boundary" not in self.every_frame else [_along_edges(shown)]
         published = [] if "vspw" not in self.every_frame else [self._vspw(shown)]
-        return [figures, per_class, calibration, *published, "\n".join(self._remarks(shown))]
+        return [figures, per_class, calibration, *edges, *published, "\n".join(self._remarks(shown))]
 
     def _vspw(self, blocks: dict[str, dict[str, Any]]) -> TextTable:
         truth = {} if self.truth is None else {"true labels": self.truth}
@@ -207,7 +220,12 @@ class Report:
         if self.every_frame_fused is not None:
             rows.append(_row("every frame, fused", self.every_frame_fused))
         rows += [_row(name, result) for name, _, result in self._results()]
-        return rows if self.truth is None else [*rows, _row("true labels", self.truth)]
+        rows = rows if self.truth is None else [*rows, _row("true labels", self.truth)]
+        if "boundary" not in self.every_frame:
+            return rows
+        edges = [block.get("boundary", {}) for block in (*self._blocks(), self.truth or {})]
+        keys = [key for key in BOUNDARY if key != "row"]
+        return [{**row, **{key: found.get(key) for key in keys}} for row, found in zip(rows, edges, strict=False)]
 
 
 def scored(frames: int, clips: int, *, is_dense: bool) -> str:
@@ -267,6 +285,12 @@ def _cells(row: dict[str, Any]) -> list[str]:
     if row["flicker_at_keys"] is not None:
         cells["flicker_at_keys"] = f"{row['flicker_at_keys']:.2f}x"
     return [row["row"], *cells.values()]
+
+
+def _along_edges(blocks: dict[str, dict[str, Any]]) -> TextTable:
+    keys = [key for key in BOUNDARY if key != "row"]
+    rows = [[name, *(_percent(block["boundary"][key]) for key in keys)] for name, block in blocks.items()]
+    return TextTable("Along label edges", [*BOUNDARY.values()], rows)
 
 
 def _calibrated(name: str, block: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from segtween.evaluation.windows import Moment, Window
 from segtween.interfaces import Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap
 from segtween.metrics.bootstrap import Bootstrap, Interval
+from segtween.metrics.boundary import BoundaryCounts
 from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
@@ -147,6 +148,7 @@ class Table:
             **_temporal(tally, is_dense=self.dataset.is_dense),
             "calibration": tally.calibration_figures(),
             **tally.vspw_figures(),
+            **tally.boundary_figures(),
             "gain_over_every_frame": tally.gain_over(row.plain, settings),
             "gain_over_every_frame_fused": tally.gain_over(row.fused, settings),
         }
@@ -166,6 +168,7 @@ def every_frame(tally: Tally, plain: Tally | None, settings: Bootstrap) -> dict[
         **tally.temporal_figures(),
         "calibration": tally.calibration_figures(),
         **tally.vspw_figures(),
+        **tally.boundary_figures(),
         "key_rate": 1.0,
         **gain,
     }
@@ -219,7 +222,7 @@ class Run:
             self._vspw.begin()
         self.start = window.start_of(self.phase)
         self._is_dense = window.is_dense
-        self._last: tuple[Counts, int, FrameRecord] | None = None
+        self._last: tuple[tuple[Counts, BoundaryCounts | None], int, FrameRecord] | None = None
         self._has_frames = False
 
     def step(self, moment: Moment) -> None:
@@ -243,14 +246,15 @@ class Run:
             self._vc.begin()
         self._tc.update(labels, moment.motion)
         self._flicker.update(labels, is_key=result.is_key, is_cut=moment.is_cut)
-        counts = None if moment.truth is None else self._agree(result, labels, moment, moment.truth)
+        edges = None if moment.edges is None else moment.edges.agreement(labels)
+        counts = None if moment.truth is None else self._agree(result, labels, moment, moment.truth, edges)
         if self._vspw is not None:
             self._vspw.update(labels, moment.truth, moment.vspw)
             self.tally.add_vspw(self._vspw.take())
         tc, vc = self._tc.take(), self._vc.take()
         self.tally.add(block=moment.block, is_key=result.is_key, tc=tc, vc=vc, changes=self._flicker.take())
         if self._is_reference:
-            moment.record.put(self.tally, FrameCounts(counts, tc, vc))
+            moment.record.put(self.tally, FrameCounts(counts, tc, vc, edges))
         for companion in self._companions:
             companion.add(
                 moment.record,
@@ -261,17 +265,19 @@ class Run:
             )
         self._has_frames = True
 
-    def _agree(self, result: Result, labels: Labels, moment: Moment, truth: Labels) -> Counts:
+    def _agree(
+        self, result: Result, labels: Labels, moment: Moment, truth: Labels, edges: BoundaryCounts | None
+    ) -> Counts:
         """Scores the frame; its confusion."""
         self._calibrate(result, labels, truth)
         counts = confusion(labels, truth, classes=self._classes)
-        self._score(counts, moment.block, result.distance)
+        self._score(counts, edges, moment.block, result.distance)
         if self._last is not None and result.is_key and not result.is_cut:
-            before, block, record = self._last
-            self.tally.score_before_key(before, block=block)
+            (before, boundary), block, record = self._last
+            self.tally.score_before_key(before, block=block, boundary=boundary)
             for companion in self._companions:
                 companion.add_before_key(record, block=block)
-        self._last = counts, moment.block, moment.record
+        self._last = (counts, edges), moment.block, moment.record
         if self._is_dense:
             self._vc.update(labels, truth)
         return counts
@@ -292,14 +298,14 @@ class Run:
             # Products of rounded weights may exceed 1.
             count(np.minimum(result.reliability, np.float32(1)), grid_hw, "reliability")
 
-    def _score(self, counts: Counts, block: int, distance: int) -> None:
+    def _score(self, counts: Counts, edges: BoundaryCounts | None, block: int, distance: int) -> None:
         if distance >= self.tally.distances:
             raise SettingError(
                 f"a frame {distance} frames after its key frame",
                 expected=f"at most {self.tally.distances - 1}, the longest that its schedule allows",
                 do="give engines with adaptive schedules as such",
             )
-        self.tally.score(counts, block=block, distance=distance)
+        self.tally.score(counts, block=block, distance=distance, boundary=edges)
 
 
 class TruthRun:

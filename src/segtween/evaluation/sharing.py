@@ -11,6 +11,7 @@ from segtween.engine.clock import Clock
 from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, select
 from segtween.labels import LabelSet
+from segtween.segmenters.augmented import Augmented, KeyTta
 from segtween.types import Motion, Rgb
 
 
@@ -20,6 +21,13 @@ class FrameScores:
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
         self._scores: NDArray[np.float32] | None = None
+        self._augmented: dict[KeyTta, FrameScores] = {}
+
+    def augmented(self, kind: KeyTta) -> FrameScores:
+        """The same with augmentation, shared likewise by the engines that ask for it."""
+        if kind not in self._augmented:
+            self._augmented[kind] = FrameScores(Augmented(self._segmenter, kind, plain=self))
+        return self._augmented[kind]
 
     @property
     def labels(self) -> LabelSet:
@@ -28,6 +36,8 @@ class FrameScores:
     def select(self, key: str | int) -> None:
         """The next frame, by name or index."""
         self._scores = None
+        for other in self._augmented.values():
+            other.select(key)
         select(self._segmenter, key)
 
     def __call__(self, rgb: Rgb) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from segtween.errors import SettingError
 from segtween.evaluation.pairing import FrameRecord
 from segtween.interfaces import select
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
+from segtween.metrics.boundary import TruthEdges
 from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
 from segtween.metrics.vspw import Sampling, sampling
 from segtween.metrics.vspw import judging_flow as vspw_flow
@@ -107,14 +108,17 @@ class Moment:
     is_cut: bool = False
     vspw: Sampling | None = None
     """How VSPW's scripts lead from the frame before to this one, where their measures were asked for."""
+    edges: TruthEdges | None = None
+    """Where the true labels' edges are, where agreement along them was asked for."""
     record: FrameRecord = field(default_factory=FrameRecord)
     """What the plain network and "every frame, fused" counted of this frame, for the rows next to them."""
 
 
 def moments(
-    dataset: Dataset, window: Window, components: Iterable[object], *, with_vspw: bool = False
+    dataset: Dataset, window: Window, components: Iterable[object], *, measures: Collection[str] = ()
 ) -> Iterator[Moment]:
-    """The frames of a window; those of `components` that read stored scores or flow get each frame's name first."""
+    """The frames of a window; those of `components` that read stored scores or flow get each frame's name first.
+    `measures` are those of `evaluation.MEASURES` that are asked for."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
     for offset, block in enumerate(window.blocks):
@@ -125,15 +129,17 @@ def moments(
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
         for component in components:
             select(component, frame.name)
+        truth = dataset.read_labels(frame, size_hw=size_hw) if scored else None
         yield Moment(
             offset,
             int(block),
             rgb,
             None if dataset.frame_rate is None else float((window.first + offset) / dataset.frame_rate),
-            dataset.read_labels(frame, size_hw=size_hw) if scored else None,
+            truth,
             motion,
             is_cut,
-            sampling(vspw_flow(previous, rgb)) if with_vspw and previous is not None else None,
+            sampling(vspw_flow(previous, rgb)) if "vspw" in measures and previous is not None else None,
+            TruthEdges(truth, classes=len(dataset.labels)) if truth is not None and "boundary" in measures else None,
         )
         previous = rgb
 

@@ -3,6 +3,7 @@
 | member | measures |
 | --- | --- |
 | `segmentation.Segmentation` | mIoU from one pooled confusion matrix |
+| `boundary.TruthEdges` | boundary F, and mIoU near label edges |
 | `temporal.TemporalConsistency` | TC: temporal consistency along the motion |
 | `temporal.VideoConsistency` | VC8, VC16: constancy where the truth is constant |
 | `temporal.KeyFlicker` | label changes at key frames over those elsewhere |

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
 from segtween.metrics.bootstrap import Bootstrap, Interval, absolute, difference
+from segtween.metrics.boundary import TRIMAP, BoundaryCounts, BoundaryTally, mean_f
 from segtween.metrics.calibration import BINS, Sums, bin_sums, calibration_figures, expected_calibration_error
 from segtween.metrics.segmentation import Counts, fraction, miou, miou_absent_as_zero, overlap, per_class
 from segtween.metrics.temporal import consistency, flicker, share
@@ -40,6 +41,7 @@ class Tally:
         self.changes = np.zeros((2, 2), np.int64)
         self.calibration: dict[Calibrated, Sums] = {name: np.zeros((BINS, 3)) for name in get_args(Calibrated)}
         self.vspw: VspwCounts | None = None
+        self.boundary: BoundaryTally | None = None
         self.frames = self.keys = self.scored = 0
         self._tc_classes: NDArray[np.bool_] | None = None
 
@@ -51,15 +53,53 @@ class Tally:
         self.vc[block] += vc
         self.changes += changes
 
-    def score(self, confusion: Counts, *, block: int, distance: int) -> None:
-        """The agreement of one frame with its truth, `distance` frames after the last key frame."""
+    def score(self, confusion: Counts, *, block: int, distance: int, boundary: BoundaryCounts | None = None) -> None:
+        """The agreement of one frame with its truth, `distance` frames after the last key frame; `boundary` where that
+        was asked for."""
         self.overlap[block, distance] += overlap(confusion)
         self.frames_at[distance] += 1
         self.scored += 1
+        if boundary is not None:
+            self._boundaries().add(boundary, block=block, distance=distance)
 
-    def score_before_key(self, confusion: Counts, *, block: int) -> None:
+    def score_before_key(self, confusion: Counts, *, block: int, boundary: BoundaryCounts | None = None) -> None:
         """The agreement of a frame, scored already, of which the next one turned out to be a key frame."""
         self.before_key[block] += overlap(confusion)
+        if boundary is not None:
+            self._boundaries().add_before_key(boundary, block=block)
+
+    def _boundaries(self) -> BoundaryTally:
+        if self.boundary is None:
+            self.boundary = BoundaryTally(blocks=len(self.clips), distances=self.distances, classes=len(self.labels))
+        return self.boundary
+
+    def boundary_counts(self) -> dict[str, tuple[NDArray[Any], NDArray[Any], Callable[..., Any]]]:
+        """By name: counts (blocks, ...) over all distances, those just before the next key frame, and the statistic;
+        empty where agreement along edges was not asked for."""
+        found = self.boundary
+        if found is None:
+            return {}
+        last_f = found.f[:, -1] if self.by_distance else found.f_before_key
+        last_bands = found.bands[:, -1] if self.by_distance else found.bands_before_key
+        f, bands = found.f.sum(axis=1), found.bands.sum(axis=1)
+        trimaps = {f"trimap_{n}": (bands[:, row], last_bands[:, row], miou) for row, n in enumerate(TRIMAP)}
+        return {"boundary_f": (f, last_f, mean_f), **trimaps}
+
+    def boundary_figures(self) -> dict[str, Any]:
+        """`boundary`: `boundary_f`, `trimap_3`, `trimap_5`, the same of the frames just before the next key frame as
+        `min_boundary_f` and so on, and F by class; where that was asked for."""
+        if self.boundary is None:
+            return {}
+        counts = self.boundary_counts()
+        total, frames = self.boundary.f.sum(axis=(0, 1))
+        f = np.where(frames > 0, total / np.maximum(frames, 1), np.nan)
+        return {
+            "boundary": {
+                **{key: fraction(of(every.sum(axis=0))) for key, (every, _, of) in counts.items()},
+                **{f"min_{key}": fraction(of(last.sum(axis=0))) for key, (_, last, of) in counts.items()},
+                "boundary_f_per_class": dict(zip(self.labels.names, map(fraction, f), strict=True)),
+            }
+        }
 
     @property
     def farthest(self) -> Counts:
@@ -159,11 +199,15 @@ class Tally:
         def constant(row: int) -> Callable[[Tally], Counts]:
             return lambda tally: tally.vc[:, row]
 
+        def along(key: str) -> Callable[[Tally], NDArray[Any]]:
+            return lambda tally: tally.boundary_counts()[key][0]
+
         return {
             **of(miou, Tally.pooled),
             "min_miou": of(miou, lambda tally: tally.farthest),
             "tc": of(self._paired_consistency, lambda tally: tally.tc),
             **{f"vc{n}": of(share, constant(row)) for row, n in enumerate(WINDOWS)},
+            **{key: of(statistic, along(key)) for key, (*_, statistic) in self.boundary_counts().items()},
         }
 
 

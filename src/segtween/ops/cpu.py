@@ -6,7 +6,7 @@ its own grid, resizing scales its vectors; pixel centres on integers; resizing i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
-from segtween.ops import along, bidirectional, candidates, kernels, tiles
+from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
+from segtween.ops.appearance import FEWEST_CELLS, Matching, appearance
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
-from segtween.types import Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
+from segtween.types import Appearance, Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 Float = NDArray[np.float32]
+MatchedSource = tuple[ScoreMap, Flow, Appearance]
 
 
 class CpuOps:
@@ -34,6 +36,8 @@ class CpuOps:
         cv2.setNumThreads(self.rows.threads)
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
         self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
+        self._matching = Matching(self.rows)
+        self._key_labels = {"coarse": TwoEntryCache[Labels](), "fine": TwoEntryCache[Labels]()}
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -185,17 +189,69 @@ class CpuOps:
         if composed is not None:
             source, out = self._source(scores, composed, composed.shape[:2]), np.empty(size_hw, np.uint8)
             return self._read(lambda *a: along.read_rows(source, *a), out, (composed.shape[0], composed.shape[1]))
+        out, mixed = self._enlarged_labels(scores, size_hw)
+        self.mixed_cells = mixed / max(1, (grid[0] - 1) * (grid[1] - 1))
+        return out
+
+    def _enlarged_labels(self, scores: ScoreMap, size_hw: SizeHW) -> tuple[Labels, int]:
+        """Labels without composed flow, and how many cells had to be interpolated."""
         values, best, among = self._best(scores.values)
-        weight_x, starts_x, top, weight_y = self._positions(size_hw, grid)
-        out = np.empty(size_hw, np.uint8)
-        mixed: list[int] = []
+        where, out, mixed = self._positions(size_hw, scores.grid_hw), np.empty(size_hw, np.uint8), list[int]()
+        weight_x, starts_x, top, weight_y = where
 
         def part(a: int, b: int) -> None:
             mixed.append(kernels.enlarge_labels_rows(values, best, among, weight_x, starts_x, top, weight_y, out, a, b))
 
         self.rows(part, size_hw[0], least=64)
-        self.mixed_cells = sum(mixed) / max(1, (grid[0] - 1) * (grid[1] - 1))
-        return out
+        return out, sum(mixed)
+
+    def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance:
+        """The colours of a frame (H, W, 3) on the flow's grid, by which composed flow is matched."""
+        return appearance(rgb, grid_hw)
+
+    def match(self, scores: ScoreMap, composed: Flow, now: Appearance, key: Appearance) -> Flow:
+        """Composed flow to a key frame of these scores, on the coarse grid of the appearances; where a cell's colours
+        do not fit, it takes the flow of a cell near by that fits better (`ops.appearance`)."""
+        labels = self._labels_of_key(scores, key.coarse, "coarse")
+        return self._matching.coarse(composed, now, key, labels)
+
+    def match_labels(
+        self, labels: Labels, sources: Sequence[MatchedSource], now: Appearance, share: Float | None = None
+    ) -> Labels:
+        """The labels (H, W) that `labels` or, of two sources, `mixed_labels` gave, matched once more on the fine grid
+        near their edges; written in place. A source is (scores, composed flow, appearance of the key frame)."""
+        grid = now.fine.shape[0], now.fine.shape[1]
+        here = (
+            labels
+            if labels.shape == grid
+            else labels[np.ix_(_centres(labels.shape[0], grid[0]), _centres(labels.shape[1], grid[1]))]
+        )
+        flows, changed = [], np.zeros(grid, np.bool_)
+        for scores, composed, key in sources:
+            flow = self.resize_flow(composed, grid)
+            flow = flow.copy() if flow is composed else flow
+            found = self._matching.fine(
+                flow, now, key, labels=here, key_labels=self._labels_of_key(scores, key.fine, "fine")
+            )
+            changed[found[:, 1], found[:, 0]] = True
+            flows.append(flow)
+        y, x = np.nonzero(changed)
+        cells = np.stack([x, y], axis=1).astype(np.int32)
+        parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
+        moved = np.ascontiguousarray(np.stack([flow[y, x] for flow in flows], axis=1))
+        if share is None:
+            (values, among), one = parts[0], moved[:, 0].copy()
+            relabel = lambda a, b: matching.relabel_rows(values, among, cells, one, grid, labels, a, b)  # noqa: E731
+        else:
+            both, part = tuple(parts), self.resize(share, grid)[y, x]
+            relabel = lambda a, b: matching.relabel_mixed_rows(both, part, cells, moved, grid, labels, a, b)  # noqa: E731
+        self.rows(relabel, len(cells), least=FEWEST_CELLS)
+        return labels
+
+    def _labels_of_key(self, scores: ScoreMap, view: NDArray[np.uint8], level: str) -> Labels:
+        """A key frame's labels on the grid of one of its views."""
+        size_hw = view.shape[0], view.shape[1]
+        return self._key_labels[level](scores.values, lambda: self._enlarged_labels(scores, size_hw)[0])
 
     def read(self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
@@ -339,6 +395,12 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
 def _enlarging(grid_hw: SizeHW, source_hw: SizeHW) -> tuple[NDArray[Any], ...]:
     """(top, weight_y, left, weight_x): where the samples of a grid lie between those of a coarser one."""
     return *sample_positions(grid_hw[0], source_hw[0]), *sample_positions(grid_hw[1], source_hw[1])
+
+
+@lru_cache(maxsize=64)
+def _centres(length: int, cells: int) -> NDArray[np.int64]:
+    """The pixel of each cell's centre, along one axis."""
+    return ((np.arange(cells) + 0.5) * (length / cells)).astype(np.int64)
 
 
 @lru_cache(maxsize=64)

@@ -6,23 +6,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError
+from segtween.errors import SettingError, unknown
 from segtween.labels import LABEL_MAPS
 from segtween.street import kernels, shade, textures, truth
+from segtween.street.drive import Drive
 from segtween.street.look import look
 from segtween.street.mesh import TEXTURED, Array, FrozenMesh, Material, Mesh
 from segtween.street.path import CHUNK, Path
-from segtween.street.traffic import Cast, Drive, Traffic
+from segtween.street.traffic import Cast, Traffic
 from segtween.street.world import LANE, Piece, Street
 from segtween.types import Flow, Labels, Rgb, SizeHW
 
 BEHIND, AHEAD = 2, 10
 """Pieces of street kept behind and ahead of the camera."""
+
+Density = Literal["normal", "heavy"]
+DENSITIES: tuple[Density, ...] = get_args(Density)
+"""How much traffic there is (`crossing`)."""
 
 CAPACITY = 90_000
 SHADOW_CELLS, SHADOW_SPAN = 1280, 176.0
@@ -89,20 +94,22 @@ class StreetClip:
     """An endless drive through a synthetic street, by seed.
 
     `size_hw` at least 32 x 32; `frames` None for no end; `start` skips that many frames (the drive is the same,
-    the first frame given has no truth for its flow). The same seed, size and rate give the same bytes. Memory is
-    constant: about 120 MB and 300 bytes per pixel. Raises SettingError.
+    the first frame given has no truth for its flow). `traffic` is one of `DENSITIES`: heavy is another drive of the
+    seed, slow, with people who cross the road and cross traffic at junctions. The same seed, size, rate and traffic
+    give the same bytes. Memory is constant: about 120 MB and 300 bytes per pixel. Raises SettingError.
     """
 
     def __init__(
         self, seed: int, *, size_hw: SizeHW = (360, 480), frame_rate: Fraction = Fraction(15),
-        frames: int | None = None,        start: int = 0,
+        frames: int | None = None, start: int = 0, traffic: Density = "normal",
     ) -> None:  # fmt: skip
-        check_settings(seed=seed, size_hw=size_hw, frame_rate=frame_rate, frames=frames, start=start)
+        check_settings(seed=seed, size_hw=size_hw, frame_rate=frame_rate, frames=frames, start=start, traffic=traffic)
+        self.traffic = traffic
         self.seed, self.size_hw = seed, (int(size_hw[0]), int(size_hw[1]))
         self.frame_rate, self.frames, self.start = Fraction(frame_rate), frames, start
 
     def __iter__(self) -> Iterator[StreetFrame]:
-        renderer = _Renderer(self.seed, self.size_hw)
+        renderer = _Renderer(self.seed, self.size_hw, heavy=self.traffic == "heavy")
         index = self.start
         try:
             while self.frames is None or index < self.start + self.frames:
@@ -112,8 +119,12 @@ class StreetClip:
             renderer.close()
 
 
-def check_settings(*, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, start: Any = 0) -> None:
+def check_settings(
+    *, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, start: Any = 0, traffic: Any = "normal"
+) -> None:
     """SettingError for what cannot be rendered."""
+    if traffic not in DENSITIES:
+        raise unknown(f"traffic {traffic!r}", str(traffic), DENSITIES)
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise SettingError(f"seed {seed!r}", expected="a whole number of 0 or more", do="choose another seed")
     sizes = tuple(size_hw) if isinstance(size_hw, (tuple, list)) else ()
@@ -134,7 +145,7 @@ def check_settings(*, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, sta
 
 
 class _Renderer:
-    def __init__(self, seed: int, size_hw: SizeHW) -> None:
+    def __init__(self, seed: int, size_hw: SizeHW, *, heavy: bool = False) -> None:
         self.size_hw, self.seed = size_hw, seed
         h, w = size_hw
         looks = look(seed)
@@ -147,7 +158,7 @@ class _Renderer:
         self.height, self.tilt = float(rng.uniform(1.25, 1.5)), float(rng.uniform(-0.012, 0.012))
         self.focal = float(np.sqrt(h * w * 4 / 3) * rng.uniform(0.86, 1.05))
         self.path = Path(seed)
-        self.street = Street(seed, self.path, foliage=looks.foliage, side=side)
+        self.street = Street(seed, self.path, foliage=looks.foliage, side=side, heavy=heavy)
         self.env[shade.ENV["half"]] = self.street.half
         self.drive = Drive(seed, self.path, self.street)
         self.traffic = Traffic(seed, self.path, self.street, self.drive)

@@ -1,8 +1,7 @@
-"""Everything that moves: the camera's own drive, cars, cyclists, people, and the state of traffic lights.
+"""Everything that moves besides the camera: cars, cyclists, people, and the state of traffic lights.
 
-All of it is a function of the seed and of time. The drive is integrated in fixed steps of 1/60 s, whatever the
-frame rate, and kept only for as long as someone may ask for it. Streams of others are lattices that slide along
-the road: member k of a stream exists wherever the camera is, and looks the same whenever it comes into view.
+All of it is a function of the seed and of time. Streams are lattices that slide along the road: member k of a stream
+exists wherever the camera is, and looks the same whenever it comes into view.
 """
 
 from __future__ import annotations
@@ -14,107 +13,26 @@ from typing import Any
 import numpy as np
 
 from segtween.street import models, world
+from segtween.street.crossing import Box, Crossing, Plans
+from segtween.street.drive import STEPS, Drive, _draw
 from segtween.street.mesh import Array, Colour, FrozenMesh, slot
 from segtween.street.path import CHUNK, Path
 from segtween.street.world import KERB, LANE, Contact, Street
 
-STEPS = 60
-STOP_AT = 6.6
-"""Where on a piece with a crossing the camera stops, metres from the piece's start."""
+HALF = {"bus": (5.2, 1.2), "truck": (3.4, 1.1)}
+"""Half the length and the width of what is larger than a car."""
 
 
-@dataclass
-class Moment:
-    """Where the drive is: distance, speed, distance that oncoming traffic has driven, camera's nod."""
-
-    s: float
-    v: float
-    oncoming: float
-    nod: float
-
-
-@lru_cache(maxsize=16384)
-def _draw(*key: int) -> tuple[float, float]:
-    """Two numbers in 0..1 that belong to a key: making a generator for each would cost more than a car."""
-    a, b = np.random.default_rng(list(key)).random(2)
-    return float(a), float(b)
-
-
-class Drive:
-    """The camera's own motion by time."""
-
-    def __init__(self, seed: int, path: Path, street: Street) -> None:
-        self._seed, self._path, self._street = seed, path, street
-        rng = np.random.default_rng([seed, 51])
-        self._cruise = float(rng.uniform(8.0, 12.5))
-        self._moments: list[Moment] = [Moment(40.0, float(rng.uniform(4, 8)), 0.0, 0.0)]
-        self._first = 0
-        self._stopped_at: dict[int, int] = {}
-        self.goes_at: dict[int, int] = {}
-        self._on_speed, self._nod_speed = 8.5, 0.0
-
-    def stops(self, piece: int) -> bool:
-        return self._street.signal(piece) and _draw(self._seed, 52, piece)[0] < 0.6
-
-    def _step(self) -> None:
-        now, step = self._moments[-1], self._first + len(self._moments) - 1
-        piece = int(now.s // CHUNK)
-        limit = self._cruise * (0.8 + 0.2 * float(np.sin(0.013 * now.s + self._seed % 7)))
-        for ahead in (0.0, 8.0, 16.0, 26.0):
-            bend = abs(self._path.at(now.s + ahead)[3])
-            limit = min(limit, float(np.sqrt(2.0 / max(bend, 1e-4))) + 0.12 * ahead)
-        waiting, brake = False, 0.0
-        for p in (piece, piece + 1, piece + 2):
-            left = p * CHUNK + STOP_AT - now.s
-            if left < -1.0 or not self.stops(p) or self.goes_at.get(p, 1 << 60) <= step:
-                continue
-            waiting = waiting or left < 25
-            if p in self._stopped_at:
-                limit = -0.3
-            elif now.v < 0.35 and left < 0.5:
-                self._stopped_at[p] = step
-                self.goes_at[p] = step + int(STEPS * np.random.default_rng([self._seed, 53, p]).uniform(4.0, 7.0))
-            else:
-                # The even braking that ends at the line, once it is worth starting.
-                need = now.v * now.v / (2 * max(left, 0.05))
-                brake = max(brake, need if need > 1.5 else 0.0)
-                limit = min(limit, max(left, 0.0) + 0.2)
-        push = float(np.clip((limit - now.v) * 1.6, -3.2, 1.7))
-        if brake > 0.0:
-            push = min(push, -min(brake, 5.0))
-        v = max(0.0, now.v + push / STEPS)
-        goal = 0.0 if waiting and now.v < 5.0 else 8.5
-        self._on_speed += float(np.clip(goal - self._on_speed, -3.0 / STEPS, 2.0 / STEPS))
-        pull = -0.0035 * (v - now.v) * STEPS - now.nod
-        self._nod_speed += (40.0 * pull - 7.0 * self._nod_speed) / STEPS
-        nod = now.nod + self._nod_speed / STEPS
-        self._moments.append(Moment(now.s + 0.5 * (now.v + v) / STEPS, v, now.oncoming + self._on_speed / STEPS, nod))
-
-    def at(self, seconds: float) -> Moment:
-        """Interpolated moment; `seconds` must not lie more than two seconds before the latest `forget`."""
-        x = max(seconds * STEPS, float(self._first))
-        i = int(x)
-        while i + 1 - self._first >= len(self._moments):
-            self._step()
-        a, b, k = self._moments[i - self._first], self._moments[i + 1 - self._first], x - i
-        return Moment(a.s + k * (b.s - a.s), a.v + k * (b.v - a.v), a.oncoming + k * (b.oncoming - a.oncoming),
-                      a.nod + k * (b.nod - a.nod))  # fmt: skip
-
-    def forget(self, seconds: float) -> None:
-        keep = int(seconds * STEPS) - 2 * STEPS - self._first
-        if keep > 20 * STEPS:
-            del self._moments[:keep]
-            self._first += keep
-            oldest = int(self._moments[0].s // CHUNK) - 4
-            for table in (self._stopped_at, self.goes_at):
-                for key in [k for k in table if k < oldest]:
-                    del table[key]
-
-    def crossing_time(self, piece: int, seconds: float) -> float | None:
-        """Seconds since people started to cross at a light where the camera stops; None before."""
-        if piece not in self._stopped_at:
-            return None
-        return seconds - self._stopped_at[piece] / STEPS + 1.5
+@lru_cache(maxsize=4096)
+def _model(seed: int, key: int) -> tuple[str, Colour]:
+    """Name and paint of a vehicle."""
+    rng = np.random.default_rng([seed, 55, key & 0xFFFFFFFF])
+    names = [*models.CARS, "bus", "truck"]
+    name = str(rng.choice(names, p=[0.23, 0.20, 0.12, 0.13, 0.12, 0.08, 0.06, 0.06]))
+    paint = world.CAR_COLOURS[int(rng.integers(len(world.CAR_COLOURS)))]
+    if name == "bus":
+        paint = ((0.45, 0.03, 0.03), (0.05, 0.16, 0.36), (0.5, 0.36, 0.04), (0.06, 0.25, 0.14))[int(rng.integers(4))]
+    return name, paint
 
 
 @dataclass
@@ -272,22 +190,20 @@ class Traffic:
         for k in range(int(rng.integers(1, 4))):
             self._leads.append((gap, delay, k))
             gap, delay = gap + float(rng.uniform(8.5, 20)), delay + float(rng.uniform(0.3, 1.2))
+        if street.heavy:
+            self._leads = [(2.5 * gap, 2 * delay, k) for gap, delay, k in self._leads[:1]]
         self._lights = {state: models.traffic_light(state) for state in ("red", "amber", "green")}
+        self._plans: Plans | None = None
+        if street.heavy:
+            self._busy, self._crowd = 0.7 * self._busy, max(0.3, self._crowd)
+            self._plans = Plans(seed, street, drive.time_at, self._boxes)
 
-    def _vehicle(self, cast: Cast, key: int, s: float, t: float, *, back: bool) -> None:
-        rng = np.random.default_rng([self._seed, 55, key & 0xFFFFFFFF])
-        names = [*models.CARS, "bus", "truck"]
-        name = str(rng.choice(names, p=[0.23, 0.20, 0.12, 0.13, 0.12, 0.08, 0.06, 0.06]))
-        paint = world.CAR_COLOURS[int(rng.integers(len(world.CAR_COLOURS)))]
-        if name == "bus":
-            paint = ((0.45, 0.03, 0.03), (0.05, 0.16, 0.36), (0.5, 0.36, 0.04), (0.06, 0.25, 0.14))[
-                int(rng.integers(4))
-            ]
-        heading = self._path.at(s)[2] + (np.pi if back else 0.0)
+    def _vehicle(self, cast: Cast, key: int, s: float, t: float, *, turn: float = 0.0) -> None:
+        name, paint = _model(self._seed, key)
+        heading = self._path.at(s)[2] + turn
         at = self._path.point(s, t)
         cast.instances.append(Instance(world.cars()[name], matrix(at, heading), key, (paint, (0.6, 0.6, 0.58), paint)))
-        half = {"bus": (5.2, 1.2), "truck": (3.4, 1.1)}.get(name, (2.15, 0.86))
-        cast.contacts.append((float(at[0]), float(at[1]), heading, *half, 0.8))
+        cast.contacts.append((float(at[0]), float(at[1]), heading, *HALF.get(name, (2.15, 0.86)), 0.8))
 
     def _stream(
         self, low: float, high: float, spacing: float, shift: float, tag: int, share: float
@@ -306,15 +222,57 @@ class Traffic:
         low, high, side = here.s - 14, here.s + 190, self._side
         for gap, delay, k in self._leads:
             ahead = self._drive.at(seconds + delay).s + gap
-            self._vehicle(cast, 1000 + k, ahead, side * LANE, back=False)
+            self._vehicle(cast, 1000 + k, ahead, side * LANE)
         for k, s in self._stream(low, high, 24.0, -here.oncoming, 1, self._busy):
-            self._vehicle(cast, 100_000 + (k & 0xFFFFF), s, -side * LANE, back=True)
+            self._vehicle(cast, 100_000 + (k & 0xFFFFF), s, -side * LANE, turn=np.pi)
         self._cyclists(cast, seconds, low, here.s + 110)
         self._walkers(cast, seconds, here.s - 6, here.s + 95)
         for piece in range(int(low // CHUNK), int((here.s + 120) // CHUNK) + 1):
             if self._street.signal(piece):
                 self._crossing(cast, seconds, piece)
+        if self._plans is not None:
+            for crossing in self._plans.between(here.s - 14, here.s + 120):
+                self._cross(cast, seconds, crossing)
+            self._plans.forget(here.s - 96)
         return cast
+
+    def _cross(self, cast: Cast, seconds: float, crossing: Crossing) -> None:
+        """One of heavy traffic's people, cyclists and vehicles, where it is now."""
+        place = crossing.at(seconds)
+        if place is None:
+            return
+        s, t, turn, gone, moving = place
+        heading = self._path.at(s)[2] + turn
+        if crossing.kind == "vehicle":
+            self._vehicle(cast, crossing.uid, s, t, turn=turn)
+        elif crossing.kind == "rider":
+            at = self._path.point(s, t)
+            self._people.rider(cast, at=at, heading=heading, ridden=gone, uid=crossing.uid)
+        else:
+            z = KERB * float(np.clip((abs(t) - self._street.half + 0.15) / 0.25, 0, 1))
+            at = self._path.point(s, t, z)
+            self._people.walker(cast, at=at, heading=heading, walked=gone, moving=moving, uid=crossing.uid)
+
+    def _boxes(self, seconds: float, low: float, high: float) -> list[Box]:
+        """What is on road and pavements between two distances, as heavy traffic must keep clear of it: the camera's
+        car with the way that it needs to stop, those ahead of it, oncoming ones, cyclists, people on pavements."""
+        here, side = self._drive.at(seconds), self._side
+        boxes = [Box(here.s - 3.0, here.s + 4.0 + 0.4 * here.v, side * LANE - 1.0, side * LANE + 1.0)]
+        vehicles = [(self._drive.at(seconds + delay).s + gap, side, 1000 + k) for gap, delay, k in self._leads]
+        oncoming = self._stream(low - 7, high + 7, 24.0, -here.oncoming, 1, self._busy)
+        vehicles += [(s, -side, 100_000 + (k & 0xFFFFF)) for k, s in oncoming]
+        for s, on, key in vehicles:
+            half = HALF.get(_model(self._seed, key)[0], (2.4, 1.0))[0] + 0.6
+            boxes.append(Box(s - half, s + half, on * LANE - 1.2, on * LANE + 1.2))
+        for tag, way, share in ((2, 1, self._bikes), (3, -1, 0.6 * self._bikes)):
+            for _, s in self._stream(low - 2, high + 2, 38.0, way * 4.4 * seconds, tag, share):
+                boxes.append(Box(s - 1.6, s + 1.6, way * side * 3.02 - 0.5, way * side * 3.02 + 0.5))
+        for tag in range(10, 16):
+            side_of, way = (1 if tag % 2 else -1), (1 if (tag // 2) % 2 else -1)
+            a, b = sorted((side_of * self._street.half, side_of * self._street.end))
+            for _, s in self._stream(low, high, 11.0, way * (1.1 + 0.12 * (tag - 10)) * seconds, tag, self._crowd):
+                boxes.append(Box(s - 0.4, s + 0.4, a, b))
+        return [box for box in boxes if box.s0 < high and box.s1 > low]
 
     def _cyclists(self, cast: Cast, seconds: float, low: float, high: float) -> None:
         for tag, direction in ((2, 1), (3, -1)):
@@ -351,7 +309,7 @@ class Traffic:
         goes = self._drive.goes_at.get(piece)
         state = "green"
         if self._drive.stops(piece):
-            left = (goes / 60 - seconds) if goes is not None else 9.0
+            left = (goes / STEPS - seconds) if goes is not None else 9.0
             state = "red" if left > 1.0 else "amber" if left > 0 else "green"
         for n, (s, t, turn) in enumerate(
             ((9.3, side * kerb, 0.0), (9.3, -side * kerb, 0.0), (13.7, -side * kerb, np.pi))
@@ -363,7 +321,8 @@ class Traffic:
         rng = np.random.default_rng([self._seed, 58, piece])
         since = self._drive.crossing_time(piece, seconds) if self._drive.stops(piece) else None
         wide = 2 * self._street.half + 2.2
-        for n in range(int(rng.integers(1, 5)) if self._drive.stops(piece) else 0):
+        most = (4, 9) if self._street.heavy else (1, 5)
+        for n in range(int(rng.integers(*most)) if self._drive.stops(piece) else 0):
             start, s, speed = (
                 float(rng.uniform(0, 2.0)),
                 s0 + float(rng.uniform(10.4, 12.6)),

@@ -72,10 +72,10 @@ class Piece:
 
 
 class Street:
-    """What is common to a whole drive, and the maker of its pieces."""
+    """What is common to a whole drive, and the maker of its pieces. `heavy`: room for heavy traffic (`crossing`)."""
 
-    def __init__(self, seed: int, path: Path, *, foliage: str, side: int) -> None:
-        self.seed, self.path, self.side = seed, path, side
+    def __init__(self, seed: int, path: Path, *, foliage: str, side: int, heavy: bool = False) -> None:
+        self.seed, self.path, self.side, self.heavy = seed, path, side, heavy
         rng = np.random.default_rng([seed, 21])
         kinds = (
             ("round", "round", "round", "tall", "cone")
@@ -120,10 +120,21 @@ class Street:
 
     def junction(self, index: int, side: int) -> bool:
         """Whether a side street opens on that side."""
-        if index < 2 or self.signal(index) or not _side_street(self.seed, index, side):
+        if self.heavy:
+            return self._is_crossroads(index)
+        return _side_street(self.seed, index, side) and self._has_room(index)
+
+    def _has_room(self, index: int) -> bool:
+        """For side streets: they leave straight pieces without signals."""
+        if index < 2 or self.signal(index):
             return False
         bend = max(abs(self.path.at(index * CHUNK + d)[3]) for d in (0.0, 12.0, 24.0))
         return bend < 1 / 90
+
+    def _is_crossroads(self, index: int) -> bool:
+        """Heavy traffic: every other piece has a side street on either side; where there is no room for it, the
+        next."""
+        return self._has_room(index) and (index % 2 == self.seed % 2 or not self._has_room(index - 1))
 
     def piece(self, index: int) -> Piece:
         return _Builder(self, index).build()
@@ -447,7 +458,7 @@ class _Builder:
         along = self.s0 + np.array([low - 4, high + 4, high + 4, low - 4])
         c = self.path.points(along, side * np.array([far, far, far + 9, far + 9]), 0.0)[:, :2]
         buildings.building(self.mesh, c if side > 0 else c[[1, 0, 3, 2]], rng, style="plaster")
-        for t in (16.0, 27.0, 40.0):
+        for t in () if self.street.heavy else (16.0, 27.0, 40.0):
             if rng.random() < 0.7:
                 name = str(rng.choice(list(models.CARS)))
                 colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
@@ -508,7 +519,7 @@ class _Builder:
                 self.put(
                     self.street.small[1], self.s0 + s, side * (self.half + 0.45), z=KERB, contact=(0.13, 0.13, 0.4)
                 )
-        elif rng.random() < 0.12 and gap is None:
+        elif rng.random() < 0.12 and gap is None and not self.street.heavy:
             self.fence(side, 9.0, 21.0, self.half + 0.45, 1.05)
         if rng.random() < 0.3 and clear(11.0):
             for k in range(int(rng.integers(1, 4))):
@@ -540,7 +551,7 @@ class _Builder:
             colour = CAR_COLOURS[int(rng.integers(len(CAR_COLOURS)))]
             turn = 0.0 if side == self.street.side else np.pi
             half = (3.4, 1.1) if name == "truck" else (2.15, 0.86)
-            if name == "truck" and gap is None and s != 9.0:
+            if name == "truck" and (self.street.heavy or (gap is None and s != 9.0)):
                 name, half = "van", (2.4, 0.92)
             along, t = self.s0 + s + float(rng.uniform(-0.35, 0.35)), side * (PARKED + float(rng.uniform(-0.08, 0.06)))
             turn += float(rng.normal(0, 0.015))

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19
-from segtween.street.clip import StreetClip, StreetFrame, check_settings
+from segtween.street.clip import Density, StreetClip, StreetFrame, check_settings
 from segtween.types import Progress, SizeHW, format_size
 
 CITY = "street"
@@ -51,6 +51,7 @@ class Drives:
     size_hw     of the frames
     frame_rate  at which the world is looked at
     truth       whether exact flow and occlusion are stored as well
+    traffic     how much there is, as `StreetClip` takes it
     split       the folder's name, and the list's
     """
 
@@ -61,6 +62,7 @@ class Drives:
     frame_rate: Fraction = Fraction(15)
     truth: bool = True
     split: str = "val"
+    traffic: Density = "normal"
 
     def check(self, every: int = 1) -> None:
         """SettingError for values that nothing can be rendered with."""
@@ -69,7 +71,8 @@ class Drives:
                 raise SettingError(
                     f"{name} is {value!r}", expected="a whole number of 1 or more", do=f"choose other {name}"
                 )
-        check_settings(seed=self.seed, size_hw=self.size_hw, frame_rate=self.frame_rate, frames=self.frames)
+        check_settings(seed=self.seed, size_hw=self.size_hw, frame_rate=self.frame_rate, frames=self.frames,
+                       traffic=self.traffic)  # fmt: skip
 
     def record(self, layout: str, rate: Fraction) -> dict[str, Any]:
         """What `street.json` says of them."""
@@ -80,13 +83,15 @@ class Drives:
             "size": format_size(self.size_hw),
             "frame_rate": str(rate),
             "truth": self.truth,
+            "traffic": self.traffic,
         }
 
     def render(self, rate: Fraction, progress: Progress | None) -> Iterator[tuple[int, StreetFrame]]:
         """The frames of all clips, each with its clip's seed; `progress(done, total)` counts frames."""
         done = 0
         for seed in range(self.seed, self.seed + self.clips):
-            for frame in StreetClip(seed, size_hw=self.size_hw, frame_rate=rate, frames=self.frames):
+            clip = StreetClip(seed, size_hw=self.size_hw, frame_rate=rate, frames=self.frames, traffic=self.traffic)
+            for frame in clip:
                 yield seed, frame
                 done += 1
                 if progress is not None:

@@ -14,7 +14,8 @@ from segtween.types import Progress, SizeHW
 @dataclass(frozen=True)
 class Conditions:
     """The data, of which at most `max_frames` frames are used, with the label map of that name (None: the fitting one);
-    `repeats` periods timed at each interval; `threads` 0 uses every processor. `command` is what asked for the table.
+    `repeats` periods timed at each interval; `threads` 0 uses every processor; `measures` are as in
+    `evaluation.evaluate`. `command` is what asked for the table.
     """
 
     dataset: Dataset
@@ -22,6 +23,7 @@ class Conditions:
     max_frames: int | None = None
     repeats: int = 7
     threads: int = 0
+    measures: Sequence[str] = ()
     command: str | None = None
     progress: Progress | None = None
 

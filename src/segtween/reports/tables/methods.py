@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SettingError
+from segtween.evaluation.report import BOUNDARY
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread, unfit
 from segtween.reports.tables.conditions import Conditions
@@ -18,6 +19,9 @@ from segtween.types import Method, method_name
 BASELINE = "warp"
 MARKS = "osD^vPX"
 EVERY, FUSED, TRUTH = "every frame", "every frame, fused", "true labels"
+
+EDGES = {key: heading for key, heading in BOUNDARY.items() if key != "row"}
+"""Agreement along label edges, where it was asked for."""
 
 COLUMNS = (
     Column("row", "method"),
@@ -31,6 +35,7 @@ COLUMNS = (
     Column("error_removed", f"of {BASELINE}'s error removed", lambda v: f"{100 * v:.0f}%"),
     Column("vc8", "VC8", percent),
     Column("tc", "TC", percent),
+    *(Column(key, heading, percent) for key, heading in EDGES.items()),
     Column("ms_per_frame", "ms per frame", lambda v: f"{v:.1f}"),
     Column("times_faster", "times faster", lambda v: f"{v:.2f}x"),
     Column("hash", "method hash"),
@@ -57,9 +62,9 @@ def methods_table(
     wanted = sorted({i for i in intervals if i > 0})
     if not wanted or default not in presets:
         raise SettingError("no interval above 0, or no preset", expected="at least one of each", do="name one")
-    methods, notes = _fitting(segmenter, presets, unchanged or {})
+    methods, notes = fitting(segmenter, presets, unchanged or {})
     default = list(methods)[list(presets).index(default)]
-    methods, refused = _with_offline(methods, default) if offline else (methods, [])
+    methods, refused = with_offline(methods, default) if offline else (methods, [])
     notes += refused
     done = compare(conditions, segmenter, methods=methods, intervals=wanted, fused=[default])
     shown = default if default in done.reports else next(iter(done.reports))
@@ -81,15 +86,15 @@ def methods_table(
     )
 
 
-COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster")
+COLUMNS_IF_MEASURED = ("error_removed", "vc8", "ms_per_frame", "times_faster", *EDGES)
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    measured = {key for key in COLUMNS_IF_MEASURED if any(row[key] is not None for row in rows)}
+    measured = {key for key in COLUMNS_IF_MEASURED if any(row.get(key) is not None for row in rows)}
     return [c for c in COLUMNS if c.key not in COLUMNS_IF_MEASURED or c.key in measured]
 
 
-def _fitting(
+def fitting(
     segmenter: Segmenter, presets: Mapping[str, Settings], unchanged: Mapping[str, tuple[str, Settings]]
 ) -> tuple[dict[str, Settings], list[str]]:
     """The presets, those unchanged whose changes do not fit (weights that belong to another one); and what was done."""
@@ -103,7 +108,7 @@ def _fitting(
     return methods, notes
 
 
-def _with_offline(methods: dict[str, Settings], default: str) -> tuple[dict[str, Settings], list[str]]:
+def with_offline(methods: dict[str, Settings], default: str) -> tuple[dict[str, Settings], list[str]]:
     """The methods below the offline mode of the default, else of the last preset that can; and which could not."""
     refused: list[str] = []
     for name in [default, *(name for name in reversed(methods) if name != default)]:
@@ -152,10 +157,15 @@ def _figures(
         "error_removed": None,
         "vc8": figures["vc8"],
         "tc": figures["tc"],
+        **_along_edges(figures),
         "ms_per_frame": None if speed is None else speed["ms_per_frame"],
         "times_faster": None if speed is None else speed["times_faster"],
         "hash": method.hash,
     }
+
+
+def _along_edges(figures: dict[str, Any]) -> dict[str, float | None]:
+    return {key: figures["boundary"][key] for key in EDGES} if "boundary" in figures else {}
 
 
 def _add_error_removed(rows: list[dict[str, Any]]) -> None:

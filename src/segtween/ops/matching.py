@@ -1,0 +1,259 @@
+"""The compiled loops for matching by appearance: a cell takes its neighbours' flow where that fits the colours better.
+
+Good matches spread to neighbours as in PatchMatch (Barnes, Shechtman, Finkelstein, Goldman: PatchMatch: A Randomized
+Correspondence Algorithm for Structural Image Editing, SIGGRAPH 2009, section 3.2), in rounds whose steps become shorter
+(jump flooding: Rong, Tan: Jump Flooding in GPU with Applications to Voronoi Diagram and Distance Transform, I3D 2006).
+Nothing is random.
+
+A flow's cost is the sum of the absolute differences of colour over a cross, a cell and its four neighbours: 15
+differences. Convention (docs/conventions.md): current(x, y) = key(x + dx, y + dy), border clamped; places are rounded
+to half cells, for which the key frame's colours are kept interpolated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from segtween.ops.candidates import named
+
+Array = Any
+CONTRACT = {"contract"}
+CROSS = 15
+"""Differences that a cost is the sum of."""
+BEYOND = np.int32(2**30)
+_at_once = njit(nogil=True, inline="always", error_model="numpy")
+_P = np.uintp  # an index that is never negative
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def pad_rows(view: Array, out: Array, first: int, last: int) -> None:
+    """out (h + 2, w + 2, 3) = a view (h, w, 3) with its border once more on each side."""
+    h, w = view.shape[0], view.shape[1]
+    for y in range(first, last):
+        row, to = view[min(max(y - 1, 0), h - 1)], out[y]
+        to[1 : w + 1] = row
+        to[0], to[w + 1] = row[0], row[w - 1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def halve_cells_rows(view: Array, out: Array, first: int, last: int) -> None:
+    """out[j, i, y + 1, x + 1] = a view (h, w, 3) at (x + i / 2, y + j / 2), with its border once more on each side."""
+    h, w = view.shape[0], view.shape[1]
+    n = 3 * w
+    for y in range(first, last):
+        above = view[min(max(y - 1, 0), h - 1)].reshape(-1)
+        below = view[min(max(y, 0), h - 1)].reshape(-1)
+        for j in range(2):
+            for i in range(2):
+                row = out[j, i, y].reshape(-1)
+                for k in range(n):
+                    right = k + 3 * i if k + 3 * i < n else k
+                    upper = np.int32(above[k]) + np.int32(above[right])
+                    lower = np.int32(below[k]) + np.int32(below[right]) if j == 1 else upper
+                    row[k + 3] = np.uint8((upper + lower + 2) >> 2)
+                for c in range(3):
+                    row[c], row[n + 3 + c] = row[3 + c], row[n + c]
+
+
+@_at_once
+def _half_cells(v: Any, d: Any, end: Any) -> Any:
+    """Where a flow leads along one axis, in half cells."""
+    place = np.float32(2) * (np.float32(v) + d) + np.float32(0.5)
+    place = min(place, np.float32(2 * end - 1.5)) if place > np.float32(0) else np.float32(0)  # NaN is 0
+    return np.uint32(place)
+
+
+@_at_once
+def _cell(half: Any) -> Any:
+    return half >> np.uint32(1)
+
+
+@_at_once
+def _colour(now: Array, key: Array, a: Any, b: Any) -> Any:
+    red = abs(np.int32(now[a]) - np.int32(key[b]))
+    green = abs(np.int32(now[a + _P(1)]) - np.int32(key[b + _P(1)]))
+    return red + green + abs(np.int32(now[a + _P(2)]) - np.int32(key[b + _P(2)]))
+
+
+@_at_once
+def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> Any:
+    """Of the place (u, v) in half cells for cell (x, y); `now` and `key` are flat, of `pad_rows` and
+    `halve_cells_rows`."""
+    pitch = _P(3 * (size[1] + 2))
+    plane = pitch * _P(size[0] + 2)
+    a = pitch * _P(y + 1) + _P(3) * _P(x + 1)
+    b = plane * _P((v & np.uint32(1)) * np.uint32(2) + (u & np.uint32(1)))
+    b += pitch * (_P(_cell(v)) + _P(1)) + _P(3) * (_P(_cell(u)) + _P(1))
+    middle = _colour(now, key, a - _P(3), b - _P(3)) + _colour(now, key, a, b) + _colour(now, key, a + _P(3), b + _P(3))
+    return middle + _colour(now, key, a - pitch, b - pitch) + _colour(now, key, a + pitch, b + pitch)
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def costs_rows(
+    now: Array, key: Array, flow: Array, where: Array, gate: int, cells: Array, costs: Array, first: int, last: int
+) -> int:
+    """The cells of rows first..last with `where` (h, w) whose flow (h, w, 2) costs more than `gate`: x and y into
+    `cells` (n, 2), the costs into `costs`, from row first * w of these on; returns how many."""
+    h, w = flow.shape[0], flow.shape[1]
+    n = first * w
+    for y in range(first, last):
+        for x in range(w):
+            if where[y, x] == 0:
+                continue
+            u, v = _half_cells(x, flow[y, x, 0], w), _half_cells(y, flow[y, x, 1], h)
+            cost = _cost(now, key, (h, w), x, y, u, v)
+            if cost > gate:
+                cells[n, 0], cells[n, 1], costs[n] = x, y, cost
+                n += 1
+    return n - first * w
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def spread_rows(
+    now: Array,
+    key: Array,
+    flow: Array,
+    labels: Array,
+    cells: Array,
+    step: int,
+    costs: Array,
+    found: Array,
+    first: int,
+    last: int,
+) -> None:
+    """For cells first..last of a list: found[i] becomes the flow that costs least of the one in it and those that
+    `flow` has `step` cells to the right, left, below and above; costs[i] what it costs.
+
+    With `labels` (h, w) of the key frame, not empty, only flows count that lead to another label.
+    """
+    h, w = flow.shape[0], flow.shape[1]
+    has_labels = labels.shape[0] > 0
+    for i in range(first, last):
+        x, y = cells[i, 0], cells[i, 1]
+        best, bx, by = costs[i], found[i, 0], found[i, 1]
+        bu, bv = _half_cells(x, bx, w), _half_cells(y, by, h)
+        for k in range(4):
+            away = step if k & 1 == 0 else -step
+            xx, yy = (x + away, y) if k < 2 else (x, y + away)
+            if xx < 0 or xx >= w or yy < 0 or yy >= h:
+                continue
+            dx, dy = flow[yy, xx, 0], flow[yy, xx, 1]
+            u, v = _half_cells(x, dx, w), _half_cells(y, dy, h)
+            if u == bu and v == bv:
+                continue
+            if has_labels and labels[_cell(v), _cell(u)] == labels[_cell(bv), _cell(bu)]:
+                continue
+            cost = _cost(now, key, (h, w), x, y, u, v)
+            if cost < best:
+                best, bx, by, bu, bv = cost, dx, dy, u, v
+        costs[i], found[i, 0], found[i, 1] = best, bx, by
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def put(values: Array, cells: Array, out: Array) -> None:
+    """out[y, x] = the values of a list of cells."""
+    for i in range(len(cells)):
+        out[cells[i, 1], cells[i, 0], 0], out[cells[i, 1], cells[i, 0], 1] = values[i, 0], values[i, 1]
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def look_up_rows(labels: Array, flow: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x] = the label (h, w) of the key frame's cell where the flow leads."""
+    h, w = flow.shape[0], flow.shape[1]
+    for y in range(first, last):
+        for x in range(w):
+            u, v = _half_cells(x, flow[y, x, 0], w), _half_cells(y, flow[y, x, 1], h)
+            out[y, x] = labels[_cell(v), _cell(u)]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> None:
+    """out[y, x] = whether the labels (h, w) within `away` cells, along the axes and diagonals, are not all one."""
+    h, w = labels.shape
+    for y in range(first, last):
+        above, below = labels[max(y - away, 0)], labels[min(y + away, h - 1)]
+        row = labels[y]
+        for x in range(w):
+            left, right = max(x - away, 0), min(x + away, w - 1)
+            own = row[x]
+            same = above[x] == own and below[x] == own and row[left] == own and row[right] == own
+            same = same and above[left] == own and above[right] == own and below[left] == own and below[right] == own
+            out[y, x] = not same
+
+
+@_at_once
+def _between(values: Array, c: Any, x: Any, fx: Any, y: Any, fy: Any) -> Any:
+    x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
+    upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
+    lower = values[c, y1, x] + fx * (values[c, y1, x1] - values[c, y1, x])
+    return upper + fy * (lower - upper)
+
+
+@_at_once
+def _place(v: Any, length: Any) -> Any:
+    """The score centre before a place and how far the place is from it, border clamped."""
+    v = min(v, np.float32(length - 1)) if v > np.float32(0) else np.float32(0)  # NaN is 0
+    before = min(int(v), max(length - 2, 0))
+    return before, v - np.float32(before)
+
+
+@_at_once
+def _on_scores(pixel: Any, size: Any, d: Any, cells: Any, length: Any) -> Any:
+    """Where a pixel of `size` lies among `length` score centres, moved by d cells of a grid of `cells`."""
+    at = (np.float32(pixel) + np.float32(0.5)) / np.float32(size) + d / np.float32(cells)
+    return _place(at * np.float32(length) - np.float32(0.5), length)
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def relabel_rows(
+    values: Array, among: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
+) -> None:
+    """The pixels of a list of cells of a `grid` over labels out (H, W): the largest class of scores (C, h, w) where the
+    cell's flow, in its cells, leads from the pixel; the lowest of equal ones. `among` is of `candidates_rows`."""
+    (height, width), (classes, h, w) = out.shape, values.shape
+    names = np.empty(classes, np.int64)
+    for i in range(first, last):
+        x, y = cells[i, 0], cells[i, 1]
+        for row in range(y * height // grid[0], (y + 1) * height // grid[0]):
+            y0, fy = _on_scores(row, height, flows[i, 1], grid[0], h)
+            for column in range(x * width // grid[1], (x + 1) * width // grid[1]):
+                x0, fx = _on_scores(column, width, flows[i, 0], grid[1], w)
+                n, highest, winner = named(among[y0, x0], classes, names), np.float32(-np.inf), 0
+                for k in range(n):
+                    value = _between(values, names[k], x0, fx, y0, fy)
+                    if value > highest:
+                        highest, winner = value, k
+                out[row, column] = names[winner]
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def relabel_mixed_rows(
+    sources: Any, share: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
+) -> None:
+    """`relabel_rows` of (1 - share) first + share second: two sources (values, among), flows (n, 2, 2) to each, and
+    the share (n) of each cell."""
+    (one, among_one), (other, among_other) = sources
+    (height, width), (classes, h, w) = out.shape, one.shape
+    names = np.empty(classes, np.int64)
+    for i in range(first, last):
+        x, y, part = cells[i, 0], cells[i, 1], share[i]
+        for row in range(y * height // grid[0], (y + 1) * height // grid[0]):
+            y0, fy = _on_scores(row, height, flows[i, 0, 1], grid[0], h)
+            y1, gy = _on_scores(row, height, flows[i, 1, 1], grid[0], h)
+            for column in range(x * width // grid[1], (x + 1) * width // grid[1]):
+                x0, fx = _on_scores(column, width, flows[i, 0, 0], grid[1], w)
+                x1, gx = _on_scores(column, width, flows[i, 1, 0], grid[1], w)
+                # The largest class of a mixture is a candidate of neither alone for certain: all compete.
+                highest, winner = np.float32(-np.inf), 0
+                if among_one[y0, x0] == among_other[y1, x1] and named(among_one[y0, x0], classes, names) == 1:
+                    out[row, column] = names[0]
+                    continue
+                for c in range(classes):
+                    value = (np.float32(1) - part) * _between(one, c, x0, fx, y0, fy)
+                    value += part * _between(other, c, x1, gx, y1, gy)
+                    if value > highest:
+                        highest, winner = value, c
+                out[row, column] = winner
