@@ -7,7 +7,7 @@ method record and its hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from segtween.labels import LabelSet
 from segtween.types import (
+    Appearance,
     Correction,
     Flow,
     Frame,
@@ -216,6 +217,16 @@ class ArrayOps(ReadingOps, Protocol):
     def mixed_label_maps(
         self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: NDArray[np.float32]
     ) -> Labels: ...
+    def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance: ...
+    def match(self, composed: Flow, now: Appearance, key: Appearance) -> Flow: ...
+    def match_labels(
+        self,
+        labels: Labels,
+        sources: Sequence[tuple[ScoreMap, Flow, Appearance]],
+        now: Appearance,
+        share: NDArray[np.float32] | None = None,
+    ) -> Labels: ...
+    def describe_matching(self) -> Described: ...
     def describe(self) -> Described: ...
 
 

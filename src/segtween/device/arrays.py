@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtween.device import eager
+from segtween.device import eager, matching
 from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
-from segtween.types import Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
+from segtween.ops.appearance import describe_matching
+from segtween.types import Appearance, Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 
 class TorchOps:
@@ -169,6 +170,32 @@ class TorchOps:
         (one, near), (other, far) = first, second
         return eager.mixed_labels_along((one.values, near), (other.values, far), share, size_hw)
 
+    def appearance(self, rgb: Tensor, grid_hw: SizeHW) -> Appearance:
+        return matching.appearance(rgb, grid_hw)
+
+    def match(self, composed: Tensor, now: Any, key: Any) -> Tensor:
+        return matching.match(composed, now.coarse, key.coarse)
+
+    def match_labels(self, labels: Tensor, sources: Any, now: Any, share: Tensor | None = None) -> Tensor:
+        grid, size_hw = (now.fine.shape[0], now.fine.shape[1]), (labels.shape[0], labels.shape[1])
+        here = labels if size_hw == grid else labels[_centre(size_hw[0], grid[0])][:, _centre(size_hw[1], grid[1])]
+        changed, read = torch.zeros(grid, dtype=torch.bool, device=self.device), []
+        for scores, composed, key in sources:
+            key_labels = eager.labels_along(scores.values, None, grid)
+            flow, differs = matching.match_fine(resize_flow(composed, grid), now.fine, key.fine, here, key_labels)
+            changed |= differs
+            scale = torch.tensor([size_hw[1] / grid[1], size_hw[0] / grid[0]], device=self.device)
+            read.append((scores.values, matching.enlarged_cells(flow, size_hw) * scale))
+        if share is None:
+            found = eager.labels_along(*read[0], size_hw)
+        else:
+            part = matching.enlarged_cells(self.resize(share, grid), size_hw)
+            found = eager.mixed_labels_along(read[0], read[1], part, size_hw)
+        return torch.where(matching.enlarged_cells(changed, size_hw), found, labels)
+
+    def describe_matching(self) -> dict[str, Any]:
+        return describe_matching()
+
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("propagation of label images")
 
@@ -184,6 +211,11 @@ class TorchOps:
 
 def _only_on_the_processor(what: str) -> SettingError:
     return SettingError(f"{what} on a device", expected="device cpu", do="leave the device out")
+
+
+def _centre(length: int, cells: int) -> Tensor:
+    """The pixel of each cell's centre, along one axis."""
+    return torch.from_numpy(((np.arange(cells) + 0.5) * (length / cells)).astype(np.int64))
 
 
 def _grey(image: Tensor) -> Tensor:

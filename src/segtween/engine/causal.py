@@ -59,8 +59,8 @@ class CausalEngine(OneByOne):
             with clock("propagate"):
                 history, is_cut = self._follow(motion)
             situation = None if history is None else self._situation(history, motion)
-            state, is_new = self.keys(image, history, situation, clock)
-            reading = self.propagation.read(state, image, clock)
+            state, is_new = self.keys(image, history, situation, clock, motion.appearance)
+            reading = self.propagation.read(state, image, clock, motion.appearance)
         self._state = replace(reading.state, took_ms=clock.total_ms)
         index, self._count = self._count, self._count + 1
         return Result(

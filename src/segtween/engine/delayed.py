@@ -27,7 +27,7 @@ from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
 from segtween.geometry import stride_grid
 from segtween.interfaces import Schedule, Segmenter, Situation
-from segtween.types import Motion, Rgb, ScoreMap, SizeHW
+from segtween.types import Appearance, Motion, Rgb, ScoreMap, SizeHW
 
 Logits = NDArray[np.float32]
 Delay = int | Literal["auto"]
@@ -130,14 +130,19 @@ class DelayedKeyFrames(KeyFrames):
             self._sent.state = self.propagation.follow(self._sent.state, motion)
 
     def __call__(
-        self, rgb: Rgb, history: KeyState | None, situation: Situation | None, clock: Clock
+        self,
+        rgb: Rgb,
+        history: KeyState | None,
+        situation: Situation | None,
+        clock: Clock,
+        appearance: Appearance | None = None,
     ) -> tuple[KeyState, bool]:
         if history is None or situation is None:
             self._drop()
             if self._delay != "auto":
-                return self._awaited(rgb, clock), True
+                return replace(self._awaited(rgb, clock), appearance=appearance), True
             history = self._unknown(rgb)
-            self._send(rgb, history, None, clock)
+            self._send(rgb, KeyState(history.scores, appearance=appearance), None, clock)
             return history, False
         has_arrived = self._sent is not None and self._is_there(self._sent, clock)
         if self._sent is not None and has_arrived:
@@ -145,7 +150,7 @@ class DelayedKeyFrames(KeyFrames):
             assert history.reliability is not None, "at least one frame has come since"
             situation = replace(situation, distance=history.distance, reliability=history.reliability)
         if self._sent is None and self.schedule.is_key(situation):
-            self._send(rgb, history, history, clock)
+            self._send(rgb, KeyState(history.scores, appearance=appearance), history, clock)
         return history, has_arrived
 
     def warm_up(self, rgb: Rgb) -> None:
@@ -158,9 +163,9 @@ class DelayedKeyFrames(KeyFrames):
             return self.propagation.key(logits, None, image_hw=(rgb.shape[0], rgb.shape[1]))
 
     def _send(self, rgb: Rgb, state: KeyState, history: KeyState | None, clock: Clock) -> None:
-        """Sends a key frame; `state` lends its scores, of which the grid alone counts until the frame's own arrive."""
+        """Sends a key frame. Of the scores in `state` the grid alone counts until the frame's own arrive."""
         with clock("segment"):
-            sent = KeyState(state.scores, features=self.propagation.features(rgb))
+            sent = replace(state, features=self.propagation.features(rgb))
             logits = self.worker.send(self.segmenter, rgb)
             self._sent = _Sent(logits, history, sent, (rgb.shape[0], rgb.shape[1]))
 

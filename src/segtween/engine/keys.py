@@ -7,7 +7,7 @@ from typing import Any
 from segtween.engine.clock import Clock
 from segtween.engine.state import KeyState, Propagation
 from segtween.interfaces import Schedule, Segmenter, Situation
-from segtween.types import Motion, Rgb
+from segtween.types import Appearance, Motion, Rgb
 
 
 class KeyFrames:
@@ -25,7 +25,12 @@ class KeyFrames:
         """Propagates what is in flight by each frame's motion: nothing is here."""
 
     def __call__(
-        self, rgb: Rgb, history: KeyState | None, situation: Situation | None, clock: Clock
+        self,
+        rgb: Rgb,
+        history: KeyState | None,
+        situation: Situation | None,
+        clock: Clock,
+        appearance: Appearance | None = None,
     ) -> tuple[KeyState, bool]:
         """The state that the frame is labelled from, and whether new scores came with it. No history: a key frame."""
         if history is not None and situation is not None and not self.schedule.is_key(situation):
@@ -33,7 +38,9 @@ class KeyFrames:
         with clock("segment"):
             logits = self.segmenter(rgb)
         with clock("propagate"):
-            return self.propagation.key(logits, history, image_hw=(rgb.shape[0], rgb.shape[1])), True
+            return self.propagation.key(
+                logits, history, image_hw=(rgb.shape[0], rgb.shape[1]), appearance=appearance
+            ), True
 
     def warm_up(self, rgb: Rgb) -> None:
         """Returns when the network is through with all that it was shown, and with a frame of this size."""

@@ -19,12 +19,14 @@ View = NDArray[np.uint8]
 class MotionEstimator:
     """The motion of each frame since the one before, by a flow estimator.
 
-    With `bidirectional` forward flow is estimated as well. `view` is what the estimator prepared of the last frame;
-    None: the next one begins a clip.
+    With `bidirectional` forward flow is estimated as well; with `appearance` the motion has the frame's colours.
+    `view` is what the estimator prepared of the last frame; None: the next one begins a clip.
     """
 
-    def __init__(self, flow: FlowEstimator, *, ops: ArrayOps, bidirectional: bool = False) -> None:
-        self.flow, self.ops, self.bidirectional = flow, ops, bidirectional
+    def __init__(
+        self, flow: FlowEstimator, *, ops: ArrayOps, bidirectional: bool = False, appearance: bool = False
+    ) -> None:
+        self.flow, self.ops, self.bidirectional, self.appearance = flow, ops, bidirectional, appearance
         self.view: View | None = None
 
     def reset(self) -> None:
@@ -39,10 +41,11 @@ class MotionEstimator:
         """The next frame, (H, W, 3). After one of another size it begins a clip."""
         with clock("prepare"):
             view = self.flow.prepare(rgb)
+            seen = self.ops.appearance(rgb, (view.shape[0], view.shape[1])) if self.appearance else None
         previous, self.view = self.view, view
         if previous is None or previous.shape != view.shape:
-            return Motion(view)
-        motion = replace(self.between(view, previous, clock), previous=previous)
+            return Motion(view, appearance=seen)
+        motion = replace(self.between(view, previous, clock), previous=previous, appearance=seen)
         return replace(motion, forward=self.forward(motion, clock)) if self.bidirectional else motion
 
     def between(self, view: View, neighbour: View, clock: Clock) -> Motion:

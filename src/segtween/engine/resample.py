@@ -8,7 +8,7 @@ from typing import Any
 from segtween.engine.clock import Clock
 from segtween.engine.state import KeyState, Propagation, Reading
 from segtween.interfaces import ArrayOps, Fusion, ResamplingRefiner
-from segtween.types import Flow, Rgb, ScoreKind, SizeHW
+from segtween.types import Appearance, Flow, Rgb, ScoreKind, SizeHW
 
 
 class Resampling(Propagation):
@@ -31,7 +31,7 @@ class Resampling(Propagation):
     def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
         return state.scores.grid_hw
 
-    def read(self, state: KeyState, rgb: Rgb, clock: Clock) -> Reading:
+    def read(self, state: KeyState, rgb: Rgb, clock: Clock, appearance: Appearance | None = None) -> Reading:  # noqa: ARG002
         if state.composed is not None:
             with clock("propagate"):
                 state = replace(state, scores=self.score_map(state), composed=None)

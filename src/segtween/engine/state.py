@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segtween.engine.clock import Clock
 from segtween.geometry import stride_grid
 from segtween.interfaces import ArrayOps, Fusion, Refiner
-from segtween.types import IGNORE, Correction, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
+from segtween.types import IGNORE, Appearance, Correction, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
 
 Float = NDArray[np.float32]
 
@@ -26,6 +26,7 @@ class KeyState:
     reliability  (gh, gw) in 0..1 of the scores where the flow leads; None at the key frame itself
     distance     frames since the key frame
     features     what the refiner keeps of the key frame
+    appearance   its colours, by which composed flow is matched
     took_ms      what the frame took for which the state was last used
     is_known     False while no scores have come at all
     """
@@ -35,6 +36,7 @@ class KeyState:
     reliability: Float | None = None
     distance: int = 0
     features: NDArray[np.uint8] | None = None
+    appearance: Appearance | None = None
     took_ms: float = 0.0
     is_known: bool = True
 
@@ -52,7 +54,8 @@ class Propagation:
     """Scores stay the key frame's own and are looked up along composed flow, on a grid half as fine as the flow's.
 
     `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
-    fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. A `refiner` corrects what is read.
+    fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. With `matches`, composed flow is matched
+    by appearance (`ops.appearance`). A `refiner` corrects what is read.
     """
 
     def __init__(
@@ -63,10 +66,11 @@ class Propagation:
         kind: ScoreKind,
         most_cells: int | None,
         tolerance: float,
+        matches: bool = False,
         refiner: Refiner | None = None,
     ) -> None:
         self.ops, self.fusion, self.kind, self.refiner = ops, fusion, kind, refiner
-        self.most_cells, self.tolerance = most_cells, tolerance
+        self.most_cells, self.tolerance, self.matches = most_cells, tolerance, matches
 
     def follow(self, state: KeyState, motion: Motion) -> KeyState:
         """The state as the frame sees it that `motion` leads from: one frame farther from the key frame."""
@@ -80,35 +84,41 @@ class Propagation:
             grid_hw=self.grid(state, motion.flow),
             tolerance=self.tolerance,
         )
+        if self.matches and motion.appearance is not None and state.appearance is not None:
+            composed = self.ops.match(composed, motion.appearance, state.appearance)
         return replace(state, composed=composed, reliability=reliability, distance=state.distance + 1)
 
     def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
         """Of the composed flow and the reliability."""
         return stride_grid((flow.shape[0], flow.shape[1]), 2)
 
-    def key(self, logits: Float, history: KeyState | None, *, image_hw: SizeHW) -> KeyState:
+    def key(
+        self, logits: Float, history: KeyState | None, *, image_hw: SizeHW, appearance: Appearance | None = None
+    ) -> KeyState:
         """A key frame's state: the network's scores, blended with the history's where that is reliable."""
         fresh = self.ops.score_map(logits, kind=self.kind, most_cells=self.most_cells, image_hw=image_hw)
         if history is None or history.reliability is None:
-            return KeyState(fresh)
+            return KeyState(fresh, appearance=appearance)
         share = self.fusion(history.reliability)
         if share is None:
-            return KeyState(fresh)
+            return KeyState(fresh, appearance=appearance)
         values = self.ops.blend(fresh.values, history.scores.values, history.composed, share)
-        return KeyState(replace(fresh, values=values))
+        return KeyState(replace(fresh, values=values), appearance=appearance)
 
     def features(self, rgb: Rgb) -> NDArray[np.uint8] | None:
         """What the refiner keeps of a key frame."""
         return None if self.refiner is None else self.refiner.features(rgb)
 
-    def read(self, state: KeyState, rgb: Rgb, clock: Clock) -> Reading:
-        """The frame's labels from its state."""
+    def read(self, state: KeyState, rgb: Rgb, clock: Clock, appearance: Appearance | None = None) -> Reading:
+        """The frame's labels from its state; near their edges matched by the frame's appearance."""
         correction = None
         if self.refiner is not None:
             with clock("refine"):
                 state, correction = self._corrected(self.refiner, state, rgb)
         with clock("label"):
             labels = self._labels(state, rgb, correction)
+            if self.matches and appearance is not None and correction is None:
+                labels = self._matched(labels, state, appearance)
         scores = state.scores if state.composed is None else partial(self._score_map, state, correction)
         return Reading(state, labels, scores)
 
@@ -117,6 +127,11 @@ class Propagation:
         if not state.is_known:
             return np.full(size_hw, IGNORE, np.uint8)
         return self.ops.labels(state.scores, size_hw, composed=state.composed, correction=correction)
+
+    def _matched(self, labels: Labels, state: KeyState, appearance: Appearance) -> Labels:
+        if state.composed is None or state.appearance is None or not state.is_known:
+            return labels
+        return self.ops.match_labels(labels, [(state.scores, state.composed, state.appearance)], appearance)
 
     def _corrected(self, refiner: Refiner, state: KeyState, rgb: Rgb) -> tuple[KeyState, Correction | None]:
         features = refiner.features(rgb)
@@ -145,4 +160,5 @@ class Propagation:
         """Everything that changes the numbers, as plain JSON values."""
         settings = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
         refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
-        return {"propagation": {"scores": "composed flow", **settings}, **refine, **self.fusion.describe()}
+        match = self.ops.describe_matching() if self.matches else {}
+        return {"propagation": {"scores": "composed flow", **settings, **match}, **refine, **self.fusion.describe()}

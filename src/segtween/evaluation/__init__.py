@@ -195,9 +195,12 @@ def evaluate_methods(
     for name, chosen in methods.items():
         motion = shared.motion_of(device.flow(chosen, classes=len(segmenter.labels)), device.ops(chosen))
         _checked(intervals, motion.flow)
-        first = next(iter(tables.values()), None)
-        with_vspw = "vspw" in measures
-        table = tables[name] = Table(dataset, clips_of_blocks(windows), shared=first, with_vspw=with_vspw)
+        table = tables[name] = Table(
+            dataset,
+            clips_of_blocks(windows),
+            shared=next(iter(tables.values()), None),
+            with_vspw="vspw" in measures,
+        )
         make = _make(chosen, device)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
     cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)

@@ -57,7 +57,7 @@ class FrameMotion:
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:
         self.flow, self._ops = flow, ops
-        self._source = MotionEstimator(flow, ops=ops)
+        self._source = MotionEstimator(flow, ops=ops, appearance=True)
         self.current: Motion | None = None
 
     @property

@@ -13,7 +13,7 @@ to 702, also with noise and compression).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import cv2
@@ -38,22 +38,22 @@ class Search:
     gate    mean difference of colour, in grey levels, above which a cell looks for another flow
     margin  grey levels by which another flow must be better
     steps   cells to the neighbours that are tried, round by round
-    edge    only cells that are so many from another label
+    edge    only cells at most so many from another label; None: all
     """
 
     gate: float
     margin: float
     steps: tuple[int, ...]
-    edge: int
+    edge: int | None = None
 
 
-COARSE = Search(gate=6.0, margin=2.0, steps=(32, 8, 2, 1), edge=4)
+COARSE = Search(gate=6.0, margin=2.0, steps=(32, 8, 2, 1))
 FINE = Search(gate=6.0, margin=2.0, steps=(4, 2, 1), edge=2)
 
 
 def describe_matching() -> dict[str, Any]:
     """Everything about matching that changes the numbers."""
-    return {"coarse": vars(COARSE), "fine": vars(FINE)}
+    return {"match": {"coarse": asdict(COARSE), "fine": asdict(FINE)}}
 
 
 def appearance(rgb: Rgb, grid_hw: SizeHW) -> Appearance:
@@ -74,13 +74,10 @@ class Matching:
         self._keys = (TwoEntryCache[NDArray[np.uint8]](), TwoEntryCache[NDArray[np.uint8]]())
         self._now = (TwoEntryCache[NDArray[np.uint8]](), TwoEntryCache[NDArray[np.uint8]]())
 
-    def coarse(self, composed: Flow, now: Appearance, key: Appearance, labels: Labels) -> Flow:
-        """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better. `labels` (h, w) are
-        the key frame's."""
-        here = np.empty(labels.shape, np.uint8)
-        self._rows(lambda a, b: matching.look_up_rows(labels, composed, here, a, b), len(here))
+    def coarse(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
+        """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better."""
         out = composed.copy()
-        self._search(out, (now.coarse, key.coarse, 0), here, _NO_LABELS, COARSE)
+        self._search(out, (now.coarse, key.coarse, 0), _NO_LABELS, _NO_LABELS, COARSE)
         return out
 
     def fine(self, flow: Flow, now: Appearance, key: Appearance, *, labels: Labels, key_labels: Labels) -> Cells:
@@ -107,12 +104,13 @@ class Matching:
 
     def _doubtful(self, flow: Flow, now: Any, key: Any, here: Labels, search: Search) -> tuple[Any, Any]:
         """The cells whose flow does not fit, from top to bottom, and what it costs less the margin."""
-        h, w = here.shape
-        edges, cells, costs = np.empty((h, w), np.bool_), np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32)
+        h, w = flow.shape[:2]
+        edges, cells, costs = np.empty(here.shape, np.bool_), np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32)
         gate, parts = int(search.gate * matching.CROSS), dict[int, int]()
 
         def part(first: int, last: int) -> None:
-            matching.edges_rows(here, search.edge, edges, first, last)
+            if search.edge is not None:
+                matching.edges_rows(here, search.edge, edges, first, last)
             parts[first * w] = matching.costs_rows(now, key, flow, edges, gate, cells, costs, first, last)
 
         self._rows(part, h)

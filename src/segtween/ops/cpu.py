@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
-from segtween.ops.appearance import FEWEST_CELLS, Matching, appearance
+from segtween.ops.appearance import FEWEST_CELLS, Matching, appearance, describe_matching
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
@@ -37,7 +37,7 @@ class CpuOps:
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
         self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
         self._matching = Matching(self.rows)
-        self._key_labels = {"coarse": TwoEntryCache[Labels](), "fine": TwoEntryCache[Labels]()}
+        self._key_labels = TwoEntryCache[Labels]()
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -209,11 +209,14 @@ class CpuOps:
         """The colours of a frame (H, W, 3) on the flow's grid, by which composed flow is matched."""
         return appearance(rgb, grid_hw)
 
-    def match(self, scores: ScoreMap, composed: Flow, now: Appearance, key: Appearance) -> Flow:
-        """Composed flow to a key frame of these scores, on the coarse grid of the appearances; where a cell's colours
-        do not fit, it takes the flow of a cell near by that fits better (`ops.appearance`)."""
-        labels = self._labels_of_key(scores, key.coarse, "coarse")
-        return self._matching.coarse(composed, now, key, labels)
+    def match(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
+        """Composed flow to a key frame, on the coarse grid of the appearances: where a cell's colours do not fit, it
+        takes the flow of a cell near by that fits better (`ops.appearance`)."""
+        return self._matching.coarse(composed, now, key)
+
+    def describe_matching(self) -> dict[str, Any]:
+        """Everything about matching that changes the numbers."""
+        return describe_matching()
 
     def match_labels(
         self, labels: Labels, sources: Sequence[MatchedSource], now: Appearance, share: Float | None = None
@@ -230,9 +233,7 @@ class CpuOps:
         for scores, composed, key in sources:
             flow = self.resize_flow(composed, grid)
             flow = flow.copy() if flow is composed else flow
-            found = self._matching.fine(
-                flow, now, key, labels=here, key_labels=self._labels_of_key(scores, key.fine, "fine")
-            )
+            found = self._matching.fine(flow, now, key, labels=here, key_labels=self._labels_of_key(scores, grid))
             changed[found[:, 1], found[:, 0]] = True
             flows.append(flow)
         y, x = np.nonzero(changed)
@@ -248,10 +249,9 @@ class CpuOps:
         self.rows(relabel, len(cells), least=FEWEST_CELLS)
         return labels
 
-    def _labels_of_key(self, scores: ScoreMap, view: NDArray[np.uint8], level: str) -> Labels:
-        """A key frame's labels on the grid of one of its views."""
-        size_hw = view.shape[0], view.shape[1]
-        return self._key_labels[level](scores.values, lambda: self._enlarged_labels(scores, size_hw)[0])
+    def _labels_of_key(self, scores: ScoreMap, grid_hw: SizeHW) -> Labels:
+        """A key frame's labels on the fine grid."""
+        return self._key_labels(scores.values, lambda: self._enlarged_labels(scores, grid_hw)[0])
 
     def read(self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest

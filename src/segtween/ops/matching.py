@@ -23,7 +23,8 @@ Array = Any
 CONTRACT = {"contract"}
 CROSS = 15
 """Differences that a cost is the sum of."""
-BEYOND = np.int32(2**30)
+SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
+"""The neighbours in the order in which they are tried, x and y."""
 _at_once = njit(nogil=True, inline="always", error_model="numpy")
 _P = np.uintp  # an index that is never negative
 
@@ -95,13 +96,14 @@ def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> 
 def costs_rows(
     now: Array, key: Array, flow: Array, where: Array, gate: int, cells: Array, costs: Array, first: int, last: int
 ) -> int:
-    """The cells of rows first..last with `where` (h, w) whose flow (h, w, 2) costs more than `gate`: x and y into
-    `cells` (n, 2), the costs into `costs`, from row first * w of these on; returns how many."""
+    """The cells of rows first..last with `where` (h, w; empty: all) whose flow (h, w, 2) costs more than `gate`: x and
+    y into `cells` (n, 2), the costs into `costs`, from row first * w of these on; returns how many."""
     h, w = flow.shape[0], flow.shape[1]
+    everywhere = where.shape[0] == 0
     n = first * w
     for y in range(first, last):
         for x in range(w):
-            if where[y, x] == 0:
+            if not everywhere and not where[y, x]:
                 continue
             u, v = _half_cells(x, flow[y, x, 0], w), _half_cells(y, flow[y, x, 1], h)
             cost = _cost(now, key, (h, w), x, y, u, v)
@@ -136,8 +138,7 @@ def spread_rows(
         best, bx, by = costs[i], found[i, 0], found[i, 1]
         bu, bv = _half_cells(x, bx, w), _half_cells(y, by, h)
         for k in range(4):
-            away = step if k & 1 == 0 else -step
-            xx, yy = (x + away, y) if k < 2 else (x, y + away)
+            xx, yy = x + step * SIDES[k][0], y + step * SIDES[k][1]
             if xx < 0 or xx >= w or yy < 0 or yy >= h:
                 continue
             dx, dy = flow[yy, xx, 0], flow[yy, xx, 1]
@@ -157,16 +158,6 @@ def put(values: Array, cells: Array, out: Array) -> None:
     """out[y, x] = the values of a list of cells."""
     for i in range(len(cells)):
         out[cells[i, 1], cells[i, 0], 0], out[cells[i, 1], cells[i, 0], 1] = values[i, 0], values[i, 1]
-
-
-@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def look_up_rows(labels: Array, flow: Array, out: Array, first: int, last: int) -> None:
-    """out[y, x] = the label (h, w) of the key frame's cell where the flow leads."""
-    h, w = flow.shape[0], flow.shape[1]
-    for y in range(first, last):
-        for x in range(w):
-            u, v = _half_cells(x, flow[y, x, 0], w), _half_cells(y, flow[y, x, 1], h)
-            out[y, x] = labels[_cell(v), _cell(u)]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

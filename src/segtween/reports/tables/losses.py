@@ -86,8 +86,9 @@ def losses_table(
     if default not in presets:
         raise SettingError(f"preset {default!r}", expected="one of those compared", do="name one")
     methods, notes = fitting(segmenter, presets, {})
-    methods, refused = with_offline(methods, default) if offline else (methods, [])
-    notes += refused
+    if offline:
+        methods, refused = with_offline(methods, default)
+        notes += refused
     found = evaluate_losses(
         conditions.dataset,
         segmenter=segmenter,
