@@ -478,10 +478,11 @@ def test_agreement_along_edges_where_it_is_asked_for(pan: Dataset) -> None:
         usual.results[0]["gain_over_every_frame"]
     ), "nothing else changes"
     rows = {row["row"]: row for row in report.rows()}
-    assert rows["interval 1"]["min_trimap_5"] == result["boundary"]["min_trimap_5"] != result["boundary"]["trimap_5"]
+    row = rows["interval 1, online"]
+    assert row["min_trimap_5"] == result["boundary"]["min_trimap_5"] != result["boundary"]["trimap_5"]
     assert rows["true labels"]["trimap_3"] is None
     table = next(t for t in report.tables() if not isinstance(t, str) and t.title == "Along label edges")
-    assert [row[0] for row in table.rows] == ["every frame", "every frame, fused", "interval 1"]
+    assert [row[0] for row in table.rows] == ["every frame", "every frame, fused", "interval 1, online"]
 
 
 def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Dataset) -> None:

@@ -123,12 +123,13 @@ def test_methods_share_one_pass_and_the_offline_mode_is_one(data: Dataset) -> No
     segmenter = BrightnessSegmenter(stride=1)
     presets = {"composed": change(PRESETS["composed"], cuts=False), "still": STILL}
     study = losses_table(conditions(data), segmenter, presets=presets, default="composed", intervals=[2])
-    assert [row["row"] for row in study.rows] == ["composed", "still", "composed, bidirectional"]
+    assert [row["row"] for row in study.rows] == ["composed, bidirectional", "composed", "still"]
+    assert [row["mode"] for row in study.rows] == ["offline", "online", "online"]
     assert segmenter.calls == FRAMES
     alone = evaluate_losses(
         data, segmenter=segmenter, methods={"still": STILL}, intervals=[2], threads=1
     )[0].counts  # fmt: skip
-    assert study.rows[1]["lost"] == pytest.approx(float(alone.mean(alone.lost).sum()))
+    assert study.rows[2]["lost"] == pytest.approx(float(alone.mean(alone.lost).sum()))
     assert len({row["hash"] for row in study.rows}) == 3
 
 

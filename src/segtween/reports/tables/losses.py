@@ -35,6 +35,7 @@ ALL = "mean"
 
 COLUMNS = (
     Column("row", "method"),
+    Column("mode", "mode"),
     Column("interval", "interval"),
     Column("distance", "frames since key"),
     Column("class", "class"),
@@ -150,7 +151,8 @@ def _class_rows(losses: Losses, labels: Sequence[str], *, hidden: bool) -> Itera
 
 
 def _place(losses: Losses, of: str) -> dict[str, Any]:
-    return {"row": losses.name, "interval": losses.interval, "distance": losses.distance, "class": of}
+    mode = losses.method.mode_word
+    return {"row": losses.name, "mode": mode, "interval": losses.interval, "distance": losses.distance, "class": of}
 
 
 def _budget(lost: NDArray[np.float64], *, hidden: bool) -> dict[str, float | None]:
