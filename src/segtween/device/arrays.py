@@ -181,8 +181,7 @@ class TorchOps:
         here = labels if size_hw == grid else labels[_centre(size_hw[0], grid[0])][:, _centre(size_hw[1], grid[1])]
         changed, read = torch.zeros(grid, dtype=torch.bool, device=self.device), []
         for scores, composed, key in sources:
-            key_labels = eager.labels_along(scores.values, None, grid)
-            flow, differs = matching.match_fine(resize_flow(composed, grid), now.fine, key.fine, here, key_labels)
+            flow, differs = matching.match_fine(resize_flow(composed, grid), now.fine, key.fine, here)
             changed |= differs
             scale = torch.tensor([size_hw[1] / grid[1], size_hw[0] / grid[0]], device=self.device)
             read.append((scores.values, matching.enlarged_cells(flow, size_hw) * scale))

@@ -47,13 +47,12 @@ def _shrunk(image: Tensor, grid_hw: SizeHW) -> Tensor:
 
 def match(composed: Tensor, now: Tensor, key: Tensor) -> Tensor:
     """Composed flow (h, w, 2), better where a neighbour's fits the colours (h, w, 3) better."""
-    return _search(composed, _views(now, key), None, None, COARSE)[0]
+    return _search(composed, _views(now, key), COARSE)[0]
 
 
-def match_fine(flow: Tensor, now: Tensor, key: Tensor, labels: Tensor, key_labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The flow of the fine grid, and where it was changed. `labels` (h, w) are what the flow gives, `key_labels` the
-    key frame's."""
-    return _search(flow, _views(now, key), labels, key_labels, FINE)
+def match_fine(flow: Tensor, now: Tensor, key: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The flow of the fine grid, and where it was changed. `labels` (h, w) are what the flow gives."""
+    return _search(flow, _views(now, key), FINE, labels)
 
 
 def enlarged_cells(values: Tensor, size_hw: SizeHW) -> Tensor:
@@ -67,30 +66,23 @@ def _cell_of(length: int, cells: int, device: torch.device) -> Tensor:
     return torch.from_numpy(np.searchsorted(begins, np.arange(length), side="right")).to(device)
 
 
-def _search(
-    flow: Tensor, views: Views, labels: Tensor | None, key_labels: Tensor | None, search: Search
-) -> tuple[Tensor, Tensor]:
+def _search(flow: Tensor, views: Views, search: Search, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """What the flow becomes, and where it was changed."""
     h, w = flow.shape[:2]
     places = _places(flow)
     costs = _cost(views, places)
     doubtful = costs > int(search.gate * CROSS)
-    if search.edge is not None and labels is not None:
+    if labels is not None:
         doubtful &= _edges(labels, search.edge)
-    best, found, at = costs - int(search.margin * CROSS), flow, places
+    best, found = costs - int(search.margin * CROSS), flow
     for step in search.steps:
         field = found
         for dx, dy in SIDES:
             shifted, exists = _shifted(field, dx * step, dy * step)
-            other = _places(shifted)
-            counts = doubtful & exists
-            if key_labels is not None:
-                counts &= key_labels[other[1] >> 1, other[0] >> 1] != key_labels[at[1] >> 1, at[0] >> 1]
-            cost = _cost(views, other)
-            better = counts & (cost < best)
+            cost = _cost(views, _places(shifted))
+            better = doubtful & exists & (cost < best)
             best = torch.where(better, cost, best)
             found = torch.where(better[..., None], shifted, found)
-            at = torch.where(better, other[0], at[0]), torch.where(better, other[1], at[1])
     return found, (found != flow).any(2).reshape(h, w)
 
 

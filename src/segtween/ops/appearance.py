@@ -4,8 +4,7 @@ Flow cannot follow what it averages over: it leads the rim of a thing, a thin on
 places of the key frame. Neighbours often know better, and the colours say which of them (`ops.matching`).
 
     on the composed flow's grid   each frame, from far to near; what is found goes on with the flow
-    on the flow's own grid        twice as fine, for the labels alone, near their edges; a flow counts only where it
-                                  leads to another label
+    on the flow's own grid        twice as fine, for the labels alone, near their edges
 
 Raising a gate or a margin costs accuracy, lowering it time; both were chosen, like the steps, on synthetic drives (700
 to 702, also with noise and compression).
@@ -38,13 +37,13 @@ class Search:
     gate    mean difference of colour, in grey levels, above which a cell looks for another flow
     margin  grey levels by which another flow must be better
     steps   cells to the neighbours that are tried, round by round
-    edge    only cells at most so many from another label; None: all
+    edge    where labels are known, only cells at most so many from another label
     """
 
     gate: float
     margin: float
     steps: tuple[int, ...]
-    edge: int | None = None
+    edge: int = 0
 
 
 COARSE = Search(gate=6.0, margin=2.0, steps=(32, 8, 2, 1))
@@ -77,45 +76,51 @@ class Matching:
     def coarse(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
         """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better."""
         out = composed.copy()
-        self._search(out, (now.coarse, key.coarse, 0), _NO_LABELS, _NO_LABELS, COARSE)
+        self._search(out, self._views(now.coarse, key.coarse, 0), COARSE)
         return out
 
-    def fine(self, flow: Flow, now: Appearance, key: Appearance, *, labels: Labels, key_labels: Labels) -> Cells:
+    def fine(self, flow: Flow, now: Appearance, key: Appearance, labels: Labels) -> Cells:
         """The cells (n, 2), x and y, of the fine grid whose flow (h, w, 2) a neighbour's replaces, in place. `labels`
-        (h, w) are what the flow gives, `key_labels` the key frame's."""
-        before = flow.copy()
-        cells = self._search(flow, (now.fine, key.fine, 1), labels, key_labels, FINE)
-        x, y = cells[:, 0], cells[:, 1]
-        return cells[(flow[y, x] != before[y, x]).any(axis=1)]
+        (h, w) are what the flow gives."""
+        return self._search(flow, self._views(now.fine, key.fine, 1), FINE, labels)
 
-    def _search(self, flow: Flow, views: Any, here: Labels, labels: Labels, search: Search) -> Cells:
-        """Matches in place; the cells that were looked at."""
-        now, key = self._views(*views)
-        cells, costs = self._doubtful(flow, now, key, here, search)
-        found = flow[cells[:, 1], cells[:, 0]]
+    def doubled(self, flow: Flow) -> Flow:
+        """A flow on a grid twice as fine."""
+        out = np.empty((2 * flow.shape[0], 2 * flow.shape[1], 2), np.float32)
+        self._rows(lambda a, b: matching.double_rows(flow, out, a, b), len(out))
+        return out
+
+    def _search(self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None = None) -> Cells:
+        """Matches in place; the cells whose flow changed."""
+        now, key = views
+        cells, costs = self._doubtful(flow, views, search, labels)
+        before = flow[cells[:, 1], cells[:, 0]]
+        found = before.copy()
         for step in search.steps:
 
             def spread(first: int, last: int, step: int = step) -> None:
-                matching.spread_rows(now, key, flow, labels, cells, step, costs, found, first, last)
+                matching.spread_rows(now, key, flow, cells, step, costs, found, first, last)
 
             self._rows(spread, len(cells), least=FEWEST_CELLS)
             matching.put(found, cells, flow)
-        return cells
+        return cells[(found != before).any(axis=1)]
 
-    def _doubtful(self, flow: Flow, now: Any, key: Any, here: Labels, search: Search) -> tuple[Any, Any]:
+    def _doubtful(
+        self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
+    ) -> tuple[Cells, NDArray[np.int32]]:
         """The cells whose flow does not fit, from top to bottom, and what it costs less the margin."""
-        h, w = flow.shape[:2]
-        edges, cells, costs = np.empty(here.shape, np.bool_), np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32)
-        gate, parts = int(search.gate * matching.CROSS), dict[int, int]()
+        (now, key), (h, w) = views, flow.shape[:2]
+        edges = np.empty((0, 0) if labels is None else (h, w), np.bool_)
+        cells, costs, found = np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32), dict[int, int]()
+        gate = int(search.gate * matching.CROSS)
 
         def part(first: int, last: int) -> None:
-            if search.edge is not None:
-                matching.edges_rows(here, search.edge, edges, first, last)
-            parts[first * w] = matching.costs_rows(now, key, flow, edges, gate, cells, costs, first, last)
+            if labels is not None:
+                matching.edges_rows(labels, search.edge, edges, first, last)
+            found[first * w] = matching.costs_rows(now, key, flow, edges, gate, cells, costs, first, last)
 
         self._rows(part, h)
-        which = [np.arange(begin, begin + n) for begin, n in sorted(parts.items())]
-        chosen = np.concatenate(which)
+        chosen = np.concatenate([np.arange(begin, begin + n) for begin, n in sorted(found.items())])
         return cells[chosen], costs[chosen] - np.int32(search.margin * matching.CROSS)
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
@@ -134,6 +139,3 @@ class Matching:
             return out.reshape(-1)
 
         return self._now[level](now, padded), self._keys[level](key, halved)
-
-
-_NO_LABELS = np.empty((0, 0), np.uint8)

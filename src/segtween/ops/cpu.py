@@ -37,7 +37,6 @@ class CpuOps:
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
         self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
         self._matching = Matching(self.rows)
-        self._key_labels = TwoEntryCache[Labels]()
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
 
@@ -224,34 +223,28 @@ class CpuOps:
         """The labels (H, W) that `labels` or, of two sources, `mixed_labels` gave, matched once more on the fine grid
         near their edges; written in place. A source is (scores, composed flow, appearance of the key frame)."""
         grid = now.fine.shape[0], now.fine.shape[1]
-        here = (
-            labels
-            if labels.shape == grid
-            else labels[np.ix_(_centres(labels.shape[0], grid[0]), _centres(labels.shape[1], grid[1]))]
-        )
-        flows, changed = [], np.zeros(grid, np.bool_)
-        for scores, composed, key in sources:
-            flow = self.resize_flow(composed, grid)
-            flow = flow.copy() if flow is composed else flow
-            found = self._matching.fine(flow, now, key, labels=here, key_labels=self._labels_of_key(scores, grid))
-            changed[found[:, 1], found[:, 0]] = True
-            flows.append(flow)
-        y, x = np.nonzero(changed)
-        cells = np.stack([x, y], axis=1).astype(np.int32)
+        here = labels if labels.shape == grid else labels[_centres(labels.shape, grid)]
+        flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
+        found = [self._matching.fine(f, now, key, here) for f, (_, _, key) in zip(flows, sources, strict=True)]
+        cells = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
+        moved = [flow[cells[:, 1], cells[:, 0]] for flow in flows]
         parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
-        moved = np.ascontiguousarray(np.stack([flow[y, x] for flow in flows], axis=1))
         if share is None:
-            (values, among), one = parts[0], moved[:, 0].copy()
+            (values, among), one = parts[0], moved[0]
             relabel = lambda a, b: matching.relabel_rows(values, among, cells, one, grid, labels, a, b)  # noqa: E731
         else:
-            both, part = tuple(parts), self.resize(share, grid)[y, x]
-            relabel = lambda a, b: matching.relabel_mixed_rows(both, part, cells, moved, grid, labels, a, b)  # noqa: E731
+            both, two = tuple(parts), np.stack(moved, axis=1)
+            part = self.resize(share, grid)[cells[:, 1], cells[:, 0]]
+            relabel = lambda a, b: matching.relabel_mixed_rows(both, part, cells, two, grid, labels, a, b)  # noqa: E731
         self.rows(relabel, len(cells), least=FEWEST_CELLS)
         return labels
 
-    def _labels_of_key(self, scores: ScoreMap, grid_hw: SizeHW) -> Labels:
-        """A key frame's labels on the fine grid."""
-        return self._key_labels(scores.values, lambda: self._enlarged_labels(scores, grid_hw)[0])
+    def _on_fine_grid(self, composed: Flow, grid_hw: SizeHW) -> Flow:
+        """The composed flow on the fine grid, to be written to."""
+        if grid_hw == (2 * composed.shape[0], 2 * composed.shape[1]):
+            return self._matching.doubled(np.ascontiguousarray(composed))
+        flow = self.resize_flow(composed, grid_hw)
+        return flow.copy() if flow is composed else flow
 
     def read(self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
         """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
@@ -397,10 +390,11 @@ def _enlarging(grid_hw: SizeHW, source_hw: SizeHW) -> tuple[NDArray[Any], ...]:
     return *sample_positions(grid_hw[0], source_hw[0]), *sample_positions(grid_hw[1], source_hw[1])
 
 
-@lru_cache(maxsize=64)
-def _centres(length: int, cells: int) -> NDArray[np.int64]:
-    """The pixel of each cell's centre, along one axis."""
-    return ((np.arange(cells) + 0.5) * (length / cells)).astype(np.int64)
+@lru_cache(maxsize=16)
+def _centres(size_hw: SizeHW, grid_hw: SizeHW) -> Any:
+    """The pixels at the centres of a grid's cells, as an index."""
+    rows, columns = (((np.arange(n) + 0.5) * (s / n)).astype(np.int64) for s, n in zip(size_hw, grid_hw, strict=True))
+    return np.ix_(rows, columns)
 
 
 @lru_cache(maxsize=64)

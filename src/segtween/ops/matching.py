@@ -59,6 +59,25 @@ def halve_cells_rows(view: Array, out: Array, first: int, last: int) -> None:
                     row[c], row[n + 3 + c] = row[3 + c], row[n + c]
 
 
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
+    """out (2h, 2w, 2) = a flow (h, w, 2) enlarged bilinearly, half-pixel-centred, its vectors doubled."""
+    h, w = flow.shape[0], flow.shape[1]
+    row = np.empty((w + 2, 2), np.float32)
+    for y in range(first, last):
+        near, far = flow[y >> 1], flow[min(max((y >> 1) + (1 if y & 1 else -1), 0), h - 1)]
+        for x in range(w):
+            row[x + 1, 0] = np.float32(1.5) * near[x, 0] + np.float32(0.5) * far[x, 0]
+            row[x + 1, 1] = np.float32(1.5) * near[x, 1] + np.float32(0.5) * far[x, 1]
+        row[0], row[w + 1] = row[1], row[w]
+        to = out[y]
+        for x in range(w):
+            for c in range(2):
+                middle = np.float32(0.75) * row[x + 1, c]
+                to[2 * x, c] = middle + np.float32(0.25) * row[x, c]
+                to[2 * x + 1, c] = middle + np.float32(0.25) * row[x + 2, c]
+
+
 @_at_once
 def _half_cells(v: Any, d: Any, end: Any) -> Any:
     """Where a flow leads along one axis, in half cells."""
@@ -118,7 +137,6 @@ def spread_rows(
     now: Array,
     key: Array,
     flow: Array,
-    labels: Array,
     cells: Array,
     step: int,
     costs: Array,
@@ -127,12 +145,8 @@ def spread_rows(
     last: int,
 ) -> None:
     """For cells first..last of a list: found[i] becomes the flow that costs least of the one in it and those that
-    `flow` has `step` cells to the right, left, below and above; costs[i] what it costs.
-
-    With `labels` (h, w) of the key frame, not empty, only flows count that lead to another label.
-    """
+    `flow` has `step` cells to the right, left, below and above; costs[i] what it costs."""
     h, w = flow.shape[0], flow.shape[1]
-    has_labels = labels.shape[0] > 0
     for i in range(first, last):
         x, y = cells[i, 0], cells[i, 1]
         best, bx, by = costs[i], found[i, 0], found[i, 1]
@@ -144,8 +158,6 @@ def spread_rows(
             dx, dy = flow[yy, xx, 0], flow[yy, xx, 1]
             u, v = _half_cells(x, dx, w), _half_cells(y, dy, h)
             if u == bu and v == bv:
-                continue
-            if has_labels and labels[_cell(v), _cell(u)] == labels[_cell(bv), _cell(bu)]:
                 continue
             cost = _cost(now, key, (h, w), x, y, u, v)
             if cost < best:

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import count
 from typing import TypeVar
 
 from segtween.errors import SettingError
@@ -61,6 +61,10 @@ def run_inline() -> None:
     _mine.is_alone = True
 
 
+PIECES = 4
+"""Pieces that the rows of a kernel are cut into, for each thread: rows do not all take the same time."""
+
+
 class Rows:
     """Runs a kernel over a range of rows, split among threads. `kernel(first, last)` must release the GIL."""
 
@@ -69,13 +73,19 @@ class Rows:
         self._pool = ThreadPoolExecutor(self.threads - 1, "segtween-ops") if self.threads > 1 else None
 
     def __call__(self, kernel: Callable[[int, int], None], rows: int, *, least: int = 16) -> None:
-        """Calls `kernel` on parts of 0..rows of at least `least` rows; returns when all are done."""
-        parts = max(1, min(self.threads, rows // least))
-        bounds = [rows * i // parts for i in range(parts + 1)]
-        if self._pool is None or parts == 1 or getattr(_mine, "is_alone", False):
+        """Calls `kernel` on pieces of 0..rows of at least `least` rows, each thread taking the next one that is left;
+        returns when all are done."""
+        pieces = max(1, min(PIECES * self.threads, rows // least))
+        if self._pool is None or pieces == 1 or getattr(_mine, "is_alone", False):
             kernel(0, rows)
             return
-        waiting = [self._pool.submit(kernel, a, b) for a, b in pairwise(bounds[1:])]
-        kernel(bounds[0], bounds[1])
-        for part in waiting:
-            part.result()
+        bounds, left = [rows * i // pieces for i in range(pieces + 1)], count()
+
+        def work() -> None:
+            while (piece := next(left)) < pieces:
+                kernel(bounds[piece], bounds[piece + 1])
+
+        waiting = [self._pool.submit(work) for _ in range(min(self.threads, pieces) - 1)]
+        work()
+        for other in waiting:
+            other.result()
