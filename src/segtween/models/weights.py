@@ -14,7 +14,6 @@ import math
 import os
 import shutil
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError
 from segtween.models.records import ModelRecord
-from segtween.validation import Expected, read_yaml, validate
+from segtween.validation import Expected, read_yaml, validate, whole_folder
 
 ALIGNMENT = 64
 MOST_WEIGHTS = 2**29
@@ -177,19 +176,9 @@ def materialise(record: ModelRecord) -> Path:
 
 
 def _write_graph(graph: Path, tensors: Mapping[str, NDArray[np.float32]], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
+    with whole_folder(folder) as part:
         write_weights_bin(tensors, part / "weights.bin")
         shutil.copyfile(graph, part / graph.name)
-        try:
-            os.replace(part, folder)
-        except OSError:
-            # Another process was faster: its folder is whole, because folders arrive by rename only.
-            if not (folder / graph.name).is_file():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_weights_bin(tensors: Mapping[str, NDArray[np.float32]], path: str | Path) -> dict[str, int]:

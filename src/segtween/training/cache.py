@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from segtween.errors import SinkError
+from segtween.validation import whole_folder, write_whole
 
 
 @contextmanager
@@ -29,24 +30,12 @@ def writing(folder: Path) -> Iterator[None]:
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when all went well and is gone otherwise; SinkError as `writing`."""
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        try:
-            yield part
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    with writing(folder), whole_folder(folder) as part:
+        yield part
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let `write` fill a file."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
-        write(file)
-    os.replace(part, path)
-
-
-def put(content: bytes, file: IO[bytes]) -> None:
-    """What `write_whole` calls to write plain bytes."""
-    file.write(content)
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """(H, W, 3) BGR or (H, W) as a PNG file, packed little."""
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    write_whole(path, data.tobytes())

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,8 +15,9 @@ from rich.progress import track
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet
-from segtween.training.cache import put, write_whole, writing
+from segtween.training.cache import write_png, writing
 from segtween.types import Flow, SizeHW
+from segtween.validation import whole_file
 
 CAMERA_RATE = 15
 RENDERED = ("camvid11", "cityscapes19")
@@ -94,20 +94,11 @@ def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[
     rate = Fraction(CAMERA_RATE, source.stride)
     clip = StreetClip(seed, size_hw=source.size_hw, frame_rate=rate, frames=source.frames)
     for frame, (image, label) in zip(clip, pairs, strict=True):
-        _write(image, cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
+        write_png(image, cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
         if flow:
-            write_whole(flow_file(image), partial(_put_array, small_flow(frame.flow)))
-        _write(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
-
-
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done
-    write_whole(path, partial(put, data.tobytes()))
-
-
-def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:
-    np.save(file, values)
+            with whole_file(flow_file(image)) as part, open(part, "wb") as file:  # by name, it would get a suffix
+                np.save(file, small_flow(frame.flow))
+        write_png(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
 
 
 def renderer_hash() -> str:

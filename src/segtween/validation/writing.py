@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from segtween.errors import SegtweenError
+from segtween.validation.atomic import write_whole
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
@@ -20,10 +20,9 @@ def yaml_text(values: Mapping[str, Any]) -> str:
 
 def write_yaml(values: Mapping[str, Any], path: Path, *, error: type[SegtweenError]) -> None:
     """The file has its final name only when it is whole; an `error` where it cannot be written."""
-    part, text = path.with_name(f".{path.name}.part"), yaml_text(values)
+    text = yaml_text(values)
     try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, text)
     except OSError as problem:
         raise error(
             f"{path} cannot be written ({problem.strerror})", expected="a folder that can be written", do="check it"

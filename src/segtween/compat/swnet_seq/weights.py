@@ -10,10 +10,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from segtween.compat.swnet_seq.clips import LAYOUTS
@@ -22,6 +18,7 @@ from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, Places
 from segtween.errors import ModelError
 from segtween.interfaces import Segmenter
 from segtween.settings import Settings, change, find_preset
+from segtween.validation import whole_folder
 
 NETWORKS = {"swiftnet": ("swnet", "swiftnet-r18"), "bisenet": ("bisenet", "bisenet-r18")}
 FLOWNET = "flownet.pth.tar"
@@ -126,15 +123,8 @@ def _model_folder(options: Options, path: Path) -> Path:
     folder = cache_folder() / "networks" / f"{network}-{labels.name}-{sha256_of(path)[:24]}"
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
+    with whole_folder(folder) as part:
         export_checkpoint(path, part, network=network, label_set=labels, name=path.stem, float16=False)
-        # Another process may have been faster; its folder is as good.
-        with contextlib.suppress(OSError):
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return folder
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import MissingExtraError
 from segtween.training.curves import Part, read_losses
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import sink_errors, written
 
 INK, GRID = "#1f2933", "#d9dee3"
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf")
@@ -44,11 +44,10 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
     axes.grid(color=GRID, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper right")
-    staged = Staged(path)
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(staged.part, format="png", dpi=110)
-    staged.commit()
+    with written(path) as part:
+        figure.savefig(part, format="png", dpi=110)
     return parts
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segtween.errors import MissingExtraError, SettingError
 from segtween.reports.tables.study import Study
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import sink_errors, written
 
 if TYPE_CHECKING:
     from segtween.bench.sweeps import Sweep
@@ -170,8 +170,6 @@ def _mark(study: Study, row: dict[str, Any]) -> str:
 
 
 def _save(figure: Any, target: Path, kind: str) -> Path:
-    staged = Staged(target)
-    with sink_errors(target):
-        figure.savefig(staged.part, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    staged.commit()
+    with written(target) as part:
+        figure.savefig(part, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
     return target

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,7 +18,7 @@ from segtween.datasets.reading import read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
-from segtween.training.cache import new_folder, put, write_whole
+from segtween.training.cache import new_folder, write_png
 from segtween.training.data import read_lines
 from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
@@ -185,9 +184,7 @@ def _decode(path: Path, source: Clips, folder: Path) -> None:
         if source.size:
             height, width = source.size_hw
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        assert done
-        write_whole(folder / f"{index:06d}.png", partial(put, data.tobytes()))
+        write_png(folder / f"{index:06d}.png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
 
 def _every(path: Path, stride: int) -> Iterator[tuple[int, Rgb]]:
