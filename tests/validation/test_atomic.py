@@ -9,6 +9,11 @@ import pytest
 from segtween.validation import whole_file, whole_folder, write_whole
 
 
+def write_half(path: Path) -> None:
+    path.write_text("half")
+    raise ValueError("no other half")
+
+
 @pytest.mark.parametrize("content", [b"new\n", "new\n"])
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / "a.txt"
@@ -21,9 +26,8 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path, content: bytes | str) -> 
 def test_what_fails_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(RuntimeError, match="half way"), whole_file(path) as part:
-        part.write_text("half")
-        raise RuntimeError("half way")
+    with pytest.raises(ValueError, match="half"), whole_file(path) as part:
+        write_half(part)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
@@ -40,9 +44,8 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_folder_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "above" / "made"
-    with pytest.raises(RuntimeError, match="half way"), whole_folder(folder) as part:
-        (part / "a").write_text("half")
-        raise RuntimeError("half way")
+    with pytest.raises(ValueError, match="half"), whole_folder(folder) as part:
+        write_half(part / "a")
     assert list(folder.parent.iterdir()) == []
     with whole_folder(folder) as part:
         (part / "a").write_text("whole")

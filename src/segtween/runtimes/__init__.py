@@ -1,4 +1,4 @@
-"""Running a graph: OpenVINO (the default on CPUs), ONNX Runtime, and a fake for tests."""
+"""Running a graph: OpenVINO (the default on CPUs) and ONNX Runtime."""
 
 from __future__ import annotations
 
