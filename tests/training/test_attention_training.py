@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from killed_training import killed_at
 from segtween.errors import SettingError
 from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
 from segtween.training import train as train_with
@@ -289,23 +289,10 @@ def weights(out: Path) -> dict[str, Any]:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training import loop
     from segtween.training.attention import task
 
-    original: Callable[..., Any] = task.attention_loss
-    calls: list[int] = []
-
-    def dying(*args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            raise KeyboardInterrupt
-        return original(*args, **options)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(task, "attention_loss", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(kill_at, task, "attention_loss", monkeypatch):
         train(tmp_path, data, cache=whole)
-    monkeypatch.setattr(task, "attention_loss", original)
     train(tmp_path, data, cache=whole)
     one, two = weights(tmp_path / "out"), weights(whole)
     assert all(torch.equal(one[k], two[k]) for k in one)
