@@ -7,7 +7,7 @@ training, so that a resumed run goes on exactly where the killed one stopped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.datasets.reading import names_by_line, read_list
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import LabelSet
 from segtween.training.recipe import Source
@@ -81,33 +82,14 @@ def open_pool(source: Source, labels: LabelSet, *, data_root: Path | None, cache
             expected="the folder that holds " + source.list,
             do="give data_root=FOLDER or set SEGTWEEN_DATA",
         )
-    return Pool(source, labels, read_list(data_root / source.list, source))
+    return Pool(source, labels, listed_pairs(data_root / source.list, source))
 
 
-def read_lines(path: Path, *, counts: Collection[int], do: str) -> Iterator[list[str]]:
-    """The names in each line of a list file that has any, as many as one of `counts`; DatasetError otherwise, and with
-    `do` where the file cannot be read."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise DatasetError(
-            f"list file {path} cannot be read ({error.strerror})", expected="lines of `image label`", do=do
-        ) from None
-    for number, line in enumerate(lines, 1):
-        names = line.split()
-        if names and len(names) not in counts:
-            raise DatasetError(
-                f"{path} line {number} is {line!r}", expected="an image and a label file", do="correct the line"
-            )
-        if names:
-            yield names
-
-
-def read_list(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
+def listed_pairs(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
     """The pairs of a list file (lines of `image label`, relative to the file), less the excluded ones."""
     pairs = [
         (path.parent / image, path.parent / label)
-        for image, label in read_lines(path, counts=(2,), do="check data_root= or SEGTWEEN_DATA")
+        for _, (image, label) in names_by_line(read_list(path, do="check data_root= or SEGTWEEN_DATA"), path)
         if not any(Path(image).stem in excluded for excluded in source.ranges)
     ]
     missing = [str(p) for pair in pairs for p in pair if not p.is_file()]

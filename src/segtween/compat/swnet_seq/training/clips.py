@@ -14,12 +14,11 @@ import numpy as np
 from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.numbering import frames_before
-from segtween.datasets.reading import read_rgb
+from segtween.datasets.reading import names_by_line, read_list, read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
 from segtween.training.cache import new_folder, write_png
-from segtween.training.data import read_lines
 from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 
@@ -130,9 +129,10 @@ def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path |
     del cache
     path = _below(data_root, source.list, source)
     root = _below(data_root, source.root, source) if source.root else path.parent
+    text = read_list(path, do="check its name and the data folder")
     clips = [
         _clip_before(_listed(root, names[0]), [_listed(root, name) for name in names[1:]], longest)
-        for names in read_lines(path, counts=(1, 2), do="check its name and the data folder")
+        for _, names in names_by_line(text, path, counts=(1, 2))
     ]
     _check_there(path, clips)
     if not any(clip.labelled for clip in clips):
