@@ -153,6 +153,7 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     from segtween.ops.cpu import CpuOps
     from segtween.refine import attention
     from segtween.runtimes import open_runtime
+    from segtween.runtimes.base import RuntimeOptions
     from segtween.training import Disturb
     from segtween.training.attention import batches
     from segtween.training.attention.losses import aggregated
@@ -181,7 +182,8 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(attention, "LEAST_WEIGHT", 0.0)
     monkeypatch.setattr(attention, "_replacement_gate", lambda *_: 1.0)
     part, ops = read_component(tmp_path / ATTENTION, kind="attention"), CpuOps(threads=1)
-    runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
+    outputs, options = ("share", "attention", "added"), RuntimeOptions(threads=1)
+    runtime = open_runtime("openvino", part.path, outputs=outputs, options=options)
     carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))
     found = attention.AttentionRefiner(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
     assert found.share == pytest.approx(said.share[0, 0].numpy(), abs=0.02)

@@ -17,7 +17,7 @@ from segtween.models.records import ModelRecord
 from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
-from segtween.runtimes.base import Precision, Runtime
+from segtween.runtimes.base import Precision, Runtime, RuntimeOptions
 from segtween.segmenters.scores import (
     Scores,
     as_planes,
@@ -140,20 +140,11 @@ def open_network(
     int8 = load_int8(record) if precision in ("auto", "int8") else None
     if precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
-    opened = open_runtime(
-        runtime,
-        materialise(record),
-        outputs=(record.output.name,),
-        pixels=record.input,
-        provider=provider,
-        precision=precision,
-        threads=threads,
-        int8=int8,
-        aside=in_background if background else None,
-    )
-    return NetworkSegmenter(
-        record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set)
-    )
+    options = RuntimeOptions(provider, precision, threads, in_background if background else None)
+    graph, outputs = materialise(record), (record.output.name,)
+    opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=options)
+    labels = None if label_set is None else find_label_set(label_set)
+    return NetworkSegmenter(record, opened, scale=scale, labels=labels)
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
