@@ -98,11 +98,6 @@ class SceneOptions(options.InputOptions):
 Scene = Annotated[SceneOptions, Rare("dataset_labels", "label_map")]
 
 
-@app.callback()
-def figure() -> None:
-    pass
-
-
 @app.command("clip")
 @guarded
 @grouped

@@ -94,7 +94,7 @@ def store_as_float16(model: Any) -> None:
 
 def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:
     """The plain values of the record."""
-    spec: Any = FLOWS.get(kind.network) or REFINERS[kind.network]
+    spec = FLOWS.get(kind.network) or REFINERS[kind.network]
     pixels = {"channels": spec.channels, "scale": 255, "mean": list(spec.mean), "std": list(spec.std)}
     record: dict[str, Any] = {"network": kind.network, "graph": graph}
     if kind.network in FLOWS:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from segtween.errors import unknown
 from segtween.models.components import Component
@@ -12,23 +11,11 @@ from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import DEFAULT, Precision, Runtime, RuntimeOptions
 
-
-def _openvino(path: str | Path, **inputs: Any) -> Runtime:
-    from segtween.runtimes.openvino import OpenVinoRuntime
-
-    return OpenVinoRuntime(path, **inputs)
-
-
-def _onnxruntime(path: str | Path, **inputs: Any) -> Runtime:
-    from segtween.runtimes.onnxruntime import OnnxRuntime
-
-    return OnnxRuntime(path, **inputs)
-
-
-RUNTIMES: dict[str, Callable[..., Runtime]] = {
-    "openvino": _openvino,
-    "onnxruntime": _onnxruntime,
+RUNTIMES = {
+    "openvino": "segtween.runtimes.openvino:OpenVinoRuntime",
+    "onnxruntime": "segtween.runtimes.onnxruntime:OnnxRuntime",
 }
+"""Every runtime: "module:class", imported when it is used."""
 
 
 def open_runtime(
@@ -50,7 +37,11 @@ def open_runtime(
     """
     if name not in RUNTIMES:
         raise unknown(f"runtime {name!r} is not known", name, RUNTIMES)
-    return RUNTIMES[name](onnx_path, outputs=outputs, pixels=pixels, int8=int8, options=options)
+    module, _, kind = RUNTIMES[name].partition(":")
+    opened: Runtime = getattr(import_module(module), kind)(
+        onnx_path, outputs=outputs, pixels=pixels, int8=int8, options=options
+    )
+    return opened
 
 
 def open_component(

@@ -27,6 +27,7 @@ from segtween.segmenters.scores import (
     reduce_planes,
     reduced_size,
 )
+from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
 LARGEST_SCALE = 4.0
@@ -67,7 +68,8 @@ class NetworkSegmenter:
         image = check_rgb(rgb)
         self._frames += 1
         answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
-        return self._logits(answer, f"network {self.record.name!r} in the {_nth(self._frames)} frame it was given")
+        frame = f"the {ordinal(self._frames)} frame it was given"
+        return self._logits(answer, f"network {self.record.name!r} in {frame}")
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
@@ -206,8 +208,3 @@ def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=how)
     return resized
-
-
-def _nth(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

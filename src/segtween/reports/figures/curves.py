@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import MissingExtraError
+from segtween.reports.tables.plot import COLOURS, require_matplotlib, rule
 from segtween.training.curves import Part, read_losses
 from segtween.video.staging import sink_errors, written
 
-INK, GRID = "#1f2933", "#d9dee3"
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf")
 OVER = 100  # steps of the running mean
 
 
@@ -22,10 +20,9 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
 
     Raises SettingError and ModelError as `read_losses`, MissingExtraError without Matplotlib, SinkError.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("a picture of losses", extra="figures") from None
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     parts, path = read_losses(folder), Path(target)
     figure: Any = Figure(figsize=(7.0, 3.0), layout="constrained")
     axes = figure.add_subplot()
@@ -41,8 +38,7 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
     axes.set_ylabel(f"loss, mean of {OVER} steps")
     axes.set_ylim(0, 1.1 * float(np.quantile(np.concatenate(all_losses), 0.99)))
     axes.set_xlim(0, begun)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
+    rule(axes)
     axes.legend(frameon=False, loc="upper right")
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

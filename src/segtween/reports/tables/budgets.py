@@ -10,6 +10,7 @@ from segtween.errors import SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
+from segtween.reports.tables.compare import spread
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
@@ -110,7 +111,6 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
     else:
         name, longest = "fixed", figures["interval"]
     gain = figures.get("gain_over_fixed") or {}
-    least = gain.get("min_miou", {})
     same = ("min_miou", "worst_miou", "tc", "flicker_at_keys")
     return {
         "preset": preset if plain is not None else "-",
@@ -119,12 +119,8 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
         "avg_miou": figures.get("avg_miou", figures.get("miou")),
         "longest": longest,
         **{key: figures.get(key) for key in same},
-        "gain": gain.get("value"),
-        "gain_low": gain.get("low"),
-        "gain_high": gain.get("high"),
-        "min_gain": least.get("value"),
-        "min_gain_low": least.get("low"),
-        "min_gain_high": least.get("high"),
+        **spread(gain, "gain"),
+        **spread(gain.get("min_miou"), "min_gain"),
     }
 
 
