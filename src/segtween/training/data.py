@@ -23,6 +23,7 @@ from segtween.training.recipe import Source
 from segtween.types import Labels, Rgb, format_size
 
 KEPT_BYTES = 2 << 30
+LABELS_SEEN = 200
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Pool:
                 do="check the list file's pairs",
             )
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8), self.labels.decode(ids, name=str(label_path))
+
+    def labels_of(self, item: int) -> Labels:
+        """(H, W) train ids."""
+        return self.labels.decode(_read(self.files[item][1], cv2.IMREAD_UNCHANGED))
 
     def sha256(self) -> str:
         """Of names and contents of all files, in order."""
@@ -112,6 +117,12 @@ class Mixed(Protocol):
     def __len__(self) -> int: ...
 
 
+class Labelled(Mixed, Protocol):
+    """What `class_shares` asks of them."""
+
+    def labels_of(self, item: int) -> Labels: ...
+
+
 class Shared(Protocol):
     @property
     def share(self) -> float: ...
@@ -141,15 +152,14 @@ def plan(pools: Sequence[Mixed], *, samples: int, seed: int) -> NDArray[np.int64
     return order
 
 
-def class_shares(pools: Sequence[Pool], *, classes: int, most: int = 200) -> NDArray[np.float64]:
-    """(classes,) share of labelled pixels, sources weighted as they are mixed; at most `most` evenly spaced
+def class_shares(pools: Sequence[Labelled], *, classes: int) -> NDArray[np.float64]:
+    """(classes,) share of labelled pixels, sources weighted as they are mixed; at most `LABELS_SEEN` evenly spaced
     label images of each are looked at."""
     total = np.zeros(classes)
     for pool in pools:
         counts = np.zeros(256)
-        for item in np.unique(np.linspace(0, len(pool) - 1, min(most, len(pool))).round().astype(int)):
-            ids = _read(pool.files[item][1], cv2.IMREAD_UNCHANGED)
-            counts += np.bincount(pool.labels.decode(ids).ravel(), minlength=256)
+        for item in np.unique(np.linspace(0, len(pool) - 1, min(LABELS_SEEN, len(pool))).round().astype(int)):
+            counts += np.bincount(pool.labels_of(int(item)).ravel(), minlength=256)
         total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
     return total / max(1e-12, float(total.sum()))
 

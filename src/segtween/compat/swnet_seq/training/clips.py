@@ -48,10 +48,18 @@ class ClipPool:
 
     def read_labels(self, frame: ClipFrame, *, size_hw: SizeHW) -> Labels:
         """(H, W) train ids, all 255 where there are none to learn from."""
-        found = None
-        if self.dataset is not None and not self.source.label_free:
-            found = self.dataset.read_labels(frame, size_hw=size_hw)
+        found = self.dataset.read_labels(frame, size_hw=size_hw) if self.dataset and self.has_labels else None
         return np.full(size_hw, IGNORE, np.uint8) if found is None else found
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels to learn from."""
+        return self.dataset is not None and not self.source.label_free
+
+    def labels_of(self, item: int) -> Labels:
+        """(H, W) train ids of a sample's last frame."""
+        (frame,) = self.frames(item, 0)
+        return self.read_labels(frame, size_hw=self.read_rgb(frame).shape[:2])
 
     def read_flow(self, frame: ClipFrame) -> Flow | None:
         """(2, h, w) true flow of a rendered frame to the one before, in pixels of a grid of 1/8."""
