@@ -105,7 +105,7 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     ):
         opened().read(0)
     (tmp_path / "a_001.png").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"a_001.png cannot be read as an image"):
+    with pytest.raises(DatasetError, match=r"a_001.png is not a readable image"):
         opened().read(1)
 
 

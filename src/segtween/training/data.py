@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.datasets.reading import names_by_line, read_list
+from segtween.datasets.reading import names_by_line, read_ids, read_list, read_rgb
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import LabelSet
 from segtween.training.recipe import Source
@@ -53,18 +52,18 @@ class Pool:
 
     def _decode(self, item: int) -> tuple[Rgb, Labels]:
         image_path, label_path = self.files[item]
-        image, ids = _read(image_path, cv2.IMREAD_COLOR), _read(label_path, cv2.IMREAD_UNCHANGED)
+        image, ids = read_rgb(image_path), read_ids(label_path)
         if image.shape[:2] != ids.shape[:2]:
             raise DatasetError(
                 f"{label_path} is {format_size(ids.shape[:2])}, its image {format_size(image.shape[:2])}",
                 expected="label and image of one size",
                 do="check the list file's pairs",
             )
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8), self.labels.decode(ids, name=str(label_path))
+        return image, self.labels.decode(ids, name=str(label_path))
 
     def labels_of(self, item: int) -> Labels:
         """(H, W) train ids."""
-        return self.labels.decode(_read(self.files[item][1], cv2.IMREAD_UNCHANGED))
+        return self.labels.decode(read_ids(self.files[item][1]))
 
     def sha256(self) -> str:
         """Of names and contents of all files, in order."""
@@ -81,13 +80,18 @@ def open_pool(source: Source, labels: LabelSet, *, data_root: Path | None, cache
         from segtween.training.street import render
 
         return Pool(source, labels, render(source, labels, cache=cache))
+    return Pool(source, labels, listed_pairs(below(data_root, source.list, source.name), source))
+
+
+def below(data_root: Path | None, file: str, source: str) -> Path:
+    """A file of a source in the data folder; SettingError where that is not given."""
     if data_root is None:
         raise SettingError(
-            f"source {source.name!r} needs a data folder",
-            expected="the folder that holds " + source.list,
+            f"source {source!r} needs a data folder",
+            expected=f"the folder that holds {file or 'its data'}",
             do="give data_root=FOLDER or set SEGTWEEN_DATA",
         )
-    return Pool(source, labels, listed_pairs(data_root / source.list, source))
+    return data_root / file
 
 
 def listed_pairs(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
@@ -162,10 +166,3 @@ def class_shares(pools: Sequence[Labelled], *, classes: int) -> NDArray[np.float
             counts += np.bincount(pool.labels_of(int(item)).ravel(), minlength=256)
         total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
     return total / max(1e-12, float(total.sum()))
-
-
-def _read(path: Path, how: int) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), how)
-    if image is None:
-        raise DatasetError(f"{path} cannot be read as an image", expected="a PNG or JPEG file", do="restore the file")
-    return np.asarray(image, np.uint8)

@@ -15,10 +15,11 @@ from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.numbering import frames_before
 from segtween.datasets.reading import names_by_line, read_list, read_rgb
-from segtween.errors import DatasetError, LabelError, SettingError
+from segtween.errors import DatasetError, LabelError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
 from segtween.training.cache import new_folder, write_png
+from segtween.training.data import below
 from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 
@@ -211,12 +212,4 @@ def _listed(root: Path, name: str) -> Path:
 
 
 def _below(data_root: Path | None, name: str, source: Clips) -> Path:
-    if Path(name).is_absolute():
-        return Path(name)
-    if data_root is None:
-        raise SettingError(
-            f"source {source.name!r} needs a data folder",
-            expected=f"the folder that holds {name or source.layout}",
-            do="give data_root=FOLDER or set SEGTWEEN_DATA",
-        )
-    return data_root / name
+    return Path(name) if Path(name).is_absolute() else below(data_root, name, source.name)
