@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segtween.errors import MissingExtraError, SettingError
-
-CHECKPOINT = "checkpoint.pt"
-BEFORE = "before"
+from segtween.training.options import BEFORE, CHECKPOINT
 
 
 @dataclass(frozen=True)

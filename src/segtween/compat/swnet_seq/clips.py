@@ -8,7 +8,7 @@ from pathlib import Path
 from segtween.compat.swnet_seq.flags import Options, data_root
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.camvid import equal_runs
-from segtween.datasets.cityscapes import ALL_IDS, IMAGES
+from segtween.datasets.cityscapes import IMAGES, void_ids
 from segtween.datasets.numbering import frames_before, split_number
 from segtween.datasets.reading import names_by_line, read_list
 from segtween.errors import DatasetError, SettingError
@@ -26,7 +26,7 @@ class Layout:
 
     @property
     def void_ids(self) -> tuple[int, ...]:
-        return tuple(i for i in ALL_IDS if i not in self.labels.ids) if self.folders == "cityscapes" else ()
+        return void_ids(self.labels) if self.folders == "cityscapes" else ()
 
 
 LAYOUTS = {

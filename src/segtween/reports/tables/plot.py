@@ -21,7 +21,7 @@ COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a")
 def require_matplotlib() -> None:
     """MissingExtraError without it: reported before anything is measured."""
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise MissingExtraError("a plot", extra="figures") from None
 

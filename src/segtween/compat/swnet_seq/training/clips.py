@@ -13,6 +13,7 @@ import numpy as np
 
 from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
+from segtween.datasets.cityscapes import void_ids
 from segtween.datasets.numbering import frames_before
 from segtween.datasets.reading import names_by_line, read_list, read_rgb
 from segtween.errors import DatasetError, LabelError
@@ -22,8 +23,6 @@ from segtween.training.cache import new_folder, write_png
 from segtween.training.data import below
 from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
-
-CITYSCAPES_IDS = range(34)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path |
     _check_there(path, clips)
     if not any(clip.labelled for clip in clips):
         return tuple(clips), None
-    void = tuple(i for i in CITYSCAPES_IDS if i not in labels.ids) if labels.name == "cityscapes19" else ()
+    void = void_ids(labels) if labels.name == "cityscapes19" else ()
     return tuple(clips), Dataset("list", path.name, labels, clips, None, void)
 
 

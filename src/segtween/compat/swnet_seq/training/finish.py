@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
 from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
@@ -19,7 +20,6 @@ from segtween.networks.export import export_model, round_to_float16
 from segtween.networks.export_components import export_part, write_file
 from segtween.networks.fitting import identify
 
-BEST = "model_best.pth.tar"
 SEGMENTER = "segmenter"
 
 

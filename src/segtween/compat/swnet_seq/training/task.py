@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.batches import Batch, chain_length, load_batch
 from segtween.compat.swnet_seq.training.clips import ClipPool, open_clips
-from segtween.compat.swnet_seq.training.finish import BEST, export, save_best
+from segtween.compat.swnet_seq.training.finish import export, save_best
 from segtween.compat.swnet_seq.training.losses import Counts, chain_loss
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
 from segtween.compat.swnet_seq.training.start import begin_with
