@@ -17,7 +17,7 @@ from segtween.models.records import ModelRecord
 from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
-from segtween.runtimes.base import Precision, Runtime, RuntimeOptions
+from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.scores import (
     Scores,
     as_planes,
@@ -130,21 +130,20 @@ def open_network(
     record: ModelRecord,
     *,
     runtime: str = "openvino",
-    provider: str | None = None,
-    precision: Precision = "float32",
-    threads: int = 0,
     scale: float = 1.0,
     label_set: Any = None,
     background: bool = False,
+    **options: Any,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads run at background priority."""
-    int8 = load_int8(record) if precision in ("auto", "int8") else None
-    if precision == "int8" and int8 is None and runtime == "openvino":
+    `background`: the runtime's threads run at background priority. `options` are provider, precision and threads as
+    `RuntimeOptions` has them."""
+    computing = RuntimeOptions(aside=in_background if background else None, **options)
+    int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
+    if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
-    options = RuntimeOptions(provider, precision, threads, in_background if background else None)
     graph, outputs = materialise(record), (record.output.name,)
-    opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=options)
+    opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
 
