@@ -54,11 +54,15 @@ class PictureOptions:
 
 @dataclass(frozen=True)
 class ClipPicture(PictureOptions):
+    """That of `figure clip`."""
+
     panel: Panel = 360
 
 
 @dataclass(frozen=True)
 class SequencePicture(PictureOptions):
+    """That of `figure sequence`."""
+
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False
     panel: Panel = 320
 

@@ -23,8 +23,8 @@ from segtween.errors import SettingError
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
-from segtween.training.arrays import computed_once
 from segtween.training.attention.recipe import AttentionRecipe, Moments
+from segtween.training.cache import computed_once
 from segtween.training.data import Pool, open_pool
 from segtween.training.recipe import Source
 from segtween.training.street import CAMERA_RATE, check_rendered, renderer_hash
