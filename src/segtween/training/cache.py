@@ -51,8 +51,8 @@ def computed_once(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of `folder`, by name, mapped from disk; it is filled from `count` rows where it is not there yet.
 
-    There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The folder has its name only when it
-    is whole. SinkError if it cannot be written.
+    There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The
+    folder has its name only when it is whole. SinkError if it cannot be written.
     """
     if not folder.is_dir():
         with new_folder(folder) as part:
