@@ -18,7 +18,6 @@ from segtween.networks.export import round_to_float16
 from segtween.networks.export_components import export_part, write_file
 from segtween.networks.fitting import Fit, Kind, build_kind, identify, load_into
 from segtween.networks.propagation import FLOWS, REFINERS
-from segtween.validation import whole_folder
 
 
 def describe_weights(path: str | Path) -> dict[str, Any]:
@@ -96,9 +95,10 @@ def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, o
 
 
 def write_parts(path: str | Path, folder: Path) -> None:
-    """Write the flow and the refinement network of a checkpoint, as `models.components` names them, into a new folder
-    that is there only when whole. A refinement that wants an edge is written without one, too: its edge input is
-    zero then. Raises ModelError for a checkpoint that holds neither, or one that does not fit.
+    """Write the flow and the refinement network of a checkpoint, as `models.components` names them, into a folder.
+
+    A refinement that wants an edge is written without one, too: its edge input is zero then. Raises ModelError for a
+    checkpoint that holds neither, or one that does not fit.
     """
     checkpoint = read_checkpoint(path)
     found = {name: identify(state) for name, state in checkpoint.parts.items()}
@@ -108,11 +108,10 @@ def write_parts(path: str | Path, folder: Path) -> None:
         raise ModelError(
             f"{path} holds {described}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
         )
-    with whole_folder(folder) as part:
-        for name, fit in propagating.items():
-            net = build_kind(fit.kind)
-            load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
-            _write_part(net, fit.kind, part, provenance=_metadata(checkpoint, name, fit))
+    for name, fit in propagating.items():
+        net = build_kind(fit.kind)
+        load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
+        _write_part(net, fit.kind, folder, provenance=_metadata(checkpoint, name, fit))
 
 
 def _write_part(net: Any, kind: Kind, folder: Path, *, provenance: dict[str, Any]) -> None:

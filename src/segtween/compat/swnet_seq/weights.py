@@ -18,7 +18,6 @@ from segtween.compat.swnet_seq.places import BEST, BEST_KEY_NETWORK, Places
 from segtween.errors import ModelError
 from segtween.interfaces import Segmenter
 from segtween.settings import Settings, change, find_preset
-from segtween.validation import whole_folder
 
 NETWORKS = {"swiftnet": ("swnet", "swiftnet-r18"), "bisenet": ("bisenet", "bisenet-r18")}
 FLOWNET = "flownet.pth.tar"
@@ -116,16 +115,15 @@ def pick_runtime(device: str) -> tuple[str, str | None, list[str]]:
 
 
 def _model_folder(options: Options, path: Path) -> Path:
-    from segtween.models.weights import cache_folder, sha256_of
+    from segtween.models.weights import in_cache, sha256_of
     from segtween.networks import export_checkpoint
 
     labels, network = LAYOUTS[options.dataset].labels, NETWORKS[options.segnet][1]
-    folder = cache_folder() / "networks" / f"{network}-{labels.name}-{sha256_of(path)[:24]}"
-    if folder.is_dir():
-        return folder
-    with whole_folder(folder) as part:
-        export_checkpoint(path, part, network=network, label_set=labels, name=path.stem, float16=False)
-    return folder
+
+    def fill(folder: Path) -> None:
+        export_checkpoint(path, folder, network=network, label_set=labels, name=path.stem, float16=False)
+
+    return in_cache("networks", f"{network}-{labels.name}-{sha256_of(path)[:24]}", fill)
 
 
 def _there(path: Path, what: str) -> Path:
