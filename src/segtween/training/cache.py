@@ -13,29 +13,16 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from segtween.errors import SinkError
 from segtween.validation import whole_folder, write_whole
+from segtween.video.staging import sink_errors
 
 Row = Mapping[str, NDArray[Any]]
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """SinkError where something cannot be written into a folder of the cache."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(
-            f"cache folder {folder} cannot be written ({error.strerror})",
-            expected="a writable folder with some room",
-            do="give another out=",
-        ) from None
-
-
-@contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `folder` when all went well and is gone otherwise; SinkError as `writing`."""
-    with writing(folder), whole_folder(folder) as part:
+    """A folder to fill, which becomes `folder` when all went well and is gone otherwise. Raises SinkError."""
+    with sink_errors(folder), whole_folder(folder) as part:
         yield part
 
 

@@ -15,9 +15,10 @@ from rich.progress import track
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet
-from segtween.training.cache import write_png, writing
+from segtween.training.cache import write_png
 from segtween.types import Flow, SizeHW
 from segtween.validation import whole_file
+from segtween.video.staging import sink_errors
 
 CAMERA_RATE = 15
 RENDERED = ("camvid11", "cityscapes19")
@@ -54,7 +55,7 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
-    with writing(folder):
+    with sink_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
         for seed in track(missing, f"rendering {source.name}", console=console, disable=not console.is_terminal):
