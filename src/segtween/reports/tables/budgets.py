@@ -16,7 +16,6 @@ from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings, change
 
-
 COLUMNS = (
     Column("preset", "preset"),
     Column("schedule", "schedule"),
