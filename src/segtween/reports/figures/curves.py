@@ -77,8 +77,8 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
     axes.legend(frameon=False, loc="upper right")
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path) as part:
-        figure.savefig(part, format="png", dpi=110)
+    with written(path) as file:
+        figure.savefig(file, format="png", dpi=110)
     return parts
 
 
