@@ -270,6 +270,26 @@ def test_weights_of_another_network_are_named(light: dict[str, Any], tmp_path: P
         load_network(path, "guided", part="x")
 
 
+def test_components_of_a_checkpoint_are_made_once_in_the_cache(
+    light: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.networks import parts_of_checkpoint
+
+    path, cache = tmp_path / "w.pt", tmp_path / "cache"
+    torch.save({"state_dict_of": light}, path)
+    monkeypatch.setenv("SEGTWEEN_CACHE", str(cache))
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(ModelError, match=r"cache folder .* cannot be written .*; free it, or set SEGTWEEN_CACHE"):
+        parts_of_checkpoint(path)
+    cache.unlink()
+    folder = parts_of_checkpoint(path)
+    assert sorted(p.name for p in folder.iterdir()) == ["flow.onnx", "flow.onnx.yaml"]
+    written = (folder / "flow.onnx").stat().st_mtime_ns
+    assert parts_of_checkpoint(path) == folder
+    assert (folder / "flow.onnx").stat().st_mtime_ns == written
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
 # ── Conversion ────────────────────────────────────────────────────────────────────────────────────
 
 
