@@ -199,6 +199,11 @@ def numbered(classes: int) -> LabelSet:
     return LabelSet(f"classes{classes}", tuple(f"class-{i}" for i in range(classes)), colours, tuple(range(classes)))
 
 
+def usual(classes: int) -> LabelSet:
+    """The label set that a network of so many classes most likely has: a known one, else `numbered`."""
+    return next((known for known in LABEL_SETS.values() if len(known) == classes), None) or numbered(classes)
+
+
 def _hue(hue: float, value: float) -> Colour:
     import colorsys
 

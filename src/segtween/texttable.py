@@ -92,6 +92,12 @@ def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
     return (" " * GAP).join([first, *others]).rstrip()
 
 
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"
+
+
 def count(number: int, what: str) -> str:
     """`1 clip`, `3 clips`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -155,16 +155,18 @@ import numpy as np
 from segtween.ops.threads import in_background
 from segtween.models.records import InputRecord
 from segtween.runtimes import open_runtime
+from segtween.runtimes.base import RuntimeOptions
 
 runtime, graph = sys.argv[1:]
 pixels, image = InputRecord("image", scale=255), np.arange(96 * 128 * 3, dtype=np.uint8).reshape(1, 96, 128, 3)
-open_runtime(runtime, graph, pixels=pixels, threads=1).run(image)  # libraries start threads of their own
+one_thread = RuntimeOptions(threads=1)
+open_runtime(runtime, graph, pixels=pixels, options=one_thread).run(image)  # libraries start threads of their own
 before = set(os.listdir("/proc/self/task"))
-opened = open_runtime(runtime, graph, pixels=pixels, threads=3, aside=in_background)
+opened = open_runtime(runtime, graph, pixels=pixels, options=RuntimeOptions(threads=3, aside=in_background))
 answers = [opened.run(image)[0] for _ in range(2)]
 time.sleep(0.3)  # those that end are gone
 started = set(os.listdir("/proc/self/task")) - before
-expected = open_runtime(runtime, graph, pixels=pixels, threads=2).run(image)[0]
+expected = open_runtime(runtime, graph, pixels=pixels, options=RuntimeOptions(threads=2)).run(image)[0]
 for answer in answers:
     np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-4)
     assert answer.flags.writeable

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_cli import MODEL, call, images
 
-from segtween.cli.startup import ordinal
+from segtween.texttable import ordinal
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_lines_of_a_list_name_the_last_frames_of_clips(tmp_path: Path) -> None:
     ):
         opened(tmp_path, longest=4, **listed)
     (tmp_path / "clips.txt").write_text("a b c\n")
-    with pytest.raises(DatasetError, match=r"line 1 is 'a b c'; expected an image and a label file; correct the line"):
+    with pytest.raises(DatasetError, match=r"line 1: 'a b c'; expected an image and its label .*; correct the list"):
         opened(tmp_path, **listed)
     (tmp_path / "clips.txt").write_text("one.png label.png\n")
     with pytest.raises(DatasetError, match=r"^frame one.png has no number; expected <name>_<number>_leftImg8bit.png"):

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from small_clips import write_recipe, write_set
 
+from killed_training import killed_at
 from segtween.compat.swnet_seq.training import PropagationRecipe
 from segtween.errors import ModelError, SettingError
 from segtween.training import Epoch, TrainOptions, load_recipe, train_recipe
@@ -157,23 +157,10 @@ def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from segtween.compat.swnet_seq.training import task
-    from segtween.training import loop
 
-    original: Callable[..., Any] = task.chain_loss
-    calls = []
-
-    def dying(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(task, "chain_loss", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(kill_at, task, "chain_loss", monkeypatch):
         train(tmp_path, data)
     assert not (tmp_path / "out/report.json").exists()
-    monkeypatch.setattr(task, "chain_loss", original)
     train_recipe(tmp_path / "tiny-chain.yaml", out=tmp_path / "out", data_root=data, device="cpu")
     assert same_bits(tmp_path / "out", whole)
 

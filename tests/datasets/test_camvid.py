@@ -72,7 +72,7 @@ def test_equal_runs_cover_every_number_once_at_one_spacing(numbers: list[int]) -
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ("val/A_1.png\n", r"val\.txt, line 1: 'val/A_1\.png'; expected two names, image and label"),
+        ("val/A_1.png\n", r"val\.txt, line 1: 'val/A_1\.png'; expected an image and its label file"),
         ("\nval/A_1.png valannot/none.png", r"line 2: valannot/none\.png is missing; expected that file under"),
         ("val/none.png valannot/A_1.png", r"line 1: val/none\.png is missing"),
         ("", r"split 'val' of camvid has no frames; expected at least one; check root and split"),
@@ -89,6 +89,13 @@ def test_bad_lists(tmp_path: Path, lines: str, message: str) -> None:
 def test_a_missing_list_names_the_splits_that_exist(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"test\.txt cannot be read .*splits there: val\); check root= and split="):
         open_dataset("camvid", camvid(tmp_path, ["A_1"]), split="test")
+
+
+def test_a_list_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    root = camvid(tmp_path, ["A_1"])
+    (root / "val.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DatasetError, match=r"val\.txt cannot be read \(it is not text\); expected <split>\.txt"):
+        open_dataset("camvid", root, split="val")
 
 
 def test_a_missing_root_and_an_unknown_layout(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"test\.txt lists video 'a' twice"):
         open_dataset("vspw", root, split="test")
     (root / "data" / "a" / "origin" / "00000001.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"mask .*00000001\.png has no picture"):
+    with pytest.raises(DatasetError, match=r"label .*00000001\.png has no picture"):
         open_dataset("vspw", root, split="val")
 
 

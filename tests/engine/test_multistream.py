@@ -17,6 +17,7 @@ from segtween.build import Processor, build_engine, build_streams
 from segtween.engine.delayed import DelayedKeyFrames
 from segtween.engine.multistream import Arrival, MultiStream
 from segtween.errors import ScoresError, SettingError
+from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime
 from segtween.settings import PRESETS, Settings, change
 from segtween.types import Frame, Result, Rgb
@@ -76,7 +77,7 @@ def test_what_is_compiled_or_loaded_is_shared_and_tables_are_not() -> None:
 
 
 def test_a_network_keeps_a_compiled_form_for_every_size(tmp_path: Any) -> None:
-    runtime = OpenVinoRuntime(write_network(tmp_path / "tiny.onnx"), threads=1)
+    runtime = OpenVinoRuntime(write_network(tmp_path / "tiny.onnx"), options=RuntimeOptions(threads=1))
     images = [np.zeros((1, 3, 32, 32 + 4 * i), np.float32) for i in range(3)]
     for image in images:
         runtime.run(image)

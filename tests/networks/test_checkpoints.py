@@ -247,16 +247,14 @@ def test_what_does_not_fit_is_listed(light: dict[str, Any], change: Any, text: s
 
 
 def test_weights_of_another_network_are_named(light: dict[str, Any], tmp_path: Path) -> None:
-    from segtween.networks.fitting import load_network, load_weights_into
+    from segtween.networks.fitting import load_network
 
     path = tmp_path / "w.pt"
     torch.save(light, path)
     with pytest.raises(ModelError, match=r"w.pt \(state_dict\) has no layer that says .*; it looks like flow-light"):
         load_network(path, "swiftnet-r18")
-    with torch.device("meta"):
-        net = build_flow("flownets")
     with pytest.raises(ModelError, match=r"does not fit flownets: .*; it looks like flow-light; give another file"):
-        load_weights_into(net, path)
+        load_network(path, "flownets")
     guided = build_refiner(classes=11).state_dict()
     torch.save({"state_dict": guided, "state_dict_of": light}, path)
     with pytest.raises(
@@ -270,8 +268,26 @@ def test_weights_of_another_network_are_named(light: dict[str, Any], tmp_path: P
         load_network(path, "guided", classes=19)
     with pytest.raises(SettingError, match=r"has the parts state_dict, state_dict_of, not 'x'; expected one of these"):
         load_network(path, "guided", part="x")
-    with pytest.raises(SettingError, match=r"the module is of no known network; expected one that segtween.networks"):
-        load_weights_into(torch.nn.Conv2d(1, 1, 1), path)
+
+
+def test_components_of_a_checkpoint_are_made_once_in_the_cache(
+    light: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.networks import parts_of_checkpoint
+
+    path, cache = tmp_path / "w.pt", tmp_path / "cache"
+    torch.save({"state_dict_of": light}, path)
+    monkeypatch.setenv("SEGTWEEN_CACHE", str(cache))
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(ModelError, match=r"cache folder .* cannot be written .*; free it, or set SEGTWEEN_CACHE"):
+        parts_of_checkpoint(path)
+    cache.unlink()
+    folder = parts_of_checkpoint(path)
+    assert sorted(p.name for p in folder.iterdir()) == ["flow.onnx", "flow.onnx.yaml"]
+    written = (folder / "flow.onnx").stat().st_mtime_ns
+    assert parts_of_checkpoint(path) == folder
+    assert (folder / "flow.onnx").stat().st_mtime_ns == written
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
 
 
 # ── Conversion ────────────────────────────────────────────────────────────────────────────────────

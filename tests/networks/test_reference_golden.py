@@ -18,13 +18,21 @@ FLOW_OF = {"flownets_seed": "flownets", "flownet2s_nvidia": "flownet2s", "flowli
 
 def loaded(net: Any, case: dict[str, Any], shared: Path | None) -> Any:
     """`net` with the case's weights: seeded, or a part of the published checkpoint."""
-    from segtween.networks.fitting import load_weights_into
-
     if "seed" in case["weights"]:
         return load_filled(net, case)
     assert shared is not None
-    load_weights_into(net, shared / "weights" / CHECKPOINT, part=case["weights"]["entry"])
-    return net.eval()
+    return filled(net, shared, case["weights"]["entry"]).eval()
+
+
+def filled(net: Any, shared: Path, part: str) -> Any:
+    """`net` with a part of the published checkpoint."""
+    from segtween.networks.checkpoints import read_checkpoint
+    from segtween.networks.fitting import identify, load_into
+
+    own, file = identify(net.state_dict()), shared / "weights" / CHECKPOINT
+    assert own is not None
+    load_into(net, read_checkpoint(file).part(part)[1], kind=own.kind, source=str(file))
+    return net
 
 
 def published(case: dict[str, Any], request: pytest.FixtureRequest) -> Path | None:
@@ -115,14 +123,11 @@ def test_sequence_with_the_published_weights(shared: Path) -> None:
     """The reference's chain: key scores at 1/8, flow from small pairs, its warp, its edge, guided convolution."""
     from segtween.networks.bisenet import keep_corners
     from segtween.networks.chain import Chain, small
-    from segtween.networks.fitting import load_weights_into
     from segtween.networks.reference import reference_edge
 
     frames = [p.values[0] for p in cases("sequence_seed")]
-    file = shared / "weights" / CHECKPOINT
-    flow_net, refiner = build_flow("flow-light"), build_refiner(classes=19)
-    load_weights_into(flow_net, file, part="state_dict_of")
-    load_weights_into(refiner, file, part="state_dict")
+    flow_net = filled(build_flow("flow-light"), shared, "state_dict_of")
+    refiner = filled(build_refiner(classes=19), shared, "state_dict")
     images = bgr(array(frames[0], "clip_u8"))
     size = images.shape[-2:]
     key = keep_corners(torch.from_numpy(array(frames[0], "key_logits")), (size[0] // 8, size[1] // 8))

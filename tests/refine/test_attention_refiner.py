@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes import BrightnessSegmenter, textured
+from fakes import BrightnessSegmenter, FakeRuntime, textured
 from segtween.build import build_engine
 from segtween.errors import ModelError, SettingError
 from segtween.models.components import ATTENTION, Component, shipped_components
 from segtween.ops.cpu import CpuOps
 from segtween.refine.attention import LEAST_SHARE, OFFSETS, AttentionRefiner, cell_grid
-from segtween.runtimes.fake import FakeRuntime
 from segtween.settings import change, find_preset
 from segtween.types import ScoreMap
 

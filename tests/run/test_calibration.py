@@ -118,7 +118,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path, text: str, message: s
     int8_path(record).write_text(text)
     for precision in ("int8", "auto"):
         with pytest.raises(ModelError, match=rf"net.onnx.int8.yaml: {message}.*; calibrate the network again"):
-            open_network(record, precision=precision)  # type: ignore[arg-type]
+            open_network(record, precision=precision)
     assert open_network(record).describe()["precision"] == "float32"
 
 

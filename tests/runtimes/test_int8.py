@@ -22,6 +22,7 @@ from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes import openvino as openvino_module
+from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime, int8_sums_are_exact, read_graph
 from segtween.runtimes.quantise import (
     convolution_inputs,
@@ -35,6 +36,7 @@ from tiny_onnx import cell_scores, colour_image, colour_weights, save_graph, wri
 
 PIXELS = InputRecord("image", scale=1, multiple_of=4)
 RANGES = Int8Record({"image": (0.0, 1.0)})
+INT8, AUTO = RuntimeOptions(precision="int8"), RuntimeOptions(precision="auto")
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_the_steps_hold_zero_exactly_and_cover_the_range(one: float, other: floa
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str, end: float) -> None:
     path = write_network(tmp_path / "net.onnx", dtype=dtype)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, (0.0, end)))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, end)), options=INT8)
     rgb = colour_image((16, 24))
     (scores,) = runtime.run(rgb[None])
     weights, bias = colour_weights(5)
@@ -151,7 +153,7 @@ def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path, end: fl
         {name.removesuffix(" low"): ends for name, *ends in zip(meter.outputs[::2], low, high, strict=True)}
     )
     exact = open_runtime("openvino", path, pixels=PIXELS).run(rgb[None])[0]
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=record)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=record, options=INT8)
     rounded = runtime.run(rgb[None])[0]
     assert np.abs(rounded - exact).mean() < 0.02 * end * exact.std()
     layers = [op.get_rt_info() for op in runtime._latest().get_runtime_model().get_ops()]
@@ -168,7 +170,7 @@ def test_channels_of_nothing_stay_nothing(tmp_path: Path, end: float) -> None:
     kernel = next(t for t in model.graph.initializer if t.name == "kernel")
     kernel.CopyFrom(numpy_helper.from_array(values, "kernel"))
     onnx.save(model, path)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, (0.0, end)))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, end)), options=INT8)
     (scores,) = runtime.run(np.full((1, 8, 8, 3), 255, np.uint8))
     expected = values.sum(axis=(1, 2, 3)) + colour_weights(5)[1]
     np.testing.assert_allclose(scores[0, :, 0, 0], expected, rtol=0.01, atol=0.02)
@@ -179,7 +181,7 @@ def test_what_int8_did_is_in_the_record(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     said = []
     for limits in ((0.0, 1.0), (0.0, 2.0)):
-        runtime = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=ranges_of(path, limits))
+        runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, limits), options=INT8)
         runtime.run(colour_image((8, 8))[None])
         said.append(runtime.describe())
     assert said[0]["precision"] == "int8"
@@ -195,7 +197,7 @@ def test_auto_is_int8_where_there_are_ranges(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     rgb = colour_image((64, 64))[None]
     for given_ranges, expected in ((RANGES, {"int8"}), (None, {"bfloat16", "float32"})):
-        runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=given_ranges)
+        runtime = open_runtime("openvino", path, pixels=PIXELS, int8=given_ranges, options=AUTO)
         runtime.run(rgb)
         assert runtime.precision in expected
         assert runtime.notes == []
@@ -203,18 +205,18 @@ def test_auto_is_int8_where_there_are_ranges(tmp_path: Path) -> None:
 
 def test_this_processor_gets_int8_or_is_told_why_not(tmp_path: Path) -> None:
     path, rgb = write_network(tmp_path / "net.onnx"), colour_image((64, 64))
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=RANGES)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=AUTO)
     (scores,) = runtime.run(rgb[None])
     np.testing.assert_allclose(scores[0], cell_scores(rgb / 255, classes=5), atol=0.05)
     assert runtime.notes == []
     if int8_sums_are_exact():
         assert runtime.precision == "int8"
-        named = open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
+        named = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
         np.testing.assert_array_equal(named.run(rgb[None])[0], scores)
     else:
         assert runtime.precision in ("bfloat16", "float32")
         with pytest.raises(SettingError, match=r"^precision int8 on this processor, where sums of bytes overflow"):
-            open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=RANGES)
+            open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
 
 
 def test_float32_stays_what_it_is_beside_ranges(tmp_path: Path) -> None:
@@ -231,8 +233,8 @@ def test_a_processor_without_dot_products_is_refused_or_left_to_another_precisio
     monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(SettingError, match=r"precision int8 on this processor.*; expected a processor with AVX-512 V"):
-        open_runtime("openvino", path, precision="int8", int8=RANGES)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=RANGES)
+        open_runtime("openvino", path, int8=RANGES, options=INT8)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=AUTO)
     runtime.run(colour_image((64, 64))[None])
     assert runtime.precision in ("bfloat16", "float32")
 
@@ -275,9 +277,9 @@ def test_kernels_that_do_not_compile_or_are_not_int8_are_not_used(monkeypatch: p
 def test_a_network_without_ranges_is_refused(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="network 'net' was never calibrated for int8; expected .*; segtween export"):
-        open_runtime("openvino", path, precision="int8")
+        open_runtime("openvino", path, options=INT8)
     with pytest.raises(SettingError, match="own number types; expected precision float32.*openvino' for int8"):
-        open_runtime("onnxruntime", path, precision="int8", int8=RANGES)
+        open_runtime("onnxruntime", path, int8=RANGES, options=INT8)
 
 
 @ANYWHERE
@@ -287,14 +289,14 @@ def test_ranges_of_other_weights_are_refused_or_said(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"int8 ranges of net.onnx were measured with other weights; expected .*0000; cal"
     ):
-        open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=stale)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision="auto", int8=stale)
+        open_runtime("openvino", path, pixels=PIXELS, int8=stale, options=INT8)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=stale, options=AUTO)
     runtime.run(colour_image((64, 64))[None])
     assert len(runtime.notes) == 1
     assert runtime.notes[0].startswith("int8 is not used: the int8 ranges of net.onnx were measured with other weights")
     foreign = Int8Record({"elsewhere": (0.0, 1.0)})
     with pytest.raises(ModelError, match="int8 ranges of net.onnx name none of its tensors; expected ranges of this"):
-        open_runtime("openvino", path, pixels=PIXELS, precision="int8", int8=foreign)
+        open_runtime("openvino", path, pixels=PIXELS, int8=foreign, options=INT8)
 
 
 def test_the_digest_is_of_the_weights(tmp_path: Path) -> None:
@@ -340,7 +342,7 @@ def test_int8_that_does_not_compile_is_replaced_and_said(
     fake = NoInt8Core()
     monkeypatch.setattr(openvino_module, "core", lambda: fake)
     path = write_network(tmp_path / "net.onnx")
-    runtime = open_runtime("openvino", path, pixels=PIXELS, precision=asked, int8=RANGES)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=RuntimeOptions(precision=asked))
     rgb = colour_image((64, 64))
     (scores,) = runtime.run(rgb[None])
     assert runtime.notes[0] == "net.onnx does not compile as int8 (no kernel for this); bfloat16 is used"

@@ -11,12 +11,12 @@ import numpy as np
 import openvino
 import pytest
 
+from fakes import FakeRuntime
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.models.records import InputRecord
 from segtween.runtimes import RUNTIMES, open_runtime
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.base import Runtime, check_onnx_file
-from segtween.runtimes.fake import FakeRuntime
+from segtween.runtimes.base import Runtime, RuntimeOptions, check_onnx_file
 from tiny_onnx import cell_scores, colour_image, write_network
 
 IMAGENET = {"scale": 1.0, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -97,7 +97,7 @@ def test_the_runtimes_agree(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_a_runtime(name: str, tmp_path: Path) -> None:
-    runtime = open_runtime(name, write_network(tmp_path / "net.onnx"), threads=1)
+    runtime = open_runtime(name, write_network(tmp_path / "net.onnx"), options=RuntimeOptions(threads=1))
     runtime.run(np.zeros((1, 3, 8, 8), np.float32))
     said = runtime.describe()
     assert said["runtime"].startswith(name + " 20" if name == "openvino" else name + " 1")
@@ -162,23 +162,24 @@ def test_settings_that_no_runtime_has(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"runtime 'openvin' is not known; .*; did you mean openvino\?"):
         open_runtime("openvin", path)
     with pytest.raises(SettingError, match="precision 'float8'; expected one of auto, float32, bfloat16"):
-        open_runtime("openvino", path, precision="float8")  # type: ignore[arg-type]
+        open_runtime("openvino", path, options=RuntimeOptions(precision="float8"))  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="threads -1; expected 0"):
-        open_runtime("openvino", path, threads=-1)
+        open_runtime("openvino", path, options=RuntimeOptions(threads=-1))
 
 
 def test_an_unknown_provider_lists_those_that_are_here(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(SettingError, match=r"execution provider 'cdua' is not in .*CPUExecutionProvider"):
-        open_runtime("onnxruntime", path, provider="cdua")
+        open_runtime("onnxruntime", path, options=RuntimeOptions(provider="cdua"))
     with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not here; expected one of .*CPU"):
-        open_runtime("openvino", path, provider="ABACUS")
+        open_runtime("openvino", path, options=RuntimeOptions(provider="ABACUS"))
 
 
 def test_a_provider_may_be_given_by_its_short_name(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     for provider in ("cpu", "CPU", "CPUExecutionProvider"):
-        assert open_runtime("onnxruntime", path, provider=provider).describe()["provider"] == "CPUExecutionProvider"
+        opened = open_runtime("onnxruntime", path, options=RuntimeOptions(provider=provider))
+        assert opened.describe()["provider"] == "CPUExecutionProvider"
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,13 +200,13 @@ def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
 
 def test_bfloat16_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="ONNX Runtime computes in the graph's own number types; expected precis"):
-        open_runtime("onnxruntime", write_network(tmp_path / "net.onnx"), precision="bfloat16")
+        open_runtime("onnxruntime", write_network(tmp_path / "net.onnx"), options=RuntimeOptions(precision="bfloat16"))
 
 
 def test_the_precision_reported_is_that_of_the_compiled_graph(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     has_bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    runtime = open_runtime("openvino", path, precision="bfloat16")
+    runtime = open_runtime("openvino", path, options=RuntimeOptions(precision="bfloat16"))
     runtime.run(np.zeros((1, 3, 64, 64), np.float32))
     assert runtime.precision == ("bfloat16" if has_bfloat16 else "float32")
     assert len(runtime.notes) == (0 if has_bfloat16 else 1)
@@ -231,7 +232,9 @@ def test_a_precision_that_does_not_compile_is_replaced_and_said(
 ) -> None:
     fake = RefusingCore("bf16")
     monkeypatch.setattr(openvino_module, "core", lambda: fake)
-    runtime = open_runtime("openvino", write_network(tmp_path / "net.onnx"), precision="bfloat16")
+    runtime = open_runtime(
+        "openvino", write_network(tmp_path / "net.onnx"), options=RuntimeOptions(precision="bfloat16")
+    )
     for size in (8, 16):
         runtime.run(np.zeros((1, 3, size, size), np.float32))
     assert runtime.notes == ["net.onnx does not compile as bfloat16 (no kernel for this); float32 is used"]
@@ -245,7 +248,9 @@ def test_where_nothing_compiles_the_reason_is_given(
 ) -> None:
     fake = RefusingCore("bf16", "f32", None)
     monkeypatch.setattr(openvino_module, "core", lambda: fake)
-    runtime = open_runtime("openvino", write_network(tmp_path / "net.onnx"), precision=precision)
+    runtime = open_runtime(
+        "openvino", write_network(tmp_path / "net.onnx"), options=RuntimeOptions(precision=precision)
+    )
     with pytest.raises(ModelError, match=r"net\.onnx does not take an input of shape .* \(no kernel for this\)"):
         runtime.run(np.zeros((1, 3, 8, 8), np.float32))
 

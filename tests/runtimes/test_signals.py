@@ -16,6 +16,7 @@ PROGRAM = """
 import ctypes, gc, signal, sys
 import numpy as np
 from segtween.runtimes import open_runtime
+from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import _SignalStack
 
 def stack():
@@ -25,7 +26,7 @@ def stack():
 
 before = stack()
 for size in (32, 64):
-    runtime = open_runtime("openvino", sys.argv[1], threads=1)
+    runtime = open_runtime("openvino", sys.argv[1], options=RuntimeOptions(threads=1))
     runtime.run(np.zeros((1, 3, size, size), np.float32))
     del runtime
     gc.collect()

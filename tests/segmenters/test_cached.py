@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fakes import FakeSegmenter
 from segtween.errors import ScoresError
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.cached import CachedScores
-from segtween.segmenters.fake import FakeSegmenter
 
 RGB = np.zeros((24, 32, 3), np.uint8)
 QUANTISED = np.random.default_rng(0).integers(-128, 128, (3, 11, 6, 8)).astype(np.int8)

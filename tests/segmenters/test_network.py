@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import FakeRuntime
 from segtween.errors import ModelError, ScoresError, SettingError
 from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.runtimes import RUNTIMES
-from segtween.runtimes.fake import FakeRuntime
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import NetworkSegmenter, open_network
 from tiny_onnx import cell_scores, colour_image, write_network

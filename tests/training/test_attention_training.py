@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from killed_training import killed_at
 from segtween.errors import SettingError
 from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
 from segtween.training import train as train_with
@@ -153,6 +153,7 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     from segtween.ops.cpu import CpuOps
     from segtween.refine import attention
     from segtween.runtimes import open_runtime
+    from segtween.runtimes.base import RuntimeOptions
     from segtween.training import Disturb
     from segtween.training.attention import batches
     from segtween.training.attention.losses import aggregated
@@ -181,7 +182,8 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(attention, "LEAST_WEIGHT", 0.0)
     monkeypatch.setattr(attention, "_replacement_gate", lambda *_: 1.0)
     part, ops = read_component(tmp_path / ATTENTION, kind="attention"), CpuOps(threads=1)
-    runtime = open_runtime("openvino", part.path, outputs=("share", "attention", "added"), threads=1)
+    outputs, options = ("share", "attention", "added"), RuntimeOptions(threads=1)
+    runtime = open_runtime("openvino", part.path, outputs=outputs, options=options)
     carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))
     found = attention.AttentionRefiner(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
     assert found.share == pytest.approx(said.share[0, 0].numpy(), abs=0.02)
@@ -289,23 +291,10 @@ def weights(out: Path) -> dict[str, Any]:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training import loop
     from segtween.training.attention import task
 
-    original: Callable[..., Any] = task.attention_loss
-    calls: list[int] = []
-
-    def dying(*args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            raise KeyboardInterrupt
-        return original(*args, **options)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(task, "attention_loss", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(kill_at, task, "attention_loss", monkeypatch):
         train(tmp_path, data, cache=whole)
-    monkeypatch.setattr(task, "attention_loss", original)
     train(tmp_path, data, cache=whole)
     one, two = weights(tmp_path / "out"), weights(whole)
     assert all(torch.equal(one[k], two[k]) for k in one)

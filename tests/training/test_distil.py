@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from killed_training import killed_at
 from segtween.errors import ModelError, SettingError
 from segtween.models.finding import find_record, shipped_models
 from segtween.training import load_recipe, train_recipe
@@ -114,25 +114,12 @@ def test_without_labels_the_teacher_is_learnt(data: Path, tmp_path: Path) -> Non
 
 
 def test_killed_it_ends_with_the_same_bits(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segtween.training import loop
     from segtween.training.segmenter import task
 
     recipe = write_recipe(tmp_path, network="swiftnet-lite0", steps=3)
     train_recipe(recipe, out=tmp_path / "whole", data_root=data, device="cpu")
-    original: Callable[..., Any] = task.distil_loss
-    calls = []
-
-    def dying(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(task, "distil_loss", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(3, task, "distil_loss", monkeypatch):
         train_recipe(recipe, out=tmp_path / "killed", data_root=data, device="cpu")
-    monkeypatch.setattr(task, "distil_loss", original)
     train_recipe(recipe, out=tmp_path / "killed", data_root=data, device="cpu")
     one, two = (torch.load(tmp_path / f / "checkpoint.pt", weights_only=True) for f in ("whole", "killed"))
     assert one["losses"] == two["losses"]

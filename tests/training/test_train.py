@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from killed_training import killed_at
 from segtween.errors import MissingExtraError, ModelError, SettingError, SinkError
 from segtween.training import load_recipe, train_recipe
 
@@ -84,25 +85,12 @@ def same_weights(first: Path, second: Path) -> bool:
 def test_killed_at_any_step_it_ends_with_the_same_bits(
     kill_at: int, whole: tuple[Any, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segtween.training import loop
     from segtween.training.segmenter import task
 
     recipe, out = write_recipe(tmp_path), tmp_path / "out"
-    original: Callable[..., Any] = task.loss_of
-    calls = []
-
-    def dying(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_EVERY", 2)
-    monkeypatch.setattr(task, "loss_of", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at(kill_at, task, "loss_of", monkeypatch):
         train_recipe(recipe, out=out, data_root=data, device="cpu")
     assert not (out / "report.json").exists()
-    monkeypatch.setattr(task, "loss_of", original)
     train_recipe(recipe, out=out, data_root=data, device="cpu")
     assert same_weights(out, whole[1])
 

@@ -85,11 +85,14 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         open_pool(LISTED, CAMVID11, data_root=None, cache=tmp_path)
     with pytest.raises(DatasetError, match=r"train.txt cannot be read .*; expected lines of `image label`"):
         opened()
+    (tmp_path / "train.txt").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DatasetError, match=r"train.txt cannot be read \(it is not text\); expected lines of .*; check"):
+        opened()
     (tmp_path / "train.txt").write_text("\n")
     with pytest.raises(DatasetError, match=r"train.txt holds no pairs to use"):
         opened()
     (tmp_path / "train.txt").write_text("one\n")
-    with pytest.raises(DatasetError, match=r"train.txt line 1 is 'one'; expected an image and a label file"):
+    with pytest.raises(DatasetError, match=r"train.txt, line 1: 'one'; expected an image and its label file"):
         opened()
     write_data(tmp_path)
     (tmp_path / "a_002.png").unlink()
@@ -102,7 +105,7 @@ def test_data_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     ):
         opened().read(0)
     (tmp_path / "a_001.png").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"a_001.png cannot be read as an image"):
+    with pytest.raises(DatasetError, match=r"a_001.png is not a readable image"):
         opened().read(1)
 
 

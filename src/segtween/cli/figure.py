@@ -53,6 +53,21 @@ class PictureOptions:
 
 
 @dataclass(frozen=True)
+class ClipPicture(PictureOptions):
+    """That of `figure clip`."""
+
+    panel: Panel = 360
+
+
+@dataclass(frozen=True)
+class SequencePicture(PictureOptions):
+    """That of `figure sequence`."""
+
+    truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False
+    panel: Panel = 320
+
+
+@dataclass(frozen=True)
 class SceneOptions(options.InputOptions):
     """Frames from a video, a data set's clip, or the synthetic street."""
 
@@ -87,17 +102,12 @@ class SceneOptions(options.InputOptions):
 Scene = Annotated[SceneOptions, Rare("dataset_labels", "label_map")]
 
 
-@app.callback()
-def figure() -> None:
-    pass
-
-
 @app.command("clip")
 @guarded
 @grouped
 def clip(
     *,
-    picture: PictureOptions,
+    picture: ClipPicture,
     scene: Scene,
     frames: Annotated[
         str | None,
@@ -113,7 +123,6 @@ def clip(
             "--occlusion", metavar="NAME", rich_help_panel="Method", help="Estimate: photometric or forward-backward."
         ),
     ] = "photometric",
-    panel: Panel = 360,
     network: Network,
 ) -> None:
     """Input, edge, prediction, occlusion, truth and flow of single frames, each just before the next key frame.
@@ -129,7 +138,7 @@ def clip(
     shown = None if frames is None else options.numbers(frames, option="--frames")
     picture.check()
     subject = _subject(scene, method, network, keys)
-    picture.save(clip_figure(subject, frames=shown, occlusion=occlusion, width=panel))
+    picture.save(clip_figure(subject, frames=shown, occlusion=occlusion, width=picture.panel))
 
 
 @app.command("sequence")
@@ -137,17 +146,13 @@ def clip(
 @grouped
 def sequence(
     *,
-    picture: PictureOptions,
+    picture: SequencePicture,
     scene: Scene,
     key: Annotated[
         int | None, typer.Option("--key", metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
     ] = None,
     keys: shared.KeyFrameOptions,
     method: Method,
-    truth: Annotated[
-        bool, typer.Option("--truth", rich_help_panel="Output", help="Add a row of the truth, where it is known.")
-    ] = False,
-    panel: Panel = 320,
     network: Network,
 ) -> None:
     """A key interval, frame by frame: inputs, the network on every frame, the method.
@@ -162,7 +167,7 @@ def sequence(
 
     picture.check()
     subject = _subject(scene, method, network, keys)
-    picture.save(sequence_figure(subject, key=key, truth=truth, width=panel))
+    picture.save(sequence_figure(subject, key=key, truth=picture.truth, width=picture.panel))
 
 
 @app.command("failures")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segtween.settings import Fixed
+from segtween.texttable import ordinal
 from segtween.types import BOTH_SIDES, format_size
 
 if TYPE_CHECKING:
@@ -51,9 +52,3 @@ def _key_frames(used: InMode) -> str:
         return f"key frames chosen for {schedule.target_ms:g} ms per frame"
     budget = 100 / (schedule.interval + 1) if schedule.budget is None else schedule.budget
     return f"{budget:g} of 100 frames, chosen by need"
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
-    ends = {1: "st", 2: "nd", 3: "rd"}
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else ends.get(number % 10, 'th')}"

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
-from segtween.datasets.reading import read_listing
+from segtween.datasets.reading import names_by_line, read_listing
 from segtween.errors import DatasetError
 from segtween.labels import CAMVID11, LabelSet
 
@@ -37,17 +37,8 @@ def open_camvid(root: Path, *, split: str, labels: LabelSet | None = None) -> Da
 
 def _read_list(root: Path, split: str, listing: Path) -> list[ClipFrame]:
     frames = []
-    for number, line in enumerate(read_listing(root, split).splitlines(), 1):
-        if not line.strip():
-            continue
-        names = line.split()
-        if len(names) != 2:
-            raise DatasetError(
-                f"{listing}, line {number}: {line.strip()[:80]!r}",
-                expected="two names, image and label, with a space between",
-                do="correct the list",
-            )
-        image, label = (_find(root, name, where=f"{listing}, line {number}") for name in names)
+    for place, names in names_by_line(read_listing(root, split), listing):
+        image, label = (_find(root, name, where=place) for name in names)
         flow = root / "flow" / f"{image.stem}.npz"
         frames.append(ClipFrame(image.stem, image, label, flow if flow.is_file() else None))
     return frames

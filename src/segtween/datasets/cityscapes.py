@@ -45,8 +45,12 @@ def open_cityscapes(root: Path, *, split: str, labels: LabelSet | None = None) -
         for clip in _city(city, truths / city.name, root / FLOW / split / city.name)
     ]
     known = labels or CITYSCAPES19
-    void = tuple(i for i in ALL_IDS if i not in known.ids)
-    return Dataset("cityscapes", split, known, clips, FRAME_RATE, void)
+    return Dataset("cityscapes", split, known, clips, FRAME_RATE, void_ids(known))
+
+
+def void_ids(labels: LabelSet) -> tuple[int, ...]:
+    """The data set's ids that are no class of these."""
+    return tuple(i for i in ALL_IDS if i not in labels.ids)
 
 
 def _city(images: Path, truths: Path, flows: Path) -> list[Clip]:

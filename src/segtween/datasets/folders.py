@@ -34,25 +34,31 @@ def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> D
             )
         labels = label_set(file)
     folders = sorted((p for p in pictures.iterdir() if p.is_dir()), key=lambda p: _natural(p.name))
-    clips = [_clip(folder, truths / folder.name, root / split / "flow" / folder.name) for folder in folders]
+    flows = root / split / "flow"
+    clips = [clip_of_folders(f.name, f, truths / f.name, flows / f.name) for f in folders]
     return Dataset("folders", split, labels, clips)
 
 
-def _clip(pictures: Path, truths: Path, flows: Path) -> Clip:
+def clip_of_folders(name: str, pictures: Path, truths: Path, flows: Path | None = None) -> Clip:
+    """The pictures of a folder in natural order, with the label images and flows of the same names. DatasetError for no
+    picture, and for a label image without one."""
     paths = sorted((p for p in pictures.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: _natural(p.name))
     if not paths:
         raise DatasetError(
-            f"clip folder {pictures} has no pictures", expected=f"files {', '.join(PICTURES)}", do="remove the folder"
+            f"clip folder {pictures} has no pictures",
+            expected=f"files {', '.join(PICTURES)}",
+            do="add some, or remove the folder",
         )
     labels = {p.stem: p for p in truths.glob("*.png")}
     lost = sorted(set(labels) - {p.stem for p in paths})
     if lost:
         raise DatasetError(
-            f"label {labels[lost[0]]} has no picture", expected=f"a picture {lost[0]} in {pictures}", do="rename it"
+            f"label {labels[lost[0]]} has no picture",
+            expected=f"a picture {lost[0]} in {pictures}",
+            do="rename it, or add the picture",
         )
-    flow = {p.stem: p for p in flows.glob("*.npz")}
-    frames = (ClipFrame(f"{pictures.name}/{p.stem}", p, labels.get(p.stem), flow.get(p.stem)) for p in paths)
-    return Clip(pictures.name, tuple(frames))
+    flow = {} if flows is None else {p.stem: p for p in flows.glob("*.npz")}
+    return Clip(name, tuple(ClipFrame(f"{name}/{p.stem}", p, labels.get(p.stem), flow.get(p.stem)) for p in paths))
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,16 +19,34 @@ _PALETTE = 3  # PNG colour type: one index per pixel into a table of colours
 
 def read_listing(root: Path, split: str) -> str:
     """`<split>.txt` in the root; DatasetError, which names the splits that are there, where it cannot be read."""
-    listing = root / f"{split}.txt"
+    splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
+    expected = f"<split>.txt in the root (splits there: {splits})"
+    return read_list(root / f"{split}.txt", expected=expected, do="check root= and split=")
+
+
+def read_list(path: Path, *, expected: str = "lines of `image label`", do: str) -> str:
+    """The text of a list file; DatasetError with `expected` and `do` where it cannot be read."""
     try:
-        return listing.read_text(encoding="utf-8")
-    except OSError as error:
-        splits = ", ".join(sorted(p.stem for p in root.glob("*.txt"))) or "none"
-        raise DatasetError(
-            f"list {listing} cannot be read ({error.strerror})",
-            expected=f"<split>.txt in the root (splits there: {splits})",
-            do="check root= and split=",
-        ) from None
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise DatasetError(f"list file {path} cannot be read ({reason})", expected=expected, do=do) from None
+
+
+def names_by_line(text: str, path: Path, *, counts: Collection[int] = (2,)) -> Iterator[tuple[str, list[str]]]:
+    """Place and names of each line of a list file that has any: an image and its label file, which `counts` with a 1
+    lets be absent. DatasetError for a line of another number of names."""
+    for number, line in enumerate(text.splitlines(), 1):
+        names, place = line.split(), f"{path}, line {number}"
+        if not names:
+            continue
+        if len(names) not in counts:
+            raise DatasetError(
+                f"{place}: {line.strip()[:80]!r}",
+                expected="an image and its label file, with a space between",
+                do="correct the list",
+            )
+        yield place, names
 
 
 def _content(path: Path) -> bytes:

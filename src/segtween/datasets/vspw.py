@@ -11,7 +11,8 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.datasets.clips import Clip, Dataset
+from segtween.datasets.folders import clip_of_folders
 from segtween.datasets.reading import read_listing
 from segtween.errors import DatasetError
 from segtween.labels import LabelSet, numbered
@@ -20,7 +21,6 @@ CLASSES = 124
 VOID = 0
 """Written where none of the classes is; a label set may use the id nevertheless."""
 FRAME_RATE = Fraction(15)
-PICTURES = (".jpg", ".jpeg", ".png")
 
 
 def open_vspw(root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
@@ -51,13 +51,4 @@ def _clip(root: Path, video: str) -> Clip:
             expected="data/<video>/origin/*.jpg for every video of the list",
             do="check the list and the download",
         )
-    paths = sorted(p for p in pictures.iterdir() if p.suffix.lower() in PICTURES)
-    if not paths:
-        raise DatasetError(f"{pictures} has no pictures", expected="files *.jpg", do="check the download")
-    truths = {p.stem: p for p in masks.glob("*.png")}
-    lost = sorted(set(truths) - {p.stem for p in paths})
-    if lost:
-        raise DatasetError(
-            f"mask {truths[lost[0]]} has no picture", expected=f"{lost[0]}.jpg in {pictures}", do="check the download"
-        )
-    return Clip(video, tuple(ClipFrame(f"{video}/{p.stem}", p, truths.get(p.stem)) for p in paths))
+    return clip_of_folders(video, pictures, masks)

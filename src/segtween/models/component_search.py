@@ -120,7 +120,7 @@ def _propagation_folder(weights: str | None, classes: int | None, convert: Conve
     raise ModelError(
         f"no refinement is shipped for {classes} classes",
         expected=f"weights=FILE, for Cityscapes' 19 classes the published {PUBLISHED_REFINEMENT}",
-        do=f"get that from {PUBLISHED[PUBLISHED_REFINEMENT].where}",
+        do=f"get that from {PUBLISHED[PUBLISHED_REFINEMENT]}",
     )
 
 

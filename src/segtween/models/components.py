@@ -125,7 +125,6 @@ def read_component(path: str | Path, *, kind: ComponentKind) -> Component:
     )
 
 
-def shipped_components(root: Path | None = None, *, holding: str = REFINE) -> dict[str, Path]:
+def shipped_components(*, holding: str = REFINE) -> dict[str, Path]:
     """Name -> folder of every propagation model that comes with the package and holds that file, sorted by name."""
-    root = SHIPPED if root is None else root
-    return {p.parent.name: p.parent for p in sorted(root.glob(f"*/{holding}"))}
+    return {p.parent.name: p.parent for p in sorted(SHIPPED.glob(f"*/{holding}"))}

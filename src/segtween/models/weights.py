@@ -14,9 +14,8 @@ import math
 import os
 import shutil
 import sys
-import tempfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError
 from segtween.models.records import ModelRecord
-from segtween.validation import Expected, read_yaml, validate
+from segtween.validation import Expected, read_yaml, validate, whole_folder
 
 ALIGNMENT = 64
 MOST_WEIGHTS = 2**29
@@ -153,43 +152,39 @@ def fingerprint(record: ModelRecord) -> str:
 def materialise(record: ModelRecord) -> Path:
     """An .onnx file that any runtime can open: the graph itself, or its copy in the cache with float32 weights.
 
-    The copy is made once per content of graph and weights, under its final name only when whole; two
-    processes may do it at the same time. Raises ModelError.
+    The copy is made once per content of graph and weights. Raises ModelError.
     """
     graph = record.graph_path
     if not graph.is_file():
         raise ModelError(f"graph {graph} of {record.path} is not found", expected="an .onnx file", do="check `graph`")
     if record.weights is None:
         return graph
-    folder = cache_folder() / "graphs" / fingerprint(record)[:24]
-    ready = folder / graph.name
-    if not ready.is_file():
-        tensors = load_weights(record)
-        try:
-            _write_graph(graph, tensors, folder)
-        except OSError as error:
-            raise ModelError(
-                f"cache folder {cache_folder()} cannot be written ({error.strerror})",
-                expected="room for the network's float32 weights",
-                do="free it, or set SEGTWEEN_CACHE to another folder",
-            ) from None
-    return ready
+
+    def fill(folder: Path) -> None:
+        write_weights_bin(load_weights(record), folder / "weights.bin")
+        shutil.copyfile(graph, folder / graph.name)
+
+    return in_cache("graphs", fingerprint(record)[:24], fill) / graph.name
 
 
-def _write_graph(graph: Path, tensors: Mapping[str, NDArray[np.float32]], folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+def in_cache(kind: str, name: str, fill: Callable[[Path], object]) -> Path:
+    """The folder of this kind and name in the cache, which `fill` is given to write where it is not there yet.
+
+    Two processes may do it at the same time. ModelError where the cache cannot be written.
+    """
+    folder = cache_folder() / kind / name
+    if folder.is_dir():
+        return folder
     try:
-        write_weights_bin(tensors, part / "weights.bin")
-        shutil.copyfile(graph, part / graph.name)
-        try:
-            os.replace(part, folder)
-        except OSError:
-            # Another process was faster: its folder is whole, because folders arrive by rename only.
-            if not (folder / graph.name).is_file():
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        with whole_folder(folder) as part:
+            fill(part)
+    except OSError as error:
+        raise ModelError(
+            f"cache folder {cache_folder()} cannot be written ({error.strerror})",
+            expected="room for the network's float32 weights",
+            do="free it, or set SEGTWEEN_CACHE to another folder",
+        ) from None
+    return folder
 
 
 def write_weights_bin(tensors: Mapping[str, NDArray[np.float32]], path: str | Path) -> dict[str, int]:

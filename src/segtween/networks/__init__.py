@@ -173,18 +173,19 @@ def parts_of_checkpoint(path: str | Path) -> Path:
     file that is not found, cannot be read or holds neither, MissingExtraError without torch.
     """
     from segtween.models.published import where_published
-    from segtween.models.weights import cache_folder, sha256_of
+    from segtween.models.weights import in_cache, sha256_of
 
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"weights {path} are not found", expected="a weight file", do=where_published(path))
-    folder = cache_folder() / "parts" / sha256_of(path)[:24]
-    if not folder.is_dir():
+
+    def fill(folder: Path) -> None:
         need_torch("reading a checkpoint")
         from segtween.networks.conversion import write_parts
 
         write_parts(path, folder)
-    return folder
+
+    return in_cache("parts", sha256_of(path)[:24], fill)
 
 
 def need_torch(what: str) -> None:

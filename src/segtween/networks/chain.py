@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from segtween.networks.bisenet import keep_corners
-from segtween.networks.reference import Corners, reference_warp
+from segtween.networks.reference import reference_warp
 
 STRIDE = 8
 
@@ -37,14 +37,14 @@ class Chain(nn.Module):
     Flow networks and refinements are those of `segtween.networks.propagation`, images normalised as these say.
     """
 
-    def __init__(self, flow: Any, refine: Any = None, *, corners: Corners = "apart") -> None:
+    def __init__(self, flow: Any, refine: Any = None) -> None:
         super().__init__()
-        self.flow, self.refine, self.corners = flow, refine, corners
+        self.flow, self.refine = flow, refine
 
     def step(self, scores: Tensor, current: Tensor, previous: Tensor) -> Step:
         """Scores (N, C, h, w) of the previous frame and both small images (N, 3, h, w) -> the current frame's."""
         flow = keep_corners(self.flow(current, previous).to(scores.dtype), scores.shape[-2:])
-        both = reference_warp(torch.cat((scores, previous.to(scores.dtype)), 1), flow, corners=self.corners)
+        both = reference_warp(torch.cat((scores, previous.to(scores.dtype)), 1), flow)
         warped, warped_image = both.split((scores.shape[1], 3), 1)
         if self.refine is None:
             return Step(warped, warped, warped_image, flow, None, None)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +15,7 @@ from segtween.errors import ModelError, SinkError
 from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
 from segtween.networks.checkpoints import METADATA, Checkpoint, State, read_checkpoint
 from segtween.networks.export import round_to_float16
-from segtween.networks.export_components import export_part, write_whole
+from segtween.networks.export_components import export_part, write_file
 from segtween.networks.fitting import Fit, Kind, build_kind, identify, load_into
 from segtween.networks.propagation import FLOWS, REFINERS
 
@@ -99,9 +95,10 @@ def _to_onnx(checkpoint: Checkpoint, name: str, state: State, fit: Fit | None, o
 
 
 def write_parts(path: str | Path, folder: Path) -> None:
-    """Write the flow and the refinement network of a checkpoint, as `models.components` names them, into a new folder
-    that is there only when whole. A refinement that wants an edge is written without one, too: its edge input is
-    zero then. Raises ModelError for a checkpoint that holds neither, or one that does not fit.
+    """Write the flow and the refinement network of a checkpoint, as `models.components` names them, into a folder.
+
+    A refinement that wants an edge is written without one, too: its edge input is zero then. Raises ModelError for a
+    checkpoint that holds neither, or one that does not fit.
     """
     checkpoint = read_checkpoint(path)
     found = {name: identify(state) for name, state in checkpoint.parts.items()}
@@ -111,18 +108,10 @@ def write_parts(path: str | Path, folder: Path) -> None:
         raise ModelError(
             f"{path} holds {described}", expected=f"one of {', '.join((*FLOWS, *REFINERS))}", do="give another file"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        for name, fit in propagating.items():
-            net = build_kind(fit.kind)
-            load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
-            _write_part(net, fit.kind, part, provenance=_metadata(checkpoint, name, fit))
-        # Another process may have been faster; its folder is as good.
-        with contextlib.suppress(OSError):
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    for name, fit in propagating.items():
+        net = build_kind(fit.kind)
+        load_into(net, checkpoint.parts[name], kind=fit.kind, source=f"{path} ({name})")
+        _write_part(net, fit.kind, folder, provenance=_metadata(checkpoint, name, fit))
 
 
 def _write_part(net: Any, kind: Kind, folder: Path, *, provenance: dict[str, Any]) -> None:
@@ -150,5 +139,5 @@ def _save(state: State, metadata: Mapping[str, Any], out: Path) -> Path:
     # Copies, because safetensors refuses tensors that share their memory.
     tensors = {key: state[key].clone().contiguous() for key in sorted(state)}
     content = save(tensors, metadata={METADATA: json.dumps(dict(metadata), sort_keys=True)})
-    write_whole(out, content)
+    write_file(out, content)
     return out

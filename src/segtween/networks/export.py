@@ -8,7 +8,6 @@ Names of the graph's weights are the state dict's keys.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from segtween.networks import NETWORKS, build, network
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import Kind, identify, load_into
 from segtween.networks.tracing import trace
+from segtween.validation import whole_file, write_whole
 
 TRACED_HW = (128, 192)
 UNUSED = ("num_batches_tracked", "img_mean", "img_std")  # in the state dict, not in the graph
@@ -114,10 +114,9 @@ def export_model(
     stored = torch.float16 if float16 else torch.float32
     out.mkdir(parents=True, exist_ok=True)
     weights = out / "weights.safetensors"
-    part = out / ".weights.safetensors.part"
-    save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
-    part.chmod(0o644)  # safetensors makes files that only their owner may read
-    os.replace(part, weights)
+    with whole_file(weights) as part:
+        save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
+        part.chmod(0o644)  # safetensors makes files that only their owner may read
     record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype="float16" if float16 else "float32")
     _write_graph_and_record(model, record, network, name, labels, out, provenance)
     return out
@@ -127,7 +126,7 @@ def export_random(network: str, *, labels: LabelSet, out: Path, name: str | None
     """Write a model folder without weights: a manifest of shapes and a seed to draw them from. For timing only."""
     model, shapes = export_graph(network, classes=len(labels))
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(out / "manifest.json", _manifest(shapes))
+    write_whole(out / "manifest.json", _manifest(shapes))
     record = WeightsRecord(random_seed=seed, manifest="manifest.json")
     provenance = {"source": "random weights, never trained: good for timing only"}
     _write_graph_and_record(model, record, network, name or network, labels, out, provenance)
@@ -144,9 +143,7 @@ def _write_graph_and_record(
     provenance: Mapping[str, Any] | None,
 ) -> None:
     spec = network(network_name)
-    part = out / ".graph.onnx.part"
-    part.write_bytes(model.SerializeToString(deterministic=True))
-    os.replace(part, out / "graph.onnx")
+    write_whole(out / "graph.onnx", model.SerializeToString(deterministic=True))
     record = ModelRecord(
         name=name,
         graph="graph.onnx",
@@ -162,12 +159,6 @@ def _write_graph_and_record(
 
 def _manifest(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(k)}: {list(shapes[k])}" for k in sorted(shapes)) + "\n}\n"
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 def export_checkpoint(

@@ -6,8 +6,6 @@ wants to see and what it answers. It computes in float32; its weights may be sto
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from segtween.networks.attention import CELLS, RADII, AttentionRefiner, FromPixe
 from segtween.networks.fitting import Kind
 from segtween.networks.propagation import FLOWS, REFINERS
 from segtween.networks.tracing import trace
-from segtween.validation import yaml_text
+from segtween.validation import write_whole, yaml_text
 
 TRACED_HW = (64, 128)
 SIZE = {2: "height", 3: "width"}
@@ -96,7 +94,7 @@ def store_as_float16(model: Any) -> None:
 
 def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:
     """The plain values of the record."""
-    spec: Any = FLOWS.get(kind.network) or REFINERS[kind.network]
+    spec = FLOWS.get(kind.network) or REFINERS[kind.network]
     pixels = {"channels": spec.channels, "scale": 255, "mean": list(spec.mean), "std": list(spec.std)}
     record: dict[str, Any] = {"network": kind.network, "graph": graph}
     if kind.network in FLOWS:
@@ -113,19 +111,15 @@ def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
         out.with_name(f"{out.name}.yaml"): yaml_text(record).encode(),
     }
     for path, content in files.items():
-        write_whole(path, content)
+        write_file(path, content)
     return list(files)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Write a file under its final name only when it is whole; SinkError if it cannot be."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
+        write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         raise SinkError(
             f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another out="
         ) from None

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segtween.errors import ModelError, SettingError
+from segtween.errors import ModelError
 from segtween.networks import FLOWS, NETWORKS, REFINERS, build, build_flow, build_refiner
 from segtween.networks.checkpoints import Checkpoint, State, read_checkpoint
 
@@ -141,19 +141,6 @@ def load_network(
     net = build_kind(kind)
     load_into(net, state, kind=kind, source=f"{path} ({name})")
     return net.eval()
-
-
-def load_weights_into(net: Any, path: str | Path, *, part: str | None = None) -> str:
-    """Fill a module of a known network from a file; returns the part it took. Raises as `load_network` does."""
-    own = identify(net.state_dict())
-    if own is None or not own.whole:
-        raise SettingError(
-            "the module is of no known network", expected="one that segtween.networks builds", do="load it yourself"
-        )
-    checkpoint = read_checkpoint(path)
-    name, state = _part_for(checkpoint, own.kind.network, part)
-    load_into(net, state, kind=own.kind, source=f"{path} ({name})")
-    return name
 
 
 def build_kind(kind: Kind) -> Any:

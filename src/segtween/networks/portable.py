@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from dataclasses import replace
@@ -13,6 +12,7 @@ from segtween.models.finding import find_record
 from segtween.models.int8 import int8_path, load_int8, save_int8
 from segtween.models.records import ModelRecord, load_record, save_record
 from segtween.models.weights import load_weights, write_weights_bin
+from segtween.validation import whole_file
 
 CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
@@ -38,16 +38,14 @@ def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: s
 
 
 def _write(record: ModelRecord, out: Path) -> list[Path]:
-    graph = out / record.graph_path.name
-    part = out / f".{graph.name}.part"
-    shutil.copyfile(record.graph_path, part)
-    os.replace(part, graph)
+    graph, weights = out / record.graph_path.name, out / "weights.bin"
+    with whole_file(graph) as part:
+        shutil.copyfile(record.graph_path, part)
     files = [graph]
     if record.weights is not None:
-        part = out / ".weights.bin.part"
-        write_weights_bin(load_weights(record), part)
-        os.replace(part, out / "weights.bin")
-        files.append(out / "weights.bin")
+        with whole_file(weights) as part:
+            write_weights_bin(load_weights(record), part)
+        files.append(weights)
     written = replace(record, graph=graph.name, path=out / "model.yaml", weights=None)
     save_record(written, written.path)
     files.append(written.path)

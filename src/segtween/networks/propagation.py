@@ -16,42 +16,30 @@ Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class FlowNetwork:
-    """A network (current, previous) -> flow, and what every set of its weights has in common.
+class PropagationNetwork:
+    """A network (current, previous) -> flow, or (warped scores, current image) -> scores on the same grid, and what
+    every set of its weights has in common.
 
-    `mean` and `std` are of pixels in 0..255 in the order of `channels`; `stride` is that of the flow. One pixel of
-    the images it sees is `units` of its flow's values. Images are best a multiple of `multiple_of` wide and high.
+    `mean` and `std` are of pixels in 0..255 in the order of `channels`. Images are best a multiple of `multiple_of`
+    wide and high. `stride` is that of the flow; one pixel of the images is `units` of its values.
     """
 
     name: str
-    stride: int
-    units: float
+    stride: int = 1
+    units: float = 1
     channels: Channels = "BGR"
     mean: Triple = (72.3, 82.90, 73.15)
     std: Triple = (47.73, 48.49, 47.67)
     multiple_of: int = 4
 
 
-@dataclass(frozen=True)
-class RefinementNetwork:
-    """A network (warped scores, current image) -> scores on the same grid; image as for `FlowNetwork`."""
-
-    name: str
-    channels: Channels = "BGR"
-    mean: Triple = (72.3, 82.90, 73.15)
-    std: Triple = (47.73, 48.49, 47.67)
-    multiple_of: int = 4
-
-
-FLOWS: dict[str, FlowNetwork] = {
-    "flow-light": FlowNetwork("flow-light", stride=4, units=4),
-    "flownets": FlowNetwork("flownets", stride=8, units=4),
-    "flownet2s": FlowNetwork(
-        "flownet2s", stride=1, units=1, channels="RGB", mean=(0.0,) * 3, std=(1.0,) * 3, multiple_of=64
-    ),
+FLOWS: dict[str, PropagationNetwork] = {
+    "flow-light": PropagationNetwork("flow-light", stride=4, units=4),
+    "flownets": PropagationNetwork("flownets", stride=8, units=4),
+    "flownet2s": PropagationNetwork("flownet2s", channels="RGB", mean=(0.0,) * 3, std=(1.0,) * 3, multiple_of=64),
 }
 
-REFINERS: dict[str, RefinementNetwork] = {"guided": RefinementNetwork("guided")}
+REFINERS: dict[str, PropagationNetwork] = {"guided": PropagationNetwork("guided")}
 
 
 def build_flow(name: str) -> Any:

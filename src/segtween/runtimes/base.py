@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import ModelError
+from segtween.errors import ModelError, SettingError, unknown
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Array = NDArray[Any]
@@ -18,6 +19,37 @@ Aside = Callable[[Callable[[], Any]], Any]
 """Calls what it is given and returns what that returns, in a thread whose own threads do not disturb others."""
 
 logger = logging.getLogger("segtween.runtimes")
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """How a graph is computed.
+
+    provider   an OpenVINO device or an ONNX Runtime execution provider; None: the processor
+    precision  of the numbers; int8 needs ranges. auto: int8 where there are ranges and the processor is made for it,
+               otherwise the runtime's own choice
+    threads    0 leaves their number to the runtime
+    aside      calls what starts the runtime's threads, which have its priority then; what calls `run` waits for them
+               (with ONNX Runtime, runs alongside them)
+
+    Raises SettingError.
+    """
+
+    provider: str | None = None
+    precision: Precision = "float32"
+    threads: int = 0
+    aside: Aside | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise unknown(f"precision {self.precision!r}", self.precision, get_args(Precision))
+        if self.threads < 0:
+            raise SettingError(
+                f"threads {self.threads}", expected="0 (the runtime's own choice) or more", do="change threads="
+            )
+
+
+DEFAULT = RuntimeOptions()
 
 
 class Runtime(Protocol):
@@ -56,10 +88,10 @@ class KeepsSizes(Protocol):
 class OnnxFileRuntime:
     """What the runtimes of an ONNX file begin with: the file, what was asked for, and notes that are logged once."""
 
-    def __init__(self, path: str | Path, *, precision: Precision, threads: int) -> None:
+    def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
         self.path = check_onnx_file(path)
         self.notes: list[str] = []
-        self._asked, self._threads = precision, threads
+        self._asked, self._threads, self._aside = options.precision, options.threads, options.aside
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

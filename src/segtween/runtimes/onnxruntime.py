@@ -13,10 +13,10 @@ from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
+    DEFAULT,
     Array,
-    Aside,
     OnnxFileRuntime,
-    Precision,
+    RuntimeOptions,
     choose_outputs,
     is_identity,
     pixel_affine,
@@ -41,25 +41,22 @@ class OnnxRuntime(OnnxFileRuntime):
         *,
         outputs: tuple[str, ...] | None = None,
         pixels: InputRecord | None = None,
-        provider: str | None = None,
-        precision: Precision = "float32",
-        threads: int = 0,
         int8: Int8Record | None = None,
-        aside: Aside | None = None,
+        options: RuntimeOptions = DEFAULT,
     ) -> None:
         del int8  # it belongs to graphs of OpenVINO
         library = _library()
-        if precision in ("bfloat16", "int8"):
+        if options.precision in ("bfloat16", "int8"):
             raise SettingError(
                 "ONNX Runtime computes in the graph's own number types",
                 expected="precision float32 or auto",
-                do=f"use runtime='openvino' for {precision}",
+                do=f"use runtime='openvino' for {options.precision}",
             )
-        super().__init__(path, precision=precision, threads=threads)
+        super().__init__(path, options)
         self._pixels = pixels
-        chosen = _provider(provider, library.get_available_providers())
+        chosen = _provider(options.provider, library.get_available_providers())
         opened = partial(self._open, library, chosen)
-        self._session = opened() if aside is None else aside(opened)
+        self._session = opened() if self._aside is None else self._aside(opened)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != chosen:
             self._note(f"{chosen} could not be started; {self.provider} is used")

@@ -22,10 +22,11 @@ from segtween.errors import ModelError, SettingError
 from segtween.models.int8 import Int8Record, not_calibrated
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
+    DEFAULT,
     Array,
-    Aside,
     OnnxFileRuntime,
     Precision,
+    RuntimeOptions,
     check_onnx_file,
     choose_outputs,
     is_identity,
@@ -149,18 +150,15 @@ class OpenVinoRuntime(OnnxFileRuntime):
         *,
         outputs: tuple[str, ...] | None = None,
         pixels: InputRecord | None = None,
-        provider: str | None = None,
-        precision: Precision = "float32",
-        threads: int = 0,
         int8: Int8Record | None = None,
+        options: RuntimeOptions = DEFAULT,
         change: Callable[[Any], Any] | None = None,
-        aside: Aside | None = None,
     ) -> None:
-        self.device = _device(provider)
-        super().__init__(path, precision=precision, threads=threads)
+        self.device = _device(options.provider)
+        super().__init__(path, options)
         graph = read_graph(path) if change is None else change(read_graph(path))
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
-        self._int8, self._aside = int8, aside
+        self._int8 = int8
         rounded = self._rounded(graph)
         self._graph = self._prepared(graph, pixels)
         self._graph_int8 = None if rounded is None else self._prepared(rounded, pixels)

@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import LabelError, ScoresError
-from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, label_set, label_set_from_record, numbered
+from segtween.labels import LabelSet, label_set, label_set_from_record, usual
 from segtween.models.weights import sha256_of
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.types import Rgb, check_rgb
-
-_BY_CLASSES = {len(s): s for s in (CAMVID11, CITYSCAPES19)}
 
 
 class CachedScores:
@@ -34,7 +32,7 @@ class CachedScores:
         self.path = Path(path)
         self._values, self._scale, self.frames, stored = _read(self.path)
         classes = self._values.shape[1]
-        guess = stored or _BY_CLASSES.get(classes) or numbered(classes)
+        guess = stored or usual(classes)
         self.labels = guess if labels is None else label_set(labels)
         if len(self.labels) != classes:
             raise ScoresError(

@@ -11,6 +11,7 @@ from segtween.errors import SettingError
 from segtween.models.int8 import Int8Record
 from segtween.models.records import ModelRecord
 from segtween.models.weights import materialise
+from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.runtimes.quantise import folded, range_outputs, weights_digest
 from segtween.segmenters.network import input_size, open_network, resize
@@ -29,7 +30,7 @@ def calibrate(
     on. Raises SettingError without images, ModelError for a network without convolutions.
     """
     path = materialise(record)
-    runtime = OpenVinoRuntime(path, pixels=record.input, threads=threads, change=range_outputs)
+    runtime = OpenVinoRuntime(path, pixels=record.input, options=RuntimeOptions(threads=threads), change=range_outputs)
     ends = np.empty((0, len(runtime.outputs)), np.float32)
     for image in images:
         size = input_size(record, (image.shape[0], image.shape[1]), scale=scale)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, numbered
+from segtween.labels import LabelSet, usual
 from segtween.models.records import (
     InputLayout,
     InputRecord,
@@ -35,7 +35,6 @@ TRIAL_HW: SizeHW = (256, 320)
 USUAL_MULTIPLE = 32
 LARGEST_STRIDE = 64
 _MOST_CLASSES = 254
-_LABELS = {len(s): s for s in (CAMVID11, CITYSCAPES19)}
 _PASSING = ("Convert", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Result", "Gather", "Identity", "Slice")
 _ARITHMETIC = ("Subtract", "Add", "Multiply", "Divide")
 
@@ -230,7 +229,7 @@ def _whole_numbers(answer: NDArray[Any]) -> bool:
 def _labels(graph: Any, best: _Candidate, answer: NDArray[Any]) -> LabelSet:
     highest = int(answer[answer != IGNORE].max(initial=0))
     classes = best.classes or _classes_before_argmax(graph, best.output.name) or max(2, highest + 1)
-    return _LABELS.get(classes) or numbered(classes)
+    return usual(classes)
 
 
 def _classes_before_argmax(graph: Any, name: str) -> int | None:

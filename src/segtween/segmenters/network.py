@@ -17,7 +17,7 @@ from segtween.models.records import ModelRecord
 from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
-from segtween.runtimes.base import Precision, Runtime
+from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.scores import (
     Scores,
     as_planes,
@@ -27,6 +27,7 @@ from segtween.segmenters.scores import (
     reduce_planes,
     reduced_size,
 )
+from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
 LARGEST_SCALE = 4.0
@@ -67,7 +68,8 @@ class NetworkSegmenter:
         image = check_rgb(rgb)
         self._frames += 1
         answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
-        return self._logits(answer, f"network {self.record.name!r} in the {_nth(self._frames)} frame it was given")
+        frame = f"the {ordinal(self._frames)} frame it was given"
+        return self._logits(answer, f"network {self.record.name!r} in {frame}")
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
@@ -128,32 +130,22 @@ def open_network(
     record: ModelRecord,
     *,
     runtime: str = "openvino",
-    provider: str | None = None,
-    precision: Precision = "float32",
-    threads: int = 0,
     scale: float = 1.0,
     label_set: Any = None,
     background: bool = False,
+    **options: Any,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads run at background priority."""
-    int8 = load_int8(record) if precision in ("auto", "int8") else None
-    if precision == "int8" and int8 is None and runtime == "openvino":
+    `background`: the runtime's threads run at background priority. `options` are provider, precision and threads as
+    `RuntimeOptions` has them."""
+    computing = RuntimeOptions(aside=in_background if background else None, **options)
+    int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
+    if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
-    opened = open_runtime(
-        runtime,
-        materialise(record),
-        outputs=(record.output.name,),
-        pixels=record.input,
-        provider=provider,
-        precision=precision,
-        threads=threads,
-        int8=int8,
-        aside=in_background if background else None,
-    )
-    return NetworkSegmenter(
-        record, opened, scale=scale, labels=None if label_set is None else find_label_set(label_set)
-    )
+    graph, outputs = materialise(record), (record.output.name,)
+    opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
+    labels = None if label_set is None else find_label_set(label_set)
+    return NetworkSegmenter(record, opened, scale=scale, labels=labels)
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
@@ -215,8 +207,3 @@ def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=how)
     return resized
-
-
-def _nth(number: int) -> str:
-    ending = "th" if 10 <= number % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

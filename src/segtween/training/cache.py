@@ -1,52 +1,61 @@
-"""The cache of a training: files and folders that have their name only when they are whole."""
+"""The cache of a training: what is rendered, decoded and computed once, each file and folder only when it is whole."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from segtween.errors import SinkError
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
+from segtween.validation import whole_folder, write_whole
+from segtween.video.staging import sink_errors
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """SinkError where something cannot be written into a folder of the cache."""
-    try:
-        yield
-    except OSError as error:
-        raise SinkError(
-            f"cache folder {folder} cannot be written ({error.strerror})",
-            expected="a writable folder with some room",
-            do="give another out=",
-        ) from None
+Row = Mapping[str, NDArray[Any]]
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes `folder` when all went well and is gone otherwise; SinkError as `writing`."""
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        try:
-            yield part
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    """A folder to fill, which becomes `folder` when all went well and is gone otherwise. Raises SinkError."""
+    with sink_errors(folder), whole_folder(folder) as part:
+        yield part
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let `write` fill a file."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "wb") as file:
-        write(file)
-    os.replace(part, path)
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """(H, W, 3) BGR or (H, W) as a PNG file, packed little."""
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    write_whole(path, data.tobytes())
 
 
-def put(content: bytes, file: IO[bytes]) -> None:
-    """What `write_whole` calls to write plain bytes."""
-    file.write(content)
+def computed_once(
+    folder: Path, rows: Callable[[], Iterator[Row]], *, count: int, title: str
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `folder`, by name, mapped from disk; it is filled from `count` rows where it is not there yet.
+
+    There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The
+    folder has its name only when it is whole. SinkError if it cannot be written.
+    """
+    if not folder.is_dir():
+        with new_folder(folder) as part:
+            _fill(part, rows(), count=count, title=title)
+    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+
+
+def _fill(folder: Path, rows: Iterator[Row], *, count: int, title: str) -> None:
+    arrays: dict[str, Any] = {}
+    console = Console(stderr=True)
+    for number, row in enumerate(track(rows, title, count, console=console, disable=not console.is_terminal)):
+        for name, value in row.items():
+            if number == 0:
+                shape = (count, *value.shape)
+                path = folder / f"{name}.npy"
+                arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=value.dtype, shape=shape)
+            arrays[name][number] = value
+    for array in arrays.values():
+        array.flush()

@@ -12,6 +12,7 @@ import torch
 
 from segtween.errors import ModelError, SettingError, SinkError
 from segtween.training.task import Position, Task
+from segtween.validation import whole_file
 
 
 def store(path: Path, task: Task, position: Position, scaler: torch.amp.GradScaler) -> None:
@@ -47,13 +48,11 @@ def restore(path: Path, task: Task, scaler: torch.amp.GradScaler) -> Position:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state`; a kill at any moment leaves the earlier checkpoint or the new one, both whole."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        with open(part, "wb") as file:
+        with whole_file(path) as part, open(part, "wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
         raise SinkError(
             f"checkpoint {path} cannot be written ({error.strerror})",

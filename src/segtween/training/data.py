@@ -7,21 +7,22 @@ training, so that a resumed run goes on exactly where the killed one stopped.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.datasets.reading import names_by_line, read_ids, read_list, read_rgb
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import LabelSet
 from segtween.training.recipe import Source
 from segtween.types import Labels, Rgb, format_size
 
 KEPT_BYTES = 2 << 30
+LABELS_SEEN = 200
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,18 @@ class Pool:
 
     def _decode(self, item: int) -> tuple[Rgb, Labels]:
         image_path, label_path = self.files[item]
-        image, ids = _read(image_path, cv2.IMREAD_COLOR), _read(label_path, cv2.IMREAD_UNCHANGED)
+        image, ids = read_rgb(image_path), read_ids(label_path)
         if image.shape[:2] != ids.shape[:2]:
             raise DatasetError(
                 f"{label_path} is {format_size(ids.shape[:2])}, its image {format_size(image.shape[:2])}",
                 expected="label and image of one size",
                 do="check the list file's pairs",
             )
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8), self.labels.decode(ids, name=str(label_path))
+        return image, self.labels.decode(ids, name=str(label_path))
+
+    def labels_of(self, item: int) -> Labels:
+        """(H, W) train ids."""
+        return self.labels.decode(read_ids(self.files[item][1]))
 
     def sha256(self) -> str:
         """Of names and contents of all files, in order."""
@@ -75,39 +80,25 @@ def open_pool(source: Source, labels: LabelSet, *, data_root: Path | None, cache
         from segtween.training.street import render
 
         return Pool(source, labels, render(source, labels, cache=cache))
+    return Pool(source, labels, listed_pairs(below(data_root, source.list, source.name), source))
+
+
+def below(data_root: Path | None, file: str, source: str) -> Path:
+    """A file of a source in the data folder; SettingError where that is not given."""
     if data_root is None:
         raise SettingError(
-            f"source {source.name!r} needs a data folder",
-            expected="the folder that holds " + source.list,
+            f"source {source!r} needs a data folder",
+            expected=f"the folder that holds {file or 'its data'}",
             do="give data_root=FOLDER or set SEGTWEEN_DATA",
         )
-    return Pool(source, labels, read_list(data_root / source.list, source))
+    return data_root / file
 
 
-def read_lines(path: Path, *, counts: Collection[int], do: str) -> Iterator[list[str]]:
-    """The names in each line of a list file that has any, as many as one of `counts`; DatasetError otherwise, and with
-    `do` where the file cannot be read."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise DatasetError(
-            f"list file {path} cannot be read ({error.strerror})", expected="lines of `image label`", do=do
-        ) from None
-    for number, line in enumerate(lines, 1):
-        names = line.split()
-        if names and len(names) not in counts:
-            raise DatasetError(
-                f"{path} line {number} is {line!r}", expected="an image and a label file", do="correct the line"
-            )
-        if names:
-            yield names
-
-
-def read_list(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
+def listed_pairs(path: Path, source: Source) -> tuple[tuple[Path, Path], ...]:
     """The pairs of a list file (lines of `image label`, relative to the file), less the excluded ones."""
     pairs = [
         (path.parent / image, path.parent / label)
-        for image, label in read_lines(path, counts=(2,), do="check data_root= or SEGTWEEN_DATA")
+        for _, (image, label) in names_by_line(read_list(path, do="check data_root= or SEGTWEEN_DATA"), path)
         if not any(Path(image).stem in excluded for excluded in source.ranges)
     ]
     missing = [str(p) for pair in pairs for p in pair if not p.is_file()]
@@ -128,6 +119,12 @@ class Mixed(Protocol):
     @property
     def source(self) -> Shared: ...
     def __len__(self) -> int: ...
+
+
+class Labelled(Mixed, Protocol):
+    """What `class_shares` asks of them."""
+
+    def labels_of(self, item: int) -> Labels: ...
 
 
 class Shared(Protocol):
@@ -159,21 +156,13 @@ def plan(pools: Sequence[Mixed], *, samples: int, seed: int) -> NDArray[np.int64
     return order
 
 
-def class_shares(pools: Sequence[Pool], *, classes: int, most: int = 200) -> NDArray[np.float64]:
-    """(classes,) share of labelled pixels, sources weighted as they are mixed; at most `most` evenly spaced
+def class_shares(pools: Sequence[Labelled], *, classes: int) -> NDArray[np.float64]:
+    """(classes,) share of labelled pixels, sources weighted as they are mixed; at most `LABELS_SEEN` evenly spaced
     label images of each are looked at."""
     total = np.zeros(classes)
     for pool in pools:
         counts = np.zeros(256)
-        for item in np.unique(np.linspace(0, len(pool) - 1, min(most, len(pool))).round().astype(int)):
-            ids = _read(pool.files[item][1], cv2.IMREAD_UNCHANGED)
-            counts += np.bincount(pool.labels.decode(ids).ravel(), minlength=256)
+        for item in np.unique(np.linspace(0, len(pool) - 1, min(LABELS_SEEN, len(pool))).round().astype(int)):
+            counts += np.bincount(pool.labels_of(int(item)).ravel(), minlength=256)
         total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
     return total / max(1e-12, float(total.sum()))
-
-
-def _read(path: Path, how: int) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), how)
-    if image is None:
-        raise DatasetError(f"{path} cannot be read as an image", expected="a PNG or JPEG file", do="restore the file")
-    return np.asarray(image, np.uint8)

@@ -17,12 +17,12 @@ import torch
 
 from segtween.errors import SettingError, SinkError
 from segtween.training import checkpoint
-from segtween.training.options import TrainOptions
+from segtween.training.options import CHECKPOINT, TrainOptions
 from segtween.training.processes import Processes, joined, world
 from segtween.training.progress import Progress, shown
 from segtween.training.recipe import BaseRecipe
 from segtween.training.report import write_report
-from segtween.training.task import CHECKPOINT, Context, Position, Share, Task, open_task
+from segtween.training.task import Context, Position, Share, Task, open_task
 
 CHECKPOINT_EVERY = 100  # steps; also at the end of each epoch
 SCALARS_EVERY = 10

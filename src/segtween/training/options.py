@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+CHECKPOINT, BEFORE = "checkpoint.pt", "before"
+"""In the folder of a training: its checkpoint, and the folder of the training that came before."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -70,5 +73,5 @@ class TrainOptions:
     def before(self) -> TrainOptions:
         """Those of the training that comes before this one, in a folder inside this one's, with the same cache."""
         return replace(
-            self, out=self.out / "before", cache=self.cache_folder, provenance={}, events=None, on_epoch=None, init=()
+            self, out=self.out / BEFORE, cache=self.cache_folder, provenance={}, events=None, on_epoch=None, init=()
         )

@@ -57,7 +57,9 @@ Excluded = Annotated[
 class Sampled(Checked):
     """What every source of a recipe says of its names and its rendered clips."""
 
+    kind: str
     name: str
+    list: str
     exclude: Excluded
     seeds: Seeds
     size: str
@@ -69,6 +71,12 @@ class Sampled(Checked):
     @property
     def size_hw(self) -> SizeHW:
         return parse_size(self.size)
+
+    def check_listed(self) -> None:
+        """Of a source that is either a list file or streets."""
+        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
+        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
+        self.named(self.list)
 
     def named(self, read: str) -> None:
         """A source without a name is called after what it reads, or its seeds."""
@@ -177,9 +185,7 @@ class Source(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
-        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        self.named(self.list)
+        self.check_listed()
 
 
 def _within(low: float, high: float) -> Predicate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 
 from segtween._version import __version__
 from segtween.training.task import Context, Position, Task
+from segtween.validation import write_whole
 
 
 def write_report(task: Task, position: Position, context: Context) -> dict[str, Any]:
@@ -75,7 +75,5 @@ def versions() -> dict[str, str]:
 def _save(report: dict[str, Any], text: str, *, out: Path) -> dict[str, Any]:
     """`report.json` and `report.txt`, each under its name only when whole; returns the report with its text."""
     for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
-        part = out / f".{name}.part"
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, out / name)
+        write_whole(out / name, content)
     return {**report, "text": text}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,8 +15,10 @@ from rich.progress import track
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet
-from segtween.training.cache import put, write_whole, writing
+from segtween.training.cache import write_png
 from segtween.types import Flow, SizeHW
+from segtween.validation import whole_file
+from segtween.video.staging import sink_errors
 
 CAMERA_RATE = 15
 RENDERED = ("camvid11", "cityscapes19")
@@ -48,23 +49,28 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
     Files stand in a folder that is named by size, stride, label set and the renderer's own code, so that a changed
     renderer does not meet old frames. SettingError for a label set that streets are not rendered with.
     """
-    if labels.name not in RENDERED:
-        raise SettingError(
-            f"labels is {labels.name!r}, with a source of kind street",
-            expected=f"one of {', '.join(RENDERED)}",
-            do="leave the street source out or choose another label set",
-        )
+    check_rendered(labels.name)
     kind = "street-flow" if flow else "street"
     folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_hash()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
-    with writing(folder):
+    with sink_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
         for seed in track(missing, f"rendering {source.name}", console=console, disable=not console.is_terminal):
             _render_clip(seed, source, labels, files[seed], flow=flow)
     return tuple(pair for pairs in files.values() for pair in pairs)
+
+
+def check_rendered(labels: str) -> None:
+    """SettingError for a label set that streets are not rendered with."""
+    if labels not in RENDERED:
+        raise SettingError(
+            f"labels is {labels!r}, with a source of kind street",
+            expected=f"one of {', '.join(RENDERED)}",
+            do="leave the street source out or choose another label set",
+        )
 
 
 def flow_file(image: Path) -> Path:
@@ -94,20 +100,11 @@ def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[
     rate = Fraction(CAMERA_RATE, source.stride)
     clip = StreetClip(seed, size_hw=source.size_hw, frame_rate=rate, frames=source.frames)
     for frame, (image, label) in zip(clip, pairs, strict=True):
-        _write(image, cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
+        write_png(image, cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2BGR))
         if flow:
-            write_whole(flow_file(image), partial(_put_array, small_flow(frame.flow)))
-        _write(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
-
-
-def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    assert done
-    write_whole(path, partial(put, data.tobytes()))
-
-
-def _put_array(values: NDArray[Any], file: IO[bytes]) -> None:
-    np.save(file, values)
+            with whole_file(flow_file(image)) as part, open(part, "wb") as file:  # by name, it would get a suffix
+                np.save(file, small_flow(frame.flow))
+        write_png(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
 
 
 def renderer_hash() -> str:

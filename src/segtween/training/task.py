@@ -18,8 +18,6 @@ from segtween.training.options import TrainOptions
 from segtween.training.processes import Processes
 from segtween.training.recipe import BaseRecipe
 
-CHECKPOINT = "checkpoint.pt"
-
 
 @dataclass(frozen=True)
 class Context:

@@ -3,7 +3,7 @@
 | module | what it does |
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
-| `writing` | plain values -> a YAML file, whole or not there |
+| `writing` | files and folders that have their name only when they are whole; plain values -> a YAML file |
 | `fields` | what a field accepts, given with its type |
 | `hints` | what a type's fields are called in a file, and a description of what it accepts |
 | `checking` | plain values -> a dataclass; one line of text for what does not fit |
@@ -14,9 +14,9 @@ from __future__ import annotations
 from segtween.validation.checking import shown, validate
 from segtween.validation.fields import Expected, FileName, Name, Parsed, Positive, Whole
 from segtween.validation.reading import read_yaml
-from segtween.validation.writing import write_yaml, yaml_text
+from segtween.validation.writing import whole_file, whole_folder, write_whole, write_yaml, yaml_text
 
 __all__ = [
-    "Expected", "FileName", "Name", "Parsed", "Positive", "Whole", "read_yaml", "shown", "validate", "write_yaml",
-    "yaml_text",
+    "Expected", "FileName", "Name", "Parsed", "Positive", "Whole", "read_yaml", "shown", "validate", "whole_file",
+    "whole_folder", "write_whole", "write_yaml", "yaml_text",
 ]  # fmt: skip

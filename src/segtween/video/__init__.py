@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
@@ -25,9 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 SaveKind = Literal["overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat"]
-SAVE_KINDS: tuple[SaveKind, ...] = (
-    "overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat",
-)  # fmt: skip
+SAVE_KINDS: tuple[SaveKind, ...] = get_args(SaveKind)
 """What can be saved; `saving.SAVINGS` says how."""
 
 Rate = Fraction | float | str

@@ -10,7 +10,7 @@ from typing import Any
 
 from segtween.errors import SourceError
 from segtween.types import Frame, SizeHW, SourceInfo, format_size
-from segtween.video.inputs import as_frame_rate, as_seconds
+from segtween.video.inputs import as_frame_rate, as_part
 from segtween.video.pictures import ToRgb, display_matrix
 
 # Where timestamps after a seek are those of the whole file; elsewhere the frames before are decoded and dropped.
@@ -53,10 +53,7 @@ class ContainerSource:
         frame_rate: Fraction | float | str | None = None,
     ) -> None:
         self._opened, self._container = opened, opened.container
-        self._start = as_seconds(start_seconds, name="start_seconds")
-        self._end: Fraction | None = None
-        if duration_seconds is not None:
-            self._end = self._start + as_seconds(duration_seconds, name="duration_seconds", above_zero=True)
+        self._start, self._end = as_part(start_seconds, duration_seconds)
         self._to_rgb = ToRgb(threads=threads)
         self._count, self._last_ticks = 0, -1
         self._last_dts: int | None = None

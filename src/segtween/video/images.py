@@ -10,7 +10,7 @@ import numpy as np
 
 from segtween.errors import SourceError
 from segtween.types import Frame, Rgb, SourceInfo, format_size
-from segtween.video.inputs import as_frame_rate, as_seconds, clip_name, image_files
+from segtween.video.inputs import as_frame_rate, as_part, clip_name, image_files
 
 DEFAULT_RATE = Fraction(25)
 
@@ -33,10 +33,7 @@ class ImageSource:
         name: str | None = None,
     ) -> None:
         rate = DEFAULT_RATE if frame_rate is None else as_frame_rate(frame_rate)
-        start = as_seconds(start_seconds, name="start_seconds")
-        end = None
-        if duration_seconds is not None:
-            end = start + as_seconds(duration_seconds, name="duration_seconds", above_zero=True)
+        start, end = as_part(start_seconds, duration_seconds)
         files = image_files(spec)
         self._numbered = [
             (i, path) for i, path in enumerate(files) if i / rate >= start and (end is None or i / rate < end)

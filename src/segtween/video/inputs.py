@@ -208,6 +208,14 @@ def as_seconds(value: Fraction | float, *, name: str, above_zero: bool = False) 
     return Fraction(value).limit_denominator(1_000_000)
 
 
+def as_part(start_seconds: float, duration_seconds: float | None) -> tuple[Fraction, Fraction | None]:
+    """Start and end of a part, None for the end of the whole; SettingError as `as_seconds`."""
+    start = as_seconds(start_seconds, name="start_seconds")
+    if duration_seconds is None:
+        return start, None
+    return start, start + as_seconds(duration_seconds, name="duration_seconds", above_zero=True)
+
+
 def _is_glob(spec: str) -> bool:
     return any(c in spec for c in "*?[")
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segtween.errors import SinkError
+from segtween.validation import whole_file
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -49,6 +50,13 @@ class Staged:
     def discard(self) -> None:
         with sink_errors(self.target):
             _remove(self.part)
+
+
+@contextmanager
+def written(target: Path) -> Iterator[Path]:
+    """A path to write the file `target` to, which gets its name when all went well; SinkError where that fails."""
+    with sink_errors(target), whole_file(target) as part:
+        yield part
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from segtween.cli import app
 from segtween.errors import MissingExtraError, ModelError, SettingError
-from segtween.training.curves import read_losses
+from segtween.reports.figures.curves import read_losses
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train

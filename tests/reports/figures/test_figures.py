@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from fakes import BrightnessSegmenter, panning
+from fakes import BrightnessSegmenter, FakeSegmenter, panning
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import LabelError, SettingError, SinkError
@@ -24,7 +24,6 @@ from segtween.reports.figures.page import check_picture, compose, panel_size, sa
 from segtween.reports.figures.passage import HISTORY, Subject, first_frame, motion_between, passage
 from segtween.reports.figures.sequence import sequence_figure
 from segtween.reports.figures.shots import DatasetShots, StreetShots, VideoShots
-from segtween.segmenters.fake import FakeSegmenter
 from segtween.settings import PRESETS, change, find_preset
 from small_sets import picture
 from tiny_propagation import write_model

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from fakes import BrightnessSegmenter, panning
+from fakes import BrightnessSegmenter, FakeSegmenter, panning
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import MissingExtraError, SettingError, SinkError
@@ -23,7 +23,6 @@ from segtween.reports.tables.occlusion import SWEEP, occlusion_table, reduce_mas
 from segtween.reports.tables.plot import plot
 from segtween.reports.tables.speed import intervals_table, scales_table
 from segtween.reports.tables.study import Column, Study, check_targets
-from segtween.segmenters.fake import FakeSegmenter
 from segtween.settings import PRESETS as ALL_PRESETS
 from segtween.settings import change, find_preset
 from small_sets import picture

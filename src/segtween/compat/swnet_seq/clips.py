@@ -8,8 +8,9 @@ from pathlib import Path
 from segtween.compat.swnet_seq.flags import Options, data_root
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.camvid import equal_runs
-from segtween.datasets.cityscapes import ALL_IDS, IMAGES
+from segtween.datasets.cityscapes import IMAGES, void_ids
 from segtween.datasets.numbering import frames_before, split_number
+from segtween.datasets.reading import names_by_line, read_list
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
 from segtween.video.inputs import IMAGE_SUFFIXES, natural_key
@@ -25,7 +26,7 @@ class Layout:
 
     @property
     def void_ids(self) -> tuple[int, ...]:
-        return tuple(i for i in ALL_IDS if i not in self.labels.ids) if self.folders == "cityscapes" else ()
+        return void_ids(self.labels) if self.folders == "cityscapes" else ()
 
 
 LAYOUTS = {
@@ -73,26 +74,11 @@ def split_exists(options: Options, split: str) -> bool:
 
 def clips_of_list(path: Path, root: Path | None, *, before: int, labels: bool = True) -> list[Clip]:
     """One clip per line `image label`: the image with the `before` frames whose numbers come before its own."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise DatasetError(
-            f"list file {path} cannot be read ({reason})", expected="lines of `image label`", do="check the path"
-        ) from None
     clips = []
-    for number, line in enumerate(lines, 1):
-        words, where = line.split(), f"{path}, line {number}"
-        if not words:
-            continue
-        if len(words) > 2 or (labels and len(words) < 2):
-            raise DatasetError(
-                f"{where}: {line.strip()[:80]!r}",
-                expected="an image and its label file, with a space between" if labels else "an image per line",
-                do="correct the list",
-            )
-        image = _find(words[0], path, root, where)
-        label = _find(words[1], path, root, where) if labels else None
+    text = read_list(path, do="check the path")
+    for where, names in names_by_line(text, path, counts=(2,) if labels else (1, 2)):
+        image = _find(names[0], path, root, where)
+        label = _find(names[1], path, root, where) if labels else None
         frames = _frames_before(image, before, where=where)
         clips.append(Clip(_name(image), (*frames, ClipFrame(_name(image), image, label))))
     if not clips:

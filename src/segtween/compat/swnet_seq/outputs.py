@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from segtween.labels import LabelSet
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, save_png, seen_classes
 from segtween.types import Labels, Rgb
+from segtween.validation import write_whole
 from segtween.video.png import encode_png
 from segtween.video.staging import sink_errors
 
@@ -70,11 +70,9 @@ class Predictions:
     def image(self, name: str, distance: int, labels: Labels) -> None:
         """One frame, `distance` frames after its key frame."""
         path = self.folder / f"{name}_pred_k{distance}.png"
-        part = path.with_name(f".{path.name}.part")
         with sink_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(encode_png(labels, palette=self.labels.palette))
-            os.replace(part, path)
+            write_whole(path, encode_png(labels, palette=self.labels.palette))
         self.images += 1
 
     def _write_strip(self, name: str, distance: int, page: Rgb) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.places import LAST, TRAINING, Places, RunLog
 from segtween.datasets import Dataset
 from segtween.errors import DatasetError
+from segtween.validation import whole_file
 from segtween.video.staging import sink_errors
 
 BEGUN = "begun_with"
@@ -114,8 +114,7 @@ def write_list(data: Dataset, path: Path, *, least: int, process: int) -> None:
     """One line `image label` for every labelled frame with `least` frames before it."""
     pairs = [(c.frames[i].image_path, c.frames[i].label_path) for c in data.clips for i in c.labelled if i >= least]
     text = "".join(f"{image.resolve()} {label.resolve()}\n" for image, label in pairs if label is not None)
-    part = path.with_name(f".{path.name}.{process}.part")
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
+        with whole_file(path, writer=f".{process}") as part:
+            part.write_text(text, encoding="utf-8")

@@ -176,6 +176,7 @@ class Keeper:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             save(stored, _content(epoch, 0.0))
+            folder.mkdir()
             write_parts(stored, folder)
             segmenter, _ = weights.open_key_network(self.options, key_network)
             return self._measure(epoch, segmenter, weights.method_settings(self.options, folder))

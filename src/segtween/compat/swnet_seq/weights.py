@@ -10,10 +10,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from segtween.compat.swnet_seq.clips import LAYOUTS
@@ -119,23 +115,15 @@ def pick_runtime(device: str) -> tuple[str, str | None, list[str]]:
 
 
 def _model_folder(options: Options, path: Path) -> Path:
-    from segtween.models.weights import cache_folder, sha256_of
+    from segtween.models.weights import in_cache, sha256_of
     from segtween.networks import export_checkpoint
 
     labels, network = LAYOUTS[options.dataset].labels, NETWORKS[options.segnet][1]
-    folder = cache_folder() / "networks" / f"{network}-{labels.name}-{sha256_of(path)[:24]}"
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    try:
-        export_checkpoint(path, part, network=network, label_set=labels, name=path.stem, float16=False)
-        # Another process may have been faster; its folder is as good.
-        with contextlib.suppress(OSError):
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
+
+    def fill(folder: Path) -> None:
+        export_checkpoint(path, folder, network=network, label_set=labels, name=path.stem, float16=False)
+
+    return in_cache("networks", f"{network}-{labels.name}-{sha256_of(path)[:24]}", fill)
 
 
 def _there(path: Path, what: str) -> Path:

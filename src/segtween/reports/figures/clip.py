@@ -42,7 +42,7 @@ def clip_figure(
     estimate = open_occlusion(occlusion)
     rows = [_row(subject, shown, estimate) for shown in wanted]
     full = _full_colour(rows)
-    size_hw = panel_size(_size(rows[0].labelled.shot.rgb), width)
+    size_hw = panel_size(rows[0].labelled.shot.rgb.shape[:2], width)
     has_truth = any(row.labelled.shot.truth is not None for row in rows)
     guided = any(row.labelled.edge is not None for row in rows)
     edge = "edge that guides refinement" if guided else "edge of the prediction"
@@ -97,7 +97,3 @@ def _legend(rows: Sequence[_Row], shots: Shots, estimate: str) -> list[Entry]:
         else:
             entries.append((f"occluded ({estimate})", panels.FALSE))
     return entries
-
-
-def _size(rgb: Rgb) -> SizeHW:
-    return rgb.shape[0], rgb.shape[1]

@@ -1,20 +1,53 @@
-"""Loss curves of a training, drawn with Matplotlib (the extra [figures])."""
+"""The losses of a training that `segtween train` wrote, drawn with Matplotlib (the extra [figures])."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import MissingExtraError
-from segtween.training.curves import Part, read_losses
-from segtween.video.staging import Staged, sink_errors
+from segtween.errors import MissingExtraError, SettingError
+from segtween.reports.tables.plot import COLOURS, require_matplotlib, rule
+from segtween.training.options import BEFORE, CHECKPOINT
+from segtween.video.staging import sink_errors, written
 
-INK, GRID = "#1f2933", "#d9dee3"
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf")
 OVER = 100  # steps of the running mean
+
+
+@dataclass(frozen=True)
+class Part:
+    """One recipe's loss at each step, from the first."""
+
+    name: str
+    losses: tuple[float, ...]
+
+
+def read_losses(folder: str | Path) -> list[Part]:
+    """The parts of a training's output folder, the one that came first in front.
+
+    Raises SettingError for a folder without a checkpoint, ModelError for one that cannot be read, MissingExtraError
+    without torch.
+    """
+    folder = Path(folder)
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise SettingError(
+            f"folder {folder} holds no {CHECKPOINT}",
+            expected="the output folder of a training",
+            do="give what `segtween train` wrote to",
+        )
+    try:
+        from segtween.training.checkpoint import load
+    except ImportError:
+        raise MissingExtraError("reading a checkpoint", extra="train") from None
+    state = load(path)
+    name = json.loads(state["recipe_values"])["name"]
+    earlier = read_losses(folder / BEFORE) if (folder / BEFORE).is_dir() else []
+    return [*earlier, Part(name, tuple(state["losses"]))]
 
 
 def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
@@ -22,10 +55,9 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
 
     Raises SettingError and ModelError as `read_losses`, MissingExtraError without Matplotlib, SinkError.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("a picture of losses", extra="figures") from None
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
     parts, path = read_losses(folder), Path(target)
     figure: Any = Figure(figsize=(7.0, 3.0), layout="constrained")
     axes = figure.add_subplot()
@@ -41,14 +73,12 @@ def loss_figure(folder: str | Path, target: str | Path) -> list[Part]:
     axes.set_ylabel(f"loss, mean of {OVER} steps")
     axes.set_ylim(0, 1.1 * float(np.quantile(np.concatenate(all_losses), 0.99)))
     axes.set_xlim(0, begun)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
+    rule(axes)
     axes.legend(frameon=False, loc="upper right")
-    staged = Staged(path)
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(staged.part, format="png", dpi=110)
-    staged.commit()
+    with written(path) as file:
+        figure.savefig(file, format="png", dpi=110)
     return parts
 
 

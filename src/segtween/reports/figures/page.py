@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError, SinkError
 from segtween.labels import Colour, LabelSet
 from segtween.types import Labels, Rgb, SizeHW
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import sink_errors, written
 
 INK, FAINT = (31, 41, 51), (110, 120, 130)
 LEAST_SHARE = 0.002
@@ -96,13 +96,11 @@ def save_png(page: Rgb, target: str | Path) -> Path:
     path = Path(target)
     with sink_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    staged = Staged(path)
     done, data = cv2.imencode(".png", cv2.cvtColor(page, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
         raise SinkError(f"{path} cannot be encoded", expected="a smaller picture", do="give a smaller width=")
-    with sink_errors(path):
-        staged.part.write_bytes(data.tobytes())
-    staged.commit()
+    with written(path) as part:
+        part.write_bytes(data.tobytes())
     return path
 
 

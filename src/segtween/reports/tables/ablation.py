@@ -47,7 +47,8 @@ def _unless_composed(name: str, instead: str) -> Callable[[Settings], str]:
 
 
 PARTS = (
-    Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: _weights_of_flow(s)}),
+    # Weights that only the refinement takes go with it.
+    Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: s.flow.weights}),
     Without(
         "composed flow",
         "resampled in each frame, no refinement",
@@ -120,22 +121,14 @@ def variants(settings: Settings, notes: list[str] | None = None) -> Iterator[tup
     """`PARTS` that differ from the settings, with the changed ones; refusals go to `notes`."""
     for part in PARTS:
         try:
-            changed = change(settings, **{name: _value(value, settings) for name, value in part.changes.items()})
+            values = {name: new(settings) if callable(new) else new for name, new in part.changes.items()}
+            changed = change(settings, **values)
         except SettingError as error:
             if notes is not None:
                 notes.append(f"left out: {part.part}, {part.instead}: {error.got}")
             continue
         if changed != settings:
             yield part, changed
-
-
-def _value(value: Value, settings: Settings) -> Any:
-    return value(settings) if callable(value) else value
-
-
-def _weights_of_flow(settings: Settings) -> str | None:
-    """Weights that only the refinement takes go with it."""
-    return settings.flow.weights
 
 
 def _row(done: Compared, name: str, part: Without, interval: int) -> dict[str, Any]:

@@ -10,15 +10,11 @@ from segtween.errors import SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
+from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.plot import COLOURS, INK, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings, change
-
-
-def _signed(value: float) -> str:
-    return f"{100 * value:+.1f}"
-
 
 COLUMNS = (
     Column("preset", "preset"),
@@ -26,12 +22,12 @@ COLUMNS = (
     Column("runs_per_100", "network runs per 100 frames", lambda v: f"{v:.1f}"),
     Column("avg_miou", "avg mIoU", percent),
     Column("min_miou", "last-distance mIoU", percent),
-    Column("gain", "avg against fixed", _signed),
-    Column("gain_low", "from", _signed),
-    Column("gain_high", "to", _signed),
-    Column("min_gain", "last-distance mIoU against fixed", _signed),
-    Column("min_gain_low", "from", _signed),
-    Column("min_gain_high", "to", _signed),
+    Column("gain", "avg against fixed", signed),
+    Column("gain_low", "from", signed),
+    Column("gain_high", "to", signed),
+    Column("min_gain", "last-distance mIoU against fixed", signed),
+    Column("min_gain_low", "from", signed),
+    Column("min_gain_high", "to", signed),
     Column("worst_miou", "worst distance", percent),
     Column("longest", "longest distance"),
     Column("tc", "TC", percent),
@@ -111,7 +107,6 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
     else:
         name, longest = "fixed", figures["interval"]
     gain = figures.get("gain_over_fixed") or {}
-    least = gain.get("min_miou", {})
     same = ("min_miou", "worst_miou", "tc", "flicker_at_keys")
     return {
         "preset": preset if plain is not None else "-",
@@ -120,12 +115,8 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
         "avg_miou": figures.get("avg_miou", figures.get("miou")),
         "longest": longest,
         **{key: figures.get(key) for key in same},
-        "gain": gain.get("value"),
-        "gain_low": gain.get("low"),
-        "gain_high": gain.get("high"),
-        "min_gain": least.get("value"),
-        "min_gain_low": least.get("low"),
-        "min_gain_high": least.get("high"),
+        **spread(gain, "gain"),
+        **spread(gain.get("min_miou"), "min_gain"),
     }
 
 

@@ -64,7 +64,7 @@ def occlusion_table(
             expected="a flow estimator",
             do="choose flow dis or a network",
         )
-    flow, estimates = Processor().flow(chosen, classes=None), _estimates(sweep)
+    flow, estimates = Processor().flow(chosen, classes=None), list(_estimates(sweep))
     drives = [StreetClip(seed, size_hw=size_hw, frame_rate=FRAME_RATE, frames=frames) for seed in seeds]
     counts, cells = _counted(drives, [estimate for _, estimate in estimates], flow, chosen, progress)
     rows = [_row(name, e.describe(), row, cells) for (name, e), row in zip(estimates, counts, strict=True)]
@@ -123,11 +123,7 @@ def reduce_mask(mask: NDArray[np.bool_], grid_hw: SizeHW) -> NDArray[np.bool_]:
     return np.asarray(share > 0.5)
 
 
-def _estimates(sweep: bool) -> list[tuple[str, Occlusion]]:
-    return list(_all_estimates(sweep))
-
-
-def _all_estimates(sweep: bool) -> Iterator[tuple[str, Occlusion]]:
+def _estimates(sweep: bool) -> Iterator[tuple[str, Occlusion]]:
     for name in OCCLUSIONS:
         yield name, open_occlusion(name)
     if sweep:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segtween.errors import MissingExtraError, SettingError
 from segtween.reports.tables.study import Study
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import sink_errors, written
 
 if TYPE_CHECKING:
     from segtween.bench.sweeps import Sweep
@@ -21,7 +21,7 @@ COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a")
 def require_matplotlib() -> None:
     """MissingExtraError without it: reported before anything is measured."""
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise MissingExtraError("a plot", extra="figures") from None
 
@@ -170,8 +170,6 @@ def _mark(study: Study, row: dict[str, Any]) -> str:
 
 
 def _save(figure: Any, target: Path, kind: str) -> Path:
-    staged = Staged(target)
-    with sink_errors(target):
-        figure.savefig(staged.part, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
-    staged.commit()
+    with written(target) as part:
+        figure.savefig(part, format=kind, dpi=160, metadata={"Date": None} if kind == "svg" else None)
     return target

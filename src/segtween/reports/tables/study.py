@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from segtween.errors import SinkError
 from segtween.run.ending import write_json
 from segtween.texttable import TextTable
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import sink_errors, written
 
 FORMS = (".md", ".csv", ".json")
 
@@ -97,10 +97,8 @@ class Study:
 
 
 def write_text(text: str, target: Path) -> None:
-    staged = Staged(target)
-    with sink_errors(target):
-        staged.part.write_text(text, encoding="utf-8")
-    staged.commit()
+    with written(target) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) -> None:

@@ -54,9 +54,7 @@ class Moments(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
-        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        self.named(self.list)
+        self.check_listed()
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,11 @@ from segtween.errors import SettingError
 from segtween.interfaces import FlowEstimator, Segmenter
 from segtween.ops.cpu import CpuOps
 from segtween.segmenters import open_segmenter
-from segtween.training.arrays import computed_once
 from segtween.training.attention.recipe import AttentionRecipe, Moments
+from segtween.training.cache import computed_once
 from segtween.training.data import Pool, open_pool
 from segtween.training.recipe import Source
-from segtween.training.street import CAMERA_RATE, RENDERED, renderer_hash
+from segtween.training.street import CAMERA_RATE, check_rendered, renderer_hash
 from segtween.types import Labels, Rgb, SizeHW
 
 
@@ -117,12 +117,7 @@ def open_moments(
 
 
 def _street_key(source: Moments, recipe: AttentionRecipe) -> str:
-    if recipe.labels not in RENDERED:
-        raise SettingError(
-            f"labels is {recipe.labels!r}, with a source of kind street",
-            expected=f"one of {', '.join(RENDERED)}",
-            do="leave the street source out or choose another label set",
-        )
+    check_rendered(recipe.labels)
     read = {k: v for k, v in asdict(source).items() if k in ("seeds", "frames", "stride", "begins", "size")}
     return json.dumps([read, recipe.labels, renderer_hash()], sort_keys=True)
 

@@ -19,11 +19,12 @@ from segtween.training.augment import augment, draw, normalise
 from segtween.training.checkpoint import load
 from segtween.training.data import Pool, class_shares, open_pool, plan
 from segtween.training.losses import class_weights
+from segtween.training.options import CHECKPOINT
 from segtween.training.segmenter.distil import Teacher, distil_loss, forward, open_teacher
 from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
 from segtween.training.segmenter.score import score
-from segtween.training.task import CHECKPOINT, Context, Position, Share, Task, autocast, before_folder
+from segtween.training.task import Context, Position, Share, Task, autocast, before_folder
 from segtween.types import IGNORE
 
 Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)

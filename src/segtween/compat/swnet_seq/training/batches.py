@@ -25,7 +25,7 @@ from segtween.networks.chain import small
 from segtween.training.augment import Draw, draw, normalise, place, place_labels, recolour
 from segtween.types import Rgb
 
-GEOMETRY, LENGTH = 0, 1  # what random numbers are for
+LENGTH = 1  # what random numbers are for
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -14,17 +13,16 @@ import numpy as np
 
 from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
+from segtween.datasets.cityscapes import void_ids
 from segtween.datasets.numbering import frames_before
-from segtween.datasets.reading import read_rgb
-from segtween.errors import DatasetError, LabelError, SettingError
+from segtween.datasets.reading import names_by_line, read_list, read_rgb
+from segtween.errors import DatasetError, LabelError
 from segtween.labels import LabelSet
 from segtween.models.weights import sha256_of
-from segtween.training.cache import new_folder, put, write_whole
-from segtween.training.data import read_lines
+from segtween.training.cache import new_folder, write_png
+from segtween.training.data import below
 from segtween.training.street import flow_file, render
 from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
-
-CITYSCAPES_IDS = range(34)
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,18 @@ class ClipPool:
 
     def read_labels(self, frame: ClipFrame, *, size_hw: SizeHW) -> Labels:
         """(H, W) train ids, all 255 where there are none to learn from."""
-        found = None
-        if self.dataset is not None and not self.source.label_free:
-            found = self.dataset.read_labels(frame, size_hw=size_hw)
+        found = self.dataset.read_labels(frame, size_hw=size_hw) if self.dataset and self.has_labels else None
         return np.full(size_hw, IGNORE, np.uint8) if found is None else found
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labels to learn from."""
+        return self.dataset is not None and not self.source.label_free
+
+    def labels_of(self, item: int) -> Labels:
+        """(H, W) train ids of a sample's last frame."""
+        (frame,) = self.frames(item, 0)
+        return self.read_labels(frame, size_hw=self.read_rgb(frame).shape[:2])
 
     def read_flow(self, frame: ClipFrame) -> Flow | None:
         """(2, h, w) true flow of a rendered frame to the one before, in pixels of a grid of 1/8."""
@@ -131,14 +137,15 @@ def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path |
     del cache
     path = _below(data_root, source.list, source)
     root = _below(data_root, source.root, source) if source.root else path.parent
+    text = read_list(path, do="check its name and the data folder")
     clips = [
         _clip_before(_listed(root, names[0]), [_listed(root, name) for name in names[1:]], longest)
-        for names in read_lines(path, counts=(1, 2), do="check its name and the data folder")
+        for _, names in names_by_line(text, path, counts=(1, 2))
     ]
     _check_there(path, clips)
     if not any(clip.labelled for clip in clips):
         return tuple(clips), None
-    void = tuple(i for i in CITYSCAPES_IDS if i not in labels.ids) if labels.name == "cityscapes19" else ()
+    void = void_ids(labels) if labels.name == "cityscapes19" else ()
     return tuple(clips), Dataset("list", path.name, labels, clips, None, void)
 
 
@@ -185,9 +192,7 @@ def _decode(path: Path, source: Clips, folder: Path) -> None:
         if source.size:
             height, width = source.size_hw
             rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        done, data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        assert done
-        write_whole(folder / f"{index:06d}.png", partial(put, data.tobytes()))
+        write_png(folder / f"{index:06d}.png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
 
 def _every(path: Path, stride: int) -> Iterator[tuple[int, Rgb]]:
@@ -206,12 +211,4 @@ def _listed(root: Path, name: str) -> Path:
 
 
 def _below(data_root: Path | None, name: str, source: Clips) -> Path:
-    if Path(name).is_absolute():
-        return Path(name)
-    if data_root is None:
-        raise SettingError(
-            f"source {source.name!r} needs a data folder",
-            expected=f"the folder that holds {name or source.layout}",
-            do="give data_root=FOLDER or set SEGTWEEN_DATA",
-        )
-    return data_root / name
+    return Path(name) if Path(name).is_absolute() else below(data_root, name, source.name)

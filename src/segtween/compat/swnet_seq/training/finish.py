@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
 from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE
@@ -16,10 +17,9 @@ from segtween.models.weights import sha256_of
 from segtween.networks.chain import Chain
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.export import export_model, round_to_float16
-from segtween.networks.export_components import export_part, write_whole
+from segtween.networks.export_components import export_part, write_file
 from segtween.networks.fitting import identify
 
-BEST = "model_best.pth.tar"
 SEGMENTER = "segmenter"
 
 
@@ -33,7 +33,7 @@ def save_best(
     written = io.BytesIO()
     torch.save(state, written)
     (out / "model").mkdir(parents=True, exist_ok=True)
-    write_whole(out / "model" / BEST, written.getvalue())
+    write_file(out / "model" / BEST, written.getvalue())
 
 
 def export(
@@ -61,7 +61,7 @@ def export(
     if before is not None and refine == REFINE_WITHOUT_EDGE and not recipe.train_flow:
         for path in (before / REFINE, before / f"{REFINE}.yaml"):
             if path.is_file():
-                write_whole(folder / path.name, path.read_bytes())
+                write_file(folder / path.name, path.read_bytes())
     if recipe.finetune_all:
         teacher.net.cpu().load_state_dict(best.parts["state_dict_segmenter"])
         export_model(

@@ -1,24 +1,15 @@
-"""What a training of chains begins with: initial weights, and how often each class occurs."""
+"""The weights that a training of chains begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segtween.compat.swnet_seq.training.clips import ClipPool
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
-from segtween.compat.swnet_seq.training.stored import StoredPool
-from segtween.datasets.reading import read_rgb
 from segtween.errors import ModelError
 from segtween.networks.chain import Chain
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import identify, load_into
-from segtween.types import IGNORE
-
-MOST = 200  # labels that are looked at in each source
 
 
 def begin_with(
@@ -62,19 +53,3 @@ def begin_with(
             load_into(parts[network], checkpoint.parts[part], kind=fit.kind, source=f"{path} ({part})")
         used[path.name] = checkpoint.sha256
     return used
-
-
-def class_shares(pools: Sequence[ClipPool | StoredPool], classes: int) -> NDArray[np.float64]:
-    """(classes,) share of labelled pixels, sources weighted as they are mixed; sources without labels do not count."""
-    total = np.zeros(classes)
-    for pool in (pool.pool if isinstance(pool, StoredPool) else pool for pool in pools):
-        if pool.dataset is None or pool.source.label_free:
-            continue
-        counts = np.zeros(256)
-        for item in np.unique(np.linspace(0, len(pool) - 1, min(MOST, len(pool))).round().astype(int)):
-            (frame,) = pool.frames(int(item), 0)
-            size_hw = read_rgb(frame.image_path).shape[:2]
-            counts += np.bincount(pool.read_labels(frame, size_hw=size_hw).ravel(), minlength=256)
-        counts[IGNORE] = 0
-        total += pool.source.share * counts[:classes] / max(1.0, counts[:classes].sum())
-    return total / max(1e-12, float(total.sum()))

@@ -22,8 +22,8 @@ from segtween.compat.swnet_seq.training.grids import grid_of, place_flow, thinne
 from segtween.compat.swnet_seq.training.recipe import Clips, PropagationRecipe
 from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.networks.chain import small
-from segtween.training.arrays import computed_once
 from segtween.training.augment import Draw, place, place_labels
+from segtween.training.cache import computed_once
 from segtween.types import SizeHW
 
 IMAGES, SCORES, LABELS, FLOW = "images", "scores", "labels", "flow"

@@ -14,18 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.batches import Batch, chain_length, load_batch
 from segtween.compat.swnet_seq.training.clips import ClipPool, open_clips
-from segtween.compat.swnet_seq.training.finish import BEST, export, save_best
+from segtween.compat.swnet_seq.training.finish import export, save_best
 from segtween.compat.swnet_seq.training.losses import Counts, chain_loss
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
-from segtween.compat.swnet_seq.training.start import begin_with, class_shares
+from segtween.compat.swnet_seq.training.start import begin_with
 from segtween.compat.swnet_seq.training.stored import StoredPool, store
 from segtween.compat.swnet_seq.training.teacher import Teacher, open_teacher
 from segtween.networks import build_flow, build_refiner
 from segtween.networks.chain import Chain
 from segtween.training import Epoch
-from segtween.training.data import plan
+from segtween.training.data import class_shares, plan
 from segtween.training.losses import class_weights
 from segtween.training.task import Context, Position, Share, Task, autocast, before_folder
 from segtween.types import IGNORE
@@ -65,8 +66,7 @@ class PropagationTask(Task):
 
     @property
     def clips(self) -> list[ClipPool]:
-        """The sources, whether their scores are stored or not."""
-        return [pool.pool if isinstance(pool, StoredPool) else pool for pool in self.pools]
+        return clip_pools(self.pools)
 
     @property
     def data_sha256(self) -> str:
@@ -117,7 +117,7 @@ class PropagationTask(Task):
                 "name": pool.source.name,
                 "clips": len(pool.clips),
                 "frames": sum(map(len, pool.clips)),
-                "labels": not (pool.dataset is None or pool.source.label_free),
+                "labels": pool.has_labels,
                 "listing_sha256": pool.listing_sha256(),
             }
             for pool in self.clips
@@ -166,7 +166,8 @@ def open_task(recipe: PropagationRecipe, context: Context) -> PropagationTask:
     epoch_steps = max(1, sum(len(pool) for pool in pools) // recipe.batch)
     steps = recipe.steps or recipe.epochs * epoch_steps
     order = plan(pools, samples=steps * recipe.batch, seed=recipe.seed)
-    weights = class_weights(class_shares(pools, len(teacher.labels)), recipe.loss)
+    labelled = [pool for pool in clip_pools(pools) if pool.has_labels]
+    weights = class_weights(class_shares(labelled, classes=len(teacher.labels)), recipe.loss)
     weights = None if weights is None else weights.to(device)
 
     torch.manual_seed(recipe.seed)
@@ -176,6 +177,11 @@ def open_task(recipe: PropagationRecipe, context: Context) -> PropagationTask:
     set_modes(chain, recipe, teacher)
     optimiser = make_optimiser(chain, recipe, teacher)
     return PropagationTask(recipe, context, teacher, pools, order, weights, chain, optimiser, begun_with, epoch_steps)
+
+
+def clip_pools(pools: Sequence[ClipPool | StoredPool]) -> list[ClipPool]:
+    """The sources, whether their scores are stored or not."""
+    return [pool.pool if isinstance(pool, StoredPool) else pool for pool in pools]
 
 
 def _open_pools(recipe: PropagationRecipe, teacher: Teacher, context: Context) -> tuple[ClipPool | StoredPool, ...]:

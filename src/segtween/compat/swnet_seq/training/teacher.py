@@ -18,10 +18,9 @@ from segtween.networks import NETWORKS, Network, fit_size, network
 from segtween.networks.bisenet import keep_corners
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import identify, load_network
+from segtween.networks.portable import CHECKPOINTS
 from segtween.training.augment import normalise
 from segtween.training.segmenter.distil import load_frozen
-
-WEIGHT_FILES = (".pt", ".pth", ".tar", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def open_teacher(recipe: PropagationRecipe, *, data_root: Path | None, device: t
     where the labels of a weight file are not given.
     """
     path = Path(recipe.segmenter)
-    if path.suffix in WEIGHT_FILES:
+    if path.suffix in CHECKPOINTS:
         teacher = _from_file(recipe, path if path.is_file() or data_root is None else data_root / path)
     else:
         teacher = _from_record(recipe)
