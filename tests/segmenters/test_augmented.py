@@ -22,7 +22,7 @@ from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.augmented import SCALES, Augmented, augmented
-from segtween.segmenters.fake import FakeSegmenter
+from fakes import FakeSegmenter
 from segtween.segmenters.network import NetworkSegmenter, open_network
 from segtween.settings import PRESETS, Settings, change
 from small_sets import camvid, picture
