@@ -213,11 +213,18 @@ class Token:
 
 
 def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None:
-    rows, used = Rows(2), dict[str, set[str]]()
+    rows, used = Rows(2), dict[str, list[tuple[str, int]]]()
+    both = threading.Barrier(2, timeout=30)
 
     def kernels(who: str) -> str:
+        begun: set[str] = set()
+
         def kernel(first: int, last: int) -> None:
-            used.setdefault(who, set()).add(f"{threading.current_thread().name.split('_')[0]} {last - first}")
+            name = threading.current_thread().name.split("_")[0]
+            used.setdefault(who, []).append((name, last - first))
+            if who == "labelling" and name not in begun:
+                begun.add(name)
+                both.wait()  # each thread has its first piece before either has its second
 
         rows(kernel, 64)
         return who
@@ -228,9 +235,10 @@ def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None
     behind.put("writing")
     behind.finish()
     kernels("labelling")
-    assert used["reading"] == {"segtween-ahead 64"}
-    assert used["writing"] == {"segtween-behind 64"}
-    assert used["labelling"] == {"MainThread 32", "segtween-ops 32"}
+    assert used["reading"] == [("segtween-ahead", 64)]
+    assert used["writing"] == [("segtween-behind", 64)]
+    assert sorted({name for name, _ in used["labelling"]}) == ["MainThread", "segtween-ops"]
+    assert [n for _, n in used["labelling"]] == [16, 16, 16, 16]
 
 
 def test_an_error_behind_is_raised_once() -> None:
