@@ -41,12 +41,21 @@ class Search:
     margin  grey levels by which another flow must be better
     steps   cells to the neighbours that are tried, round by round
     edge    where labels are known, only cells at most so many from another label
+    share   of its own cost that another flow may cost at most
     """
 
     gate: float
     margin: float
     steps: tuple[int, ...]
     edge: int = 0
+    share: float = 1.0
+    fewest: int = 0
+    alike: float = 1.0
+    contrast: float = 0.0
+
+    def wanted(self, costs: Any) -> Any:
+        """What another flow must cost less than, where a cell's own costs so much."""
+        return np.minimum(costs - np.int32(self.margin * matching.CROSS), (costs * self.share).astype(np.int32))
 
 
 class Searches(NamedTuple):
@@ -138,7 +147,18 @@ class Matching:
 
             self._rows(spread, len(cells), least=FEWEST_CELLS)
             matching.put(found, cells, flow)
-        return cells[(found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])]
+        changed = (found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])
+        cells, before = cells[changed], before[changed]
+        if search.fewest:
+            lonely = np.empty(len(cells), np.bool_)
+            self._rows(
+                lambda a, b: matching.lonely_rows(flow, cells, search.alike, search.fewest, lonely, a, b),
+                len(cells),
+                least=FEWEST_CELLS,
+            )
+            matching.put(before[lonely], cells[lonely], flow)
+            cells = cells[~lonely]
+        return cells
 
     def _doubtful(
         self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
@@ -152,11 +172,11 @@ class Matching:
         def part(first: int, last: int) -> None:
             if labels is not None:
                 matching.edges_rows(labels, search.edge, edges, first, last)
-            found[first * w] = matching.costs_rows(now, key, flow, edges, gate, cells, costs, first, last)
+            found[first * w] = matching.costs_rows(now, key, flow, edges, gate, search.contrast, cells, costs, first, last)
 
         self._rows(part, h)
         chosen = np.concatenate([np.arange(begin, begin + n) for begin, n in sorted(found.items())])
-        return cells[chosen], costs[chosen] - np.int32(search.margin * matching.CROSS)
+        return cells[chosen], search.wanted(costs[chosen])
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""

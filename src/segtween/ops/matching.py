@@ -144,9 +144,18 @@ def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> 
     return beside + differences_of_4(now, a - pitch, key, b - pitch) + differences_of_4(now, a + pitch, key, b + pitch)
 
 
+@_at_once
+def _contrast(now: Array, size: Any, x: Any, y: Any) -> Any:
+    """The sum of the absolute differences of a cell from its four neighbours."""
+    pitch = _P(4 * (size[1] + 2))
+    a = pitch * _P(y + 1) + _P(4) * _P(x + 1)
+    beside = differences_of_4(now, a, now, a - _P(4)) + differences_of_4(now, a, now, a + _P(4))
+    return beside + differences_of_4(now, a, now, a - pitch) + differences_of_4(now, a, now, a + pitch)
+
+
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def costs_rows(
-    now: Array, key: Array, flow: Array, where: Array, gate: int, cells: Array, costs: Array, first: int, last: int
+    now: Array, key: Array, flow: Array, where: Array, gate: int, contrast: float, cells: Array, costs: Array, first: int, last: int
 ) -> int:
     """The cells of rows first..last with `where` (h, w; empty: all) whose flow (h, w, 2) costs more than `gate`: x and
     y into `cells` (n, 2), the costs into `costs`, from row first * w of these on; returns how many."""
@@ -159,7 +168,7 @@ def costs_rows(
                 continue
             u, v = _half_cells(x, flow[y, x, 0], w), _half_cells(y, flow[y, x, 1], h)
             cost = _cost(now, key, (h, w), x, y, u, v)
-            if cost > gate:
+            if cost > gate and cost > gate + contrast * _contrast(now, (h, w), x, y):
                 cells[n, 0], cells[n, 1], costs[n] = x, y, cost
                 n += 1
     return n - first * w
@@ -203,6 +212,21 @@ def put(values: Array, cells: Array, out: Array) -> None:
     """out[y, x] = the values of a list of cells."""
     for i in range(len(cells)):
         out[cells[i, 1], cells[i, 0], 0], out[cells[i, 1], cells[i, 0], 1] = values[i, 0], values[i, 1]
+
+
+@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
+def lonely_rows(flow: Array, cells: Array, alike: float, fewest: int, out: Array, first: int, last: int) -> None:
+    """out[i] = whether fewer than `fewest` of the eight neighbours of a list's cell have a flow within `alike` cells of
+    its own along both axes."""
+    h, w = flow.shape[0], flow.shape[1]
+    for i in range(first, last):
+        x, y = cells[i, 0], cells[i, 1]
+        n = 0
+        for yy in range(max(y - 1, 0), min(y + 2, h)):
+            for xx in range(max(x - 1, 0), min(x + 2, w)):
+                near_x, near_y = abs(flow[yy, xx, 0] - flow[y, x, 0]), abs(flow[yy, xx, 1] - flow[y, x, 1])
+                n += near_x <= alike and near_y <= alike
+        out[i] = n - 1 < fewest
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
