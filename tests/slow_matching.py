@@ -16,7 +16,7 @@ NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 def halves(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(2, 2, h, w, 3): [j, i, y, x] is the view at (x + i / 2, y + j / 2), bilinear, rounded half up, border clamped."""
+    """(2, 2, h, w, 3): [j, i, y, x] is the view at (x + i / 2, y + j / 2), bilinear, halves up, border clamped."""
     (h, w, _), out = view.shape, np.empty((2, 2, *view.shape), np.uint8)
     for j in range(2):
         for i in range(2):

@@ -69,7 +69,11 @@ def test_without_matching_nothing_but_that_is_different(mode: str, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("mode", "changes"),
-    [*((mode, {"match": False}) for mode in MODES), *((mode, {"propagation": "resampled"}) for mode in list(MODES)[:2])],
+    [
+        *((mode, {"match": False}) for mode in MODES),
+        ("causal", {"propagation": "resampled"}),
+        ("delayed", {"propagation": "resampled"}),
+    ],
 )
 def test_where_nothing_is_matched_no_colours_are_asked_for(
     mode: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
