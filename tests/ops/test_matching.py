@@ -249,7 +249,7 @@ def looked_up(ops: CpuOps, labels: Any, scenes: Any, now: Appearance) -> tuple[A
 
 
 def check(found: Any, labels: Any, changed: Any, wanted: Any) -> None:
-    """Cells that changed have the classes that are best in `wanted` (pixel, cell), but for ties; others are unchanged."""
+    """Cells that changed have the classes best in `wanted` (pixel, cell), but for ties; others are as before."""
     (height, width), (h, w) = labels.shape, changed.shape
     differs, other = found != labels, 0
     for y, x in np.ndindex(h, w):
