@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import segtween
-from fakes import BrightnessSegmenter, panning, textured
+from fakes import BrightnessSegmenter, FakeSegmenter, panning, textured
 from segtween.build import Processor, build_engine, build_every_frame, build_streams, method
 from segtween.cli import app
 from segtween.datasets import open_dataset
@@ -22,7 +22,6 @@ from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.augmented import SCALES, Augmented, augmented
-from segtween.segmenters.fake import FakeSegmenter
 from segtween.segmenters.network import NetworkSegmenter, open_network
 from segtween.settings import PRESETS, Settings, change
 from small_sets import camvid, picture

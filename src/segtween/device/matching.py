@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 
 from segtween.device.sampling import resize_planes, whole_ratio
 from segtween.geometry import stride_grid
-from segtween.ops.appearance import COARSE, FINE, Search
-from segtween.ops.matching import CROSS, SIDES
+from segtween.ops.appearance import COARSE, FINE, MOST_SIDE, Search
+from segtween.ops.matching import CROSS, NEAR, SIDES
 from segtween.types import Appearance, SizeHW
 
 AROUND = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -41,8 +41,9 @@ def _shrunk(image: Tensor, grid_hw: SizeHW) -> Tensor:
     if size_hw == grid_hw:
         return image
     mean = resize_planes(image.permute(2, 0, 1).float(), grid_hw).permute(1, 2, 0)
-    rounded = (mean + 0.5).floor() if whole_ratio(size_hw, grid_hw) == (2, 2) else mean.round()
-    return rounded.to(torch.uint8)
+    ratio = whole_ratio(size_hw, grid_hw)
+    alike = ratio is not None and ratio[0] == ratio[1] <= MOST_SIDE and ratio[0] % 2 == 0  # halves are rounded up
+    return ((mean + 0.5).floor() if alike else mean.round()).to(torch.uint8)
 
 
 def match(composed: Tensor, now: Tensor, key: Tensor) -> Tensor:
@@ -74,15 +75,18 @@ def _search(flow: Tensor, views: Views, search: Search, labels: Tensor | None = 
     doubtful = costs > int(search.gate * CROSS)
     if labels is not None:
         doubtful &= _edges(labels, search.edge)
-    best, found = costs - int(search.margin * CROSS), flow
+    best, found, at = costs - int(search.margin * CROSS), flow, places
     for step in search.steps:
         field = found
         for dx, dy in SIDES:
             shifted, exists = _shifted(field, dx * step, dy * step)
-            cost = _cost(views, _places(shifted))
-            better = doubtful & exists & (cost < best)
+            other = _places(shifted)
+            far = ((other[0] - at[0]).abs() > NEAR) | ((other[1] - at[1]).abs() > NEAR)
+            cost = _cost(views, other)
+            better = doubtful & exists & far & (cost < best)
             best = torch.where(better, cost, best)
             found = torch.where(better[..., None], shifted, found)
+            at = torch.where(better, other[0], at[0]), torch.where(better, other[1], at[1])
     return found, (found != flow).any(2).reshape(h, w)
 
 
@@ -105,18 +109,14 @@ def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _views(now: Tensor, key: Tensor) -> Views:
-    around = _padded(now.to(torch.int32))
-    cells = key.to(torch.int32)
+    cells = _padded(key)
     right, below = torch.cat((cells[:, 1:], cells[:, -1:]), 1), torch.cat((cells[1:], cells[-1:]), 0)
     corner = torch.cat((right[1:], right[-1:]), 0)
-    halves = [
-        (a + b + c + d + 2) >> 2
-        for a, b, c, d in (
-            (cells, cells, cells, cells), (cells, right, cells, right),
-            (cells, cells, below, below), (cells, right, below, corner),
-        )
-    ]  # fmt: skip
-    return Views(around, torch.stack([_padded(half) for half in halves]))
+    halves = (
+        (cells, cells, cells, cells), (cells, right, cells, right), (cells, cells, below, below),
+        (cells, right, below, corner),
+    )  # fmt: skip
+    return Views(_padded(now), torch.stack([(a + b + c + d + 2) >> 2 for a, b, c, d in halves]))
 
 
 def _padded(image: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ from segtween.ops.threads import Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, SizeHW
 
 Cells = NDArray[np.int32]
+MOST_SIDE = 16
+"""Pixels to a cell's side, at most, that the loops add up."""
 FEWEST_CELLS = 256
 """Fewer cells than twice this are not worth a second thread."""
 
@@ -55,16 +57,6 @@ def describe_matching() -> dict[str, Any]:
     return {"match": {"coarse": asdict(COARSE), "fine": asdict(FINE)}}
 
 
-def appearance(rgb: Rgb, grid_hw: SizeHW) -> Appearance:
-    """The colours of a frame (H, W, 3) on a grid, and on one half as fine: area means, uint8."""
-    fine = rgb.copy() if rgb.shape[:2] == grid_hw else _shrunk(rgb, grid_hw)
-    return Appearance(fine, _shrunk(fine, stride_grid(grid_hw, 2)))
-
-
-def _shrunk(image: NDArray[np.uint8], grid_hw: SizeHW) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(image, grid_hw[::-1], interpolation=cv2.INTER_AREA))
-
-
 class Matching:
     """Matches on one set of threads; what is derived of the last two key frames is kept."""
 
@@ -72,6 +64,31 @@ class Matching:
         self._rows = rows
         self._keys = (TwoEntryCache[NDArray[np.uint8]](), TwoEntryCache[NDArray[np.uint8]]())
         self._now = (TwoEntryCache[NDArray[np.uint8]](), TwoEntryCache[NDArray[np.uint8]]())
+
+    def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance:
+        """The colours of a frame (H, W, 3) on a grid, and on one half as fine: area means, uint8."""
+        fine = self._shrunk(rgb, grid_hw)
+        return Appearance(fine, self._shrunk(fine, stride_grid(grid_hw, 2)))
+
+    def _shrunk(self, image: NDArray[np.uint8], grid_hw: SizeHW) -> NDArray[np.uint8]:
+        """Never the image itself, which may be somebody's buffer."""
+        (h, w), (height, width) = grid_hw, image.shape[:2]
+        if (h, w) == (height, width):
+            return image.copy()
+        side = height // h
+        if (side * h, side * w) != (height, width) or side % 2 or side > MOST_SIDE:
+            return np.asarray(cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA))
+        out, whole = np.empty((h, w, 3), np.uint8), np.ascontiguousarray(image)
+        self._rows(lambda a, b: matching.shrink_rows(whole, out, a, b), h)
+        return out
+
+    def centres(self, labels: Labels, grid_hw: SizeHW) -> Labels:
+        """The labels (H, W) at the centres of a grid's cells."""
+        if labels.shape == grid_hw:
+            return labels
+        out = np.empty(grid_hw, np.uint8)
+        self._rows(lambda a, b: matching.centres_rows(labels, out, a, b), len(out))
+        return out
 
     def coarse(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
         """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better."""
@@ -126,16 +143,16 @@ class Matching:
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""
 
-        def padded() -> NDArray[np.uint8]:
-            h, w = now.shape[:2]
-            out = np.empty((h + 2, w + 2, 3), np.uint8)
-            self._rows(lambda a, b: matching.pad_rows(now, out, a, b), h + 2, least=64)
-            return out.reshape(-1)
-
         def halved() -> NDArray[np.uint8]:
-            h, w = key.shape[:2]
-            out = np.empty((2, 2, h + 2, w + 2, 3), np.uint8)
-            self._rows(lambda a, b: matching.halve_cells_rows(key, out, a, b), h + 2, least=64)
+            around = self._padded(key)
+            out = np.empty((2, 2, *around.shape), np.uint8)
+            self._rows(lambda a, b: matching.halve_cells_rows(around, out, a, b), len(around), least=64)
             return out.reshape(-1)
 
-        return self._now[level](now, padded), self._keys[level](key, halved)
+        return self._now[level](now, lambda: self._padded(now).reshape(-1)), self._keys[level](key, halved)
+
+    def _padded(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        h, w = view.shape[:2]
+        out = np.empty((h + 2, w + 2, 4), np.uint8)
+        self._rows(lambda a, b: matching.pad_rows(view, out, a, b), h + 2, least=64)
+        return out

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
-from segtween.ops.appearance import FEWEST_CELLS, Matching, appearance, describe_matching
+from segtween.ops.appearance import FEWEST_CELLS, Matching, describe_matching
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
@@ -206,7 +206,7 @@ class CpuOps:
 
     def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance:
         """The colours of a frame (H, W, 3) on the flow's grid, by which composed flow is matched."""
-        return appearance(rgb, grid_hw)
+        return self._matching.appearance(rgb, grid_hw)
 
     def match(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
         """Composed flow to a key frame, on the coarse grid of the appearances: where a cell's colours do not fit, it
@@ -223,7 +223,7 @@ class CpuOps:
         """The labels (H, W) that `labels` or, of two sources, `mixed_labels` gave, matched once more on the fine grid
         near their edges; written in place. A source is (scores, composed flow, appearance of the key frame)."""
         grid = now.fine.shape[0], now.fine.shape[1]
-        here = labels if labels.shape == grid else labels[_centres(labels.shape, grid)]
+        here = self._matching.centres(labels, grid)
         flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
         found = [self._matching.fine(f, now, key, here) for f, (_, _, key) in zip(flows, sources, strict=True)]
         cells = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
@@ -388,13 +388,6 @@ def _positions(size_hw: SizeHW, grid_hw: SizeHW) -> tuple[Any, ...]:
 def _enlarging(grid_hw: SizeHW, source_hw: SizeHW) -> tuple[NDArray[Any], ...]:
     """(top, weight_y, left, weight_x): where the samples of a grid lie between those of a coarser one."""
     return *sample_positions(grid_hw[0], source_hw[0]), *sample_positions(grid_hw[1], source_hw[1])
-
-
-@lru_cache(maxsize=16)
-def _centres(size_hw: SizeHW, grid_hw: SizeHW) -> Any:
-    """The pixels at the centres of a grid's cells, as an index."""
-    rows, columns = (((np.arange(n) + 0.5) * (s / n)).astype(np.int64) for s, n in zip(size_hw, grid_hw, strict=True))
-    return np.ix_(rows, columns)
 
 
 @lru_cache(maxsize=64)

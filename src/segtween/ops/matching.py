@@ -23,6 +23,8 @@ Array = Any
 CONTRACT = {"contract"}
 CROSS = 15
 """Differences that a cost is the sum of."""
+NEAR = 1
+"""Half cells: what leads no farther from where a flow leads already is not tried."""
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 """The neighbours in the order in which they are tried, x and y."""
 _at_once = njit(nogil=True, inline="always", error_model="numpy")
@@ -31,32 +33,69 @@ _P = np.uintp  # an index that is never negative
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def pad_rows(view: Array, out: Array, first: int, last: int) -> None:
-    """out (h + 2, w + 2, 3) = a view (h, w, 3) with its border once more on each side."""
+    """out (h + 2, w + 2, 4) = a view (h, w, 3) with its border once more on each side, and a fourth colour of 0."""
     h, w = view.shape[0], view.shape[1]
     for y in range(first, last):
         row, to = view[min(max(y - 1, 0), h - 1)], out[y]
-        to[1 : w + 1] = row
-        to[0], to[w + 1] = row[0], row[w - 1]
+        for x in range(w):
+            for c in range(3):
+                to[x + 1, c] = row[x, c]
+            to[x + 1, 3] = 0
+        to[0], to[w + 1] = to[1], to[w]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def halve_cells_rows(view: Array, out: Array, first: int, last: int) -> None:
-    """out[j, i, y + 1, x + 1] = a view (h, w, 3) at (x + i / 2, y + j / 2), with its border once more on each side."""
-    h, w = view.shape[0], view.shape[1]
-    n = 3 * w
+def halve_cells_rows(padded: Array, out: Array, first: int, last: int) -> None:
+    """out[j, i, y, x] = what `pad_rows` made of a view, at (x + i / 2, y + j / 2)."""
+    h, n = padded.shape[0], 4 * padded.shape[1]
     for y in range(first, last):
-        above = view[min(max(y - 1, 0), h - 1)].reshape(-1)
-        below = view[min(max(y, 0), h - 1)].reshape(-1)
+        above, below = padded[y].reshape(-1), padded[min(y + 1, h - 1)].reshape(-1)
         for j in range(2):
+            other = below if j == 1 else above
             for i in range(2):
-                row = out[j, i, y].reshape(-1)
-                for k in range(n):
-                    right = k + 3 * i if k + 3 * i < n else k
-                    upper = np.int32(above[k]) + np.int32(above[right])
-                    lower = np.int32(below[k]) + np.int32(below[right]) if j == 1 else upper
-                    row[k + 3] = np.uint8((upper + lower + 2) >> 2)
+                row, away = out[j, i, y].reshape(-1), 4 * i
+                for k in range(n - 4):
+                    upper = np.int32(above[k]) + np.int32(above[k + away])
+                    lower = np.int32(other[k]) + np.int32(other[k + away])
+                    row[k] = np.uint8((upper + lower + 2) >> 2)
+                for k in range(n - 4, n):
+                    row[k] = np.uint8((np.int32(above[k]) + np.int32(other[k]) + 1) >> 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def shrink_rows(rgb: Array, out: Array, first: int, last: int) -> None:
+    """out (h, w, 3) = the means of side x side pixels of an RGB image (side h, side w, 3), halves rounded up; the side
+    is even, 16 at most."""
+    w = out.shape[1]
+    side = rgb.shape[1] // w
+    sums, half, area = np.empty(3 * side * w, np.uint16), np.uint32(side * side // 2), np.uint32(side * side)
+    for y in range(first, last):
+        row = rgb[side * y].reshape(-1)
+        for k in range(sums.shape[0]):
+            sums[k] = row[k]
+        for other in range(1, side):
+            row = rgb[side * y + other].reshape(-1)
+            for k in range(sums.shape[0]):
+                sums[k] += row[k]
+        to = out[y].reshape(-1)
+        if side == 2:
+            for x in range(w):
                 for c in range(3):
-                    row[c], row[n + 3 + c] = row[3 + c], row[n + c]
+                    k = 6 * x + c
+                    to[3 * x + c] = (np.uint32(sums[k]) + sums[k + 3] + half) >> np.uint32(2)
+        elif side == 4:
+            for x in range(w):
+                for c in range(3):
+                    k = 12 * x + c
+                    total = np.uint32(sums[k]) + sums[k + 3] + sums[k + 6] + sums[k + 9]
+                    to[3 * x + c] = (total + half) >> np.uint32(4)
+        else:
+            for x in range(w):
+                for c in range(3):
+                    total = half
+                    for k in range(3 * side * x + c, 3 * side * (x + 1), 3):
+                        total += sums[k]
+                    to[3 * x + c] = total // area
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -92,23 +131,24 @@ def _cell(half: Any) -> Any:
 
 
 @_at_once
-def _colour(now: Array, key: Array, a: Any, b: Any) -> Any:
-    red = abs(np.int32(now[a]) - np.int32(key[b]))
-    green = abs(np.int32(now[a + _P(1)]) - np.int32(key[b + _P(1)]))
-    return red + green + abs(np.int32(now[a + _P(2)]) - np.int32(key[b + _P(2)]))
+def _difference(now: Array, a: Any, key: Array, b: Any, bytes_: Any) -> Any:
+    total = np.int32(0)
+    for k in range(bytes_):
+        total += abs(np.int32(now[a + _P(k)]) - np.int32(key[b + _P(k)]))
+    return total
 
 
 @_at_once
 def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> Any:
     """Of the place (u, v) in half cells for cell (x, y); `now` and `key` are flat, of `pad_rows` and
     `halve_cells_rows`."""
-    pitch = _P(3 * (size[1] + 2))
+    pitch = _P(4 * (size[1] + 2))
     plane = pitch * _P(size[0] + 2)
-    a = pitch * _P(y + 1) + _P(3) * _P(x + 1)
+    a = pitch * _P(y + 1) + _P(4) * _P(x + 1)
     b = plane * _P((v & np.uint32(1)) * np.uint32(2) + (u & np.uint32(1)))
-    b += pitch * (_P(_cell(v)) + _P(1)) + _P(3) * (_P(_cell(u)) + _P(1))
-    middle = _colour(now, key, a - _P(3), b - _P(3)) + _colour(now, key, a, b) + _colour(now, key, a + _P(3), b + _P(3))
-    return middle + _colour(now, key, a - pitch, b - pitch) + _colour(now, key, a + pitch, b + pitch)
+    b += pitch * (_P(_cell(v)) + _P(1)) + _P(4) * (_P(_cell(u)) + _P(1))
+    beside = _difference(now, a - _P(4), key, b - _P(4), 12)  # the cell and those to its left and right
+    return beside + _difference(now, a - pitch, key, b - pitch, 4) + _difference(now, a + pitch, key, b + pitch, 4)
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -157,7 +197,7 @@ def spread_rows(
                 continue
             dx, dy = flow[yy, xx, 0], flow[yy, xx, 1]
             u, v = _half_cells(x, dx, w), _half_cells(y, dy, h)
-            if u == bu and v == bv:
+            if abs(np.int32(u) - np.int32(bu)) <= NEAR and abs(np.int32(v) - np.int32(bv)) <= NEAR:
                 continue
             cost = _cost(now, key, (h, w), x, y, u, v)
             if cost < best:
@@ -187,6 +227,16 @@ def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> N
             out[y, x] = not same
 
 
+@njit(nogil=True, cache=True, error_model="numpy")
+def centres_rows(labels: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x] = the label (H, W) of the pixel at the centre of each cell of a coarser grid."""
+    (height, width), (h, w) = labels.shape, out.shape
+    for y in range(first, last):
+        row = labels[(2 * y + 1) * height // (2 * h)]
+        for x in range(w):
+            out[y, x] = row[(2 * x + 1) * width // (2 * w)]
+
+
 @_at_once
 def _between(values: Array, c: Any, x: Any, fx: Any, y: Any, fy: Any) -> Any:
     x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
@@ -210,6 +260,26 @@ def _on_scores(pixel: Any, size: Any, d: Any, cells: Any, length: Any) -> Any:
     return _place(at * np.float32(length) - np.float32(0.5), length)
 
 
+@_at_once
+def _is_alone(found: Any) -> Any:
+    return found & (found - np.uint64(1)) == np.uint64(0)
+
+
+@_at_once
+def _alone(among: Array, rows: Any, columns: Any, flow: Any, size: Any, grid: Any) -> Any:
+    """The set of the one class that can be largest where the pixels of a cell lead to, or 0."""
+    (height, width), (h, w) = size, among.shape
+    top, _ = _on_scores(rows[0], height, flow[1], grid[0], h)
+    below, _ = _on_scores(rows[1] - 1, height, flow[1], grid[0], h)
+    left, _ = _on_scores(columns[0], width, flow[0], grid[1], w)
+    right, _ = _on_scores(columns[1] - 1, width, flow[0], grid[1], w)
+    found = among[top, left]
+    for y in range(top, below + 1):
+        for x in range(left, right + 1):
+            found |= among[y, x]
+    return found if _is_alone(found) else np.uint64(0)
+
+
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def relabel_rows(
     values: Array, among: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
@@ -220,10 +290,19 @@ def relabel_rows(
     names = np.empty(classes, np.int64)
     for i in range(first, last):
         x, y = cells[i, 0], cells[i, 1]
-        for row in range(y * height // grid[0], (y + 1) * height // grid[0]):
-            y0, fy = _on_scores(row, height, flows[i, 1], grid[0], h)
-            for column in range(x * width // grid[1], (x + 1) * width // grid[1]):
-                x0, fx = _on_scores(column, width, flows[i, 0], grid[1], w)
+        rows = y * height // grid[0], (y + 1) * height // grid[0]
+        columns = x * width // grid[1], (x + 1) * width // grid[1]
+        flow = flows[i, 0], flows[i, 1]
+        alone = _alone(among, rows, columns, flow, (height, width), grid)
+        if alone != np.uint64(0) and classes <= 64:
+            named(alone, classes, names)
+            for row in range(rows[0], rows[1]):
+                out[row, columns[0] : columns[1]] = names[0]
+            continue
+        for row in range(rows[0], rows[1]):
+            y0, fy = _on_scores(row, height, flow[1], grid[0], h)
+            for column in range(columns[0], columns[1]):
+                x0, fx = _on_scores(column, width, flow[0], grid[1], w)
                 n, highest, winner = named(among[y0, x0], classes, names), np.float32(-np.inf), 0
                 for k in range(n):
                     value = _between(values, names[k], x0, fx, y0, fy)
@@ -243,17 +322,24 @@ def relabel_mixed_rows(
     names = np.empty(classes, np.int64)
     for i in range(first, last):
         x, y, part = cells[i, 0], cells[i, 1], share[i]
-        for row in range(y * height // grid[0], (y + 1) * height // grid[0]):
-            y0, fy = _on_scores(row, height, flows[i, 0, 1], grid[0], h)
-            y1, gy = _on_scores(row, height, flows[i, 1, 1], grid[0], h)
-            for column in range(x * width // grid[1], (x + 1) * width // grid[1]):
-                x0, fx = _on_scores(column, width, flows[i, 0, 0], grid[1], w)
-                x1, gx = _on_scores(column, width, flows[i, 1, 0], grid[1], w)
-                # The largest class of a mixture is a candidate of neither alone for certain: all compete.
+        rows = y * height // grid[0], (y + 1) * height // grid[0]
+        columns = x * width // grid[1], (x + 1) * width // grid[1]
+        near, far = (flows[i, 0, 0], flows[i, 0, 1]), (flows[i, 1, 0], flows[i, 1, 1])
+        alone = _alone(among_one, rows, columns, near, (height, width), grid)
+        alike = alone == _alone(among_other, rows, columns, far, (height, width), grid)
+        if alike and alone != np.uint64(0) and classes <= 64:
+            named(alone, classes, names)
+            for row in range(rows[0], rows[1]):
+                out[row, columns[0] : columns[1]] = names[0]
+            continue
+        for row in range(rows[0], rows[1]):
+            y0, fy = _on_scores(row, height, near[1], grid[0], h)
+            y1, gy = _on_scores(row, height, far[1], grid[0], h)
+            for column in range(columns[0], columns[1]):
+                x0, fx = _on_scores(column, width, near[0], grid[1], w)
+                x1, gx = _on_scores(column, width, far[0], grid[1], w)
+                # What is largest in a mixture need not be a candidate of either: all classes compete.
                 highest, winner = np.float32(-np.inf), 0
-                if among_one[y0, x0] == among_other[y1, x1] and named(among_one[y0, x0], classes, names) == 1:
-                    out[row, column] = names[0]
-                    continue
                 for c in range(classes):
                     value = (np.float32(1) - part) * _between(one, c, x0, fx, y0, fy)
                     value += part * _between(other, c, x1, gx, y1, gy)
