@@ -13,27 +13,16 @@ CROSS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 """The cells that are compared, x and y."""
 NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 """In the order in which they are tried, x and y."""
+NEAR = 1
+"""Half cells: what leads no farther from where a cell is led already is not tried."""
 
 
-def halves(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(2, 2, h, w, 3): [j, i, y, x] is the view at (x + i / 2, y + j / 2), bilinear, halves up, border clamped."""
-    (h, w, _), out = view.shape, np.empty((2, 2, *view.shape), np.uint8)
-    for j in range(2):
-        for i in range(2):
-            y, x = np.arange(h) + j / 2, np.arange(w) + i / 2
-            out[j, i] = np.floor(bilinear(view, x, y) + 0.5)
-    return out
-
-
-def bilinear(view: NDArray[np.uint8], x: Any, y: Any) -> NDArray[np.float64]:
-    """The view at all of the rows y and columns x."""
-    (h, w, _), values = view.shape, view.astype(np.float64)
-    x0, y0 = np.floor(x).astype(int), np.floor(y).astype(int)
-    x1, y1 = np.minimum(x0 + 1, w - 1), np.minimum(y0 + 1, h - 1)
-    fx, fy = (x - x0)[None, :, None], (y - y0)[:, None, None]
-    upper = values[y0][:, x0] * (1 - fx) + values[y0][:, x1] * fx
-    lower = values[y1][:, x0] * (1 - fx) + values[y1][:, x1] * fx
-    return upper * (1 - fy) + lower * fy
+def between(view: NDArray[np.uint8], u: int, v: int) -> NDArray[np.int64]:
+    """The colours at the place (u, v) in half cells, bilinear, border clamped, halves rounded up."""
+    h, w = view.shape[:2]
+    rows = [min(max(y, 0), h - 1) for y in (v // 2, (v + 1) // 2)]
+    columns = [min(max(x, 0), w - 1) for x in (u // 2, (u + 1) // 2)]
+    return np.floor(view[np.ix_(rows, columns)].astype(np.float64).mean((0, 1)) + 0.5).astype(np.int64)
 
 
 def half_cells(v: int, d: Any, end: int) -> int:
@@ -42,21 +31,26 @@ def half_cells(v: int, d: Any, end: int) -> int:
     return 0 if np.isnan(place) else int(min(max(place, np.float32(0)), np.float32(2 * end - 1.5)))
 
 
-def cost(now: NDArray[np.uint8], key: NDArray[np.uint8], x: int, y: int, flow: Any) -> int:
-    """The sum of the absolute differences over the cross; `key` is of `halves`."""
-    (h, w, _), total = now.shape, 0
-    u, v = half_cells(x, flow[0], w), half_cells(y, flow[1], h)
-    for dx, dy in CROSS:
-        here = now[min(max(y + dy, 0), h - 1), min(max(x + dx, 0), w - 1)].astype(int)
-        there = key[v % 2, u % 2, min(max(v // 2 + dy, 0), h - 1), min(max(u // 2 + dx, 0), w - 1)].astype(int)
-        total += int(np.abs(here - there).sum())
-    return total
+def place(x: int, y: int, flow: Any, size: tuple[int, int]) -> tuple[int, int]:
+    return half_cells(x, flow[0], size[1]), half_cells(y, flow[1], size[0])
+
+
+def all_between(view: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(2h + 4, 2w + 4, 3): `between` of the places from -2 on, both ways."""
+    h, w = view.shape[:2]
+    return np.array([[between(view, u, v) for u in range(-2, 2 * w + 2)] for v in range(-2, 2 * h + 2)])
+
+
+def cost(now: Any, key: Any, x: int, y: int, flow: Any) -> int:
+    """The sum of the absolute differences over the cross; both pictures of `all_between`."""
+    u, v = place(x, y, flow, (now.shape[0] // 2 - 2, now.shape[1] // 2 - 2))
+    dx, dy = 2 * np.array(CROSS).T + 2
+    return int(np.abs(now[2 * y + dy, 2 * x + dx] - key[v + dy, u + dx]).sum())
 
 
 def matched(flow: Any, now: Any, key: Any, search: Search, *, where: Any = None) -> tuple[Any, Any]:
     """The flow (h, w, 2) after all rounds, and (h, w) where it was changed. `where` (h, w): the cells that look."""
-    (h, w), key = flow.shape[:2], halves(key)
-    found = flow.copy()
+    (h, w), found, now, key = flow.shape[:2], flow.copy(), all_between(now), all_between(key)
     best = np.array([[cost(now, key, x, y, flow[y, x]) for x in range(w)] for y in range(h)])
     looks = best > search.gate * 15
     if where is not None:
@@ -69,9 +63,12 @@ def matched(flow: Any, now: Any, key: Any, search: Search, *, where: Any = None)
                 xx, yy = x + dx * step, y + dy * step
                 if not (0 <= xx < w and 0 <= yy < h):
                     continue
-                other = cost(now, key, x, y, before[yy, xx])
-                if other < best[y, x]:
-                    best[y, x], found[y, x], changed[y, x] = other, before[yy, xx], True
+                other, own = (place(x, y, at, (h, w)) for at in (before[yy, xx], found[y, x]))
+                if max(abs(other[0] - own[0]), abs(other[1] - own[1])) <= NEAR:
+                    continue
+                value = cost(now, key, x, y, before[yy, xx])
+                if value < best[y, x]:
+                    best[y, x], found[y, x], changed[y, x] = value, before[yy, xx], True
     return found, changed
 
 

@@ -89,7 +89,7 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
         find_preset("composed").at(0),
         change(find_preset("composed").at(2), cuts=False),
         change(find_preset("composed").at(2), history_weight=0.0),
-        change(find_preset("composed").at(2), match=False),
+        change(find_preset("composed").at(2), match="none"),
         change(find_preset("composed").at(2), schedule="adaptive", budget=40.0),
     ],
     ids=["composed", "every frame", "no cuts", "replace", "no match", "adaptive"],
@@ -121,7 +121,7 @@ def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
 @pytest.mark.train
 def test_a_clip_on_which_matching_counts() -> None:
     frames, settings = uncovering(7, SIZE, step=4), find_preset("composed").at(2)
-    matched, other = (through(built(chosen), frames) for chosen in (settings, change(settings, match=False)))
+    matched, other = (through(built(chosen), frames) for chosen in (settings, change(settings, match="none")))
     assert any((one.labels != two.labels).any() for one, two in zip(matched, other, strict=True))
 
 

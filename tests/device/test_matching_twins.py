@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from device.twins import TWINS, Twin, twin
+from segtween.ops.appearance import SEARCHES
 from segtween.ops.cpu import CpuOps
 from segtween.types import Appearance, ScoreMap
 
@@ -16,6 +17,7 @@ FEW = 1e-3
 """Share of cells or pixels that may differ: where a place lies exactly between two half cells, rounding decides."""
 SIZES = [((1, 7), (1, 7)), ((24, 32), (12, 16)), ((46, 62), (23, 31)), ((120, 160), (60, 80))]
 """Of a frame and of its fine grid."""
+QUALITIES = pytest.mark.parametrize("quality", list(SEARCHES))
 
 
 @pytest.fixture(params=TWINS)
@@ -64,27 +66,30 @@ def test_colours_on_a_grid_are_the_same(ops: Twin, cpu: CpuOps, size: tuple[int,
         assert (one != other).mean() <= FEW
 
 
+@QUALITIES
 @pytest.mark.parametrize("grid", [grid for _, grid in SIZES])
-def test_matched_flow_is_the_same(ops: Twin, cpu: CpuOps, grid: tuple[int, int]) -> None:
+def test_matched_flow_is_the_same(ops: Twin, cpu: CpuOps, grid: tuple[int, int], quality: str) -> None:
     now, key = sight(cpu, grid, 1)
     given = flow(half(grid), 2)
-    found, expected = ops.match(given, now, key), cpu.match(given, now, key)
+    found, expected = (of.match(given, now, key, quality=quality) for of in (ops, cpu))
     assert (found != expected).any(axis=2).mean() <= FEW
     assert (expected != given).any() or grid[0] == 1
 
 
-def test_what_is_no_number_is_the_same_place(ops: Twin, cpu: CpuOps) -> None:
+@QUALITIES
+def test_what_is_no_number_is_the_same_place(ops: Twin, cpu: CpuOps, quality: str) -> None:
     now, key = sight(cpu, (24, 32), 1)
     given = flow((12, 16), 2)
     given[3, 4], given[0, 15, 0], given[11, 0, 1] = np.nan, np.inf, -np.inf
-    found, expected = ops.match(given, now, key), cpu.match(given, now, key)
+    found, expected = (of.match(given, now, key, quality=quality) for of in (ops, cpu))
     np.testing.assert_array_equal(np.nan_to_num(found), np.nan_to_num(expected))
 
 
 @pytest.mark.parametrize(("size", "grid"), SIZES)
 @pytest.mark.parametrize("sources", [1, 2])
+@QUALITIES
 def test_matched_labels_are_the_same(
-    ops: Twin, cpu: CpuOps, size: tuple[int, int], grid: tuple[int, int], sources: int
+    ops: Twin, cpu: CpuOps, size: tuple[int, int], grid: tuple[int, int], sources: int, quality: str
 ) -> None:
     now, rng, keys = sight(cpu, grid, 1)[0], np.random.default_rng(4), []
     for seed in range(1, sources + 1):
@@ -92,8 +97,8 @@ def test_matched_labels_are_the_same(
         keys.append((ScoreMap(values, "logits", size), flow(half(grid), seed), sight(cpu, grid, seed)[1]))
     share = rng.random(half(grid), np.float32) if sources == 2 else None
     labels = cpu.labels(keys[0][0], size, composed=keys[0][1])
-    found = ops.match_labels(labels.copy(), keys, now, share)
-    expected = cpu.match_labels(labels.copy(), keys, now, share)
+    found = ops.match_labels(labels.copy(), keys, now, share, quality=quality)
+    expected = cpu.match_labels(labels.copy(), keys, now, share, quality=quality)
     assert (found.shape, found.dtype) == (size, np.uint8)
     assert (found != expected).mean() <= FEW
     assert (expected != labels).any() or size[0] == 1

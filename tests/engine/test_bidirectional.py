@@ -67,7 +67,7 @@ def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
 
 def test_frames_after_the_last_key_frame_are_those_of_the_engine() -> None:
     frames = panning(4, SIZE)
-    built = build_engine(BrightnessSegmenter(), change(PATH, interval=9, flow_quality="fine"))
+    built = build_engine(BrightnessSegmenter(), change(PATH, interval=9, flow_quality="fine", match="fine"))
     for ours, causal in zip(all_of(offline(9), frames), map(built.step, frames), strict=True):
         assert np.array_equal(ours.labels, causal.labels)
 

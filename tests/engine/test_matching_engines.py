@@ -23,13 +23,13 @@ SIZE = (64, 96)
 MODES: dict[str, dict[str, Any]] = {
     "causal": {},
     "delayed": {"async_keys": 2},
-    "bidirectional": {"mode": "bidirectional", "flow_quality": "balanced"},
-    "bidirectional, late": {"mode": "bidirectional", "flow_quality": "balanced", "async_keys": 2},
+    "bidirectional": {"mode": "bidirectional", "flow_quality": "balanced", "match": "fast"},
+    "bidirectional, late": {"mode": "bidirectional", "flow_quality": "balanced", "match": "fast", "async_keys": 2},
 }
 
 
 def settings(mode: str, *, interval: int = 3, **changes: Any) -> Settings:
-    return change(PRESETS["composed"], interval=interval, **MODES[mode], **changes)
+    return change(PRESETS["composed"], interval=interval, **{**MODES[mode], **changes})
 
 
 def build(mode: str, **changes: Any) -> Any:
@@ -54,15 +54,15 @@ def same(ours: Sequence[Result], theirs: Sequence[Result]) -> bool:
 
 def matches_nothing(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The engine with operations that return what they are given."""
-    monkeypatch.setattr(engine.ops, "match", lambda composed, now, key: composed)  # noqa: ARG005
-    monkeypatch.setattr(engine.ops, "match_labels", lambda labels, sources, now, share=None: labels)  # noqa: ARG005
+    monkeypatch.setattr(engine.ops, "match", lambda composed, now, key, quality: composed)  # noqa: ARG005
+    monkeypatch.setattr(engine.ops, "match_labels", lambda labels, sources, now, share=None, quality="": labels)  # noqa: ARG005
     return engine
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_without_matching_nothing_but_that_is_different(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = clip()
-    without = results(build(mode, match=False), frames)
+    without = results(build(mode, match="none"), frames)
     assert same(without, results(matches_nothing(build(mode), monkeypatch), frames))
     assert not same(without, results(build(mode), frames))
 
@@ -70,7 +70,7 @@ def test_without_matching_nothing_but_that_is_different(mode: str, monkeypatch: 
 @pytest.mark.parametrize(
     ("mode", "changes"),
     [
-        *((mode, {"match": False}) for mode in MODES),
+        *((mode, {"match": "none"}) for mode in MODES),
         ("causal", {"propagation": "resampled"}),
         ("delayed", {"propagation": "resampled"}),
     ],
@@ -91,11 +91,11 @@ def test_matching_finds_what_flow_misses() -> None:
     plain = build_every_frame(BrightnessSegmenter(stride=1))
     wanted = [plain.step(rgb).labels for rgb in frames]
 
-    def wrong(match: bool) -> int:
+    def wrong(match: str) -> int:
         found = results(build("causal", match=match, history_weight=0.0), frames)
         return sum(int((one.labels != labels).sum()) for one, labels in zip(found, wanted, strict=True))
 
-    assert wrong(match=True) < 0.8 * wrong(match=False)
+    assert wrong(match="fine") < 0.8 * wrong(match="none")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -129,7 +129,7 @@ def test_late_scores_are_matched_as_those_that_were_waited_for() -> None:
     now, late, without = (
         results(build("causal"), frames),
         results(build("delayed"), frames),
-        results(build("delayed", match=False), frames),
+        results(build("delayed", match="none"), frames),
     )
     differs = 0
     for one, other, third in zip(now, late, without, strict=True):
@@ -143,7 +143,7 @@ def test_the_frames_after_the_last_key_frame_are_matched_from_one_side() -> None
     frames = clip(6)
     one, both = results(build("causal", interval=9), frames), results(build("bidirectional", interval=9), frames)
     assert same(one, both)
-    assert not same(one, results(build("bidirectional", interval=9, match=False), frames))
+    assert not same(one, results(build("bidirectional", interval=9, match="none"), frames))
 
 
 @pytest.mark.parametrize("mode", ["causal", "bidirectional"])
@@ -177,10 +177,21 @@ def test_a_clip_of_one_colour_and_one_row_goes_through() -> None:
 
 def test_the_record_names_it_and_the_hash_depends_on_it() -> None:
     for mode in ("causal", "bidirectional"):
-        matched, other = build(mode), build(mode, match=False)
-        assert set(matched.describe()["propagation"]["match"]) == {"coarse", "fine"}
+        matched, other = build(mode), build(mode, match="none")
+        assert matched.describe()["propagation"]["match"]["quality"] == "fast"
         assert "match" not in other.describe()["propagation"]
-        assert method(matched, name="composed").hash != method(other, name="composed").hash
+        built = (matched, build(mode, match="fine"), other)
+        assert len({method(engine, name="composed").hash for engine in built}) == 3
+
+
+def test_matching_is_fine_where_accuracy_comes_first() -> None:
+    composed, refined = PRESETS["composed"], PRESETS["refined"]
+    assert (composed.match, refined.match, change(composed, mode="bidirectional").match) == ("fast", "fine", "fine")
+    assert change(refined, match="fast").match == "fast"
+    assert change(refined, match="none").match is None
+    assert PRESETS["blend"].match is None
+    with pytest.raises(SettingError, match="match 'much'; expected none or fast or fine"):
+        change(composed, match="much")
 
 
 def test_refinement_by_attention_wants_the_scores_it_was_trained_on() -> None:

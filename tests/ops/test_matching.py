@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 import slow_matching as slow
 from segtween.ops import matching
-from segtween.ops.appearance import COARSE, FINE
+from segtween.ops.appearance import SEARCHES
 from segtween.ops.cpu import CpuOps
 from segtween.types import Appearance, ScoreMap
 
 SIZES = [(1, 1), (1, 9), (8, 1), (5, 7), (16, 21)]
+QUALITIES = pytest.mark.parametrize("quality", list(SEARCHES))
 GREY, RED = (90, 100, 110), (220, 40, 40)
 
 
@@ -55,26 +56,30 @@ def bar(at: int, *, size: tuple[int, int] = (24, 48), width: int = 6) -> NDArray
     return view
 
 
+def match(ops: CpuOps, flow: Any, now: Appearance, key: Appearance, quality: str = "fine") -> Any:
+    return ops.match(flow, now, key, quality=quality)
+
+
 # ── Colours ───────────────────────────────────────────────────────────────────────────────────
-
-
-def halved(view: Any) -> Any:
-    h, w = view.shape[:2]
-    out = np.empty((2, 2, h + 2, w + 2, 3), np.uint8)
-    matching.halve_cells_rows(view, out, 0, h + 2)
-    return out
 
 
 def padded(view: Any) -> Any:
     h, w = view.shape[:2]
-    out = np.empty((h + 2, w + 2, 3), np.uint8)
+    out = np.empty((h + 2, w + 2, 4), np.uint8)
     matching.pad_rows(view, out, 0, h + 2)
+    return out
+
+
+def halved(view: Any) -> Any:
+    around = padded(view)
+    out = np.empty((2, 2, *around.shape), np.uint8)
+    matching.halve_cells_rows(around, out, 0, len(around))
     return out
 
 
 def test_half_cells_lie_between_cells() -> None:
     view = np.array([[[0, 10, 255], [3, 20, 255]], [[1, 30, 0], [2, 41, 254]]], np.uint8)
-    found = halved(view)[:, :, 1:-1, 1:-1]
+    found = halved(view)[:, :, 1:-1, 1:-1, :3]
     assert np.array_equal(found[0, 0], view)
     assert found[0, 1].tolist() == [[[2, 15, 255], [3, 20, 255]], [[2, 36, 127], [2, 41, 254]]]
     assert found[1, 0].tolist() == [[[1, 20, 128], [3, 31, 255]], [[1, 30, 0], [2, 41, 254]]]
@@ -83,10 +88,12 @@ def test_half_cells_lie_between_cells() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_half_cells_are_bilinear_with_their_border_once_more(size: tuple[int, int]) -> None:
-    view = noise(size, 1)
-    expected = np.pad(slow.halves(view), ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    assert np.array_equal(halved(view), expected)
-    assert np.array_equal(padded(view), np.pad(view, ((1, 1), (1, 1), (0, 0)), mode="edge"))
+    (h, w), view = size, noise(size, 1)
+    assert np.array_equal(padded(view)[..., :3], np.pad(view, ((1, 1), (1, 1), (0, 0)), mode="edge"))
+    found = halved(view)
+    assert not found[..., 3].any()
+    for j, i, y, x in np.ndindex(2, 2, h + 2, w + 2):
+        assert found[j, i, y, x, :3].tolist() == slow.between(view, 2 * (x - 1) + i, 2 * (y - 1) + j).tolist()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -98,17 +105,26 @@ def test_a_cost_is_the_sum_of_fifteen_differences(size: tuple[int, int]) -> None
     views = padded(now).reshape(-1), halved(key).reshape(-1)
     assert matching.costs_rows(*views, flow, everywhere, -1, cells, costs, 0, h) == h * w
     assert cells.tolist() == [[x, y] for y in range(h) for x in range(w)]
-    halves = slow.halves(key)
-    assert costs.tolist() == [slow.cost(now, halves, x, y, flow[y, x]) for y in range(h) for x in range(w)]
+    both = slow.all_between(now), slow.all_between(key)
+    assert costs.tolist() == [slow.cost(*both, x, y, flow[y, x]) for y in range(h) for x in range(w)]
 
 
-def test_the_colours_of_a_frame_are_area_means(ops: CpuOps) -> None:
-    rgb = noise((12, 20), 4)
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 6, 16, 18])
+def test_the_colours_of_a_frame_are_area_means(ops: CpuOps, side: int) -> None:
+    rgb = noise((6 * side, 10 * side), 4)
     seen = ops.appearance(rgb, (6, 10))
-    means = rgb.reshape(6, 2, 10, 2, 3).mean((1, 3))
-    assert np.abs(seen.fine - means).max() <= 0.5
+    assert np.abs(seen.fine - rgb.reshape(6, side, 10, side, 3).mean((1, 3))).max() <= 0.5
     assert np.abs(seen.coarse - seen.fine.reshape(3, 2, 5, 2, 3).mean((1, 3))).max() <= 0.5
     assert (seen.fine.dtype, seen.coarse.dtype) == (np.uint8, np.uint8)
+
+
+def test_a_white_frame_is_white_on_any_grid(ops: CpuOps) -> None:
+    for size, grid in (((32, 48), (2, 3)), ((45, 57), (15, 19)), ((17, 11), (9, 6)), ((7, 9), (7, 9))):
+        seen = ops.appearance(np.full((*size, 3), 255, np.uint8), grid)
+        assert seen.fine.shape[:2] == grid
+        assert seen.coarse.shape[:2] == (-(-grid[0] // 2), -(-grid[1] // 2))
+        assert (seen.fine == 255).all()
+        assert (seen.coarse == 255).all()
 
 
 def test_the_colours_of_a_frame_are_its_own_copy(ops: CpuOps) -> None:
@@ -122,13 +138,16 @@ def test_the_colours_of_a_frame_are_its_own_copy(ops: CpuOps) -> None:
 # ── On the composed flow's grid ───────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("size", [*SIZES, (40, 70)])
+@pytest.mark.parametrize("size", [*SIZES, (20, 40)])
 @pytest.mark.parametrize("spread", [0.5, 3.0, 60.0])
-def test_matched_flow_is_what_the_slow_search_finds(ops: CpuOps, size: tuple[int, int], spread: float) -> None:
+@QUALITIES
+def test_matched_flow_is_what_the_slow_search_finds(
+    ops: CpuOps, size: tuple[int, int], spread: float, quality: str
+) -> None:
     key = noise(size, 1)
     now, flow = similar(key, 2), random_flow(size, 3, spread)
-    found = ops.match(flow, coarse(now), coarse(key))
-    expected, changed = slow.matched(flow, now, key, COARSE)
+    found = match(ops, flow, coarse(now), coarse(key), quality)
+    expected, changed = slow.matched(flow, now, key, SEARCHES[quality].coarse)
     assert np.array_equal(found, expected)
     assert changed.any() or size[0] * size[1] < 10
 
@@ -137,8 +156,8 @@ def test_no_number_is_the_first_place_and_may_be_replaced(ops: CpuOps) -> None:
     key = noise((9, 12), 1)
     now, flow = key.copy(), np.zeros((9, 12, 2), np.float32)
     flow[4, 6], flow[0, 11, 0], flow[8, 0, 1] = np.nan, np.inf, -np.inf
-    expected, _ = slow.matched(flow, now, key, COARSE)
-    found = ops.match(flow, coarse(now), coarse(key))
+    expected, _ = slow.matched(flow, now, key, SEARCHES["fine"].coarse)
+    found = match(ops, flow, coarse(now), coarse(key))
     assert np.array_equal(found, expected, equal_nan=True)
     assert not found[4, 6].any()
 
@@ -147,8 +166,8 @@ def test_no_number_is_the_first_place_and_may_be_replaced(ops: CpuOps) -> None:
 def test_where_a_bar_has_moved_its_rim_is_led_to_the_right_place(ops: CpuOps, moved: int) -> None:
     now, key = bar(14 + moved), bar(14)
     flow = np.zeros((24, 48, 2), np.float32)
-    flow[5:19, 16 + moved : 18 + moved] = -moved, 0  # known inside the bar; the rim is led as the background is
-    found = ops.match(flow, coarse(now), coarse(key))
+    flow[4:20, 16 + moved : 18 + moved] = -moved, 0  # known inside the bar; the rim is led as the background is
+    found = match(ops, flow, coarse(now), coarse(key))
     x = np.arange(48)[None, :] + found[..., 0]
     rim = np.s_[4:20, 14 + moved : 20 + moved]
     assert ((x[rim] >= 14) & (x[rim] < 20)).all(), "every cell of the bar leads into the bar"
@@ -158,7 +177,7 @@ def test_where_a_bar_has_moved_its_rim_is_led_to_the_right_place(ops: CpuOps, mo
 def test_what_a_bar_uncovers_is_led_to_the_background(ops: CpuOps) -> None:
     now, key, flow = bar(20), bar(14), np.zeros((24, 48, 2), np.float32)
     flow[:, :22], flow[4:20, 20:26] = (-4, 0), (-6, 0)  # what is uncovered, 14..19, is led to 10..15
-    found = ops.match(flow, coarse(now), coarse(key))
+    found = match(ops, flow, coarse(now), coarse(key))
     x = np.rint(np.arange(48)[None, :] + found[..., 0]).astype(int)
     uncovered = x[5:19, 15:19]
     assert ((uncovered < 14) | (uncovered >= 20)).all()
@@ -169,42 +188,50 @@ def test_where_everything_fits_nothing_changes(ops: CpuOps) -> None:
     view[:3], view[-3:], view[:, :4], view[:, -4:] = GREY, GREY, GREY, GREY
     plain, still = coarse(np.full_like(view, 80)), np.zeros_like(flow)
     given = flow.copy()
-    assert np.array_equal(ops.match(flow, plain, plain), flow)
+    assert np.array_equal(match(ops, flow, plain, plain), flow)
     assert np.array_equal(flow, given), "what was given is not written to"
-    assert np.array_equal(ops.match(still, coarse(view), coarse(view)), still)
+    assert np.array_equal(match(ops, still, coarse(view), coarse(view)), still)
     moved = np.broadcast_to(np.array([2, -1], np.float32), flow.shape)
     now = np.roll(view, (1, -2), (0, 1))
-    assert np.array_equal(ops.match(moved, coarse(now), coarse(view)), moved)
+    assert np.array_equal(match(ops, moved, coarse(now), coarse(view)), moved)
 
 
-@pytest.mark.parametrize(("by", "changes"), [(6, False), (7, True)])
-def test_differences_up_to_the_gate_are_left(ops: CpuOps, by: int, changes: bool) -> None:
-    assert COARSE.gate == 6.0
+@QUALITIES
+@pytest.mark.parametrize("over", [0, 1])
+def test_differences_up_to_the_gate_are_left(ops: CpuOps, quality: str, over: int) -> None:
+    by = int(SEARCHES[quality].coarse.gate) + over
     key = np.full((12, 30, 3), 100, np.uint8)
     key[:, 20:] = 100 + by
     now, flow = np.full((12, 30, 3), 100 + by, np.uint8), np.zeros((12, 30, 2), np.float32)
     flow[:, 10] = 15, 0  # leads to what fits
-    found = ops.match(flow, coarse(now), coarse(key))
-    assert (found[6, 9, 0] == 15) == changes
-    assert np.array_equal(found, flow) != changes
+    found = match(ops, flow, coarse(now), coarse(key), quality)
+    assert found[6, 8, 0] == (15 if over else 0)
+    assert np.array_equal(found, flow) != bool(over)
 
 
-@pytest.mark.parametrize(("gain", "changes"), [(2, False), (3, True)])
-def test_another_flow_must_be_better_by_the_margin(ops: CpuOps, gain: int, changes: bool) -> None:
-    assert COARSE.margin == 2.0
+@QUALITIES
+@pytest.mark.parametrize("over", [0, 1])
+def test_another_flow_must_be_better_by_the_margin(ops: CpuOps, quality: str, over: int) -> None:
     key = np.full((12, 30, 3), 100, np.uint8)
-    key[:, 20:] = 100 + gain
+    key[:, 20:] = 100 + int(SEARCHES[quality].coarse.margin) + over
     now, flow = np.full((12, 30, 3), 140, np.uint8), np.zeros((12, 30, 2), np.float32)
     flow[:, 10] = 15, 0
-    found = ops.match(flow, coarse(now), coarse(key))
-    assert np.array_equal(found, flow) != changes
+    assert np.array_equal(match(ops, flow, coarse(now), coarse(key), quality), flow) != bool(over)
+
+
+@QUALITIES
+def test_what_leads_next_to_where_a_cell_is_led_already_is_not_tried(ops: CpuOps, quality: str) -> None:
+    now, key = coarse(noise((12, 30), 1)), coarse(noise((12, 30), 2))
+    flow = np.random.default_rng(3).uniform(0, 0.7, (12, 30, 2)).astype(np.float32)  # 0 or 1 half cells
+    assert np.array_equal(match(ops, flow, now, key, quality), flow)
+    assert not np.array_equal(match(ops, 2 * flow, now, key, quality), 2 * flow)
 
 
 def test_matching_is_the_same_on_every_thread_count() -> None:
     size = (90, 64)
     key = noise(size, 1)
     now, flow = similar(key, 2), random_flow(size, 3)
-    found = [CpuOps(threads=n).match(flow, coarse(now), coarse(key)) for n in (1, 2, 3)]
+    found = [match(CpuOps(threads=n), flow, coarse(now), coarse(key)) for n in (1, 2, 3)]
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
     assert not np.array_equal(found[0], flow)
@@ -213,9 +240,9 @@ def test_matching_is_the_same_on_every_thread_count() -> None:
 def test_two_key_frames_are_told_apart(ops: CpuOps) -> None:
     one, other, flow = coarse(noise((12, 16), 1)), coarse(noise((12, 16), 2)), random_flow((12, 16), 3)
     now = coarse(noise((12, 16), 4))
-    alone = [CpuOps(threads=1).match(flow, now, key) for key in (one, other)]
+    alone = [match(CpuOps(threads=1), flow, now, key) for key in (one, other)]
     for key, expected in [(one, alone[0]), (other, alone[1])] * 2:
-        assert np.array_equal(ops.match(flow, now, key), expected)
+        assert np.array_equal(match(ops, flow, now, key), expected)
 
 
 # ── Labels ────────────────────────────────────────────────────────────────────────────────────
@@ -237,12 +264,13 @@ def on_grid(labels: Any, grid: tuple[int, int]) -> Any:
     return labels[np.ix_(rows, columns)]
 
 
-def looked_up(ops: CpuOps, labels: Any, scenes: Any, now: Appearance) -> tuple[Any, Any]:
+def looked_up(ops: CpuOps, labels: Any, scenes: Any, now: Appearance, quality: str) -> tuple[Any, Any]:
     """The flows on the fine grid after the slow search, and where one of them changed."""
     grid = now.fine.shape[:2]
-    near, flows, changed = slow.near_edges(on_grid(labels, grid), FINE.edge), [], np.zeros(grid, bool)
+    search = SEARCHES[quality].fine
+    near, flows, changed = slow.near_edges(on_grid(labels, grid), search.edge), [], np.zeros(grid, bool)
     for _, composed, key in scenes:
-        found, differs = slow.matched(ops.resize_flow(composed, grid), now.fine, key.fine, FINE, where=near)
+        found, differs = slow.matched(ops.resize_flow(composed, grid), now.fine, key.fine, search, where=near)
         flows.append(found)
         changed |= differs
     return flows, changed
@@ -265,25 +293,29 @@ def check(found: Any, labels: Any, changed: Any, wanted: Any) -> None:
     assert other > 0, "some of them are relabelled"
 
 
+@QUALITIES
 @pytest.mark.parametrize(("size", "grid"), FRAMES)
-def test_cells_whose_flow_changes_are_relabelled(ops: CpuOps, size: tuple[int, int], grid: tuple[int, int]) -> None:
+def test_cells_whose_flow_changes_are_relabelled(
+    ops: CpuOps, size: tuple[int, int], grid: tuple[int, int], quality: str
+) -> None:
     first = scene(size, grid, 10)
     now = fine(similar(first[2].fine, 7))
     labels = ops.labels(first[0], size, composed=first[1])
-    (flow,), changed = looked_up(ops, labels, [first], now)
-    found = ops.match_labels(labels.copy(), [first], now)
+    (flow,), changed = looked_up(ops, labels, [first], now, quality)
+    found = ops.match_labels(labels.copy(), [first], now, quality=quality)
     check(found, labels, changed, lambda p, c: slow.moved_scores(first[0].values, p, size, flow[c], grid))
 
 
+@QUALITIES
 @pytest.mark.parametrize(("size", "grid"), FRAMES)
 def test_between_two_key_frames_both_count_by_their_share(
-    ops: CpuOps, size: tuple[int, int], grid: tuple[int, int]
+    ops: CpuOps, size: tuple[int, int], grid: tuple[int, int], quality: str
 ) -> None:
     first, second = scene(size, grid, 10), scene(size, grid, 20)
     now = fine(similar(first[2].fine, 7))
     share = np.random.default_rng(8).random(first[1].shape[:2], np.float32)
     labels = ops.mixed_labels(first[:2], second[:2], share, size)
-    flows, changed = looked_up(ops, labels, [first, second], now)
+    flows, changed = looked_up(ops, labels, [first, second], now, quality)
     part = ops.resize(share, grid)
 
     def wanted(pixel: Any, cell: Any) -> Any:
@@ -293,7 +325,7 @@ def test_between_two_key_frames_both_count_by_their_share(
         )
         return (1 - part[cell]) * one + part[cell] * other
 
-    check(ops.match_labels(labels.copy(), [first, second], now, share), labels, changed, wanted)
+    check(ops.match_labels(labels.copy(), [first, second], now, share, quality=quality), labels, changed, wanted)
 
 
 @pytest.mark.parametrize("mixed", [False, True])
@@ -302,7 +334,7 @@ def test_labels_are_the_same_on_every_thread_count(mixed: bool) -> None:
     scenes = [scene(size, grid, 10), scene(size, grid, 20)][: 1 + mixed]
     now, share = fine(similar(scenes[0][2].fine, 7)), np.full((48, 40), 0.4, np.float32) if mixed else None
     labels = CpuOps(threads=1).labels(scenes[0][0], size, composed=scenes[0][1])
-    found = [CpuOps(threads=n).match_labels(labels.copy(), scenes, now, share) for n in (1, 2, 3)]
+    found = [CpuOps(threads=n).match_labels(labels.copy(), scenes, now, share, quality="fine") for n in (1, 2, 3)]
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0], found[2])
     assert not np.array_equal(found[0], labels)
@@ -312,7 +344,7 @@ def test_labels_of_one_class_have_no_edges_to_look_at(ops: CpuOps) -> None:
     carried, composed, key = scene((32, 40), (16, 20), 10)
     carried.values[1] = 100
     labels = ops.labels(carried, (32, 40), composed=composed)
-    found = ops.match_labels(labels.copy(), [(carried, composed, key)], fine(noise((16, 20), 9)))
+    found = ops.match_labels(labels.copy(), [(carried, composed, key)], fine(noise((16, 20), 9)), quality="fine")
     assert (found == 1).all()
 
 
