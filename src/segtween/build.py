@@ -167,7 +167,7 @@ def _assemble(
 ) -> Engine:
     segmenter = augmented(segmenter, settings.key_tta, streams=sharing)
     motion = MotionEstimator(
-        flow, ops=propagation.ops, bidirectional=settings.is_bidirectional, appearance=propagation.matches
+        flow, ops=propagation.ops, bidirectional=settings.is_bidirectional, appearance=propagation.match is not None
     )
     if isinstance(settings.mode, Bidirectional):
         _check_bidirectional(flow)
@@ -333,7 +333,7 @@ def _propagation(
             kind=chosen.kind,
             most_cells=chosen.most_cells,
             tolerance=chosen.tolerance,
-            matches=chosen.match,
+            match=settings.match,
             refiner=refiner or build_refiner(settings, labels=labels, ops=ops),
         )
     return Resampling(

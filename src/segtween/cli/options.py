@@ -173,8 +173,8 @@ class MethodOptions:
         typer.Option("--edge/--no-edge", help="With guided refinement: give it the edges of the prediction."),
     ] = None
     match: Annotated[
-        bool | None,
-        typer.Option("--match/--no-match", help="Match composed flow by appearance: where colours do not fit."),
+        Literal["none", "fast", "fine"] | None,
+        typer.Option("--match", metavar="NAME", help="Matching of composed flow by appearance: none, fast, fine."),
     ] = None
     flow: Annotated[
         str | None,

@@ -20,7 +20,7 @@ from segtween.device import eager, matching
 from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
-from segtween.ops.appearance import describe_matching
+from segtween.ops.appearance import SEARCHES, describe_matching
 from segtween.types import Appearance, Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 
@@ -173,15 +173,18 @@ class TorchOps:
     def appearance(self, rgb: Tensor, grid_hw: SizeHW) -> Appearance:
         return matching.appearance(rgb, grid_hw)
 
-    def match(self, composed: Tensor, now: Any, key: Any) -> Tensor:
-        return matching.match(composed, now.coarse, key.coarse)
+    def match(self, composed: Tensor, now: Any, key: Any, *, quality: str) -> Tensor:
+        return matching.match(composed, now.coarse, key.coarse, SEARCHES[quality].coarse)
 
-    def match_labels(self, labels: Tensor, sources: Any, now: Any, share: Tensor | None = None) -> Tensor:
+    def match_labels(
+        self, labels: Tensor, sources: Any, now: Any, share: Tensor | None = None, *, quality: str
+    ) -> Tensor:
         grid, size_hw = (now.fine.shape[0], now.fine.shape[1]), (labels.shape[0], labels.shape[1])
         here = labels if size_hw == grid else labels[_centre(size_hw[0], grid[0])][:, _centre(size_hw[1], grid[1])]
+        search = SEARCHES[quality].fine
         changed, read = torch.zeros(grid, dtype=torch.bool, device=self.device), []
         for scores, composed, key in sources:
-            flow, differs = matching.match_fine(resize_flow(composed, grid), now.fine, key.fine, here)
+            flow, differs = matching.match_fine(resize_flow(composed, grid), now.fine, key.fine, search, here)
             changed |= differs
             scale = torch.tensor([size_hw[1] / grid[1], size_hw[0] / grid[0]], device=self.device)
             read.append((scores.values, matching.enlarged_cells(flow, size_hw) * scale))
@@ -192,8 +195,8 @@ class TorchOps:
             found = eager.mixed_labels_along(read[0], read[1], part, size_hw)
         return torch.where(matching.enlarged_cells(changed, size_hw), found, labels)
 
-    def describe_matching(self) -> dict[str, Any]:
-        return describe_matching()
+    def describe_matching(self, quality: str) -> dict[str, Any]:
+        return describe_matching(quality)
 
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("propagation of label images")

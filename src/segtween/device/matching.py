@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from segtween.device.sampling import resize_planes, whole_ratio
 from segtween.geometry import stride_grid
-from segtween.ops.appearance import COARSE, FINE, MOST_SIDE, Search
+from segtween.ops.appearance import MOST_SIDE, Search
 from segtween.ops.matching import CROSS, NEAR, SIDES
 from segtween.types import Appearance, SizeHW
 
@@ -46,14 +46,14 @@ def _shrunk(image: Tensor, grid_hw: SizeHW) -> Tensor:
     return ((mean + 0.5).floor() if alike else mean.round()).to(torch.uint8)
 
 
-def match(composed: Tensor, now: Tensor, key: Tensor) -> Tensor:
+def match(composed: Tensor, now: Tensor, key: Tensor, search: Search) -> Tensor:
     """Composed flow (h, w, 2), better where a neighbour's fits the colours (h, w, 3) better."""
-    return _search(composed, _views(now, key), COARSE)[0]
+    return _search(composed, _views(now, key), search)[0]
 
 
-def match_fine(flow: Tensor, now: Tensor, key: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def match_fine(flow: Tensor, now: Tensor, key: Tensor, search: Search, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The flow of the fine grid, and where it was changed. `labels` (h, w) are what the flow gives."""
-    return _search(flow, _views(now, key), FINE, labels)
+    return _search(flow, _views(now, key), search, labels)
 
 
 def enlarged_cells(values: Tensor, size_hw: SizeHW) -> Tensor:

@@ -54,8 +54,8 @@ class Propagation:
     """Scores stay the key frame's own and are looked up along composed flow, on a grid half as fine as the flow's.
 
     `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
-    fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. With `matches`, composed flow is matched
-    by appearance (`ops.appearance`). A `refiner` corrects what is read.
+    fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. With `match`, a quality, composed flow
+    is matched by appearance (`ops.appearance`). A `refiner` corrects what is read.
     """
 
     def __init__(
@@ -66,15 +66,15 @@ class Propagation:
         kind: ScoreKind,
         most_cells: int | None,
         tolerance: float,
-        matches: bool = False,
+        match: str | None = None,
         refiner: Refiner | None = None,
     ) -> None:
         self.ops, self.fusion, self.kind, self.refiner = ops, fusion, kind, refiner
-        self.most_cells, self.tolerance, self.matches = most_cells, tolerance, matches
+        self.most_cells, self.tolerance, self.match = most_cells, tolerance, match
 
     def seen(self, motion: Motion, rgb: Rgb) -> Motion:
         """A frame's motion with its appearance, where that is needed and not known yet."""
-        if not self.matches or motion.appearance is not None:
+        if self.match is None or motion.appearance is not None:
             return motion
         grid_hw = motion.view.shape[0], motion.view.shape[1]
         return replace(motion, appearance=self.ops.appearance(rgb, grid_hw))
@@ -91,8 +91,8 @@ class Propagation:
             grid_hw=self.grid(state, motion.flow),
             tolerance=self.tolerance,
         )
-        if self.matches and motion.appearance is not None and state.appearance is not None:
-            composed = self.ops.match(composed, motion.appearance, state.appearance)
+        if self.match is not None and motion.appearance is not None and state.appearance is not None:
+            composed = self.ops.match(composed, motion.appearance, state.appearance, quality=self.match)
         return replace(state, composed=composed, reliability=reliability, distance=state.distance + 1)
 
     def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
@@ -145,9 +145,9 @@ class Propagation:
             for state in states
             if state.composed is not None and state.appearance is not None
         ]
-        if not self.matches or appearance is None or len(found) < len(states):
+        if self.match is None or appearance is None or len(found) < len(states):
             return labels
-        return self.ops.match_labels(labels, found, appearance, share)
+        return self.ops.match_labels(labels, found, appearance, share, quality=self.match)
 
     def _corrected(self, refiner: Refiner, state: KeyState, rgb: Rgb) -> tuple[KeyState, Correction | None]:
         features = refiner.features(rgb)
@@ -176,5 +176,5 @@ class Propagation:
         """Everything that changes the numbers, as plain JSON values."""
         settings = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
         refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
-        match = self.ops.describe_matching() if self.matches else {}
+        match = {} if self.match is None else self.ops.describe_matching(self.match)
         return {"propagation": {"scores": "composed flow", **settings, **match}, **refine, **self.fusion.describe()}

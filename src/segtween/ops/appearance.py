@@ -13,7 +13,8 @@ to 702, also with noise and compression).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -48,13 +49,29 @@ class Search:
     edge: int = 0
 
 
-COARSE = Search(gate=6.0, margin=2.0, steps=(32, 8, 2, 1))
-FINE = Search(gate=6.0, margin=2.0, steps=(4, 2, 1), edge=2)
+class Searches(NamedTuple):
+    """On the composed flow's grid, and on the flow's own."""
+
+    coarse: Search
+    fine: Search
 
 
-def describe_matching() -> dict[str, Any]:
+SEARCHES = {
+    "fast": Searches(
+        Search(gate=8.0, margin=2.0, steps=(32, 8, 2)), Search(gate=8.0, margin=2.0, steps=(4, 1), edge=1)
+    ),
+    "fine": Searches(
+        Search(gate=6.0, margin=2.0, steps=(32, 16, 8, 4, 2, 1)),
+        Search(gate=6.0, margin=2.0, steps=(8, 4, 2, 1), edge=2),
+    ),
+}
+"""By quality: `fine` takes about twice as long."""
+
+
+def describe_matching(quality: str) -> dict[str, Any]:
     """Everything about matching that changes the numbers."""
-    return {"match": {"coarse": asdict(COARSE), "fine": asdict(FINE)}}
+    searches = SEARCHES[quality]
+    return {"match": {"quality": quality, "coarse": asdict(searches.coarse), "fine": asdict(searches.fine)}}
 
 
 class Matching:
@@ -87,19 +104,20 @@ class Matching:
         if labels.shape == grid_hw:
             return labels
         out = np.empty(grid_hw, np.uint8)
-        self._rows(lambda a, b: matching.centres_rows(labels, out, a, b), len(out))
+        rows, columns = (_centres(size, cells) for size, cells in zip(labels.shape, grid_hw, strict=True))
+        self._rows(lambda a, b: matching.centres_rows(labels, rows, columns, out, a, b), len(out))
         return out
 
-    def coarse(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
+    def coarse(self, composed: Flow, now: Appearance, key: Appearance, search: Search) -> Flow:
         """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better."""
         out = composed.copy()
-        self._search(out, self._views(now.coarse, key.coarse, 0), COARSE)
+        self._search(out, self._views(now.coarse, key.coarse, 0), search)
         return out
 
-    def fine(self, flow: Flow, now: Appearance, key: Appearance, labels: Labels) -> Cells:
+    def fine(self, flow: Flow, now: Appearance, key: Appearance, search: Search, labels: Labels) -> Cells:
         """The cells (n, 2), x and y, of the fine grid whose flow (h, w, 2) a neighbour's replaces, in place. `labels`
         (h, w) are what the flow gives."""
-        return self._search(flow, self._views(now.fine, key.fine, 1), FINE, labels)
+        return self._search(flow, self._views(now.fine, key.fine, 1), search, labels)
 
     def doubled(self, flow: Flow) -> Flow:
         """A flow on a grid twice as fine."""
@@ -111,7 +129,7 @@ class Matching:
         """Matches in place; the cells whose flow changed."""
         now, key = views
         cells, costs = self._doubtful(flow, views, search, labels)
-        before = flow[cells[:, 1], cells[:, 0]]
+        before = np.take(flow.reshape(-1, 2), cells[:, 1] * np.int32(flow.shape[1]) + cells[:, 0], axis=0)
         found = before.copy()
         for step in search.steps:
 
@@ -120,7 +138,7 @@ class Matching:
 
             self._rows(spread, len(cells), least=FEWEST_CELLS)
             matching.put(found, cells, flow)
-        return cells[(found != before).any(axis=1)]
+        return cells[(found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])]
 
     def _doubtful(
         self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
@@ -156,3 +174,9 @@ class Matching:
         out = np.empty((h + 2, w + 2, 4), np.uint8)
         self._rows(lambda a, b: matching.pad_rows(view, out, a, b), h + 2, least=64)
         return out
+
+
+@lru_cache(maxsize=64)
+def _centres(length: int, cells: int) -> NDArray[np.int64]:
+    """The pixel at the centre of each cell, along one axis."""
+    return ((np.arange(cells) + 0.5) * (length / cells)).astype(np.int64)

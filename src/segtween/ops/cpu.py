@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
-from segtween.ops.appearance import FEWEST_CELLS, Matching, describe_matching
+from segtween.ops.appearance import FEWEST_CELLS, SEARCHES, Matching, describe_matching
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.threads import Rows
@@ -208,24 +208,31 @@ class CpuOps:
         """The colours of a frame (H, W, 3) on the flow's grid, by which composed flow is matched."""
         return self._matching.appearance(rgb, grid_hw)
 
-    def match(self, composed: Flow, now: Appearance, key: Appearance) -> Flow:
+    def match(self, composed: Flow, now: Appearance, key: Appearance, *, quality: str) -> Flow:
         """Composed flow to a key frame, on the coarse grid of the appearances: where a cell's colours do not fit, it
         takes the flow of a cell near by that fits better (`ops.appearance`)."""
-        return self._matching.coarse(composed, now, key)
+        return self._matching.coarse(composed, now, key, SEARCHES[quality].coarse)
 
-    def describe_matching(self) -> dict[str, Any]:
+    def describe_matching(self, quality: str) -> dict[str, Any]:
         """Everything about matching that changes the numbers."""
-        return describe_matching()
+        return describe_matching(quality)
 
     def match_labels(
-        self, labels: Labels, sources: Sequence[MatchedSource], now: Appearance, share: Float | None = None
+        self,
+        labels: Labels,
+        sources: Sequence[MatchedSource],
+        now: Appearance,
+        share: Float | None = None,
+        *,
+        quality: str,
     ) -> Labels:
         """The labels (H, W) that `labels` or, of two sources, `mixed_labels` gave, matched once more on the fine grid
         near their edges; written in place. A source is (scores, composed flow, appearance of the key frame)."""
         grid = now.fine.shape[0], now.fine.shape[1]
         here = self._matching.centres(labels, grid)
         flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
-        found = [self._matching.fine(f, now, key, here) for f, (_, _, key) in zip(flows, sources, strict=True)]
+        search, keys = SEARCHES[quality].fine, [key for _, _, key in sources]
+        found = [self._matching.fine(f, now, key, search, here) for f, key in zip(flows, keys, strict=True)]
         cells = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
         moved = [flow[cells[:, 1], cells[:, 0]] for flow in flows]
         parts = [self._best(scores.values)[::2] for scores, _, _ in sources]

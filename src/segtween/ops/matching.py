@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
 
 Array = Any
@@ -131,14 +132,6 @@ def _cell(half: Any) -> Any:
 
 
 @_at_once
-def _difference(now: Array, a: Any, key: Array, b: Any, bytes_: Any) -> Any:
-    total = np.int32(0)
-    for k in range(bytes_):
-        total += abs(np.int32(now[a + _P(k)]) - np.int32(key[b + _P(k)]))
-    return total
-
-
-@_at_once
 def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> Any:
     """Of the place (u, v) in half cells for cell (x, y); `now` and `key` are flat, of `pad_rows` and
     `halve_cells_rows`."""
@@ -147,8 +140,8 @@ def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> 
     a = pitch * _P(y + 1) + _P(4) * _P(x + 1)
     b = plane * _P((v & np.uint32(1)) * np.uint32(2) + (u & np.uint32(1)))
     b += pitch * (_P(_cell(v)) + _P(1)) + _P(4) * (_P(_cell(u)) + _P(1))
-    beside = _difference(now, a - _P(4), key, b - _P(4), 12)  # the cell and those to its left and right
-    return beside + _difference(now, a - pitch, key, b - pitch, 4) + _difference(now, a + pitch, key, b + pitch, 4)
+    beside = differences_of_12(now, a - _P(4), key, b - _P(4))  # the cell and those to its left and right
+    return beside + differences_of_4(now, a - pitch, key, b - pitch) + differences_of_4(now, a + pitch, key, b + pitch)
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
@@ -228,13 +221,12 @@ def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> N
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def centres_rows(labels: Array, out: Array, first: int, last: int) -> None:
-    """out[y, x] = the label (H, W) of the pixel at the centre of each cell of a coarser grid."""
-    (height, width), (h, w) = labels.shape, out.shape
+def centres_rows(labels: Array, rows: Array, columns: Array, out: Array, first: int, last: int) -> None:
+    """out[y, x] = the label (H, W) in row rows[y] and column columns[x]."""
     for y in range(first, last):
-        row = labels[(2 * y + 1) * height // (2 * h)]
-        for x in range(w):
-            out[y, x] = row[(2 * x + 1) * width // (2 * w)]
+        row = labels[rows[y]]
+        for x in range(out.shape[1]):
+            out[y, x] = row[columns[x]]
 
 
 @_at_once

@@ -105,14 +105,14 @@ class Composed:
     """Scores stay the key frame's own and are looked up along composed flow (`engine.state`).
 
     `most_cells`: the scores' own grid reduced to at most this many cells. `tolerance`: how fast reliability fades,
-    r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels. `match`: whether composed flow
-    is matched by appearance (`ops.appearance`).
+    r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels. `match`: how well composed flow
+    is matched by appearance (`ops.appearance`): none, fast, fine; None: fine where accuracy comes first, else fast.
     """
 
     kind: ScoreKind = "logits"
     most_cells: int = 200_000
     tolerance: float = 10.0
-    match: bool = True
+    match: str | None = None
     refine: Attention | None = None
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ class Bidirectional:
     schedule: Fixed = field(default_factory=Fixed)
     most_cells: int = 200_000
     tolerance: float = 10.0
-    match: bool = True
+    match: str | None = None
     frames: int | Literal["auto"] | None = None
 
     def __post_init__(self) -> None:
@@ -267,10 +267,22 @@ class Settings:
         return self.mode.propagation
 
     @property
+    def _is_thorough(self) -> bool:
+        """Whether accuracy comes first."""
+        return self.is_bidirectional or (isinstance(self.propagation, Composed) and self.propagation.refine is not None)
+
+    @property
     def quality(self) -> str:
         """The quality of flow: all of it where accuracy comes first, unless another was asked for."""
-        refines = isinstance(self.propagation, Composed) and self.propagation.refine is not None
-        return self.flow.quality or ("fine" if self.is_bidirectional or refines else "balanced")
+        return self.flow.quality or ("fine" if self._is_thorough else "balanced")
+
+    @property
+    def match(self) -> str | None:
+        """The quality of matching by appearance; None: there is none."""
+        if not isinstance(self.propagation, Composed):
+            return None
+        match = self.propagation.match or ("fine" if self._is_thorough else "fast")
+        return None if match == "none" else match
 
     def at(self, interval: int) -> Settings:
         """The same settings at another interval."""

@@ -31,9 +31,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "propagation": ("composed", "resampled", "published"),
     "refine": ("attention", "guided", "none"),
     "kind": ("logits", "probabilities"),
+    "match": ("none", "fast", "fine"),
     "key_tta": ("none", "mirror", "scales"),
 }
 """Single settings that take one of a few words."""
+_OPEN = {"match": (None,)}
+"""What they take besides."""
 
 
 def change(settings: Settings, **changes: Any) -> Settings:
@@ -56,7 +59,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
     for name, value in changes.items():
         if name not in values:
             raise unknown(f"setting {name!r}", name, values)
-        if name in CHOICES and value not in CHOICES[name]:
+        if name in CHOICES and value not in (*CHOICES[name], *_OPEN.get(name, ())):
             raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
     values |= changes
     own = {name: values[name] for name in _OWN}
@@ -78,7 +81,7 @@ def single_values(settings: Settings) -> dict[str, Any]:
         "kind": propagation.kind,
         "most_cells": 40_000 if isinstance(propagation, Published) else propagation.most_cells,
         "tolerance": propagation.tolerance,
-        "match": propagation.match if isinstance(propagation, Composed) else True,
+        "match": propagation.match if isinstance(propagation, Composed) else None,
         "refine": "none" if refine is None else "attention" if isinstance(refine, Attention) else "guided",
         "edge": refine.edge if isinstance(refine, Guided) else True,
         "weights": flow.weights if refine is None else refine.weights,

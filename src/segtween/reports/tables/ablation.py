@@ -46,6 +46,11 @@ def _unless_composed(name: str, instead: str) -> Callable[[Settings], str]:
     return lambda settings: instead if isinstance(settings.propagation, Composed) else single_values(settings)[name]
 
 
+def _unless_published(instead: str) -> Callable[[Settings], str | None]:
+    """The quality of matching, for what matches."""
+    return lambda settings: instead if isinstance(settings.propagation, Composed) else None
+
+
 PARTS = (
     # Weights that only the refinement takes go with it.
     Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: s.flow.weights}),
@@ -54,7 +59,7 @@ PARTS = (
         "resampled in each frame, no refinement",
         {"propagation": _unless_composed("propagation", "resampled"), "refine": _unless_composed("refine", "none")},
     ),
-    Without("matching by appearance", "none", {"match": False}),
+    Without("matching by appearance", "none", {"match": _unless_published("none")}),
     Without("logits propagated", "probabilities", {"kind": "probabilities"}),
     Without("history at key frames", "dropped", {"history_weight": 0.0}),
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
