@@ -38,12 +38,14 @@ Network = Annotated[
     NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads")
 ]
 Method = Annotated[
-    MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
+    MethodOptions,
+    options.BY_INTERVAL,
+    Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys", "key_tta"),
 ]
 Synchronous = Annotated[
     MethodOptions,
     Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "async_keys"),
-    Rare("refine", "edge", "match", "flow_quality", "weights"),
+    Rare("refine", "edge", "match", "flow_quality", "weights", "key_tta"),
 ]
 Size = Annotated[
     str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
@@ -307,7 +309,9 @@ def real_time(
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Annotated[
-        MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "match", "flow", "flow_quality", "weights")
+        MethodOptions,
+        options.BY_INTERVAL,
+        Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "key_tta"),
     ],
     lag: shared.Lag = False,
     json_file: shared.Json = None,
