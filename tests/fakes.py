@@ -31,6 +31,18 @@ def panning(
     return [np.ascontiguousarray(wide[:, i * step : i * step + size_hw[1]]) for i in range(frames)]
 
 
+def uncovering(frames: int, size_hw: tuple[int, int], *, step: int = 6, seed: int = 3) -> list[NDArray[np.uint8]]:
+    """A bright block that moves to the right over a picture: what is behind it shows at its left edge."""
+    clip, high = [], round(size_hw[0] * 0.4)
+    block = 170 + textured((high, high), seed=seed + 1, cell=8) // 4
+    for i in range(frames):
+        rgb = (textured(size_hw, seed=seed, cell=10) // 3).astype(np.uint8)
+        top, left = round(size_hw[0] * 0.3), 10 + step * i
+        rgb[top : top + high, left : left + high] = block[:, : max(0, size_hw[1] - left)]
+        clip.append(rgb)
+    return clip
+
+
 class BrightnessSegmenter:
     """Class = how bright the red channel is, on a grid of `stride`; counts its calls."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes import BrightnessSegmenter, panning
+from fakes import BrightnessSegmenter, panning, uncovering
 from segtween.build import Processor, build_engine, open_backend
 from segtween.device import Fast, check_device
 from segtween.errors import MissingExtraError, ModelError, ScoresError, SettingError
@@ -26,6 +26,11 @@ def moving(frames: int = 7) -> list[Any]:
 
 def with_a_cut() -> list[Any]:
     return [*panning(4, SIZE, step=2, cell=20, seed=1), *panning(4, SIZE, step=2, cell=20, seed=2)]
+
+
+CLIPS = pytest.mark.parametrize(
+    "frames", [moving(), with_a_cut(), uncovering(7, SIZE, step=4)], ids=["moving", "cut", "uncovering"]
+)
 
 
 def device() -> Any:
@@ -64,7 +69,7 @@ def through(engine: Any, frames: Sequence[Any]) -> list[Result]:
 
 @pytest.mark.train
 @pytest.mark.parametrize("preset", ["composed", "blend", "warp"])
-@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+@CLIPS
 def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]) -> None:
     settings = find_preset(preset).at(2)
     cpu = build_engine(BrightnessSegmenter(), settings, backend=Processor(1), flow=DisFlow())
@@ -84,11 +89,12 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
         find_preset("composed").at(0),
         change(find_preset("composed").at(2), cuts=False),
         change(find_preset("composed").at(2), history_weight=0.0),
+        change(find_preset("composed").at(2), match="none"),
         change(find_preset("composed").at(2), schedule="adaptive", budget=40.0),
     ],
-    ids=["composed", "every frame", "no cuts", "replace", "adaptive"],
+    ids=["composed", "every frame", "no cuts", "replace", "no match", "adaptive"],
 )
-@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+@CLIPS
 def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any]) -> None:
     from segtween.device.graphs import rerun
 
@@ -101,7 +107,7 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("frames", [moving(), with_a_cut()], ids=["moving", "cut"])
+@CLIPS
 def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
     settings = change(find_preset("composed").at(2), mode="bidirectional")
     cpu = build_engine(BrightnessSegmenter(), settings, backend=Processor(1), flow=DisFlow())
@@ -110,6 +116,13 @@ def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
         assert (found.index, found.is_key, found.distance) == (expected.index, expected.is_key, expected.distance)
         assert (found.labels != expected.labels).mean() <= 1e-4
         assert np.abs(found.confidence - expected.confidence).max() < 1e-4
+
+
+@pytest.mark.train
+def test_a_clip_on_which_matching_counts() -> None:
+    frames, settings = uncovering(7, SIZE, step=4), find_preset("composed").at(2)
+    matched, other = (through(built(chosen), frames) for chosen in (settings, change(settings, match="none")))
+    assert any((one.labels != two.labels).any() for one, two in zip(matched, other, strict=True))
 
 
 @pytest.mark.train

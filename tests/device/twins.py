@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from segtween.ops.cpu import CpuOps
-from segtween.types import ScoreMap
+from segtween.types import Appearance, ScoreMap
 
 
 class Twin:
@@ -20,6 +20,10 @@ class Twin:
     def put(self, value: Any) -> Any:
         if isinstance(value, ScoreMap):
             return ScoreMap(self.put(value.values), value.kind, value.image_hw)
+        if isinstance(value, Appearance):
+            return Appearance(self.put(value.fine), self.put(value.coarse))
+        if isinstance(value, list | tuple):
+            return type(value)(self.put(part) for part in value)
         if isinstance(self.ops, CpuOps) or not isinstance(value, np.ndarray):
             return value
         import torch
@@ -29,6 +33,8 @@ class Twin:
     def get(self, value: Any) -> Any:
         if isinstance(value, ScoreMap):
             return ScoreMap(self.get(value.values), value.kind, value.image_hw)
+        if isinstance(value, Appearance):
+            return Appearance(self.get(value.fine), self.get(value.coarse))
         if isinstance(value, tuple):
             return tuple(self.get(part) for part in value)
         return value.cpu().numpy() if hasattr(value, "cpu") else value

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes import BrightnessSegmenter, panning, textured
+from fakes import BrightnessSegmenter, panning, textured, uncovering
 from segtween.build import build_engine, build_every_frame, build_labelled, method
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import LabelError, SettingError
@@ -26,16 +26,6 @@ def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
 
 def all_of(sided: BidirectionalEngine, frames: Sequence[np.ndarray]) -> list[Result]:
     return list(sided.stream(frames))
-
-
-def uncovering(frames: int) -> list[np.ndarray]:
-    """A bright block that moves to the right over a picture: what is behind it shows at its left edge."""
-    clip = []
-    for i in range(frames):
-        rgb = (textured(SIZE, seed=3, cell=10) // 3).astype(np.uint8)
-        rgb[30:70, 10 + 6 * i : 50 + 6 * i] = 170 + textured((40, 40), seed=4, cell=8) // 4
-        clip.append(rgb)
-    return clip
 
 
 def truth(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -60,7 +50,7 @@ def test_results_come_when_the_next_key_frame_is_there() -> None:
 
 
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:
-    frames = uncovering(5)
+    frames = uncovering(5, SIZE)
     wanted = truth(frames)
     both = build_engine(
         BrightnessSegmenter(stride=1), change(PATH, interval=3, history_weight=0.0, mode="bidirectional")

@@ -37,11 +37,15 @@ app = Group(
 Network = Annotated[
     NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads")
 ]
-Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
+Method = Annotated[
+    MethodOptions,
+    options.BY_INTERVAL,
+    Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys", "key_tta"),
+]
 Synchronous = Annotated[
     MethodOptions,
     Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "async_keys"),
-    Rare("refine", "edge", "flow_quality", "weights"),
+    Rare("refine", "edge", "match", "flow_quality", "weights", "key_tta"),
 ]
 Size = Annotated[
     str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
@@ -304,7 +308,11 @@ def real_time(
     arrival: ArrivalOptions,
     keys: shared.KeyFrameOptions,
     network: Network,
-    method: Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow", "flow_quality", "weights")],
+    method: Annotated[
+        MethodOptions,
+        options.BY_INTERVAL,
+        Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "key_tta"),
+    ],
     lag: shared.Lag = False,
     json_file: shared.Json = None,
 ) -> None:

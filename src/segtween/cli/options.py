@@ -291,7 +291,7 @@ class MethodOptions:
 
 SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", "network_threads")
 SELDOM_METHOD = (
-    "refine", "edge", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
+    "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",
 )  # fmt: skip
 """What `--help` leaves out of the network's and the method's options where a command has many others."""

@@ -36,7 +36,7 @@ AtInterval = Annotated[
 Data = Annotated[DataOptions, Rare("dataset_labels", "label_map")]
 _SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
-_CHANGES = Rare("refine", "edge", "flow_quality", "weights", "async_keys")
+_CHANGES = Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
 OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
 
@@ -256,7 +256,10 @@ def delays(
     data: Data,
     network: Network,
     method: Annotated[
-        MethodOptions, Without("async_keys"), options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights")
+        MethodOptions,
+        Without("async_keys"),
+        options.BY_INTERVAL,
+        Rare("refine", "edge", "match", "flow_quality", "weights"),
     ],
     wanted: Annotated[
         str,
@@ -303,7 +306,7 @@ def occlusion(
         str, typer.Option("--size", rich_help_panel="Frames", metavar="WIDTHxHEIGHT", help="Size of the frames.")
     ] = "480x360",
     method: Annotated[
-        MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("flow_quality", "async_keys")
+        MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("match", "flow_quality", "async_keys")
     ],
     sweep: Annotated[
         bool, typer.Option("--sweep", rich_help_panel="Method", help="Try other thresholds as well.")
