@@ -48,11 +48,20 @@ def cost(now: Any, key: Any, x: int, y: int, flow: Any) -> int:
     return int(np.abs(now[2 * y + dy, 2 * x + dx] - key[v + dy, u + dx]).sum())
 
 
+def contrast(view: Any) -> Any:
+    """The sum of the absolute differences of each cell from its four neighbours, (h, w)."""
+    around, total = np.pad(view, ((1, 1), (1, 1), (0, 0)), mode="edge"), 0
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        total = total + np.abs(view - np.roll(around, (-dy, -dx), (0, 1))[1:-1, 1:-1]).sum(2)
+    return total
+
+
 def matched(flow: Any, now: Any, key: Any, search: Search, *, where: Any = None) -> tuple[Any, Any]:
     """The flow (h, w, 2) after all rounds, and (h, w) where it was changed. `where` (h, w): the cells that look."""
-    (h, w), found, now, key = flow.shape[:2], flow.copy(), all_between(now), all_between(key)
+    view, (h, w), found = np.asarray(now, int), flow.shape[:2], flow.copy()
+    now, key = all_between(now), all_between(key)
     best = np.array([[cost(now, key, x, y, flow[y, x]) for x in range(w)] for y in range(h)])
-    looks = best > search.gate * 15
+    looks = best > search.gate * 15 + search.contrast * contrast(view)
     if where is not None:
         looks &= where
     best, changed = best - search.margin * 15, np.zeros((h, w), bool)

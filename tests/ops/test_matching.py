@@ -103,7 +103,7 @@ def test_a_cost_is_the_sum_of_fifteen_differences(size: tuple[int, int]) -> None
     cells, costs = np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32)
     everywhere = np.empty((0, 0), np.bool_)
     views = padded(now).reshape(-1), halved(key).reshape(-1)
-    assert matching.costs_rows(*views, flow, everywhere, -1, cells, costs, 0, h) == h * w
+    assert matching.costs_rows(views, flow, everywhere, -1, 0.0, cells, costs, 0, h) == h * w
     assert cells.tolist() == [[x, y] for y in range(h) for x in range(w)]
     both = slow.all_between(now), slow.all_between(key)
     assert costs.tolist() == [slow.cost(*both, x, y, flow[y, x]) for y in range(h) for x in range(w)]

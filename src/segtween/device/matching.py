@@ -72,7 +72,7 @@ def _search(flow: Tensor, views: Views, search: Search, labels: Tensor | None = 
     h, w = flow.shape[:2]
     places = _places(flow)
     costs = _cost(views, places)
-    doubtful = costs > int(search.gate * CROSS)
+    doubtful = costs > int(search.gate * CROSS) + search.contrast * _contrast(views)
     if labels is not None:
         doubtful &= _edges(labels, search.edge)
     best, found, at = costs - int(search.margin * CROSS), flow, places
@@ -135,6 +135,14 @@ def _cost(views: Views, places: tuple[Tensor, Tensor]) -> Tensor:
         other = flat[phase, ((v >> 1) + 1 + dy) * (w + 2) + (u >> 1) + 1 + dx]
         total += (seen - other).abs().sum(2, dtype=torch.int32)
     return total
+
+
+def _contrast(views: Views) -> Tensor:
+    """The sum of the absolute differences of each cell from its four neighbours, (h, w) whole numbers."""
+    h, w = views.now.shape[0] - 2, views.now.shape[1] - 2
+    cells = views.now[1:-1, 1:-1]
+    beside = [views.now[1 + dy : 1 + dy + h, 1 + dx : 1 + dx + w] for dy, dx in AROUND[1:]]
+    return torch.stack([(cells - other).abs().sum(2, dtype=torch.int32) for other in beside]).sum(0)
 
 
 def _edges(labels: Tensor, away: int) -> Tensor:

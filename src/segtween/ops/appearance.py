@@ -37,25 +37,19 @@ FEWEST_CELLS = 256
 class Search:
     """Which cells are matched, and against which others.
 
-    gate    mean difference of colour, in grey levels, above which a cell looks for another flow
-    margin  grey levels by which another flow must be better
-    steps   cells to the neighbours that are tried, round by round
-    edge    where labels are known, only cells at most so many from another label
-    share   of its own cost that another flow may cost at most
+    gate      mean difference of colour, in grey levels, above which a cell looks for another flow
+    contrast  so many times the cell's mean difference from its neighbours is added to the gate: where a picture is
+              busy, half a cell amiss is a large difference
+    margin    grey levels by which another flow must be better
+    steps     cells to the neighbours that are tried, round by round
+    edge      where labels are known, only cells at most so many from another label
     """
 
     gate: float
+    contrast: float
     margin: float
     steps: tuple[int, ...]
     edge: int = 0
-    share: float = 1.0
-    fewest: int = 0
-    alike: float = 1.0
-    contrast: float = 0.0
-
-    def wanted(self, costs: Any) -> Any:
-        """What another flow must cost less than, where a cell's own costs so much."""
-        return np.minimum(costs - np.int32(self.margin * matching.CROSS), (costs * self.share).astype(np.int32))
 
 
 class Searches(NamedTuple):
@@ -67,11 +61,12 @@ class Searches(NamedTuple):
 
 SEARCHES = {
     "fast": Searches(
-        Search(gate=8.0, margin=2.0, steps=(32, 8, 2)), Search(gate=8.0, margin=2.0, steps=(4, 1), edge=1)
+        Search(gate=6.0, contrast=0.5, margin=2.0, steps=(32, 8, 2)),
+        Search(gate=6.0, contrast=0.5, margin=2.0, steps=(4, 1), edge=1),
     ),
     "fine": Searches(
-        Search(gate=6.0, margin=2.0, steps=(32, 16, 8, 4, 2, 1)),
-        Search(gate=6.0, margin=2.0, steps=(8, 4, 2, 1), edge=2),
+        Search(gate=4.0, contrast=0.5, margin=2.0, steps=(32, 16, 8, 4, 2, 1)),
+        Search(gate=4.0, contrast=0.5, margin=2.0, steps=(8, 4, 2, 1), edge=2),
     ),
 }
 """By quality: `fine` takes about twice as long."""
@@ -147,24 +142,13 @@ class Matching:
 
             self._rows(spread, len(cells), least=FEWEST_CELLS)
             matching.put(found, cells, flow)
-        changed = (found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])
-        cells, before = cells[changed], before[changed]
-        if search.fewest:
-            lonely = np.empty(len(cells), np.bool_)
-            self._rows(
-                lambda a, b: matching.lonely_rows(flow, cells, search.alike, search.fewest, lonely, a, b),
-                len(cells),
-                least=FEWEST_CELLS,
-            )
-            matching.put(before[lonely], cells[lonely], flow)
-            cells = cells[~lonely]
-        return cells
+        return cells[(found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])]
 
     def _doubtful(
         self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
     ) -> tuple[Cells, NDArray[np.int32]]:
         """The cells whose flow does not fit, from top to bottom, and what it costs less the margin."""
-        (now, key), (h, w) = views, flow.shape[:2]
+        h, w = flow.shape[:2]
         edges = np.empty((0, 0) if labels is None else (h, w), np.bool_)
         cells, costs, found = np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32), dict[int, int]()
         gate = int(search.gate * matching.CROSS)
@@ -172,11 +156,11 @@ class Matching:
         def part(first: int, last: int) -> None:
             if labels is not None:
                 matching.edges_rows(labels, search.edge, edges, first, last)
-            found[first * w] = matching.costs_rows(now, key, flow, edges, gate, search.contrast, cells, costs, first, last)
+            found[first * w] = matching.costs_rows(views, flow, edges, gate, search.contrast, cells, costs, first, last)
 
         self._rows(part, h)
         chosen = np.concatenate([np.arange(begin, begin + n) for begin, n in sorted(found.items())])
-        return cells[chosen], search.wanted(costs[chosen])
+        return cells[chosen], costs[chosen] - np.int32(search.margin * matching.CROSS)
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""

@@ -155,10 +155,12 @@ def _contrast(now: Array, size: Any, x: Any, y: Any) -> Any:
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def costs_rows(
-    now: Array, key: Array, flow: Array, where: Array, gate: int, contrast: float, cells: Array, costs: Array, first: int, last: int
+    views: Any, flow: Array, where: Array, gate: int, contrast: float, cells: Array, costs: Array, first: int, last: int
 ) -> int:
-    """The cells of rows first..last with `where` (h, w; empty: all) whose flow (h, w, 2) costs more than `gate`: x and
-    y into `cells` (n, 2), the costs into `costs`, from row first * w of these on; returns how many."""
+    """The cells of rows first..last with `where` (h, w; empty: all) whose flow (h, w, 2) costs more than `gate` and
+    `contrast` times the differences from their neighbours: x and y into `cells` (n, 2), the costs into `costs`, from
+    row first * w of these on; returns how many."""
+    now, key = views
     h, w = flow.shape[0], flow.shape[1]
     everywhere = where.shape[0] == 0
     n = first * w
@@ -212,21 +214,6 @@ def put(values: Array, cells: Array, out: Array) -> None:
     """out[y, x] = the values of a list of cells."""
     for i in range(len(cells)):
         out[cells[i, 1], cells[i, 0], 0], out[cells[i, 1], cells[i, 0], 1] = values[i, 0], values[i, 1]
-
-
-@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def lonely_rows(flow: Array, cells: Array, alike: float, fewest: int, out: Array, first: int, last: int) -> None:
-    """out[i] = whether fewer than `fewest` of the eight neighbours of a list's cell have a flow within `alike` cells of
-    its own along both axes."""
-    h, w = flow.shape[0], flow.shape[1]
-    for i in range(first, last):
-        x, y = cells[i, 0], cells[i, 1]
-        n = 0
-        for yy in range(max(y - 1, 0), min(y + 2, h)):
-            for xx in range(max(x - 1, 0), min(x + 2, w)):
-                near_x, near_y = abs(flow[yy, xx, 0] - flow[y, x, 0]), abs(flow[yy, xx, 1] - flow[y, x, 1])
-                n += near_x <= alike and near_y <= alike
-        out[i] = n - 1 < fewest
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
