@@ -59,7 +59,28 @@ def _motion() -> None:
     ops.compose_flow(path, path)
 
 
-PARTS: dict[str, Callable[[], None]] = {"street": _street, "labels": _labels, "motion": _motion}
+def _matching() -> None:
+    from segtween.ops.cpu import CpuOps
+    from segtween.types import ScoreMap
+
+    ops = CpuOps()
+    seen = ops.appearance(np.random.default_rng(0).integers(0, 255, (*SIZE_HW, 3), np.uint8), (240, 320))
+    coarse = seen.coarse.shape[0], seen.coarse.shape[1]
+    path, share = np.zeros((*coarse, 2), np.float32), np.full(coarse, 0.5, np.float32)
+    path[:, ::3] = 9
+    scores = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
+    one = scores, ops.match(path, seen, seen, quality="fast"), seen
+    labels = np.indices(SIZE_HW).sum(axis=0).astype(np.uint8) // 16
+    ops.match_labels(labels, [one], seen, quality="fast")
+    ops.match_labels(labels, [one, one], seen, share, quality="fine")
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "street": _street,
+    "labels": _labels,
+    "motion": _motion,
+    "matching": _matching,
+}
 
 
 def _last_of(part: str) -> Any:
@@ -68,9 +89,9 @@ def _last_of(part: str) -> Any:
         from segtween.street.truth import hidden
 
         return hidden
-    from segtween.ops import along, kernels
+    from segtween.ops import along, kernels, matching
 
-    return along.mix_rows if part == "labels" else kernels.warp_rows
+    return {"labels": along.mix_rows, "motion": kernels.warp_rows, "matching": matching.relabel_mixed_rows}[part]
 
 
 def missing() -> list[str]:

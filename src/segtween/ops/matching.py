@@ -29,6 +29,8 @@ NEAR = 1
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 """The neighbours in the order in which they are tried, x and y."""
 _at_once = njit(nogil=True, inline="always", error_model="numpy")
+_jit = njit(nogil=True, fastmath=CONTRACT, error_model="numpy", _nrt=False)
+# LLVM inlines these where it pays; numba's own inlining of them takes three times as long to compile.
 _P = np.uintp  # an index that is never negative
 
 
@@ -118,7 +120,7 @@ def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
                 to[2 * x + 1, c] = middle + np.float32(0.25) * row[x + 2, c]
 
 
-@_at_once
+@_jit
 def _half_cells(v: Any, d: Any, end: Any) -> Any:
     """Where a flow leads along one axis, in half cells."""
     place = np.float32(2) * (np.float32(v) + d) + np.float32(0.5)
@@ -131,7 +133,7 @@ def _cell(half: Any) -> Any:
     return half >> np.uint32(1)
 
 
-@_at_once
+@_jit
 def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> Any:
     """Of the place (u, v) in half cells for cell (x, y); `now` and `key` are flat, of `pad_rows` and
     `halve_cells_rows`."""
@@ -144,7 +146,7 @@ def _cost(now: Array, key: Array, size: Any, x: Any, y: Any, u: Any, v: Any) -> 
     return beside + differences_of_4(now, a - pitch, key, b - pitch) + differences_of_4(now, a + pitch, key, b + pitch)
 
 
-@_at_once
+@_jit
 def _contrast(now: Array, size: Any, x: Any, y: Any) -> Any:
     """The sum of the absolute differences of a cell from its four neighbours."""
     pitch = _P(4 * (size[1] + 2))
@@ -240,7 +242,7 @@ def centres_rows(labels: Array, rows: Array, columns: Array, out: Array, first: 
             out[y, x] = row[columns[x]]
 
 
-@_at_once
+@_jit
 def _between(values: Array, c: Any, x: Any, fx: Any, y: Any, fy: Any) -> Any:
     x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
     upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
@@ -256,7 +258,7 @@ def _place(v: Any, length: Any) -> Any:
     return before, v - np.float32(before)
 
 
-@_at_once
+@_jit
 def _on_scores(pixel: Any, size: Any, d: Any, cells: Any, length: Any) -> Any:
     """Where a pixel of `size` lies among `length` score centres, moved by d cells of a grid of `cells`."""
     at = (np.float32(pixel) + np.float32(0.5)) / np.float32(size) + d / np.float32(cells)
@@ -268,7 +270,7 @@ def _is_alone(found: Any) -> Any:
     return found & (found - np.uint64(1)) == np.uint64(0)
 
 
-@_at_once
+@_jit
 def _alone(among: Array, rows: Any, columns: Any, flow: Any, size: Any, grid: Any) -> Any:
     """The set of the one class that can be largest where the pixels of a cell lead to, or 0."""
     (height, width), (h, w) = size, among.shape
