@@ -1,4 +1,4 @@
-"""Arrays on disk, computed once for every frame of a source, one row a frame."""
+"""Arrays on disk, computed once for every frame or clip of a source, one row each."""
 
 from __future__ import annotations
 
