@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.errors import SettingError
-from segtween.networks.attention import MIDDLE, RADII
 from segtween.interfaces import ArrayOps
+from segtween.networks.attention import MIDDLE, RADII
 from segtween.training.attention.drives import pair_row
 from segtween.training.attention.paths import made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
