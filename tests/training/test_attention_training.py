@@ -226,18 +226,31 @@ def test_drives_are_kept_with_the_composed_flow_between_all_frames(tmp_path: Pat
     follower = open_follower(threads=1)
     source = Moments("street", seeds=(3, 4), frames=3, size="96x64", begins=2)
     drives = open_drives(source, "camvid11", follower, cache=tmp_path)
-    assert {name: array.shape for name, array in drives.items()} == {
-        "rgb": (2, 3, 64, 96, 3),
-        "truth": (2, 3, 64, 96),
-        "composed": (2, 3, 32, 48, 2),
-    }
+    shapes = [(drive.rgb.shape, drive.truth.shape, drive.composed.shape) for drive in drives]
+    assert shapes == [((3, 64, 96, 3), (3, 64, 96), (3, 32, 48, 2))] * 2
     assert [pair_row(key=key, now=now) for now in range(9) for key in range(now)] == list(range(36))
-    for clip in range(2):
-        flows = list(follower(np.array(rgb) for rgb in drives["rgb"][clip]))
+    for drive in drives:
+        flows = list(follower(np.array(rgb) for rgb in drive.rgb))
         assert float(np.abs(flows[2][0]).max()) > 0
         for now, key in ((1, 0), (2, 0), (2, 1)):
-            kept = drives["composed"][clip, pair_row(key=key, now=now)]
-            assert np.array_equal(kept, flows[now][key].astype(np.float16))
+            assert np.array_equal(drive.composed[pair_row(key=key, now=now)], flows[now][key].astype(np.float16))
+    assert not np.array_equal(drives[0].rgb, drives[1].rgb)
+
+
+def test_drives_that_are_there_are_not_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.training.attention import drives
+
+    follower, source = drives.open_follower(threads=1), Moments("street", seeds=(3, 3), frames=2, size="96x64")
+    (first,) = drives.open_drives(source, "camvid11", follower, cache=tmp_path)
+    original, rendered = drives._rendered, []
+
+    def counted(seed: int, *rest: Any) -> Any:
+        rendered.append(seed)
+        return original(seed, *rest)
+
+    monkeypatch.setattr(drives, "_rendered", counted)
+    more = drives.open_drives(replace(source, seeds=(2, 4)), "camvid11", follower, cache=tmp_path)
+    assert (rendered, more[1]) == ([2, 4], first)
 
 
 def test_kept_drives_belong_to_the_way_they_were_followed() -> None:
@@ -247,7 +260,7 @@ def test_kept_drives_belong_to_the_way_they_were_followed() -> None:
     key = drives_key(source, "camvid11", follower)
     assert key == drives_key(source, "camvid11", open_follower(threads=1))
     assert key == drives_key(replace(source, share=0.5, scores=(0, 0, 1)), "camvid11", follower)
-    assert key != drives_key(replace(source, seeds=(3, 5)), "camvid11", follower)
+    assert key != drives_key(replace(source, stride=2), "camvid11", follower)
     assert key != drives_key(source, "cityscapes19", follower)
     assert "match" in follower.describe()["propagation"]
     follower.propagation.matches = False

@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
 
 from segtween.build import build_flow
 from segtween.engine.clock import Clock
@@ -26,8 +27,8 @@ from segtween.errors import SettingError
 from segtween.ops.cpu import CpuOps
 from segtween.refine.blend import Replace
 from segtween.settings import Composed, find_preset
-from segtween.training.arrays import computed_once
 from segtween.training.attention.recipe import Moments
+from segtween.training.cache import new_folder
 from segtween.training.street import CAMERA_RATE, RENDERED, renderer_hash
 from segtween.types import Flow, Rgb
 
@@ -76,47 +77,72 @@ def open_follower(*, threads: int) -> Follower:
 
 
 def drives_key(source: Moments, labels: str, follower: Follower) -> str:
-    """Of everything that a source's drives depend on; SettingError for labels that streets are not rendered with."""
+    """Of everything that a drive depends on but its seed; SettingError for labels that streets are not rendered
+    with."""
     if labels not in RENDERED:
         raise SettingError(
             f"labels is {labels!r}, with a source of kind street",
             expected=f"one of {', '.join(RENDERED)}",
             do="leave the street source out or choose another label set",
         )
-    read = {k: v for k, v in asdict(source).items() if k in ("seeds", "frames", "stride", "begins", "size")}
+    read = {k: v for k, v in asdict(source).items() if k in ("frames", "stride", "begins", "size")}
     text = json.dumps([read, labels, renderer_hash(), follower.describe()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open_drives(source: Moments, labels: str, follower: Follower, *, cache: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a source's n drives of f frames, rendered into `cache` where that has not been done yet:
-
-    rgb       (n, f, H, W, 3) uint8
-    truth     (n, f, H, W) uint8 train ids
-    composed  (n, f (f - 1) / 2, gh, gw, 2) float16; `pair_row` says where
-    """
+def open_drives(source: Moments, labels: str, follower: Follower, *, cache: Path) -> list[Drive]:
+    """The drives of a source, rendered into `cache`, a folder each, where that has not been done yet."""
     folder = cache / f"drives-{drives_key(source, labels, follower)[:16]}"
-    rows = partial(_rows, source, labels, follower)
-    return computed_once(folder, rows, count=source.seeds[1] - source.seeds[0] + 1, title=f"rendering {source.name}")
+    console, seeds = Console(stderr=True), range(source.seeds[0], source.seeds[1] + 1)
+    for seed in track(seeds, f"rendering {source.name}", console=console, disable=not console.is_terminal):
+        if not (folder / str(seed)).is_dir():
+            with new_folder(folder / str(seed)) as part:
+                for name, array in _rendered(seed, source, labels, follower).items():
+                    np.save(part / f"{name}.npy", array)
+    return [Drive(folder / str(seed)) for seed in seeds]
+
+
+@dataclass(frozen=True)
+class Drive:
+    """The f frames of one drive on disk."""
+
+    folder: Path
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(f, H, W, 3)"""
+        return self._array("rgb")
+
+    @property
+    def truth(self) -> NDArray[np.uint8]:
+        """(f, H, W) train ids"""
+        return self._array("truth")
+
+    @property
+    def composed(self) -> NDArray[np.float16]:
+        """(f (f - 1) / 2, gh, gw, 2); `pair_row` says where"""
+        return self._array("composed")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = np.load(self.folder / f"{name}.npy", mmap_mode="r")
+        return array
 
 
 def pair_row(*, key: int, now: int) -> int:
-    """The row of a clip's `composed` that leads from frame `now` to frame `key` before it."""
+    """The row of a drive's `composed` that leads from frame `now` to frame `key` before it."""
     return now * (now - 1) // 2 + key
 
 
-def _rows(source: Moments, labels: str, follower: Follower) -> Iterator[dict[str, NDArray[Any]]]:
+def _rendered(seed: int, source: Moments, labels: str, follower: Follower) -> dict[str, NDArray[Any]]:
     from segtween.street import StreetClip
 
     rate = Fraction(CAMERA_RATE, source.stride)
-    for seed in range(source.seeds[0], source.seeds[1] + 1):
-        begin = 13 * seed % source.begins  # prime to most lengths, so that neighbours begin far from each other
-        clip = StreetClip(seed, size_hw=source.size_hw, frame_rate=rate, frames=source.frames, start=begin)
-        frames = list(clip)
-        truth = [frame.camvid11 if labels == "camvid11" else frame.cityscapes19 for frame in frames]
-        composed = [flow for flows in follower(frame.rgb for frame in frames) for flow in flows]
-        yield {
-            "rgb": np.stack([frame.rgb for frame in frames]),
-            "truth": np.stack(truth),
-            "composed": np.stack(composed).astype(np.float16),
-        }
+    begin = 13 * seed % source.begins  # prime to most lengths, so that neighbours begin far from each other
+    frames = list(StreetClip(seed, size_hw=source.size_hw, frame_rate=rate, frames=source.frames, start=begin))
+    truth = [frame.camvid11 if labels == "camvid11" else frame.cityscapes19 for frame in frames]
+    composed = [flow for flows in follower(frame.rgb for frame in frames) for flow in flows]
+    return {
+        "rgb": np.stack([frame.rgb for frame in frames]),
+        "truth": np.stack(truth),
+        "composed": np.stack(composed).astype(np.float16),
+    }

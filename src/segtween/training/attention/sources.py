@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.segmenters import open_segmenter
 from segtween.training.arrays import computed_once
-from segtween.training.attention.drives import Follower, drives_key, open_drives, open_follower
+from segtween.training.attention.drives import Drive, Follower, drives_key, open_drives, open_follower
 from segtween.training.attention.recipe import AttentionRecipe, Moments
 from segtween.training.data import Pool, open_pool
 from segtween.training.recipe import Source
@@ -48,7 +48,7 @@ class MomentPool:
     """The clips of one source, each a row of `arrays`; `sha256` is of what they were made of."""
 
     source: Moments
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, Sequence[NDArray[Any]] | NDArray[Any]]
     sha256: str
 
     def __len__(self) -> int:
@@ -61,11 +61,11 @@ class MomentPool:
     @property
     def frames(self) -> int:
         """Of each clip."""
-        return self.arrays["images"].shape[1]
+        return len(self.arrays["images"][0])
 
     def class_shares(self, classes: int) -> NDArray[np.float64]:
         """(classes,) share of labelled pixels."""
-        counts = np.bincount(self.arrays["labels"].ravel(), minlength=256)[:classes]
+        counts = np.bincount(np.ravel(self.arrays["labels"]), minlength=256)[:classes]
         return counts / max(1, int(counts.sum()))
 
 
@@ -97,11 +97,11 @@ def open_moments(
     source: Moments, recipe: AttentionRecipe, extractors: Extractors, *, data_root: Path | None, cache: Path
 ) -> MomentPool:
     """Find a source's files, or render it, and see every frame once, into `cache`, where that has not been done yet."""
-    kept: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Sequence[NDArray[Any]] | NDArray[Any]] = {}
     if source.kind == "street":
-        made_of = drives_key(source, recipe.labels, extractors.follower)
+        made_of = json.dumps([source.seeds, drives_key(source, recipe.labels, extractors.follower)])
         drives = open_drives(source, recipe.labels, extractors.follower, cache=cache)
-        count, kept = len(drives["rgb"]), {"composed": drives["composed"]}
+        count, arrays["composed"] = len(drives), [drive.composed for drive in drives]
         rows = partial(_street_rows, drives, extractors)
     else:
         listed = Source("list", name=source.name, list=source.list, exclude=source.exclude)
@@ -111,13 +111,13 @@ def open_moments(
     text = json.dumps([made_of, extractors.describe()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     folder = cache / f"attention-{digest[:16]}"
-    arrays = computed_once(folder, rows, count=count, title=f"seeing {source.name}")
-    return MomentPool(source, arrays | kept, digest)
+    arrays |= computed_once(folder, rows, count=count, title=f"seeing {source.name}")
+    return MomentPool(source, arrays, digest)
 
 
-def _street_rows(drives: dict[str, NDArray[Any]], extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
-    for rgb, truth in zip(drives["rgb"], drives["truth"], strict=True):
-        yield _row(rgb, truth, extractors)
+def _street_rows(drives: list[Drive], extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
+    for drive in drives:
+        yield _row(drive.rgb, drive.truth, extractors)
 
 
 def _still_rows(pool: Pool, extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
