@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from segtween.errors import SettingError
-from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
+from segtween.training import AttentionRecipe, Moments, Recipe, TrainOptions, load_recipe, train_recipe
 from segtween.training import train as train_with
 
 torch = pytest.importorskip("torch")
@@ -477,12 +477,28 @@ def test_hash_is_of_values(tmp_path: Path) -> None:
     assert recipe.with_steps(2).optimiser.warmup == 1
 
 
-def test_attention_recipes_keep_to_training_data() -> None:
-    folder = Path(__file__).resolve().parents[2] / "recipes"
-    for name in ("attention", "attention.camvid11"):
-        recipe = load_recipe(folder / f"{name}.yaml")
-        assert isinstance(recipe, AttentionRecipe)
-        street, camvid = recipe.train
-        assert street.seeds[0] >= 2000
-        assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
-        assert recipe.class_head == (name != "attention")
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+def test_the_recipe_for_camvid_keeps_to_its_training_data() -> None:
+    recipe = load_recipe(RECIPES / "attention.camvid11.yaml")
+    assert isinstance(recipe, AttentionRecipe)
+    street, camvid = recipe.train
+    assert street.seeds[0] >= 2000
+    assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
+    assert recipe.class_head
+
+
+def test_the_recipe_for_any_classes_uses_nothing_but_the_street() -> None:
+    recipe = load_recipe(RECIPES / "attention.yaml")
+    assert isinstance(recipe, AttentionRecipe)
+    seen_by = load_recipe(RECIPES / f"{Path(recipe.segmenter).parent.name}.yaml")
+    assert isinstance(seen_by, Recipe)
+    assert (seen_by.initial, seen_by.after, seen_by.distil.teacher) == ("random", None, "")
+    assert {source.kind for source in (*recipe.train, *seen_by.train)} == {"street"}
+    assert (recipe.licence, seen_by.licence) == ("Apache-2.0", "Apache-2.0")
+    assert not recipe.class_head
+    (street,) = recipe.train
+    (learnt,) = seen_by.train
+    assert street.seeds[0] >= 2000
+    assert set(range(street.seeds[0], street.seeds[1] + 1)).isdisjoint(range(learnt.seeds[0], learnt.seeds[1] + 1))
