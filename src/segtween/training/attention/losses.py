@@ -20,8 +20,7 @@ def corrected(answer: AttentionOutput, batch: Batch) -> Tensor:
 
     A cell's attention holds for its four pixels, each of which aggregates the pixels of its own place in the
     cells around: so thin things stay as they are. Share and a class head's scores are enlarged bilinearly. The share is
-    gated as in the engine: without that all cells, most of which fit, pull the share towards 0 in the first steps, when
-    attention is even, and it stays there.
+    gated as in the engine.
     """
     replacement = F.pixel_shuffle(aggregated(answer.attention.softmax(1), batch.around), 2)
     if answer.scores is not None:
