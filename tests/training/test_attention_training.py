@@ -201,24 +201,6 @@ def moved_pictures() -> list[Any]:
     return frames
 
 
-def test_the_gate_is_the_engines() -> None:
-    from segtween.networks.attention import MIDDLE
-    from segtween.refine import attention
-    from segtween.training.attention.batches import Batch
-
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (32, 48, 3), np.uint8)
-    key = np.clip(image + rng.normal(0, rng.uniform(0, 20, (32, 48, 1)), image.shape), 0, 255).astype(np.uint8)
-    folded = [
-        torch.nn.functional.pixel_unshuffle(torch.from_numpy(p).permute(2, 0, 1)[None].float() / MIDDLE - 1, 2)
-        for p in (image, key)
-    ]
-    gate = Batch(*folded, *torch.zeros(4, 1)).gate
-    expected = attention._replacement_gate(image, key)
-    assert gate[0, 0].numpy() == pytest.approx(expected, abs=1e-3)
-    assert expected.max() - expected.min() > 0.3
-
-
 def test_composed_flow_is_the_engines() -> None:
     from segtween.build import build_engine
     from segtween.segmenters.fake import FakeSegmenter
@@ -325,8 +307,7 @@ def test_a_pixel_borrows_from_its_own_place_in_other_cells() -> None:
 
     values = torch.randn(1, 3, 2 * (4 + 2 * MARGIN), 2 * (6 + 2 * MARGIN), generator=torch.Generator().manual_seed(0))
     around = torch.nn.functional.pixel_unshuffle(values, 2)
-    unlike = torch.zeros(1, 12, 4, 6), torch.ones(1, 12, 4, 6)  # by so much that the gate is open
-    batch = Batch(*unlike, *torch.zeros(2, 1), around=around, labels=torch.zeros(1))
+    batch = Batch(*torch.zeros(4, 1), around=around, labels=torch.zeros(1))
     first = 2 * MARGIN
     assert torch.equal(batch.fine, values[:, :, first : first + 8, first : first + 12])
     for i, (dx, dy) in enumerate(offsets()):
@@ -499,17 +480,18 @@ def test_hash_is_of_values(tmp_path: Path) -> None:
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 
-def test_the_recipe_for_camvid_keeps_to_its_training_data() -> None:
-    recipe = load_recipe(RECIPES / "attention.camvid11.yaml")
+@pytest.mark.parametrize("name", ["attention", "attention.camvid11"])
+def test_attention_recipes_keep_to_training_data(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
     assert isinstance(recipe, AttentionRecipe)
     street, camvid = recipe.train
     assert street.seeds[0] >= 2000
     assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
-    assert recipe.class_head
+    assert recipe.class_head == (name != "attention")
 
 
-def test_the_recipe_for_any_classes_uses_nothing_but_the_street() -> None:
-    recipe = load_recipe(RECIPES / "attention.yaml")
+def test_a_recipe_uses_nothing_but_the_street() -> None:
+    recipe = load_recipe(RECIPES / "attention.street.yaml")
     assert isinstance(recipe, AttentionRecipe)
     seen_by = load_recipe(RECIPES / f"{Path(recipe.segmenter).parent.name}.yaml")
     assert isinstance(seen_by, Recipe)

@@ -17,7 +17,6 @@ from torch.nn import functional as F
 from segtween.errors import SettingError
 from segtween.interfaces import ArrayOps
 from segtween.networks.attention import MIDDLE, RADII
-from segtween.refine.attention import TOLERANCE
 from segtween.training.attention.drives import pair_row
 from segtween.training.attention.paths import made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
@@ -45,12 +44,6 @@ class Batch:
     def fine(self) -> Tensor:
         """(N, C, 2h, 2w) scores that the crop's own pixels read."""
         return F.pixel_shuffle(self.around[:, :, MARGIN:-MARGIN, MARGIN:-MARGIN], 2)
-
-    @property
-    def gate(self) -> Tensor:
-        """(N, 1, h, w) in 0..1: how far the engine lets a cell be replaced, by the difference of its colours."""
-        error = MIDDLE * (self.image - self.key).abs().mean(1, keepdim=True)
-        return 1 - (-(error / TOLERANCE).square()).exp()
 
     def inputs(self, *, scores: bool) -> list[Tensor]:
         """What the network sees, in the order of axes in which it is fastest."""

@@ -19,14 +19,13 @@ def corrected(answer: AttentionOutput, batch: Batch) -> Tensor:
     """(N, C, 2h, 2w) scores: those that the pixels read along composed flow, and the replacement in its share.
 
     A cell's attention holds for its four pixels, each of which aggregates the pixels of its own place in the
-    cells around: so thin things stay as they are. Share and a class head's scores are enlarged bilinearly. The share is
-    gated as in the engine.
+    cells around: so thin things stay as they are. Share and a class head's scores are enlarged bilinearly.
     """
     replacement = F.pixel_shuffle(aggregated(answer.attention.softmax(1), batch.around), 2)
     if answer.scores is not None:
         replacement = replacement + _twice(answer.scores)
     fine = batch.fine
-    return fine + _twice(answer.share * batch.gate) * (replacement - fine)
+    return fine + _twice(answer.share) * (replacement - fine)
 
 
 def aggregated(attention: Tensor, around: Tensor) -> Tensor:
@@ -75,7 +74,7 @@ def attention_loss(
     learnt = max(1.0, float((batch.labels != IGNORE).sum()))
     ce = F.cross_entropy(scores, batch.labels, weights, ignore_index=IGNORE, reduction="sum") / learnt
     overlap = _overlap(scores, batch.labels, settings)
-    share = (answer.share * batch.gate).mean()
+    share = answer.share.mean()
     terms = {"ce": ce, "overlap": overlap, "share": share}
     if compare:
         with torch.no_grad():

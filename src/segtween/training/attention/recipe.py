@@ -70,8 +70,6 @@ class AttentionLoss(Checked):
     sharpness      by which scores are multiplied for the soft IoU, so that it is nearer to that of labels
     least          pixels
     share          weight of the mean share that is replaced: what it costs to replace
-    hold           first steps in which half of each gated cell is replaced, whatever share the network says: attention
-                   is learnt first, because as long as it is even, replacing harms, and a share that is once 0 stays 0
     """
 
     where: ClassVar[str] = "loss."
@@ -82,7 +80,6 @@ class AttentionLoss(Checked):
     sharpness: fields.Positive = 3.0
     least: fields.Count = 50
     share: fields.Weight = 0.02
-    hold: fields.CountOrNone = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,7 +25,6 @@ from segtween.training.task import Context, Position, Share, Task, autocast
 
 COMPARE_EVERY = 10  # steps
 RECENT = 100  # steps
-HELD = 0.5  # the share in the first steps (`AttentionLoss.hold`)
 
 
 @dataclass
@@ -48,19 +47,17 @@ class AttentionTask(Task):
     def data_sha256(self) -> str:
         return "".join(pool.sha256 for pool in self.reader.pools)
 
-    def load(self, numbers: range) -> tuple[Batch, int]:
-        """The samples, and the number of the step."""
-        return self.reader.batch(numbers).to(self.context.device), numbers[0] // self.recipe.batch
+    def load(self, numbers: range) -> tuple[Batch, bool]:
+        """The samples, and whether this is a step at which the overlap before the correction is looked at."""
+        compare = numbers[0] // self.recipe.batch % COMPARE_EVERY == 0
+        return self.reader.batch(numbers).to(self.context.device), compare
 
-    def loss(self, part: tuple[Batch, int], share: Share) -> tuple[Tensor, dict[str, float]]:
-        """Every few steps also the overlap before the correction."""
+    def loss(self, part: tuple[Batch, bool], share: Share) -> tuple[Tensor, dict[str, float]]:
         del share
-        (batch, step), recipe = part, self.recipe
+        (batch, compare), recipe = part, self.recipe
         with autocast(self.context.device, recipe.precision):
-            answer = self.net(*batch.inputs(scores=recipe.class_head)).float32()
-        if step < recipe.loss.hold:
-            answer = answer._replace(share=torch.full_like(answer.share, HELD))
-        return attention_loss(answer, batch, recipe.loss, self.weights, compare=step % COMPARE_EVERY == 0)
+            answer = self.net(*batch.inputs(scores=recipe.class_head))
+        return attention_loss(answer.float32(), batch, recipe.loss, self.weights, compare=compare)
 
     def data(self) -> list[dict[str, Any]]:
         return [
