@@ -13,7 +13,7 @@ import yaml
 
 from killed_training import killed_at
 from segtween.errors import SettingError
-from segtween.training import AttentionRecipe, Moments, TrainOptions, load_recipe, train_recipe
+from segtween.training import AttentionRecipe, Moments, Recipe, TrainOptions, load_recipe, train_recipe
 from segtween.training import train as train_with
 
 torch = pytest.importorskip("torch")
@@ -90,12 +90,12 @@ def still_pool(n: int, *, scores: tuple[float, float, float] = (0.0, 0.0, 1.0)) 
     both = [picture(seed) for seed in range(n)]
     scale = np.random.default_rng(0).normal(size=(n, 4, 32, 48)).astype(np.float16)
     arrays = {
-        "images": np.stack([rgb for rgb, _ in both]),
-        "labels": np.stack([labels for _, labels in both]),
-        "scores": scale,
-        "half_scores": scale[:, :, ::2, ::2],
+        "images": np.stack([rgb for rgb, _ in both])[:, None],
+        "labels": np.stack([labels for _, labels in both])[:, None],
+        "scores": scale[:, None],
+        "half_scores": scale[:, None, :, ::2, ::2],
     }
-    return MomentPool(Moments("list", list="train.txt", scores=scores), arrays, 1, "of a test")
+    return MomentPool(Moments("list", list="train.txt", scores=scores), arrays, "of a test")
 
 
 def reader(pool: Any, *, samples: int, **changes: Any) -> Any:
@@ -155,7 +155,6 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     from segtween.runtimes import open_runtime
     from segtween.runtimes.base import RuntimeOptions
     from segtween.training import Disturb
-    from segtween.training.attention import batches
     from segtween.training.attention.losses import aggregated
     from segtween.training.attention.sources import MomentPool
     from segtween.types import ScoreMap
@@ -164,13 +163,13 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     net, rng = AttentionRefiner(classes=4), np.random.default_rng(0)
     torch.nn.init.normal_(net.head.weight, std=0.3)
     export_attention(net, tmp_path / ATTENTION, labels="four")
-    path = cv2.resize((3 * rng.normal(size=(3, 4, 2))).astype(np.float32), (24, 16), interpolation=cv2.INTER_CUBIC)
+    coarse = (6 * rng.normal(size=(3, 4, 2))).astype(np.float32)
+    composed = cv2.resize(coarse, (48, 32), interpolation=cv2.INTER_CUBIC).astype(np.float16)
     scores = rng.normal(size=(2, 4, 16, 24)).astype(np.float16)
     images = np.stack([cv2.resize(picture(n)[0], (48, 32)) for n in range(2)])
     arrays = {"images": images, "labels": images[..., 0] % 4, "scores": scores, "half_scores": scores}
-    arrays["flow"] = np.zeros((2, 16, 24, 2), np.float16)
-    monkeypatch.setattr(batches, "composed_path", lambda *_, **__: path)
-    pool = MomentPool(Moments("street", frames=2, scores=(1, 0, 0)), arrays, 2, "of a test")
+    arrays = {name: array[None] for name, array in (arrays | {"composed": composed[None]}).items()}
+    pool = MomentPool(Moments("street", frames=2, scores=(1, 0, 0)), arrays, "of a test")
     calm = Disturb(flip=0, gain=0, offset=0, drift=0, noise=0, temperature=0)
     batch = reader(pool, samples=1, crop="24x16", disturb=calm, class_head=True).batch([0])
     with torch.no_grad():
@@ -185,7 +184,8 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     outputs, options = ("share", "attention", "added"), RuntimeOptions(threads=1)
     runtime = open_runtime("openvino", part.path, outputs=outputs, options=options)
     carried = ScoreMap(scores[0].astype(np.float32), "logits", (64, 96))
-    found = attention.AttentionRefiner(part, runtime, ops=ops)(carried, path, images[0], images[1], 1)
+    refiner = attention.AttentionRefiner(part, runtime, ops=ops)
+    found = refiner(carried, composed.astype(np.float32), images[0], images[1], 1)
     assert found.share == pytest.approx(said.share[0, 0].numpy(), abs=0.02)
     values = found.scores.values - found.scores.values.mean(0)
     expected = (replacement - replacement.mean(1, keepdim=True))[0].numpy()
@@ -193,14 +193,82 @@ def test_training_refines_as_the_engine_does(tmp_path: Path, monkeypatch: pytest
     assert np.abs(values - expected).max() < 0.1
 
 
-def test_composed_paths_are_the_engines() -> None:
-    from segtween.ops.cpu import CpuOps
-    from segtween.training.attention.paths import composed_path
+def moved_pictures() -> list[Any]:
+    """Four frames (64, 96, 3): a box goes one way in front of ground that goes the other."""
+    rng = np.random.default_rng(0)
+    ground, box = (cv2.resize(rng.integers(0, 256, (side, 40, 3), np.uint8), (160, 64)) for side in (24, 16))
+    frames = [np.ascontiguousarray(ground[:, 30 - 4 * n : 126 - 4 * n]) for n in range(4)]
+    for n, frame in enumerate(frames):
+        frame[20:44, 20 + 6 * n : 48 + 6 * n] = box[20:44, 60:88]
+    return frames
 
-    ops, flow = CpuOps(threads=1), np.zeros((4, 6, 9, 2), np.float16)
-    flow[1:] = [1, -0.5]
-    assert composed_path(flow, key=0, now=3, ops=ops) == pytest.approx(np.broadcast_to([3, -1.5], (6, 9, 2)))
-    assert composed_path(flow, key=2, now=3, ops=ops) == pytest.approx(np.broadcast_to([1, -0.5], (6, 9, 2)))
+
+def test_composed_flow_is_the_engines() -> None:
+    from fakes import FakeSegmenter
+    from segtween.build import build_engine
+    from segtween.settings import Causal, Composed, Fixed, Settings
+    from segtween.settings import Flow as FlowSettings
+    from segtween.training.attention.drives import open_follower
+
+    frames = moved_pictures()
+    found = [list(flows) for flows in open_follower(threads=1)(frames)]
+    assert [len(flows) for flows in found] == [0, 1, 2, 3]
+    for key in range(3):
+        settings = Settings(
+            Causal(Fixed(interval=10), Composed(match="fine")), flow=FlowSettings(quality="fine"), cuts=False
+        )
+        engine: Any = build_engine(FakeSegmenter(), settings)
+        for now in range(key, 4):
+            engine.step(frames[now])
+            if now > key:
+                assert np.array_equal(found[now][key], engine._state.composed)
+
+
+def test_drives_are_kept_with_the_composed_flow_between_all_frames(tmp_path: Path) -> None:
+    from segtween.training.attention.drives import open_drives, open_follower, pair_row
+
+    follower = open_follower(threads=1)
+    source = Moments("street", seeds=(3, 4), frames=3, size="96x64", begins=2)
+    drives = open_drives(source, "camvid11", follower, cache=tmp_path)
+    shapes = [(drive.rgb.shape, drive.truth.shape, drive.composed.shape) for drive in drives]
+    assert shapes == [((3, 64, 96, 3), (3, 64, 96), (3, 32, 48, 2))] * 2
+    assert [pair_row(key=key, now=now) for now in range(9) for key in range(now)] == list(range(36))
+    for drive in drives:
+        flows = list(follower(np.array(rgb) for rgb in drive.rgb))
+        assert float(np.abs(flows[2][0]).max()) > 0
+        for now, key in ((1, 0), (2, 0), (2, 1)):
+            assert np.array_equal(drive.composed[pair_row(key=key, now=now)], flows[now][key].astype(np.float16))
+    assert not np.array_equal(drives[0].rgb, drives[1].rgb)
+
+
+def test_drives_that_are_there_are_not_rendered_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segtween.training.attention import drives
+
+    follower, source = drives.open_follower(threads=1), Moments("street", seeds=(3, 3), frames=2, size="96x64")
+    (first,) = drives.open_drives(source, "camvid11", follower, cache=tmp_path)
+    original, rendered = drives._rendered, []
+
+    def counted(seed: int, *rest: Any) -> Any:
+        rendered.append(seed)
+        return original(seed, *rest)
+
+    monkeypatch.setattr(drives, "_rendered", counted)
+    more = drives.open_drives(replace(source, seeds=(2, 4)), "camvid11", follower, cache=tmp_path)
+    assert (rendered, more[1]) == ([2, 4], first)
+
+
+def test_kept_drives_belong_to_the_way_they_were_followed() -> None:
+    from segtween.training.attention.drives import drives_key, open_follower
+
+    follower, source = open_follower(threads=1), Moments("street", seeds=(3, 4), frames=3)
+    key = drives_key(source, "camvid11", follower)
+    assert key == drives_key(source, "camvid11", open_follower(threads=1))
+    assert key == drives_key(replace(source, share=0.5, scores=(0, 0, 1)), "camvid11", follower)
+    assert key != drives_key(replace(source, stride=2), "camvid11", follower)
+    assert key != drives_key(source, "cityscapes19", follower)
+    assert "match" in follower.describe()["propagation"]
+    follower.propagation.match = None
+    assert key != drives_key(source, "camvid11", follower)
 
 
 def test_made_up_paths_have_errors_of_some_size() -> None:
@@ -400,12 +468,29 @@ def test_hash_is_of_values(tmp_path: Path) -> None:
     assert recipe.with_steps(2).optimiser.warmup == 1
 
 
-def test_attention_recipes_keep_to_training_data() -> None:
-    folder = Path(__file__).resolve().parents[2] / "recipes"
-    for name in ("attention", "attention.camvid11"):
-        recipe = load_recipe(folder / f"{name}.yaml")
-        assert isinstance(recipe, AttentionRecipe)
-        street, camvid = recipe.train
-        assert street.seeds[0] >= 2000
-        assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
-        assert recipe.class_head == (name != "attention")
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("name", ["attention", "attention.camvid11"])
+def test_attention_recipes_keep_to_training_data(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
+    assert isinstance(recipe, AttentionRecipe)
+    street, camvid = recipe.train
+    assert street.seeds[0] >= 2000
+    assert all(any(f"0016E5_0{n}" in r for r in camvid.ranges) for n in (7800, 8310))
+    assert recipe.class_head == (name != "attention")
+
+
+def test_a_recipe_uses_nothing_but_the_street() -> None:
+    recipe = load_recipe(RECIPES / "attention.street.yaml")
+    assert isinstance(recipe, AttentionRecipe)
+    seen_by = load_recipe(RECIPES / f"{Path(recipe.segmenter).parent.name}.yaml")
+    assert isinstance(seen_by, Recipe)
+    assert (seen_by.initial, seen_by.after, seen_by.distil.teacher) == ("random", None, "")
+    assert {source.kind for source in (*recipe.train, *seen_by.train)} == {"street"}
+    assert (recipe.licence, seen_by.licence) == ("Apache-2.0", "Apache-2.0")
+    assert not recipe.class_head
+    (street,) = recipe.train
+    (learnt,) = seen_by.train
+    assert street.seeds[0] >= 2000
+    assert set(range(street.seeds[0], street.seeds[1] + 1)).isdisjoint(range(learnt.seeds[0], learnt.seeds[1] + 1))

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.errors import SettingError
+from segtween.interfaces import ArrayOps
 from segtween.networks.attention import MIDDLE, RADII
-from segtween.ops.cpu import CpuOps
-from segtween.training.attention.paths import composed_path, made_up_path
+from segtween.training.attention.drives import pair_row
+from segtween.training.attention.paths import made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
 from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
@@ -60,7 +61,7 @@ class Reader:
     recipe: AttentionRecipe
     pools: tuple[MomentPool, ...]
     order: NDArray[np.int64]
-    ops: CpuOps
+    ops: ArrayOps
     noise: Tensor  # drawn once; a sample takes a stretch of it
 
     def batch(self, numbers: Sequence[int]) -> Batch:
@@ -79,18 +80,19 @@ class Reader:
         h, w = recipe.crop_hw
         rows, columns = clip.grid
         top, left = int(rng.integers(0, rows - h + 1)), int(rng.integers(0, columns - w + 1))
-        if clip.flow is None:
+        if clip.composed is None:
             key = now = 0
-            path, distance = made_up_path(clip.labels[0], rng), int(rng.integers(1, 9))
+            composed, distance = made_up_path(clip.labels[0], rng), int(rng.integers(1, 9))
         else:
             distance = int(rng.integers(1, pool.frames))
             key = int(rng.integers(0, pool.frames - distance))
             now = key + distance
-            path = composed_path(clip.flow, key=key, now=now, ops=self.ops)
+            composed = np.array(clip.composed[pair_row(key=key, now=now)], np.float32)
+        path = self.ops.resize_flow(composed, (rows, columns))
         flip = rng.random() < recipe.disturb.flip
         scores = self._scores(clip, key, pool.source.scores, rng)
         corner = top, left
-        fine = _fine_places(path, corner, (h, w))
+        fine = _fine_places(self.ops.resize_flow(composed, (2 * rows, 2 * columns)), corner, (h, w))
         box = (slice(2 * top, 2 * (top + h)), slice(2 * left, 2 * (left + w)))
         inner = slice(2 * MARGIN, -2 * MARGIN)
         image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine[inner, inner])
@@ -131,7 +133,7 @@ class Reader:
 
 
 def open_reader(
-    recipe: AttentionRecipe, pools: tuple[MomentPool, ...], order: NDArray[np.int64], ops: CpuOps
+    recipe: AttentionRecipe, pools: tuple[MomentPool, ...], order: NDArray[np.int64], ops: ArrayOps
 ) -> Reader:
     """SettingError for a crop that does not fit into a source's frames."""
     h, w = recipe.crop_hw
@@ -193,18 +195,16 @@ def _places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
 
 def _fine_places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
     """(2h + 4 MARGIN, 2w + 4 MARGIN, 2) in -1..1: where the pixels of a crop and around it are led, two to a cell's
-    side; the path is bilinear between cells, and around the image its border repeats."""
-    both = torch.from_numpy(path).permute(2, 0, 1)[None]
-    fine = 2 * F.interpolate(both, scale_factor=2, mode="bilinear")[0].permute(1, 2, 0)
+    side as in `path`; around the image its border repeats."""
     rows, columns = (
         np.clip(at, 0, side - 1)
         for at, side in zip(
             _around((2 * corner[0], 2 * corner[1]), (2 * crop_hw[0], 2 * crop_hw[1]), 2 * MARGIN),
-            fine.shape[:2],
+            path.shape[:2],
             strict=True,
         )
     )
-    return _led(fine, rows, columns)
+    return _led(torch.from_numpy(path), rows, columns)
 
 
 def _around(corner: tuple[int, int], crop_hw: SizeHW, margin: int) -> list[NDArray[np.int64]]:

@@ -1,6 +1,7 @@
-"""Composed flow (here: paths) from a frame to its key frame: composed as by the engine, and made up for stills.
+"""Composed flow (here: paths) from a frame to its key frame, made up for stills.
 
-A path (h, w, 2) float32 leads from each cell to a place in the key frame, x first, in cells.
+A path (h, w, 2) float32 leads from each cell to a place in the key frame, x first, in cells. It has the errors that
+matching by appearance leaves: on a still it is not matched, because there every place has its exact match.
 """
 
 from __future__ import annotations
@@ -9,18 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.ops.cpu import CpuOps
 from segtween.types import Flow, SizeHW
 
 Rng = np.random.Generator
-
-
-def composed_path(flow: NDArray[np.float16], *, key: int, now: int, ops: CpuOps) -> Flow:
-    """The path from frame `now` to frame `key` before it."""
-    path = np.array(flow[key + 1], np.float32)
-    for frame in range(key + 2, now + 1):
-        path = ops.compose_flow(np.array(flow[frame], np.float32), path)
-    return path
 
 
 def made_up_path(labels: NDArray[np.uint8], rng: Rng) -> Flow:

@@ -119,7 +119,7 @@ def open_task(recipe: AttentionRecipe, context: Context) -> AttentionTask:
     shares = sum(pool.source.share / total * pool.class_shares(len(recipe.label_set)) for pool in pools)
     weights = class_weights(np.asarray(shares), recipe.loss)
     weights = None if weights is None else weights.to(context.device)
-    reader = open_reader(recipe, pools, order, extractors.ops)
+    reader = open_reader(recipe, pools, order, extractors.follower.propagation.ops)
 
     torch.manual_seed(recipe.seed)
     net = AttentionRefiner(classes=len(recipe.label_set) if recipe.class_head else 0)
