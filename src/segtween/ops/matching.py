@@ -44,7 +44,8 @@ def pad_rows(view: Array, out: Array, first: int, last: int) -> None:
             for c in range(3):
                 to[x + 1, c] = row[x, c]
             to[x + 1, 3] = 0
-        to[0], to[w + 1] = to[1], to[w]
+        for c in range(4):
+            to[0, c], to[w + 1, c] = to[1, c], to[w, c]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -111,7 +112,8 @@ def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
         for x in range(w):
             row[x + 1, 0] = np.float32(1.5) * near[x, 0] + np.float32(0.5) * far[x, 0]
             row[x + 1, 1] = np.float32(1.5) * near[x, 1] + np.float32(0.5) * far[x, 1]
-        row[0], row[w + 1] = row[1], row[w]
+        for c in range(2):
+            row[0, c], row[w + 1, c] = row[1, c], row[w, c]
         to = out[y]
         for x in range(w):
             for c in range(2):
@@ -302,7 +304,8 @@ def relabel_rows(
         if alone != np.uint64(0) and classes <= 64:
             named(alone, classes, names)
             for row in range(rows[0], rows[1]):
-                out[row, columns[0] : columns[1]] = names[0]
+                for column in range(columns[0], columns[1]):
+                    out[row, column] = names[0]
             continue
         for row in range(rows[0], rows[1]):
             y0, fy = _on_scores(row, height, flow[1], grid[0], h)
@@ -335,7 +338,8 @@ def relabel_mixed_rows(
         if alike and alone != np.uint64(0) and classes <= 64:
             named(alone, classes, names)
             for row in range(rows[0], rows[1]):
-                out[row, columns[0] : columns[1]] = names[0]
+                for column in range(columns[0], columns[1]):
+                    out[row, column] = names[0]
             continue
         for row in range(rows[0], rows[1]):
             y0, fy = _on_scores(row, height, near[1], grid[0], h)
