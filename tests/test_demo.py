@@ -135,10 +135,10 @@ def test_without_a_part_the_missing_ones_are_compiled(monkeypatch: pytest.Monkey
     monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Done)
     monkeypatch.setattr("segtween.demo.kernels._is_kept", lambda kernel: kernel.py_func.__name__ == "hidden")
     kernels.main([])
-    assert started == ["labels", "motion"]
+    assert started == ["labels", "motion", "matching"]
     monkeypatch.setitem(PARTS, "street", lambda: started.append("here"))
     kernels.main(["street"])
-    assert started == ["labels", "motion", "here"]
+    assert started == ["labels", "motion", "matching", "here"]
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ print(json.dumps([len(before), sorted(known() - before)]))
     assert compiled > 20
     assert later == []
     assert missing() == []
-    assert len(PARTS) == 3
+    assert len(PARTS) == 4
 
 
 def test_the_command_speaks_before_it_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
