@@ -7,9 +7,10 @@ import pytest
 
 from fakes import panning, textured
 from segtween.flow.dis import DisFlow
-from segtween.flow.patches import PAD, double_rows, halve_rows
+from segtween.flow.patches import PAD, halve_rows
 from segtween.flow.search import PatchSearch, Search
 from segtween.ops.cpu import CpuOps
+from segtween.ops.kernels import double_rows
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:

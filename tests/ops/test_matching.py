@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import slow_matching as slow
-from segtween.ops import matching
+from segtween.ops import kernels, matching
 from segtween.ops.appearance import SEARCHES
 from segtween.ops.cpu import CpuOps
 from segtween.types import Appearance, ScoreMap
@@ -351,5 +351,5 @@ def test_labels_of_one_class_have_no_edges_to_look_at(ops: CpuOps) -> None:
 def test_flow_is_doubled_bilinearly_and_its_vectors_with_it() -> None:
     flow = random_flow((5, 7), 1)
     out = np.empty((10, 14, 2), np.float32)
-    matching.double_rows(flow, out, 0, 10)
+    kernels.double_rows(flow, out, 0, 10)
     np.testing.assert_allclose(out, CpuOps(threads=1).resize_flow(flow, (10, 14)), rtol=1e-5, atol=1e-5)

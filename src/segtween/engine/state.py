@@ -104,10 +104,8 @@ class Propagation:
     ) -> KeyState:
         """A key frame's state: the network's scores, blended with the history's where that is reliable."""
         fresh = self.ops.score_map(logits, kind=self.kind, most_cells=self.most_cells, image_hw=image_hw)
-        if history is None or history.reliability is None:
-            return KeyState(fresh, appearance=appearance)
-        share = self.fusion(history.reliability)
-        if share is None:
+        share = None if history is None or history.reliability is None else self.fusion(history.reliability)
+        if history is None or share is None:
             return KeyState(fresh, appearance=appearance)
         values = self.ops.blend(fresh.values, history.scores.values, history.composed, share)
         return KeyState(replace(fresh, values=values), appearance=appearance)

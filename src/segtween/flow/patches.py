@@ -214,23 +214,3 @@ def densify_rows(
                     whole = np.float32(1) / cell[0, y * SIDE + x]
                     out[top + y, left + x, 0] = cell[1, y * SIDE + x] * whole
                     out[top + y, left + x, 1] = cell[2, y * SIDE + x] * whole
-
-
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
-    """Rows first..last of a flow on a grid twice as fine, in pixels of that grid; bilinear, half-pixel-centred."""
-    h, w = flow.shape[:2]
-    near, far = np.float32(1.5), np.float32(0.5)  # 3/4 and 1/4 of a vector twice as long, and once more across
-    line = np.empty((2, w + 2), np.float32)
-    for row in range(first, last):
-        y = row // 2
-        other = max(y - 1, 0) if row % 2 == 0 else min(y + 1, h - 1)
-        for k in range(2):
-            for x in range(w):
-                line[k, x + 1] = near * flow[y, x, k] + far * flow[other, x, k]
-            line[k, 0], line[k, w + 1] = line[k, 1], line[k, w]
-        for x in range(w):
-            for k in range(2):
-                own = np.float32(0.75) * line[k, x + 1]
-                out[row, 2 * x, k] = own + np.float32(0.25) * line[k, x]
-                out[row, 2 * x + 1, k] = own + np.float32(0.25) * line[k, x + 2]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from segtween.flow import patches
 from segtween.flow.patches import PAD, SIDE
 from segtween.ops.cache import TwoEntryCache
+from segtween.ops.kernels import double_rows
 from segtween.ops.threads import Rows
 from segtween.types import Flow, SizeHW
 
@@ -84,7 +85,7 @@ class PatchSearch:
             scale = np.array([size_hw[1] / w, size_hw[0] / h], np.float32)
             return np.asarray(cv2.resize(flow, size_hw[::-1], interpolation=cv2.INTER_LINEAR) * scale)
         out = np.empty((2 * h, 2 * w, 2), np.float32)
-        self._rows(lambda a, b: patches.double_rows(flow, out, a, b), len(out), least=64)
+        self._rows(lambda a, b: double_rows(flow, out, a, b), len(out), least=64)
         return self._enlarged(out, size_hw)
 
     def _places(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

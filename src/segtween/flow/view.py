@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from segtween.geometry import shrink_to, stride_grid
+from segtween.ops.kernels import add_rows
 from segtween.ops.threads import Rows
 from segtween.types import Rgb, SizeHW
 
@@ -59,13 +60,7 @@ def shrink_rows(rgb: Any, out: Any, first: int, last: int) -> None:
     sums = np.empty(3 * side * w, np.uint16)
     part, half = np.float32(1.0 / (16384 * side * side)), np.float32(0.5)
     for y in range(first, last):
-        row = rgb[side * y].reshape(-1)
-        for k in range(sums.shape[0]):
-            sums[k] = row[k]
-        for other in range(1, side):
-            row = rgb[side * y + other].reshape(-1)
-            for k in range(sums.shape[0]):
-                sums[k] += row[k]
+        add_rows(rgb, side * y, side, sums)
         if side == 4:  # without the loop within it is vectorised
             for x in range(w):
                 out[y, x] = np.uint8(np.float32(_luma_of_four(sums, 12 * x)) * part + half)

@@ -92,7 +92,7 @@ def _near(v: Any, end: int) -> Any:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _at(values: Array, c: Any, x: int, fx: Any, y: int, fy: Any) -> Any:
+def score_at(values: Array, c: Any, x: int, fx: Any, y: int, fy: Any) -> Any:
     x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
     upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
     lower = values[c, y1, x] + fx * (values[c, y1, x1] - values[c, y1, x])
@@ -154,7 +154,7 @@ def _pixels_of_one(source: Any, places: Any, block: Any, out: Array) -> None:
             for c in range(classes):
                 left_over = found >> (np.uint64(c) & low)
                 if left_over & one:
-                    v = _at(values, c, left, fx, top, fy)
+                    v = score_at(values, c, left, fx, top, fy)
                     if v > highest:
                         winner, highest = c, v
                 elif left_over == 0 and classes <= 64:

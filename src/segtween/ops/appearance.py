@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from segtween.geometry import stride_grid
 from segtween.ops import matching
 from segtween.ops.cache import TwoEntryCache
+from segtween.ops.kernels import double_rows
 from segtween.ops.threads import Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, SizeHW
 
@@ -126,7 +127,7 @@ class Matching:
     def doubled(self, flow: Flow) -> Flow:
         """A flow on a grid twice as fine."""
         out = np.empty((2 * flow.shape[0], 2 * flow.shape[1], 2), np.float32)
-        self._rows(lambda a, b: matching.double_rows(flow, out, a, b), len(out))
+        self._rows(lambda a, b: double_rows(flow, out, a, b), len(out))
         return out
 
     def _search(self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None = None) -> Cells:

@@ -355,3 +355,35 @@ def follow_rows(
             reliability_out[y, x] = left if inside else np.float32(0)
             composed_out[y, x, 0] = dx
             composed_out[y, x, 1] = dy
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy")
+def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
+    """Rows first..last of a flow on a grid twice as fine, in pixels of that grid; bilinear, half-pixel-centred."""
+    h, w = flow.shape[:2]
+    near, far = np.float32(1.5), np.float32(0.5)  # 3/4 and 1/4 of a vector twice as long, and once more across
+    line = np.empty((2, w + 2), np.float32)
+    for row in range(first, last):
+        y = row // 2
+        other = max(y - 1, 0) if row % 2 == 0 else min(y + 1, h - 1)
+        for k in range(2):
+            for x in range(w):
+                line[k, x + 1] = near * flow[y, x, k] + far * flow[other, x, k]
+            line[k, 0], line[k, w + 1] = line[k, 1], line[k, w]
+        for x in range(w):
+            for k in range(2):
+                own = np.float32(0.75) * line[k, x + 1]
+                out[row, 2 * x, k] = own + np.float32(0.25) * line[k, x]
+                out[row, 2 * x + 1, k] = own + np.float32(0.25) * line[k, x + 2]
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def add_rows(rgb: Array, first: Any, rows: Any, sums: Array) -> None:
+    """sums = so many rows of an image (H, W, 3) uint8 from `first` on, added up; as many values as `sums` has."""
+    row = rgb[first].reshape(-1)
+    for k in range(sums.shape[0]):
+        sums[k] = row[k]
+    for other in range(1, rows):
+        row = rgb[first + other].reshape(-1)
+        for k in range(sums.shape[0]):
+            sums[k] += row[k]

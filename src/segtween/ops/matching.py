@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.ops.along import score_at
 from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
+from segtween.ops.kernels import add_rows
 
 Array = Any
 CONTRACT = {"contract"}
@@ -74,13 +76,7 @@ def shrink_rows(rgb: Array, out: Array, first: int, last: int) -> None:
     side = rgb.shape[1] // w
     sums, half, area = np.empty(3 * side * w, np.uint16), np.uint32(side * side // 2), np.uint32(side * side)
     for y in range(first, last):
-        row = rgb[side * y].reshape(-1)
-        for k in range(sums.shape[0]):
-            sums[k] = row[k]
-        for other in range(1, side):
-            row = rgb[side * y + other].reshape(-1)
-            for k in range(sums.shape[0]):
-                sums[k] += row[k]
+        add_rows(rgb, side * y, side, sums)
         to = out[y].reshape(-1)
         if side == 2:
             for x in range(w):
@@ -100,26 +96,6 @@ def shrink_rows(rgb: Array, out: Array, first: int, last: int) -> None:
                     for k in range(3 * side * x + c, 3 * side * (x + 1), 3):
                         total += sums[k]
                     to[3 * x + c] = total // area
-
-
-@njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
-def double_rows(flow: Array, out: Array, first: int, last: int) -> None:
-    """out (2h, 2w, 2) = a flow (h, w, 2) enlarged bilinearly, half-pixel-centred, its vectors doubled."""
-    h, w = flow.shape[0], flow.shape[1]
-    row = np.empty((w + 2, 2), np.float32)
-    for y in range(first, last):
-        near, far = flow[y >> 1], flow[min(max((y >> 1) + (1 if y & 1 else -1), 0), h - 1)]
-        for x in range(w):
-            row[x + 1, 0] = np.float32(1.5) * near[x, 0] + np.float32(0.5) * far[x, 0]
-            row[x + 1, 1] = np.float32(1.5) * near[x, 1] + np.float32(0.5) * far[x, 1]
-        for c in range(2):
-            row[0, c], row[w + 1, c] = row[1, c], row[w, c]
-        to = out[y]
-        for x in range(w):
-            for c in range(2):
-                middle = np.float32(0.75) * row[x + 1, c]
-                to[2 * x, c] = middle + np.float32(0.25) * row[x, c]
-                to[2 * x + 1, c] = middle + np.float32(0.25) * row[x + 2, c]
 
 
 @_jit
@@ -244,14 +220,6 @@ def centres_rows(labels: Array, rows: Array, columns: Array, out: Array, first: 
             out[y, x] = row[columns[x]]
 
 
-@_jit
-def _between(values: Array, c: Any, x: Any, fx: Any, y: Any, fy: Any) -> Any:
-    x1, y1 = min(x + 1, values.shape[2] - 1), min(y + 1, values.shape[1] - 1)
-    upper = values[c, y, x] + fx * (values[c, y, x1] - values[c, y, x])
-    lower = values[c, y1, x] + fx * (values[c, y1, x1] - values[c, y1, x])
-    return upper + fy * (lower - upper)
-
-
 @_at_once
 def _place(v: Any, length: Any) -> Any:
     """The score centre before a place and how far the place is from it, border clamped."""
@@ -287,6 +255,19 @@ def _alone(among: Array, rows: Any, columns: Any, flow: Any, size: Any, grid: An
     return found if _is_alone(found) else np.uint64(0)
 
 
+@_jit
+def _pixels(cell: Any, length: Any, cells: Any) -> Any:
+    """The first pixel of a cell along one axis, and that of the next cell."""
+    return cell * length // cells, (cell + 1) * length // cells
+
+
+@_jit
+def _fill(out: Array, rows: Any, columns: Any, label: Any) -> None:
+    for row in range(rows[0], rows[1]):
+        for column in range(columns[0], columns[1]):
+            out[row, column] = label
+
+
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def relabel_rows(
     values: Array, among: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
@@ -297,15 +278,12 @@ def relabel_rows(
     names = np.empty(classes, np.int64)
     for i in range(first, last):
         x, y = cells[i, 0], cells[i, 1]
-        rows = y * height // grid[0], (y + 1) * height // grid[0]
-        columns = x * width // grid[1], (x + 1) * width // grid[1]
+        rows, columns = _pixels(y, height, grid[0]), _pixels(x, width, grid[1])
         flow = flows[i, 0], flows[i, 1]
         alone = _alone(among, rows, columns, flow, (height, width), grid)
         if alone != np.uint64(0) and classes <= 64:
             named(alone, classes, names)
-            for row in range(rows[0], rows[1]):
-                for column in range(columns[0], columns[1]):
-                    out[row, column] = names[0]
+            _fill(out, rows, columns, names[0])
             continue
         for row in range(rows[0], rows[1]):
             y0, fy = _on_scores(row, height, flow[1], grid[0], h)
@@ -313,7 +291,7 @@ def relabel_rows(
                 x0, fx = _on_scores(column, width, flow[0], grid[1], w)
                 n, highest, winner = named(among[y0, x0], classes, names), np.float32(-np.inf), 0
                 for k in range(n):
-                    value = _between(values, names[k], x0, fx, y0, fy)
+                    value = score_at(values, names[k], x0, fx, y0, fy)
                     if value > highest:
                         highest, winner = value, k
                 out[row, column] = names[winner]
@@ -330,16 +308,13 @@ def relabel_mixed_rows(
     names = np.empty(classes, np.int64)
     for i in range(first, last):
         x, y, part = cells[i, 0], cells[i, 1], share[i]
-        rows = y * height // grid[0], (y + 1) * height // grid[0]
-        columns = x * width // grid[1], (x + 1) * width // grid[1]
+        rows, columns = _pixels(y, height, grid[0]), _pixels(x, width, grid[1])
         near, far = (flows[i, 0, 0], flows[i, 0, 1]), (flows[i, 1, 0], flows[i, 1, 1])
         alone = _alone(among_one, rows, columns, near, (height, width), grid)
         alike = alone == _alone(among_other, rows, columns, far, (height, width), grid)
         if alike and alone != np.uint64(0) and classes <= 64:
             named(alone, classes, names)
-            for row in range(rows[0], rows[1]):
-                for column in range(columns[0], columns[1]):
-                    out[row, column] = names[0]
+            _fill(out, rows, columns, names[0])
             continue
         for row in range(rows[0], rows[1]):
             y0, fy = _on_scores(row, height, near[1], grid[0], h)
@@ -350,8 +325,8 @@ def relabel_mixed_rows(
                 # What is largest in a mixture need not be a candidate of either: all classes compete.
                 highest, winner = np.float32(-np.inf), 0
                 for c in range(classes):
-                    value = (np.float32(1) - part) * _between(one, c, x0, fx, y0, fy)
-                    value += part * _between(other, c, x1, gx, y1, gy)
+                    value = (np.float32(1) - part) * score_at(one, c, x0, fx, y0, fy)
+                    value += part * score_at(other, c, x1, gx, y1, gy)
                     if value > highest:
                         highest, winner = value, c
                 out[row, column] = winner
