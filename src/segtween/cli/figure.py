@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
@@ -204,6 +204,59 @@ def failures(
     with progress_bar("street") as progress:
         page, _ = failure_figure(
             network.open(), drives, rows=rows, width=panel, threads=network.threads, progress=progress
+        )
+    picture.save(page)
+
+
+@app.command("losses")
+@guarded
+@grouped
+def losses(
+    *,
+    picture: PictureOptions,
+    seeds: Annotated[
+        str,
+        typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street."),
+    ],
+    traffic: Annotated[
+        Literal["normal", "heavy"],
+        typer.Option("--traffic", metavar="NAME", rich_help_panel="Frames", help="normal or heavy, as in synth."),
+    ] = "normal",
+    frames: Annotated[
+        int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive.")
+    ] = 30,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")] = 4,
+    size: Annotated[
+        str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
+    ] = "480x360",
+    panel: Panel = 240,
+    keys: shared.KeyFrameOptions,
+    method: Method,
+    network: Network,
+) -> None:
+    """The frames on which composed flow loses most against the network, without and with matching by appearance.
+
+    Examples:
+
+        segtween figure losses --seeds 900,901,902,903 -o losses.png
+    """
+    from segtween.cli.screen import progress_bar
+    from segtween.reports.figures.failures import Drives
+    from segtween.reports.figures.losses import loss_figure
+    from segtween.reports.figures.shots import STREET_RATE
+
+    picture.check()
+    settings = method.settings().at(keys.resolve())
+    drives = Drives(
+        options.numbers(seeds, option="--seeds"),
+        frames=frames,
+        rate=STREET_RATE,
+        size_hw=options.size(size),
+        traffic=traffic,
+    )
+    with progress_bar("street") as progress:
+        page, _ = loss_figure(
+            network.open(), settings, drives, rows=rows, width=panel, threads=network.threads, progress=progress
         )
     picture.save(page)
 

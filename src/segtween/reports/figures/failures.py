@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,22 +19,31 @@ from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
 from segtween.types import IGNORE, Labels, Progress, Rgb, SizeHW
 
+if TYPE_CHECKING:
+    from segtween.street.clip import Density
+
 HEADINGS = ("input", "prediction", "truth", "what is wrong")
 DIMMED = 0.45
 
 
 @dataclass(frozen=True)
 class Drives:
-    """The first `frames` frames, `rate` a second, of the drives with these seeds. SettingError for none."""
+    """The first `frames` frames, `rate` a second, of the drives with these seeds, in `traffic` normal or heavy.
+    SettingError for none."""
 
     seeds: Sequence[int]
     frames: int = 10
     rate: Fraction = Fraction(1)
     size_hw: SizeHW = (360, 480)
+    traffic: Density = "normal"
 
     def __post_init__(self) -> None:
         _check_count("seeds", len(self.seeds))
         _check_count("frames", self.frames)
+
+    def open(self, seed: int, network: Segmenter) -> StreetShots:
+        """The drive with this seed, with truth for the network's labels."""
+        return StreetShots(seed, network.labels, size_hw=self.size_hw, rate=self.rate, traffic=self.traffic)
 
 
 def _check_count(name: str, value: int) -> None:
@@ -67,7 +77,7 @@ def failure_figure(
     _check_count("rows", rows)
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
     for done, seed in enumerate(drives.seeds):
-        shots = StreetShots(seed, segmenter.labels, size_hw=drives.size_hw, rate=drives.rate)
+        shots = drives.open(seed, segmenter)
         worst.append(min(_failures(shots, engine, drives.frames), key=lambda failure: failure.miou))
         if progress is not None:
             progress(done + 1, len(drives.seeds))

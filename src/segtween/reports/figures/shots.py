@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from segtween.errors import SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelMap, LabelSet, label_map
 from segtween.types import Labels, Rgb, SizeHW
 from segtween.video import open_source
+
+if TYPE_CHECKING:
+    from segtween.street.clip import Density
 
 STREET_RATE = Fraction(15)
 STREET_SIZE: SizeHW = (480, 640)
@@ -50,9 +53,15 @@ class StreetShots:
     """A drive through the synthetic street, with exact truth; the label set is CamVid's or Cityscapes'."""
 
     def __init__(
-        self, seed: int, network: LabelSet, *, size_hw: SizeHW = STREET_SIZE, rate: Fraction = STREET_RATE
+        self,
+        seed: int,
+        network: LabelSet,
+        *,
+        size_hw: SizeHW = STREET_SIZE,
+        rate: Fraction = STREET_RATE,
+        traffic: Density = "normal",
     ) -> None:
-        self.seed, self.size_hw, self.rate = seed, size_hw, rate
+        self.seed, self.size_hw, self.rate, self.traffic = seed, size_hw, rate, traffic
         self.labels = CITYSCAPES19 if network.names == CITYSCAPES19.names else CAMVID11
         self.mapping = label_map(network, self.labels)
         self.title = f"synthetic street, drive {seed}"
@@ -62,7 +71,14 @@ class StreetShots:
 
         # One frame earlier, because a drive's first frame has no exact occlusion.
         start = max(0, first - 1)
-        clip = StreetClip(self.seed, size_hw=self.size_hw, frame_rate=self.rate, frames=last + 1 - start, start=start)
+        clip = StreetClip(
+            self.seed,
+            size_hw=self.size_hw,
+            frame_rate=self.rate,
+            frames=last + 1 - start,
+            start=start,
+            traffic=self.traffic,
+        )
         for frame in clip:
             if frame.index >= first:
                 truth = frame.cityscapes19 if self.labels is CITYSCAPES19 else frame.camvid11
