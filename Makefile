@@ -11,7 +11,7 @@ ifneq ($(filter true 1 yes,$(CI)),)
 EXTRAS := dev,train
 endif
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/segtween demo --out demo
@@ -33,8 +33,12 @@ check: $(VENV)/.$(EXTRAS)
 bench: $(VENV)/.core
 	$(BIN)/segtween bench --model swiftnet-r18 --size 2048x1024 --scale 0.75 --intervals 0,1,2,3,4
 
+# The documentation as a site; a broken link is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
+
 clean:
-	rm -rf $(VENV) demo dist build
+	rm -rf $(VENV) demo dist build site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,4 +49,8 @@ $(VENV)/.core: $(BIN)/python $(SOURCES)
 
 $(VENV)/.dev $(VENV)/.dev,train: $(BIN)/python $(SOURCES)
 	$(PIP) --editable '.[$(EXTRAS)]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.docs: $(BIN)/python $(SOURCES)
+	$(PIP) --editable '.[docs]'
 	@touch $@ $(VENV)/.core

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
 import time
 import venv
 from pathlib import Path
@@ -32,19 +32,42 @@ def succeed(*command: str | Path, cwd: Path, **env: str) -> str:
     return done.stdout
 
 
+def image_lines(word: str) -> list[str]:
+    """What follows the word in the Dockerfile, line by line."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix(word).strip() for line in lines if line.startswith(f"{word} ")]
+
+
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` folder of an environment that holds the wheel and what it asks for, nothing else."""
+    """The `bin` folder of an environment made by the Dockerfile's commands: the wheel and what it asks for, nothing
+    else."""
     place = tmp_path_factory.mktemp("core")
-    succeed(sys.executable, "-m", "build", "--wheel", "--outdir", place / "dist", ROOT, cwd=place)
-    (wheel,) = (place / "dist").glob("segtween-*.whl")
     venv.create(place / "venv", with_pip=True)
-    bin_folder = place / "venv" / "bin"
-    succeed(
-        bin_folder / "python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel,
-        cwd=place,
-    )  # fmt: skip
+    bin_folder, wheels = place / "venv" / "bin", place / "wheel"
+    wheels.mkdir()
+    shutil.copy(ROOT / "constraints.txt", wheels)
+    commands = [line for line in image_lines("RUN") if line.startswith("python ")]
+    assert [words[2] for words in map(str.split, commands)] == ["pip", "pip", "segtween.demo.kernels"]
+    for line in commands:
+        words = line.replace("/wheel", str(wheels)).split()[1:]
+        for i, word in enumerate(words):
+            if "*" in word:
+                words[i : i + 1] = [str(path) for path in wheels.glob(Path(word).name)]
+        succeed(bin_folder / "python", *words, cwd=ROOT)
     return bin_folder
+
+
+def test_the_image_is_nobody_s_and_runs_the_demo(core: Path, tmp_path: Path) -> None:
+    (user,) = image_lines("USER")
+    assert any(user in line for line in image_lines("RUN") if line.startswith("useradd"))
+    words = [*json.loads(image_lines("ENTRYPOINT")[0]), *json.loads(image_lines("CMD")[0])]
+    (cache,) = image_lines("ENV")
+    name, _, _ = cache.partition("=")
+    succeed(core / words[0], *words[1:], "--seconds", "1", cwd=tmp_path, **{name: str(tmp_path / "cache")})
+    assert (tmp_path / "demo" / "side-by-side.mp4").is_file()
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert all(f"!{name}" in ignored for name in ("src", "pyproject.toml", "constraints.txt"))
 
 
 def test_the_installation_is_small_and_holds_no_torch(core: Path, tmp_path: Path) -> None:

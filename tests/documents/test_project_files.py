@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import xml.etree.ElementTree
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,15 @@ def test_the_glossary_is_sorted_and_names_each_word_once() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_a_release_s_tag_is_the_version() -> None:
+    """On a commit with a version's tag, the tag, the version and the CHANGELOG's first heading agree."""
+    told = subprocess.run(
+        ["git", "tag", "--points-at", "HEAD", "--list", "v*"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    heading = next(line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if "## " in line)
+    assert heading.split()[1] == __version__
+    for tag in told.stdout.split():
+        assert tag == f"v{__version__}"
+        assert "unreleased" not in heading
