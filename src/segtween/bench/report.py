@@ -130,12 +130,12 @@ class MethodReport(Report):
         return [*self.figure_tables(), "\n".join([*self.remarks(), *self.header.remarks(self.basis)])]
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide about speed, where they are installed."""
+def versions(*others: str) -> dict[str, str]:
+    """Of Python and of the packages that decide about speed, and of `others`, where they are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *others):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

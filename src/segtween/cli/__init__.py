@@ -23,6 +23,7 @@ COMMANDS = {
     "scores": ("scores:app", "Store a network's scores, to judge methods without running it again."),
     "table": ("table:app", "Tables of accuracy and speed, as Markdown, CSV, JSON and a plot."),
     "figure": ("figure:app", "Pictures of what the method does, side by side, as PNG."),
+    "info": ("info:info", "Processor, precisions, threads, versions, graphics cards: for bug reports."),
 }
 """Every command: where it is in this package, and a line of help that can be shown without loading it."""
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
+from segtween.bench.machine import processor_name
 from segtween.build import build_resampling_refiner, has_stored_flow
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Published, Settings, change
 from segtween.texttable import count
 
@@ -242,7 +243,7 @@ def _record(measured: Measured) -> dict[str, Any]:
         "accuracy": report.to_json(),
         "accuracy_without_edge": None if without is None else without.to_json(),
         "speed": speed,
-        "machine": machine(),
+        "machine": processor_name(),
     }
 
 
@@ -279,7 +280,7 @@ def speed_note(times: BenchReport) -> str:
     header = times.header
     return (
         f"speed: frames of {header.frames} in memory, medians of {count(times.repeats, 'period')}, all taking turns, "
-        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} of {machine()}"
+        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} of {processor_name()}"
     )
 
 
