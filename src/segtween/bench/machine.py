@@ -1,4 +1,4 @@
-"""What speed and precision depend on here: processor, precisions, threads, versions, graphics cards; for bug reports."""
+"""What speed and precision depend on here: processor, precisions, threads, versions, cards; for bug reports."""
 
 from __future__ import annotations
 

@@ -280,7 +280,8 @@ def speed_note(times: BenchReport) -> str:
     header = times.header
     return (
         f"speed: frames of {header.frames} in memory, medians of {count(times.repeats, 'period')}, all taking turns, "
-        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} of {processor_name()}"
+        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} "
+        f"of {processor_name()}"
     )
 
 
