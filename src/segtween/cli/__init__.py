@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -62,6 +64,14 @@ def root(
     pass
 
 
+LOADING = ("run",)
+"""Commands that say at once that they load: what they need takes a second or two."""
+SILENT = re.compile(r"-[a-z]*[qh][a-z]*|--quiet|--help(-all)?")
+
+
 def main() -> None:
     """Runs the command and exits: 0, 2 for what cannot be used, 130 after Ctrl-C."""
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] in LOADING and not any(map(SILENT.fullmatch, words)):
+        print("loading", file=sys.stderr, flush=True)  # noqa: T201
     app(prog_name="segtween")

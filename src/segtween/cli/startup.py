@@ -1,8 +1,9 @@
-"""The line that says what `segtween run` is about to do."""
+"""What `segtween run` says before the first frame: what it loads and compiles, and the line on what it will do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,34 @@ from segtween.types import BOTH_SIDES, format_size
 if TYPE_CHECKING:
     from segtween.run.modes import InMode
     from segtween.types import Method, SourceInfo
+
+
+@contextmanager
+def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
+    """Says that the network is compiled, which the body does; meanwhile the loops are, those that are not on disk yet,
+    with their progress. `quiet`: nothing is said."""
+    from segtween.cli.screen import notes, progress_bar
+    from segtween.device import CPU
+    from segtween.run.kernels import compiled_ahead, missing
+    from segtween.segmenters import form_of
+
+    parts = missing() if device == CPU else {}
+    if not quiet:
+        if parts:
+            notes.print("compiling kernels, once, which takes half a minute or so; the next time they are on disk")
+        notes.print(f"{'compiling' if form_of(model) == 'network' else 'opening'} {model}", markup=False)
+    with progress_bar("compiling kernels", after_seconds=0.0) as move:
+        told = 0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal told
+            move(done, total)
+            if done > told and not notes.is_terminal:
+                notes.print(f"compiled {done} of {total} parts of the kernels")
+            told = done
+
+        with compiled_ahead(parts, progress=progress if parts and not quiet else None):
+            yield
 
 
 def start_line(name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str]) -> str:
