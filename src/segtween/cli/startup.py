@@ -28,7 +28,7 @@ def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
     parts = missing() if device == CPU else {}
     if not quiet:
         if parts:
-            notes.print("compiling kernels, once, which takes half a minute or so; the next time they are on disk")
+            notes.print("compiling kernels, once; the next time they are on disk")
         notes.print(f"{'compiling' if form_of(model) == 'network' else 'opening'} {model}", markup=False)
     with progress_bar("compiling kernels", after_seconds=0.0) as move:
         told = 0
