@@ -55,7 +55,7 @@ class Header:
             method=method,
             network=segmenter.describe(),
             size_hw=size_hw,
-            scale=float(getattr(segmenter, "scale", 1.0)),
+            scale=_scale(segmenter, size_hw),
             threads=threads,
             versions=versions(),
             notes=list(dict.fromkeys([*getattr(segmenter, "notes", []), *notes])),
@@ -99,6 +99,12 @@ class Header:
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             *self.notes,
         ]
+
+
+def _scale(segmenter: Segmenter, size_hw: SizeHW) -> float:
+    """The scale at which it sees frames of that size; 1 for what is no network."""
+    found = getattr(segmenter, "scale_at", None)
+    return float(getattr(segmenter, "scale", 1.0) if found is None else found(size_hw))
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,8 @@ def run(
         try:
             source = item.open()
             if not quiet:
-                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds), markup=False)
+                scale = seg.scale_at(source.info.size_hw)
+                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds, scale=scale), markup=False)
             again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
                 summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)

@@ -44,10 +44,14 @@ def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
             yield
 
 
-def start_line(name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str]) -> str:
-    """One input: what it is, which network and method it gets, and where the outputs go."""
+def start_line(
+    name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str], scale: float = 1.0
+) -> str:
+    """One input: what it is, which network and method it gets, and where the outputs go. `scale` is the one at which
+    the network sees its frames."""
     frames = "" if info.n_frames is None else f", {info.n_frames} frames"
-    return f"{name} ({format_size(info.size_hw)}{frames}): {what(used)}; {where(folder, save)}"
+    seen = "" if scale == 1 else f" at scale {scale:g}"
+    return f"{name} ({format_size(info.size_hw)}{frames}): {what(used, seen)}; {where(folder, save)}"
 
 
 def start_line_of_many(names: Sequence[str], used: InMode, folder: Path, *, save: Sequence[str]) -> str:
@@ -55,11 +59,11 @@ def start_line_of_many(names: Sequence[str], used: InMode, folder: Path, *, save
     return f"{len(names)} inputs at once ({', '.join(names)}): {what(used)}; {where(folder / '<input>', save)}"
 
 
-def what(used: InMode) -> str:
-    """The network, the method and its mode, and how often the network runs."""
+def what(used: InMode, seen: str = "") -> str:
+    """The network with how it sees frames, the method and its mode, and how often the network runs."""
     network = used.method.record["network"]["name"]
     preset = used.method.name.removesuffix(BOTH_SIDES)
-    return f"network {network} on {_key_frames(used)}, method {preset}, {used.method.mode_word}"
+    return f"network {network}{seen} on {_key_frames(used)}, method {preset}, {used.method.mode_word}"
 
 
 def network_of(method: Method) -> str:

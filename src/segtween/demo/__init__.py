@@ -136,7 +136,7 @@ def run_demo(
     if parts := missing(PARTS):
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
-        segmenter = open_segmenter(model, threads=threads)
+        segmenter = open_segmenter(model, threads=threads, scale="auto")
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
     modes = open_modes(settings)

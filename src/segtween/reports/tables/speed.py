@@ -18,10 +18,11 @@ from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.study import Column, Study, percent
+from segtween.segmenters.network import Scale
 from segtween.settings import Published, Settings, change
 from segtween.texttable import count
 
-OpenAt = Callable[[float], Segmenter]
+OpenAt = Callable[[Scale], Segmenter]
 """scale -> the segmenter that sees frames at it."""
 
 COLUMNS = (
@@ -47,13 +48,13 @@ def intervals_table(
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (0, 1, 2, 3, 4),
-    scale: float = 1.0,
+    scale: Scale = 1.0,
 ) -> Study:
     """Every interval at one scale, for every preset.
 
     Raises SettingError, LabelError and DatasetError as `evaluation.evaluate` and `bench.bench` do.
     """
-    title = f"Intervals at scale {scale:g}"
+    title = f"Intervals at scale {scale}" if isinstance(scale, str) else f"Intervals at scale {scale:g}"
     return _study("intervals", title, conditions, open_at, presets, [scale], intervals)
 
 
@@ -76,7 +77,7 @@ def _study(
     conditions: Conditions,
     open_at: OpenAt,
     presets: Mapping[str, Settings],
-    scales: Sequence[float],
+    scales: Sequence[Scale],
     intervals: Sequence[int],
 ) -> Study:
     if not presets or not scales:
@@ -180,10 +181,10 @@ def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
     return speed
 
 
-def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) -> None:
-    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale != 1):
+def _check_scale(segmenter: Segmenter, scale: Scale, scales: Sequence[Scale]) -> None:
+    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale not in (1, "auto")):
         raise SettingError(
-            f"scale {scale:g} for {segmenter.describe().get('name', 'this model')}",
+            f"scale {scale} for {segmenter.describe().get('name', 'this model')}",
             expected="a network, which can be shown frames at a scale",
             do="give model=NAME or FILE.onnx",
         )
