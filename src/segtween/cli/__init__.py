@@ -13,6 +13,10 @@ from segtween.cli.commands import Commands, Group, Listed
 
 COMMANDS = {
     "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
+    "advise": (
+        "advise:advise",
+        "Find out how to run a video: agreement with the network, and speed; without labels.",
+    ),
     "propagate": ("propagate:propagate", "Label some frames of a video, get all of them."),
     "demo": ("demo:demo", "Segment a synthetic street both ways and show the two side by side."),
     "evaluate": ("evaluate:evaluate", "Measure accuracy and temporal consistency on a data set."),
@@ -64,7 +68,7 @@ def root(
     pass
 
 
-LOADING = ("run",)
+LOADING = ("run", "advise")
 """Commands that say at once that they load: what they need takes a second or two."""
 SILENT = re.compile(r"-[a-z]*[qh][a-z]*|--quiet|--help(-all)?")
 
