@@ -59,8 +59,10 @@ def advise(
     from segtween.reports.advice import Request
     from segtween.reports.advice import advise as measure
     from segtween.run.ending import write_json
+    from segtween.video import open_source
 
     request = Request(video, seconds=seconds, tolerance=tolerance, threads=network.threads)
+    open_source(video).close()  # what cannot be read is said before anything takes long
     with compiling(network.chosen_model(), device=CPU, quiet=quiet):
         segmenter = network.open()
 
@@ -77,8 +79,10 @@ def advise(
 
 def _method_words(row: Mapping[str, Any] | None) -> list[str]:
     """The options of `segtween run` for what a row is of; files are run offline where nothing else is asked for."""
+    from segtween.api import EVERY_FRAME
+
     if row is None:
-        return ["--every", "1", "--online"]
+        return ["--preset", EVERY_FRAME]
     preset = [] if row["preset"] == options.DEFAULT_PRESET else ["--preset", row["preset"]]
     return ["--every", f"{row['interval'] + 1}", f"--{row['mode']}", *preset]
 

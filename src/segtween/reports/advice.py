@@ -28,7 +28,7 @@ from segtween.interfaces import Engine, Segmenter, notes_of
 from segtween.metrics.segmentation import class_iou, confusion, miou, overlap
 from segtween.settings import Settings, change, find_preset
 from segtween.texttable import TextTable, count, ordinal
-from segtween.types import Labels, Progress, Result, Rgb, SizeHW, format_size
+from segtween.types import BOTH_SIDES, Labels, Progress, Result, Rgb, SizeHW, format_size
 from segtween.video import open_source
 from segtween.video.inputs import kind_of
 
@@ -79,6 +79,7 @@ class Candidate:
     def __init__(self, preset: str, interval: int, settings: Settings, engine: Engine, *, classes: int) -> None:
         self.preset, self.interval, self.engine = preset, interval, engine
         self.mode = "offline" if settings.is_bidirectional else "online"
+        self._name = f"{preset}{BOTH_SIDES if settings.is_bidirectional else ''}"
         self._classes, self._waiting = classes, deque[Labels]()
         self.forget()
 
@@ -121,13 +122,14 @@ class Candidate:
             "key_frame_ms": key,
             "other_frame_ms": other,
             "times_faster": plain_ms / ms,
-            "method": method(self.engine, name=self.preset).to_json(),
+            "method": method(self.engine, name=self._name).to_json(),
         }
 
 
 @dataclass(frozen=True)
 class Advice(Report):
-    """`rows` are figures of candidates; `chosen` is one of them, None: the network on every frame; `command` runs it."""
+    """`rows` are figures of candidates; `chosen` is one of them, which `command` runs; None: the network on every
+    frame."""
 
     request: Request
     size_hw: SizeHW
