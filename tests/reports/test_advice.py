@@ -164,5 +164,5 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
 
 def labels_file(folder: Path) -> Path:
     path = folder / "two.yaml"
-    path.write_text("name: two\nclasses:\n- {name: a}\n- {name: b}\n")
+    path.write_text("name: two\nnames: [a, b]\n")
     return path

@@ -13,6 +13,7 @@ from segtween.cli import options, shared
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import NetworkOptions
+from segtween.settings import DEFAULT_PRESET
 
 Network = Annotated[
     NetworkOptions,
@@ -83,7 +84,7 @@ def _method_words(row: Mapping[str, Any] | None) -> list[str]:
 
     if row is None:
         return ["--preset", EVERY_FRAME]
-    preset = [] if row["preset"] == options.DEFAULT_PRESET else ["--preset", row["preset"]]
+    preset = [] if row["preset"] == DEFAULT_PRESET else ["--preset", row["preset"]]
     return ["--every", f"{row['interval'] + 1}", f"--{row['mode']}", *preset]
 
 
