@@ -1,9 +1,8 @@
-"""The demo: both speeds are told, kernels are compiled ahead, and it says what it is doing."""
+"""The demo: both speeds are told, all kernels that it needs are compiled ahead, and it says what it is doing."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from segtween.cli import app
-from segtween.demo import Run, _table, kernels
-from segtween.demo.kernels import PARTS, _is_kept, compiled_ahead, missing
+from segtween.demo import Run, _table
+from segtween.demo.kernels import PARTS
+from segtween.run.kernels import missing
 from segtween.types import Result
 
 LABELS = np.zeros((4, 6), np.uint8)
@@ -86,61 +86,6 @@ def test_the_table_shows_both_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
         assert row[1:3] == ("1000.0", "33.3"), "4 frames; three times 40 ms, the last time for none"
 
 
-def test_a_part_is_kept_while_its_source_is_older(tmp_path: Path) -> None:
-    source = tmp_path / "loops.py"
-    source.write_text("")
-    kernel = SimpleNamespace(
-        py_func=SimpleNamespace(__code__=SimpleNamespace(co_filename=str(source)), __name__="work"),
-        stats=SimpleNamespace(cache_path=str(tmp_path)),
-    )
-    assert not _is_kept(kernel)
-    index = tmp_path / "loops.work-12.py311.nbi"
-    index.write_text("")
-    os.utime(index, (2e9, 2e9))
-    assert _is_kept(kernel)
-    os.utime(source, (3e9, 3e9))
-    assert not _is_kept(kernel)
-
-
-def test_compiling_ahead_ends_with_its_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-
-    class Sleeper(subprocess.Popen[bytes]):
-        def __init__(self, command: list[str], **how: Any) -> None:
-            assert command[1:3] == ["-m", "segtween.demo.kernels"]
-            super().__init__([sys.executable, "-c", f"import time; time.sleep({command[3]})"], **how)
-            started.append(self)
-
-    monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Sleeper)
-    with compiled_ahead(["0.1", "0.2"]):
-        pass
-    assert [process.returncode for process in started] == [0, 0], "waited for"
-    with pytest.raises(KeyboardInterrupt), compiled_ahead(["60"]):
-        raise KeyboardInterrupt
-    assert started[-1].returncode not in (0, None), "not left behind"
-
-
-def test_without_a_part_the_missing_ones_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[str] = []
-
-    class Done:
-        def __init__(self, command: list[str], **_: Any) -> None:
-            started.append(command[3])
-
-        def wait(self) -> int:
-            return 0
-
-        kill = wait
-
-    monkeypatch.setattr("segtween.demo.kernels.subprocess.Popen", Done)
-    monkeypatch.setattr("segtween.demo.kernels._is_kept", lambda kernel: kernel.py_func.__name__ == "hidden")
-    kernels.main([])
-    assert started == ["labels", "motion", "matching"]
-    monkeypatch.setitem(PARTS, "street", lambda: started.append("here"))
-    kernels.main(["street"])
-    assert started == ["labels", "motion", "matching", "here"]
-
-
 @pytest.mark.slow
 def test_what_is_compiled_ahead_is_all_that_the_demo_needs(tmp_path: Path) -> None:
     """In a process of its own, where nothing else was compiled before."""
@@ -157,7 +102,7 @@ def known():
     return {f"{f.py_func.__module__}.{f.py_func.__name__}{s}" for f in found for s in f.signatures}
 
 for part in PARTS.values():
-    part()
+    part.compile()
 before = known()
 run_demo(sys.argv[1], seconds=0.7)
 print(json.dumps([len(before), sorted(known() - before)]))
@@ -166,7 +111,7 @@ print(json.dumps([len(before), sorted(known() - before)]))
     compiled, later = json.loads(done.stdout)
     assert compiled > 20
     assert later == []
-    assert missing() == []
+    assert missing(PARTS) == {}
     assert len(PARTS) == 4
 
 

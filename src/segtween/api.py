@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from segtween.build import (
     Backend,
@@ -29,7 +29,7 @@ from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, method_name
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, SizeHW, method_name
 from segtween.video import open_source
 
 EVERY_FRAME = "every-frame"
@@ -77,7 +77,7 @@ def load(
     without: Sequence[str] = ("compiled",),
     threads: int = 0,
     network_threads: int | None = None,
-    scale: float = 1.0,
+    scale: float | Literal["auto"] = "auto",
     preset: str = DEFAULT_PRESET,
     mode: ModeName | None = None,
     **changes: Any,
@@ -92,7 +92,8 @@ def load(
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
                   `without` names what is left out there of half, kernels, graphs, compiled
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
-    scale         the network sees the frame enlarged by this factor, above 0
+    scale         the network sees the frame enlarged by this factor, above 0. auto: by one that brings the frame near
+                  the size of its training frames, where its record says it, else by 1 (`Segtween.scale_at`)
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
@@ -204,6 +205,11 @@ class Segtween:
     @property
     def labels(self) -> LabelSet:
         return self._segmenter.labels
+
+    def scale_at(self, size_hw: SizeHW) -> float:
+        """The scale at which the network sees frames of this size; 1 for what is no network."""
+        found = getattr(self._segmenter, "scale_at", None)
+        return 1.0 if found is None else float(found(size_hw))
 
     def reset(self) -> None:
         """Forgets the video so far: the next frame is a key frame."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_cli import MODEL, call, images
+from test_cli import MODEL, call, images, refused
 
 from segtween.texttable import ordinal
 
@@ -30,7 +30,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_says_first_what_it_will_do(clip: Path, tmp_path: Path, options: tuple[str, ...], middle: str) -> None:
     done = call("run", clip, "-o", tmp_path / "out", "--save", "labels", "--model", MODEL, *options)
     assert done.exit_code == 0, done.output
-    line = done.stderr.splitlines()[0]
+    compiles, line = done.stderr.splitlines()[:2]
+    assert compiles == f"opening {MODEL}"
     assert line.startswith(f"{clip} (64x48, 3 frames): network {MODEL} {middle}")
     assert line.endswith(f"; writes labels, frames.csv, run.json to {tmp_path / 'out'}")
 
@@ -41,7 +42,7 @@ def test_several_inputs_at_once_are_one_line(clip: Path, tmp_path: Path) -> None
     line = (
         f"2 inputs at once (clip, clip-2): network {MODEL} on every 5th frame, method composed, offline; writes labels"
     )
-    assert done.stderr.splitlines()[0].startswith(line)
+    assert done.stderr.splitlines()[1].startswith(line)
 
 
 def test_quiet_says_nothing(clip: Path, tmp_path: Path) -> None:
@@ -51,3 +52,14 @@ def test_quiet_says_nothing(clip: Path, tmp_path: Path) -> None:
 def test_ordinals() -> None:
     said = [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111, 112)]
     assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "101st", "111th", "112th"]
+
+
+def test_the_scale_at_which_frames_are_seen_is_said_where_it_is_not_1(clip: Path, tmp_path: Path) -> None:
+    for options, seen in (((), " at scale 2 on"), (("--scale", "1.5"), " at scale 1.5 on"), (("--scale", "1"), " on")):
+        out = ("-o", tmp_path / "out", "--save", "labels", "--overwrite")
+        done = call("run", clip, *out, "--model", "swiftnet-r18.camvid", *options)
+        assert done.exit_code == 0, done.output
+        compiles, line = done.stderr.splitlines()[:2]
+        assert compiles == "compiling swiftnet-r18.camvid"
+        assert line.startswith(f"{clip} (64x48, 3 frames): network swiftnet-r18.camvid{seen} every 5th frame")
+    assert "--scale 'wide'; expected auto, or a number above 0" in refused("run", clip, *out, "--scale", "wide")

@@ -36,6 +36,7 @@ PLAIN: dict[str, Any] = {
     },
     "output": {"name": "logits", "kind": "logits", "layout": "NCHW", "stride": 4},
     "labels": "camvid11",
+    "trained_size": "640x360",
     "provenance": {"source": "a test", "measured": {"miou": 0.5}},
     "guessed": [],
 }
@@ -133,6 +134,7 @@ def test_a_sidecar_needs_only_input_output_and_labels(tmp_path: Path) -> None:
         (changed(input={"size": "0x4"}), "input.size is '0x4'; expected WIDTHxHEIGHT"),
         (changed(input={"size": "200000x200000"}), "input.size is '200000x200000'; expected WIDTHxHEIGHT, .*8192 each"),
         (changed(input={"size": 512}), "input.size is 512; expected WIDTHxHEIGHT"),
+        (changed(trained_size="wide"), "trained_size is 'wide'; expected WIDTHxHEIGHT"),
         (
             changed(input={"multiple_of": 100_000}),
             "input.multiple_of is 100000; expected a whole number from 1 to 1024",

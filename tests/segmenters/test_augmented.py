@@ -39,6 +39,15 @@ def network_in(folder: Path, runtime: str = "openvino", pixels: InputRecord = RA
     return open_network(record, runtime=runtime, threads=1)
 
 
+def test_scales_are_those_of_the_frame_where_the_network_s_own_is_automatic(tmp_path: Path) -> None:
+    inner = network_in(tmp_path)
+    wide = replace(inner.record, trained_size_hw=(20, 28))
+    automatic = NetworkSegmenter(wide, inner.runtime, scale="auto")
+    fixed = NetworkSegmenter(wide, inner.runtime, scale=automatic.scale_at((40, 56)))
+    assert fixed.scale == 0.65
+    np.testing.assert_array_equal(Augmented(automatic, "scales")(RGB), Augmented(fixed, "scales")(RGB))
+
+
 class Places:
     """Scores that are the cells' own places, to the left and down, in 0..1: mirroring changes the first class only."""
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
+from segtween.cli import app
 from segtween.errors import ModelError
 from segtween.models.records import load_record, save_record
 from segtween.segmenters import open_segmenter
@@ -38,6 +40,7 @@ def test_a_plain_network(tmp_path: Path) -> None:
         },
         "output": {"name": "scores", "kind": "logits", "layout": "NCHW", "stride": 4},
         "labels": "cityscapes19",
+        "trained_size": None,
         "provenance": {"source": "my.onnx"},
         "guessed": list(record.guessed),
     }
@@ -237,3 +240,13 @@ def test_a_text_file_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str
     with pytest.raises(ModelError, match=r"my\.onnx cannot be read as ONNX"):
         inspect_onnx(tmp_path / "my.onnx")
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_size_of_training_is_asked_for(tmp_path: Path) -> None:
+    free, fixed = write_network(tmp_path / "free.onnx"), write_network(tmp_path / "fixed.onnx", size_hw=(64, 96))
+    assert summary_rows(inspect_onnx(free))[-1] == ("trained_size", "not said by the file", "asked")
+    assert "trained_size" not in [name for name, _, _ in summary_rows(inspect_onnx(fixed))]
+    for path, asks in ((free, True), (fixed, False)):
+        done = CliRunner().invoke(app, ["models", "inspect", str(path)])
+        assert done.exit_code == 0, done.output
+        assert ("At what size were its training frames shown to it?" in done.stdout) == asks

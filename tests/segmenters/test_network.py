@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,19 @@ from hypothesis import strategies as st
 from fakes import FakeRuntime
 from segtween.errors import ModelError, ScoresError, SettingError
 from segtween.labels import numbered
+from segtween.models.finding import find_record
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.runtimes import RUNTIMES
 from segtween.segmenters import open_segmenter
-from segtween.segmenters.network import NetworkSegmenter, open_network
+from segtween.segmenters.network import (
+    LARGEST_AUTO,
+    NEAR,
+    SCALE_STEP,
+    NetworkSegmenter,
+    auto_scale,
+    open_network,
+    scale_at,
+)
 from tiny_onnx import cell_scores, colour_image, write_network
 
 RAW = InputRecord("image", scale=255, multiple_of=4)
@@ -182,7 +192,9 @@ def test_an_image_of_the_right_size_is_not_resampled(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [0, -1, 5, float("nan")])
 def test_a_scale_that_cannot_be_is_refused(tmp_path: Path, scale: float) -> None:
-    with pytest.raises(SettingError, match=rf"scale {scale}; expected a number above 0, at most 4; try scale=0.75"):
+    with pytest.raises(
+        SettingError, match=rf"scale {scale}; expected auto, or a number above 0, at most 4; try scale=0.75"
+    ):
         fake_network(tmp_path, flat_scores, scale=scale)
 
 
@@ -261,6 +273,60 @@ def test_labels_outside_the_label_set_name_the_network(tmp_path: Path) -> None:
 def test_what_is_no_image_is_refused(tmp_path: Path, rgb: Any) -> None:
     with pytest.raises(SettingError, match="expected an RGB image, uint8"):
         fake_network(tmp_path, flat_scores)(rgb)
+
+
+# ── The scale that brings frames near the training frames ─────────────────────────────────────
+
+
+SIDES = st.tuples(st.integers(60, 3000), st.integers(60, 3000))
+
+
+@given(trained_hw=SIDES, size_hw=SIDES)
+def test_auto_is_the_smallest_change_that_brings_a_frame_near(trained_hw: Any, size_hw: Any) -> None:
+    scale = auto_scale(trained_hw, size_hw)
+    larger = math.sqrt(math.prod(size_hw) / math.prod(trained_hw))
+    if 1 / NEAR <= larger <= NEAR:
+        assert scale == 1
+    elif larger > NEAR:
+        assert scale == pytest.approx(max(NEAR / larger, SCALE_STEP), abs=SCALE_STEP / 2 + 1e-9)
+    else:
+        assert scale == pytest.approx(min(1 / NEAR / larger, LARGEST_AUTO), abs=SCALE_STEP / 2 + 1e-9)
+
+
+@pytest.mark.parametrize("name", ["swiftnet-lite0.camvid", "swiftnet-r18.camvid"])
+def test_shipped_networks_see_frames_of_camvid_as_they_are(name: str) -> None:
+    record = find_record(name)
+    assert record.trained_size_hw is not None
+    assert scale_at(record, (360, 480), scale="auto") == 1
+    assert scale_at(record, (1024, 2048), scale="auto") < 0.5
+    assert scale_at(record, (1024, 2048), scale=1.0) == 1
+
+
+def test_each_image_is_seen_at_its_own_scale(tmp_path: Path) -> None:
+    seen = []
+
+    def see(batch: Any) -> Any:
+        seen.append(batch.shape[1:3])
+        return flat_scores(batch)
+
+    record = replace(make_record(tmp_path / "fake.onnx"), trained_size_hw=(96, 128))
+    segmenter = NetworkSegmenter(record, FakeRuntime(see), scale="auto")
+    for size_hw in ((96, 128), (384, 512), (24, 32)):
+        segmenter(colour_image(size_hw))
+        assert seen[-1] == segmenter.input_size(size_hw)
+    assert seen[-3:] == [(96, 128), (136, 180), (48, 64)]
+    assert segmenter.scale_at((384, 512)) == 0.35
+    assert segmenter.describe()["scale"] == "auto 128x96"
+    assert seen[-1] != NetworkSegmenter(record, FakeRuntime(see)).input_size((24, 32))
+
+
+@pytest.mark.parametrize("changes", [{}, {"pixels": replace(RAW, size_hw=(32, 48))}], ids=["unknown", "fixed"])
+def test_auto_is_1_where_no_size_is_known_or_only_one_is_taken(tmp_path: Path, changes: Any) -> None:
+    record = make_record(tmp_path / "fake.onnx", **changes)
+    if changes:
+        record = replace(record, trained_size_hw=(8, 8))
+    segmenter = NetworkSegmenter(record, FakeRuntime(flat_scores), scale="auto")
+    assert segmenter.scale == segmenter.describe()["scale"] == segmenter.scale_at((500, 700)) == 1
 
 
 # ── What is said of it ────────────────────────────────────────────────────────────────────────

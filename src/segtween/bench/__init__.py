@@ -9,6 +9,7 @@
 | `streams` | several streams with one network against separate runs |
 | `real_time`, `real_time_streams` | latency of labels when frames come at a rate |
 | `on_device` | speed on a graphics card |
+| `machine` | what processor, runtime and cards offer |
 
 All but sweeps give a `report.Report`.
 """

@@ -12,7 +12,7 @@ from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
 from segtween.runtimes.base import Precision
-from segtween.segmenters.network import input_size, open_network
+from segtween.segmenters.network import Scale, input_size, open_network
 from segtween.types import Labels, Rgb, SizeHW
 
 
@@ -131,7 +131,7 @@ def check_baselines(names: Sequence[str]) -> None:
             raise unknown(f"against {name!r}", name, BASELINES)
 
 
-def _record(segmenter: Any) -> tuple[ModelRecord, float]:
+def _record(segmenter: Any) -> tuple[ModelRecord, Scale]:
     if not isinstance(getattr(segmenter, "record", None), ModelRecord):
         raise SettingError(
             f"other ways to run {segmenter.describe().get('name', 'a function')}",

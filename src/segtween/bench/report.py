@@ -55,7 +55,7 @@ class Header:
             method=method,
             network=segmenter.describe(),
             size_hw=size_hw,
-            scale=float(getattr(segmenter, "scale", 1.0)),
+            scale=_scale(segmenter, size_hw),
             threads=threads,
             versions=versions(),
             notes=list(dict.fromkeys([*getattr(segmenter, "notes", []), *notes])),
@@ -101,6 +101,12 @@ class Header:
         ]
 
 
+def _scale(segmenter: Segmenter, size_hw: SizeHW) -> float:
+    """The scale at which it sees frames of that size; 1 for what is no network."""
+    found = getattr(segmenter, "scale_at", None)
+    return float(getattr(segmenter, "scale", 1.0) if found is None else found(size_hw))
+
+
 @dataclass(frozen=True)
 class MethodReport(Report):
     """The base of reports of one method, each of which adds figures, tables and remarks to the header."""
@@ -130,12 +136,12 @@ class MethodReport(Report):
         return [*self.figure_tables(), "\n".join([*self.remarks(), *self.header.remarks(self.basis)])]
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide about speed, where they are installed."""
+def versions(*others: str) -> dict[str, str]:
+    """Of Python and of the packages that decide about speed, and of `others`, where they are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *others):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

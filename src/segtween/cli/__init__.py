@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,10 @@ from segtween.cli.commands import Commands, Group, Listed
 
 COMMANDS = {
     "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
+    "advise": (
+        "advise:advise",
+        "Find out how to run a video: agreement with the network, and speed; without labels.",
+    ),
     "propagate": ("propagate:propagate", "Label some frames of a video, get all of them."),
     "demo": ("demo:demo", "Segment a synthetic street both ways and show the two side by side."),
     "evaluate": ("evaluate:evaluate", "Measure accuracy and temporal consistency on a data set."),
@@ -23,6 +29,7 @@ COMMANDS = {
     "scores": ("scores:app", "Store a network's scores, to judge methods without running it again."),
     "table": ("table:app", "Tables of accuracy and speed, as Markdown, CSV, JSON and a plot."),
     "figure": ("figure:app", "Pictures of what the method does, side by side, as PNG."),
+    "info": ("info:info", "Processor, precisions, threads, versions, graphics cards: for bug reports."),
 }
 """Every command: where it is in this package, and a line of help that can be shown without loading it."""
 
@@ -61,6 +68,14 @@ def root(
     pass
 
 
+LOADING = ("run", "advise")
+"""Commands that say at once that they load: what they need takes a second or two."""
+SILENT = re.compile(r"-[a-z]*[qh][a-z]*|--quiet|--help(-all)?")
+
+
 def main() -> None:
     """Runs the command and exits: 0, 2 for what cannot be used, 130 after Ctrl-C."""
+    words = sys.argv[1:]
+    if len(words) > 1 and words[0] in LOADING and not any(map(SILENT.fullmatch, words)):
+        print("loading", file=sys.stderr, flush=True)  # noqa: T201
     app(prog_name="segtween")

@@ -188,10 +188,10 @@ def cold_start(
     """
     from segtween.bench.cold_start import Process, measure_cold_start
 
-    names = ("runtime", "provider", "precision", "scale", "label_set")
+    names = ("runtime", "provider", "precision", "label_set")
     process = Process(
         model=network.model,
-        options={name: getattr(network, name) for name in names},
+        options={**{name: getattr(network, name) for name in names}, "scale": network.chosen_scale()},
         name=method.name,
         settings=method.settings(),
         size_hw=options.size(size),

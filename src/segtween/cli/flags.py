@@ -56,6 +56,7 @@ FLAGS = {
     "start_seconds": "--start",
     "target_ms": "--target-ms",
     "threads": "--threads",
+    "tolerance": "--tolerance",
     "compare": "--compare",
     "weights": "--weights",
     "width": "--panel",

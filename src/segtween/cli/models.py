@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from segtween.texttable import TextTable
 
 WIDTH = 80
+TRAINED_SIZE = (
+    "At what size were its training frames shown to it? With `trained_size: WIDTHxHEIGHT` in its sidecar, --scale auto "
+    "brings frames near that size; without it they keep their own."
+)
 
 app = Group(
     no_args_is_help=False,
@@ -87,6 +91,8 @@ def inspect(
     record = inspect_onnx(file)
     rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in summary_rows(record)]
     show(TextTable(f"{file}", ("field", "value"), rows))
+    if any(how == "asked" for _, _, how in summary_rows(record)):
+        show(TRAINED_SIZE)
     if not write:
         show("Add --write to keep this as the file's sidecar.")
         return

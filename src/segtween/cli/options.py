@@ -34,6 +34,7 @@ def _preset_name(name: str) -> str:
     return PRESET_ALIASES.get(name, name)
 
 
+AUTO: Literal["auto"] = "auto"
 TRUE_LABELS = Path("labels")
 """As `--scores`: the true labels of a data set stand in for the network's scores."""
 
@@ -74,8 +75,14 @@ class NetworkOptions:
         ),
     ] = None
     scale: Annotated[
-        float, typer.Option("--scale", metavar="S", help="The network gets the frame scaled by this factor.")
-    ] = 1.0
+        str,
+        typer.Option(
+            "--scale",
+            metavar="auto|S",
+            help="The network gets the frame scaled by this factor; auto: near the size of its training frames, where "
+            "its record says it.",
+        ),
+    ] = AUTO
     threads: shared.Threads = 0
     network_threads: Annotated[
         int | None,
@@ -100,12 +107,23 @@ class NetworkOptions:
         if self.scores == TRUE_LABELS:
             raise _true_labels_without_data()
         own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
-        return {**own, "model": self.chosen_model()}
+        return {**own, "model": self.chosen_model(), "scale": self.chosen_scale()}
+
+    def chosen_scale(self) -> float | Literal["auto"]:
+        """SettingError for what is neither a number nor auto."""
+        if self.scale == AUTO:
+            return AUTO
+        try:
+            return float(self.scale)
+        except ValueError:
+            raise SettingError(
+                f"--scale {self.scale!r}", expected="auto, or a number above 0", do="give --scale 0.75, or leave it out"
+            ) from None
 
     def open(
         self,
         *,
-        scale: float | None = None,
+        scale: float | Literal["auto"] | None = None,
         data: Dataset | None = None,
         background: bool = False,
         device: Device | None = None,
@@ -131,7 +149,7 @@ class NetworkOptions:
             provider=self.provider,
             precision=self.precision,
             threads=self.threads if self.network_threads is None else self.network_threads,
-            scale=self.scale if scale is None else scale,
+            scale=self.chosen_scale() if scale is None else scale,
             label_set=self.label_set,
             background=background,
         )

@@ -131,7 +131,7 @@ def run(
     from segtween.api import load
     from segtween.cli.multi import report_session
     from segtween.cli.screen import notes, progress_bar
-    from segtween.cli.startup import start_line, start_line_of_many
+    from segtween.cli.startup import compiling, start_line, start_line_of_many
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
@@ -142,7 +142,7 @@ def run(
     load_options |= {**network.for_load(), **method.for_load()}
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
-    with shared.errors_of_lag(how.lag):
+    with shared.errors_of_lag(how.lag), compiling(network.chosen_model(), device=how.device, quiet=quiet):
         seg = load(**load_options)
     at_once = _are_at_once(todo, how.multi, live=live)
     used = [seg.in_mode_for(todo, live=live)] if at_once else [seg.in_mode_for(item, live=live) for item in todo]
@@ -165,7 +165,8 @@ def run(
         try:
             source = item.open()
             if not quiet:
-                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds), markup=False)
+                scale = seg.scale_at(source.info.size_hw)
+                notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds, scale=scale), markup=False)
             again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
                 summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import progress as bars
 from rich.console import Console
@@ -72,6 +73,11 @@ def show(*parts: TextTable | str, all_in: str | None = None) -> None:
             names = ", ".join(dict.fromkeys(" ".join(name.split()) for name in left_out))
             elsewhere = "" if all_in is None else f" or {all_in}"
             console.print(f"not shown: {names} (use a wider terminal{elsewhere})", markup=False)
+
+
+def show_json(values: Mapping[str, Any]) -> None:
+    """On standard output, never wrapped or coloured."""
+    console.file.write(json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(table: TextTable) -> None:

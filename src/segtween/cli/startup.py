@@ -1,8 +1,9 @@
-"""The line that says what `segtween run` is about to do."""
+"""What `segtween run` says before the first frame: what it loads and compiles, and the line on what it will do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,42 @@ if TYPE_CHECKING:
     from segtween.types import Method, SourceInfo
 
 
-def start_line(name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str]) -> str:
-    """One input: what it is, which network and method it gets, and where the outputs go."""
+@contextmanager
+def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
+    """Says that the network is compiled, which the body does; meanwhile the loops are, those that are not on disk yet,
+    with their progress. `quiet`: nothing is said."""
+    from segtween.cli.screen import notes, progress_bar
+    from segtween.device import CPU
+    from segtween.run.kernels import compiled_ahead, missing
+    from segtween.segmenters import form_of
+
+    parts = missing() if device == CPU else {}
+    if not quiet:
+        if parts:
+            notes.print("compiling kernels, once; the next time they are on disk")
+        notes.print(f"{'compiling' if form_of(model) == 'network' else 'opening'} {model}", markup=False)
+    with progress_bar("compiling kernels", after_seconds=0.0) as move:
+        told = 0
+
+        def progress(done: int, total: int | None) -> None:
+            nonlocal told
+            move(done, total)
+            if done > told and not notes.is_terminal:
+                notes.print(f"compiled {done} of {total} parts of the kernels")
+            told = done
+
+        with compiled_ahead(parts, progress=progress if parts and not quiet else None):
+            yield
+
+
+def start_line(
+    name: str, info: SourceInfo, used: InMode, folder: Path, *, save: Sequence[str], scale: float = 1.0
+) -> str:
+    """One input: what it is, which network and method it gets, and where the outputs go. `scale` is the one at which
+    the network sees its frames."""
     frames = "" if info.n_frames is None else f", {info.n_frames} frames"
-    return f"{name} ({format_size(info.size_hw)}{frames}): {what(used)}; {where(folder, save)}"
+    seen = "" if scale == 1 else f" at scale {scale:g}"
+    return f"{name} ({format_size(info.size_hw)}{frames}): {what(used, seen)}; {where(folder, save)}"
 
 
 def start_line_of_many(names: Sequence[str], used: InMode, folder: Path, *, save: Sequence[str]) -> str:
@@ -26,11 +59,11 @@ def start_line_of_many(names: Sequence[str], used: InMode, folder: Path, *, save
     return f"{len(names)} inputs at once ({', '.join(names)}): {what(used)}; {where(folder / '<input>', save)}"
 
 
-def what(used: InMode) -> str:
-    """The network, the method and its mode, and how often the network runs."""
+def what(used: InMode, seen: str = "") -> str:
+    """The network with how it sees frames, the method and its mode, and how often the network runs."""
     network = used.method.record["network"]["name"]
     preset = used.method.name.removesuffix(BOTH_SIDES)
-    return f"network {network} on {_key_frames(used)}, method {preset}, {used.method.mode_word}"
+    return f"network {network}{seen} on {_key_frames(used)}, method {preset}, {used.method.mode_word}"
 
 
 def network_of(method: Method) -> str:

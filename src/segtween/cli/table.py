@@ -80,7 +80,7 @@ def intervals(
             lambda scale: network.open(scale=scale, data=conditions.dataset),
             presets=each_mode(method.of_presets(options.words(presets) or []), mode.asked()),
             intervals=chosen,
-            scale=network.scale,
+            scale=network.chosen_scale(),
         )
     output.finish(study)
 

@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.api import Segtween
-from segtween.demo.kernels import SIZE_HW, compiled_ahead, missing
+from segtween.demo.kernels import PARTS
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
 from segtween.run.ending import write_json
+from segtween.run.kernels import SIZE_HW, compiled_ahead, missing
 from segtween.run.modes import open_modes
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
@@ -132,10 +133,10 @@ def run_demo(
 
     with sink_errors(folder):  # before anything that takes long
         folder.mkdir(parents=True, exist_ok=True)
-    if parts := missing():
+    if parts := missing(PARTS):
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
-        segmenter = open_segmenter(model, threads=threads)
+        segmenter = open_segmenter(model, threads=threads, scale="auto")
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
     modes = open_modes(settings)

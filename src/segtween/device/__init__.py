@@ -98,3 +98,13 @@ def torch_device(name: str, *, threads: int = 0) -> Any:
             f"device {name}", expected=f"a card that CUDA can use ({cards}){built}", do="give device='cpu'"
         )
     return torch.device("cuda", device.index or 0)
+
+
+def card_names() -> list[str]:
+    """The cards that torch can use, which it is loaded for; none where it is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return []
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{number} {torch.cuda.get_device_name(number)}" for number in range(count)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from segtween.device import CPU, Fast, check_device, has_kernels, torch_device
 from segtween.engine.causal import CausalEngine
@@ -58,7 +58,13 @@ class Device:
         return self.arrays
 
     def segmenter(
-        self, model: Any, *, precision: str | None = None, scale: float = 1.0, label_set: Any = None, **others: Any
+        self,
+        model: Any,
+        *,
+        precision: str | None = None,
+        scale: float | Literal["auto"] = 1.0,
+        label_set: Any = None,
+        **others: Any,
     ) -> Segmenter:
         """The network on the device where torch has its definition; anything else on the processor, which `notes` say.
 

@@ -20,7 +20,7 @@ from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
-from segtween.segmenters.network import check_scale, choose_labels, describe_record, input_size
+from segtween.segmenters.network import Scale, check_scale, choose_labels, describe_record, input_size, scale_at
 from segtween.types import SizeHW
 
 
@@ -39,7 +39,7 @@ class DeviceSegmenter:
         *,
         device: torch.device,
         fast: Fast,
-        scale: float = 1.0,
+        scale: Scale = 1.0,
         labels: LabelSet | None = None,
         kernels: Any = eager,
     ) -> None:
@@ -82,6 +82,10 @@ class DeviceSegmenter:
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
         return input_size(self.record, size_hw, scale=self.scale)
+
+    def scale_at(self, size_hw: SizeHW) -> float:
+        """The scale at which an image of this size is seen."""
+        return scale_at(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:
         return {

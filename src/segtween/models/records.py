@@ -39,6 +39,9 @@ def _parse_size(text: Any) -> SizeHW:
     return size
 
 
+SizeText = Annotated[
+    SizeHW, Parsed(_parse_size), Expected(f"WIDTHxHEIGHT, such as 1024x512, at most {LARGEST_SIDE} each, or null")
+]
 Triple = tuple[float, float, float]
 ThreeNumbers = Annotated[Triple, Expected("three numbers, one for each channel")]
 ThreePositive = Annotated[Triple, Predicate(lambda values: min(values) > 0), Expected("three numbers above 0")]
@@ -65,14 +68,7 @@ class InputRecord:
     mean: ThreeNumbers = (0.0, 0.0, 0.0)
     std: ThreePositive = (1.0, 1.0, 1.0)
     multiple_of: Step = 32
-    size_hw: (
-        Annotated[
-            SizeHW,
-            Parsed(_parse_size),
-            Expected(f"WIDTHxHEIGHT, such as 1024x512, at most {LARGEST_SIDE} each, or null"),
-        ]
-        | None
-    ) = field(default=None, metadata={"key": "size"})
+    size_hw: SizeText | None = field(default=None, metadata={"key": "size"})
 
     def to_dict(self) -> dict[str, Any]:
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "size_hw"}
@@ -134,7 +130,9 @@ class ModelRecord:
     """Everything a runtime and a segmenter have to know of one network.
 
     `graph` is relative to the folder of `path`, the record's own file. `weights` is None where the
-    graph holds its own. `guessed` lists the dotted names of fields that nobody has confirmed.
+    graph holds its own. `trained_size_hw` (`trained_size` in the file) is the size at which the network
+    saw whole frames in training, on average; None where nobody said it. `guessed` lists the dotted names
+    of fields that nobody has confirmed.
     """
 
     name: str
@@ -144,6 +142,7 @@ class ModelRecord:
     labels: LabelSet
     path: Path
     weights: WeightsRecord | None = None
+    trained_size_hw: SizeHW | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     guessed: tuple[str, ...] = ()
 
@@ -162,6 +161,7 @@ class ModelRecord:
         record: dict[str, Any] = {"name": self.name, "graph": self.graph}
         record["input"], record["output"] = self.input.to_dict(), self.output.to_dict()
         record["labels"] = self.labels.name if known else self.labels.to_json()
+        record["trained_size"] = None if self.trained_size_hw is None else format_size(self.trained_size_hw)
         if self.weights is not None:
             record["weights"] = self.weights.to_dict()
         return record | {"provenance": dict(self.provenance), "guessed": list(self.guessed)}
@@ -200,6 +200,7 @@ class _Form:
     name: Name | None = None
     graph: FileName | None = None
     weights: WeightsRecord | None = None
+    trained_size: SizeText | None = None
     provenance: Mapping[str, Any] | None = None
     guessed: Annotated[tuple[str, ...], Expected("a list of field names")] | None = None
 
@@ -217,6 +218,7 @@ def record_from_dict(values: Any, *, path: str | Path) -> ModelRecord:
         labels=_labels(form.labels, path),
         path=path,
         weights=form.weights,
+        trained_size_hw=form.trained_size,
         provenance=form.provenance or {},
         guessed=form.guessed or (),
     )

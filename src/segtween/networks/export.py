@@ -24,6 +24,7 @@ from segtween.networks import NETWORKS, build, network
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import Kind, identify, load_into
 from segtween.networks.tracing import trace
+from segtween.types import SizeHW
 from segtween.validation import whole_file, write_whole
 
 TRACED_HW = (128, 192)
@@ -102,10 +103,12 @@ def export_model(
     out: Path,
     provenance: Mapping[str, Any] | None = None,
     float16: bool = True,
+    trained_size_hw: SizeHW | None = None,
 ) -> Path:
     """Write a model folder with the weights of `net` (a module of `segtween.networks.build`); returns the folder.
 
     `float16` False keeps them as they are: twice the size, and the very numbers of a published checkpoint.
+    `trained_size_hw` as in the record (`models.records.ModelRecord`).
     """
     from safetensors.torch import save_file
 
@@ -118,7 +121,7 @@ def export_model(
         save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
         part.chmod(0o644)  # safetensors makes files that only their owner may read
     record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype="float16" if float16 else "float32")
-    _write_graph_and_record(model, record, network, name, labels, out, provenance)
+    _write_graph_and_record(model, record, network, name, labels, out, provenance, trained_size_hw)
     return out
 
 
@@ -141,6 +144,7 @@ def _write_graph_and_record(
     labels: LabelSet,
     out: Path,
     provenance: Mapping[str, Any] | None,
+    trained_size_hw: SizeHW | None = None,
 ) -> None:
     spec = network(network_name)
     write_whole(out / "graph.onnx", model.SerializeToString(deterministic=True))
@@ -152,6 +156,7 @@ def _write_graph_and_record(
         labels=labels,
         path=out / "model.yaml",
         weights=weights,
+        trained_size_hw=trained_size_hw,
         provenance={"network": network_name, **(provenance or {})},
     )
     save_record(record, record.path)

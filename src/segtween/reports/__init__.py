@@ -4,4 +4,5 @@
 | --- | --- |
 | `tables` | accuracy, speed and temporal consistency, as Markdown, CSV, JSON and plots |
 | `figures` | pictures of what a method does, side by side |
+| `advice` | how to run one video, without labels |
 """

@@ -9,5 +9,6 @@
 | `ending`, `summary` | how an input ends, and the summary of a run |
 | `comparison` | another method on the same video at the same time |
 | `propagation` | labels of some frames in, labels of every frame out |
+| `kernels` | the compiled loops, made by several processes at once |
 | `score_cache`, `calibration` | a network's scores, stored; its ranges for int8 |
 """

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
@@ -110,16 +110,16 @@ def open_segmenter(
     provider: str | None = None,
     precision: str | None = None,
     threads: int = 0,
-    scale: float = 1.0,
+    scale: float | Literal["auto"] = 1.0,
     label_set: str | Path | LabelSet | Sequence[str] | None = None,
     background: bool = False,
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
-    `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only. `label_set` is a
-    label set's name, a YAML file, or a list of names; it replaces the model's own. `background`: the threads that a
-    network's runtime starts run at background priority, as asynchronous key frames need it
-    (`ops.threads.lower_priority`).
+    `runtime`, `provider`, `precision` (None: float32), `threads` and `scale` concern networks only; scale auto brings
+    frames near the size that the network was trained at, where its record says it. `label_set` is a label set's name, a
+    YAML file, or a list of names; it replaces the model's own. `background`: the threads that a network's runtime
+    starts run at background priority, as asynchronous key frames need it (`ops.threads.lower_priority`).
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """

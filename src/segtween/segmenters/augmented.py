@@ -11,7 +11,7 @@ from segtween.interfaces import Segmenter, Selecting, notes_of
 from segtween.runtimes.base import KeepsSizes
 from segtween.segmenters.network import resize
 from segtween.segmenters.scores import Scores
-from segtween.types import Rgb, check_rgb, format_size
+from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
 KeyTta = Literal["none", "mirror", "scales"]
 
@@ -61,7 +61,7 @@ class Augmented:
         """The scores of one changed copy on the grid of `like`, as if of the frame itself."""
         height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
         seen = resize(np.ascontiguousarray(frame[:, ::-1]) if is_mirrored else frame, (height, width))
-        scores = self.inner(seen)
+        scores = self._scores(seen, of_hw=(frame.shape[0], frame.shape[1]))
         if scale == 1 and scores.shape != like.shape:
             found, wanted = ((v.shape[1], v.shape[2]) for v in (scores, like))
             raise ScoresError(
@@ -71,6 +71,11 @@ class Augmented:
             )
         scores = scores[..., ::-1] if is_mirrored else scores
         return scores if scores.shape == like.shape else _resized(scores, like)
+
+    def _scores(self, seen: Rgb, *, of_hw: SizeHW) -> Scores:
+        """Of a changed copy of a frame of that size, which an automatic scale is for."""
+        scale_at = getattr(self.inner, "scale_at", None)
+        return self.inner(seen) if scale_at is None else self.inner(seen, scale=scale_at(of_hw))  # type: ignore[call-arg]
 
 
 def _resized(scores: Scores, like: Scores) -> Scores:

@@ -98,13 +98,15 @@ def inspect_onnx(path: str | Path) -> ModelRecord:
 
 
 def summary_rows(record: ModelRecord) -> list[tuple[str, str, str]]:
-    """(field, value, `guessed` or `read`) for each line of the proposal, for people."""
+    """(field, value, `guessed`, `read` or, of what only its maker knows, `asked`) for each line of the proposal, for
+    people."""
     plain = record.to_dict()
     rows = [("graph", record.graph)]
     rows += [(f"input.{key}", _shown(value)) for key, value in plain["input"].items()]
     rows += [(f"output.{key}", _shown(value)) for key, value in plain["output"].items()]
     rows.append(("labels", f"{record.labels.name}: {len(record.labels)} classes"))
-    return [(name, value, "guessed" if name in record.guessed else "read") for name, value in rows]
+    told = [(name, value, "guessed" if name in record.guessed else "read") for name, value in rows]
+    return told if record.input.size_hw is not None else [*told, ("trained_size", "not said by the file", "asked")]
 
 
 def _shown(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+import math
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +31,28 @@ from segtween.segmenters.scores import (
 from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
+Scale = float | Literal["auto"]
 LARGEST_SCALE = 4.0
+NEAR = 4 / 3
+"""By this factor frames may be larger or smaller than the network's training frames before `auto` scales them."""
+LARGEST_AUTO = 2.0
+SCALE_STEP = 0.05
 TRIAL_PIXELS = 256
 
 
 class NetworkSegmenter:
     """RGB (H, W, 3) -> logits (C, h, w), at the network's own stride or at 4 if that is finer.
 
-    `runtime` is opened with the record's output and its pixels (`open_network` does both). The image
-    is resized to `scale` times its size, rounded to the nearest multiple of `input.multiple_of` in
-    each direction (at least one), or to the network's fixed size: nothing is padded, so the grid of
-    scores spans the image exactly. A trial on random pixels when it is made finds records that do
-    not fit their graph. One call at a time.
+    `runtime` is opened with the record's output and its pixels (`open_network` does both). The image is resized to
+    `scale` times its size (auto: `auto_scale`), rounded to the nearest multiple of `input.multiple_of` in each
+    direction (at least one), or to the network's fixed size: nothing is padded, so the grid of scores spans the image
+    exactly. A trial on random pixels when it is made finds records that do not fit their graph. One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
     """
 
     def __init__(
-        self, record: ModelRecord, runtime: Runtime, *, scale: float = 1.0, labels: LabelSet | None = None
+        self, record: ModelRecord, runtime: Runtime, *, scale: Scale = 1.0, labels: LabelSet | None = None
     ) -> None:
         self.record, self.runtime, self.scale = record, runtime, check_scale(scale, record)
         self.labels = choose_labels(record, labels)
@@ -64,16 +69,22 @@ class NetworkSegmenter:
             own.append(f"guessed in {self.record.path.name}, not confirmed: {', '.join(self.record.guessed)}")
         return own + self.runtime.notes
 
-    def __call__(self, rgb: Rgb) -> Scores:
+    def __call__(self, rgb: Rgb, *, scale: float | None = None) -> Scores:
+        """`scale`: another one for this image."""
         image = check_rgb(rgb)
         self._frames += 1
-        answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
+        size_hw = input_size(self.record, image.shape[:2], scale=self.scale if scale is None else scale)
+        answer = self.runtime.run(resize(image, size_hw)[None])[0]
         frame = f"the {ordinal(self._frames)} frame it was given"
         return self._logits(answer, f"network {self.record.name!r} in {frame}")
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
         return input_size(self.record, size_hw, scale=self.scale)
+
+    def scale_at(self, size_hw: SizeHW) -> float:
+        """The scale at which an image of this size is seen."""
+        return scale_at(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:
         return {**describe_record(self.record, labels=self.labels, scale=self.scale), **self.runtime.describe()}
@@ -130,7 +141,7 @@ def open_network(
     record: ModelRecord,
     *,
     runtime: str = "openvino",
-    scale: float = 1.0,
+    scale: Scale = 1.0,
     label_set: Any = None,
     background: bool = False,
     **options: Any,
@@ -160,8 +171,9 @@ def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
     return chosen
 
 
-def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> dict[str, Any]:
-    """What changes a network's numbers, wherever it runs."""
+def describe_record(record: ModelRecord, *, labels: LabelSet, scale: Scale) -> dict[str, Any]:
+    """What changes a network's numbers, wherever it runs. An automatic scale is described by what it depends on."""
+    trained = record.trained_size_hw
     preprocessing = json.dumps([record.input.to_dict(), record.output.to_dict()], sort_keys=True)
     return {
         "name": record.name,
@@ -169,15 +181,18 @@ def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> d
         "fingerprint": fingerprint(record)[:12],
         "preprocessing": hashlib.sha256(preprocessing.encode()).hexdigest()[:12],
         "labels": labels.name,
-        "scale": scale,
+        "scale": f"auto {format_size(trained)}" if scale == "auto" and trained is not None else scale,
     }
 
 
-def check_scale(scale: float, record: ModelRecord) -> float:
-    """`scale` itself; SettingError where it is out of range or the network takes one size only."""
+def check_scale(scale: Scale, record: ModelRecord) -> Scale:
+    """`scale` itself, 1 instead of auto where the record does not say what size the network was trained at or the
+    network takes one size only; SettingError where it is out of range or another one than that."""
+    if scale == "auto":
+        return 1.0 if record.trained_size_hw is None or record.input.size_hw is not None else scale
     if not 0 < scale <= LARGEST_SCALE:
         raise SettingError(
-            f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
+            f"scale {scale}", expected=f"auto, or a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
         )
     if scale != 1 and record.input.size_hw is not None:
         raise SettingError(
@@ -188,11 +203,29 @@ def check_scale(scale: float, record: ModelRecord) -> float:
     return float(scale)
 
 
-def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: float = 1.0) -> SizeHW:
+def auto_scale(trained_hw: SizeHW, size_hw: SizeHW) -> float:
+    """The scale nearest to 1 at which a frame is at most `NEAR` times larger or smaller than the training frames.
+
+    Sizes are compared by the square roots of their areas, as things look as large in a wide frame as in a narrow one of
+    the same area. In steps of `SCALE_STEP`, and at most `LARGEST_AUTO`: an enlarged frame shows no more than it did.
+    """
+    ratio = math.sqrt(math.prod(trained_hw) / math.prod(size_hw))
+    scale = min(max(1.0, ratio / NEAR), ratio * NEAR, LARGEST_AUTO)
+    return round(max(1, round(scale / SCALE_STEP)) * SCALE_STEP, 2)
+
+
+def scale_at(record: ModelRecord, size_hw: SizeHW, *, scale: Scale) -> float:
+    """The scale at which the network sees frames of this size; 1 for auto where the record gives no size."""
+    if scale != "auto":
+        return scale
+    return 1.0 if record.trained_size_hw is None else auto_scale(record.trained_size_hw, size_hw)
+
+
+def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: Scale = 1.0) -> SizeHW:
     """What an image of this size is resized to for the network."""
     if record.input.size_hw is not None:
         return record.input.size_hw
-    m = record.input.multiple_of
+    m, scale = record.input.multiple_of, scale_at(record, size_hw, scale=scale)
     height, width = (max(1, round(side * scale / m)) * m for side in size_hw)
     return height, width
 

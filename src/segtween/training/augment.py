@@ -6,6 +6,7 @@ What is done to a sample is a pure function of (seed, sample number). Geometry i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ def draw(settings: Augment, *, size_hw: SizeHW, crop_hw: SizeHW, seed: int, samp
     it is smaller, it may lie anywhere inside."""
     rng = np.random.default_rng([seed, sample])
     scale, aspect = _log_even(rng, settings.scale), _log_even(rng, settings.aspect)
-    cover = max(crop_hw[0] / size_hw[0], crop_hw[1] / size_hw[1])
+    cover = _cover(size_hw, crop_hw)
     fx, fy = cover * scale * aspect**0.5, cover * scale * aspect**-0.5
     room_x, room_y = crop_hw[1] - size_hw[1] * fx, crop_hw[0] - size_hw[0] * fy
     left, top = rng.random() * room_x, rng.random() * room_y
@@ -55,6 +56,17 @@ def draw(settings: Augment, *, size_hw: SizeHW, crop_hw: SizeHW, seed: int, samp
         saturation=float(rng.uniform(*settings.saturation)),
         hue=float(rng.uniform(*settings.hue)),
     )
+
+
+def _cover(size_hw: SizeHW, crop_hw: SizeHW) -> float:
+    """The scale at which the picture just fills the crop."""
+    return max(crop_hw[0] / size_hw[0], crop_hw[1] / size_hw[1])
+
+
+def shown_size(settings: Augment, *, size_hw: SizeHW, crop_hw: SizeHW) -> SizeHW:
+    """The size at which whole pictures of `size_hw` are shown, at the mean of the scales that are drawn."""
+    factor = _cover(size_hw, crop_hw) * math.sqrt(math.prod(settings.scale))
+    return round(size_hw[0] * factor), round(size_hw[1] * factor)
 
 
 def augment(samples: Sequence[tuple[Rgb, Labels]], draws: Sequence[Draw], *, crop_hw: SizeHW) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtween.bench import BenchReport
+from segtween.bench.machine import processor_name
 from segtween.build import Processor, build_engine
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_methods
@@ -14,7 +15,6 @@ from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.speed import speed_note, time_methods, versions_note
-from segtween.reports.tables.study import machine
 from segtween.segmenters.truth import TrueLabels
 from segtween.settings import Settings
 
@@ -78,7 +78,7 @@ class Compared:
             name: {k: v for k, v in times.to_json().items() if k != "method"} for name, times in self.times.items()
         }
         return {
-            "machine": machine(),
+            "machine": processor_name(),
             "sets": [
                 {"name": name, "accuracy": report.to_json(), "speed": speeds.get(name)}
                 for name, report in self.reports.items()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segtween.bench.machine import processor_name
 from segtween.errors import SettingError
 from segtween.evaluation import Report, evaluate_methods
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings, change
 from segtween.texttable import count
 
@@ -71,7 +72,7 @@ def delays_table(
         {
             "preset": name,
             "interval": interval,
-            "machine": machine(),
+            "machine": processor_name(),
             "sets": [{"name": key, "accuracy": report.to_json()} for key, report in reports.items()],
         },
         conditions.command,

@@ -10,17 +10,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
+from segtween.bench.machine import processor_name
 from segtween.build import build_resampling_refiner, has_stored_flow
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.study import Column, Study, machine, percent
+from segtween.reports.tables.study import Column, Study, percent
+from segtween.segmenters.network import Scale
 from segtween.settings import Published, Settings, change
 from segtween.texttable import count
 
-OpenAt = Callable[[float], Segmenter]
+OpenAt = Callable[[Scale], Segmenter]
 """scale -> the segmenter that sees frames at it."""
 
 COLUMNS = (
@@ -46,13 +48,13 @@ def intervals_table(
     *,
     presets: Mapping[str, Settings],
     intervals: Sequence[int] = (0, 1, 2, 3, 4),
-    scale: float = 1.0,
+    scale: Scale = 1.0,
 ) -> Study:
     """Every interval at one scale, for every preset.
 
     Raises SettingError, LabelError and DatasetError as `evaluation.evaluate` and `bench.bench` do.
     """
-    title = f"Intervals at scale {scale:g}"
+    title = f"Intervals at scale {scale}" if isinstance(scale, str) else f"Intervals at scale {scale:g}"
     return _study("intervals", title, conditions, open_at, presets, [scale], intervals)
 
 
@@ -75,7 +77,7 @@ def _study(
     conditions: Conditions,
     open_at: OpenAt,
     presets: Mapping[str, Settings],
-    scales: Sequence[float],
+    scales: Sequence[Scale],
     intervals: Sequence[int],
 ) -> Study:
     if not presets or not scales:
@@ -179,10 +181,10 @@ def of_one_method(accuracy: Report, speed: BenchReport) -> BenchReport:
     return speed
 
 
-def _check_scale(segmenter: Segmenter, scale: float, scales: Sequence[float]) -> None:
-    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale != 1):
+def _check_scale(segmenter: Segmenter, scale: Scale, scales: Sequence[Scale]) -> None:
+    if getattr(segmenter, "scale", None) is None and (len(scales) > 1 or scale not in (1, "auto")):
         raise SettingError(
-            f"scale {scale:g} for {segmenter.describe().get('name', 'this model')}",
+            f"scale {scale} for {segmenter.describe().get('name', 'this model')}",
             expected="a network, which can be shown frames at a scale",
             do="give model=NAME or FILE.onnx",
         )
@@ -242,7 +244,7 @@ def _record(measured: Measured) -> dict[str, Any]:
         "accuracy": report.to_json(),
         "accuracy_without_edge": None if without is None else without.to_json(),
         "speed": speed,
-        "machine": machine(),
+        "machine": processor_name(),
     }
 
 
@@ -279,7 +281,8 @@ def speed_note(times: BenchReport) -> str:
     header = times.header
     return (
         f"speed: frames of {header.frames} in memory, medians of {count(times.repeats, 'period')}, all taking turns, "
-        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} of {machine()}"
+        f"{header.network.get('precision', 'unknown')} precision, {count(header.threads or 1, 'thread')} "
+        f"of {processor_name()}"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,16 +107,6 @@ def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) 
             raise SinkError(
                 f"{Path(folder) / name} exists", expected="no such file yet", do="give overwrite=True to replace it"
             )
-
-
-def machine() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()
 
 
 def percent(value: float) -> str:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from segtween.models.weights import sha256_of
 from segtween.networks import Network, build, network
 from segtween.networks.export import export_model, round_to_float16
-from segtween.training.augment import augment, draw, normalise
+from segtween.training.augment import augment, draw, normalise, shown_size
 from segtween.training.checkpoint import load
 from segtween.training.data import Pool, class_shares, open_pool, plan
 from segtween.training.losses import class_weights
@@ -25,7 +25,7 @@ from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
 from segtween.training.segmenter.score import score
 from segtween.training.task import Context, Position, Share, Task, autocast, before_folder
-from segtween.types import IGNORE
+from segtween.types import IGNORE, SizeHW
 
 Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)
 
@@ -53,6 +53,14 @@ class SegmenterTask(Task):
     @property
     def data_sha256(self) -> str:
         return "".join(pool.sha256() for pool in self.pools) + ("" if self.teacher is None else self.teacher.sha256)
+
+    @property
+    def trained_size_hw(self) -> SizeHW:
+        """The size at which whole frames are shown: the mean over the sources, by their shares."""
+        sizes = [pool.read(0)[1].shape for pool in self.pools]
+        shown = [shown_size(self.recipe.augment, size_hw=size, crop_hw=self.recipe.crop_hw) for size in sizes]
+        height, width = np.average(shown, axis=0, weights=[pool.source.share for pool in self.pools])
+        return round(height), round(width)
 
     def load(self, numbers: range) -> Part:
         recipe, crop_hw = self.recipe, self.recipe.crop_hw
@@ -119,7 +127,7 @@ class SegmenterTask(Task):
             provenance["teacher"] = {"name": recipe.distil.teacher, "sha256": self.teacher.sha256}
         export_model(
             self.net.cpu(), network=recipe.network, name=recipe.name, labels=recipe.label_set, out=options.model,
-            provenance={**options.provenance, **provenance},
+            provenance={**options.provenance, **provenance}, trained_size_hw=self.trained_size_hw,
         )  # fmt: skip
         weights = sha256_of(options.model / "weights.safetensors")
         said = {"scores": scores, "provenance": provenance, "weights_sha256": weights}
