@@ -97,7 +97,7 @@ def test_the_benchmark_runs_and_says_what_memory_it_takes() -> None:
     from segtween.bench import Plan
     from segtween.bench.on_device import bench_device
 
-    device, plan = cuda(), Plan(SIZE, intervals=[4], repeats=3, against=["reference", "torch"])
+    device, plan = cuda(), Plan(SIZE, intervals=[4], repeats=3, against=["reference", "torch"], clip="textured")
     report = bench_device(
         device.segmenter(NETWORK), device=device, settings=find_preset("composed"), name="composed", plan=plan
     )
