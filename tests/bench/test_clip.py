@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from fakes import panning
-from segtween.bench import Plan, clip
+from segtween import street
+from segtween.bench import Plan
 from segtween.bench.clip import CLIP_FRAMES, clip_frames, clip_name, is_at_hand
 from segtween.errors import SettingError
 
@@ -31,7 +32,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, 
         return (SimpleNamespace(rgb=random.integers(0, 256, shape, np.uint8)) for _ in range(options["frames"]))
 
     monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(clip, "StreetClip", drive)
+    monkeypatch.setattr(street, "StreetClip", drive)
     return asked
 
 
@@ -53,7 +54,7 @@ def test_another_size_drive_or_renderer_is_another_clip(
 ) -> None:
     clip_frames("street", SIZE)
     if change == "renderer":
-        monkeypatch.setattr(clip, "renderer_version", lambda: "01234567")
+        monkeypatch.setattr(street, "renderer_version", lambda: "01234567")
     clip_frames("street", (64, 128) if change == "size" else SIZE, part=int(change == "part"))
     assert len(rendered) == 2
 

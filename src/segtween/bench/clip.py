@@ -17,9 +17,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween import street
 from segtween.errors import SettingError, unknown
 from segtween.models.weights import cache_folder
-from segtween.street import StreetClip, renderer_version
 from segtween.types import Rgb, SizeHW, format_size
 from segtween.validation import whole_file
 
@@ -86,7 +86,7 @@ def _street(size_hw: SizeHW, seed: int) -> list[Rgb]:
     path = _kept_at(size_hw, seed)
     with suppress(OSError, ValueError, KeyError, zlib.error):  # not there, or damaged
         return list(_unpacked(path, size_hw))
-    drive = StreetClip(seed, size_hw=size_hw, frame_rate=STREET_RATE, frames=CLIP_FRAMES, start=STREET_START)
+    drive = street.StreetClip(seed, size_hw=size_hw, frame_rate=STREET_RATE, frames=CLIP_FRAMES, start=STREET_START)
     frames = [frame.rgb.copy() for frame in drive]
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def _street(size_hw: SizeHW, seed: int) -> list[Rgb]:
 
 
 def _kept_at(size_hw: SizeHW, seed: int) -> Path:
-    return cache_folder() / "clips" / f"street-{seed}-{format_size(size_hw)}-{renderer_version()}.zlib"
+    return cache_folder() / "clips" / f"street-{seed}-{format_size(size_hw)}-{street.renderer_version()}.zlib"
 
 
 def _packed(frames: Sequence[Rgb]) -> bytes:
