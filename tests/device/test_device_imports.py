@@ -32,6 +32,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.train
 def test_the_device_is_timed_without_the_processors_libraries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def drive(seed: int, **options: Any) -> Any:
