@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes import panning
 from segtween.build import build_engine, open_backend
 from segtween.settings import change, find_preset
 
@@ -35,7 +34,14 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def moving(name: str, *, seed: int = 0) -> list[Any]:
-    return panning(9, SIZES[name], step=3, cell=24, seed=seed)
+    """A smooth random picture that moves three pixels to the left from frame to frame."""
+    import torch
+
+    height, width = SIZES[name]
+    coarse = torch.rand((1, 3, height // 24 + 2, width // 24 + 3), generator=torch.Generator().manual_seed(seed))
+    wide = torch.nn.functional.interpolate(coarse, size=(height, width + 24), mode="bicubic", align_corners=False)
+    picture = (wide[0].clamp(0, 1) * 255).byte().permute(1, 2, 0).numpy()
+    return [np.ascontiguousarray(picture[:, 3 * i : 3 * i + width]) for i in range(9)]
 
 
 def opened(name: str, *without: str) -> Any:

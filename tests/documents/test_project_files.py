@@ -87,3 +87,12 @@ def test_the_glossary_is_sorted_and_names_each_word_once() -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_what_is_carried_to_a_card_and_what_is_left_out_are_all_dependencies() -> None:
+    script, project = (ROOT / "tools/measure-gpu.sh").read_text(), (ROOT / "pyproject.toml").read_text()
+    lists = [re.findall(rf'^{name}="(.*)"$', script, re.MULTILINE) for name in ("CARRIED", "OPTIONAL")]
+    carried, optional = (set(words.split()) for (words,) in lists)
+    (needed,) = re.findall(r"^dependencies = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert carried | optional == set(re.findall(r'"([\w-]+)>=', needed))
+    assert not carried & optional
