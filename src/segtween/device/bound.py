@@ -6,7 +6,7 @@ The frame is preprocessed in torch, the graph reads the result where it lies and
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,12 +46,13 @@ class BoundSegmenter:
 
     def __init__(self, inner: NetworkSegmenter, *, device: torch.device, kernels: Any = eager) -> None:
         self.inner, self.device, self.labels, self.record = inner, device, inner.labels, inner.record
-        self._runtime: Any = inner.runtime
+        self._runtime = cast(OnnxRuntime, inner.runtime)
         self._kernels, self._dtype = kernels, _DTYPES[self._runtime.types[0]]
         self._answer_dtype = _DTYPES[self._runtime.types[1]]
         self._normalisation = Normalisation.of(inner.record.input, self._dtype)
         self._shapes: dict[SizeHW, tuple[int, ...]] = {}
-        self._frames, self._finite = 0, None
+        self._frames = 0
+        self._finite: AsyncCopy | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -68,7 +69,7 @@ class BoundSegmenter:
             image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
             scores = self._logits(self._run(image))
             self._frames += 1
-            self._finite: AsyncCopy | None = AsyncCopy(torch.isfinite(scores).all())
+            self._finite = AsyncCopy(torch.isfinite(scores).all())
         if self.device.type == "cpu":
             self._check()
         return scores
@@ -118,9 +119,10 @@ def reduce_planes(planes: Tensor, grid_hw: SizeHW) -> Tensor:
     """`segmenters.scores.reduce_planes` in torch: (C, H, W) -> (C, h, w), the values at the cells' centres."""
     size_hw = planes.shape[1], planes.shape[2]
     factor = size_hw[0] // grid_hw[0]
+    is_exact = factor % 2 == 0 and size_hw == (grid_hw[0] * factor, grid_hw[1] * factor)
     if size_hw == grid_hw:
         return planes
-    if factor % 2 == 0 and size_hw == (grid_hw[0] * factor, grid_hw[1] * factor):
+    if is_exact:
         return _at_centres(_at_centres(planes, factor).transpose(1, 2), factor).transpose(1, 2)
     return F.interpolate(planes[None], size=grid_hw, mode="bicubic", align_corners=False)[0]
 
