@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.ops.appearance import Search
+from segtween.ops.searches import Search
 
 CROSS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 """The cells that are compared, x and y."""

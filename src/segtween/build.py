@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from segtween.device import CPU
 from segtween.engine.bidirectional import BidirectionalEngine
@@ -33,10 +33,7 @@ from segtween.interfaces import (
 )
 from segtween.labels import LabelSet
 from segtween.models.component_search import find_attention, find_refinement
-from segtween.ops.cpu import CpuOps
-from segtween.ops.reference import ReferenceOps
 from segtween.ops.threads import Rows
-from segtween.refine.attention import AttentionRefiner
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes import open_component
 from segtween.runtimes.base import KeepsSizes
@@ -45,6 +42,10 @@ from segtween.schedule.staggered import StaggeredSchedule
 from segtween.segmenters.augmented import augmented
 from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Resampled, Settings
 from segtween.types import Labels, Method
+
+if TYPE_CHECKING:
+    from segtween.ops.cpu import CpuOps
+    from segtween.refine.attention import AttentionRefiner
 
 LABEL_CELLS = 40_000
 """Cells, at most, of the coarse grid on which the confidence of propagated label images is given."""
@@ -84,6 +85,9 @@ class Processor:
         """Everything works here."""
 
     def ops(self, settings: Settings | None) -> CpuOps:
+        from segtween.ops.cpu import CpuOps
+        from segtween.ops.reference import ReferenceOps
+
         kind = ReferenceOps if settings is not None and isinstance(settings.propagation, Published) else CpuOps
         return kind(rows=self.rows)
 
@@ -247,7 +251,7 @@ def build_streams(
     engines = []
     for schedule in schedules:
         ops = first.sibling()
-        own = refiner.sibling(ops) if isinstance(refiner, AttentionRefiner) else None
+        own = None if refiner is None else refiner.sibling(ops)
         propagation = _propagation(settings, segmenter.labels, ops, refiner=own, resampling_refiner=resampling_refiner)
         flow = shared or backend.flow(settings, classes=None)  # has no weights, but room for images of one size
         engine = _assemble(
@@ -390,11 +394,13 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
     )
 
 
-def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Refiner | None:
+def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> AttentionRefiner | None:
     """Refinement by attention: the network for these labels, where there is one, or the one for any."""
     refine = settings.propagation.refine if isinstance(settings.propagation, Composed) else None
     if refine is None:
         return None
+    from segtween.refine.attention import AttentionRefiner
+
     component = find_attention(refine.weights, labels=labels.name, convert=_components_of)
     outputs = ("share", "attention", "added") if component.classes else ("share", "attention")
     runtime = open_component(component, outputs=outputs, threads=ops.threads, precision="auto")

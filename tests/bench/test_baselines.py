@@ -24,7 +24,9 @@ LIGHT = "swiftnet-lite0.camvid"
 
 
 def timed(segmenter: Segmenter, *against: str, **options: Any) -> BenchReport:
-    plan = Plan(SIZE, **{"intervals": [2], "repeats": 2, "threads": 1, "against": against, **options})
+    plan = Plan(
+        SIZE, **{"intervals": [2], "repeats": 2, "threads": 1, "against": against, "clip": "textured", **options}
+    )
     return bench(segmenter, settings=find_preset("blend"), name="blend", plan=plan)
 
 

@@ -25,7 +25,7 @@ SIZE = (64, 128)
 
 
 def of(kind: str, **options: object) -> sweeps.Sweep:
-    plan = Plan(SIZE, repeats=1, threads=1)
+    plan = Plan(SIZE, repeats=1, threads=1, clip="textured")
     return sweep(kind, BrightnessSegmenter(), settings=PATH, name="composed", plan=plan, **options)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_the_roofline_is_the_slower_of_moving_and_doing() -> None:
 def test_no_stage_is_faster_than_the_roofline() -> None:
     segmenter = open_segmenter("swiftnet-lite0.camvid", threads=1)
     assert isinstance(segmenter, NetworkSegmenter)
-    plan = Plan((192, 256), intervals=[1], repeats=2, threads=1)
+    plan = Plan((192, 256), intervals=[1], repeats=2, threads=1, clip="textured")
     report = bench(segmenter, settings=PATH, name="composed", plan=plan)
     machine = Machine(gigabytes=400, gigaflops=4000, threads=1)
     found = roofline(report, segmenter, settings=PATH, machine=machine)
@@ -134,9 +134,10 @@ def test_a_process_that_fails_says_why() -> None:
 
 def test_the_command_sweeps_and_writes_what_it_drew(tmp_path: Path) -> None:
     given = ["--size", "128x64", "--interval", "1", "--repeats", "1", "--threads", "1", "--most-frames", "20"]
+    given += ["--clip", "textured"]
     out = tmp_path / "sweeps.json"
     done = CliRunner().invoke(app, ["bench", "sweep", "length", *given, "--json", str(out)])
     assert done.exit_code == 0, done.output
-    assert "cost against length (frames of 128x64, interval 1)" in done.output
+    assert "cost against length (clip textured, frames of 128x64, interval 1)" in done.output
     (curve,) = json.loads(out.read_text())["sweeps"]
     assert [row["at"] for row in curve["rows"]] == [10, 20]

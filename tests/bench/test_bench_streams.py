@@ -41,7 +41,7 @@ class Slow(BrightnessSegmenter):
 
 @pytest.fixture(scope="module")
 def report() -> StreamsReport:
-    plan = Plan((96, 160), repeats=3, threads=1)
+    plan = Plan((96, 160), repeats=3, threads=1, clip="textured")
     return bench_streams(Slow, settings=PRESETS["composed"].at(3), name="composed", count=4, plan=plan)
 
 
@@ -63,7 +63,7 @@ def test_the_record_and_the_table(report: StreamsReport) -> None:
     assert (record["streams"], record["interval"], record["size_hw"]) == (4, 3, [96, 160])
     table, remarks = report.tables()
     assert not isinstance(table, str)
-    assert table.title.startswith("4 streams of 160x96 (width x height) at interval 3")
+    assert table.title.startswith("4 streams of 160x96 (width x height) of the clip textured at interval 3")
     assert table.column(0) == [
         "one network, staggered key frames",
         "one network, key frames in the same tick",
@@ -95,7 +95,7 @@ def test_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch, tmp_pat
 )
 def test_what_cannot_be_timed(options: dict[str, Any], message: str) -> None:
     def measure(settings: Settings = EVERY_OTHER, count: int = 2, repeats: int = 1) -> None:
-        plan = Plan((64, 96), repeats=repeats, threads=1)
+        plan = Plan((64, 96), repeats=repeats, threads=1, clip="textured")
         bench_streams(BrightnessSegmenter, settings=settings, name="composed", count=count, plan=plan)
 
     with pytest.raises(SettingError, match=message):
@@ -104,8 +104,23 @@ def test_what_cannot_be_timed(options: dict[str, Any], message: str) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
-    command = ["bench", "streams", "--streams", "2", "--model", MODEL, "--size", "96x64", "-i", "1", "--repeats", "1"]
+    command = [
+        "bench",
+        "streams",
+        "--streams",
+        "2",
+        "--model",
+        MODEL,
+        "--size",
+        "96x64",
+        "--clip",
+        "textured",
+        "-i",
+        "1",
+        "--repeats",
+        "1",
+    ]
     done = CliRunner().invoke(app, [*command, "--threads", "1", "--json", str(file)])
     assert done.exit_code == 0, done.output
-    assert "2 streams of 96x64 (width x height) at interval 1" in " ".join(done.output.split())
+    assert "2 streams of 96x64 (width x height) of the clip textured at interval 1" in " ".join(done.output.split())
     assert json.loads(file.read_text())["streams"] == 2

@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, Plan, bench, bench_modes, moving_clip
 from segtween.build import build_engine, build_flow, method
+from segtween.cli import app
 from segtween.errors import SettingError
 from segtween.run.modes import each_mode
 from segtween.schedule.cuts import ResidualCuts
 from segtween.settings import change, find_preset
+
+MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 
 
 class Slow(BrightnessSegmenter):
@@ -32,7 +36,7 @@ def measured() -> tuple[BenchReport, list[tuple[int, int]]]:
         Slow(),
         settings=find_preset("blend"),
         name="blend",
-        plan=Plan((64, 128), intervals=[3], repeats=2, threads=1),
+        plan=Plan((64, 128), intervals=[3], repeats=2, threads=1, clip="textured"),
         progress=lambda done, total: seen.append((done, total)),
     )
     return report, seen
@@ -74,7 +78,9 @@ def test_figures_follow_from_the_medians(measured: tuple[BenchReport, list[tuple
 
 def test_both_modes_are_timed_in_one_run() -> None:
     modes = each_mode({"composed": find_preset("composed")})
-    report = bench_modes(Slow(), modes=modes, plan=Plan((64, 128), intervals=[2], repeats=2, threads=1))
+    report = bench_modes(
+        Slow(), modes=modes, plan=Plan((64, 128), intervals=[2], repeats=2, threads=1, clip="textured")
+    )
     assert [name for name, _ in report.named_results()] == ["0 (network on every frame)", "2, offline", "2, online"]
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
     offline = record["offline"]
@@ -85,12 +91,31 @@ def test_both_modes_are_timed_in_one_run() -> None:
     assert both["share_of_limit"] == pytest.approx(record["results"][0]["ms_per_frame"] / both["ms_per_frame"] / 3)
     assert both["key_frame"]["median"] >= 20
     assert both["other_frame"]["median"] < both["key_frame"]["median"]
+    assert both["latency_frames"]["most"] == 2, "the frame after a key frame waits for the next one"
+    assert record["results"][1]["latency_frames"]["most"] == 0
     figures, stages, remarks = report.tables()
     assert not isinstance(figures, str)
     assert not isinstance(stages, str)
     assert figures.column(0) == ["0 (network on every frame)", "2, offline", "2, online"]
+    assert figures.column(figures.columns.index("frames until labels")) == ["0", "2", "0"]
     assert stages.column(0) == ["0", *["2, offline"] * 2, *["2, online"] * 2]
+    (slow,) = (line for line in str(remarks).splitlines() if line.startswith("interval 2, offline"))
+    assert slow.endswith("; its labels come 2 frames later at most")
     assert f"method composed, bidirectional {offline['method']['hash']}, offline" in str(remarks)
+
+
+def test_the_command_times_the_offline_mode_alone_and_says_its_latency(tmp_path: Path) -> None:
+    asked = ["bench", "--offline", "--model", MODEL, "--size", "96x64", "--clip", "textured", "--intervals", "3"]
+    asked += ["--repeats", "1", "--threads", "1", "--json", str(tmp_path / "bench.json")]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert (record["method"]["mode"], record["clip"]) == ("bidirectional", "textured")
+    assert not {"online", "offline"} & set(record), "one mode, and interval 0"
+    plain, both = record["results"]
+    assert (plain["latency_frames"]["most"], both["latency_frames"]["most"]) == (0, 3)
+    row = next(line for line in done.stdout.splitlines() if line.startswith("3, offline"))
+    assert row.split()[-2] == "3"
 
 
 def test_progress_counts_every_frame(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:
@@ -102,7 +127,7 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
     figures, stages, remarks = measured[0].tables()
     assert not isinstance(figures, str)
     assert not isinstance(stages, str)
-    assert "128x64 (width x height)" in str(figures.title)
+    assert "128x64 (width x height) of the clip textured" in str(figures.title)
     cells = [figures.column(i) for i in range(len(figures.columns))]
     assert cells[0] == ["0 (network on every frame)", "3, online"]
     assert "x of 4x possible (" in str(cells[5][1])
@@ -120,7 +145,7 @@ def test_tables_say_it_in_words(measured: tuple[BenchReport, list[tuple[int, int
 )
 def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:
     def measure() -> None:
-        plan = Plan(**{"size_hw": (64, 128), "intervals": [1], "repeats": 7, **options}, threads=1)
+        plan = Plan(**{"size_hw": (64, 128), "intervals": [1], "repeats": 7, **options}, threads=1, clip="textured")
         bench(BrightnessSegmenter(), settings=find_preset("blend"), name="blend", plan=plan)
 
     with pytest.raises(SettingError, match=message):
@@ -133,7 +158,7 @@ def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         BrightnessSegmenter(),
         settings=find_preset("blend"),
         name="blend",
-        plan=Plan((64, 128), intervals=[1], repeats=2, threads=1),
+        plan=Plan((64, 128), intervals=[1], repeats=2, threads=1, clip="textured"),
     )
     assert report.header.notes == ["interval 1: 4 frames of the clip were taken for scene cuts and made key frames"]
 
@@ -152,7 +177,7 @@ def test_what_is_stored_cannot_be_timed(tmp_path: Path) -> None:
     class Stored(BrightnessSegmenter):
         def select(self, key: str | int) -> None: ...
 
-    given = {"name": "blend", "plan": Plan((64, 64), intervals=[1])}
+    given = {"name": "blend", "plan": Plan((64, 64), intervals=[1], clip="textured")}
     with pytest.raises(SettingError, match=r"stored scores cannot be timed; expected a network; give a model NAME"):
         bench(Stored(), settings=find_preset("blend"), **given)  # type: ignore[arg-type]
     with pytest.raises(

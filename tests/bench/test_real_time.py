@@ -51,7 +51,7 @@ class Slow(BrightnessSegmenter):
 def at_rate(
     segmenter: BrightnessSegmenter, settings: Settings, *, seconds: float = 1.0, **others: Any
 ) -> RealTimeReport:
-    plan = RatePlan(SIZE, rate=25, seconds=seconds, threads=1)
+    plan = RatePlan(SIZE, rate=25, seconds=seconds, threads=1, clip="textured")
     return bench_real_time(segmenter, settings=settings, name="composed", plan=plan, **others)
 
 
@@ -109,7 +109,7 @@ def test_the_record_and_what_is_printed() -> None:
 )
 def test_what_cannot_be_measured(change: dict[str, Any], message: str) -> None:
     def measure(**plan: Any) -> None:
-        asked = RatePlan(**{"size_hw": SIZE, "rate": 25.0, "seconds": 1.0, **plan})
+        asked = RatePlan(**{"size_hw": SIZE, "rate": 25.0, "seconds": 1.0, "clip": "textured", **plan})
         bench_real_time(BrightnessSegmenter(), settings=EVERY_OTHER, name="composed", plan=asked)
 
     with pytest.raises(SettingError, match=message):
@@ -128,14 +128,31 @@ def test_with_a_lag_labels_come_up_to_a_period_and_the_networks_time_late() -> N
     assert len(report.network.ms) == frames.arrivals >= 5
     assert frames.unknown == 0
     cameras = bench_real_time_streams(
-        Slow(0.01), settings=settings, name="composed", count=2, plan=RatePlan(SIZE, rate=25, seconds=0.8, threads=1)
+        Slow(0.01),
+        settings=settings,
+        name="composed",
+        count=2,
+        plan=RatePlan(SIZE, rate=25, seconds=0.8, threads=1, clip="textured"),
     ).cameras
     assert [len(camera.latency_ms) + camera.dropped for camera in cameras] == [20, 20]
     assert all(max(camera.latency_ms) >= 3 * 40 for camera in cameras)
 
 
 def test_the_command(tmp_path: Path) -> None:
-    asked = ["bench", "real-time", "--model", MODEL, "--size", "192x128", "--threads", "1", "--async-keys", "auto"]
+    asked = [
+        "bench",
+        "real-time",
+        "--model",
+        MODEL,
+        "--size",
+        "192x128",
+        "--clip",
+        "textured",
+        "--threads",
+        "1",
+        "--async-keys",
+        "auto",
+    ]
     out = tmp_path / "pace.json"
     done = CliRunner().invoke(app, [*asked, "--rate", "25", "--seconds", "0.4", "--json", str(out)])
     assert done.exit_code == 0, done.output

@@ -36,7 +36,7 @@ class Slow(BrightnessSegmenter):
 
 
 def at_rate(segmenter: BrightnessSegmenter, *, late: Any, count: int = 3, **others: Any) -> RealTimeStreamsReport:
-    plan = RatePlan((96, 160), **{"rate": 20.0, "seconds": 1.0, "threads": 1, **others})
+    plan = RatePlan((96, 160), **{"rate": 20.0, "seconds": 1.0, "threads": 1, "clip": "textured", **others})
     settings = change(PRESETS["composed"].at(1), async_keys=late)
     return bench_real_time_streams(segmenter, settings=settings, name="composed", count=count, plan=plan)
 
@@ -65,7 +65,9 @@ def test_the_record_and_the_table() -> None:
     assert 0 <= record["all"]["in_time"] <= 1
     table, remarks = report.tables()
     assert not isinstance(table, str)
-    assert table.title.startswith("3 cameras of 160x96 (width x height), 20 frames per second each for 0.5 s")
+    assert table.title.startswith(
+        "3 cameras of 160x96 (width x height) of the clip textured, 20 frames per second each for 0.5 s"
+    )
     assert table.column(0) == ["0", "1", "2", "all"]
     assert "alone it takes" in str(remarks)
 
@@ -95,10 +97,25 @@ def test_what_cannot_be_measured(options: dict[str, Any], message: str) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / "pace.json"
-    command = ["bench", "real-time", "--streams", "2", "--rate", "20", "--seconds", "0.3", "--async-keys", "auto"]
+    command = [
+        "bench",
+        "real-time",
+        "--streams",
+        "2",
+        "--rate",
+        "20",
+        "--seconds",
+        "0.3",
+        "--clip",
+        "textured",
+        "--async-keys",
+        "auto",
+    ]
     done = CliRunner().invoke(
         app, [*command, "--model", MODEL, "--size", "96x64", "--threads", "1", "--json", str(file)]
     )
     assert done.exit_code == 0, done.output
-    assert "2 cameras of 96x64 (width x height), 20 frames per second each" in " ".join(done.output.split())
+    assert "2 cameras of 96x64 (width x height) of the clip textured, 20 frames per second each" in " ".join(
+        done.output.split()
+    )
     assert len(json.loads(file.read_text())["streams"]) == 2

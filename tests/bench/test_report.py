@@ -17,6 +17,8 @@ from segtween.settings import PRESETS
 from segtween.texttable import TextTable
 from segtween.types import Method
 
+PLAN = Plan((64, 128), clip="textured")
+
 
 class Noted(BrightnessSegmenter):
     notes = ("its weights are random", "its weights are random")
@@ -47,12 +49,13 @@ def composed() -> Method:
 
 
 def test_a_report_is_the_header_and_its_own_figures(composed: Method) -> None:
-    header = Header.of(Noted(), composed, size_hw=(64, 128), threads=2, notes=["one cut"])
+    header = Header.of(Noted(), composed, plan=PLAN, threads=2, notes=["one cut"])
     record = json.loads(json.dumps(Counted(header, frames=7).to_json(), allow_nan=False))
     assert record.pop("method") == json.loads(json.dumps(composed.to_json()))
     assert record.pop("versions") == versions()
     assert record == {
         "size_hw": [64, 128],
+        "clip": "textured",
         "scale": 0.5,
         "model": "callable",
         "runtime": "python",
@@ -64,10 +67,10 @@ def test_a_report_is_the_header_and_its_own_figures(composed: Method) -> None:
 
 
 def test_tables_come_before_one_text_of_remarks(composed: Method) -> None:
-    header = Header.of(Noted(), composed, size_hw=(64, 128), threads=2)
+    header = Header.of(Noted(), composed, plan=PLAN, threads=2)
     table, text = Counted(header, frames=7).tables()
     assert isinstance(table, TextTable)
-    assert "on frames of 128x64 (width x height), scale 0.5, python in unknown" in table.title
+    assert "on frames of 128x64 (width x height) of the clip textured, scale 0.5, python in unknown" in table.title
     lines = str(text).splitlines()
     assert lines[0] == "counted twice"
     assert lines[1] == f"method composed {composed.hash}, online; medians of 3 periods"
@@ -76,7 +79,7 @@ def test_tables_come_before_one_text_of_remarks(composed: Method) -> None:
 
 
 def test_a_device_has_no_threads_of_its_own(composed: Method) -> None:
-    assert "threads" not in Header.of(Noted(), composed, size_hw=(64, 128)).to_json()
+    assert "threads" not in Header.of(Noted(), composed, plan=PLAN).to_json()
 
 
 def test_plans_are_checked_when_they_are_made() -> None:

@@ -119,7 +119,8 @@ def test_tables_of_intervals_have_both_modes_unless_one_is_asked_for(
     more: tuple[str, ...], modes: list[str], root: Path, tmp_path: Path
 ) -> None:
     done = call("table", "intervals", "--dataset", "folders", "--root", root, "--model", MODEL, "--intervals", "0,2",
-                "--repeats", "1", "--threads", "1", "--flow", "zero", "-o", tmp_path, *more)  # fmt: skip
+                "--repeats", "1", "--clip", "textured", "--threads", "1", "--flow", "zero", "-o", tmp_path,
+                *more)  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "intervals.json").read_text())
     rows = [(row["preset"], row["mode"]) for row in record["rows"] if row["interval"]]

@@ -28,7 +28,7 @@ def timed(model: str = NETWORK, **changes: Any) -> Any:
     from segtween.build import open_backend
 
     device = open_backend("torch-cpu", threads=1)
-    plan = Plan(**{"size_hw": (64, 96), "intervals": [2], "repeats": 1, **changes})
+    plan = Plan(**{"size_hw": (64, 96), "intervals": [2], "repeats": 1, "clip": "textured", **changes})
     settings = find_preset("composed")
     return bench_device(device.segmenter(model), device=device, settings=settings, name="composed", plan=plan)
 
@@ -36,7 +36,7 @@ def timed(model: str = NETWORK, **changes: Any) -> Any:
 @pytest.mark.train
 def test_the_offline_mode_is_timed_there_too(tmp_path: Path) -> None:
     done = call("bench", "device", "torch-cpu", "--size", "96x64", "--intervals", "2", "--repeats", "1", "--threads",
-                "1", "--offline", "--json", tmp_path / "gpu.json")  # fmt: skip
+                "1", "--clip", "textured", "--offline", "--json", tmp_path / "gpu.json")  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["method"]["mode"] == "bidirectional"
@@ -49,7 +49,8 @@ def test_the_offline_mode_is_timed_there_too(tmp_path: Path) -> None:
 @pytest.mark.train
 def test_one_command_times_everything_beside_plain_torch(tmp_path: Path) -> None:
     done = call("bench", "device", "torch-cpu", "--size", "96x64", "--intervals", "0,2", "--repeats", "1",
-                "--threads", "1", "--against", "reference,torch", "--json", tmp_path / "gpu.json")  # fmt: skip
+                "--threads", "1", "--clip", "textured",
+                "--against", "reference,torch", "--json", tmp_path / "gpu.json")  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["device"] == {

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from device.twins import TWINS, Twin, twin
-from segtween.ops.appearance import SEARCHES
 from segtween.ops.cpu import CpuOps
+from segtween.ops.searches import SEARCHES
 from segtween.types import Appearance, ScoreMap
 
 FEW = 1e-3

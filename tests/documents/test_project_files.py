@@ -100,3 +100,12 @@ def test_a_release_s_tag_is_the_version() -> None:
     for tag in told.stdout.split():
         assert tag == f"v{__version__}"
         assert "unreleased" not in heading
+
+
+def test_what_is_carried_to_a_card_and_what_is_left_out_are_all_dependencies() -> None:
+    script, project = (ROOT / "tools/measure-gpu.sh").read_text(), (ROOT / "pyproject.toml").read_text()
+    lists = [re.findall(rf'^{name}="(.*)"$', script, re.MULTILINE) for name in ("CARRIED", "OPTIONAL")]
+    carried, optional = (set(words.split()) for (words,) in lists)
+    (needed,) = re.findall(r"^dependencies = \[\n(.*?)^\]", project, re.MULTILINE | re.DOTALL)
+    assert carried | optional == set(re.findall(r'"([\w-]+)>=', needed))
+    assert not carried & optional

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 import slow_matching as slow
 from segtween.ops import kernels, matching
-from segtween.ops.appearance import SEARCHES
 from segtween.ops.cpu import CpuOps
+from segtween.ops.searches import SEARCHES
 from segtween.types import Appearance, ScoreMap
 
 SIZES = [(1, 1), (1, 9), (8, 1), (5, 7), (16, 21)]

@@ -1,23 +1,66 @@
-"""The frames that are timed: a textured picture that moves, played forwards and backwards."""
+"""The frames that are timed: a few of a moving clip, played forwards and backwards, without end and without a cut.
+
+`street` is the synthetic street, whose regions are about as broken up as those of real video; it is rendered once and
+kept in the cache folder. `textured` is a picture in which everything is broken up: labels cost the most there.
+"""
 
 from __future__ import annotations
 
+import os
+import zlib
 from collections.abc import Sequence
+from contextlib import closing, suppress
+from fractions import Fraction
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segtween.types import Rgb, SizeHW
+from segtween import street
+from segtween.errors import SettingError, unknown
+from segtween.models.weights import cache_folder
+from segtween.types import Rgb, SizeHW, format_size
+from segtween.validation import whole_file
 
 CLIP_FRAMES = 8
+STREET, TEXTURED = "street", "textured"
+CLIPS = (STREET, TEXTURED)
+STREET_SEED, STREET_RATE, STREET_START = 7, Fraction(15), 30
+"""The drive of the demo, two seconds after its beginning, at the speed of the traffic."""
 FrameT = TypeVar("FrameT")
 
 
-def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) -> list[Rgb]:
-    """RGB frames that look at a textured picture from a place moving by 0.4% of the width from frame to frame.
+def check_clip(clip: str) -> str:
+    """The clip itself; SettingError for what is neither one of `CLIPS` nor there to be read."""
+    if clip not in CLIPS and not Path(clip).exists():
+        raise unknown(f"clip {clip!r}", clip, CLIPS, also="a video or a folder of images", otherwise="correct the path")
+    return clip
 
-    Played forwards and backwards they go on without end and without a cut.
+
+def clip_name(clip: str) -> str:
+    """What tables call it: the name of one of `CLIPS`, or the file's without its folder."""
+    return clip if clip in CLIPS else Path(clip).name
+
+
+def clip_frames(clip: str, size_hw: SizeHW, *, part: int = 0) -> list[Rgb]:
+    """`CLIP_FRAMES` RGB frames of `size_hw`. Each `part`, 0 and more, is another drive or picture; of a file it is what
+    follows the part before, resized to `size_hw`.
+
+    Raises SettingError for a file with too few frames, and SourceError for one that cannot be read.
     """
+    if clip == STREET:
+        return _street(size_hw, STREET_SEED + part)
+    return moving_clip(size_hw, seed=part) if clip == TEXTURED else _of_file(clip, size_hw, part)
+
+
+def is_at_hand(clip: str, size_hw: SizeHW) -> bool:
+    """Whether a clip's first part needs no rendering, which takes long."""
+    return clip != STREET or _kept_at(size_hw, STREET_SEED).is_file()
+
+
+def moving_clip(size_hw: SizeHW, *, frames: int = CLIP_FRAMES, seed: int = 0) -> list[Rgb]:
+    """RGB frames that look at a textured picture from a place moving by 0.4% of the width from frame to frame."""
     import cv2
 
     height, width = size_hw
@@ -36,3 +79,51 @@ def to_and_fro(frames: Sequence[FrameT], position: int) -> FrameT:
     """The frame at a position of a clip that is played forwards and backwards without end."""
     at = position % (2 * len(frames) - 2)
     return frames[min(at, 2 * len(frames) - 2 - at)]
+
+
+def _street(size_hw: SizeHW, seed: int) -> list[Rgb]:
+    """From the cache folder, or rendered and, where that folder can be written, kept there."""
+    path = _kept_at(size_hw, seed)
+    with suppress(OSError, ValueError, KeyError, zlib.error):  # not there, or damaged
+        return list(_unpacked(path, size_hw))
+    drive = street.StreetClip(seed, size_hw=size_hw, frame_rate=STREET_RATE, frames=CLIP_FRAMES, start=STREET_START)
+    frames = [frame.rgb.copy() for frame in drive]
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, writer=f".{os.getpid()}") as part:
+            part.write_bytes(_packed(frames))
+    return frames
+
+
+def _kept_at(size_hw: SizeHW, seed: int) -> Path:
+    return cache_folder() / "clips" / f"street-{seed}-{format_size(size_hw)}-{street.renderer_version()}.zlib"
+
+
+def _packed(frames: Sequence[Rgb]) -> bytes:
+    """Differences to the pixel on the left, which pack to half the size, frame after frame."""
+    clip = np.stack(frames)
+    clip[:, :, 1:] -= clip[:, :, :-1]
+    return zlib.compress(clip.data, 1)
+
+
+def _unpacked(path: Path, size_hw: SizeHW) -> NDArray[np.uint8]:
+    values = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
+    return np.cumsum(values.reshape(CLIP_FRAMES, *size_hw, 3), axis=2, dtype=np.uint8)
+
+
+def _of_file(spec: str, size_hw: SizeHW, part: int) -> list[Rgb]:
+    from segtween.segmenters.network import resize
+    from segtween.video import open_source
+
+    frames: list[Rgb] = []
+    with closing(open_source(spec)) as source:
+        for index, frame in enumerate(source):
+            if index >= part * CLIP_FRAMES:
+                frames.append(np.array(resize(frame.rgb, size_hw)))
+            if len(frames) == CLIP_FRAMES:
+                return frames
+    raise SettingError(
+        f"clip {Path(spec).name} of {part * CLIP_FRAMES + len(frames)} frames",
+        expected=f"{(part + 1) * CLIP_FRAMES} or more, {CLIP_FRAMES} for each stream",
+        do="give a longer clip",
+    )

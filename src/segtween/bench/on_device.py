@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import WARM_UP_PERIODS, Plan
 from segtween.bench.report import Header, MethodReport
 from segtween.bench.speed_report import STAGES
@@ -85,7 +85,7 @@ def bench_device(
     plan: Plan,
     progress: Progress | None = None,
 ) -> DeviceReport:
-    """Times a preset's settings at the plan's intervals and the plain network (interval 0), on a moving clip. In the
+    """Times a preset's settings at the plan's intervals and the plain network (interval 0), on its clip. In the
     bidirectional mode a key frame's time holds that of the labels of the period before it, which it completes.
 
     `segmenter` is one of the device's, which also decides about threads; the plan's `against` names entries of
@@ -93,7 +93,7 @@ def bench_device(
     network that has no definition in torch.
     """
     _check_baselines(plan.against, device)
-    frames = [device.arrays.image(rgb) for rgb in moving_clip(plan.size_hw)]
+    frames = [device.arrays.image(rgb) for rgb in plan.frames()]
     intervals = (0, *plan.above)
     engines = [
         build_every_frame(segmenter, backend=device),
@@ -112,7 +112,7 @@ def bench_device(
     plain_ms = own[0].ms_per_frame()
     method = method_of(build_engine(segmenter, settings, backend=device), name=name)
     return DeviceReport(
-        Header.of(segmenter, method, size_hw=plan.size_hw, notes=notes),
+        Header.of(segmenter, method, plan=plan, notes=notes),
         device={"name": device.arrays.name, "fast": device.fast.to_json()},
         repeats=plan.repeats,
         results=[run.result(own, plain_ms) | {"stages_ms": s} for run, s in zip(own, stages, strict=True)],

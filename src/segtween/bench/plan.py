@@ -5,30 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from segtween.bench.clip import STREET, check_clip, clip_frames
 from segtween.build import has_stored_flow
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.settings import Settings
-from segtween.types import SizeHW, format_size
+from segtween.types import Rgb, SizeHW, format_size
 
 LEAST_SIDE = 64
 MOST_RATE = 1000.0
 WARM_UP_PERIODS = 2
 
 
+class _OnFrames:
+    size_hw: SizeHW
+    clip: str
+
+    def frames(self, part: int = 0) -> list[Rgb]:
+        """What is timed: `clip.clip_frames`; each of several streams is a part of its own."""
+        return clip_frames(self.clip, self.size_hw, part=part)
+
+
 @dataclass(frozen=True)
-class Plan:
+class Plan(_OnFrames):
     """Frames of `size_hw`, of which `repeats` periods (a key frame and the frames after it) are timed at each of the
     `intervals`, after two that are not; `threads` 0 uses every processor. `against` names baselines that are
-    interleaved with the method. SettingError for sizes below 64x64 and fewer than one repeat."""
+    interleaved with the method. `clip` is one of `clip.CLIPS` or a file. SettingError for sizes below 64x64, fewer than
+    one repeat and an unknown clip."""
 
     size_hw: SizeHW
     intervals: Sequence[int] = ()
     repeats: int = 7
     threads: int = 0
     against: Sequence[str] = ()
+    clip: str = STREET
 
     def __post_init__(self) -> None:
+        check_clip(self.clip)
         if self.repeats < 1 or min(self.size_hw) < LEAST_SIDE:
             raise SettingError(
                 f"{self.repeats} repeats on frames of {format_size(self.size_hw)}",
@@ -47,18 +60,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class RatePlan:
+class RatePlan(_OnFrames):
     """Frames of `size_hw` that come at `rate` per second for `seconds`, whether they are waited for or not.
 
-    SettingError for sizes below 64x64, a rate that is not above 0 and at most 1000, and less than one frame in all.
+    SettingError for sizes below 64x64, a rate that is not above 0 and at most 1000, less than one frame in all, and an
+    unknown clip.
     """
 
     size_hw: SizeHW
     rate: float
     seconds: float
     threads: int = 0
+    clip: str = STREET
 
     def __post_init__(self) -> None:
+        check_clip(self.clip)
         if not 0 < self.rate <= MOST_RATE or self.due < 1 or min(self.size_hw) < LEAST_SIDE:
             raise SettingError(
                 f"{self.rate:g} frames per second for {self.seconds:g} s, of {format_size(self.size_hw)}",

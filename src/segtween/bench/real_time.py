@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import RatePlan, refuse_stored
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine
@@ -152,19 +152,19 @@ class Watched:
 def bench_real_time(
     segmenter: Segmenter, *, settings: Settings, name: str, plan: RatePlan, progress: Progress | None = None
 ) -> RealTimeReport:
-    """Frames of a moving textured clip that come at the plan's rate, waited for or not.
+    """Frames of the plan's clip that come at the plan's rate, waited for or not.
 
     Of those that came while others were labelled the newest is taken and the rest dropped, as in `run --live`; in the
     bidirectional mode those of half a period are kept. The engine has seen two frames before. Raises SettingError for
     stored scores or flow.
     """
     refuse_stored(segmenter, {name: settings})
-    backend, clip, network = Processor(plan.threads), moving_clip(plan.size_hw), Watched(segmenter)
+    backend, clip, network = Processor(plan.threads), plan.frames(), Watched(segmenter)
     engine = build_engine(network, settings, backend=backend, live=True)
     alone_ms = _warm_up(engine, clip, network)
     frames = _play(engine, clip, plan, progress)
     return RealTimeReport(
-        Header.of(segmenter, method_of(engine, name=name), size_hw=plan.size_hw, threads=backend.rows.threads),
+        Header.of(segmenter, method_of(engine, name=name), plan=plan, threads=backend.rows.threads),
         plan=plan,
         frames=frames,
         network=NetworkRuns(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import RatePlan, refuse_stored
 from segtween.bench.real_time import WARM_UP_FRAMES, Labelled, NetworkRuns, Watched
 from segtween.bench.report import Header, MethodReport
@@ -82,8 +82,8 @@ def bench_real_time_streams(
     plan: RatePlan,
     progress: Progress | None = None,
 ) -> RealTimeStreamsReport:
-    """`count` cameras, each a moving textured clip whose frames come at the plan's rate, evenly one after the other,
-    waited for or not.
+    """`count` cameras, each a part of the plan's clip whose frames come at its rate, evenly one after the other, waited
+    for or not.
 
     Of a camera's frames that came while others were labelled the newest is taken, as in `run --live`; in the
     bidirectional mode those of half a period are kept. Raises SettingError for stored scores or flow, and what
@@ -93,14 +93,12 @@ def bench_real_time_streams(
     network = Watched(segmenter)
     backend = Processor(plan.threads)
     streams = build_streams(network, settings, count, backend=backend)
-    clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
+    clips = [plan.frames(part) for part in range(count)]
     alone_ms = _warm_up(streams, clips, network)
     cameras = [Labelled(plan.due) for _ in clips]
     _play(streams, clips, cameras, rate=plan.rate, progress=progress)
     return RealTimeStreamsReport(
-        Header.of(
-            segmenter, method_of(streams.engines[0], name=name), size_hw=plan.size_hw, threads=backend.rows.threads
-        ),
+        Header.of(segmenter, method_of(streams.engines[0], name=name), plan=plan, threads=backend.rows.threads),
         plan=plan,
         cameras=cameras,
         network=NetworkRuns(list(network.runs_ms), alone_ms),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segtween.bench.clip import clip_name
+from segtween.bench.plan import Plan, RatePlan
 from segtween.interfaces import Segmenter
 from segtween.texttable import TextTable
 from segtween.types import Method, SizeHW, format_size
@@ -29,12 +31,13 @@ class Report(ABC):
 
 @dataclass(frozen=True)
 class Header:
-    """What was measured: the method, the network as it describes itself, frames of `size_hw` that the network sees at
-    `scale`, on `threads` threads (None on a device, which has none of its own)."""
+    """What was measured: the method, the network as it describes itself, frames of `size_hw` of a clip that the network
+    sees at `scale`, on `threads` threads (None on a device, which has none of its own)."""
 
     method: Method
     network: dict[str, Any]
     size_hw: SizeHW
+    clip: str
     scale: float
     threads: int | None
     versions: dict[str, str]
@@ -46,16 +49,17 @@ class Header:
         segmenter: Segmenter,
         method: Method,
         *,
-        size_hw: SizeHW,
+        plan: Plan | RatePlan,
         threads: int | None = None,
         notes: Sequence[str] = (),
     ) -> Header:
-        """Of a segmenter, whose own notes come before the others."""
+        """Of a segmenter, whose own notes come before the others, on the plan's frames."""
         return cls(
             method=method,
             network=segmenter.describe(),
-            size_hw=size_hw,
-            scale=_scale(segmenter, size_hw),
+            size_hw=plan.size_hw,
+            clip=clip_name(plan.clip),
+            scale=_scale(segmenter, plan.size_hw),
             threads=threads,
             versions=versions(),
             notes=list(dict.fromkeys([*getattr(segmenter, "notes", []), *notes])),
@@ -63,8 +67,8 @@ class Header:
 
     @property
     def frames(self) -> str:
-        """`2048x1024 (width x height)`."""
-        return f"{format_size(self.size_hw)} (width x height)"
+        """`2048x1024 (width x height) of the clip street`."""
+        return f"{format_size(self.size_hw)} (width x height) of the clip {self.clip}"
 
     @property
     def model(self) -> str:
@@ -83,6 +87,7 @@ class Header:
         return {
             "method": self.method.to_json(),
             "size_hw": list(self.size_hw),
+            "clip": self.clip,
             "scale": self.scale,
             "model": self.model,
             "runtime": self.network.get("runtime", "python"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from segtween.bench.baselines import BASELINES, Baseline, check_baselines
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
 from segtween.bench.report import Header
 from segtween.bench.speed_report import STAGES, BenchReport
@@ -29,7 +29,7 @@ from segtween.types import Progress, Result, Rgb
 def bench(
     segmenter: Segmenter, *, settings: Settings, name: str, plan: Plan, progress: Progress | None = None
 ) -> BenchReport:
-    """Times a preset's settings at the plan's intervals and at interval 0, on a moving textured clip.
+    """Times a preset's settings at the plan's intervals and at interval 0, on the plan's clip.
 
     The segmenter has threads of its own, by its own setting. The plan's `against` names entries of
     `baselines.BASELINES`, which are interleaved with the intervals. Raises SettingError for intervals below 0, and for
@@ -78,7 +78,7 @@ def bench_presets(
         method = method_of(build_engine(segmenter, presets[name], backend=backend), name=name)
         cuts = [run.remark for run in runs if run.cuts]
         return BenchReport(
-            Header.of(segmenter, method, size_hw=plan.size_hw, threads=backend.rows.threads, notes=cuts),
+            Header.of(segmenter, method, plan=plan, threads=backend.rows.threads, notes=cuts),
             repeats=plan.repeats,
             results=[run.result(plain_ms=plain_ms) for run in runs],
             fused=whole[name].result(plain_ms=plain_ms) if name in whole else None,
@@ -96,7 +96,7 @@ class _Timed(Protocol):
 
 
 def _interleave(runs: Sequence[_Timed], plan: Plan, progress: Progress | None) -> None:
-    frames = moving_clip(plan.size_hw)
+    frames = plan.frames()
     done, total = 0, plan.periods * sum(run.interval + 1 for run in runs)
     for period in range(plan.periods):
         for run in runs:
@@ -133,7 +133,7 @@ class _Run:
         self.interval, self.engine = interval, engine
         self._by_period = not engine.is_causal
         self.key, self.other = _Kind(), _Kind()
-        self.period_ms, self.mixed = array("d"), array("d")
+        self.period_ms, self.mixed, self.waits = array("d"), array("d"), array("d")
         self.cuts = self._position = 0
 
     @property
@@ -160,6 +160,7 @@ class _Run:
         kind = self.key if result.is_key else self.other
         kind.frame_ms.append(frame_ms)
         kind.stages.update(result.stages_ms)
+        self.waits.append(self._position - 1 - result.index)
         self.mixed.append(self.engine.ops.mixed_cells)
         self.cuts += result.is_cut
 
@@ -185,6 +186,7 @@ class _Run:
             "key_frame": key,
             "other_frame": other,
             "latency_ms": percentiles([*self.key.frame_ms, *self.other.frame_ms]),
+            "latency_frames": percentiles(self.waits),
             "period_ms": quartiles(self.period_ms),
             "mixed_cells": quartiles(self.mixed)["median"],
         }

@@ -52,8 +52,9 @@ class BenchReport(MethodReport):
     def figure_tables(self) -> list[TextTable]:
         title = f"{self.header.title}, {count(self.header.threads or 1, 'thread')}"
         columns = ["interval", "ms per frame", "frames per second", "key frame ms", "other frame ms", "faster"]
+        columns += ["frames until labels", "mixed cells"]
         rows = [_cells(name, result) for name, result in self.named_results()]
-        figures = TextTable(title, [*columns, "mixed cells"], rows, seldom=["mixed cells", "frames per second"])
+        figures = TextTable(title, columns, rows, seldom=["mixed cells", "frames per second"])
         stages = TextTable(
             "median ms of each stage (lower to upper quartile)",
             ["interval", "frames", *STAGES],
@@ -73,9 +74,11 @@ class BenchReport(MethodReport):
 
 def _latency(name: str, result: Figures) -> str:
     ms = result["latency_ms"]
+    frames = result["latency_frames"]
     return (
         f"interval {name}: a frame takes {ms['p50']:.1f} ms (median), {ms['p95']:.1f} ms (p95), "
         f"{ms['p99']:.1f} ms (p99), {ms['most']:.1f} ms at most"
+        + (f"; its labels come {frames['most']:.0f} frames later at most" if frames["most"] else "")
     )
 
 
@@ -89,6 +92,7 @@ def _cells(name: str, result: Figures) -> list[str]:
         f"{result['key_frame']['median']:.1f}",
         "-" if other is None else f"{other['median']:.1f}",
         "-" if possible == 1 else f"{faster:.1f}x of {possible}x possible ({100 * share:.0f}%)",
+        f"{result['latency_frames']['most']:.0f}",
         f"{100 * result['mixed_cells']:.0f}%",
     ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine, build_streams
@@ -102,15 +102,15 @@ def bench_streams(
     plan: Plan,
     progress: Progress | None = None,
 ) -> StreamsReport:
-    """Times `count` streams, each its own moving textured clip, with one network and with one each, at the interval of
-    the settings.
+    """Times `count` streams, each on a part of the plan's clip of its own, with one network and with one each, at
+    the interval of the settings.
 
     All three are interleaved, a period (interval + 1 ticks) at a time, after two that are not timed. Raises
     SettingError for fewer than one stream, asynchronous key frames, the offline mode, adaptive schedules, stored scores
     and flow.
     """
     _check(settings)
-    clips = [moving_clip(plan.size_hw, seed=seed) for seed in range(count)]
+    clips = [plan.frames(part) for part in range(count)]
     empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
     backend = Processor(plan.threads)
@@ -143,7 +143,7 @@ def _engine(segmenter: Segmenter, settings: Settings, plan: Plan) -> Engine:
 
 def _header(segmenter: Segmenter, engine: Engine, name: str, plan: Plan) -> Header:
     threads = engine.ops.threads
-    return Header.of(segmenter, method_of(engine, name=name), size_hw=plan.size_hw, threads=threads)
+    return Header.of(segmenter, method_of(engine, name=name), plan=plan, threads=threads)
 
 
 def _check(settings: Settings) -> None:

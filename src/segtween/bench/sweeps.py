@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench.clip import moving_clip, to_and_fro
+from segtween.bench.clip import clip_name, to_and_fro
 from segtween.bench.plan import Plan
 from segtween.bench.speed import bench
 from segtween.build import Processor, build_engine
@@ -35,7 +35,8 @@ STRIDE, PATCH = 4, 96
 
 @dataclass(frozen=True)
 class Sweep:
-    """One curve: `rows` have `at` (megapixels, classes, interval or frames), `ms_per_frame` and what else is known."""
+    """One curve: `rows` have `at` (megapixels, classes, interval or frames), `ms_per_frame` and what else is
+    known; `note` says of which clip and frames."""
 
     kind: Kind
     unit: str
@@ -103,7 +104,7 @@ def sweep(
     looked at after 10, 100, 1000, ... frames. Raises what `bench` raises, and SettingError for an unknown kind.
     """
     check_kinds([kind])
-    interval, shown = settings.interval, format_size(plan.size_hw)
+    interval, shown, clip = settings.interval, format_size(plan.size_hw), f"clip {clip_name(plan.clip)}"
 
     def cost(of: Segmenter, **changes: Any) -> list[dict[str, Any]]:
         planned = replace(plan, **{"intervals": [interval], **changes})
@@ -111,15 +112,15 @@ def sweep(
 
     if kind == "interval":
         rows = [_point(r["interval"], f"{r['interval']}", r) for r in cost(segmenter, intervals=INTERVALS)]
-        return Sweep("interval", "interval", rows, f"frames of {shown}")
+        return Sweep("interval", "interval", rows, f"{clip}, frames of {shown}")
     if kind == "length":
         rows = _lengths(segmenter, settings, plan, most_frames, progress)
-        return Sweep("length", "frames", rows, f"frames of {shown}, interval {interval}")
+        return Sweep("length", "frames", rows, f"{clip}, frames of {shown}, interval {interval}")
     if kind == "pixels":
         rows = [_point(h * w / 1e6, format_size((h, w)), cost(segmenter, size_hw=(h, w))[-1]) for h, w in SIZES]
-        return Sweep("pixels", "megapixels", rows, f"interval {interval}")
+        return Sweep("pixels", "megapixels", rows, f"{clip}, interval {interval}")
     rows = [_point(classes, f"{classes}", cost(Patches(classes))[-1]) for classes in CLASSES]
-    return Sweep("classes", "classes", rows, f"frames of {shown}, interval {interval}, no network")
+    return Sweep("classes", "classes", rows, f"{clip}, frames of {shown}, interval {interval}, no network")
 
 
 def _point(at: float, label: str, result: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _lengths(
 ) -> list[dict[str, Any]]:
     if most_frames < LENGTHS[0]:
         raise SettingError(f"{most_frames} frames", expected=f"{LENGTHS[0]} or more", do="give more frames")
-    engine, clip = build_engine(segmenter, settings, backend=Processor(plan.threads)), moving_clip(plan.size_hw)
+    engine, clip = build_engine(segmenter, settings, backend=Processor(plan.threads)), plan.frames()
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []
     times: list[float] = []

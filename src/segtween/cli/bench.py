@@ -13,9 +13,11 @@ from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.types import SizeHW, format_size
 
 if TYPE_CHECKING:
     from segtween.bench import Plan
+    from segtween.bench.plan import RatePlan
     from segtween.bench.report import Report
 
 
@@ -40,12 +42,12 @@ Network = Annotated[
 Method = Annotated[
     MethodOptions,
     options.BY_INTERVAL,
-    Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys", "key_tta"),
+    Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "async_keys", "key_tta"),
 ]
 Synchronous = Annotated[
     MethodOptions,
     Without("schedule", "budget", "target_ms", "least_distance", "most_distance", "async_keys"),
-    Rare("refine", "edge", "match", "flow_quality", "weights", "key_tta"),
+    Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "key_tta"),
 ]
 Size = Annotated[
     str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
@@ -68,6 +70,7 @@ class TimingOptions:
     """What is timed, and how often."""
 
     size: Size = "1280x720"
+    clip: shared.Clip = "street"
     intervals: Annotated[
         str,
         typer.Option(
@@ -89,7 +92,18 @@ class TimingOptions:
             repeats=self.repeats,
             threads=threads,
             against=options.words(against) or (),
+            clip=told(self.clip, options.size(self.size)),
         )
+
+
+def told(clip: str, size_hw: SizeHW) -> str:
+    """The clip itself, after a line that says so where its frames are to be rendered, which takes long."""
+    from segtween.bench.clip import is_at_hand
+    from segtween.cli.screen import notes
+
+    if not is_at_hand(clip, size_hw):
+        notes.print(f"rendering the {clip} in {format_size(size_hw)}; the next time its frames are on disk")
+    return clip
 
 
 OneInterval = Annotated[TimingOptions, Without("intervals")]
@@ -298,6 +312,13 @@ class ArrivalOptions:
         typer.Option("--streams", metavar="N", help="N cameras that share the network, instead of one."),
     ] = None
     size: Size = "1280x720"
+    clip: shared.Clip = "street"
+
+    def plan(self, *, threads: int) -> RatePlan:
+        from segtween.bench.plan import RatePlan
+
+        size_hw = options.size(self.size)
+        return RatePlan(size_hw, rate=self.rate, seconds=self.seconds, threads=threads, clip=told(self.clip, size_hw))
 
 
 @app.command("real-time")
@@ -305,7 +326,7 @@ class ArrivalOptions:
 @grouped
 def real_time(
     *,
-    arrival: ArrivalOptions,
+    arrival: Annotated[ArrivalOptions, Rare("clip")],
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Annotated[
@@ -326,12 +347,11 @@ def real_time(
 
         segtween bench real-time --rate 10 --lag
     """
-    from segtween.bench.plan import RatePlan
     from segtween.bench.real_time import bench_real_time
     from segtween.bench.real_time_streams import bench_real_time_streams
     from segtween.cli.screen import progress_bar
 
-    plan = RatePlan(options.size(arrival.size), rate=arrival.rate, seconds=arrival.seconds, threads=network.threads)
+    plan = arrival.plan(threads=network.threads)
     with shared.errors_of_lag(lag):
         ((name, settings),) = method.measured("bidirectional" if lag else "causal", at=keys.resolve()).items()
     segmenter = network.open(background=settings.delay is not None)

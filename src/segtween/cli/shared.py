@@ -57,6 +57,15 @@ MaxFrames = Annotated[
     int | None,
     typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set."),
 ]
+Clip = Annotated[
+    str,
+    typer.Option(
+        "--clip",
+        metavar="street|textured|FILE",
+        rich_help_panel="Timing",
+        help="What is timed: the synthetic street, a picture that is broken up everywhere, or a video's first frames.",
+    ),
+]
 Threads = Annotated[
     int,
     typer.Option("--threads", metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them."),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -20,9 +21,6 @@ app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plo
 Presets = Annotated[
     str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
 ]
-Repeats = Annotated[
-    int, typer.Option("--repeats", metavar="N", rich_help_panel="Timing", help="Periods timed per interval.")
-]
 AtInterval = Annotated[
     int,
     typer.Option(
@@ -34,6 +32,18 @@ AtInterval = Annotated[
     ),
 ]
 Data = Annotated[DataOptions, Rare("dataset_labels", "label_map")]
+
+
+@dataclass(frozen=True)
+class TimingOptions:
+    """What is timed, and how often."""
+
+    PANEL: ClassVar[str] = "Timing"
+
+    repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")] = 7
+    clip: shared.Clip = "street"
+
+
 _SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads")
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
 _CHANGES = Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
@@ -59,7 +69,7 @@ def intervals(
     wanted: Annotated[
         str, typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals, with commas.")
     ] = "0,1,2,3,4",
-    repeats: Repeats = 7,
+    timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
     """Accuracy, speed and temporal consistency over intervals, at one scale.
@@ -74,7 +84,7 @@ def intervals(
     from segtween.run.modes import each_mode
 
     chosen = options.numbers(wanted, option="--intervals")
-    with measuring("intervals", output, data, network, repeats=repeats) as conditions:
+    with measuring("intervals", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = intervals_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
@@ -99,7 +109,7 @@ def scales(
         str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
     ] = "0.5,0.75,1",
     interval: AtInterval = 2,
-    repeats: Repeats = 7,
+    timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
     """Accuracy, speed and temporal consistency at one interval, with frames shown to the network at several scales.
@@ -114,7 +124,7 @@ def scales(
     from segtween.run.modes import each_mode
 
     chosen = options.scales(wanted)
-    with measuring("scales", output, data, network, repeats=repeats) as conditions:
+    with measuring("scales", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = scales_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
@@ -147,7 +157,7 @@ def methods(
         bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
     ] = True,
     measures: shared.Measures = None,
-    repeats: Repeats = 7,
+    timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
     """Accuracy, temporal consistency and speed of everything there is to choose: every frame, the presets, offline.
@@ -165,7 +175,9 @@ def methods(
     names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
     default = default if default in names else names[-1]
     changed = method.of_presets(names)
-    with measuring("methods", output, data, network, repeats=repeats, measures=measures) as conditions:
+    with measuring(
+        "methods", output, data, network, repeats=timing.repeats, clip=timing.clip, measures=measures
+    ) as conditions:
         study = methods_table(
             conditions,
             network.open(data=conditions.dataset),
@@ -182,7 +194,13 @@ def methods(
 @guarded
 @grouped
 def ablation(
-    *, data: Data, network: Network, method: Method, interval: AtInterval = 4, repeats: Repeats = 7, output: NoPlot
+    *,
+    data: Data,
+    network: Network,
+    method: Method,
+    interval: AtInterval = 4,
+    timing: TimingOptions,
+    output: NoPlot,
 ) -> None:
     """What each part of a preset brings: each is switched off, or made simpler, one at a time.
 
@@ -193,7 +211,7 @@ def ablation(
     from segtween.reports.tables.ablation import ablation_table
 
     settings = method.settings()
-    with measuring("ablation", output, data, network, repeats=repeats) as conditions:
+    with measuring("ablation", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         segmenter = network.open(data=conditions.dataset)
         study = ablation_table(conditions, segmenter, settings=settings, name=method.name, interval=interval)
     output.finish(study)

@@ -75,6 +75,7 @@ def measuring(
     network: NetworkOptions,
     *,
     repeats: int = 1,
+    clip: str = "street",
     measures: str | None = None,
 ) -> Iterator[Conditions]:
     """The data, opened, and how they are measured, with a bar of the progress; the output is checked before."""
@@ -88,6 +89,7 @@ def measuring(
             map_name=data.label_map,
             max_frames=data.max_frames,
             repeats=repeats,
+            clip=clip,
             threads=network.threads,
             measures=options.words(measures) or (),
             command=options.command_line(),

@@ -20,7 +20,7 @@ from segtween.device import eager, matching
 from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
-from segtween.ops.appearance import SEARCHES, describe_matching
+from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.types import Appearance, Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -20,6 +21,7 @@ from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of
 from segtween.settings import Composed, Published, Settings
 
+OPENVINO = "openvino"
 HALF, WHOLE = "float16", "float32"
 
 
@@ -75,7 +77,7 @@ class Device:
         from segtween.labels import label_set as find_label_set
 
         if form_of(model) == "network" and is_in_torch(record := find_record(model)):
-            if others.get("runtime", "openvino") != "openvino" or others.get("provider") is not None:
+            if others.get("runtime", OPENVINO) != OPENVINO or others.get("provider") is not None:
                 refused = others["provider"] if others.get("provider") is not None else others["runtime"]
                 raise SettingError(
                     f"runtime or provider {refused} on device {self.name}",
@@ -87,15 +89,38 @@ class Device:
             return DeviceSegmenter(
                 record, device=self.arrays.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
             )
-        return self.fetching(
-            self.processor.segmenter(model, precision=precision, scale=scale, label_set=label_set, **others)
-        )
+        opened = partial(self.processor.segmenter, model, precision=precision, scale=scale, label_set=label_set)
+        if form_of(model) == "network":
+            return self._bound(opened, **others)
+        return self.fetching(opened(**others))
 
-    def fetching(self, segmenter: Segmenter) -> Segmenter:
-        """A segmenter that runs on the processor, for frames on the device; its `notes` say so."""
+    def fetching(self, segmenter: Segmenter, *, why: str = "") -> Segmenter:
+        """A segmenter that runs on the processor, for frames on the device; its `notes` say so, and perhaps why."""
         from segtween.device.segmenter import ProcessorSegmenter
 
-        return ProcessorSegmenter(segmenter, device=self.arrays.device)
+        return ProcessorSegmenter(segmenter, device=self.arrays.device, why=why)
+
+    def _bound(
+        self, opened: Callable[..., Segmenter], *, runtime: str = OPENVINO, provider: str | None = None, **others: Any
+    ) -> Segmenter:
+        """The network of an ONNX file: on the device where ONNX Runtime has an execution provider for it, which
+        `provider` (cuda, tensorrt) may name; else on the processor, and `notes` say why."""
+        from segtween.device.bound import BoundSegmenter, why_not
+        from segtween.runtimes.onnxruntime import is_on_card, missing_on_card
+
+        on_card, device = self.arrays.device.type == "cuda", self.arrays.device
+        if runtime == OPENVINO and not (on_card and (provider is None or is_on_card(provider))):
+            return self.fetching(opened(runtime=runtime, provider=provider, **others))
+        if on_card and provider is None:
+            if missing := missing_on_card("cuda"):
+                return self.fetching(opened(runtime=runtime, **others), why=missing)
+            provider = "cuda"
+        chosen = f"{provider}:{device.index or 0}" if on_card else provider
+        inner: Any = opened(runtime="onnxruntime", provider=chosen, **others)
+        why = why_not(inner, device)
+        if why is not None:
+            return self.fetching(inner, why=why)
+        return BoundSegmenter(inner, device=device, kernels=self.kernels)
 
     def flow(self, settings: Settings, *, classes: int | None) -> FlowEstimator:
         """The estimator's twin on the device (`flow.FlowSpec.device_open`); without one it is computed on the

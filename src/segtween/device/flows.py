@@ -14,9 +14,7 @@ from torch.nn import functional as F
 from segtween.device import search
 from segtween.errors import ModelError, unknown
 from segtween.flow import FlowOptions
-from segtween.flow.dis import LEAST_SIDE, describe_search
-from segtween.flow.network import NetworkFlow
-from segtween.flow.view import STRIDE_FOR_NETWORKS, GreyView
+from segtween.flow.grid import LEAST_SIDE, STRIDE_FOR_NETWORKS, FlowGrid, describe_search
 from segtween.geometry import stride_grid
 from segtween.interfaces import FlowEstimator, Selecting
 from segtween.models.components import Component
@@ -38,10 +36,10 @@ class DeviceSearch:
     def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
         if quality not in search.FINEST:
             raise unknown(f"flow quality {quality!r}", quality, search.FINEST)
-        self._kernels, self._by, self._view, self.quality = kernels, by, GreyView(stride=stride), quality
+        self._kernels, self._by, self._grid, self.quality = kernels, by, FlowGrid(stride=stride), quality
 
     def prepare(self, rgb: Tensor) -> Tensor:
-        return self._kernels.grey_view(rgb, self._view.grid((rgb.shape[0], rgb.shape[1])))
+        return self._kernels.grey_view(rgb, self._grid.grid((rgb.shape[0], rgb.shape[1])))
 
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
         if min(current.shape) < LEAST_SIDE:
@@ -55,7 +53,7 @@ class DeviceSearch:
             "steps": search.STEPS,
             "rounds": search.ROUNDS,
         }
-        return describe_search(self.quality, self._view, implementation="torch", search=numbers)
+        return describe_search(self.quality, self._grid, implementation="torch", search=numbers)
 
 
 class DeviceStill:
@@ -64,10 +62,10 @@ class DeviceStill:
     stays = True
 
     def __init__(self, *, kernels: Any, stride: int | None = None) -> None:
-        self._kernels, self._view = kernels, GreyView(stride=stride)
+        self._kernels, self._grid = kernels, FlowGrid(stride=stride)
 
     def prepare(self, rgb: Tensor) -> Tensor:
-        return self._kernels.grey_view(rgb, self._view.grid((rgb.shape[0], rgb.shape[1])))
+        return self._kernels.grey_view(rgb, self._grid.grid((rgb.shape[0], rgb.shape[1])))
 
     def __call__(self, current: Tensor, previous: Tensor) -> Tensor:  # noqa: ARG002
         return torch.zeros((*current.shape[:2], 2), device=current.device)
@@ -176,6 +174,8 @@ def open_network_flow(
     device: Device, options: FlowOptions, on_processor: Callable[[], FlowEstimator]
 ) -> FlowEstimator | None:
     """None for a network that torch has no definition of."""
+    from segtween.flow.network import NetworkFlow
+
     inner = on_processor()
     if not isinstance(inner, NetworkFlow) or inner.component.network not in NETWORKS:
         return None

@@ -14,8 +14,7 @@ from torch.nn.functional import pad
 
 from segtween.device.sampling import resize_planes, whole_ratio
 from segtween.geometry import stride_grid
-from segtween.ops.appearance import MOST_SIDE, Search
-from segtween.ops.matching import CROSS, NEAR, SIDES
+from segtween.ops.searches import CROSS, MOST_SIDE, NEAR, SIDES, Search
 from segtween.types import Appearance, SizeHW
 
 AROUND = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))

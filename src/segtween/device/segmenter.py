@@ -123,12 +123,13 @@ class DeviceSegmenter:
 
 
 class ProcessorSegmenter:
-    """Any other segmenter, on the processor: frames are fetched, scores sent. It says so in `notes`."""
+    """Any other segmenter, on the processor: frames are fetched, scores sent. It says so in `notes`, and `why`."""
 
-    def __init__(self, inner: Segmenter, *, device: torch.device) -> None:
+    def __init__(self, inner: Segmenter, *, device: torch.device, why: str = "") -> None:
         self.inner, self.device, self.labels = inner, device, inner.labels
         note = (
             f"{inner.describe().get('name', 'the segmenter')} runs on the processor: frames are fetched from the device"
+            + (f" ({why})" if why else "")
         )
         self.notes = [*notes_of(inner), note]
         if isinstance(inner, Selecting):

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import unknown
+from segtween.flow.grid import LEAST_SIDE, describe_search
 from segtween.flow.search import PatchSearch, Search
-from segtween.flow.view import MOST_CELLS, GreyView
+from segtween.flow.view import GreyView
 from segtween.types import Flow, Rgb
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Sear
 """By quality: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
 about four times as long as the one before."""
 QUALITIES = tuple(SEARCHES)
-LEAST_SIDE = 16
-"""Pixels; in a smaller view there is no room for patches, and the flow is zero."""
 
 
 class DisFlow:
@@ -74,14 +73,7 @@ class OpenCvDisFlow:
         return np.asarray(self._dis.calc(current, previous, None), np.float32)
 
     def describe(self) -> dict[str, Any]:
-        grid = self._view.stride or f"at most {MOST_CELLS} cells"
-        return {"flow": "dis-opencv", "preset": "medium", "grid": grid, "opencv": cv2.__version__}
-
-
-def describe_search(quality: str, view: GreyView, *, implementation: str, search: dict[str, int]) -> dict[str, Any]:
-    """The record of `dis` in any implementation; `search` has the fields of `search.Search`."""
-    grid = view.stride or f"at most {MOST_CELLS} cells"
-    return {"flow": "dis", "implementation": implementation, "quality": quality, "grid": grid, "search": search}
+        return {"flow": "dis-opencv", "preset": "medium", "grid": self._view.describe(), "opencv": cv2.__version__}
 
 
 def open_dis(flow: str, options: FlowOptions) -> DisFlow:  # noqa: ARG001

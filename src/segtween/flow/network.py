@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.flow.view import STRIDE_FOR_NETWORKS
+from segtween.flow.grid import STRIDE_FOR_NETWORKS
 from segtween.geometry import stride_grid
 from segtween.models.component_search import find_flow_network
 from segtween.models.components import Component

@@ -9,26 +9,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from segtween.geometry import shrink_to, stride_grid
+from segtween.flow.grid import FlowGrid
 from segtween.ops.kernels import add_rows
 from segtween.ops.threads import Rows
-from segtween.types import Rgb, SizeHW
-
-MOST_CELLS = 260_000
-"""Flow is estimated on the image divided by 1, 2, 4, ... until it has no more pixels than this."""
-
-STRIDE_FOR_NETWORKS = 8
-"""Flow networks of the propagation literature see the image at an eighth of its size."""
+from segtween.types import Rgb
 
 
-class GreyView:
+class GreyView(FlowGrid):
     """Reduces a frame to a grey image on the flow grid (area mean). `stride` None chooses by size."""
 
     def __init__(self, *, stride: int | None = None, threads: int = 0) -> None:
-        self.stride, self._rows = stride, Rows(threads)
-
-    def grid(self, size_hw: SizeHW) -> SizeHW:
-        return shrink_to(size_hw, cells=MOST_CELLS) if self.stride is None else stride_grid(size_hw, self.stride)
+        super().__init__(stride=stride)
+        self._rows = Rows(threads)
 
     def __call__(self, rgb: Rgb) -> NDArray[np.uint8]:
         (h, w), size_hw = self.grid((rgb.shape[0], rgb.shape[1])), rgb.shape[:2]

@@ -5,16 +5,12 @@ places of the key frame. Neighbours often know better, and the colours say which
 
     on the composed flow's grid   each frame, from far to near; what is found goes on with the flow
     on the flow's own grid        twice as fine, for the labels alone, near their edges
-
-Raising a gate or a margin costs accuracy, lowering it time; both were chosen, like the steps, on synthetic drives (700
-to 702, also with noise and compression).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,59 +20,13 @@ from segtween.geometry import stride_grid
 from segtween.ops import matching
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.kernels import double_rows
+from segtween.ops.searches import CROSS, MOST_SIDE, Search
 from segtween.ops.threads import Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, SizeHW
 
 Cells = NDArray[np.int32]
-MOST_SIDE = 16
-"""Pixels to a cell's side, at most, that the loops add up."""
 FEWEST_CELLS = 256
 """Fewer cells than twice this are not worth a second thread."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which cells are matched, and against which others.
-
-    gate      mean difference of colour, in grey levels, above which a cell looks for another flow
-    contrast  so many times the cell's mean difference from its neighbours is added to the gate: where a picture is
-              busy, half a cell amiss is a large difference
-    margin    grey levels by which another flow must be better
-    steps     cells to the neighbours that are tried, round by round
-    edge      where labels are known, only cells at most so many from another label
-    """
-
-    gate: float
-    contrast: float
-    margin: float
-    steps: tuple[int, ...]
-    edge: int = 0
-
-
-class Searches(NamedTuple):
-    """On the composed flow's grid, and on the flow's own."""
-
-    coarse: Search
-    fine: Search
-
-
-SEARCHES = {
-    "fast": Searches(
-        Search(gate=6.0, contrast=0.5, margin=2.0, steps=(32, 8, 2)),
-        Search(gate=6.0, contrast=0.5, margin=2.0, steps=(4, 1), edge=1),
-    ),
-    "fine": Searches(
-        Search(gate=4.0, contrast=0.5, margin=2.0, steps=(32, 16, 8, 4, 2, 1)),
-        Search(gate=4.0, contrast=0.5, margin=2.0, steps=(8, 4, 2, 1), edge=2),
-    ),
-}
-"""By quality: `fine` takes about twice as long."""
-
-
-def describe_matching(quality: str) -> dict[str, Any]:
-    """Everything about matching that changes the numbers."""
-    searches = SEARCHES[quality]
-    return {"match": {"quality": quality, "coarse": asdict(searches.coarse), "fine": asdict(searches.fine)}}
 
 
 class Matching:
@@ -152,7 +102,7 @@ class Matching:
         h, w = flow.shape[:2]
         edges = np.empty((0, 0) if labels is None else (h, w), np.bool_)
         cells, costs, found = np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32), dict[int, int]()
-        gate = int(search.gate * matching.CROSS)
+        gate = int(search.gate * CROSS)
 
         def part(first: int, last: int) -> None:
             if labels is not None:
@@ -161,7 +111,7 @@ class Matching:
 
         self._rows(part, h)
         chosen = np.concatenate([np.arange(begin, begin + n) for begin, n in sorted(found.items())])
-        return cells[chosen], costs[chosen] - np.int32(search.margin * matching.CROSS)
+        return cells[chosen], costs[chosen] - np.int32(search.margin * CROSS)
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""

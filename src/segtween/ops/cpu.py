@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
-from segtween.ops.appearance import FEWEST_CELLS, SEARCHES, Matching, describe_matching
+from segtween.ops.appearance import FEWEST_CELLS, Matching
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
+from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.ops.threads import Rows
 from segtween.types import Appearance, Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
 

@@ -21,15 +21,10 @@ from segtween.ops.along import score_at
 from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
 from segtween.ops.kernels import add_rows
+from segtween.ops.searches import NEAR, SIDES
 
 Array = Any
 CONTRACT = {"contract"}
-CROSS = 15
-"""Differences that a cost is the sum of."""
-NEAR = 1
-"""Half cells: what leads no farther from where a flow leads already is not tried."""
-SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
-"""The neighbours in the order in which they are tried, x and y."""
 _at_once = njit(nogil=True, inline="always", error_model="numpy")
 _jit = njit(nogil=True, fastmath=CONTRACT, error_model="numpy", _nrt=False)
 # LLVM inlines these where it pays; numba's own inlining of them takes three times as long to compile.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from segtween.runtimes.base import (
 )
 
 CPU = "CPUExecutionProvider"
+ON_CARD = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
+"""Execution providers whose inputs and outputs may lie on a card that CUDA can use."""
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -32,8 +34,19 @@ _TYPES = {
 }
 
 
+class Place(NamedTuple):
+    """Where an array lies: on a `device` (`cpu` or `cuda`, and its number), from the address `pointer` on."""
+
+    device: str
+    number: int
+    dtype: Any
+    shape: tuple[int, ...]
+    pointer: int
+
+
 class OnnxRuntime(OnnxFileRuntime):
-    """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`)."""
+    """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`; `cuda:1` for
+    the second card)."""
 
     def __init__(
         self,
@@ -54,8 +67,9 @@ class OnnxRuntime(OnnxFileRuntime):
             )
         super().__init__(path, options)
         self._pixels = pixels
-        chosen = _provider(options.provider, library.get_available_providers())
-        opened = partial(self._open, library, chosen)
+        name, _, number = (options.provider or "").partition(":")
+        chosen = _provider(name or None, library.get_available_providers())
+        opened = partial(self._open, library, chosen, number)
         self._session = opened() if self._aside is None else self._aside(opened)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != chosen:
@@ -81,11 +95,7 @@ class OnnxRuntime(OnnxFileRuntime):
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
-            raise ModelError(
-                f"{self.path.name} does not take an input of shape {arrays[0].shape} ({_message(error)})",
-                expected="a graph for this size",
-                do="correct `input` in its record (layout, size, multiple_of)",
-            ) from None
+            raise self._refused(arrays[0].shape, error) from None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -94,13 +104,54 @@ class OnnxRuntime(OnnxFileRuntime):
             "precision": self.precision,
         }
 
-    def _open(self, library: Any, chosen: str) -> Any:
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the graph's inputs."""
+        return list(self._inputs)
+
+    @property
+    def types(self) -> tuple[Any, Any]:
+        """NumPy's number types of the first input and of the first of `outputs`."""
+        answers = {o.name: o.type for o in self._session.get_outputs()}
+        return _TYPES.get(next(iter(self._inputs.values())), np.float32), _TYPES[answers[self.outputs[0]]]
+
+    def runs_on(self, device: str) -> bool:
+        """Whether the graph's inputs and outputs can lie on a device, `cpu` or `cuda`."""
+        return self.provider in (ON_CARD if device == "cuda" else (CPU,))
+
+    def run_bound(self, image: Place, answer: Place | None) -> tuple[int, ...]:
+        """Runs the graph on its only input, an array on the runtime's own device, and writes the first of `outputs`
+        where `answer` says; its shape. None: the shape alone is wanted. What is read must have been computed, and what
+        is written is there when it returns. ModelError if the graph refuses."""
+        binding, output = self._session.io_binding(), self.outputs[0]
+        binding.bind_input(self.inputs[0], *image)
+        if answer is None:
+            binding.bind_output(output, image.device, image.number)
+        else:
+            binding.bind_output(output, *answer)
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # as in run
+            raise self._refused(image.shape, error) from None
+        return tuple(binding.get_outputs()[0].shape())
+
+    def _refused(self, shape: tuple[int, ...], error: Exception) -> ModelError:
+        return ModelError(
+            f"{self.path.name} does not take an input of shape {shape} ({_message(error)})",
+            expected="a graph for this size",
+            do="correct `input` in its record (layout, size, multiple_of)",
+        )
+
+    def _open(self, library: Any, chosen: str, number: str) -> Any:
         options = library.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = self._threads
         # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
-        exact = {"use_tf32": 0} if chosen == "CUDAExecutionProvider" and self._asked == "float32" else {}
-        providers = [(chosen, exact)] + ([] if chosen == CPU else [(CPU, {})])
+        exact = {"use_tf32": "0"} if self._asked == "float32" else {}
+        own = {"device_id": number} if number else {}
+        # What TensorRT does not take is CUDA's, and what that does not take the processor's.
+        order = dict.fromkeys([chosen, *(ON_CARD[:1] if chosen in ON_CARD else ()), CPU])
+        providers = [(name, {} if name == CPU else {**own, **(exact if name == ON_CARD[0] else {})}) for name in order]
         try:
             return library.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # as in run
@@ -119,16 +170,35 @@ def _library() -> Any:
     return onnxruntime
 
 
+def is_on_card(provider: str) -> bool:
+    """Whether it names one of `ON_CARD`: `cuda`, `TensorrtExecutionProvider`."""
+    return _short(provider) in map(_short, ON_CARD)
+
+
+def missing_on_card(provider: str) -> str | None:
+    """What is missing for an execution provider of `ON_CARD` (`cuda`, `tensorrt`), in words; None where it is here."""
+    try:
+        available = _library().get_available_providers()
+    except MissingExtraError:
+        return "ONNX Runtime is not installed; install onnxruntime-gpu"
+    if any(_short(name) == _short(provider) for name in available):
+        return None
+    return f"this ONNX Runtime has no execution provider {provider}; install onnxruntime-gpu"
+
+
 def _message(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix("executionprovider")
 
 
 def _provider(wanted: str | None, available: list[str]) -> str:
     """`cuda`, `CUDA` and `CUDAExecutionProvider` are one; SettingError lists what is here."""
     if wanted is None:
         return CPU
-    short = {name.lower().removesuffix("executionprovider"): name for name in available}
-    key = wanted.lower().removesuffix("executionprovider")
+    short, key = {_short(name): name for name in available}, _short(wanted)
     if key in short:
         return short[key]
     near = difflib.get_close_matches(key, short, n=1)

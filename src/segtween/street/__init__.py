@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segtween.street.clip import StreetClip, StreetFrame
     from segtween.street.write import Drives, write_camvid, write_cityscapes
 
-__all__ = ["Drives", "StreetClip", "StreetFrame", "write_camvid", "write_cityscapes"]
+__all__ = ["Drives", "StreetClip", "StreetFrame", "renderer_version", "write_camvid", "write_cityscapes"]
 
 _MODULES = {
     "Drives": "write",
@@ -17,6 +19,12 @@ _MODULES = {
     "write_camvid": "write",
     "write_cityscapes": "write",
 }
+
+
+def renderer_version() -> str:
+    """Eight digits that change with the renderer's code, for what is kept of its frames."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:8]
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,7 @@ PATH = PRESETS["composed"]
 
 
 def fast(data: Dataset) -> Conditions:
-    return Conditions(data, repeats=1, threads=1)
+    return Conditions(data, repeats=1, clip="textured", threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_the_plot_is_drawn(study: Study, tmp_path: Path) -> None:
 def test_an_offline_period_is_timed_as_a_whole() -> None:
     times = bench_presets(
         BrightnessSegmenter(), presets={"late": change(PATH, mode="bidirectional")}, fused=["late"],
-        plan=Plan((64, 80), intervals=[2], repeats=1, threads=1),
+        plan=Plan((64, 80), intervals=[2], repeats=1, threads=1, clip="textured"),
     )["late"]  # fmt: skip
     late = times.results[1]
     assert late["ms_per_frame"] == pytest.approx(late["period_ms"]["median"] / 3)
@@ -268,7 +268,22 @@ def test_the_commands(drive: list[str | Path], tmp_path: Path) -> None:
     assert [row["row"] for row in record["rows"]][2:] == ["composed, bidirectional", "warp", "composed", "true labels"]
     assert "written:" in told
     labels = ["--model", MODEL, "--label-set", drive[5]]
-    call("table", "ablation", *drive, *labels, "--preset", "composed", "-i", "2", "--repeats", "1", "-o", tmp_path)
+    call(
+        "table",
+        "ablation",
+        *drive,
+        *labels,
+        "--preset",
+        "composed",
+        "-i",
+        "2",
+        "--repeats",
+        "1",
+        "--clip",
+        "textured",
+        "-o",
+        tmp_path,
+    )
     record = json.loads((tmp_path / "ablation.json").read_text())
     assert record["preset"] == "composed"
     assert record["rows"][0]["part"] == "all of it"

@@ -33,7 +33,7 @@ MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
 
 
 def fast(data: Dataset, **others: Any) -> Conditions:
-    return Conditions(data, repeats=1, threads=1, **others)
+    return Conditions(data, repeats=1, clip="textured", threads=1, **others)
 
 
 class Scaled(BrightnessSegmenter):
@@ -122,7 +122,7 @@ def test_all_forms_hold_the_same(two_presets: Study, tmp_path: Path) -> None:
     assert f" {100 * two_presets.rows[2]['avg_miou']:.1f} " in lines[4]
     for told in (
         " val (folders layout), 6 frames in 1 clip, every frame labelled",
-        "80x64 (width x height)",
+        "80x64 (width x height) of the clip textured in memory",
         "command: `segtween table`",
     ):
         assert told in text
@@ -299,7 +299,7 @@ def test_a_cell_is_occluded_where_most_of_it_is() -> None:
 def test_the_commands(tmp_path: Path) -> None:
     clip(tmp_path)
     base = ["--dataset", "folders", "--root", str(tmp_path), "--model", MODEL, "--repeats", "1", "--threads", "1"]
-    base += ["--max-frames", "4", "--out", str(tmp_path / "out")]
+    base += ["--clip", "textured", "--max-frames", "4", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, ["table", "intervals", *base, "--intervals", "0,1", "--presets", "warp"])
     assert done.exit_code == 0, done.output
     assert "1 frame in 2" in done.stdout

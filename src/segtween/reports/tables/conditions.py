@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtween.bench import Plan
+from segtween.bench.clip import STREET
 from segtween.datasets import Dataset
 from segtween.types import Progress, SizeHW
 
@@ -14,14 +15,15 @@ from segtween.types import Progress, SizeHW
 @dataclass(frozen=True)
 class Conditions:
     """The data, of which at most `max_frames` frames are used, with the label map of that name (None: the fitting one);
-    `repeats` periods timed at each interval; `threads` 0 uses every processor; `measures` are as in
-    `evaluation.evaluate`. `command` is what asked for the table.
+    `repeats` periods of a `clip` (`bench.clip`) timed at each interval; `threads` 0 uses every processor;
+    `measures` are as in `evaluation.evaluate`. `command` is what asked for the table.
     """
 
     dataset: Dataset
     map_name: str | None = None
     max_frames: int | None = None
     repeats: int = 7
+    clip: str = STREET
     threads: int = 0
     measures: Sequence[str] = ()
     command: str | None = None
@@ -38,7 +40,8 @@ class Conditions:
 
     def plan(self, intervals: Sequence[int]) -> Plan:
         """Timing on frames of the data's size."""
-        return Plan(frame_size(self.dataset), intervals=intervals, repeats=self.repeats, threads=self.threads)
+        return Plan(frame_size(self.dataset), intervals=intervals, repeats=self.repeats, threads=self.threads,
+                    clip=self.clip)  # fmt: skip
 
 
 def frame_size(dataset: Dataset) -> SizeHW:
