@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """segtween's post-training quantisation and NNCF's: `python tools/compare_quantisation.py DATA`.
 
-DATA is CamVid. Both calibrate on the images that the shipped ranges were measured on, and round weights to as many bits
-as this processor's int8 kernels take. Times are processor time: of a whole calibration, which NNCF ends by correcting
-biases, and of a frame on one thread, the forms taking turns. The packages are those that NNCF brings along.
+DATA is CamVid. Both calibrate on the same images, of the kinds that the shipped ranges were measured on, and round
+weights to as many bits as this processor's int8 kernels take. Times are processor time: of a whole calibration, which
+NNCF ends by correcting biases, and of a frame on one thread, the forms taking turns. The packages are those that NNCF
+brings along.
 
 NNCF is installed with segtween in a virtual environment of its own: `pip install . nncf`.
 """
