@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,14 +13,17 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench import Plan, bench, sweeps
+from segtween.bench import roofline as roofline_module
 from segtween.bench.cold_start import Process, measure_cold_start
 from segtween.bench.roofline import Machine, Need, RooflineReport, measure_machine, roofline
 from segtween.bench.sweeps import Patches, sweep
 from segtween.cli import app
 from segtween.errors import SettingError
+from segtween.interfaces import Segmenter
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import NetworkSegmenter
 from segtween.settings import find_preset
+from segtween.types import SizeHW
 
 PATH = find_preset("composed").at(1)
 SIZE = (64, 128)
@@ -80,6 +85,24 @@ def test_the_roofline_is_the_slower_of_moving_and_doing() -> None:
     machine = Machine(gigabytes=10, gigaflops=100, threads=2)
     assert Need("label", "other", bytes=1e7, operations=1e6).bound_ms(machine) == pytest.approx(1)
     assert Need("label", "other", bytes=1e6, operations=1e9).bound_ms(machine) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("precision", "size", "at_once"),
+    [("float32", 4, 1), ("bfloat16", 2, 2), ("int8", 1, 4), ("int8 (7-bit weights)", 1, 4 / 3)],
+)
+def test_what_the_network_needs_depends_on_its_precision(precision: str, size: int, at_once: float) -> None:
+    class Counted:
+        runtime = SimpleNamespace(work=lambda shape: (shape[1] * shape[2], 100))
+
+        def input_size(self, size_hw: SizeHW) -> SizeHW:
+            return size_hw
+
+        def describe(self) -> dict[str, str]:
+            return {"precision": precision}
+
+    (need,) = roofline_module._network(cast(Segmenter, Counted()), (8, 10))
+    assert (need.bytes, need.operations) == (100 * size + 3 * 80, 2 * 80 / at_once)
 
 
 def test_no_stage_is_faster_than_the_roofline() -> None:

@@ -22,7 +22,8 @@ from segtween.models.weights import materialise
 from segtween.networks import export_network
 from segtween.run.calibration import calibrate_folder, pictures
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.openvino import int8_sums_are_exact, read_graph
+from segtween.runtimes.base import INT8_OF_7_BITS
+from segtween.runtimes.openvino import int8_is_faster, int8_weight_bits, read_graph
 from segtween.runtimes.quantise import convolution_inputs, folded, weights_digest
 from segtween.segmenters.calibrate import agreement, calibrate
 from segtween.segmenters.network import open_network
@@ -32,8 +33,8 @@ from tiny_onnx import colour_image, write_network
 
 @pytest.fixture
 def _on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """int8 is allowed everywhere; for tests that look at none of its values."""
-    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: True)
+    """int8 has the form for dot products everywhere; for tests that look at none of its values."""
+    monkeypatch.setattr(openvino_module, "int8_weight_bits", lambda: 8)
 
 
 ANYWHERE = pytest.mark.usefixtures("_on_any_processor")
@@ -73,12 +74,12 @@ def test_agreement_with_float32_is_that_of_the_labels(tmp_path: Path, monkeypatc
     record, images = tiny(tmp_path), [colour_image((32, 48), seed=i) for i in range(3)]
     found = calibrate(record, images)
     save_int8(found, int8_path(record))
-    if not int8_sums_are_exact():
+    if not int8_weight_bits():
         with pytest.raises(SettingError, match="this processor, where sums of bytes overflow"):
             agreement(record, images)
         twice = {name: (0.0, 2 * high) for name, (_, high) in found.ranges.items()}
         save_int8(replace(found, ranges=twice), int8_path(record))  # sums that overflow nowhere
-        monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: True)
+        monkeypatch.setattr(openvino_module, "int8_weight_bits", lambda: 8)
     assert agreement(record, images) > 0.95
     ruined = Int8Record({"image": (0.0, 2.55)})  # all is clipped
     save_int8(ruined, int8_path(record))
@@ -202,13 +203,10 @@ def test_a_calibrated_folder_runs_in_int8_where_the_processor_can(tmp_path: Path
     )
     assert done.path == tmp_path / "mine" / "int8.yaml"
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    if int8_sums_are_exact():
-        assert done.agreement is not None
-        assert done.agreement > 0.95
-        used = {"int8"}
-    else:
-        assert done.agreement is None
-        used = {"bfloat16", "float32"}
+    bits = int8_weight_bits()
+    assert (done.agreement is not None) == (bits > 0)
+    assert done.agreement is None or done.agreement > 0.95
+    used = {8: {"int8"}, 7: {INT8_OF_7_BITS}}[bits] if bits and int8_is_faster(bits) else {"bfloat16", "float32"}
     assert load_int8(find_record(tmp_path / "mine")) == done.record
     assert done.record.calibrated["sources"] == [f"{tmp_path.name}/images"]
     assert open_network(find_record(tmp_path / "mine"), precision="auto").describe()["precision"] in used
@@ -219,7 +217,7 @@ def test_a_calibrated_folder_runs_in_int8_where_the_processor_can(tmp_path: Path
 def test_where_int8_cannot_run_the_ranges_are_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
+    monkeypatch.setattr(openvino_module, "int8_weight_bits", lambda: 0)
     record = tiny(tmp_path)
     done = calibrate_folder(record.path, [str(write_images(tmp_path / "images", (32, 48)))], threads=1)
     assert done.agreement is None
@@ -239,16 +237,16 @@ def test_export_takes_the_ranges_along_and_leaves_none_behind(tmp_path: Path) ->
     assert [path.name for path in again] == ["net.onnx", "model.yaml"]
 
 
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_command_says_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact: bool) -> None:
-    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: exact)
+@pytest.mark.parametrize("bits", [8, 7, 0])
+def test_the_command_says_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    monkeypatch.setattr(openvino_module, "int8_weight_bits", lambda: bits)
     tiny(tmp_path)
     images = write_images(tmp_path / "images", (32, 48), (48, 32))
     out = tmp_path / "mine"
     command = ["export", str(tmp_path / "net.onnx"), "-o", str(out), "--calibrate", str(images), "--threads", "1"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    told = r"int8 has float32's class at \d+\.\d\d% of their cells" if exact else "int8 cannot run here"
+    told = r"int8 has float32's class at \d+\.\d\d% of their cells" if bits else "int8 cannot run here"
     assert re.search(rf"int8\.yaml; ranges of 2 images; {told}\n", done.output)
 
 

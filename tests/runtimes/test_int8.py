@@ -6,8 +6,10 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -22,8 +24,14 @@ from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
 from segtween.runtimes import open_runtime
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.base import RuntimeOptions
-from segtween.runtimes.openvino import OpenVinoRuntime, int8_sums_are_exact, read_graph
+from segtween.runtimes.base import INT8_OF_7_BITS, RuntimeOptions
+from segtween.runtimes.openvino import (
+    OpenVinoRuntime,
+    has_byte_dot_products,
+    int8_is_faster,
+    int8_weight_bits,
+    read_graph,
+)
 from segtween.runtimes.quantise import (
     convolution_inputs,
     folded,
@@ -39,27 +47,44 @@ RANGES = Int8Record({"image": (0.0, 1.0)})
 INT8, AUTO = RuntimeOptions(precision="int8"), RuntimeOptions(precision="auto")
 
 
+class Form(NamedTuple):
+    """Bits of the weights, and how much of a range its values take: 1 / `end`."""
+
+    bits: int
+    end: float
+
+    @property
+    def precision(self) -> str:
+        return {8: "int8", 7: INT8_OF_7_BITS}[self.bits]
+
+
+def take(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_module, "int8_weight_bits", lambda: form.bits)
+    monkeypatch.setattr(openvino_module, "int8_is_faster", lambda _: form.bits > 0)
+
+
 @pytest.fixture
 def _on_any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """int8 is allowed everywhere. For tests that look at no values, or whose sums overflow nowhere: see `end`."""
-    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: True)
+    """int8 has the form for dot products everywhere. For tests that look at no values, or whose sums overflow nowhere:
+    see `form`."""
+    take(Form(8, 1.0), monkeypatch)
 
 
 ANYWHERE = pytest.mark.usefixtures("_on_any_processor")
 
 
-@pytest.fixture(params=[1.0, 2.0], ids=["full range", "half range"])
-def end(request: pytest.FixtureRequest) -> float:
-    """How much of a range its values take is 1 / `end`.
+@pytest.fixture(params=[Form(8, 1.0), Form(8, 2.0), Form(7, 1.0)], ids=["full range", "half range", "7 bits"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Form:
+    """With 8 bits all of a range only where sums are exact: two products can exceed 16 bits, 2 x 255 x 127 > 32767.
 
-    All of it: two products of bytes can exceed 16 bits, 2 x 255 x 127 > 32767, so only where sums are exact. Half:
-    values stay in the lower 129 of 256 steps, 2 x 128 x 127 < 32767, which no processor's kernels overflow.
+    Elsewhere half of it: values stay in the lower 129 of 256 steps, 2 x 128 x 127 < 32767, which no processor's kernels
+    overflow. Nor do they with 7 bits: 2 x 255 x 63 < 32767.
     """
-    if request.param == 1.0 and not int8_sums_are_exact():
-        pytest.skip("sums of bytes overflow on this processor; half the range is tried")
-    if request.param == 2.0:
-        request.getfixturevalue("_on_any_processor")
-    return float(request.param)
+    found: Form = request.param
+    if found == Form(8, 1.0) and int8_weight_bits() != 8:
+        pytest.skip("sums of bytes overflow on this processor; half the range is tried, and weights of 7 bits")
+    take(found, monkeypatch)
+    return found
 
 
 def write_deep_network(path: Path) -> Path:
@@ -108,19 +133,33 @@ def test_the_steps_hold_zero_exactly_and_cover_the_range(one: float, other: floa
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str, end: float) -> None:
-    path = write_network(tmp_path / "net.onnx", dtype=dtype)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, end)), options=INT8)
-    rgb = colour_image((16, 24))
+def test_int8_equals_rounding_by_hand(tmp_path: Path, dtype: str, form: Form) -> None:
+    path, rgb = write_network(tmp_path / "net.onnx", dtype=dtype), colour_image((16, 24))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, form.end)), options=INT8)
     (scores,) = runtime.run(rgb[None])
+    expected = scores_by_hand(steps_of(rgb / 255, 0.0, form.end, 256), weight_levels=2**form.bits - 1)
+    np.testing.assert_allclose(scores[0], expected, atol=0.02)  # sums are written as bfloat16 where there is any
+    assert runtime.precision == form.precision
+    assert runtime.notes == []
+
+
+def test_7_bits_equal_rounding_by_hand_on_both_sides_of_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    take(Form(7, 1.0), monkeypatch)
+    path, rgb = write_network(tmp_path / "net.onnx"), colour_image((16, 24))
+    centred = replace(PIXELS, mean=(0.5, 0.5, 0.5))
+    runtime = open_runtime("openvino", path, pixels=centred, int8=ranges_of(path, (-0.5, 0.5)), options=INT8)
+    (scores,) = runtime.run(rgb[None])
+    expected = scores_by_hand(steps_of(rgb / 255 - 0.5, *with_exact_zero(-0.5, 0.5), 256), weight_levels=127)
+    np.testing.assert_allclose(scores[0], expected, atol=0.02)
+
+
+def scores_by_hand(image: Any, *, weight_levels: int) -> Any:
+    """What `write_network` computes of an image (16, 24, 3), with its weights rounded."""
     weights, bias = colour_weights(5)
     largest = np.abs(weights).max(axis=1, keepdims=True)
-    rounded = steps_of(weights, -largest, largest, 255)
-    cells = (steps_of(rgb / 255, 0.0, end, 256)).reshape(4, 4, 6, 4, 3).mean(axis=(1, 3))
-    expected = np.einsum("ck,hwk->chw", rounded, cells) + bias[:, None, None]
-    np.testing.assert_allclose(scores[0], expected, atol=0.02)  # sums are written as bfloat16 where there is any
-    assert runtime.precision == "int8"
-    assert runtime.notes == []
+    rounded = steps_of(weights, -largest, largest, weight_levels)
+    cells = image.reshape(4, 4, 6, 4, 3).mean(axis=(1, 3))
+    return np.einsum("ck,hwk->chw", rounded, cells) + bias[:, None, None]
 
 
 def ranges_of(path: Path, limits: tuple[float, float]) -> Int8Record:
@@ -142,27 +181,27 @@ def test_padding_and_pooling_come_after_the_rounding(tmp_path: Path) -> None:
     assert not [op for op in graph.get_ordered_ops() if op.get_type_name() == "FakeQuantize"], "the argument stays"
 
 
-def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path, end: float) -> None:
+def test_every_convolution_runs_in_int8_close_to_float32(tmp_path: Path, form: Form) -> None:
     path = write_deep_network(tmp_path / "deep.onnx")
     meter = OpenVinoRuntime(path, pixels=PIXELS, change=range_outputs)
     rgb = colour_image((64, 96))
     low, high = np.reshape([float(v) for v in meter.run(rgb[None])], (-1, 2)).T
     assert [low[0], high[0]] == pytest.approx([rgb.min() / 255, rgb.max() / 255])
-    high = low + end * (high - low)
+    high = low + form.end * (high - low)
     record = Int8Record(
         {name.removesuffix(" low"): ends for name, *ends in zip(meter.outputs[::2], low, high, strict=True)}
     )
     exact = open_runtime("openvino", path, pixels=PIXELS).run(rgb[None])[0]
     runtime = open_runtime("openvino", path, pixels=PIXELS, int8=record, options=INT8)
     rounded = runtime.run(rgb[None])[0]
-    assert np.abs(rounded - exact).mean() < 0.02 * end * exact.std()
+    assert np.abs(rounded - exact).mean() < 0.02 * form.end * (256 / 2**form.bits) * exact.std()
     layers = [op.get_rt_info() for op in runtime._latest().get_runtime_model().get_ops()]
     used = [info["runtimePrecision"].astype(str) for info in layers if info["layerType"].astype(str) == "Convolution"]
     assert len(used) == 3
     assert set(used) <= {"u8", "i8"}
 
 
-def test_channels_of_nothing_stay_nothing(tmp_path: Path, end: float) -> None:
+def test_channels_of_nothing_stay_nothing(tmp_path: Path, form: Form) -> None:
     path = write_network(tmp_path / "net.onnx")
     values = np.zeros((5, 3, 4, 4), np.float32)
     values[1], values[2] = 1e-42, 0.5
@@ -170,7 +209,7 @@ def test_channels_of_nothing_stay_nothing(tmp_path: Path, end: float) -> None:
     kernel = next(t for t in model.graph.initializer if t.name == "kernel")
     kernel.CopyFrom(numpy_helper.from_array(values, "kernel"))
     onnx.save(model, path)
-    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, end)), options=INT8)
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=ranges_of(path, (0.0, form.end)), options=INT8)
     (scores,) = runtime.run(np.full((1, 8, 8, 3), 255, np.uint8))
     expected = values.sum(axis=(1, 2, 3)) + colour_weights(5)[1]
     np.testing.assert_allclose(scores[0, :, 0, 0], expected, rtol=0.01, atol=0.02)
@@ -205,18 +244,35 @@ def test_auto_is_int8_where_there_are_ranges(tmp_path: Path) -> None:
 
 def test_this_processor_gets_int8_or_is_told_why_not(tmp_path: Path) -> None:
     path, rgb = write_network(tmp_path / "net.onnx"), colour_image((64, 64))
+    bits = int8_weight_bits()
     runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=AUTO)
     (scores,) = runtime.run(rgb[None])
     np.testing.assert_allclose(scores[0], cell_scores(rgb / 255, classes=5), atol=0.05)
     assert runtime.notes == []
-    if int8_sums_are_exact():
-        assert runtime.precision == "int8"
-        named = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
-        np.testing.assert_array_equal(named.run(rgb[None])[0], scores)
-    else:
-        assert runtime.precision in ("bfloat16", "float32")
+    assert runtime.precision.startswith("int8") == (bits > 0 and int8_is_faster(bits))
+    if not bits:
         with pytest.raises(SettingError, match=r"^precision int8 on this processor, where sums of bytes overflow"):
             open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
+        return
+    named = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
+    np.testing.assert_allclose(named.run(rgb[None])[0][0], cell_scores(rgb / 255, classes=5), atol=0.05)
+    assert named.precision == Form(bits, 1.0).precision
+
+
+@pytest.mark.parametrize("is_faster", [True, False])
+def test_auto_takes_7_bits_where_they_are_faster_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_faster: bool
+) -> None:
+    take(Form(7, 1.0), monkeypatch)
+    monkeypatch.setattr(openvino_module, "int8_is_faster", lambda bits: is_faster and bits == 7)
+    path, rgb = write_network(tmp_path / "net.onnx"), colour_image((64, 64))
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=AUTO)
+    runtime.run(rgb[None])
+    assert runtime.precision in ({"int8 (7-bit weights)"} if is_faster else {"bfloat16", "float32"})
+    assert ("int8_ranges" in runtime.describe()) == is_faster
+    named = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=INT8)
+    named.run(rgb[None])
+    assert named.describe()["precision"] == "int8 (7-bit weights)", "asked for by name: slower or not"
 
 
 def test_float32_stays_what_it_is_beside_ranges(tmp_path: Path) -> None:
@@ -227,12 +283,12 @@ def test_float32_stays_what_it_is_beside_ranges(tmp_path: Path) -> None:
     assert "int8_ranges" not in runtime.describe()
 
 
-def test_a_processor_without_dot_products_is_refused_or_left_to_another_precision(
+def test_a_processor_without_int8_kernels_is_refused_or_left_to_another_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openvino_module, "int8_sums_are_exact", lambda: False)
+    take(Form(0, 1.0), monkeypatch)
     path = write_network(tmp_path / "net.onnx")
-    with pytest.raises(SettingError, match=r"precision int8 on this processor.*; expected a processor with AVX-512 V"):
+    with pytest.raises(SettingError, match=r"precision int8 on this processor.*; expected a processor .* AVX2, or Arm"):
         open_runtime("openvino", path, int8=RANGES, options=INT8)
     runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=AUTO)
     runtime.run(colour_image((64, 64))[None])
@@ -243,34 +299,54 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
-def answer_with(**held: str) -> bool:
-    """`int8_sums_are_exact` of a process of its own: oneDNN reads its variables once."""
-    code = "from segtween.runtimes.openvino import int8_sums_are_exact as exact; print(exact())"
+def answer_with(**held: str) -> int:
+    """`int8_weight_bits` of a process of its own: oneDNN reads its variables once."""
+    code = "from segtween.runtimes.openvino import int8_weight_bits as bits; print(bits())"
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run([sys.executable, "-c", code], env=kept | held, capture_output=True, text=True, check=True)
-    return {"True": True, "False": False}[done.stdout.strip()]
+    return int(done.stdout)
 
 
 @pytest.mark.skipif(not X86, reason="the variables name instruction sets of x86")
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_an_instruction_set_that_is_held_back_counts_as_missing(variable: str) -> None:
-    assert not answer_with(**{variable: "AVX2"})
+    assert answer_with(**{variable: "AVX2"}) == 7
 
 
 @pytest.mark.skipif(not (X86 and Path("/proc/cpuinfo").exists()), reason="features as Linux lists them on x86")
-def test_sums_are_exact_where_the_processor_has_dot_products_of_bytes() -> None:
+def test_weights_have_8_bits_where_the_processor_has_dot_products_of_bytes() -> None:
     features = set(Path("/proc/cpuinfo").read_text().split())
-    expected = not features.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
-    assert answer_with() == answer_with(ONEDNN_MAX_CPU_ISA="NO_SUCH_SET") == expected
+    has_them = not features.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
+    assert has_byte_dot_products() == has_them
+    assert answer_with() == answer_with(ONEDNN_MAX_CPU_ISA="NO_SUCH_SET") == (8 if has_them else 7)
 
 
 def test_kernels_that_do_not_compile_or_are_not_int8_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake, ask = NoInt8Core(), int8_sums_are_exact.__wrapped__
+    fake, ask, faster = NoInt8Core(), int8_weight_bits.__wrapped__, int8_is_faster.__wrapped__
     monkeypatch.setattr(openvino_module, "core", lambda: fake)
-    assert ask() is False
+    assert ask() == 0
+    assert faster(7) is False
     monkeypatch.undo()
     monkeypatch.setattr(openvino_module, "quantised", lambda graph, *_, **__: graph)
-    assert ask() is False, "the right sum, but in floating point"
+    assert ask() == 0, "the right sum, but in floating point"
+
+
+@pytest.mark.parametrize(("float32_takes", "expected"), [(1.2, False), (1.3, True)])
+def test_int8_is_taken_where_a_convolution_is_faster_by_a_quarter(
+    monkeypatch: pytest.MonkeyPatch, float32_takes: float, expected: bool
+) -> None:
+    times = chain.from_iterable((0, float32_takes + slow, 0, 1 + slow) for slow in (5.0, 0.0, 3.0, *[9.0] * 6))
+    monkeypatch.setattr(openvino_module, "_clock", times.__next__)
+    assert int8_is_faster.__wrapped__(7) is expected
+
+
+@pytest.mark.parametrize("flag", ["avx512vnni", "avxvnni", "amx-int8", "dotprod"])
+def test_dot_products_of_bytes_decide_without_a_measurement(monkeypatch: pytest.MonkeyPatch, flag: str) -> None:
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx2": True, flag: True})
+    monkeypatch.setattr(openvino_module, "core", None)
+    assert int8_is_faster.__wrapped__(8) is True
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx2": True, flag: False})
+    assert has_byte_dot_products() is False
 
 
 @ANYWHERE

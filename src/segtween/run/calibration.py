@@ -45,7 +45,7 @@ def calibrate_folder(
     """
     known = made or {}
     check_sources(sources, frames=frames, made=known)
-    from segtween.runtimes.openvino import int8_sums_are_exact
+    from segtween.runtimes.openvino import int8_weight_bits
     from segtween.segmenters.calibrate import agreement, calibrate
 
     record, kept = find_record(folder), list[Rgb]()
@@ -62,7 +62,7 @@ def calibrate_folder(
     measured_on = {"sources": [source if source in known else _called(source) for source in sources]}
     found = calibrate(record, images(), scale=scale, threads=threads, measured_on=measured_on)
     save_int8(found, int8_path(record))
-    same = agreement(record, kept, threads=threads) if int8_sums_are_exact() else None
+    same = agreement(record, kept, threads=threads) if int8_weight_bits() else None
     return Calibrated(int8_path(record), found, same)
 
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from segtween.errors import ModelError, SettingError, unknown
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
+INT8_OF_7_BITS = "int8 (7-bit weights)"
+"""The precision that a runtime names where int8 has the form for processors without dot products of bytes."""
 Array = NDArray[Any]
 Aside = Callable[[Callable[[], Any]], Any]
 """Calls what it is given and returns what that returns, in a thread whose own threads do not disturb others."""
@@ -26,7 +28,7 @@ class RuntimeOptions:
     """How a graph is computed.
 
     provider   an OpenVINO device or an ONNX Runtime execution provider; None: the processor
-    precision  of the numbers; int8 needs ranges. auto: int8 where there are ranges and the processor is made for it,
+    precision  of the numbers; int8 needs ranges. auto: int8 where there are ranges and the processor is faster in it,
                otherwise the runtime's own choice
     threads    0 leaves their number to the runtime
     aside      calls what starts the runtime's threads, which have its priority then; what calls `run` waits for them

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from segtween.models.int8 import Int8Record, not_calibrated
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
+    INT8_OF_7_BITS,
     Array,
     OnnxFileRuntime,
     Precision,
@@ -36,6 +38,10 @@ from segtween.runtimes.base import (
 from segtween.runtimes.quantise import quantised
 
 SIZES_KEPT = 2
+WORTH_ROUNDING = 1.25
+_TURNS = 9
+_clock = perf_counter if sys.platform == "win32" else thread_time
+"""Windows counts a thread's time in steps of 16 ms."""
 _HINTS: dict[Precision, dict[str, str]] = {
     "auto": {},
     "float32": {"INFERENCE_PRECISION_HINT": "f32"},
@@ -82,33 +88,84 @@ def core() -> Any:
 
 
 @cache
-def int8_sums_are_exact() -> bool:
-    """Whether sums of products of bytes are right in the int8 kernels that OpenVINO uses on this CPU.
+def int8_weight_bits() -> int:
+    """Bits of the weights with which OpenVINO's int8 kernels add up bytes right on this CPU: 8, 7, or 0 for neither.
 
     Without dot products of bytes (AVX-512 VNNI, AVX-VNNI, AMX, Arm's dot product) pairs of products are summed in 16
-    bits, where they saturate. What the processor has does not tell, as ONEDNN_MAX_CPU_ISA can hold the kernels to an
-    older instruction set: so a convolution of the largest bytes is run, once per process, which takes 0.1 s.
-    False too where the convolution is not computed in int8.
+    bits, where those of 8-bit weights saturate and those of 7-bit weights do not. What the processor has does not tell,
+    as ONEDNN_MAX_CPU_ISA can hold the kernels to an older instruction set: so a convolution of the largest bytes is run
+    in both forms, once per process, which takes 0.1 s. 0 too where the convolution is not computed in int8.
     """
+    return next((bits for bits in (8, 7) if _sums_are_exact(bits)), 0)
+
+
+@cache
+def int8_is_faster(weight_bits: int) -> bool:
+    """Whether int8 with weights of so many bits is worth its rounding on this CPU.
+
+    With dot products of bytes it is. Without them it depends on the processor: float32 and int8 take turns at a
+    convolution, once per process, which takes 0.1 s, and int8 must be `WORTH_ROUNDING` times as fast, in processor time
+    of this thread, which does not depend on what else is running.
+    """
+    if weight_bits == 8 and has_byte_dot_products():
+        return True
+    graph = _convolution(channels=64, size_hw=(16, 32))
+    found = [_compiled_alone(g) for g in (graph, _rounded_bytes(graph, weight_bits))]
+    if None in found:
+        return False
+    image, times = np.ones(graph.input(0).get_shape(), np.float32), np.empty((_TURNS, len(found)))
+    for turn, which in np.ndindex(times.shape):
+        began = _clock()
+        found[which]([image])
+        times[turn, which] = _clock() - began
+    plain, rounded = times.min(axis=0)
+    return bool(plain > WORTH_ROUNDING * rounded)
+
+
+def has_byte_dot_products() -> bool:
+    """Whether the processor's flags say so, whatever kernels use; False where they cannot be read."""
+    from llvmlite.binding import get_host_cpu_features
+
+    try:
+        features = get_host_cpu_features()
+    except RuntimeError:
+        return False
+    return any(features.get(flag, False) for flag in ("avx512vnni", "avxvnni", "amx-int8", "dotprod"))
+
+
+def _sums_are_exact(weight_bits: int) -> bool:
+    graph = _convolution(channels=32, size_hw=(8, 8))
+    compiled = _compiled_alone(_rounded_bytes(graph, weight_bits))
+    if compiled is None or _effective_precision(compiled) != "int8":
+        return False
+    shape = list(graph.input(0).get_shape())
+    found, right = compiled([np.full(shape, 255, np.float32)])[0], 255 * shape[1] * 3**2
+    return bool(np.allclose(found, right, rtol=0.01))  # bfloat16: 0.4%
+
+
+def _convolution(*, channels: int, size_hw: tuple[int, int]) -> Any:
+    """A graph of one 3x3 convolution, whose weights are 1, of an input `image`, with as many channels as it."""
     import openvino
     from openvino import opset13 as op
 
-    channels, side = 32, 3
-    image = op.parameter([1, channels, 8, 8], np.float32)
+    image = op.parameter([1, channels, *size_hw], np.float32)
     image.output(0).set_names({"image"})
-    kernel = op.constant(np.ones((channels, channels, side, side), np.float32))
+    kernel = op.constant(np.ones((channels, channels, 3, 3), np.float32))
     sums = op.convolution(image, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
-    graph = quantised(
-        openvino.Model([op.result(sums)], [image], "largest"), Int8Record({"image": (0.0, 255.0)}), name="largest"
-    )
+    return openvino.Model([op.result(sums)], [image], "convolution")
+
+
+def _rounded_bytes(graph: Any, weight_bits: int) -> Any:
+    return quantised(graph, Int8Record({"image": (0.0, 255.0)}), name="convolution", weight_bits=weight_bits)
+
+
+def _compiled_alone(graph: Any) -> Any | None:
+    """Compiled for one thread, None where it does not compile."""
     try:
         with own_signal_stack():
-            compiled = core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1})
-        found = compiled([np.full(image.get_shape(), 255, np.float32)])[0]
+            return core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1})
     except RuntimeError:
-        return False
-    right = 255 * channels * side**2
-    return _effective_precision(compiled) == "int8" and bool(np.allclose(found, right, rtol=0.01))  # bfloat16: 0.4%
+        return None
 
 
 def first_line(error: Exception) -> str:
@@ -167,7 +224,8 @@ class OpenVinoRuntime(OnnxFileRuntime):
 
     @property
     def precision(self) -> str:
-        return _effective_precision(self._latest())
+        used = _effective_precision(self._latest())
+        return INT8_OF_7_BITS if used == self._asked == "int8" and int8_weight_bits() == 7 else used
 
     @property
     def threads(self) -> int:
@@ -220,20 +278,20 @@ class OpenVinoRuntime(OnnxFileRuntime):
         """
         if self._asked not in ("auto", "int8") or (self._asked == "auto" and self._int8 is None):
             return None
-        if self.device != "CPU" or not int8_sums_are_exact():
-            if self._asked == "auto":
-                return None
+        bits = int8_weight_bits() if self.device == "CPU" else 0
+        if self._asked == "auto" and not (bits and int8_is_faster(bits)):
+            return None
+        if not bits:
             where = "this processor, where sums of bytes overflow" if self.device == "CPU" else self.device
             raise SettingError(
                 f"precision int8 on {where}",
-                expected="a processor with AVX-512 VNNI, AVX-VNNI, AMX or Arm's dot product, "
-                "and no ONEDNN_MAX_CPU_ISA that leaves them unused",
+                expected="a processor for which OpenVINO has int8 kernels: x86 with AVX2, or Arm's dot product",
                 do="use precision auto, bfloat16 or float32",
             )
         if self._int8 is None:
             raise not_calibrated(self.path.stem)
         try:
-            rounded = quantised(graph, self._int8, name=self.path.name)
+            rounded = quantised(graph, self._int8, name=self.path.name, weight_bits=bits)
         except ModelError as error:
             if self._asked == "int8":
                 raise

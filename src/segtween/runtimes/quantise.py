@@ -1,10 +1,10 @@
 """int8 by post-training quantisation, on OpenVINO graphs.
 
-What every convolution sees is rounded to 256 steps between the ends of a measured range, its weights to 255 steps
-between plus and minus the largest of each output channel (Jacob et al., "Quantization and Training of Neural Networks
-for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 2). The first is put into the graph as
-FakeQuantize operations, the second as bytes with a factor; of both OpenVINO makes int8 kernels when it compiles. Sums,
-enlargements and what else is cheap stay as they are.
+What every convolution sees is rounded to 256 steps between the ends of a measured range, its weights to 255 steps (127
+with weights of 7 bits) between plus and minus the largest of each output channel (Jacob et al., "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", arXiv 1712.05877, section 2). The first is
+put into the graph as FakeQuantize operations, the second as bytes with a factor; of both OpenVINO makes int8 kernels
+when it compiles. Sums, enlargements and what else is cheap stay as they are.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ def range_outputs(graph: Any) -> Any:
     return openvino.Model(results, graph.get_parameters(), graph.get_friendly_name())
 
 
-def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
+def quantised(graph: Any, record: Int8Record, *, name: str, weight_bits: int = 8) -> Any:
     """A copy of the graph whose convolutions are rounded; ModelError where the record belongs to other weights.
 
-    A convolution stays in float where the record has no range for what it sees.
+    A convolution stays in float where the record has no range for what it sees. `weight_bits` is 8, or 7 for
+    processors that add products of bytes in 16 bits, two by two: 2 x 255 x 63 < 32767 < 2 x 255 x 127.
     """
     from openvino import opset13 as op
 
@@ -115,7 +116,7 @@ def quantised(graph: Any, record: Int8Record, *, name: str) -> Any:
         for reader in readers:
             reader.replace_source_output(steps.output(0))
         for convolution in tensor.convolutions:
-            _round_weights(convolution)
+            _round_weights(convolution, most=2 ** (weight_bits - 1) - 1)
     graph.validate_nodes_and_infer_types()
     return graph
 
@@ -155,14 +156,15 @@ def _largest(convolution: Any) -> NDArray[np.float32]:
     return np.abs(weights).max(axis=within, keepdims=True).astype(np.float32)
 
 
-def _round_weights(convolution: Any) -> None:
-    """Bytes and a factor for each output channel in place of the weights: compiling need not round them each time."""
+def _round_weights(convolution: Any, *, most: int) -> None:
+    """Bytes from -most to most and a factor for each output channel in place of the weights: compiling need not round
+    them each time."""
     from openvino import opset13 as op
 
     port, weights, largest = convolution.input_value(1), _weights(convolution), _largest(convolution)
     assert weights is not None
-    factor = np.where(largest < _NOTHING, 1, largest) / 127
-    whole = np.rint(weights / factor).clip(-127, 127).astype(np.int8)
+    factor = np.where(largest < _NOTHING, 1, largest) / most
+    whole = np.rint(weights / factor).clip(-most, most).astype(np.int8)
     values = op.convert(op.constant(whole), port.get_element_type())
     convolution.input(1).replace_source_output(op.multiply(values, _constant(factor, port)).output(0))
 
