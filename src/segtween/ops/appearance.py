@@ -134,7 +134,8 @@ class Matching:
         """Matches in place; the cells whose flow changed."""
         now, key = views
         cells, costs = self._doubtful(flow, views, search, labels)
-        before = np.take(flow.reshape(-1, 2), cells[:, 1] * np.int32(flow.shape[1]) + cells[:, 0], axis=0)
+        before = np.empty((len(cells), 2), np.float32)
+        matching.take(flow, cells, before)
         found = before.copy()
         for step in search.steps:
 
@@ -143,7 +144,8 @@ class Matching:
 
             self._rows(spread, len(cells), least=FEWEST_CELLS)
             matching.put(found, cells, flow)
-        return cells[(found[:, 0] != before[:, 0]) | (found[:, 1] != before[:, 1])]
+        changed = np.empty_like(cells)
+        return changed[: matching.changed(found, before, cells, changed)]
 
     def _doubtful(
         self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
@@ -160,8 +162,9 @@ class Matching:
             found[first * w] = matching.costs_rows(views, flow, edges, gate, search.contrast, cells, costs, first, last)
 
         self._rows(part, h)
-        chosen = np.concatenate([np.arange(begin, begin + n) for begin, n in sorted(found.items())])
-        return cells[chosen], costs[chosen] - np.int32(search.margin * matching.CROSS)
+        pieces = [slice(begin, begin + n) for begin, n in sorted(found.items())]
+        chosen, cost = (np.concatenate([values[piece] for piece in pieces]) for values in (cells, costs))
+        return chosen, cost - np.int32(search.margin * matching.CROSS)
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""
@@ -176,9 +179,9 @@ class Matching:
 
     def _padded(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         h, w = view.shape[:2]
-        out = np.empty((h + 2, w + 2, 4), np.uint8)
+        out = np.empty((h + 2, w + 2), "<u4")
         self._rows(lambda a, b: matching.pad_rows(view, out, a, b), h + 2, least=64)
-        return out
+        return out.view(np.uint8).reshape(h + 2, w + 2, 4)
 
 
 @lru_cache(maxsize=64)
