@@ -53,7 +53,7 @@ class PatchSearch:
         levels = list(zip(self._kept(current, lambda: self._levels(current)), befores, strict=True))
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
-            size_hw = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
+            size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
             for begun in (coarser, *[size_hw] * self.search.rounds):
                 found = self._pass(now, before, found, begun, size_hw)
             coarser = size_hw
@@ -95,7 +95,7 @@ class PatchSearch:
         return *_bands(size_hw[1], self.search.apart), *_bands(size_hw[0], self.search.apart)
 
     def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """From fine to coarse."""
+        """From fine to coarse, column by column."""
         levels = [_padded(image, self._rows)]
         while True:
             finer = levels[-1][PAD:-PAD, PAD:-PAD]
@@ -103,7 +103,7 @@ class PatchSearch:
             if min(h, w) < (LEAST_SIDE if len(levels) > self.search.halved else SIDE):
                 break
             levels.append(_halved(finer, (h, w), self._rows))
-        return levels[min(self.search.halved, len(levels) - 1) :]
+        return [cv2.transpose(level) for level in levels[min(self.search.halved, len(levels) - 1) :]]
 
 
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
