@@ -124,7 +124,9 @@ def _turns(trees: dict[str, Path], clip: Path, case: Case, rounds: int) -> dict[
             times = _answer(workers[side])
             if turn:
                 least[side] = {
-                    what: [[*map(min, *pair)] for pair in zip(times[what], least[side].get(what, times[what]))]
+                    what: [
+                        [*map(min, *pair)] for pair in zip(times[what], least[side].get(what, times[what]), strict=True)
+                    ]
                     for what in times
                 }
     for worker in workers.values():
@@ -171,7 +173,7 @@ class _Replay:
     def __call__(self, rgb: Any) -> Any:  # noqa: ARG002
         began = _clocks()
         given = self.scores[self.index].copy()
-        self.spent = [spent + now - then for spent, now, then in zip(self.spent, _clocks(), began)]
+        self.spent = [spent + now - then for spent, now, then in zip(self.spent, _clocks(), began, strict=True)]
         return given
 
 
@@ -203,12 +205,12 @@ def _times(seg: Any, images: Any, replay: _Replay, *, is_bidirectional: bool) ->
         now = _clocks()
         if not is_bidirectional and result.index:
             what = "key frame's extra" if result.is_key else "other frame"
-            times.setdefault(what, []).append([b - a - s for a, b, s in zip(began, now, replay.spent)])
+            times.setdefault(what, []).append([b - a - s for a, b, s in zip(began, now, replay.spent, strict=True)])
             replay.spent, began = [0.0, 0.0], _clocks()
         elif not is_bidirectional:
             replay.spent, began = [0.0, 0.0], _clocks()
     if is_bidirectional:
-        whole = [(b - a - s) / len(images) for a, b, s in zip(began, _clocks(), replay.spent)]
+        whole = [(b - a - s) / len(images) for a, b, s in zip(began, _clocks(), replay.spent, strict=True)]
         times["bidirectional frame"] = [whole]
     return times
 

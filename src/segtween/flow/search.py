@@ -24,8 +24,8 @@ from segtween.types import Flow, SizeHW
 
 LEAST_SIDE = 12
 """The coarsest level's shorter side is this or more."""
-FEWEST_ROWS = 8
-"""Fewer rows of patches than twice this are not worth a second thread."""
+FEWEST_PATCHES = 400
+"""Fewer patches than twice this are not worth a second thread."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class PatchSearch:
         def densify(first: int, last: int) -> None:
             patches.densify_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(densify, len(bands[3]) - 1, least=FEWEST_ROWS)
+        self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
@@ -74,7 +74,7 @@ class PatchSearch:
         def search(first: int, last: int) -> None:
             patches.search_rows(now, before, places, start, nearest, is_second, steps, found, first, last)
 
-        self._rows(search, len(found), least=FEWEST_ROWS)
+        self._rows(search, len(found), least=_fewest_rows(len(places[0])))
         return found
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
@@ -104,6 +104,10 @@ class PatchSearch:
                 break
             levels.append(_halved(finer, (h, w), self._rows))
         return [cv2.transpose(level) for level in levels[min(self.search.halved, len(levels) - 1) :]]
+
+
+def _fewest_rows(patches_in_row: int) -> int:
+    return -(-FEWEST_PATCHES // patches_in_row)
 
 
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:

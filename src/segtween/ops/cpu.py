@@ -232,7 +232,7 @@ class CpuOps:
         flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
         search, keys = SEARCHES[quality].fine, [key for _, _, key in sources]
         found = [self._matching.fine(f, now, key, search, here) for f, key in zip(flows, keys, strict=True)]
-        cells = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
+        cells = found[0] if len(found) == 1 else united(found, grid)
         moved = [flow[cells[:, 1], cells[:, 0]] for flow in flows]
         parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
         if share is None:
@@ -357,6 +357,14 @@ def _uniform_regions(best: Labels) -> Labels:
 def grey(image: NDArray[Any]) -> NDArray[Any]:
     """(h, w) uint8: the image itself, or the mean of its colours."""
     return image if image.ndim == 2 else np.rint(image.mean(axis=2, dtype=np.float32)).astype(np.uint8)
+
+
+def united(found: Sequence[NDArray[np.int32]], grid_hw: SizeHW) -> NDArray[np.int32]:
+    """The cells (n, 2), x and y, that are in any of several lists of them, each once."""
+    is_found = np.zeros(grid_hw, np.bool_)
+    for cells in found:
+        is_found[cells[:, 1], cells[:, 0]] = True
+    return np.stack(np.nonzero(is_found)[::-1], axis=1).astype(np.int32)
 
 
 def scaled_flow(flow: Flow, grid_hw: SizeHW) -> Flow:
