@@ -77,12 +77,7 @@ def shrink_rows(rgb: Array, out: Array, first: int, last: int) -> None:
     for y in range(first, last):
         add_rows(rgb, side * y, side, sums)
         to = out[y].reshape(-1)
-        if side == 2:
-            for x in range(w):
-                for c in range(3):
-                    k = 6 * x + c
-                    to[3 * x + c] = (np.uint32(sums[k]) + sums[k + 3] + half) >> np.uint32(2)
-        elif side == 4:
+        if side == 4:
             for x in range(w):
                 for c in range(3):
                     k = 12 * x + c
