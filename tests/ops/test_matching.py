@@ -65,9 +65,9 @@ def match(ops: CpuOps, flow: Any, now: Appearance, key: Appearance, quality: str
 
 def padded(view: Any) -> Any:
     h, w = view.shape[:2]
-    out = np.empty((h + 2, w + 2, 4), np.uint8)
+    out = np.empty((h + 2, w + 2), "<u4")
     matching.pad_rows(view, out, 0, h + 2)
-    return out
+    return out.view(np.uint8).reshape(h + 2, w + 2, 4)
 
 
 def halved(view: Any) -> Any:

@@ -3,6 +3,8 @@ state, so that results do not depend on the number of threads.
 
 A level is a grey image (h + 2 PAD, w + 2 PAD) float32 with its border repeated outwards. Patches of SIDE x SIDE pixels
 lie at (xs[j], ys[i]) in the current frame's level; a patch's flow (u, v) leads from it to the frame before.
+The search is given levels, and keeps patches, column by column (w + 2 PAD, h + 2 PAD): compilers take its sums for all
+rows of a patch at once, which then lie side by side.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ STOP = 0.05
 SHARP = 16.0
 """The weight of a patch in a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
 FAST = {"contract", "reassoc", "nsz", "arcp"}
+_P = np.uintp  # an index that is never negative
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -54,13 +57,14 @@ def halve_rows(image: Array, out: Array, first: int, last: int) -> None:
 
 @njit(nogil=True, inline="always", error_model="numpy")
 def _place(image: Array, x: Any, y: Any, u: Any, v: Any) -> Any:
-    """Where a moved patch begins in a level, and the weights of the four pixels around each of its samples."""
+    """Where a moved patch begins in a level, column by column, and the weights of the four pixels around each of its
+    samples."""
     one, least = np.float32(1), np.float32(-SIDE)
-    sx = min(max(np.float32(x) + u, least), np.float32(image.shape[1] - 2 * PAD + 1)) + np.float32(PAD)
-    sy = min(max(np.float32(y) + v, least), np.float32(image.shape[0] - 2 * PAD + 1)) + np.float32(PAD)
+    sx = min(max(np.float32(x) + u, least), np.float32(image.shape[0] - 2 * PAD + 1)) + np.float32(PAD)
+    sy = min(max(np.float32(y) + v, least), np.float32(image.shape[1] - 2 * PAD + 1)) + np.float32(PAD)
     x0, y0 = int(sx), int(sy)
     fx, fy = sx - np.float32(x0), sy - np.float32(y0)
-    return x0, y0, (one - fx) * (one - fy), fx * (one - fy), (one - fx) * fy, fx * fy
+    return _P(x0), _P(y0), (one - fx) * (one - fy), fx * (one - fy), (one - fx) * fy, fx * fy
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -70,13 +74,15 @@ def _residual(image: Array, patch: Array, gx: Array, gy: Array, x: Any, y: Any, 
     x0, y0, a, b, c, d = _place(image, x, y, u, v)
     total, squares, along_x, along_y = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     for i in range(SIDE):
+        row = y0 + _P(i)
         for j in range(SIDE):
-            e = a * image[y0 + i, x0 + j] + b * image[y0 + i, x0 + j + 1]
-            e += c * image[y0 + i + 1, x0 + j] + d * image[y0 + i + 1, x0 + j + 1] - patch[i * SIDE + j]
+            column, k = x0 + _P(j), j * SIDE + i
+            e = a * image[column, row] + b * image[column + _P(1), row]
+            e += c * image[column, row + _P(1)] + d * image[column + _P(1), row + _P(1)] - patch[k]
             total += e
             squares += e * e
-            along_x += e * gx[i * SIDE + j]
-            along_y += e * gy[i * SIDE + j]
+            along_x += e * gx[k]
+            along_y += e * gy[k]
     return total, squares - total * total / np.float32(SIDE * SIDE), along_x, along_y
 
 
@@ -123,12 +129,12 @@ def search_rows(
                     continue
             xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
             for r in range(SIDE):
-                row, at = y + PAD + r, x + PAD
+                row = _P(y + PAD + r)
                 for c in range(SIDE):
-                    p = half * (now[row, at + c + 1] - now[row, at + c - 1])
-                    q = half * (now[row + 1, at + c] - now[row - 1, at + c])
-                    patch[r * SIDE + c] = now[row, at + c]
-                    gx[r * SIDE + c], gy[r * SIDE + c] = p, q
+                    column, k = _P(x + PAD + c), c * SIDE + r
+                    p = half * (now[column + _P(1), row] - now[column - _P(1), row])
+                    q = half * (now[column, row + _P(1)] - now[column, row - _P(1)])
+                    patch[k], gx[k], gy[k] = now[column, row], p, q
                     xx += p * p
                     xy += p * q
                     yy += q * q
@@ -199,18 +205,19 @@ def densify_rows(
                 for m in range(from_x[j], to_x[j] + 1):
                     u, v = flow[k, m, 0], flow[k, m, 1]
                     x0, y0, a, b, c, d = _place(before, xs[m], ys[k], u, v)
-                    x0, y0 = x0 + left - xs[m], y0 + top - ys[k]
-                    for y in range(height):
-                        for x in range(width):
-                            e = a * before[y0 + y, x0 + x] + b * before[y0 + y, x0 + x + 1]
-                            e += c * before[y0 + y + 1, x0 + x] + d * before[y0 + y + 1, x0 + x + 1]
-                            e -= now[top + PAD + y, left + PAD + x]
+                    x0, y0 = x0 + _P(left - xs[m]), y0 + _P(top - ys[k])
+                    for x in range(width):
+                        for y in range(height):
+                            at, below = x0 + _P(x), y0 + _P(y) + _P(1)
+                            e = a * before[at, below - _P(1)] + b * before[at + _P(1), below - _P(1)]
+                            e += c * before[at, below] + d * before[at + _P(1), below]
+                            e -= now[_P(left + PAD + x), _P(top + PAD + y)]
                             weight = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
-                            cell[0, y * SIDE + x] += weight
-                            cell[1, y * SIDE + x] += weight * u
-                            cell[2, y * SIDE + x] += weight * v
+                            cell[0, x * SIDE + y] += weight
+                            cell[1, x * SIDE + y] += weight * u
+                            cell[2, x * SIDE + y] += weight * v
             for y in range(height):
                 for x in range(width):
-                    whole = np.float32(1) / cell[0, y * SIDE + x]
-                    out[top + y, left + x, 0] = cell[1, y * SIDE + x] * whole
-                    out[top + y, left + x, 1] = cell[2, y * SIDE + x] * whole
+                    whole = np.float32(1) / cell[0, x * SIDE + y]
+                    out[top + y, left + x, 0] = cell[1, x * SIDE + y] * whole
+                    out[top + y, left + x, 1] = cell[2, x * SIDE + y] * whole

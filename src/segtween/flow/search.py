@@ -24,8 +24,8 @@ from segtween.types import Flow, SizeHW
 
 LEAST_SIDE = 12
 """The coarsest level's shorter side is this or more."""
-FEWEST_ROWS = 8
-"""Fewer rows of patches than twice this are not worth a second thread."""
+FEWEST_PATCHES = 400
+"""Fewer patches than twice this are not worth a second thread."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PatchSearch:
         levels = list(zip(self._kept(current, lambda: self._levels(current)), befores, strict=True))
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
-            size_hw = now.shape[0] - 2 * PAD, now.shape[1] - 2 * PAD
+            size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
             for begun in (coarser, *[size_hw] * self.search.rounds):
                 found = self._pass(now, before, found, begun, size_hw)
             coarser = size_hw
@@ -62,7 +62,7 @@ class PatchSearch:
         def densify(first: int, last: int) -> None:
             patches.densify_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(densify, len(bands[3]) - 1, least=FEWEST_ROWS)
+        self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
     def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
@@ -74,7 +74,7 @@ class PatchSearch:
         def search(first: int, last: int) -> None:
             patches.search_rows(now, before, places, start, nearest, is_second, steps, found, first, last)
 
-        self._rows(search, len(found), least=FEWEST_ROWS)
+        self._rows(search, len(found), least=_fewest_rows(len(places[0])))
         return found
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
@@ -95,7 +95,7 @@ class PatchSearch:
         return *_bands(size_hw[1], self.search.apart), *_bands(size_hw[0], self.search.apart)
 
     def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """From fine to coarse."""
+        """From fine to coarse, column by column."""
         levels = [_padded(image, self._rows)]
         while True:
             finer = levels[-1][PAD:-PAD, PAD:-PAD]
@@ -103,7 +103,11 @@ class PatchSearch:
             if min(h, w) < (LEAST_SIDE if len(levels) > self.search.halved else SIDE):
                 break
             levels.append(_halved(finer, (h, w), self._rows))
-        return levels[min(self.search.halved, len(levels) - 1) :]
+        return [cv2.transpose(level) for level in levels[min(self.search.halved, len(levels) - 1) :]]
+
+
+def _fewest_rows(patches_in_row: int) -> int:
+    return -(-FEWEST_PATCHES // patches_in_row)
 
 
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:

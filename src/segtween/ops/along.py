@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.tiles import LANES, SIDE, WIDE, parts, places, put, tile_of_one, tile_of_two, uniform_label
+from segtween.ops.tiles import LANES, SIDE, WIDE, parts, places, put, tile_of, tile_of_one, tile_of_two, uniform_label
 
 Array = Any
 CONTRACT = {"contract"}
@@ -176,7 +176,7 @@ def _cell_of_one(
             if label >= 0:
                 winner[:] = label
             elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
-                tile_of_one(source, at, lanes, names, winner)
+                tile_of_one(source, at, tile_of(block), lanes, names, winner)
             else:
                 _pixels_of_one(source, at, block, out)
                 continue
@@ -211,7 +211,7 @@ def _cell_of_two(
             if near[3] - near[2] < 4 and near[5] - near[4] < 4 and far[3] - far[2] < 4 and far[5] - far[4] < 4:
                 tile_of_two(
                     values, best, last, near, other_values, other_best, other_last, far, part,
-                    lanes, worst, names, winner,
+                    tile_of(block), lanes, worst, names, winner,
                 )  # fmt: skip
                 put(winner, block, out)
                 continue
@@ -383,7 +383,7 @@ def read_rows(source: Any, starts_y: Array, starts_x: Array, out: Array, first: 
                     if label >= 0:
                         winner[:] = label
                     elif at[3] - at[2] < 4 and at[5] - at[4] < 4:
-                        tile_of_one(source, at, lanes, names, winner)
+                        tile_of_one(source, at, tile_of(block), lanes, names, winner)
                     else:
                         _pixels_of_one(source, at, block, out)
                         continue

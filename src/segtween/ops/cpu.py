@@ -153,8 +153,7 @@ class CpuOps:
             composed = np.zeros((*share.shape, 2), np.float32)
         if share.shape != composed.shape[:2] or share.size > grid[0] * grid[1]:
             composed, share = self.resize_flow(composed, grid), self.resize(share, grid)
-        scale = np.array([grid[1] / share.shape[1], grid[0] / share.shape[0]], np.float32)
-        values, scaled, part = np.empty_like(fresh), np.ascontiguousarray(composed * scale), np.ascontiguousarray(share)
+        values, scaled, part = np.empty_like(fresh), scaled_flow(composed, grid), np.ascontiguousarray(share)
         where = _enlarging(grid, (share.shape[0], share.shape[1]))
         self.rows(lambda a, b: kernels.blend_rows(fresh, history, scaled, part, where, values, a, b), grid[0])
         return values
@@ -234,7 +233,7 @@ class CpuOps:
         flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
         search, keys = SEARCHES[quality].fine, [key for _, _, key in sources]
         found = [self._matching.fine(f, now, key, search, here) for f, key in zip(flows, keys, strict=True)]
-        cells = found[0] if len(found) == 1 else np.unique(np.concatenate(found), axis=0)
+        cells = found[0] if len(found) == 1 else united(found, grid)
         moved = [flow[cells[:, 1], cells[:, 0]] for flow in flows]
         parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
         if share is None:
@@ -310,10 +309,7 @@ class CpuOps:
         """What `along.read_rows` wants of scores."""
         values, best, among = self._best(scores.values)
         uniform = self._uniform(best, lambda: _uniform_regions(best))
-        scale = np.array([scores.grid_hw[1] / grid[1], scores.grid_hw[0] / grid[0]], np.float32)
-        scaled = (
-            np.zeros((*grid, 2), np.float32) if composed is None else np.ascontiguousarray(composed * scale, np.float32)
-        )
+        scaled = np.zeros((*grid, 2), np.float32) if composed is None else scaled_flow(composed, scores.grid_hw)
         return values, best, uniform, among, scaled
 
     def _padded(self, values: Float) -> Float:
@@ -362,6 +358,21 @@ def _uniform_regions(best: Labels) -> Labels:
 def grey(image: NDArray[Any]) -> NDArray[Any]:
     """(h, w) uint8: the image itself, or the mean of its colours."""
     return image if image.ndim == 2 else np.rint(image.mean(axis=2, dtype=np.float32)).astype(np.uint8)
+
+
+def united(found: Sequence[NDArray[np.int32]], grid_hw: SizeHW) -> NDArray[np.int32]:
+    """The cells (n, 2), x and y, that are in any of several lists of them, each once."""
+    is_found = np.zeros(grid_hw, np.bool_)
+    for cells in found:
+        is_found[cells[:, 1], cells[:, 0]] = True
+    return np.stack(np.nonzero(is_found)[::-1], axis=1).astype(np.int32)
+
+
+def scaled_flow(flow: Flow, grid_hw: SizeHW) -> Flow:
+    """A flow (h, w, 2) in pixels of another grid."""
+    h, w = flow.shape[:2]
+    scale = np.array([grid_hw[1] / w, grid_hw[0] / h], np.float32)
+    return np.asarray((flow.reshape(h, 2 * w) * np.tile(scale, w)).reshape(h, w, 2), np.float32)
 
 
 def softmax(logits: Float) -> Float:

@@ -238,24 +238,38 @@ def enlarge_labels_rows(
 
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def residual_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
-    """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image."""
+    """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image.
+
+    Row by row: places, the four pixels around each, residuals; all but the second are vectorised.
+    """
     h, w = current.shape
+    flat, right, below = previous.reshape(-1), np.uintp(min(1, w - 1)), np.uintp(w * min(1, h - 1))
+    most_x, most_y, column, row = np.float32(w - 1), np.float32(h - 1), np.int32(max(w - 2, 0)), np.int32(max(h - 2, 0))
+    where, inside, pixels = np.empty(w, np.int32), np.empty(w, np.bool_), np.empty((4, w), np.uint8)
+    part_x, part_y, none = np.empty(w, np.float32), np.empty(w, np.float32), np.float32(0)
     for y in range(first, last):
         for x in range(w):
             sx = np.float32(x) + flow[y, x, 0]
             sy = np.float32(y) + flow[y, x, 1]
-            if not (sx >= 0.0 and sx <= w - 1.0 and sy >= 0.0 and sy <= h - 1.0):
-                out[y, x] = 255.0
-                continue
-            x0 = int(sx)
-            y0 = int(sy)
-            x1 = min(x0 + 1, w - 1)
-            y1 = min(y0 + 1, h - 1)
-            fx = sx - np.float32(x0)
-            fy = sy - np.float32(y0)
-            upper = previous[y0, x0] + fx * (np.float32(previous[y0, x1]) - np.float32(previous[y0, x0]))
-            lower = previous[y1, x0] + fx * (np.float32(previous[y1, x1]) - np.float32(previous[y1, x0]))
-            out[y, x] = abs(np.float32(current[y, x]) - (upper + fy * (lower - upper)))
+            is_inside = (sx >= none) & (sx <= most_x) & (sy >= none) & (sy <= most_y)
+            sx, sy = sx if is_inside else none, sy if is_inside else none
+            x0, y0 = min(np.int32(sx), column), min(np.int32(sy), row)
+            inside[x], where[x] = is_inside, y0 * np.int32(w) + x0
+            part_x[x], part_y[x] = sx - np.float32(x0), sy - np.float32(y0)
+        for x in range(w):
+            k = np.uintp(where[x])
+            pixels[0, x], pixels[1, x] = flat[k], flat[k + right]
+            pixels[2, x], pixels[3, x] = flat[k + below], flat[k + below + right]
+        for x in range(w):
+            a, b, p, q = (
+                np.float32(pixels[0, x]),
+                np.float32(pixels[1, x]),
+                np.float32(pixels[2, x]),
+                np.float32(pixels[3, x]),
+            )
+            upper, lower = a + part_x[x] * (b - a), p + part_x[x] * (q - p)
+            residual = abs(np.float32(current[y, x]) - (upper + part_y[x] * (lower - upper)))
+            out[y, x] = residual if inside[x] else np.float32(255)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

@@ -33,16 +33,15 @@ _P = np.uintp  # an index that is never negative
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def pad_rows(view: Array, out: Array, first: int, last: int) -> None:
-    """out (h + 2, w + 2, 4) = a view (h, w, 3) with its border once more on each side, and a fourth colour of 0."""
+    """out (h + 2, w + 2) uint32 = a view (h, w, 3) with its border once more on each side: the first colour in the
+    lowest byte, 0 in the highest."""
     h, w = view.shape[0], view.shape[1]
     for y in range(first, last):
-        row, to = view[min(max(y - 1, 0), h - 1)], out[y]
+        row, to = view[min(max(y - 1, 0), h - 1)].reshape(-1), out[y]
         for x in range(w):
-            for c in range(3):
-                to[x + 1, c] = row[x, c]
-            to[x + 1, 3] = 0
-        for c in range(4):
-            to[0, c], to[w + 1, c] = to[1, c], to[w, c]
+            k = _P(3 * x)
+            to[x + 1] = row[k] | (np.uint32(row[k + _P(1)]) << 8) | (np.uint32(row[k + _P(2)]) << 16)
+        to[0], to[w + 1] = to[1], to[w]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -73,12 +72,7 @@ def shrink_rows(rgb: Array, out: Array, first: int, last: int) -> None:
     for y in range(first, last):
         add_rows(rgb, side * y, side, sums)
         to = out[y].reshape(-1)
-        if side == 2:
-            for x in range(w):
-                for c in range(3):
-                    k = 6 * x + c
-                    to[3 * x + c] = (np.uint32(sums[k]) + sums[k + 3] + half) >> np.uint32(2)
-        elif side == 4:
+        if side == 4:
             for x in range(w):
                 for c in range(3):
                     k = 12 * x + c
@@ -192,18 +186,42 @@ def put(values: Array, cells: Array, out: Array) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def take(values: Array, cells: Array, out: Array) -> None:
+    """The values (h, w, 2) of a list of cells."""
+    for i in range(len(cells)):
+        out[i, 0], out[i, 1] = values[cells[i, 1], cells[i, 0], 0], values[cells[i, 1], cells[i, 0], 1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def changed(found: Array, before: Array, cells: Array, out: Array) -> int:
+    """Into `out` those of a list of cells whose values are others than before; returns how many."""
+    n = 0
+    for i in range(len(cells)):
+        if found[i, 0] != before[i, 0] or found[i, 1] != before[i, 1]:
+            out[n, 0], out[n, 1] = cells[i, 0], cells[i, 1]
+            n += 1
+    return n
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> None:
     """out[y, x] = whether the labels (h, w) within `away` cells, along the axes and diagonals, are not all one."""
     h, w = labels.shape
+    side = _P(away)
+    own, differs = np.empty(w + 2 * away, np.uint8), np.empty(w + 2 * away, np.uint8)  # the border repeated
     for y in range(first, last):
-        above, below = labels[max(y - away, 0)], labels[min(y + away, h - 1)]
-        row = labels[y]
+        above, row, below = max(y - away, 0), y, min(y + away, h - 1)
         for x in range(w):
-            left, right = max(x - away, 0), min(x + away, w - 1)
-            own = row[x]
-            same = above[x] == own and below[x] == own and row[left] == own and row[right] == own
-            same = same and above[left] == own and above[right] == own and below[left] == own and below[right] == own
-            out[y, x] = not same
+            k = _P(x)
+            label = labels[row, k]
+            own[k + side], differs[k + side] = label, (labels[above, k] ^ label) | (labels[below, k] ^ label)
+        for line in (own, differs):
+            line[:away] = line[away]
+            line[w + away :] = line[w + away - 1]
+        for x in range(w):
+            left, k, right = _P(x), _P(x) + side, _P(x) + side + side
+            beside = (own[left] ^ own[k]) | (own[right] ^ own[k])
+            out[y, x] = (beside | differs[left] | differs[k] | differs[right]) != 0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -87,16 +87,24 @@ def parts(share: Array, size: Any, cell: Any, block: Any) -> Any:
 
 
 @_jit
-def _weigh(lanes: Array, at: int, places: Any) -> None:
+def tile_of(block: Any) -> Any:
+    """Of a block (y, y end, x, x end): how many pixels its tile has, a multiple of 8, and whether that is 4 wide."""
+    height, narrow = block[1] - block[0], block[3] - block[2] <= 4
+    return (4 * (height + (height & 1)), 3, 2) if narrow else (SIDE * height, 7, 3)
+
+
+@_jit
+def _weigh(lanes: Array, at: int, places: Any, tile: Any) -> None:
     """For every pixel of a tile how far left of the second of four score centres it is, and how far right of the second
     and of the third; the same up and down."""
     p, q = places[0], places[1]
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
+    mask, shift = tile[1], tile[2]
     none, one, two = np.float32(0), np.float32(1), np.float32(2)
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
+    for i in range(tile[0]):
+        column, row = np.float32(i & mask), np.float32(i >> shift)
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         lanes[at + i] = max(one - x, none)
@@ -140,16 +148,17 @@ def _lead(n: Any, lanes: Array, i: Any) -> Any:
 
 
 @_jit
-def _leads(values: Array, one: Any, other: Any, places: Any, lanes: Array) -> None:
+def _leads(values: Array, one: Any, other: Any, places: Any, tile: Any, lanes: Array) -> None:
     """By how much `other` exceeds `one` at every pixel of a tile: `_weigh` and `_lead` with no weight stored."""
     n = _centres(values, other, one, places)
     p, q = places[0], places[1]
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
+    mask, shift = tile[1], tile[2]
     none, unit, two = np.float32(0), np.float32(1), np.float32(2)
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
+    for i in range(tile[0]):
+        column, row = np.float32(i & mask), np.float32(i >> shift)
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
@@ -225,17 +234,18 @@ def _contenders(
 
 
 @_jit
-def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Array) -> None:
+def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, tile: Any, winner: Array) -> None:
     """Where only two classes compete, which is nearly everywhere: `_weigh` and `_lead` with nothing stored between."""
     n = _centres(values, other, one, places)
     p, q = places[0], places[1]
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
+    mask, shift = tile[1], tile[2]
     none, unit, two = np.float32(0), np.float32(1), np.float32(2)
     lower, upper = np.uint8(one), np.uint8(other)
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
+    for i in range(tile[0]):
+        column, row = np.float32(i & mask), np.float32(i >> shift)
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
@@ -249,19 +259,20 @@ def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, winner: Arra
 
 
 @_jit
-def tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Array) -> None:
+def tile_of_one(source: Any, places: Any, tile: Any, lanes: Array, names: Array, winner: Array) -> None:
+    """The labels of a tile (`tile_of`), row by row, into `winner`."""
     n = _candidates(source, places, names)
     if n <= 2:
-        _tile_of_pair(source[0], names[0], names[n - 1], places, winner)
+        _tile_of_pair(source[0], names[0], names[n - 1], places, tile, winner)
         return
-    _weigh(lanes, 0, places)
-    for i in range(LANES):
+    _weigh(lanes, 0, places, tile)
+    for i in range(tile[0]):
         winner[i] = names[0]
         lanes[12 * LANES + i] = np.float32(0)
     for k in range(1, n):
         name = np.uint8(names[k])
         nodes = _centres(source[0], names[k], names[0], places)
-        for i in range(LANES):
+        for i in range(tile[0]):
             v = _lead(nodes, lanes, i)
             best = lanes[12 * LANES + i]
             better = v > best
@@ -272,31 +283,32 @@ def tile_of_one(source: Any, places: Any, lanes: Array, names: Array, winner: Ar
 @_jit
 def tile_of_two(
     values: Array, best: Array, last: Array, near: Any, other_values: Array, other_best: Array, other_last: Array,
-    far: Any, part: Any, lanes: Array, worst: Array, names: Array, winner: Array,
+    far: Any, part: Any, tile: Any, lanes: Array, worst: Array, names: Array, winner: Array,
 ) -> None:  # fmt: skip
     n = _contenders(values.shape[0], best, last, near, other_best, other_last, far, worst, names)
     a, b, c, d = np.float32(part[0]), np.float32(part[1]), np.float32(part[2]), np.float32(part[3])
-    for i in range(LANES):
-        column, row = np.float32(i & 7), np.float32(i >> 3)
+    mask, shift = tile[1], tile[2]
+    for i in range(tile[0]):
+        column, row = np.float32(i & mask), np.float32(i >> shift)
         lanes[13 * LANES + i] = a + column * b + row * (c + column * d)
     if n <= 2:
-        _leads(values, names[0], names[n - 1], near, lanes[:LANES])
-        _leads(other_values, names[0], names[n - 1], far, lanes[LANES:])
+        _leads(values, names[0], names[n - 1], near, tile, lanes[:LANES])
+        _leads(other_values, names[0], names[n - 1], far, tile, lanes[LANES:])
         lower, upper = np.uint8(names[0]), np.uint8(names[n - 1])
-        for i in range(LANES):
+        for i in range(tile[0]):
             v = lanes[i] + lanes[13 * LANES + i] * (lanes[LANES + i] - lanes[i])
             winner[i] = upper if v > np.float32(0) else lower
         return
-    _weigh(lanes, 0, near)
-    _weigh(lanes, 6 * LANES, far)
-    for i in range(LANES):
+    _weigh(lanes, 0, near, tile)
+    _weigh(lanes, 6 * LANES, far, tile)
+    for i in range(tile[0]):
         winner[i] = names[0]
         lanes[12 * LANES + i] = np.float32(0)
     for k in range(1, n):
         name = np.uint8(names[k])
         nodes = _centres(values, names[k], names[0], near)
         others = _centres(other_values, names[k], names[0], far)
-        for i in range(LANES):
+        for i in range(tile[0]):
             one = _lead(nodes, lanes, i)
             v = one + lanes[13 * LANES + i] * (_lead(others, lanes, 6 * LANES + i) - one)
             best = lanes[12 * LANES + i]
@@ -308,12 +320,16 @@ def tile_of_two(
 @_jit
 def put(winner: Array, block: Any, out: Array) -> None:
     """The labels of a tile into a block of at most its size."""
+    side = 4 if block[3] - block[2] <= 4 else SIDE
     for y in range(block[0], block[1]):
-        line, at = out[y, block[2] : block[3]], (y - block[0]) * SIDE
+        line, at = out[y, block[2] : block[3]], (y - block[0]) * side
         if line.shape[0] == SIDE:  # all read before any is written, or it would go byte by byte
             a, b, c, d = winner[at], winner[at + 1], winner[at + 2], winner[at + 3]
             e, f, g, h = winner[at + 4], winner[at + 5], winner[at + 6], winner[at + 7]
             line[0], line[1], line[2], line[3], line[4], line[5], line[6], line[7] = a, b, c, d, e, f, g, h
+        elif line.shape[0] == 4:
+            a, b, c, d = winner[at], winner[at + 1], winner[at + 2], winner[at + 3]
+            line[0], line[1], line[2], line[3] = a, b, c, d
         else:
             for i in range(line.shape[0]):
                 line[i] = winner[at + i]
