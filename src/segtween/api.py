@@ -21,7 +21,7 @@ from segtween.build import (
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
 from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
-from segtween.labels import LabelSet
+from segtween.labels import LabelSet, Which
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
 from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
@@ -69,7 +69,7 @@ def load(
     *,
     interval: int | None = None,
     every: int | None = None,
-    label_set: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: Which | None = None,
     runtime: str = "openvino",
     provider: str | None = None,
     precision: str | None = None,
@@ -86,7 +86,7 @@ def load(
     callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
-    label_set     for a callable or a file that does not say: a name, a YAML file, or class names
+    label_set     for a callable or a file that does not say: a name, a YAML file, class names, or their number
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).

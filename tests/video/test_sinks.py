@@ -289,6 +289,22 @@ def test_unknown_class_and_ids(make_frames, tmp_path):
         open_sinks(tmp_path, SaveOptions([], ids="own"), info=info, labels=CAMVID11)
 
 
+def test_a_class_by_another_name_is_taken_and_said(make_frames, tmp_path):
+    sink = open_sinks(tmp_path, SaveOptions(["masks"], classes=["person"]), info=make_frames()[0], labels=CAMVID11)
+    assert [output.name for output in sink.report.outputs] == ["masks-pedestrian.mkv", "frames.csv"]
+    assert sink.report.notes == ["class 'person' is 'pedestrian' in label set 'camvid11'"]
+    with pytest.raises(SettingError, match=r"classes=\[\]; expected a list of class names"):
+        open_sinks(tmp_path / "b", SaveOptions([], classes=[]), info=make_frames()[0], labels=CAMVID11)
+
+
+def test_colours_may_be_those_that_the_colour_blind_tell_apart(run, tmp_path):
+    safe = CAMVID11.with_palette("colour-blind")
+    _, results = run(tmp_path, ["labels"], n=1, palette="colour-blind")
+    image = cv2.imread(str(tmp_path / "labels" / "000000.png"), cv2.IMREAD_COLOR)
+    assert np.array_equal(image[..., ::-1], safe.colourise(results[0].labels))
+    assert not np.array_equal(image[..., ::-1], CAMVID11.colourise(results[0].labels))
+
+
 def test_unwritable_folder(make_frames, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SinkError, match=r"cannot be written \(.*\); expected a .*folder.*; choose another folder"):

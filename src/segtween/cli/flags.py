@@ -38,6 +38,7 @@ FLAGS = {
     "occlusion": "--occlusion",
     "out": "--out",
     "overwrite": "--overwrite",
+    "palette": "--palette",
     "part": "--part",
     "precision": "--precision",
     "preset": "--preset",

@@ -56,6 +56,7 @@ class PropagatedOutput:
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
     classes: shared.Classes = None
+    palette: shared.Palette = "usual"
     overwrite: shared.Overwrite = False
     quiet: shared.Quiet = False
 
@@ -93,7 +94,8 @@ def propagate(
     from segtween.settings import Bidirectional, Settings, change
 
     classes = options.words(output.classes)
-    outputs = Outputs(options.words(output.save) or [], overwrite=output.overwrite, classes=classes, ids=given.ids)
+    kinds = options.words(output.save) or []
+    outputs = Outputs(kinds, overwrite=output.overwrite, classes=classes, ids=given.ids, palette=output.palette)
     settings = change(Settings(Bidirectional()), flow=flow)
     how = Labelled(given.label_set, settings, output.next_frames, given.frame_rate, threads)
     with progress_bar(video) as bar:

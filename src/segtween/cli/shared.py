@@ -136,6 +136,15 @@ Ids = Annotated[
         help="Numbers in label files: train ids, or those of the dataset.",
     ),
 ]
+Palette = Annotated[
+    Literal["usual", "colour-blind"],
+    typer.Option(
+        "--palette",
+        metavar="NAME",
+        rich_help_panel="Output",
+        help="Colours of the classes: usual, or colour-blind, which differ in any colour vision.",
+    ),
+]
 Folder = Annotated[
     Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.")
 ]

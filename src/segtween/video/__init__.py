@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
-from segtween.labels import LabelSet
+from segtween.labels import LabelSet, PaletteName
 from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
@@ -133,6 +133,7 @@ class SaveOptions:
     classes    names of the classes that are tinted and get masks; None: all
     ids        what label files hold: train ids, or the data set's own
     legend     whether overlays have a legend
+    palette    the label set's usual colours, or ones that can be told apart with any colour vision
     """
 
     kinds: Sequence[str]
@@ -140,6 +141,7 @@ class SaveOptions:
     classes: Sequence[str] | None = None
     ids: Literal["train", "dataset"] = "train"
     legend: bool = True
+    palette: PaletteName = "usual"
 
 
 def open_sinks(

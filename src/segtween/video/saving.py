@@ -146,14 +146,16 @@ def open_sinks(
     output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
     """
     root, classes, ids = Path(folder), saving.classes, saving.ids
-    chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
+    labels = labels.with_palette(saving.palette)
+    chosen, renamed = (tuple(range(len(labels))), ()) if classes is None else labels.choose(classes)
     if ids not in ("train", "dataset"):
         raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
-    report = OutputReport()
-    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=saving.legend))
+    report = OutputReport(notes=list(renamed))
+    tinted = None if classes is None else chosen
+    painter = SharedPainter(Painter(labels, classes=tinted, legend=saving.legend))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
     kinds = save_kinds(saving.kinds)
-    films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
+    films = {} if comparison is None else _films(comparison, labels, tinted)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
