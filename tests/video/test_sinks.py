@@ -293,6 +293,7 @@ def test_a_class_by_another_name_is_taken_and_said(make_frames, tmp_path):
     sink = open_sinks(tmp_path, SaveOptions(["masks"], classes=["person"]), info=make_frames()[0], labels=CAMVID11)
     assert [output.name for output in sink.report.outputs] == ["masks-pedestrian.mkv", "frames.csv"]
     assert sink.report.notes == ["class 'person' is 'pedestrian' in label set 'camvid11'"]
+    sink.abort()
     with pytest.raises(SettingError, match=r"classes=\[\]; expected a list of class names"):
         open_sinks(tmp_path / "b", SaveOptions([], classes=[]), info=make_frames()[0], labels=CAMVID11)
 

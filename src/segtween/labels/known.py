@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segtween.labels.label_set import Colour, LabelMap, LabelSet, numbered
+from segtween.labels.label_set import LabelMap, LabelSet, numbered
 from segtween.labels.naming import comparable
+from segtween.labels.palettes import Colour
 from segtween.types import IGNORE
 
 

@@ -25,7 +25,7 @@ MOST_CLASSES = 254
 PaletteName = Literal["usual", "colour-blind"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelSet:
     """The classes of one data set. `ids[t]` is what train id `t` is called in the data set's files;
     `ignore_id` is written there for 255. Every other id reads as 255.
@@ -133,6 +133,10 @@ class LabelSet:
                     do="choose the label set that the file was written with",
                 )
         return table[ids.astype(np.uint8)]
+
+    def __repr__(self) -> str:
+        some = ", ".join(self.names[:4]) + (", ..." if len(self) > 4 else "")
+        return f"LabelSet({self.name}, {len(self)} classes: {some})"
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -12,7 +12,7 @@ from segtween.types import OutputReport, SourceInfo
 from segtween.video import SaveKind, SaveOptions
 from segtween.video.cvat import CvatArchive
 from segtween.video.encode import Clock, Codec, VideoWriter
-from segtween.video.frames_table import FramesTable
+from segtween.video.frames_table import FRAMES_TABLE, FramesTable
 from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
@@ -30,8 +30,6 @@ from segtween.video.sinks import (
 )
 from segtween.video.sound import Notice
 from segtween.video.staging import sink_errors
-
-FRAMES_TABLE = "frames.csv"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segtween.labels import LabelSet
 from segtween.types import Frame, Labels, Result
 from segtween.video.encode import VideoWriter
-from segtween.video.paint import Painter, side_by_side
+from segtween.video.paint import Painter, full_size, side_by_side
 from segtween.video.png import encode_png
 from segtween.video.staging import Staged, sink_errors
 
@@ -63,10 +63,7 @@ def how_made(result: Result) -> str:
 
 def confidence_picture(frame: Frame, result: Result) -> NDArray[np.uint8]:
     """(H, W) uint8: round(255 * confidence), enlarged bilinearly from its grid to the frame's size."""
-    import cv2
-
-    full = cv2.resize(result.confidence, (frame.size_hw[1], frame.size_hw[0]), interpolation=cv2.INTER_LINEAR)
-    return np.rint(np.clip(full, 0, 1) * 255).astype(np.uint8)
+    return np.rint(full_size(result.confidence, frame.size_hw) * 255).astype(np.uint8)
 
 
 def mask_picture(train_id: int) -> Draw:
