@@ -7,6 +7,7 @@ import shlex
 
 FLAGS = {
     "async_keys": "--async-keys",
+    "background": "--background",
     "budget": "--budget",
     "calibrate": "--calibrate",
     "calibrate_frames": "--calibrate-frames",
@@ -58,6 +59,7 @@ FLAGS = {
     "target_ms": "--target-ms",
     "threads": "--threads",
     "compare": "--compare",
+    "unknown_below": "--unknown-below",
     "weights": "--weights",
     "width": "--panel",
     "without": "--without",

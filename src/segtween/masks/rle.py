@@ -93,18 +93,26 @@ def to_brush(mask: Mask) -> list[int]:
     Number of values (32 bits), bits of a value - 1 (5), four widths - 1 (4 each); then runs: 1, which width (2), length
     - 1, one value; or 0, which width, length - 1, that many values.
     """
-    counts = run_lengths(mask.ravel())
-    bits = [_bits(4 * mask.size, 32), _bits(_WORD - 1, 5), *(_bits(size - 1, 4) for size in _SIZES)]
-    for i, count in enumerate(counts):
-        left = 4 * int(count)  # four channels with the same value
-        while left:
-            length = min(left, 1 << _SIZES[-1])
-            which = next(k for k, size in enumerate(_SIZES) if length <= 1 << size)
-            bits += [_bits(1, 1), _bits(which, 2), _bits(length - 1, _SIZES[which]), _bits(255 * (i % 2), _WORD)]
-            left -= length
-    text = "".join(bits)
-    packed = np.packbits(np.frombuffer(text.encode("ascii"), np.uint8) - 48)
-    return [int(value) for value in packed]
+    head = [(4 * mask.size, 32), (_WORD - 1, 5), *((size - 1, 4) for size in _SIZES)]
+    lengths, values = _cut(4 * run_lengths(mask.ravel()))  # four channels with the same value
+    which = np.searchsorted([1 << size for size in _SIZES], lengths)
+    sizes = np.array(_SIZES)[which]
+    runs = ((4 | which) << sizes | (lengths - 1)) << _WORD | values
+    codes = np.concatenate(([code for code, _ in head], runs))
+    widths = np.concatenate(([width for _, width in head], 3 + sizes + _WORD))
+    place = widths[:, None] - 1 - np.arange(32)
+    bits = (codes[:, None] >> np.maximum(place, 0) & 1)[place >= 0]
+    packed: list[int] = np.packbits(bits.astype(np.uint8)).tolist()
+    return packed
+
+
+def _cut(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Runs of 0 and 255 in turn, in pieces as long as the widest length holds: their lengths and values."""
+    most = 1 << _SIZES[-1]
+    pieces = -(-counts // most)
+    lengths = np.full(int(pieces.sum()), most)
+    lengths[np.cumsum(pieces)[pieces > 0] - 1] = (counts - (pieces - 1) * most)[pieces > 0]
+    return lengths, np.repeat(255 * (np.arange(counts.size) % 2), pieces)
 
 
 def from_brush(values: Sequence[int], size_hw: SizeHW) -> Mask:
@@ -125,10 +133,6 @@ def from_brush(values: Sequence[int], size_hw: SizeHW) -> Mask:
         place += length
     alpha: Mask = pixels[3::4].reshape(size_hw) >= 1 << (word - 1)
     return alpha
-
-
-def _bits(value: int, count: int) -> str:
-    return format(value, f"0{count}b")
 
 
 class _Bits:

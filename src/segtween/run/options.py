@@ -36,6 +36,8 @@ class Outputs:
     compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
                `Summary.comparison`): one input only; takes longer
     palette    the label set's usual colours, or colour-blind: ones that can be told apart with any colour vision
+    background     what cut-outs are put before: a colour (`#00b140`, white), an image file, or blur; None: nothing
+    unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
     """
 
     save: Sequence[str] = ("overlay",)
@@ -45,6 +47,8 @@ class Outputs:
     report: bool = False
     compare: Compared | None = None
     palette: PaletteName = "usual"
+    background: str | None = None
+    unknown_below: float | None = None
 
 
 @dataclass(frozen=True)
