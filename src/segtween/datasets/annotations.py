@@ -263,9 +263,11 @@ def _cvat_shape(shape: ElementTree.Element) -> Callable[[SizeHW], Mask] | None:
 def _yolo(path: Path) -> Annotated:
     data = path / YOLO_DATA
     record = read_yaml(data, what="YOLO's data file", expected="names: [...]", do="check the folder", error=LabelError)
-    names = record.get("names") if isinstance(record, dict) else None
-    given = names.items() if isinstance(names, dict) else enumerate(names or ())
-    known = {int(i): str(name) for i, name in given}
+    names: Any = record.get("names") if isinstance(record, dict) else None
+    try:
+        known = {int(i): str(name) for i, name in (names.items() if isinstance(names, dict) else enumerate(names))}
+    except _FAULTS:
+        raise LabelError(f"{data} names no class", expected="names: [road, car, ...]", do="correct it") from None
     files = sorted(p for p in path.rglob("*.txt") if p.parent.name == "labels" or p.parent.parent.name == "labels")
     frames = {file.name: [_yolo_shape(line, known, file) for line in _lines(file)] for file in files}
     return Annotated(str(path), dict.fromkeys(known.values()), frames)
@@ -279,7 +281,7 @@ def _yolo_shape(line: str, known: Mapping[int, str], file: Path) -> Shape:
     try:
         values = [float(part) for part in line.split()]
         name, points = known[int(values[0])], np.array(values[1:], np.float64).reshape(-1, 2)
-        if len(points) < 3:
+        if len(points) < 3 or not np.isfinite(points).all():
             raise ValueError("it is no polygon")
     except _FAULTS:
         raise LabelError(
