@@ -247,6 +247,17 @@ def test_float_tensors_are_refused_with_what_to_do(seg: segtween.Segtween) -> No
         list(seg.stream([torch.zeros(3, 4, 5)]))
 
 
+def test_classes_are_given_as_a_label_set() -> None:
+    def scores(rgb: np.ndarray) -> np.ndarray:
+        return np.zeros((11, rgb.shape[0] // 4, rgb.shape[1] // 4), np.float32)
+
+    assert segtween.load(scores, label_set=11).labels.names[0] == "class-0"
+    with pytest.raises(SettingError, match=r"labels=11; expected a network's classes as label_set; rename it"):
+        segtween.load(scores, labels=11)
+    with pytest.raises(LabelError, match="has 300 classes; expected 1 to 254, because a label is one byte"):
+        segtween.load(scores, label_set=300)
+
+
 # ── Summaries ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -103,6 +103,8 @@ def load(
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
+    if "labels" in changes:
+        raise SettingError(f"labels={changes['labels']!r}", expected="a network's classes as label_set", do="rename it")
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     plain = preset == EVERY_FRAME
     asked = {} if mode is None else {"mode": mode}
