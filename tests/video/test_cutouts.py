@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
+from fakes import textured
 from segtween.errors import MissingExtraError, SettingError
 from segtween.labels import CAMVID11
 from segtween.types import ScoreMap
 from segtween.video import SaveOptions, open_sinks
 from segtween.video.cutouts import CutOut
+from segtween.video.rerun_log import Arrows
 
 TREE = CAMVID11.index("tree")
 
@@ -125,6 +127,15 @@ def read_indices(path: Path) -> np.ndarray:
         return next(container.decode(video=0)).to_ndarray()[0]
 
 
+def test_arrows_lead_from_where_things_were():
+    scene, arrows = textured((200, 300), seed=1), Arrows()
+    assert arrows(np.ascontiguousarray(scene[:160, :240]))[0].shape == (0, 2)
+    origins, vectors = arrows(np.ascontiguousarray(scene[4:164, 6:246]))  # everything moves left and up
+    assert origins.shape == vectors.shape == (5 * 7, 2)
+    assert np.median(vectors, axis=0) == pytest.approx([-6, -4], abs=0.1)
+    assert np.median(origins + vectors, axis=0) == pytest.approx([112, 80], abs=0.1)
+
+
 def test_a_recording_needs_its_extra(make_frames, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rerun", None)
     with pytest.raises(MissingExtraError, match=r"save='rrd' needs .*pip install 'segtween\[rerun\]'"):
@@ -140,4 +151,10 @@ def test_a_recording_holds_frames_labels_and_curves(save, tmp_path):
             rows[part.entity_path] = rows.get(part.entity_path, 0) + part.num_rows
     assert rows.pop("/key_frames") == 1
     curves = {"/mean_confidence", "/milliseconds/segment", "/milliseconds/label"}
-    assert {path for path, n in rows.items() if n == 3} == {"/frame", "/frame/labels", "/confidence", *curves}
+    assert {path for path, n in rows.items() if n == 3} == {
+        "/frame",
+        "/frame/labels",
+        "/frame/flow",
+        "/confidence",
+        *curves,
+    }

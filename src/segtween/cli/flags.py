@@ -26,6 +26,7 @@ FLAGS = {
     "intervals": "--intervals",
     "key_tta": "--key-tta",
     "label_set": "--label-set",
+    "labels": "--labels",
     "least_distance": "--least-distance",
     "live": "--live",
     "map_name": "--map",

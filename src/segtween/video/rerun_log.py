@@ -9,13 +9,37 @@ import numpy as np
 
 from segtween.errors import MissingExtraError
 from segtween.labels import LabelSet
-from segtween.types import Frame, Result, SourceInfo
+from segtween.types import Frame, Result, Rgb, SourceInfo
 from segtween.video.staging import Staged, sink_errors
+
+EVERY = 32
+"""Pixels from one arrow to the next."""
+
+
+class Arrows:
+    """Called with one frame after the other: where things were in the frame before, and how far they moved since,
+    (n, 2) pixels x, y each, a point every 32; none of the first frame."""
+
+    def __init__(self) -> None:
+        self._before: Any = None
+
+    def __call__(self, rgb: Rgb) -> tuple[Any, Any]:
+        import cv2
+
+        before, now = self._before, cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        self._before = now
+        if before is None or min(now.shape) < EVERY:
+            return np.zeros((0, 2)), np.zeros((0, 2))
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST).calc(now, before, None)
+        rows, columns = (np.arange(EVERY // 2, side, EVERY) for side in now.shape)
+        vectors = -flow[rows[:, None], columns].reshape(-1, 2)
+        return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2) - vectors, vectors
 
 
 class RerunLog:
-    """Frames, labels with the names and colours of their classes, and confidence as pictures; key frames as lines of
-    text; the time of each stage and the mean confidence as curves. On the timelines `frame` and `time`.
+    """Frames, labels with the names and colours of their classes, and confidence as pictures; arrows from where things
+    were in the frame before, by OpenCV's DIS, for the eye alone; key frames as lines of text; the time of each stage
+    and the mean confidence as curves. On the timelines `frame` and `time`.
 
     Raises MissingExtraError without rerun-sdk.
     """
@@ -28,6 +52,7 @@ class RerunLog:
         self.staged, self._rerun = Staged(target), rerun
         self._name, self._labels = info.name, labels
         self._stream: Any = None
+        self._arrows = Arrows()
 
     def write(self, frame: Frame, result: Result) -> None:
         with sink_errors(self.staged.target):
@@ -51,6 +76,8 @@ class RerunLog:
         log("frame/labels", rerun.SegmentationImage(result.labels, opacity=0.5))
         log("confidence", rerun.DepthImage(np.ascontiguousarray(result.confidence), meter=1.0))
         log("mean_confidence", rerun.Scalars(float(result.confidence.mean())))
+        origins, vectors = self._arrows(frame.rgb)
+        log("frame/flow", rerun.Arrows2D(origins=origins, vectors=vectors, radii=0.5))
         for stage, ms in result.stages_ms.items():
             log(f"milliseconds/{stage}", rerun.Scalars(ms))
         if result.is_key:
