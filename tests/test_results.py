@@ -71,6 +71,24 @@ def test_several_streams_hold_their_own_frames(tmp_path: Path, seg: segtween.Seg
         assert [np.array_equal(r.rgb, clips[n][i]) for r, n in zip(results, "ab", strict=True) if r] == [True, True]
 
 
+@pytest.mark.parametrize("mode", ["causal", "bidirectional"])
+def test_cameras_hold_their_own_frames(mode: Any) -> None:
+    clips = [panning(5, SIZE_HW, seed=i) for i in range(2)]
+    streams = segtween.load(by_brightness, interval=2, mode=mode).streams(2)
+    for _ in range(2):  # and again after they have ended
+        found: list[list[Any]] = [[], []]
+        for i in range(5):
+            pushed = streams.push([clips[0][i], clips[1][i] if i < 3 else None])
+            for results, new in zip(found, pushed, strict=True):
+                results += new
+        for results, new in zip(found, streams.finish(), strict=True):
+            results += new
+        assert [len(results) for results in found] == [5, 3]
+        for results, clip in zip(found, clips, strict=True):
+            assert all(np.array_equal(result.rgb, frame) for result, frame in zip(results, clip, strict=False))
+            assert results[1].class_shares()
+
+
 def test_masks_run_lengths_and_polygons_are_the_labels(result: segtween.Result) -> None:
     again = {name: np.full(SIZE_HW, 255, np.uint8) for name in ("masks", "rle", "polygons")}
     for name, mask in result.masks().items():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from segtween.build import (
     Backend,
@@ -22,7 +22,7 @@ from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
 from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
 from segtween.labels import LabelSet, Which
-from segtween.results import Pictures, Result
+from segtween.results import Pictures, Result, Streams
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
 from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
@@ -272,7 +272,7 @@ class Segtween:
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for stored scores and stored flow.
         """
-        return self._streams(count, self.settings, live=True)
+        return Streams(self._streams(count, self.settings, live=True), self.labels)
 
     def _streams(self, count: int, settings: Settings, *, live: bool) -> MultiStream:
         chosen = None if self._plain else settings
@@ -287,11 +287,7 @@ class Segtween:
         streams = self.streams(len(named))
         try:
             opened.extend(item.open() for item in named)
-            pictures = [Pictures(self.labels) for _ in opened]
-            watched = [one.watch(source) for one, source in zip(pictures, opened, strict=True)]
-            for results in streams.stream(*watched):
-                pairs = zip(pictures, results, strict=True)
-                yield [None if result is None else one.join(result) for one, result in pairs]
+            yield from cast("Iterator[list[Result | None]]", streams.stream(*opened))
         finally:
             for source in opened:
                 source.close()

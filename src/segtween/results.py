@@ -3,7 +3,7 @@ forms that other tools take."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween import types
-from segtween.errors import MissingExtraError, SettingError
+from segtween.engine.multistream import Arrival, MultiStream
+from segtween.errors import MissingExtraError, SegtweenError, SettingError
 from segtween.labels import LabelSet, PaletteName
 from segtween.masks.polygons import Polygon, to_polygons
 from segtween.masks.rle import Mask, to_coco
@@ -184,3 +185,31 @@ class Pictures:
     def join(self, result: types.Result) -> Result:
         """The result with its frame."""
         return Result(result, rgb=self._waiting.pop(result.index), label_set=self._labels)
+
+
+class Streams(MultiStream):
+    """Several streams whose results hold their frames and the names of their classes."""
+
+    def __init__(self, streams: MultiStream, labels: LabelSet) -> None:
+        super().__init__(streams.engines, staggered=streams.staggered)
+        self._pictures = [Pictures(labels) for _ in self.engines]
+        self._labels = labels
+
+    def reset(self, stream: int | None = None) -> None:
+        super().reset(stream)
+        for i in range(len(self)) if stream is None else (stream,):
+            self._pictures[i] = Pictures(self._labels)
+
+    def finish(self, stream: int | None = None) -> list[list[types.Result]]:
+        before = list(self._pictures)
+        done = super().finish(stream)
+        return [[one.join(result) for result in results] for one, results in zip(before, done, strict=True)]
+
+    def each(self, arrivals: Mapping[int, Arrival]) -> Iterator[tuple[int, list[types.Result] | SegtweenError]]:
+        for stream, outcome in super().each(arrivals):
+            if isinstance(outcome, SegtweenError):
+                yield stream, outcome
+                continue
+            pictures = self._pictures[stream]
+            pictures.add(arrivals[stream].rgb)
+            yield stream, [pictures.join(result) for result in outcome]

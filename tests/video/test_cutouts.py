@@ -101,6 +101,8 @@ def test_what_cannot_be_cut_out_is_refused(save, tmp_path):
             save(tmp_path / kind, [kind])
     with pytest.raises(SettingError, match=r"background='#12'; expected blur, an image file, #rrggbb or black"):
         save(tmp_path / "b", ["cutout"], classes=["tree"], background="#12")
+    with pytest.raises(SettingError, match=r"background='white' without a cut-out; .*leave background= out"):
+        save(tmp_path / "b", ["overlay"], classes=["tree"], background="white")
 
 
 def test_labels_of_a_low_confidence_are_unknown_everywhere(make_frames, make_result, tmp_path):

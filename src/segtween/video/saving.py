@@ -221,18 +221,15 @@ def open_sinks(
     for an unknown kind, LabelError for an unknown class, and SinkError where another run writes into the folder, an
     output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
     """
-    root, classes, ids = Path(folder), saving.classes, saving.ids
+    root, classes = Path(folder), saving.classes
     labels = labels.with_palette(saving.palette)
     chosen, renamed = (tuple(range(len(labels))), ()) if classes is None else labels.choose(classes)
-    _check_share(saving.unknown_below)
-    if ids not in ("train", "dataset"):
-        raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
+    kinds = _checked_kinds(saving)
     report = OutputReport(notes=list(renamed))
     tinted = None if classes is None else chosen
     painter = SharedPainter(Painter(labels, classes=tinted, legend=saving.legend))
     cut_out = None if tinted is None else CutOut(tinted, saving.background)
-    request = Request(root, info, labels, chosen, ids, threads, report.note, painter, cut_out)
-    kinds = save_kinds(saving.kinds)
+    request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
     films = {} if comparison is None else _films(comparison, labels, tinted)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -275,9 +272,20 @@ def _films(comparison: ComparedMethod, labels: LabelSet, classes: Sequence[int] 
     return {f"compare-{safe_name(comparison.name)}.mp4": ComparisonPicture(comparison, labels, classes=classes)}
 
 
-def _check_share(unknown_below: float | None) -> None:
-    if unknown_below is not None and not 0 <= unknown_below <= 1:
-        raise SettingError(f"unknown_below={unknown_below}", expected="a number from 0 to 1", do="correct the number")
+def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:
+    """What is saved; SettingError for options that cannot be, or say nothing of it."""
+    kinds, least = save_kinds(saving.kinds), saving.unknown_below
+    if saving.ids not in ("train", "dataset"):
+        raise SettingError(f"ids={saving.ids!r}", expected="train or dataset", do="choose one of these")
+    if least is not None and not 0 <= least <= 1:
+        raise SettingError(f"unknown_below={least}", expected="a number from 0 to 1", do="correct the number")
+    if saving.background is not None and not {"cutout", "cutouts"} & set(kinds):
+        raise SettingError(
+            f"background={saving.background!r} without a cut-out",
+            expected="something to put before it",
+            do="add cutout or cutouts to what is saved, or leave background= out",
+        )
+    return kinds
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:
