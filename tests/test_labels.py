@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segtween.errors import LabelError
+from segtween.errors import LabelError, SettingError
 from segtween.labels import (
     CAMVID11,
     CITYSCAPES19,
     LABEL_MAPS,
+    LABEL_SETS,
     LabelSet,
     label_map,
     label_set,
     label_set_from_record,
     numbered,
+    usual,
 )
+from segtween.labels.palettes import as_seen, colour_blind_safe
 
 
-@pytest.mark.parametrize("labels", [CAMVID11, CITYSCAPES19, numbered(150)], ids=lambda s: s.name)
+@pytest.mark.parametrize("labels", [*LABEL_SETS.values(), numbered(150)], ids=lambda s: s.name)
 def test_encode_and_decode_return_the_train_ids(labels: LabelSet) -> None:
     train = np.array([[*range(len(labels)), 255]], np.uint8)
     assert np.array_equal(labels.decode(labels.encode(train), strict=True), train)
@@ -82,6 +85,98 @@ def test_a_yaml_file_names_classes_colours_and_ids(tmp_path: Path) -> None:
     assert label_set(["road", "car"]).names == ("road", "car")
 
 
+KNOWN = {  # name: classes, ignore id, and some classes with the ids and colours that their data sets document
+    "camvid11": (11, 11, {"sky": (0, (128, 128, 128)), "bicyclist": (10, (0, 128, 192))}),
+    "cityscapes19": (19, 0, {"road": (7, (128, 64, 128)), "bicycle": (33, (119, 11, 32))}),
+    "bdd19": (19, 255, {"road": (0, (128, 64, 128)), "bicycle": (18, (119, 11, 32))}),
+    "kitti": (19, 0, {"road": (7, (128, 64, 128)), "person": (24, (220, 20, 60))}),
+    "idd26": (26, 255, {"road": (0, (128, 64, 128)), "autorickshaw": (8, (255, 204, 54)), "sky": (25, (70, 130, 180))}),
+    "mapillary65": (65, 65, {"Road": (13, (128, 64, 128)), "Ego Vehicle": (64, (120, 10, 10))}),
+    "ade20k150": (150, 0, {"wall": (1, (120, 120, 120)), "person": (13, (150, 5, 61)), "flag": (150, (92, 0, 255))}),
+    "coco-stuff171": (171, 255, {"toothbrush": (89, (192, 160, 0)), "wood": (181, (64, 64, 0))}),
+    "voc21": (21, 255, {"person": (15, (192, 128, 128)), "tvmonitor": (20, (0, 64, 128))}),
+    "vspw124": (124, 0, {"wall": (1, (120, 120, 120)), "person": (61, (11, 200, 200)), "train": (124, (133, 255, 0))}),
+    "lip20": (20, 255, {"Background": (0, (0, 0, 0)), "Hat": (1, (128, 0, 0)), "Right-shoe": (19, (255, 170, 0))}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_label_sets_known_by_name_have_their_data_sets_ids_and_colours(name: str) -> None:
+    known = label_set(name)
+    classes, ignore_id, some = KNOWN[name]
+    assert (known.name, len(known), known.ignore_id) == (name, classes, ignore_id)
+    assert ignore_id == 255 or ignore_id not in known.ids
+    for class_name, (own_id, colour) in some.items():
+        place = known.names.index(class_name)
+        assert (known.ids[place], known.colours[place]) == (own_id, colour)
+
+
+def test_no_label_set_is_left_out_above_and_the_usual_ones_are_found_by_their_size() -> None:
+    assert set(KNOWN) == set(LABEL_SETS)
+    assert [usual(n).name for n in (11, 19, 21, 26, 65, 124, 150, 171)] == [
+        "camvid11", "cityscapes19", "voc21", "classes26", "mapillary65", "vspw124", "ade20k150", "coco-stuff171",
+    ]  # fmt: skip
+
+
+def test_the_driving_sets_are_mapped_to_each_other_where_a_class_has_a_counterpart() -> None:
+    def mapped(source: str, target: str, *names: str) -> list[str | None]:
+        sets = label_set(source), label_set(target)
+        labels = np.array([[sets[0].names.index(name) for name in names]], np.uint8)
+        return [None if t == 255 else sets[1].names[t] for t in label_map(*sets)(labels)[0]]
+
+    assert mapped("camvid11", "cityscapes19", "pavement", "tree", "bicyclist") == ["sidewalk", "vegetation", None]
+    assert mapped("camvid11", "kitti", "pedestrian") == ["person"]
+    assert mapped("bdd19", "camvid11", "person", "truck") == ["pedestrian", "car"]
+    assert mapped("kitti", "bdd19", "train") == ["train"]
+    assert mapped("idd26", "cityscapes19", "autorickshaw", "traffic sign") == [None, "traffic-sign"]
+    assert mapped("mapillary65", "camvid11", "Motorcyclist", "Lane Marking - General", "Sky", "Bird") == [
+        "bicyclist", "road", "sky", None,
+    ]  # fmt: skip
+    assert mapped("cityscapes19", "mapillary65", "train", "rider") == ["On Rails", None]
+
+
+def test_a_class_may_have_another_name_and_it_is_said() -> None:
+    assert CAMVID11.choose(["person", "Road", "pedestrian"]) == (
+        (9, 3), ("class 'person' is 'pedestrian' in label set 'camvid11'",)
+    )  # fmt: skip
+    assert label_set("voc21").names[label_set("voc21").index("airplane")] == "aeroplane"
+    assert label_set("idd26").index("human") == 4
+    assert CITYSCAPES19.choose(["traffic light"]) == ((6,), ())
+    for nothing in ([], "car", ["car", 3]):
+        with pytest.raises(SettingError, match="classes=.*; expected a list of class names"):
+            CAMVID11.choose(nothing)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("classes", "least"), [(11, 16), (19, 16), (30, 13)])
+def test_colours_for_the_colour_blind_differ_in_every_kind_of_colour_vision(classes: int, least: float) -> None:
+    def differences(labels: LabelSet) -> np.ndarray:
+        seen = as_seen(np.array(labels.colours, np.uint8))
+        apart = np.linalg.norm(seen[:, :, None] - seen[:, None], axis=3)
+        apart[:, range(classes), range(classes)] = np.inf
+        return apart.min(axis=(1, 2))
+
+    usual_set = usual(classes)
+    safe = usual_set.with_palette("colour-blind")
+    assert safe.names == usual_set.names
+    assert differences(safe).min() > least > 1.5 * differences(usual_set).min()
+    assert usual_set.with_palette("usual") is usual_set
+    with pytest.raises(SettingError, match="palette='bright'; expected usual or colour-blind"):
+        usual_set.with_palette("bright")  # type: ignore[arg-type]
+
+
+def test_as_many_colours_as_there_may_be_classes_all_differ() -> None:
+    assert len(set(colour_blind_safe(254))) == 254
+    assert (0, 0, 0) not in colour_blind_safe(254)
+
+
+def test_ids_with_names_and_numbers_of_classes_are_label_sets() -> None:
+    plain = label_set({0: "sky", 1: "road"})
+    assert (plain.names, plain.ids, plain.ignore_id) == (("sky", "road"), (0, 1), 255)
+    own = label_set({"9": "car", "7": "road", "255": "void"})
+    assert (own.names, own.ids, own.ignore_id) == (("road", "car", "void"), (7, 9, 255), 0)
+    assert label_set(11) == numbered(11)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -126,10 +221,19 @@ def test_label_files_that_cannot_be_used_are_refused(tmp_path: Path, text: str, 
 @pytest.mark.parametrize(
     ("which", "message"),
     [
-        ({0: "sky", 1: "road"}, r"label set is \{0: 'sky', 1: 'road'\}; expected a name, a .yaml file, or a list of"),
+        (
+            {0: "sky", 1: 5},
+            r"label set is \{0: 'sky', 1: 5\}; expected whole numbers from 0 to 255, each with the name",
+        ),
+        ({0: "sky", 300: "road"}, "label set is .*; expected whole numbers from 0 to 255, each with"),
+        ({"sky": "road"}, "label set is .*; expected whole numbers from 0 to 255, each with the name of its class"),
+        ({}, "label set is {}; expected a name, a .yaml file, or a list of class names"),
+        (True, "label set is True; expected a name"),
         (b"ab", "label set is b'ab'; expected a name, a .yaml file, or a list of class names"),
         ({"sky"}, r"label set is \{'sky'\}; expected a name"),
-        (11, "label set is 11; expected a name, a .yaml file, or a list of class names; see docs/labels.md"),
+        (1.5, "label set is 1.5; expected a name, a .yaml file, or a list of class names; see docs/labels.md"),
+        (255, "has 255 classes; expected 1 to 254, because a label is one byte"),
+        (0, "has 0 classes; expected 1 to 254"),
         (None, "label set is None; expected a name"),
         (["sky", 3], r"label set is \['sky', 3\]; expected a name, a .yaml file, or a list of class names"),
         (["sky", ""], r"label set is \['sky', ''\]; expected"),

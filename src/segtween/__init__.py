@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from segtween.errors import SegtweenError
     from segtween.evaluation import evaluate
     from segtween.labels import LabelMap, LabelSet, label_set
-    from segtween.types import Frame, Method, Result, ScoreMap
+    from segtween.results import Result
+    from segtween.types import Frame, Method, ScoreMap
 
 _HOME = {
     "ScoreMap": "types",
@@ -30,7 +31,7 @@ _HOME = {
     "LabelMap": "labels",
     "LabelSet": "labels",
     "Method": "types",
-    "Result": "types",
+    "Result": "results",
     "SegtweenError": "errors",
     "Segtween": "api",
     "evaluate": "evaluation",

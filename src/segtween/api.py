@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 from segtween.build import (
     Backend,
@@ -21,7 +21,8 @@ from segtween.build import (
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
 from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
-from segtween.labels import LabelSet
+from segtween.labels import LabelSet, Which
+from segtween.results import Pictures, Result, Streams
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
 from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
@@ -29,8 +30,9 @@ from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import BOTH_SIDES, Frame, Method, Progress, Result, Rgb, SizeHW, method_name
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, method_name
 from segtween.video import open_source
+from segtween.video.objects import frames_of
 
 EVERY_FRAME = "every-frame"
 """Stands for a preset where a method to compare with is asked for: the plain network on every frame."""
@@ -69,7 +71,7 @@ def load(
     *,
     interval: int | None = None,
     every: int | None = None,
-    label_set: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: Which | None = None,
     runtime: str = "openvino",
     provider: str | None = None,
     precision: str | None = None,
@@ -86,7 +88,7 @@ def load(
     callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
-    label_set     for a callable or a file that does not say: a name, a YAML file, or class names
+    label_set     for a callable or a file that does not say: a name, a YAML file, class names, or their number
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
@@ -102,6 +104,8 @@ def load(
 
     Raises ModelError, LabelError, SettingError or MissingExtraError.
     """
+    if "labels" in changes:
+        raise SettingError(f"labels={changes['labels']!r}", expected="a network's classes as label_set", do="rename it")
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     plain = preset == EVERY_FRAME
     asked = {} if mode is None else {"mode": mode}
@@ -154,6 +158,7 @@ class Segtween:
         self._flows: list[tuple[Settings, FlowEstimator]] = []
         self._built: dict[tuple[Settings, bool], InMode] = {}
         self._online = self._in_mode(self.modes.online)
+        self._pictures = Pictures(self.labels)
 
     @property
     def settings(self) -> Settings:
@@ -211,38 +216,59 @@ class Segtween:
         found = getattr(self._segmenter, "scale_at", None)
         return 1.0 if found is None else float(found(size_hw))
 
+    def __repr__(self) -> str:
+        network = self.method.record["network"]
+        how = [f"{key} {network[key]}" for key in ("precision", "runtime") if key in network]
+        interval = self._interval()
+        often = "adaptive" if interval is None else f"interval {interval}"
+        name = network.get("name", type(self._segmenter).__name__)
+        return f"Segtween({', '.join([f'network {name}', f'preset {self._name}', often, *how])})"
+
     def reset(self) -> None:
         """Forgets the video so far: the next frame is a key frame."""
+        self._pictures.reset()
         for built in self._built.values():
             built.engine.reset()
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
         """The next frame, (H, W, 3) uint8 RGB -> labels and more. SettingError in the bidirectional mode."""
-        return self.engine.step(rgb, pts_seconds=pts_seconds)
+        result = self.engine.step(rgb, pts_seconds=pts_seconds)
+        self._pictures.add(rgb)
+        return self._pictures.join(result)
 
     def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
         """The next frame, (H, W, 3) uint8 RGB -> the results that it completes, in order: its own; none, or those of
         several frames before it, in the bidirectional mode."""
-        return self._frame_by_frame.push(rgb, pts_seconds=pts_seconds)
+        results = self._frame_by_frame.push(rgb, pts_seconds=pts_seconds)
+        self._pictures.add(rgb)
+        return [self._pictures.join(result) for result in results]
 
     def finish(self) -> list[Result]:
         """The results that are still to come after the last frame. The next frame begins a new video."""
         engine = self._frame_by_frame
-        done = engine.finish()
+        done = [self._pictures.join(result) for result in engine.finish()]
         engine.reset()
+        self._pictures.reset()
         return done
 
-    def stream(self, source: str | Path | int | Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
-        """One result per frame of a file, folder, camera, stream, or of any iterable of frames."""
-        engine = self._frame_by_frame
+    def stream(self, source: str | Path | int | Iterable[Frame] | Iterable[Any] | Any) -> Iterator[Result]:
+        """One result per frame of a file, folder, camera or stream; of an OpenCV `VideoCapture`, a decoder of PyAV or
+        torchcodec; or of any iterable of frames: NumPy arrays or torch tensors, PIL images, names of image files."""
         if not isinstance(source, (str, Path, int)):
-            yield from engine.stream(source)
+            yield from self._labelled(frames_of(source))
             return
         opened = open_source(source, threads=self.threads)
         try:
-            yield from engine.stream(opened)
+            yield from self._labelled(opened)
         finally:
             opened.close()
+
+    def _labelled(self, frames: Iterable[Frame] | Iterable[Rgb]) -> Iterator[Result]:
+        engine = self._frame_by_frame
+        for result in engine.stream(self._pictures.watch(frames)):
+            yield self._pictures.join(result)
+        engine.reset()
+        self._pictures.reset()
 
     def streams(self, count: int) -> MultiStream:
         """For `count` cameras at once, which share the network: `step([frame, ...])` gives one result for each;
@@ -252,7 +278,7 @@ class Segtween:
         first frames and scene cuts apart. Not to be used at the same time as this object's own methods. Raises
         SettingError for stored scores and stored flow.
         """
-        return self._streams(count, self.settings, live=True)
+        return Streams(self._streams(count, self.settings, live=True), self.labels)
 
     def _streams(self, count: int, settings: Settings, *, live: bool) -> MultiStream:
         chosen = None if self._plain else settings
@@ -267,7 +293,7 @@ class Segtween:
         streams = self.streams(len(named))
         try:
             opened.extend(item.open() for item in named)
-            yield from streams.stream(*opened)
+            yield from cast("Iterator[list[Result | None]]", streams.stream(*opened))
         finally:
             for source in opened:
                 source.close()
@@ -324,6 +350,7 @@ class Segtween:
                           the interval longer instead; with `mode="bidirectional"` labels come with a fixed lag
         options           single fields of `run.options.Outputs` and `Reading` by name, such as save=["labels"]
         """
+        self._pictures.begin()
         outputs, reading = with_options(outputs, reading, options)
         used = self.in_mode_for(sources, live=live)
         how = Labelling(used.method, self._interval(), tuple(outputs.save), live)

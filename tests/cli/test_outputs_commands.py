@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -83,6 +84,51 @@ def test_a_file_that_grows_too_large_costs_itself_only(tmp_path: Path) -> None:
         "cvat.zip": (0, True), "labels": (50, False), "overlay.mp4": (50, False), "frames.csv": (50, False),
     }  # fmt: skip
     assert "cvat.zip" in json.loads((out / "run.json").read_text())["error"]
+
+
+def test_an_annotation_file_that_grows_too_large_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    clip, out = video(tmp_path / "v.mp4", [textured((96, 128), cell=3)] * 12), tmp_path / "out"
+    saved = "coco-polygons,cvat-video,label-studio,yolo"
+    process = start("run", clip, "-o", out, "--save", saved, "--model", MODEL, "-q", most_bytes=150 * 1024)
+    (line,) = ended(process)
+    assert process.returncode == 2
+    assert "coco-polygons.json" in line
+    state = outputs(out)
+    failed = {name for name, (_, has_failed) in state.items() if has_failed}
+    assert {"coco-polygons.json", "cvat-video.xml", "label-studio.json"} <= failed
+    assert state["yolo"] == (12, False)
+    assert left_in(out) == sorted([*(name for name in state if name not in failed), "run.json"])
+
+
+def test_classes_by_another_name_cut_out_before_a_colour(tmp_path: Path) -> None:
+    clip, out = video(tmp_path / "v.mp4", panning(3, (96, 128))), tmp_path / "out"
+    words = ("run", clip, "-o", out, "--save", "cutouts,mattes", "--model", MODEL, "--unknown-below", "0")
+    (tmp_path / "own.yaml").write_text("names: [road, sky, car, pedestrian]\n")
+    done = call(*words, "--label-set", tmp_path / "own.yaml", "--classes", "person", "--background", "white")
+    assert done.exit_code == 0, done.output
+    assert "class 'person' is 'pedestrian' in label set 'own'" in " ".join(done.stdout.split())
+    picture = cv2.imread(str(out / "cutouts" / "000000.png"))
+    matte = cv2.imread(str(out / "mattes" / "000000.png"), cv2.IMREAD_UNCHANGED)
+    assert 0 < (matte == 255).mean() < 1
+    assert (picture[cv2.dilate(matte, np.ones((3, 3), np.uint8)) == 0] == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (("--save", "cutout"), "a cut-out of all classes; expected the classes that are to be cut out; give --classes"),
+        (
+            ("--save", "cutout", "--classes", "dark", "--background", "pink"),
+            "--background pink; expected blur, an",
+        ),
+        (("--unknown-below", "7"), "--unknown-below 7.0; expected a number from 0 to 1"),
+        (("--classes", ""), "--classes ; expected a list of class names"),
+        (("--save", "coco.jsn"), "--save coco.jsn is not known; .*did you mean coco"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    clip = images(tmp_path / "clip", frames=2)
+    assert re.search(text, refused("run", clip, "-o", tmp_path / "out", "--model", MODEL, *options))
 
 
 def test_no_room_for_anything_leaves_no_part(tmp_path: Path) -> None:

@@ -78,9 +78,10 @@ def test_pictures_come_as_rgb(tmp_path: Path) -> None:
     assert read_rgb(picture(tmp_path / "a.png", bgr))[0, 0].tolist() == [30, 100, 10]
 
 
+@pytest.mark.parametrize("colour_type", [0, 3], ids=["grey", "palette"])
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
-def test_palette_labels_read_as_indices(tmp_path: Path, depth: int) -> None:
-    """Files as painting programs write them: indices into colours, here two equal ones."""
+def test_labels_read_as_the_numbers_that_are_stored(tmp_path: Path, depth: int, colour_type: int) -> None:
+    """Files as painting programs write them: grey, or indices into colours, here two equal ones."""
     ids = np.arange(5 * 8).reshape(5, 8).astype(np.uint8) % min(2**depth, 5)
     bits = np.unpackbits(ids[..., None], axis=2)[..., 8 - depth :].reshape(5, -1)
     rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
@@ -89,8 +90,8 @@ def test_palette_labels_read_as_indices(tmp_path: Path, depth: int) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 8, 5, depth, 3, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"PLTE", colours)
+    header = struct.pack(">IIBBBBB", 8, 5, depth, colour_type, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + (chunk(b"PLTE", colours) if colour_type else b"")
     path = tmp_path / "p.png"
     path.write_bytes(png + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     assert read_ids(path).tolist() == ids.tolist()

@@ -12,7 +12,7 @@ from fakes import panning
 from segtween.cli import app
 from segtween.datasets import open_dataset
 from segtween.errors import DatasetError, LabelError
-from segtween.labels import label_set, numbered
+from segtween.labels import label_set, usual
 from small_sets import picture
 
 BRIGHTNESS = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
@@ -39,10 +39,10 @@ def test_listed_videos_are_dense_clips_at_15_hz(tmp_path: Path) -> None:
     assert data.frame_rate == Fraction(15)
 
 
-def test_classes_go_by_number_and_void_is_ignored(tmp_path: Path) -> None:
+def test_classes_are_vspw_s_and_void_is_ignored(tmp_path: Path) -> None:
     data = open_dataset("vspw", vspw(tmp_path, {"a": 1}), split="val")
     assert len(data.labels) == 124
-    assert data.labels.names == numbered(124).names, "a network without names fits"
+    assert data.labels.names == usual(124).names, "a network without names fits"
     frame = data.clips[0].frames[0]
     assert frame.label_path is not None
     stored = np.array([[0, 1, 2, 124, 255, 0]], np.uint8).repeat(32, 0).repeat(8, 1)

@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,9 @@ from segtween.datasets.labelled import open_labelled
 from segtween.errors import LabelError
 from segtween.labels import LabelSet
 from segtween.run.propagation import look_next
+from segtween.types import Frame, ScoreMap, SourceInfo
+from segtween.types import Result as EngineResult
+from segtween.video import SaveOptions, open_sinks
 from small_sets import picture
 
 SIZE = (48, 64)
@@ -48,6 +52,20 @@ def clip(tmp_path: Path) -> Path:
     return tmp_path / "clip"
 
 
+def exported(folder: Path, kind: str) -> Path:
+    """Frames 1 and 5 labelled, the others unknown, as `run --save` writes them for annotation tools."""
+    info = SourceInfo("clip", "clip", SIZE, Fraction(25), FRAMES)
+    sink = open_sinks(folder, SaveOptions([kind]), info=info, labels=YARD)
+    scores = ScoreMap(np.ones((2, 1, 1), np.float32), "probabilities", SIZE)
+    for i in range(FRAMES):
+        labels = truth(i) if i in (1, 5) else np.full(SIZE, 255, np.uint8)
+        frame = Frame(i, Fraction(i, 25), np.zeros((*SIZE, 3), np.uint8))
+        sink.write(frame, EngineResult(i, i / 25, True, 0, False, labels, scores))
+    sink.close()
+    (path,) = (path for path in folder.iterdir() if path.name != "frames.csv")
+    return path
+
+
 def truth(index: int) -> np.ndarray:
     """Train ids: what is bright is high."""
     return (panning(FRAMES, SIZE, cell=16)[index][..., 0] > 128).astype(np.uint8)
@@ -68,6 +86,19 @@ def two(folder: Path, names: Sequence[str] = ("left_1", "left_5")) -> Path:
     for name, index in zip(names, (1, 5), strict=True):
         label(folder, name, truth(index))
     return folder
+
+
+@pytest.mark.parametrize("kind", ["cvat", "cvat-images", "cvat-video", "coco", "coco-polygons", "yolo", "label-studio"])
+def test_labels_come_from_every_annotation_tool(clip: Path, tmp_path: Path, kind: str) -> None:
+    given, out = exported(tmp_path / "given", kind), tmp_path / "out"
+    done = call("propagate", clip, "--labels", given, "-o", out, "--save", "labels", "--threads", "1")
+    assert done.exit_code == 0, done.output
+    assert "clip: 7 frames from 2 labelled ones" in done.stdout
+    names = json.loads((out / "run.json").read_text())
+    assert names["totals"]["network_runs"] == 2
+    order = [1, 0] if kind == "label-studio" else [0, 1]  # which has its classes by name: high, low
+    for index in (1, 5):
+        assert np.array_equal(labels_of(out, index), np.array(order, np.uint8)[truth(index)])
 
 
 def test_every_frame_comes_out_labelled(clip: Path, tmp_path: Path) -> None:
@@ -176,7 +207,7 @@ def test_bad_labels_are_one_line_each_and_leave_no_output(clip: Path, tmp_path: 
     out, given, bad = tmp_path / "out", two(tmp_path / "given"), tmp_path / "bad"
     known = ("--label-set", tmp_path / "yard.yaml", "-o", out, "--quiet")
     line = refused(clip, "--labels", tmp_path / "none", *known)
-    assert "none do not exist; expected a folder, or a zip file of CVAT; check the path" in line
+    assert "none do not exist; expected a folder, or a file as exported; check the path" in line
     bad.mkdir()
     assert "bad holds no labels; expected PNG files named like frames" in refused(clip, "--labels", bad, *known)
     line = refused(clip, "--labels", given, "-o", out)
@@ -245,10 +276,10 @@ def test_a_label_map_that_cannot_be_used_is_refused(lines: str, text: str, tmp_p
 
 def test_zip_files_that_are_no_export_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"nothing")
-    with pytest.raises(LabelError, match=r"a\.zip cannot be read; expected a folder, or a zip file of CVAT"):
+    with pytest.raises(LabelError, match=r"a\.zip cannot be read; expected a folder, or an export of CVAT"):
         open_labelled(tmp_path / "a.zip", size_hw=SIZE, frames=FRAMES)
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as file:
-        file.writestr("annotations.xml", "")
+        file.writestr("other.xml", "")
     with pytest.raises(LabelError, match=r"b\.zip holds no labelmap\.txt; expected .*Segmentation mask 1\.1"):
         open_labelled(tmp_path / "b.zip", size_hw=SIZE, frames=FRAMES)
 

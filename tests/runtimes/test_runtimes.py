@@ -171,6 +171,8 @@ def test_an_unknown_provider_lists_those_that_are_here(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     with pytest.raises(SettingError, match=r"execution provider 'cdua' is not in .*CPUExecutionProvider"):
         open_runtime("onnxruntime", path, options=RuntimeOptions(provider="cdua"))
+    with pytest.raises(SettingError, match=r"'abacus' is not in .*; install the onnxruntime package that has it"):
+        open_runtime("onnxruntime", path, options=RuntimeOptions(provider="abacus"))
     with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not here; expected one of .*CPU"):
         open_runtime("openvino", path, options=RuntimeOptions(provider="ABACUS"))
 

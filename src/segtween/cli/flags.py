@@ -7,6 +7,7 @@ import shlex
 
 FLAGS = {
     "async_keys": "--async-keys",
+    "background": "--background",
     "budget": "--budget",
     "calibrate": "--calibrate",
     "calibrate_frames": "--calibrate-frames",
@@ -25,6 +26,7 @@ FLAGS = {
     "intervals": "--intervals",
     "key_tta": "--key-tta",
     "label_set": "--label-set",
+    "labels": "--labels",
     "least_distance": "--least-distance",
     "live": "--live",
     "map_name": "--map",
@@ -38,6 +40,7 @@ FLAGS = {
     "occlusion": "--occlusion",
     "out": "--out",
     "overwrite": "--overwrite",
+    "palette": "--palette",
     "part": "--part",
     "precision": "--precision",
     "preset": "--preset",
@@ -58,6 +61,7 @@ FLAGS = {
     "threads": "--threads",
     "tolerance": "--tolerance",
     "compare": "--compare",
+    "unknown_below": "--unknown-below",
     "weights": "--weights",
     "width": "--panel",
     "without": "--without",

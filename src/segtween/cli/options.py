@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
     from segtween.run.modes import ModeName
+    from segtween.run.options import Outputs
     from segtween.settings import Settings
     from segtween.types import SizeHW
 
@@ -312,7 +313,8 @@ SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",
 )  # fmt: skip
-"""What `--help` leaves out of the network's and the method's options where a command has many others."""
+SELDOM_OUTPUT = ("classes", "ids", "palette", "background", "unknown_below")
+"""What `--help` leaves out of the network's, the method's and the output's options where a command has many others."""
 
 BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most_distance")
 """Marks the method of a command that shows or times whole intervals: its schedule is fixed."""
@@ -390,6 +392,21 @@ def words(text: str | None) -> list[str] | None:
     if text is None:
         return None
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def outputs(group: Any, *, ids: Literal["train", "dataset"]) -> Outputs:
+    """What is written, from a command's own group of the options for that."""
+    from segtween.run.options import Outputs
+
+    return Outputs(
+        words(group.save) or [],
+        overwrite=group.overwrite,
+        classes=words(group.classes),
+        ids=ids,
+        palette=group.palette,
+        background=group.background,
+        unknown_below=group.unknown_below,
+    )
 
 
 def numbers(text: str, *, option: str) -> list[int]:

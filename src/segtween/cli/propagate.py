@@ -22,7 +22,9 @@ class LabelledInput:
     labels: Annotated[
         Path,
         typer.Option(
-            "--labels", metavar="FOLDER|ZIP", help="Labels of some frames: PNG files, or masks exported from CVAT."
+            "--labels",
+            metavar="FOLDER|FILE",
+            help="Labels of some frames: PNG files, or an export of CVAT, COCO, Label Studio or YOLO.",
         ),
     ]
     label_set: Annotated[
@@ -56,6 +58,9 @@ class PropagatedOutput:
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
     classes: shared.Classes = None
+    palette: shared.Palette = "usual"
+    background: shared.Background = None
+    unknown_below: shared.UnknownBelow = None
     overwrite: shared.Overwrite = False
     quiet: shared.Quiet = False
 
@@ -87,13 +92,11 @@ def propagate(
         segtween propagate drive.mp4 --labels cvat-export.zip -o out/ --save cvat
     """
     from segtween.cli.screen import progress_bar, show
-    from segtween.run.options import Outputs
     from segtween.run.propagation import Labelled, report
     from segtween.run.propagation import propagate as run_propagation
     from segtween.settings import Bidirectional, Settings, change
 
-    classes = options.words(output.classes)
-    outputs = Outputs(options.words(output.save) or [], overwrite=output.overwrite, classes=classes, ids=given.ids)
+    outputs = options.outputs(output, ids=given.ids)
     settings = change(Settings(Bidirectional()), flow=flow)
     how = Labelled(given.label_set, settings, output.next_frames, given.frame_rate, threads)
     with progress_bar(video) as bar:

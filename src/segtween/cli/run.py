@@ -55,6 +55,9 @@ class OutputOptions:
     overwrite: shared.Overwrite = False
     classes: shared.Classes = None
     ids: shared.Ids = "train"
+    palette: shared.Palette = "usual"
+    background: shared.Background = None
+    unknown_below: shared.UnknownBelow = None
     report: Annotated[
         bool,
         typer.Option("--report", help="Measure temporal consistency and flicker of the labels; takes longer."),
@@ -97,7 +100,9 @@ def run(
         typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
     reading: Annotated[ReadingOptions, Rare("start", "duration", "frame_rate")],
-    output: Annotated[OutputOptions, Rare("classes", "ids", "report", "quiet")],
+    output: Annotated[
+        OutputOptions, Rare("classes", "ids", "palette", "background", "unknown_below", "report", "quiet")
+    ],
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
     keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
@@ -133,7 +138,7 @@ def run(
     from segtween.cli.screen import notes, progress_bar
     from segtween.cli.startup import compiling, start_line, start_line_of_many
     from segtween.run.inputs import resolve
-    from segtween.run.options import Outputs, Reading
+    from segtween.run.options import Reading
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
@@ -149,8 +154,8 @@ def run(
     for note in dict.fromkeys(note for one in used for note in one.notes):
         notes.print(in_flags(note))
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
-    kinds, classes = options.words(output.save) or [], options.words(output.classes)
-    outputs = Outputs(kinds, output.overwrite, classes, output.ids, output.report, compared)
+    outputs = replace(options.outputs(output, ids=output.ids), report=output.report, compare=compared)
+    kinds = outputs.save
     if at_once:
         if not quiet:
             notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)

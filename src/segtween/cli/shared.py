@@ -124,7 +124,8 @@ Save = Annotated[
         "--save",
         metavar="KINDS",
         rich_help_panel="Output",
-        help="overlay, side-by-side, labels, labels-video, confidence, masks, cvat; with commas.",
+        help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
+        "docs/video.md; with commas.",
     ),
 ]
 Classes = Annotated[
@@ -133,7 +134,7 @@ Classes = Annotated[
         "--classes",
         metavar="NAMES",
         rich_help_panel="Output",
-        help="Only these classes in overlays and masks: car,person.",
+        help="Only these classes in overlays, masks and cut-outs: car,person.",
     ),
 ]
 Ids = Annotated[
@@ -143,6 +144,33 @@ Ids = Annotated[
         metavar="KIND",
         rich_help_panel="Output",
         help="Numbers in label files: train ids, or those of the dataset.",
+    ),
+]
+Palette = Annotated[
+    Literal["usual", "colour-blind"],
+    typer.Option(
+        "--palette",
+        metavar="NAME",
+        rich_help_panel="Output",
+        help="Colours of the classes: usual, or colour-blind, which differ in any colour vision.",
+    ),
+]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR|IMAGE|blur",
+        rich_help_panel="Output",
+        help="What cut-outs are put before; without it they are see-through.",
+    ),
+]
+UnknownBelow = Annotated[
+    float | None,
+    typer.Option(
+        "--unknown-below",
+        metavar="X",
+        rich_help_panel="Output",
+        help="Labels of a confidence below X (0 to 1) become unknown.",
     ),
 ]
 Folder = Annotated[

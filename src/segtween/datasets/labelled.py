@@ -1,9 +1,10 @@
-"""Annotations of some frames of a clip: label images named by frame, or an export of CVAT.
+"""Annotations of some frames of a clip: label images named by frame, or an export of an annotation tool.
 
 | form | what it holds |
 | --- | --- |
 | a folder of PNG files | one channel: train ids, or the data set's own ids; three: colours. Perhaps `labels.yaml` |
 | "Segmentation mask 1.1", zip or folder | `labelmap.txt`, and its colours in `SegmentationClass/` |
+| COCO, Label Studio, CVAT's XML, YOLO | what `datasets.annotations` reads |
 
 A file belongs to the frame whose name it has, or else to the one of its number, from 0: `000012.png`, `frame_12.png`.
 An export of CVAT holds every frame; those with nothing but background count as not labelled.
@@ -22,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.datasets.annotations import open_annotations
 from segtween.datasets.reading import read_ids
 from segtween.errors import LabelError
 from segtween.labels import LabelSet, label_set
@@ -59,7 +61,7 @@ def open_labelled(
     Raises LabelError for no labels, classes that are not known, files that belong to no frame or two to one, another
     size than the frames', and ids or colours outside the label set; DatasetError for files that cannot be read.
     """
-    found, known, read = _exported(path, labels) if _is_export(path) else _plain(path, labels, ids)
+    found, known, read = _opened(path, labels, ids, size_hw)
     if not found:
         raise _nothing(path)
     files = _by_index(found, frames, names)
@@ -87,15 +89,23 @@ def open_labelled(
 def _nothing(path: Path, besides: str = "") -> LabelError:
     return LabelError(
         f"{path} holds no labels" + (f" {besides}" if besides else ""),
-        expected="PNG files named like frames or by their numbers, or masks exported from CVAT",
+        expected="PNG files named like frames or by their numbers, or an export of CVAT, COCO, Label Studio or YOLO",
         do="label a few frames and put them there",
     )
 
 
-def _is_export(path: Path) -> bool:
+def _opened(
+    path: Path, labels: str | Path | None, ids: Ids, size_hw: SizeHW
+) -> tuple[list[str], LabelSet, Callable[[str], Labels]]:
+    """File or frame names, classes, and what reads one, of any form."""
     if not path.exists():
-        raise LabelError(f"labels {path} do not exist", expected="a folder, or a zip file of CVAT", do="check the path")
-    return path.is_file() or (path / LABEL_MAP).is_file()
+        raise LabelError(f"labels {path} do not exist", expected="a folder, or a file as exported", do="check the path")
+    export = open_annotations(path)
+    if export is not None:
+        known = export.label_set(labels)
+        return list(export.frames), known, lambda name: export.read(name, known, size_hw)
+    is_archive = path.is_file() or (path / LABEL_MAP).is_file()
+    return _exported(path, labels) if is_archive else _plain(path, labels, ids)
 
 
 # ── Which frame a file belongs to ─────────────────────────────────────────────────────────────
@@ -250,7 +260,9 @@ class _Zip:
                 self.names = sorted(file.namelist())
         except (OSError, zipfile.BadZipFile):
             raise LabelError(
-                f"labels {path} cannot be read", expected="a folder, or a zip file of CVAT", do="export them again"
+                f"labels {path} cannot be read",
+                expected="a folder, or an export of CVAT, COCO or Label Studio",
+                do="export them again",
             ) from None
 
     def read(self, name: str) -> bytes:

@@ -14,7 +14,7 @@ from segtween.errors import DatasetError
 from segtween.types import Flow, Rgb
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PALETTE = 3  # PNG colour type: one index per pixel into a table of colours
+_GREY, _PALETTE = 0, 3  # PNG colour types; of the latter a pixel is an index into a table of colours
 
 
 def read_listing(root: Path, split: str) -> str:
@@ -80,13 +80,18 @@ def read_rgb(path: Path) -> Rgb:
 
 
 def read_ids(path: Path) -> NDArray[Any]:
-    """A label image as it is stored: (H, W) whole numbers, for a palette PNG its indices."""
+    """A label image as it is stored: (H, W) whole numbers, for a palette PNG its indices, for a grey one of 1, 2 or 4
+    bits its numbers, which decoders stretch to 0..255."""
     import cv2
 
     content = _content(path)
-    if content[:8] == _PNG and len(content) > 25 and content[25] == _PALETTE:
+    bits, colour_type = content[24:26] if content[:8] == _PNG and len(content) > 25 else (8, None)
+    if colour_type == _PALETTE:
         return _palette_indices(path)
-    return _decode(path, content, cv2.IMREAD_UNCHANGED)
+    values = _decode(path, content, cv2.IMREAD_UNCHANGED)
+    if colour_type == _GREY and bits < 8:
+        return values // np.uint8(255 // (2**bits - 1))
+    return values
 
 
 def _palette_indices(path: Path) -> NDArray[np.uint8]:

@@ -7,7 +7,6 @@ data/<video>/mask/<frame>.png       palette PNG of ids: 1..124 classes, 0 and 25
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,9 +14,8 @@ from segtween.datasets.clips import Clip, Dataset
 from segtween.datasets.folders import clip_of_folders
 from segtween.datasets.reading import read_listing
 from segtween.errors import DatasetError
-from segtween.labels import LabelSet, numbered
+from segtween.labels import LABEL_SETS, LabelSet
 
-CLASSES = 124
 VOID = 0
 """Written where none of the classes is; a label set may use the id nevertheless."""
 FRAME_RATE = Fraction(15)
@@ -26,11 +24,10 @@ FRAME_RATE = Fraction(15)
 def open_vspw(root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
     """The videos that `<root>/<split>.txt` lists.
 
-    Without `labels` the 124 classes go by number: `class-0` is id 1, as a network without names counts them.
-    Raises DatasetError for a missing list, a listed video that is not there or has no pictures, and masks
-    without a picture.
+    Without `labels` the classes are those of `vspw124`, where id 1 is train id 0. Raises DatasetError for a missing
+    list, a listed video that is not there or has no pictures, and masks without a picture.
     """
-    known = labels or replace(numbered(CLASSES), name="vspw124", ids=tuple(range(1, CLASSES + 1)), ignore_id=VOID)
+    known = labels or LABEL_SETS["vspw124"]
     clips = [_clip(root, video) for video in _read_list(root, split)]
     return Dataset("vspw", split, known, clips, FRAME_RATE, () if VOID in known.ids else (VOID,))
 

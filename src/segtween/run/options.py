@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from segtween.engine import Engine
 from segtween.errors import unknown
-from segtween.labels import LabelSet
+from segtween.labels import LabelSet, PaletteName
 from segtween.types import Method
 
 
@@ -35,6 +35,9 @@ class Outputs:
     report     whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
     compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
                `Summary.comparison`): one input only; takes longer
+    palette    the label set's usual colours, or colour-blind: ones that can be told apart with any colour vision
+    background     what cut-outs are put before: a colour (`#00b140`, white), an image file, or blur; None: nothing
+    unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
     """
 
     save: Sequence[str] = ("overlay",)
@@ -43,6 +46,9 @@ class Outputs:
     ids: Literal["train", "dataset"] = "train"
     report: bool = False
     compare: Compared | None = None
+    palette: PaletteName = "usual"
+    background: str | None = None
+    unknown_below: float | None = None
 
 
 @dataclass(frozen=True)

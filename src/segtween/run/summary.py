@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from segtween.errors import SegtweenError
+from segtween.errors import MissingExtraError, SegtweenError, SourceError
 from segtween.metrics.timing import percentiles
 from segtween.ops.threads import available_threads
 from segtween.types import Method, OutputReport, Result, SourceInfo, format_size
+from segtween.video.frames_table import FRAMES_TABLE
 
 THREADS = {
     "reading": ("decode",),
@@ -25,7 +26,7 @@ PREFETCHED = {**THREADS, "reading": ("decode", "prepare", "flow"), "labelling": 
 STAGES = ("decode", "prepare", "flow", "propagate", "segment", "refine", "label", "encode", "report", "compare")
 
 
-@dataclass
+@dataclass(repr=False)
 class Summary:
     """What was done with one input. `interval` is None where the schedule is adaptive; `error` is the line that ended
     it early, None if it came to its end. `consistency` is what `metrics.ConsistencyMeter` says, None without report;
@@ -62,6 +63,19 @@ class Summary:
         self.network_runs += result.is_key
         self.cuts += result.is_cut
         self.frames += 1
+
+    def __repr__(self) -> str:
+        written = ", ".join(output.name for output in self.outputs.finished) or "nothing"
+        return (
+            f"{self.input.name}: network on {self.network_runs} of {self.frames} frames, {self.fps:.1f} per second\n"
+            f"method {self.method.name} {self.method.hash}, {self.method.mode_word}\n"
+            f"written: {written} in {self.folder}"
+        )
+
+    def to_pandas(self) -> Any:
+        """frames.csv as a `pandas.DataFrame`, a row for each frame. MissingExtraError without pandas, SourceError where
+        the file is not there."""
+        return _frames_table(self.folder)
 
     @property
     def fps(self) -> float:
@@ -145,7 +159,7 @@ class Outcome:
         return self.summary
 
 
-@dataclass
+@dataclass(repr=False)
 class SessionSummary:
     """What was done with all inputs. `runs` is `MultiStream.runs`: how many network runs fell in one tick."""
 
@@ -156,6 +170,21 @@ class SessionSummary:
     runs: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     processor_seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return (
+            f"{len(self.outcomes)} inputs{failed}: network on {self.network_runs} of {self.frames} frames, "
+            f"{self.fps:.1f} per second\n"
+            f"method {self.method.name} {self.method.hash}, {self.method.mode_word}\n"
+            f"written: {', '.join(str(outcome.folder) for outcome in self.outcomes)}"
+        )
+
+    def to_pandas(self) -> Any:
+        """As `Summary.to_pandas`, of all inputs that were opened, with the name of each in the column `input`."""
+        tables = {outcome.name: _frames_table(outcome.folder) for outcome in self.outcomes if outcome.summary}
+        pandas = _pandas()
+        return pandas.concat(tables, names=["input"]).reset_index(level="input")
 
     @property
     def summaries(self) -> list[Summary]:
@@ -206,6 +235,26 @@ class SessionSummary:
             "limited_by": self.limited_by(),
             "streams": [_outcome_json(outcome) for outcome in self.outcomes],
         }
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise MissingExtraError("to_pandas()", extra="results") from None
+    return pandas
+
+
+def _frames_table(folder: Path) -> Any:
+    pandas = _pandas()
+    try:
+        return pandas.read_csv(folder / FRAMES_TABLE, index_col="frame")
+    except OSError as error:
+        raise SourceError(
+            f"{folder / FRAMES_TABLE} cannot be read ({error.strerror})",
+            expected="the table that the run wrote",
+            do="run it again",
+        ) from None
 
 
 def _longest_stage(summaries: list[Summary]) -> str | None:

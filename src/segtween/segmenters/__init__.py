@@ -7,14 +7,14 @@ file here, one row there and one subclass of `tests/segmenters/segmenter_contrac
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
-from segtween.labels import LabelSet
+from segtween.labels import Which
 from segtween.types import Rgb
 
 Model = str | Path | Callable[[Rgb], Any] | Segmenter
@@ -111,7 +111,7 @@ def open_segmenter(
     precision: str | None = None,
     threads: int = 0,
     scale: float | Literal["auto"] = 1.0,
-    label_set: str | Path | LabelSet | Sequence[str] | None = None,
+    label_set: Which | None = None,
     background: bool = False,
 ) -> Segmenter:
     """A segmenter of any of the forms above.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import LabelError, ModelError, ScoresError
-from segtween.labels import LabelSet
+from segtween.labels import Which
 from segtween.labels import label_set as find_label_set
 from segtween.segmenters.scores import (
     REDUCED_STRIDE,
@@ -41,7 +41,7 @@ class CallableSegmenter:
     def __init__(
         self,
         function: Callable[[Rgb], Any],
-        label_set: str | Path | LabelSet | Sequence[str] | None = None,
+        label_set: Which | None = None,
         *,
         name: str | None = None,
     ) -> None:

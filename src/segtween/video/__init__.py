@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Sink, Source
-from segtween.labels import LabelSet
+from segtween.labels import LabelSet, PaletteName
 from segtween.types import SourceInfo
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
@@ -24,7 +24,10 @@ __all__ = [
     "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "SaveOptions", "open_sinks", "open_source", "open_sources",
 ]  # fmt: skip
 
-SaveKind = Literal["overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cvat"]
+SaveKind = Literal[
+    "overlay", "side-by-side", "labels", "labels-video", "confidence", "masks", "cutout", "cutouts", "mattes", "cvat",
+    "cvat-images", "cvat-video", "coco", "coco-polygons", "yolo", "label-studio", "label-studio-video", "rrd",
+]  # fmt: skip
 SAVE_KINDS: tuple[SaveKind, ...] = get_args(SaveKind)
 """What can be saved; `saving.SAVINGS` says how."""
 
@@ -128,11 +131,14 @@ def _clips_or_itself(spec: str) -> list[str]:
 class SaveOptions:
     """Which outputs a clip gets.
 
-    kinds      any of `SAVE_KINDS`; frames.csv is always written
-    overwrite  whether outputs that exist are replaced
-    classes    names of the classes that are tinted and get masks; None: all
-    ids        what label files hold: train ids, or the data set's own
-    legend     whether overlays have a legend
+    kinds          any of `SAVE_KINDS`; frames.csv is always written
+    overwrite      whether outputs that exist are replaced
+    classes        names of the classes that are tinted, cut out and get masks; None: all
+    ids            what label files hold: train ids, or the data set's own
+    legend         whether overlays have a legend
+    palette        the label set's usual colours, or ones that can be told apart with any colour vision
+    background     what cut-outs are put before: a colour, an image file, or blur; None: nothing
+    unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
     """
 
     kinds: Sequence[str]
@@ -140,6 +146,9 @@ class SaveOptions:
     classes: Sequence[str] | None = None
     ids: Literal["train", "dataset"] = "train"
     legend: bool = True
+    palette: PaletteName = "usual"
+    background: str | None = None
+    unknown_below: float | None = None
 
 
 def open_sinks(

@@ -15,13 +15,20 @@ from segtween.types import SourceInfo
 from segtween.video.sound import Notice, Sound
 from segtween.video.staging import Staged, is_about_storage, sink_errors
 
-Codec = Literal["h264", "ffv1"]
+Codec = Literal["h264", "ffv1", "vp9"]
 
 # ultrafast, of x264's presets: at 1280x720 about 9 ms of one core per frame, where superfast takes
 # 17 ms for two thirds of the size; it also holds no frames back, so memory stays the same.
 _H264 = {"preset": "ultrafast", "crf": "20"}
 _FFV1 = {"slices": "4", "slicecrc": "1"}
+_VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "row-mt": "1", "auto-alt-ref": "0"}
 _BT709, _LIMITED = 1, 1
+_CONTAINERS: dict[Codec, str] = {"h264": "mp4", "ffv1": "matroska", "vp9": "webm"}
+_ENCODERS: dict[Codec, tuple[str, str]] = {
+    "h264": ("libx264", "yuv420p"),
+    "ffv1": ("ffv1", "gray"),
+    "vp9": ("libvpx-vp9", "yuva420p"),
+}
 MOST_SOUND_ERRORS = 50
 """So many packets of a broken sound track may be found among those that FFmpeg holds back."""
 
@@ -45,8 +52,9 @@ class VideoWriter:
 
     `h264` takes (H, W, 3) RGB and writes yuv420p (BT.709, limited range, tagged) in MP4 with the index
     in front; an odd width or height is made even by repeating the last column or row. `ffv1` takes
-    (H, W) uint8 and writes it exactly, as gray8 in Matroska. The first picture is at time 0 and the
-    others keep their distance to it: exactly in MP4, to the millisecond in Matroska, which has no
+    (H, W) uint8 and writes it exactly, as gray8 in Matroska. `vp9` takes (H, W, 4) RGBA and writes yuva420p (BT.709,
+    limited range) in WebM. The first picture is at time 0 and the
+    others keep their distance to it: exactly in MP4, to the millisecond in Matroska and WebM, which have no
     finer clock. SinkError where it cannot be written.
     """
 
@@ -173,7 +181,7 @@ class VideoWriter:
         container = av.open(
             str(self.staged.part),
             "w",
-            format="mp4" if mp4 else "matroska",
+            format=_CONTAINERS[self._codec],
             container_options={"movflags": "+faststart"} if mp4 else {},
         )
         try:
@@ -187,14 +195,14 @@ class VideoWriter:
         self._container, self._stream = container, stream
 
     def _add_stream(self, container: Any, size_hw: tuple[int, int]) -> Any:
-        mp4 = self._codec == "h264"
-        height, width = (n + n % 2 for n in size_hw) if mp4 else size_hw
+        height, width = size_hw if self._codec == "ffv1" else (n + n % 2 for n in size_hw)
         rate = self._clock.frame_rate or Fraction(25)
-        stream = container.add_stream("libx264" if mp4 else "ffv1", rate=rate, options=_options(self._codec, size_hw))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if mp4 else "gray"
+        encoder, pix_fmt = _ENCODERS[self._codec]
+        stream = container.add_stream(encoder, rate=rate, options=_options(self._codec, size_hw))
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = self._clock.time_base
         stream.thread_count = self._threads
-        if mp4:
+        if self._codec != "ffv1":
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED
@@ -209,8 +217,12 @@ class VideoWriter:
             odd = picture.shape[0] % 2, picture.shape[1] % 2
             if any(odd):
                 picture = np.pad(picture, ((0, odd[0]), (0, odd[1]), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED, threads=self._threads
+            given = "rgb24" if self._codec == "h264" else "rgba"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=given).reformat(
+                format=_ENCODERS[self._codec][1],
+                dst_colorspace=_BT709,
+                dst_color_range=_LIMITED,
+                threads=self._threads,
             )
         frame.pts, frame.time_base, frame.duration = self._ticks, self._clock.time_base, self._step()
         return frame
@@ -221,6 +233,6 @@ class VideoWriter:
 
 
 def _options(codec: Codec, size_hw: tuple[int, int]) -> dict[str, str]:
-    if codec == "h264":
-        return dict(_H264)
+    if codec != "ffv1":
+        return dict(_H264 if codec == "h264" else _VP9)
     return dict(_FFV1) if min(size_hw) > 1 else {}  # a single row cannot be cut into slices

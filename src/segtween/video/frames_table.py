@@ -17,6 +17,8 @@ from segtween.types import Frame, Labels, Result
 from segtween.video.paint import class_counts
 from segtween.video.staging import Staged, sink_errors
 
+FRAMES_TABLE = "frames.csv"
+
 
 class FramesTable:
     """`frames.csv`: one line per frame, flushed as it is written.

@@ -29,7 +29,8 @@ class Outputs:
 
     One that fails is closed at once, what is whole of it is kept, and the others go on; `write` raises when none is
     left, `close` when all others are finished. `lock` is released at the end.
-    Ctrl-C never falls between the outputs of a frame: it waits for the next call.
+    Ctrl-C never falls between the outputs of a frame: it waits for the next call. `prepare` makes of each result what
+    all outputs get.
     """
 
     def __init__(
@@ -39,16 +40,19 @@ class Outputs:
         report: OutputReport | None = None,
         stale: Sequence[Path] = (),
         lock: FolderLock | None = None,
+        prepare: Callable[[Frame, Result], Result] | None = None,
     ) -> None:
         self.report = report or OutputReport()
         self._open = [(output, OutputState(output.staged.target.name)) for output in outputs]
         self.report.outputs += [state for _, state in self._open]
         self._written = 0
         self._stale, self._lock = list(stale), lock
+        self._prepare = prepare
         self._interrupts = Interrupts()
 
     def write(self, frame: Frame, result: Result) -> None:
         self._interrupts.raise_if_asked()
+        result = result if self._prepare is None else self._prepare(frame, result)
         with self._interrupts.held():
             for output, state in list(self._open):
                 try:

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
-from segtween.types import OutputReport, SourceInfo
+from segtween.types import IGNORE, Frame, OutputReport, Result, SourceInfo
 from segtween.video import SaveKind, SaveOptions
+from segtween.video.annotations.coco import Coco
+from segtween.video.annotations.cvat_xml import CvatXml
+from segtween.video.annotations.label_studio import ImageTasks, VideoTask
+from segtween.video.annotations.text import Form, TextOutput
+from segtween.video.annotations.yolo import yolo_files
+from segtween.video.cutouts import CutOut
 from segtween.video.cvat import CvatArchive
 from segtween.video.encode import Clock, Codec, VideoWriter
-from segtween.video.frames_table import FramesTable
+from segtween.video.frames_table import FRAMES_TABLE, FramesTable
 from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
-from segtween.video.paint import Painter
+from segtween.video.paint import Painter, full_size
+from segtween.video.png import encode_png
 from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 from segtween.video.sinks import (
     Draw,
+    FrameFiles,
     Ids,
-    LabelImages,
     SharedPainter,
     VideoSink,
     confidence_picture,
+    label_images,
     mask_picture,
     values_in_file,
 )
 from segtween.video.sound import Notice
 from segtween.video.staging import sink_errors
-
-FRAMES_TABLE = "frames.csv"
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Request:
     threads: int
     notice: Notice
     painter: SharedPainter
+    cut_out: CutOut | None
 
     def video(self, name: str, codec: Codec, draw: Draw) -> VideoSink:
         writer = VideoWriter(
@@ -58,6 +69,20 @@ class Request:
             notice=self.notice,
         )
         return VideoSink(writer, draw)
+
+    def text(self, name: str, form: Form) -> TextOutput:
+        return TextOutput(self.folder / name, form)
+
+    @property
+    def chosen(self) -> CutOut:
+        """What cuts the chosen classes out; SettingError where none were chosen."""
+        if self.cut_out is None:
+            raise SettingError(
+                "a cut-out of all classes",
+                expected="the classes that are to be cut out",
+                do="give classes=['person'], or others",
+            )
+        return self.cut_out
 
     def mask_names(self) -> list[str]:
         return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
@@ -81,6 +106,39 @@ def _masks(request: Request) -> list[Output]:
     return [request.video(name, "ffv1", mask_picture(train_id)) for name, train_id in pairs]
 
 
+def _cut_out_name(request: Request) -> str:
+    return "cutout.mp4" if request.cut_out is not None and request.cut_out.is_composed else "cutout.webm"
+
+
+def _cut_out_video(request: Request) -> list[Output]:
+    cut_out, name = request.chosen, _cut_out_name(request)
+    if cut_out.is_composed:
+        return [request.video(name, "h264", cut_out.composed)]
+    return [request.video(name, "vp9", cut_out.rgba)]
+
+
+def _cut_out_files(request: Request) -> list[Output]:
+    cut_out = request.chosen
+    draw = cut_out.composed if cut_out.is_composed else cut_out.rgba
+    return [FrameFiles(request.folder / "cutouts", lambda frame, result: encode_png(draw(frame, result)))]
+
+
+def _mattes(request: Request) -> list[Output]:
+    cut_out = request.chosen
+    return [FrameFiles(request.folder / "mattes", lambda _, result: encode_png(cut_out.matte(result.labels)))]
+
+
+def _text(name: str, form: Callable[..., Form], **how: Any) -> Saving:
+    """A file that is made of a form of the input's name and label set."""
+    return Saving(lambda _: [name], lambda r: [r.text(name, form(r.info, r.labels, **how))])
+
+
+def _recording(request: Request) -> list[Output]:
+    from segtween.video.rerun_log import RerunLog
+
+    return [RerunLog(request.folder / "clip.rrd", request.info, request.labels)]
+
+
 SAVINGS: dict[SaveKind, Saving] = {
     "overlay": Saving(
         lambda _: ["overlay.mp4"],
@@ -92,7 +150,7 @@ SAVINGS: dict[SaveKind, Saving] = {
     ),
     "labels": Saving(
         lambda _: ["labels"],
-        lambda r: [LabelImages(r.folder / "labels", r.labels, ids=r.ids)],
+        lambda r: [label_images(r.folder / "labels", r.labels, ids=r.ids)],
     ),
     "labels-video": Saving(lambda _: ["labels.mkv"], _labels_video),
     "confidence": Saving(
@@ -100,10 +158,21 @@ SAVINGS: dict[SaveKind, Saving] = {
         lambda r: [r.video("confidence.mkv", "ffv1", confidence_picture)],
     ),
     "masks": Saving(Request.mask_names, _masks),
+    "cutout": Saving(lambda r: [_cut_out_name(r)], _cut_out_video),
+    "cutouts": Saving(lambda _: ["cutouts"], _cut_out_files),
+    "mattes": Saving(lambda _: ["mattes"], _mattes),
     "cvat": Saving(
         lambda _: ["cvat.zip"],
         lambda r: [CvatArchive(r.folder / "cvat.zip", r.labels)],
     ),
+    "cvat-images": _text("cvat-images.xml", CvatXml, kind="images"),
+    "cvat-video": _text("cvat-video.xml", CvatXml, kind="video"),
+    "coco": _text("coco.json", Coco),
+    "coco-polygons": _text("coco-polygons.json", Coco, polygons=True),
+    "yolo": Saving(lambda _: ["yolo"], lambda r: [yolo_files(r.folder / "yolo", r.labels)]),
+    "label-studio": _text("label-studio.json", ImageTasks),
+    "label-studio-video": _text("label-studio-video.json", VideoTask),
+    "rrd": Saving(lambda _: ["clip.rrd"], _recording),
 }
 """Every kind that can be saved: the names it has in the folder, and its builder."""
 
@@ -113,6 +182,13 @@ _FILE_NAMES: dict[str, SaveKind] = {
     "labels.mkv": "labels-video",
     "confidence.mkv": "confidence",
     "cvat.zip": "cvat",
+    "cvat-images.xml": "cvat-images",
+    "cvat-video.xml": "cvat-video",
+    "coco.json": "coco",
+    "coco-polygons.json": "coco-polygons",
+    "label-studio.json": "label-studio",
+    "label-studio-video.json": "label-studio-video",
+    "clip.rrd": "rrd",
 }
 
 
@@ -145,15 +221,16 @@ def open_sinks(
     for an unknown kind, LabelError for an unknown class, and SinkError where another run writes into the folder, an
     output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
     """
-    root, classes, ids = Path(folder), saving.classes, saving.ids
-    chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
-    if ids not in ("train", "dataset"):
-        raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
-    report = OutputReport()
-    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=saving.legend))
-    request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
-    kinds = save_kinds(saving.kinds)
-    films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
+    root, classes = Path(folder), saving.classes
+    labels = labels.with_palette(saving.palette)
+    chosen, renamed = (tuple(range(len(labels))), ()) if classes is None else labels.choose(classes)
+    kinds = _checked_kinds(saving)
+    report = OutputReport(notes=list(renamed))
+    tinted = None if classes is None else chosen
+    painter = SharedPainter(Painter(labels, classes=tinted, legend=saving.legend))
+    cut_out = None if tinted is None else CutOut(tinted, saving.background)
+    request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
+    films = {} if comparison is None else _films(comparison, labels, tinted)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
@@ -166,7 +243,15 @@ def open_sinks(
         lock.release()
         raise
     old_masks = root.glob("masks-*.mkv") if saving.overwrite and "masks" in kinds else ()
-    return Outputs(outputs, report=report, stale=[p for p in old_masks if p.name not in names], lock=lock)
+    stale = [path for path in old_masks if path.name not in names]
+    prepare = None if saving.unknown_below is None else partial(_without_unsure, least=saving.unknown_below)
+    return Outputs(outputs, report=report, stale=stale, lock=lock, prepare=prepare)
+
+
+def _without_unsure(frame: Frame, result: Result, *, least: float) -> Result:
+    """The same result, its labels of a confidence below `least` to be ignored."""
+    unsure = full_size(result.confidence, frame.size_hw) < least
+    return replace(result, labels=np.where(unsure, np.uint8(IGNORE), result.labels))
 
 
 def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) -> list[Output]:
@@ -185,6 +270,22 @@ def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) 
 
 def _films(comparison: ComparedMethod, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
     return {f"compare-{safe_name(comparison.name)}.mp4": ComparisonPicture(comparison, labels, classes=classes)}
+
+
+def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:
+    """What is saved; SettingError for options that cannot be, or say nothing of it."""
+    kinds, least = save_kinds(saving.kinds), saving.unknown_below
+    if saving.ids not in ("train", "dataset"):
+        raise SettingError(f"ids={saving.ids!r}", expected="train or dataset", do="choose one of these")
+    if least is not None and not 0 <= least <= 1:
+        raise SettingError(f"unknown_below={least}", expected="a number from 0 to 1", do="correct the number")
+    if saving.background is not None and not {"cutout", "cutouts"} & set(kinds):
+        raise SettingError(
+            f"background={saving.background!r} without a cut-out",
+            expected="something to put before it",
+            do="add cutout or cutouts to what is saved, or leave background= out",
+        )
+    return kinds
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:

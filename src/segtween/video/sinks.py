@@ -1,8 +1,8 @@
-"""`labels/`, and the videos: what they show of each frame."""
+"""Videos and folders of files: what they show of each frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segtween.labels import LabelSet
 from segtween.types import Frame, Labels, Result
 from segtween.video.encode import VideoWriter
-from segtween.video.paint import Painter, side_by_side
+from segtween.video.paint import Painter, full_size, side_by_side
 from segtween.video.png import encode_png
 from segtween.video.staging import Staged, sink_errors
 
@@ -63,10 +63,7 @@ def how_made(result: Result) -> str:
 
 def confidence_picture(frame: Frame, result: Result) -> NDArray[np.uint8]:
     """(H, W) uint8: round(255 * confidence), enlarged bilinearly from its grid to the frame's size."""
-    import cv2
-
-    full = cv2.resize(result.confidence, (frame.size_hw[1], frame.size_hw[0]), interpolation=cv2.INTER_LINEAR)
-    return np.rint(np.clip(full, 0, 1) * 255).astype(np.uint8)
+    return np.rint(full_size(result.confidence, frame.size_hw) * 255).astype(np.uint8)
 
 
 def mask_picture(train_id: int) -> Draw:
@@ -83,27 +80,42 @@ def values_in_file(labels: LabelSet, ids: Ids) -> tuple[Callable[[Labels], Label
     return labels.encode, colours
 
 
-class LabelImages:
-    """`labels/000000.png, ...`: one 8-bit palette PNG per frame. The images before one that fails are kept."""
+class FrameFiles:
+    """`<folder>/<inside>/<stem>000000.<ending>, ...`: one file per frame, of what `encode` gives. The files before one
+    that fails are kept. `beside` are files of the folder itself, by name."""
 
-    def __init__(self, target: Path, labels: LabelSet, *, ids: Ids) -> None:
+    def __init__(
+        self,
+        target: Path,
+        encode: Callable[[Frame, Result], bytes],
+        *,
+        naming: str = "{:06d}.png",
+        inside: str = ".",
+        beside: Mapping[str, str] | None = None,
+    ) -> None:
         self.staged = Staged(target)
-        self._values, self._palette = values_in_file(labels, ids)
+        self._encode, self._naming, self._inside, self._beside = encode, naming, inside, beside or {}
         self._count = 0
         self._done = False
 
     def write(self, frame: Frame, result: Result) -> None:
-        path = self.staged.part / f"{frame.index:06d}.png"
-        data = encode_png(self._values(result.labels), palette=self._palette)
+        path = self.staged.part / self._inside / self._naming.format(frame.index)
+        data = self._encode(frame, result)
         with sink_errors(self.staged.target / path.name):
             if self._count == 0:
-                self.staged.part.mkdir()
+                self._begin(path.parent)
             try:
                 path.write_bytes(data)
             except OSError:
                 path.unlink(missing_ok=True)
                 raise
         self._count += 1
+
+    def _begin(self, folder: Path) -> None:
+        self.staged.part.mkdir()
+        folder.mkdir(exist_ok=True)
+        for name, text in self._beside.items():
+            (self.staged.part / name).write_text(text, encoding="utf-8")
 
     def close(self) -> None:
         if self._done:
@@ -115,3 +127,9 @@ class LabelImages:
             self.staged.discard()
 
     abort = close
+
+
+def label_images(target: Path, labels: LabelSet, *, ids: Ids) -> FrameFiles:
+    """`labels/000000.png, ...`: one 8-bit palette PNG per frame."""
+    values, palette = values_in_file(labels, ids)
+    return FrameFiles(target, lambda _, result: encode_png(values(result.labels), palette=palette))
