@@ -56,6 +56,8 @@ class PropagatedOutput:
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
     classes: shared.Classes = None
+    alpha: shared.Alpha = 0.5
+    outline: shared.OutlineKind = "thin"
     overwrite: shared.Overwrite = False
     quiet: shared.Quiet = False
 
@@ -93,7 +95,10 @@ def propagate(
     from segtween.settings import Bidirectional, Settings, change
 
     classes = options.words(output.classes)
-    outputs = Outputs(options.words(output.save) or [], overwrite=output.overwrite, classes=classes, ids=given.ids)
+    outputs = Outputs(
+        options.words(output.save) or [], output.overwrite, classes, given.ids,
+        alpha=output.alpha, outline=output.outline,
+    )  # fmt: skip
     settings = change(Settings(Bidirectional()), flow=flow)
     how = Labelled(given.label_set, settings, output.next_frames, given.frame_rate, threads)
     with progress_bar(video) as bar:

@@ -54,6 +54,8 @@ class OutputOptions:
     ] = None
     overwrite: shared.Overwrite = False
     classes: shared.Classes = None
+    alpha: shared.Alpha = 0.5
+    outline: shared.OutlineKind = "thin"
     ids: shared.Ids = "train"
     report: Annotated[
         bool,
@@ -97,7 +99,7 @@ def run(
         typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
     reading: Annotated[ReadingOptions, Rare("start", "duration", "frame_rate")],
-    output: Annotated[OutputOptions, Rare("classes", "ids", "report", "quiet")],
+    output: Annotated[OutputOptions, Rare("classes", "alpha", "outline", "ids", "report", "quiet")],
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
     keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
@@ -150,7 +152,9 @@ def run(
         notes.print(in_flags(note))
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
     kinds, classes = options.words(output.save) or [], options.words(output.classes)
-    outputs = Outputs(kinds, output.overwrite, classes, output.ids, output.report, compared)
+    outputs = Outputs(
+        kinds, output.overwrite, classes, output.ids, output.report, compared, output.alpha, output.outline
+    )
     if at_once:
         if not quiet:
             notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)

@@ -127,6 +127,16 @@ Classes = Annotated[
         help="Only these classes in overlays and masks: car,person.",
     ),
 ]
+Alpha = Annotated[
+    float,
+    typer.Option("--alpha", metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1."),
+]
+OutlineKind = Annotated[
+    Literal["none", "thin"],
+    typer.Option(
+        "--outline", metavar="KIND", rich_help_panel="Output", help="Lines between classes in overlays: none or thin."
+    ),
+]
 Ids = Annotated[
     Literal["train", "dataset"],
     typer.Option(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +24,17 @@ from segtween.api import Segtween
 from segtween.demo.kernels import SIZE_HW, compiled_ahead, missing
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
+from segtween.run.comparison import ComparedFrame
 from segtween.run.ending import write_json
 from segtween.run.modes import open_modes
 from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Progress, Result
+from segtween.types import Frame, Progress, Result
 
 SEED = 7
 FRAME_RATE = Fraction(15)
@@ -40,8 +42,14 @@ SECONDS = 4.0
 MOST_FRAMES = 3600 * FRAME_RATE
 
 
-Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
-"""Times and pictures of one side of the film that wait for the other side's."""
+class Shown(NamedTuple):
+    """A street frame and what a run made of it; the share of its pixels that flicker, and of all frames' up to it, in
+    0..1, None where there is nothing to compare."""
+
+    own: StreetFrame
+    result: Result
+    flicker: float | None
+    flicker_so_far: float | None
 
 
 class Run:
@@ -50,12 +58,13 @@ class Run:
     def __init__(self, name: str, seg: Segtween) -> None:
         self.name, self.seg = name, seg
         self.accuracy, self.consistency = Segmentation(CAMVID11), TemporalConsistency(len(CAMVID11))
+        self.flicker = ConsistencyMeter(len(CAMVID11))
         self.wall_seconds = 0.0
         self.key_ms: list[float] = []
         self.other_ms: list[float] = []
         self._waiting = deque[StreetFrame]()
 
-    def push(self, frame: StreetFrame | None) -> Iterator[tuple[StreetFrame, Result]]:
+    def push(self, frame: StreetFrame | None) -> Iterator[Shown]:
         """The results that a frame completes, each with its own frame; None for those that are left after the last."""
         engine = self.seg.engine
         began = time.perf_counter()
@@ -68,9 +77,11 @@ class Run:
         for result in results:
             own = self._waiting.popleft()
             self.accuracy.update(result.labels, own.camvid11)
-            self.consistency.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
+            motion = correspondence(own.flow, own.occlusion) if own.index else None
+            self.consistency.update(result.labels, motion)
+            flicker = self.flicker.follow(result.labels, motion, is_key=result.is_key)
             (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
-            yield own, result
+            yield Shown(own, result, flicker, self.flicker.compute()["flicker"])
 
     @property
     def frames(self) -> int:
@@ -98,11 +109,12 @@ class Run:
             "wall_seconds": self.wall_seconds,
             "miou": self.accuracy.compute()["miou"],
             "tc": self.consistency.compute(counted=self.accuracy.confusion.sum(axis=1) > 0)["tc"],
+            "flicker": self.flicker.compute()["flicker"],
         }
 
 
 @dataclass(frozen=True)
-class Shown:
+class Outcome:
     """A table for the screen and the video next to it."""
 
     table: TextTable
@@ -118,7 +130,7 @@ def run_demo(
     model: str = DEFAULT_MODEL,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Shown:
+) -> Outcome:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
     `tell` is called with a line about what comes next and takes long. Raises SettingError for a clip without frames,
@@ -153,30 +165,28 @@ def run_demo(
         run.seg.reset()
     video = _film(folder, runs, count, threads, progress)
     write_json({"seed": SEED, "interval": interval, "runs": [run.to_json() for run in runs]}, folder / "demo.json")
-    return Shown(_table(runs), video)
+    return Outcome(_table(runs), video)
 
 
 def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress: Progress | None) -> Path:
-    """Runs all of them and films the first and the second next to each other."""
+    """Runs all of them and films the first and the second next to each other, with the true labels below."""
     from segtween.video.encode import Clock, VideoWriter
-    from segtween.video.paint import Painter, side_by_side
 
     target = folder / "side-by-side.mp4"
-    painters = [Painter(CAMVID11, legend=False), Painter(CAMVID11)]
     writer = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
     try:
         clip = StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count)
-        waiting: list[Painted] = [deque(), deque()]
+        draw, waiting = _Film(runs, count), (deque[Shown](), deque[Shown]())
         done = 0
         for frame in chain(clip, [None]):
             for run in runs[2:]:
                 for _ in run.push(frame):
                     pass
-            for run, paint, pictures in zip(runs[:2], painters, waiting, strict=True):
-                pictures.extend((own.pts_seconds, paint(own.rgb, result.labels)) for own, result in run.push(frame))
+            for run, shown in zip(runs[:2], waiting, strict=True):
+                shown.extend(run.push(frame))
             while all(waiting):
-                (pts_seconds, left), (_, right) = (pictures.popleft() for pictures in waiting)
-                writer.write(side_by_side(left, right, captions=(runs[0].name, runs[1].name)), pts_seconds)
+                left, right = waiting[0].popleft(), waiting[1].popleft()
+                writer.write(draw(left, right), left.own.pts_seconds)
                 done += 1
                 if progress is not None:
                     progress(done, count)
@@ -185,6 +195,27 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
         raise
     writer.close()
     return target
+
+
+class _Film:
+    """Draws a frame of two runs, with the flicker of both and the true labels."""
+
+    def __init__(self, runs: Sequence[Run], count: int) -> None:
+        from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
+
+        self._runs = runs
+        other = ComparedMethod(runs[0].name, runs[1].name, lambda _: self._compared)
+        self._draw = ComparisonPicture(other, CAMVID11, frames=count)
+
+    def __call__(self, left: Shown, right: Shown) -> NDArray[np.uint8]:
+        self._compared = ComparedFrame(
+            left.result.labels,
+            (left.flicker, right.flicker),
+            (left.flicker_so_far, right.flicker_so_far),
+            (self._runs[0].fps, self._runs[1].fps),
+            left.own.camvid11,
+        )
+        return self._draw(Frame(left.own.index, left.own.pts_seconds, left.own.rgb), right.result)
 
 
 def _table(runs: Sequence[Run]) -> TextTable:

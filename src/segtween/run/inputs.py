@@ -87,7 +87,9 @@ def prepare_job(
     other = outputs.compare
     comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
     compared = None if comparison is None else ComparedMethod(comparison.method.name, caption, comparison.take)
-    saving = SaveOptions(outputs.save, outputs.overwrite, outputs.classes, outputs.ids)
+    saving = SaveOptions(
+        outputs.save, outputs.overwrite, outputs.classes, outputs.ids, alpha=outputs.alpha, outline=outputs.outline
+    )
     meter = ConsistencyMeter(len(labels)) if outputs.report else None
 
     def opened() -> Opened:

@@ -35,6 +35,8 @@ class Outputs:
     report     whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
     compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
                `Summary.comparison`): one input only; takes longer
+    alpha      the share of the class's colour in a tinted pixel, 0..1
+    outline    thin: a bright line between classes; none
     """
 
     save: Sequence[str] = ("overlay",)
@@ -43,6 +45,8 @@ class Outputs:
     ids: Literal["train", "dataset"] = "train"
     report: bool = False
     compare: Compared | None = None
+    alpha: float = 0.5
+    outline: Literal["none", "thin"] = "thin"
 
 
 @dataclass(frozen=True)

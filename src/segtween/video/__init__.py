@@ -133,6 +133,8 @@ class SaveOptions:
     classes    names of the classes that are tinted and get masks; None: all
     ids        what label files hold: train ids, or the data set's own
     legend     whether overlays have a legend
+    alpha      the share of the class's colour in a tinted pixel, 0..1
+    outline    thin: a bright line between classes; none
     """
 
     kinds: Sequence[str]
@@ -140,6 +142,8 @@ class SaveOptions:
     classes: Sequence[str] | None = None
     ids: Literal["train", "dataset"] = "train"
     legend: bool = True
+    alpha: float = 0.5
+    outline: Literal["none", "thin"] = "thin"
 
 
 def open_sinks(

@@ -16,7 +16,7 @@ from segtween.video.frames_table import FramesTable
 from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
-from segtween.video.paint import Painter
+from segtween.video.paint import Painter, Style
 from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 from segtween.video.sinks import (
     Draw,
@@ -150,10 +150,11 @@ def open_sinks(
     if ids not in ("train", "dataset"):
         raise SettingError(f"ids={ids!r}", expected="train or dataset", do="choose one of these")
     report = OutputReport()
-    painter = SharedPainter(Painter(labels, classes=chosen if classes else None, legend=saving.legend))
+    style = Style(chosen if classes else None, saving.alpha, saving.outline)
+    painter = SharedPainter(Painter(labels, style, legend=saving.legend))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
     kinds = save_kinds(saving.kinds)
-    films = {} if comparison is None else _films(comparison, labels, chosen if classes else None)
+    films = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
@@ -183,8 +184,9 @@ def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) 
     return outputs
 
 
-def _films(comparison: ComparedMethod, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
-    return {f"compare-{safe_name(comparison.name)}.mp4": ComparisonPicture(comparison, labels, classes=classes)}
+def _films(comparison: ComparedMethod, labels: LabelSet, style: Style, frames: int | None) -> dict[str, Draw]:
+    picture = ComparisonPicture(comparison, labels, style=style, frames=frames)
+    return {f"compare-{safe_name(comparison.name)}.mp4": picture}
 
 
 def _refuse_existing(targets: Sequence[Path]) -> None:
