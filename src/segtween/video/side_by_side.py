@@ -71,7 +71,11 @@ class ComparisonPicture:
         """(H', W', 3) RGB."""
         seen = self._take(frame.index)
         size_hw = panel_size(frame.size_hw)
-        rgb, other, own = _smaller(frame.rgb, size_hw), _nearest(seen.labels, size_hw), _nearest(result.labels, size_hw)
+        rgb, other, own = (
+            smaller(frame.rgb, size_hw),
+            smaller_labels(seen.labels, size_hw),
+            smaller_labels(result.labels, size_hw),
+        )
         if self._strip is None:
             names = self._names[0], self._names[1].partition(" (")[0].partition(",")[0]
             self._strip = _Strip(size_hw, names, self._entries, self._frames)
@@ -80,7 +84,7 @@ class ComparisonPicture:
             self._strip(frame, seen, is_key=result.is_key, painted=self._painted()),
         ]
         if seen.truth is not None:
-            truth = _nearest(seen.truth, size_hw)
+            truth = smaller_labels(seen.truth, size_hw)
             captions = "true labels", f"wrong: only {self._strip.names[0]} / only {self._strip.names[1]} / both (white)"
             wrong = _only_wrong(rgb, truth, other, own)
             pictures.append(side_by_side(self._painters[2](rgb, truth), wrong, captions=captions))
@@ -171,7 +175,8 @@ def _only_wrong(rgb: Rgb, truth: Labels, other: Labels, own: Labels) -> Rgb:
     return out
 
 
-def _smaller(rgb: Rgb, size_hw: SizeHW) -> Rgb:
+def smaller(rgb: Rgb, size_hw: SizeHW) -> Rgb:
+    """The picture at this size, area mean."""
     import cv2
 
     if rgb.shape[:2] == size_hw:
@@ -179,7 +184,8 @@ def _smaller(rgb: Rgb, size_hw: SizeHW) -> Rgb:
     return np.asarray(cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _nearest(labels: Labels, size_hw: SizeHW) -> Labels:
+def smaller_labels(labels: Labels, size_hw: SizeHW) -> Labels:
+    """Labels at this size, nearest neighbour."""
     import cv2
 
     if labels.shape == size_hw:
