@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -19,6 +19,8 @@ from segtween.errors import SegtweenError
 if TYPE_CHECKING:
     from segtween.api import Segtween
     from segtween.interfaces import Source
+    from segtween.reports.html.run_page import Asked
+    from segtween.run.options import Outputs
     from segtween.run.summary import Summary
     from segtween.video import NamedSource
 
@@ -59,7 +61,10 @@ class OutputOptions:
     ids: shared.Ids = "train"
     report: Annotated[
         bool,
-        typer.Option("--report", help="Measure temporal consistency and flicker of the labels; takes longer."),
+        typer.Option(
+            "--report",
+            help="Measure temporal consistency and flicker of the labels, and write report.html; takes longer.",
+        ),
     ] = False
     quiet: shared.Quiet = False
 
@@ -134,6 +139,8 @@ def run(
     from segtween.cli.multi import report_session
     from segtween.cli.screen import notes, progress_bar
     from segtween.cli.startup import start_line, start_line_of_many
+    from segtween.reports.html.recording import Recorders
+    from segtween.reports.html.run_page import Asked
     from segtween.run.inputs import resolve
     from segtween.run.options import Outputs, Reading
 
@@ -153,13 +160,17 @@ def run(
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
     kinds, classes = options.words(output.save) or [], options.words(output.classes)
     outputs = Outputs(
-        kinds, output.overwrite, classes, output.ids, output.report, compared, output.alpha, output.outline
-    )
+        kinds, output.overwrite, classes, output.ids, output.report, compared, output.alpha, output.outline,
+        Recorders() if output.report else None,
+    )  # fmt: skip
+    asked_for = Asked(options.command_line(), load_options, _changed(outputs))
     if at_once:
         if not quiet:
             notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)
         with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
+        for one in done.summaries:
+            _write_report(one, outputs, asked_for)
         report_session(done, out, quiet=quiet)
         return
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
@@ -173,6 +184,7 @@ def run(
             again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
                 summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)
+            _write_report(summary, outputs, asked_for)
         except SegtweenError as error:
             failed += 1
             say_error(error)
@@ -210,6 +222,27 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
     return load(preset=name, interval=interval, **network.for_load())
 
 
+def _changed(outputs: Outputs) -> dict[str, Any]:
+    """The fields that differ from the usual ones and have a plain value."""
+    usual = type(outputs)()
+    names = [field.name for field in fields(outputs) if field.name not in ("compare", "recorder")]
+    given = {name: _plain(getattr(outputs, name)) for name in names}
+    return {name: value for name, value in given.items() if value != _plain(getattr(usual, name))}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write_report(summary: Summary, outputs: Outputs, asked: Asked) -> None:
+    """`report.html`, where there was a frame and a report is wanted."""
+    from segtween.reports.html.recording import Recorders
+    from segtween.reports.html.run_page import write_run_report
+
+    if isinstance(outputs.recorder, Recorders) and summary.frames:
+        write_run_report(summary, outputs.recorder.of(summary.input), asked)
+
+
 def _report(summary: Summary) -> None:
     from segtween.cli.screen import console
     from segtween.cli.startup import network_of
@@ -238,6 +271,7 @@ def _report(summary: Summary) -> None:
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]
+    films += [] if summary.consistency is None else ["report.html"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 
 

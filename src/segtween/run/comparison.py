@@ -39,7 +39,7 @@ class _Rate:
 class Comparison:
     """The other method's engine and a flicker meter for each. It needs a segmenter of its own.
 
-    `update` comes before the frame is written; `take` then gives its comparison, once. Raises SettingError for an
+    `update` comes before the frame is written; `take` then gives its comparison. Raises SettingError for an
     engine whose results come late.
     """
 
@@ -73,7 +73,10 @@ class Comparison:
         self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, fps)
 
     def take(self, index: int) -> ComparedFrame:
-        return self._frames.pop(index)
+        """That of a frame; those of the frames before it are gone then."""
+        for earlier in [other for other in self._frames if other < index]:
+            del self._frames[earlier]
+        return self._frames[index]
 
     def to_json(self) -> dict[str, Any]:
         """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, Literal, Protocol
@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 from segtween.engine import Engine
 from segtween.errors import unknown
 from segtween.labels import LabelSet
-from segtween.types import Method
+from segtween.run.comparison import ComparedFrame
+from segtween.types import Frame, Method, Result, SourceInfo
+from segtween.video.sinks import Film
 
 
 class Compared(Protocol):
@@ -22,6 +24,22 @@ class Compared(Protocol):
     def method(self) -> Method: ...
     @property
     def labels(self) -> LabelSet: ...
+
+
+class Recorder(Protocol):
+    """Watches the frames of one input as they are written, and has films of its own."""
+
+    def films(self) -> Mapping[str, Film]: ...
+    def add(self, frame: Frame, result: Result, flicker: float | None) -> None:
+        """A frame that has been written; `flicker` is the share of its pixels that change back, 0..1."""
+
+
+class OpenRecorder(Protocol):
+    """Makes the recorder of one input; `compared` gives what another method makes of a frame, by its index."""
+
+    def __call__(
+        self, info: SourceInfo, labels: LabelSet, compared: Callable[[int], ComparedFrame] | None
+    ) -> Recorder: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,7 @@ class Outputs:
                `Summary.comparison`): one input only; takes longer
     alpha      the share of the class's colour in a tinted pixel, 0..1
     outline    thin: a bright line between classes; none
+    recorder   watches every frame too, as a report does; flicker is measured then
     """
 
     save: Sequence[str] = ("overlay",)
@@ -47,6 +66,7 @@ class Outputs:
     compare: Compared | None = None
     alpha: float = 0.5
     outline: Literal["none", "thin"] = "thin"
+    recorder: OpenRecorder | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ The two tables name every kind; what a kind needs (PyAV, OpenCV) is imported whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of,
 
 if TYPE_CHECKING:
     from segtween.video.side_by_side import ComparedMethod
+    from segtween.video.sinks import Film
 
 __all__ = [
     "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "SaveOptions", "open_sinks", "open_source", "open_sources",
@@ -154,8 +155,11 @@ def open_sinks(
     labels: LabelSet,
     threads: int = 1,
     comparison: ComparedMethod | None = None,
+    films: Mapping[str, Film] | None = None,
 ) -> Sink:
     """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
     from segtween.video import saving as builders
 
-    return builders.open_sinks(folder, saving, info=info, labels=labels, threads=threads, comparison=comparison)
+    return builders.open_sinks(
+        folder, saving, info=info, labels=labels, threads=threads, comparison=comparison, films=films
+    )

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import Colour
+from segtween.video.frame_bins import FrameBins
 from segtween.video.paint import PAPER
 from segtween.video.text import clipped, text_width, write
 
-UNKNOWN_FRAMES = 120
-"""So many frames are drawn at first where the clip's length is not known; each time it is longer, twice as many."""
 MOST_BINS = 480
 GRID, MARK = (70, 70, 70), (150, 150, 150)
 STEPS = (1, 2, 5, 10)
@@ -25,41 +24,18 @@ class FlickerChart:
 
     def __init__(self, colours: Sequence[Colour], *, frames: int | None) -> None:
         self._colours = tuple(colours)
-        self._total = max(2, frames or UNKNOWN_FRAMES)
-        self._bins = min(MOST_BINS, self._total)
-        self._sums, self._counts = np.zeros((len(colours), self._bins)), np.zeros((len(colours), self._bins))
-        self._keys = np.zeros(self._bins, bool)
-        self._frames, self._seconds = 0, 0.0
+        self._bins = FrameBins(len(self._colours) + 1, frames=frames, most=MOST_BINS)
+        self._seconds = 0.0
 
     def add(self, values: Sequence[float | None], pts_seconds: float, *, is_key: bool) -> None:
         """The next frame's values, 0..1; None: nothing to compare."""
-        while self._frames >= self._total:
-            self._halve()
-        at = self._bin(self._frames)
-        self._keys[at] |= is_key
-        for curve, value in enumerate(values):
-            if value is not None:
-                self._sums[curve, at] += value
-                self._counts[curve, at] += 1
-        self._frames, self._seconds = self._frames + 1, pts_seconds
-
-    def _bin(self, frame: int) -> int:
-        return frame * self._bins // self._total
-
-    def _halve(self) -> None:
-        """Twice as many frames in as many bins."""
-        self._total *= 2
-        odd = self._bins % 2
-        for name in ("_sums", "_counts"):
-            values = np.pad(getattr(self, name), ((0, 0), (0, odd)))
-            halved = values.reshape(len(values), -1, 2).sum(axis=2)
-            setattr(self, name, np.pad(halved, ((0, 0), (0, self._bins - halved.shape[1]))))
-        keys = np.pad(self._keys, (0, odd)).reshape(-1, 2).any(axis=1)
-        self._keys = np.pad(keys, (0, self._bins - len(keys)))
+        self._bins.add([*values, float(is_key)])
+        self._seconds = pts_seconds
 
     def draw(self, area: NDArray[np.uint8], line: int) -> None:
         """Over the whole of `area` (h, w, 3), with lines of text of this height."""
-        top = _round_up(100 * self._highest())
+        curves = self._bins.means[:-1]
+        top = round_up(100 * float(np.nan_to_num(curves).max(initial=0.0)))
         label = round(0.9 * line)
         left, y0, y1 = text_width("0.05%", label) + line // 3, round(1.5 * line), area.shape[0] - round(2.1 * line)
         x1 = area.shape[1] - line // 2
@@ -69,40 +45,35 @@ class FlickerChart:
             area[y : y + max(1, line // 20), left:x1] = GRID
             text = f"{share * top:g}%"
             write(area, text, (left - text_width(text, label) - line // 4, y - label // 2), label, colour=PAPER)
-        self._draw_curves(area, (left, x1), (y0, y1), line, top)
+        self._draw_curves(area, curves, (left, x1), (y0, y1), top)
         self._draw_axis(area, (left, x1), y1, line)
 
-    def _highest(self) -> float:
-        return float(self._means().max(initial=0.0))
-
-    def _means(self) -> NDArray[np.float64]:
-        return self._sums / np.maximum(self._counts, 1)
-
     def _draw_curves(
-        self, area: NDArray[np.uint8], xs: tuple[int, int], ys: tuple[int, int], line: int, top: float
+        self, area: NDArray[np.uint8], curves: NDArray[np.float64], xs: tuple[int, int], ys: tuple[int, int], top: float
     ) -> None:
         import cv2
 
-        across = xs[0] + (np.arange(self._bins) + 0.5) / self._bins * (xs[1] - xs[0])
-        for values, counts, colour in zip(self._means(), self._counts, self._colours, strict=True):
-            known = counts > 0
+        across = xs[0] + (np.arange(self._bins.count) + 0.5) / self._bins.count * (xs[1] - xs[0])
+        for values, colour in zip(curves, self._colours, strict=True):
+            known = ~np.isnan(values)
             y = ys[1] - 100 * values[known] / top * (ys[1] - ys[0])
             points = np.rint(np.stack([across[known], y], axis=1)).astype(np.int32)
             if len(points):
-                cv2.polylines(area, [points[:, None]], False, colour, max(1, line // 9), cv2.LINE_AA)
+                thickness = max(1, (ys[1] - ys[0]) // 36)
+                cv2.polylines(area, [points[:, None]], False, colour, thickness, cv2.LINE_AA)
 
     def _draw_axis(self, area: NDArray[np.uint8], xs: tuple[int, int], y: int, line: int) -> None:
         """Marks below the key frames, and, below the end of the curves, the time that has passed."""
         label, wide = round(0.9 * line), max(1, line // 14)
-        keys = np.flatnonzero(self._keys)
-        spacing = (xs[1] - xs[0]) / self._bins
-        has_room = len(keys) > 0 and (np.diff(keys).min(initial=self._bins) * spacing >= 3 * wide)
+        keys = np.flatnonzero(np.nan_to_num(self._bins.means[-1]))
+        spacing = (xs[1] - xs[0]) / self._bins.count
+        has_room = len(keys) > 0 and (np.diff(keys).min(initial=self._bins.count) * spacing >= 3 * wide)
         if has_room:
             for key in keys:
                 x = round(xs[0] + (key + 0.5) * spacing)
                 area[y + line // 6 : y + round(0.65 * line), x : x + wide] = MARK
         passed, note = f"{self._seconds:.1f} s", "marks: key frames" if has_room else ""
-        below, end = y + round(0.75 * line), xs[0] + (xs[1] - xs[0]) * self._frames / self._total
+        below, end = y + round(0.75 * line), xs[0] + (xs[1] - xs[0]) * self._bins.frames / self._bins.total
         x = max(xs[0], round(end) - text_width(passed, label))
         write(area, passed, (x, below), label, colour=PAPER)
         before, after = x - xs[0] - line, xs[1] - x - text_width(passed, label) - line
@@ -110,7 +81,7 @@ class FlickerChart:
         write(area, note, (xs[0] if before > after else xs[1] - text_width(note, label), below), label, colour=PAPER)
 
 
-def _round_up(percent: float) -> float:
+def round_up(percent: float) -> float:
     """The next of 0.5, 1, 2, 5, 10, ... at or above."""
     if percent <= 0.5:
         return 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from segtween.video.paint import Painter, Style
 from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 from segtween.video.sinks import (
     Draw,
+    Film,
     Ids,
     LabelImages,
     SharedPainter,
@@ -58,6 +59,11 @@ class Request:
             notice=self.notice,
         )
         return VideoSink(writer, draw)
+
+    def film(self, name: str, film: Film) -> VideoSink:
+        clock = Clock.of(self.info)
+        writer = VideoWriter(self.folder / name, codec="h264", clock=clock, threads=self.threads, x264=film.x264)
+        return VideoSink(writer, film.draw)
 
     def mask_names(self) -> list[str]:
         return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
@@ -137,13 +143,15 @@ def open_sinks(
     labels: LabelSet,
     threads: int = 1,
     comparison: ComparedMethod | None = None,
+    films: Mapping[str, Film] | None = None,
 ) -> Outputs:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
-    `comparison` is another method: `compare-<name>.mp4` shows both. What could not be done (a sound track that does not
-    fit) stands in the notes of the outputs' `report`. The folder is locked until they are closed. Raises SettingError
-    for an unknown kind, LabelError for an unknown class, and SinkError where another run writes into the folder, an
-    output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
+    `comparison` is another method: `compare-<name>.mp4` shows both; `films` are further ones, by name. What could not
+    be done (a sound track that does not fit) stands in the notes of the outputs' `report`. The folder is locked until
+    they are closed. Raises SettingError for an unknown kind, LabelError for an unknown class, and SinkError where
+    another run writes into the folder, an output exists already (unless `overwrite`) or cannot be written; nothing has
+    been changed then.
     """
     root, classes, ids = Path(folder), saving.classes, saving.ids
     chosen = tuple(dict.fromkeys(labels.index(c) for c in classes)) if classes else tuple(range(len(labels)))
@@ -154,15 +162,16 @@ def open_sinks(
     painter = SharedPainter(Painter(labels, style, legend=saving.legend))
     request = Request(root, info, labels, chosen, ids, threads, report.note, painter)
     kinds = save_kinds(saving.kinds)
-    films = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
+    compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
+    more = films or {}
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
     try:
-        names = [FRAMES_TABLE, *films, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
+        names = [FRAMES_TABLE, *compared, *more, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
         if not saving.overwrite:
             _refuse_existing([root / name for name in names])
-        outputs = _build(request, kinds, films)
+        outputs = _build(request, kinds, compared, more)
     except BaseException:
         lock.release()
         raise
@@ -170,12 +179,15 @@ def open_sinks(
     return Outputs(outputs, report=report, stale=[p for p in old_masks if p.name not in names], lock=lock)
 
 
-def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) -> list[Output]:
+def _build(
+    request: Request, kinds: Sequence[SaveKind], compared: Mapping[str, Draw], films: Mapping[str, Film]
+) -> list[Output]:
     outputs: list[Output] = []
     try:
         for kind in kinds:
             outputs += SAVINGS[kind].build(request)
-        outputs += [request.video(name, "h264", draw) for name, draw in films.items()]
+        outputs += [request.video(name, "h264", draw) for name, draw in compared.items()]
+        outputs += [request.film(name, film) for name, film in films.items()]
         # Last: a line in the table says that the frame is in the other files.
         outputs.append(FramesTable(request.folder / FRAMES_TABLE, request.labels))
     except BaseException:
