@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from segtween.api import Segtween
     from segtween.interfaces import Source
     from segtween.reports.html.run_page import Asked
-    from segtween.run.options import Outputs
+    from segtween.run.options import Outputs, Reading
     from segtween.run.summary import Summary
     from segtween.video import NamedSource
 
@@ -163,7 +163,12 @@ def run(
         kinds, output.overwrite, classes, output.ids, output.report, compared, output.alpha, output.outline,
         Recorders() if output.report else None,
     )  # fmt: skip
-    asked_for = Asked(options.command_line(), load_options, _changed(outputs))
+    asked_for = Asked(
+        options.command_line(),
+        load_options,
+        {**_changed(outputs), **_changed(part), **({"live": True} if live else {})},
+        output.compare,
+    )
     if at_once:
         if not quiet:
             notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)
@@ -222,11 +227,11 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
     return load(preset=name, interval=interval, **network.for_load())
 
 
-def _changed(outputs: Outputs) -> dict[str, Any]:
+def _changed(of: Outputs | Reading) -> dict[str, Any]:
     """The fields that differ from the usual ones and have a plain value."""
-    usual = type(outputs)()
-    names = [field.name for field in fields(outputs) if field.name not in ("compare", "recorder")]
-    given = {name: _plain(getattr(outputs, name)) for name in names}
+    usual = type(of)()
+    names = [field.name for field in fields(of) if field.name not in ("compare", "recorder")]
+    given = {name: _plain(getattr(of, name)) for name in names}
     return {name: value for name, value in given.items() if value != _plain(getattr(usual, name))}
 
 

@@ -160,6 +160,10 @@ Measures = Annotated[
         help="Further measures: boundary (along label edges), vspw (as VSPW's public scripts compute them).",
     ),
 ]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", rich_help_panel="Output", help="Write a page with charts: report.html."),
+]
 Json = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),

@@ -97,6 +97,12 @@ def record(values: Mapping[str, Any], *, caption: str = "") -> Html:
     return f'<div class="scroll"><table class="record">{said}<tbody>\n{rows}</tbody></table></div>'
 
 
+def details(summary: str, *parts: Html) -> Html:
+    """What is shown when it is asked for."""
+    body = "\n".join(parts)
+    return f"<details><summary>{escape(summary)}</summary>\n{body}\n</details>"
+
+
 def picture(rgb: Rgb, *, alt: str, quality: int = 80) -> Html:
     """(H, W, 3) as a JPEG within the page."""
     import cv2

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segtween.api import load
 from segtween.reports.html import charts
-from segtween.reports.html.page import Html, code, jpeg, numbers, page, paragraph, record, save, section
+from segtween.reports.html.page import Html, code, details, jpeg, numbers, page, paragraph, record, save, section
 from segtween.reports.html.recording import LABELS_FILM, MOST_TIMES, PICTURE_FILM, ROWS, WIDEST, RunRecorder, fitted
 from segtween.run.summary import Summary
 from segtween.texttable import count
@@ -29,20 +29,34 @@ BEFORE, AFTER, ACCENT = "var(--before)", "var(--after)", "var(--accent)"
 
 @dataclass(frozen=True)
 class Asked:
-    """How a run was asked for: what was typed, and the arguments of `load` and of `run` that do the same."""
+    """How a run was asked for: what was typed, and the arguments of `load` and of `run` that do the same; the preset
+    of the method that it is compared with."""
 
     command: str
     load: Mapping[str, Any]
     run: Mapping[str, Any]
+    compared: str | None = None
 
     def python(self, source: str, folder: str) -> str:
         """Lines that do the same."""
         usual = {name: parameter.default for name, parameter in inspect.signature(load).parameters.items()}
         model = self.load.get("model", usual.get("model"))
         others = {k: v for k, v in self.load.items() if k != "model" and v is not None and v != usual.get(k)}
-        given = "".join(f", {name}={value!r}" for name, value in others.items())
-        how = "".join(f", {name}={value!r}" for name, value in self.run.items())
-        return f"import segtween\n\nseg = segtween.load({model!r}{given})\nseg.run({source!r}, {folder!r}{how})"
+        given = _arguments(others)
+        how = _arguments(self.run)
+        lines = ["import segtween", "", f"seg = segtween.load({model!r}{given})"]
+        if self.compared is not None:
+            lines.append(f"other = segtween.load({model!r}{_arguments({**others, 'preset': self.compared})})")
+            how += ", compare=other"
+        return "\n".join([*lines, f"seg.run({source!r}, {folder!r}{how})"])
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _arguments(values: Mapping[str, Any]) -> str:
+    return "".join(f", {name}={_plain(value)!r}" for name, value in values.items())
 
 
 def write_run_report(summary: Summary, recorder: RunRecorder, asked: Asked) -> Path:
@@ -65,7 +79,12 @@ def run_page(summary: Summary, recorder: RunRecorder, asked: Asked) -> Html:
         section("Least certain frames", _uncertain(recorder)),
         section("Where the time goes", _stages(summary)),
         section("How to repeat it", code(asked.command), code(python)),
-        section("Method", record(method.to_json()), record(_input(summary), caption="Input and outputs")),
+        section(
+            "Method",
+            paragraph(f"{method.name}, hash {method.hash}: everything that changes the numbers."),
+            details("Method record", record(method.to_json())),
+            details("Input and outputs", record(_input(summary))),
+        ),
     ]
     return page(info.name, subtitle, sections, data=_data(recorder), script="player.js")
 
