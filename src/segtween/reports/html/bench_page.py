@@ -82,10 +82,13 @@ def _of_limit(result: dict[str, Any]) -> str:
 def _stages(named: Sequence[tuple[str, dict[str, Any]]]) -> Html:
     colours = {stage: charts.colour_of(row) for row, stage in enumerate(STAGES)}
     rows = [
-        charts.Bar(f"interval {name}", [(ms, colours[stage]) for stage, ms in result["stages_ms"].items()],
-                   ", ".join(f"{stage} {ms:.1f}" for stage, ms in result["stages_ms"].items()))
+        charts.Bar(
+            f"interval {name.partition(' (')[0]}",
+            [(ms, colours[stage]) for stage, ms in result["stages_ms"].items()],
+            f"{sum(result['stages_ms'].values()):.1f} ms",
+        )
         for name, result in named
-    ]  # fmt: skip
+    ]
     keys = " ".join(
         f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(stage)}</span>'
         for stage, colour in colours.items()

@@ -86,20 +86,20 @@ def bars(rows: Sequence[Bar], *, caption: str, most: float | None = None) -> Htm
 
 
 def strip(
-    title: str, curves: Sequence[tuple[str, NDArray[np.float64], str]], *, top: float, words: str, kind: str = ""
+    title: str, curves: Sequence[tuple[str, NDArray[np.float64], str]], *, span: tuple[float, float], words: str
 ) -> Html:
-    """A row of a timeline: curves (name, values (bins,), CSS colour) between 0 and `top`; NaN leaves a gap."""
+    """A row of a timeline: curves (name, values (bins,), CSS colour) within `span`; NaN leaves a gap."""
     lines = "".join(
         f'<polyline points="{part}" fill="none" stroke="{colour}" stroke-width="2" vector-effect="non-scaling-stroke"/>'
         for _, values, colour in curves
-        for part in _runs(values, top)
+        for part in _runs(values, span)
     )
     names = " ".join(
         f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(name)}</span>'
         for name, _, colour in curves
         if name
     )
-    return _row(title, names, lines, words, kind)
+    return _row(title, names, lines, words, "")
 
 
 def marks(title: str, frames: Sequence[int], total: int, *, words: str) -> Html:
@@ -141,14 +141,15 @@ def _svg(box: str, drawn: Html, *, title: str, words: str, more: str = "") -> Ht
     )
 
 
-def _runs(values: NDArray[np.float64], top: float) -> list[str]:
+def _runs(values: NDArray[np.float64], span: tuple[float, float]) -> list[str]:
     """The points of each run of known values."""
     runs: list[list[str]] = [[]]
     for i, value in enumerate(values):
         if np.isnan(value):
             runs.append([])
         else:
-            runs[-1].append(f"{1000 * (i + 0.5) / len(values):.1f},{100 - 96 * min(1, value / top):.1f}")
+            share = _place(min(value, span[1]), span, (97, 3))
+            runs[-1].append(f"{1000 * (i + 0.5) / len(values):.1f},{share:.1f}")
     return [" ".join(run if len(run) > 1 else run * 2) for run in runs if run]
 
 

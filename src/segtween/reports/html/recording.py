@@ -22,14 +22,14 @@ WIDEST = 960
 MOST_BINS = 600
 MOST_TIMES = 20_000
 """Of longer clips the page knows the mean frame rate instead of every frame's time."""
-MOST_LEVELS = 60
+MOST_LEVELS = 40
 """With more classes their grey levels lie too near to each other, and the film of labels is in colours."""
 UNCERTAIN, APART = 8, 10
 """So many uncertain frames are shown, at least so many frames apart."""
 
 # A key frame every 12 frames, so that a page reaches any frame soon; so fine that grey levels stay what they are.
 _SOON = {"g": "12"}
-_EXACT = {**_SOON, "qp": "4"}
+_EXACT = {**_SOON, "crf": "2"}
 
 ROWS = ("confidence", "flicker", "flicker_before")
 """Of each frame, besides the share of each class."""

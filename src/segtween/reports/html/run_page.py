@@ -147,13 +147,14 @@ def _timeline(recorder: RunRecorder) -> Html:
     curves = [("network on every frame", before, BEFORE)] if recorder.has_before else []
     curves.append(("segtween", flicker, AFTER))
     top = round_up(100 * float(np.nan_to_num([values for _, values, _ in curves]).max())) / 100
+    low = max(0.0, np.floor(10 * float(np.nanmin(confidence))) / 10 - 0.1)
     shares, names = np.nan_to_num(means[len(ROWS) :]), recorder.labels.names
     largest = np.argsort(-shares.mean(axis=1))[:3]
     rows = [
         charts.marks("Key frames", recorder.keys, recorder.bins.frames, words=_spacing(recorder.keys)),
-        charts.strip(f"Flicker, 0 to {100 * top:g}% of the pixels:", curves, top=top,
+        charts.strip(f"Flicker, 0 to {100 * top:g}% of the pixels:", curves, span=(0.0, top),
                      words="; ".join(f"{name}: {_range(values, 2)}" for name, values, _ in curves)),
-        charts.strip("Confidence, 0 to 100%", [("", confidence, ACCENT)], top=1.0,
+        charts.strip(f"Confidence, {100 * low:.0f} to 100%", [("", confidence, ACCENT)], span=(low, 1.0),
                      words=f"mean confidence of a frame: {_range(confidence, 1)}"),
         charts.areas("Share of each class", shares, recorder.labels.colours,
                      words="largest: " + ", ".join(f"{names[i]} {100 * shares[i].mean():.0f}%" for i in largest)),
