@@ -37,11 +37,11 @@ ENOUGH_FRAMES = 30
 
 
 class Judged(NamedTuple):
-    """A scored frame of one run: the row that it belongs to, its number in its window, the block, the frames since its
-    key frame, the picture, the labels that were given and the true ones, and its confusion."""
+    """A scored frame of one run: the row that it belongs to, its name, the block, the frames since its key frame, the
+    picture, the labels that were given and the true ones, and its confusion."""
 
     row: str
-    offset: int
+    name: str
     block: int
     distance: int
     rgb: Rgb
@@ -309,7 +309,7 @@ class Run:
         counts = confusion(labels, truth, classes=self._classes)
         self._score(counts, edges, moment.block, result.distance)
         if self._observe is not None:
-            frame = Judged(self._row, moment.offset, moment.block, result.distance, moment.rgb, labels, truth, counts)
+            frame = Judged(self._row, moment.name, moment.block, result.distance, moment.rgb, labels, truth, counts)
             self._observe(frame)
         if self._last is not None and result.is_key and not result.is_cut:
             (before, boundary), block, record = self._last

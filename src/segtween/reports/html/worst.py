@@ -47,7 +47,7 @@ class WorstFrames:
                 return
             del found[best]
         since = "key frame" if frame.distance == 0 else f"{frame.distance} since key frame"
-        title = f"frame {frame.offset}, {since}: mIoU {100 * value:.1f}%"
+        title = f"{frame.name}, {since}: mIoU {100 * value:.1f}%"
         found[frame.block] = WorstFrame(value, title, picture(self._panels(frame), alt=f"{title}: {ALT}", quality=75))
 
     @property
