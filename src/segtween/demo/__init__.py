@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -35,11 +35,14 @@ from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
 from segtween.types import Frame, Progress, Result
+from segtween.video.animation import AnimationWriter
 
 SEED = 7
 FRAME_RATE = Fraction(15)
 SECONDS = 4.0
 MOST_FRAMES = 3600 * FRAME_RATE
+CLOSE_UP = np.s_[110:330, 250:640]
+"""What the moving picture shows of each: the far end of the street, where most flickers."""
 
 
 class Shown(NamedTuple):
@@ -127,14 +130,15 @@ def run_demo(
     seconds: float = SECONDS,
     interval: int = 4,
     threads: int = 0,
-    model: str = DEFAULT_MODEL,
+    animation: str | Path | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` is called with a line about what comes next and takes long. Raises SettingError for a clip without frames,
-    SinkError where `out` cannot be written.
+    `animation` names an animated WebP with a close-up of both ways, without the true labels. `tell` is called with a
+    line about what comes next and takes long. Raises SettingError for a clip without frames and for another kind of
+    moving picture, SinkError where a file cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
         raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")
@@ -144,10 +148,11 @@ def run_demo(
 
     with sink_errors(folder):  # before anything that takes long
         folder.mkdir(parents=True, exist_ok=True)
+    moving = None if animation is None else AnimationWriter(Path(animation), frame_rate=FRAME_RATE)
     if parts := missing():
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
-        segmenter = open_segmenter(model, threads=threads)
+        segmenter = open_segmenter(DEFAULT_MODEL, threads=threads)
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
     modes = open_modes(settings)
@@ -163,20 +168,17 @@ def run_demo(
             run.seg.engine.push(warm_up.rgb)
         run.seg.engine.finish()
         run.seg.reset()
-    video = _film(folder, runs, count, threads, progress)
+    films = _Films(folder / "side-by-side.mp4", runs, count, threads=threads, animation=moving)
+    _run_all(runs, count, films, progress)
     write_json({"seed": SEED, "interval": interval, "runs": [run.to_json() for run in runs]}, folder / "demo.json")
-    return Outcome(_table(runs), video)
+    return Outcome(_table(runs), films.target)
 
 
-def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress: Progress | None) -> Path:
-    """Runs all of them and films the first and the second next to each other, with the true labels below."""
-    from segtween.video.encode import Clock, VideoWriter
-
-    target = folder / "side-by-side.mp4"
-    writer = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
+def _run_all(runs: Sequence[Run], count: int, films: _Films, progress: Progress | None) -> None:
+    """Runs all of them and films the first and the second."""
     try:
         clip = StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count)
-        draw, waiting = _Film(runs, count), (deque[Shown](), deque[Shown]())
+        waiting = (deque[Shown](), deque[Shown]())
         done = 0
         for frame in chain(clip, [None]):
             for run in runs[2:]:
@@ -185,37 +187,60 @@ def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress:
             for run, shown in zip(runs[:2], waiting, strict=True):
                 shown.extend(run.push(frame))
             while all(waiting):
-                left, right = waiting[0].popleft(), waiting[1].popleft()
-                writer.write(draw(left, right), left.own.pts_seconds)
+                films.write(waiting[0].popleft(), waiting[1].popleft())
                 done += 1
                 if progress is not None:
                     progress(done, count)
     except BaseException:
-        writer.abort()
+        films.abort()
         raise
-    writer.close()
-    return target
+    films.close()
 
 
-class _Film:
-    """Draws a frame of two runs, with the flicker of both and the true labels."""
+class _Films:
+    """The film of two runs with the flicker of both and the true labels; and a moving picture, a close-up of both."""
 
-    def __init__(self, runs: Sequence[Run], count: int) -> None:
+    def __init__(
+        self, target: Path, runs: Sequence[Run], count: int, *, threads: int, animation: AnimationWriter | None
+    ) -> None:
+        from segtween.video.encode import Clock, VideoWriter
         from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 
-        self._runs = runs
+        self.target, self._runs, self._animation = target, runs, animation
+        self._film = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
         other = ComparedMethod(runs[0].name, runs[1].name, lambda _: self._compared)
-        self._draw = ComparisonPicture(other, CAMVID11, frames=count)
+        self._draw, self._draw_near = (ComparisonPicture(other, CAMVID11, frames=count) for _ in range(2))
 
-    def __call__(self, left: Shown, right: Shown) -> NDArray[np.uint8]:
+    def write(self, left: Shown, right: Shown) -> None:
+        """The next frame of both."""
+        own, pts_seconds = left.own, left.own.pts_seconds
         self._compared = ComparedFrame(
             left.result.labels,
             (left.flicker, right.flicker),
             (left.flicker_so_far, right.flicker_so_far),
             (self._runs[0].fps, self._runs[1].fps),
-            left.own.camvid11,
+            own.camvid11,
         )
-        return self._draw(Frame(left.own.index, left.own.pts_seconds, left.own.rgb), right.result)
+        self._film.write(self._draw(Frame(own.index, pts_seconds, own.rgb), right.result), pts_seconds)
+        if self._animation is not None:
+            self._compared = self._compared._replace(labels=_near(left.result.labels), truth=None)
+            result = replace(right.result, labels=_near(right.result.labels))
+            self._animation.write(self._draw_near(Frame(own.index, pts_seconds, _near(own.rgb)), result))
+
+    def close(self) -> None:
+        self._film.close()
+        if self._animation is not None:
+            self._animation.close()
+
+    def abort(self) -> None:
+        self._film.abort()
+        if self._animation is not None:
+            self._animation.abort()
+
+
+def _near(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part of a picture that a close-up shows."""
+    return np.ascontiguousarray(picture[CLOSE_UP])
 
 
 def _table(runs: Sequence[Run]) -> TextTable:
