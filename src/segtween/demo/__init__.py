@@ -223,7 +223,9 @@ class _Films:
         )
         self._film.write(self._draw(Frame(own.index, pts_seconds, own.rgb), right.result), pts_seconds)
         if self._animation is not None:
-            self._compared = self._compared._replace(labels=_near(left.result.labels), truth=None)
+            # Without speeds: where the picture is shown, another machine's say nothing.
+            near = _near(left.result.labels)
+            self._compared = self._compared._replace(labels=near, fps=(None, None), truth=None)
             result = replace(right.result, labels=_near(right.result.labels))
             self._animation.write(self._draw_near(Frame(own.index, pts_seconds, _near(own.rgb)), result))
 

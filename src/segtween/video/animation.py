@@ -29,6 +29,8 @@ class AnimationWriter:
         self._container: Any = None
         self._stream: Any = None
         self._frames = 0
+        with sink_errors(target):  # FFmpeg would open it at the first picture
+            self.staged.part.touch()
 
     def write(self, picture: NDArray[np.uint8]) -> None:
         import av
@@ -43,12 +45,15 @@ class AnimationWriter:
 
     def close(self) -> None:
         """Finishes the file. With no picture written there is none."""
-        if self._container is None:
-            return
-        with sink_errors(self.staged.target):
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-        self.staged.commit()
+        try:
+            if self._container is not None:
+                with sink_errors(self.staged.target):
+                    self._container.mux(self._stream.encode(None))
+                    self._container.close()
+                self.staged.commit()
+        finally:
+            if not self.staged.committed:
+                self.staged.discard()
 
     def abort(self) -> None:
         """Leaves nothing."""
