@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from segtween.cli import app
-from segtween.demo import Run, _table
+from segtween.demo import Run, Shown, _Films, _table, run_demo
 from segtween.demo.kernels import PARTS
-from segtween.run.kernels import missing
+from segtween.errors import SettingError
+from segtween.run.kernels import SIZE_HW, missing
 from segtween.types import Result
+from segtween.video.animation import AnimationWriter
 
 LABELS = np.zeros((4, 6), np.uint8)
 
@@ -84,6 +88,51 @@ def test_the_table_shows_both_speeds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert table.columns[1:3] == ("frames per second", "by the wall clock")
     for row in table.rows:
         assert row[1:3] == ("1000.0", "33.3"), "4 frames; three times 40 ms, the last time for none"
+
+
+def shown(index: int, label: int) -> Shown:
+    rgb, truth = np.full((*SIZE_HW, 3), 80, np.uint8), np.full(SIZE_HW, 3, np.uint8)
+    own = SimpleNamespace(index=index, pts_seconds=Fraction(index, 15), rgb=rgb, camvid11=truth)
+    labels = np.full(SIZE_HW, label, np.uint8)
+    made = Result(index, index / 15, index == 0, index, False, labels, lambda: None)  # type: ignore[arg-type,return-value]
+    return Shown(own, made, 0.01, 0.01)  # type: ignore[arg-type]
+
+
+def two_runs() -> Any:
+    return [SimpleNamespace(name=name, fps=fps) for name, fps in (("network on every frame", 5.0), ("segtween", 15.0))]
+
+
+def test_the_film_has_the_truth_below_and_the_moving_picture_has_not(tmp_path: Path) -> None:
+    moving = AnimationWriter(tmp_path / "flicker.webp", frame_rate=Fraction(15))
+    films = _Films(tmp_path / "film.mp4", two_runs(), 3, threads=1, animation=moving)
+    for i in range(3):
+        films.write(shown(i, 3), shown(i, 8))
+    films.close()
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        pictures = [picture.to_ndarray(format="rgb24") for picture in container.decode(video=0)]
+    assert len(pictures) == 3
+    height, width = SIZE_HW
+    assert pictures[0].shape[1] == 2 * width
+    assert pictures[0].shape[0] > 2 * height
+    left, right, truth = pictures[0][240, 320], pictures[0][240, 960], pictures[0][-240, 320]
+    assert np.abs(left.astype(int) - truth).max() < 6, "the one that is right looks like the truth"
+    assert np.abs(left.astype(int) - right).max() > 40
+    assert (tmp_path / "flicker.webp").read_bytes().count(b"ANMF") == 3
+
+
+def test_films_that_are_given_up_leave_nothing(tmp_path: Path) -> None:
+    moving = AnimationWriter(tmp_path / "flicker.webp", frame_rate=Fraction(15))
+    films = _Films(tmp_path / "film.mp4", two_runs(), 3, threads=1, animation=moving)
+    films.write(shown(0, 3), shown(0, 8))
+    films.abort()
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"], "a film is kept as far as it goes"
+
+
+def test_a_moving_picture_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(SettingError, match=r"expected a name that ends in \.webp"):
+        run_demo(tmp_path, animation=tmp_path / "flicker.gif", tell=told.append)
+    assert not told
 
 
 @pytest.mark.slow

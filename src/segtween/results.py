@@ -18,7 +18,7 @@ from segtween.labels import LabelSet, PaletteName
 from segtween.masks.polygons import Polygon, to_polygons
 from segtween.masks.rle import Mask, to_coco
 from segtween.types import IGNORE, Frame, Rgb, ScoreMap, format_size
-from segtween.video.paint import Painter, class_counts, full_size
+from segtween.video.paint import Painter, Style, class_counts, full_size
 from segtween.video.png import encode_png
 
 
@@ -52,11 +52,9 @@ class Result(types.Result):
         legend: bool = False,
     ) -> Rgb:
         """(H, W, 3): the frame tinted in its classes' colours, `alpha` of them (0..1); `classes`: only these."""
-        if not 0 <= alpha <= 1:
-            raise SettingError(f"alpha={alpha}", expected="a number from 0 to 1", do="give alpha=0.5")
         labels = self.label_set.with_palette(palette)
         chosen = None if classes is None else labels.choose(classes)[0]
-        painter = Painter(labels, classes=chosen, outline=outline, legend=legend, opacity=alpha)
+        painter = Painter(labels, Style(chosen, alpha, "thin" if outline else "none"), legend=legend)
         return painter(on_host(self.rgb), self._host_labels)
 
     def masks(self) -> dict[str, Mask]:

@@ -230,7 +230,7 @@ def test_options_by_name_and_as_values_are_the_same(clips: list[Path], tmp_path:
 
 def test_an_unknown_option_is_named_with_the_nearest(clips: list[Path], tmp_path: Path) -> None:
     with pytest.raises(
-        SettingError, match="option 'saves'; expected one of background, classes, compare, .*; did you mean save"
+        SettingError, match="option 'saves'; expected one of alpha, background, classes, .*; did you mean save"
     ):
         segtween_of().run(clips[0], tmp_path / "out", saves=["labels"])
     assert not (tmp_path / "out").exists()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from segtween.datasets import open_dataset
+from segtween.demo.street_film import StreetFilms
 from segtween.errors import SettingError, SinkError
-from segtween.street import Drives, StreetClip, write_camvid, write_cityscapes
+from segtween.labels import CAMVID11
+from segtween.street import Drives, StreetClip, StreetFrame, write_camvid, write_cityscapes
 
 SIZE = (48, 64)
 
@@ -44,6 +48,38 @@ def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_camvid(tmp_path / name, Drives(seed=1, clips=1, frames=2, size_hw=SIZE))
     assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_a_film_of_each_drive_with_its_labels(tmp_path: Path) -> None:
+    out, size, also = tmp_path / "s", (240, 320), partial(StreetFilms, labels=CAMVID11, frame_rate=Fraction(15))
+    write_camvid(out, Drives(seed=4, clips=2, frames=2, size_hw=size, truth=False), also=also)
+    assert sorted(path.name for path in (out / "films").iterdir()) == ["4.mp4", "5.mp4"]
+    for seed in (4, 5):
+        with av.open(str(out / "films" / f"{seed}.mp4")) as film:
+            pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        first = next(iter(StreetClip(seed, size_hw=size, frames=1)))
+        assert len(pictures) == 2
+        assert pictures[0].shape == (240, 640, 3)
+        rows = slice(60, 120)  # below the captions and above the legend
+        left, right = pictures[0][rows, :318].astype(int), pictures[0][rows, 322:].astype(int)
+        assert np.abs(left - first.rgb[rows, :318]).mean() < 12
+        tinted = (first.rgb[rows, 2:].astype(int) + CAMVID11.colourise(first.camvid11)[rows, 2:]) // 2
+        assert np.median(np.abs(right - tinted)) < 6
+
+
+def test_an_error_while_filming_leaves_no_folder(tmp_path: Path) -> None:
+    class Broken:
+        def __init__(self, root: Path) -> None:
+            self.root = root
+
+        def write(self, seed: int, frame: StreetFrame) -> None:
+            raise SinkError(f"{self.root}, drive {seed}, frame {frame.index}", expected="room", do="free some")
+
+        def close(self) -> None: ...
+
+    with pytest.raises(SinkError, match="drive 4, frame 0; expected room"):
+        write_camvid(tmp_path / "s", Drives(seed=4, frames=2, size_hw=SIZE), also=Broken)
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_leads_from_written_frame_to_written_frame(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segtween.labels import CAMVID11
-from segtween.video.paint import Painter, caption, class_counts, legend_panel, side_by_side
+from segtween.errors import SettingError
+from segtween.labels import CAMVID11, label_set
+from segtween.video.paint import Painter, Style, caption, class_counts, legend_panel, side_by_side
 
 CAR, ROAD = CAMVID11.index("car"), CAMVID11.index("road")
 
@@ -21,11 +24,49 @@ def test_tint_is_half_the_class_colour():
     assert (rgb == 100).all()
 
 
+def test_alpha_is_the_share_of_the_colour():
+    rgb, labels = np.full((8, 8, 3), 100, np.uint8), np.full((8, 8), CAR, np.uint8)
+    for alpha in (0.0, 0.25, 1.0):
+        painted = Painter(CAMVID11, Style(alpha=alpha, outline="none"), legend=False)(rgb, labels)
+        wanted = 100 * (1 - alpha) + alpha * np.array(CAMVID11.colours[CAR])
+        assert np.abs(painted[4, 4] - wanted).max() <= 1
+
+
+def test_colours_are_those_of_the_label_set(tmp_path):
+    (tmp_path / "mine.yaml").write_text("names: [ground, lorry]\ncolours: [[90, 90, 90], [200, 160, 60]]\n")
+    labels = np.ones((8, 8), np.uint8)
+    paint = Painter(label_set(tmp_path / "mine.yaml"), Style(alpha=1))
+    assert paint(np.zeros((8, 8, 3), np.uint8), labels)[4, 4].tolist() == [200, 160, 60]
+    assert paint.seen == [("lorry", (200, 160, 60))]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"alpha": 1.5}, "alpha=1.5; expected a share from 0 to 1"),
+        ({"alpha": float("nan")}, "alpha=nan; expected"),
+        ({"outline": "thinn"}, "outline='thinn'; .*thin"),
+    ],
+)
+def test_a_style_that_is_none(given, text):
+    with pytest.raises(SettingError, match=text):
+        Style(**given)
+
+
+def test_camvid_classes_can_be_told_apart_on_a_dark_road():
+    road = np.array([45, 45, 50])
+    blended = (np.array(CAMVID11.colours) + road) / 2 / 255
+    lab = cv2.cvtColor(blended[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2) + 100 * np.eye(len(lab))
+    assert apart.min() > 15
+    assert lab[:, 0].min() > 28, "no class is near black"
+
+
 def test_ignored_and_other_classes_keep_their_pixels():
     rgb = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     labels = np.full((40, 60), ROAD, np.uint8)
     labels[:10], labels[30:] = 255, CAR
-    painted = Painter(CAMVID11, classes=[CAR], legend=False)(rgb, labels)
+    painted = Painter(CAMVID11, Style([CAR]), legend=False)(rgb, labels)
     assert np.array_equal(painted[:30], rgb[:30])
     assert not np.array_equal(painted[31:], rgb[31:])
 
@@ -35,7 +76,7 @@ def test_outline_lies_on_the_boundary_only():
     labels = np.full((40, 60), ROAD, np.uint8)
     labels[:, 30:] = CAR
     with_line = Painter(CAMVID11, legend=False)(rgb, labels)
-    without = Painter(CAMVID11, outline=False, legend=False)(rgb, labels)
+    without = Painter(CAMVID11, Style(outline="none"), legend=False)(rgb, labels)
     changed = np.flatnonzero((with_line != without).any(axis=(0, 2)))
     assert changed.size in (1, 2)
     assert np.abs(changed - 30).max() <= 1
@@ -45,8 +86,8 @@ def test_outline_of_a_single_class_runs_all_around_it():
     rgb = np.zeros((40, 60, 3), np.uint8)
     labels = np.full((40, 60), ROAD, np.uint8)
     labels[10:30, 20:40] = CAR
-    with_line = Painter(CAMVID11, classes=[CAR], legend=False)(rgb, labels)
-    without = Painter(CAMVID11, classes=[CAR], outline=False, legend=False)(rgb, labels)
+    with_line = Painter(CAMVID11, Style([CAR]), legend=False)(rgb, labels)
+    without = Painter(CAMVID11, Style([CAR], outline="none"), legend=False)(rgb, labels)
     ring = np.zeros((40, 60), bool)
     ring[10:30, 20:40], ring[11:29, 21:39] = True, False
     assert np.array_equal((with_line != without).any(axis=2), ring)
@@ -54,8 +95,8 @@ def test_outline_of_a_single_class_runs_all_around_it():
 
 def test_legend_names_what_was_seen_and_grows():
     rgb = np.zeros((360, 480, 3), np.uint8)
-    paint = Painter(CAMVID11, outline=False)
-    bare = Painter(CAMVID11, outline=False, legend=False)
+    paint = Painter(CAMVID11, Style(outline="none"))
+    bare = Painter(CAMVID11, Style(outline="none"), legend=False)
     road = np.full((360, 480), ROAD, np.uint8)
     one = (paint(rgb, road) != bare(rgb, road)).any(axis=2)
     both = road.copy()
@@ -65,6 +106,29 @@ def test_legend_names_what_was_seen_and_grows():
     assert 0 < one.sum() < two.sum()
     assert np.array_equal(two, again)
     assert not one[:200].any()
+
+
+def test_legend_names_a_class_of_one_pixel():
+    labels = np.full((360, 480), ROAD, np.uint8)
+    labels[100, 100] = CAR
+    paint = Painter(CAMVID11)
+    paint(np.zeros((360, 480, 3), np.uint8), labels)
+    assert [name for name, _ in paint.seen] == ["road", "car"]
+
+
+@pytest.mark.parametrize("size_hw", [(240, 320), (480, 640), (1080, 1920), (2160, 3840)])
+def test_legend_of_all_classes_fits(size_hw):
+    panel = legend_panel(list(zip(CAMVID11.names, CAMVID11.colours, strict=True)), size_hw)
+    assert 0 < panel.shape[0] <= size_hw[0] / 2
+    assert 0 < panel.shape[1] <= size_hw[1]
+    colours = {tuple(pixel) for pixel in panel.reshape(-1, 3).tolist()}
+    assert set(CAMVID11.colours) <= colours
+
+
+def test_a_legend_that_is_too_long_says_how_much_it_leaves_out():
+    panel = legend_panel([(f"class-{i}", (i, 9, 200)) for i in range(100)], (240, 320))
+    shown = {pixel[0] for pixel in panel.reshape(-1, 3).tolist() if pixel[1:] == [9, 200]}
+    assert 5 < len(shown) < 100
 
 
 def test_no_legend_where_there_is_no_room():

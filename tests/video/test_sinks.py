@@ -204,7 +204,8 @@ def test_cvat_layout(run, tmp_path):
         )
         assert archive.read("ImageSets/Segmentation/default.txt").decode().split() == frames
         lines = archive.read("labelmap.txt").decode().splitlines()
-        assert lines[:3] == ["# label:color_rgb:parts:actions", "background:0,0,0::", "sky:128,128,128::"]
+        sky = ",".join(map(str, CAMVID11.colours[0]))
+        assert lines[:3] == ["# label:color_rgb:parts:actions", "background:0,0,0::", f"sky:{sky}::"]
         assert len(lines) == 2 + len(CAMVID11)
         for i, name in enumerate(frames):
             classes, objects = (

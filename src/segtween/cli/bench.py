@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -63,6 +64,38 @@ Against = Annotated[
     ),
 ]
 Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel="Timing", help="How many streams.")]
+
+
+@dataclass(frozen=True)
+class BenchOutput:
+    """Where the figures go besides the screen."""
+
+    json_file: shared.Json = None
+    report: shared.ReportFile = None
+
+    def check(self) -> None:
+        """Whether the page can be written: reported before anything is measured."""
+        from segtween.reports.html.page import check_target
+
+        if self.report is not None:
+            check_target(self.report)
+
+    def finish(self, report: Report) -> None:
+        """Shows the report and writes it."""
+        from segtween.cli.screen import show
+        from segtween.reports.html.bench_page import bench_page
+
+        self.write(report.to_json(), lambda: bench_page(report, command=options.command_line()))
+        show(*report.tables(), all_in="--json FILE")
+
+    def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
+        from segtween.reports.html.page import save
+        from segtween.run.ending import write_json
+
+        if self.json_file is not None:
+            write_json(figures, self.json_file)
+        if self.report is not None:
+            save(page(), self.report)
 
 
 @dataclass(frozen=True)
@@ -133,7 +166,7 @@ def speed(
     network: Network,
     method: Method,
     mode: shared.ModeOptions,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
 
@@ -151,17 +184,18 @@ def speed(
     from segtween.bench.accuracy import with_accuracy
     from segtween.cli.screen import progress_bar
 
+    output.check()
     plan, modes = timing.plan(threads=network.threads, against=against), method.measured(mode.asked())
     segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
         report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
-    _finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()), json_file)
+    output.finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()))
 
 
 @app.command("roofline")
 @guarded
 @grouped
-def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, json_file: shared.Json = None) -> None:
+def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, output: BenchOutput) -> None:
     """Speed, and how far each stage is from what memory and processor allow, both measured here.
 
     Example:
@@ -173,12 +207,13 @@ def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, js
     from segtween.bench.roofline import roofline as find_roofline
     from segtween.cli.screen import progress_bar
 
+    output.check()
     plan, settings = timing.plan(threads=network.threads), method.settings()
     segmenter = network.open()
     with progress_bar("bench") as progress:
         report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
     machine = measure_machine(threads=network.threads)
-    _finish(RooflineReport(report, find_roofline(report, segmenter, settings=settings, machine=machine)), json_file)
+    output.finish(RooflineReport(report, find_roofline(report, segmenter, settings=settings, machine=machine)))
 
 
 @app.command("cold-start")
@@ -192,7 +227,7 @@ def cold_start(
     ] = 7,
     network: Annotated[Network, Without("network_threads")],
     method: Synchronous,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """The time from the start of a process to its first labels.
 
@@ -202,6 +237,7 @@ def cold_start(
     """
     from segtween.bench.cold_start import Process, measure_cold_start
 
+    output.check()
     names = ("runtime", "provider", "precision", "label_set")
     process = Process(
         model=network.model,
@@ -211,7 +247,7 @@ def cold_start(
         size_hw=options.size(size),
         threads=network.threads,
     )
-    _finish(measure_cold_start(process, repeats=repeats), json_file)
+    output.finish(measure_cold_start(process, repeats=repeats))
 
 
 @app.command("sweep")
@@ -235,7 +271,7 @@ def sweep(
             "--plot", metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."
         ),
     ] = None,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """How cost grows with pixels, classes, the interval, or the length of the video.
 
@@ -246,12 +282,13 @@ def sweep(
     from segtween.bench.sweeps import check_kinds
     from segtween.bench.sweeps import sweep as measure
     from segtween.cli.screen import progress_bar, show
+    from segtween.reports.html.bench_page import sweep_page
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
-    from segtween.run.ending import write_json
 
     check_kinds(kinds)
     if plot is not None:
         require_matplotlib()
+    output.check()
     plan, settings = timing.plan(threads=network.threads), method.settings().at(keys.resolve())
     segmenter, curves = network.open(), []
     for kind in kinds:
@@ -261,8 +298,8 @@ def sweep(
                         progress=progress)
             )  # fmt: skip
         show(curves[-1].table(), all_in="--json FILE")
-    if json_file is not None:
-        write_json({"sweeps": [curve.to_json() for curve in curves]}, json_file)
+    figures = {"sweeps": [curve.to_json() for curve in curves]}
+    output.write(figures, lambda: sweep_page(curves, command=options.command_line()))
     if plot is not None:
         for curve in curves:
             plot_sweep(curve, plot)
@@ -278,7 +315,7 @@ def streams(
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Synchronous,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """Several streams with one network against as many separate runs.
 
@@ -289,12 +326,13 @@ def streams(
     from segtween.bench.streams import bench_streams
     from segtween.cli.screen import progress_bar
 
+    output.check()
     plan, settings = timing.plan(threads=network.threads), method.settings().at(keys.resolve())
     with progress_bar("bench") as progress:
         report = bench_streams(
             network.open, settings=settings, name=method.name, count=streams, plan=plan, progress=progress
         )
-    _finish(report, json_file)
+    output.finish(report)
 
 
 @dataclass(frozen=True)
@@ -335,7 +373,7 @@ def real_time(
         Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "key_tta"),
     ],
     lag: shared.Lag = False,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
 
@@ -351,6 +389,7 @@ def real_time(
     from segtween.bench.real_time_streams import bench_real_time_streams
     from segtween.cli.screen import progress_bar
 
+    output.check()
     plan = arrival.plan(threads=network.threads)
     with shared.errors_of_lag(lag):
         ((name, settings),) = method.measured("bidirectional" if lag else "causal", at=keys.resolve()).items()
@@ -363,7 +402,7 @@ def real_time(
             report = bench_real_time_streams(
                 segmenter, settings=settings, name=name, count=arrival.streams, plan=plan, progress=progress
             )
-    _finish(report, json_file)
+    output.finish(report)
 
 
 @app.command("device")
@@ -394,7 +433,7 @@ def device(
     network: Network,
     method: Synchronous,
     mode: shared.ModeOptions,
-    json_file: shared.Json = None,
+    output: BenchOutput,
 ) -> None:
     """Speed on a graphics card: frames in its memory, labels into its memory; online, unless --offline is given.
 
@@ -406,6 +445,7 @@ def device(
     from segtween.cli.screen import progress_bar
     from segtween.errors import SettingError
 
+    output.check()
     plan = timing.plan(threads=network.threads, against=against)
     ((method_name, settings),) = method.measured(mode.asked() or "causal").items()
     opened = options.device(name, threads=network.threads, without=options.words(without) or ())
@@ -416,13 +456,4 @@ def device(
         report = bench_device(
             segmenter, device=opened, settings=settings, name=method_name, plan=plan, progress=progress
         )
-    _finish(report, json_file)
-
-
-def _finish(report: Report, json_file: Path | None) -> None:
-    from segtween.cli.screen import show
-    from segtween.run.ending import write_json
-
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    show(*report.tables(), all_in="--json FILE")
+    output.finish(report)

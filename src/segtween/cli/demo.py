@@ -23,6 +23,12 @@ def demo(
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
     ] = 4.0,
+    animation: Annotated[
+        Path | None,
+        typer.Option(
+            "--animation", metavar="FILE", rich_help_panel="Output", help="An animated WebP of the flicker, too."
+        ),
+    ] = None,
     keys: shared.KeyFrameOptions,
     threads: shared.Threads = 0,
 ) -> None:
@@ -31,6 +37,8 @@ def demo(
     Example:
 
         segtween demo --out demo
+
+        segtween demo --animation flicker.webp
     """
     from segtween.cli.screen import notes, progress_bar, show
 
@@ -40,6 +48,6 @@ def demo(
     with progress_bar("demo") as progress:
         shown = run_demo(
             out, seconds=seconds, interval=keys.resolve(), threads=threads, progress=progress,
-            tell=notes.print,
+            tell=notes.print, animation=animation,
         )  # fmt: skip
     show(shown.table, f"Watch {shown.video}")

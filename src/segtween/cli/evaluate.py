@@ -20,6 +20,7 @@ def evaluate(
     data: Annotated[DataOptions, Rare("dataset_labels", "label_map")],
     measures: Annotated[shared.Measures, Rare()] = None,
     json_file: shared.Json = None,
+    report_file: shared.ReportFile = None,
     csv_file: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", rich_help_panel="Output", help="Write the table as CSV."),
@@ -49,13 +50,19 @@ def evaluate(
 
         segtween evaluate --dataset camvid --root CamVid --scores val_scores.npz --intervals 4
 
-        segtween evaluate --dataset camvid --root street/ --scores labels --intervals 4
+        segtween evaluate --dataset camvid --root street/ --scores labels --intervals 4 --report street.html
     """
     from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_modes
+    from segtween.reports.html.evaluation_page import evaluation_page
+    from segtween.reports.html.page import check_target, save
+    from segtween.reports.html.worst import WorstFrames
     from segtween.run.ending import write_json
 
+    if report_file is not None:
+        check_target(report_file)
     dataset = data.open(network_labels=network.label_set)
+    worst = None if report_file is None else WorstFrames(dataset.labels)
     settings = method.settings(mode.asked())
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []
@@ -74,6 +81,7 @@ def evaluate(
             map_name=data.label_map,
             max_frames=data.max_frames,
             measures=options.words(measures) or (),
+            observe=worst,
             threads=network.threads,
             backend=backend,
             progress=progress,
@@ -82,5 +90,8 @@ def evaluate(
         write_json(report.to_json(), json_file)
     if csv_file is not None:
         report.write_csv(csv_file)
+    if report_file is not None and worst is not None:
+        text = evaluation_page(report, labels=dataset.labels, worst=worst, command=options.command_line())
+        save(text, report_file)
     if not quiet:
         show(*report.tables(), all_in="--json FILE")

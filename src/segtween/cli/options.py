@@ -313,7 +313,7 @@ SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",
 )  # fmt: skip
-SELDOM_OUTPUT = ("classes", "ids", "palette", "background", "unknown_below")
+SELDOM_OUTPUT = ("classes", "alpha", "outline", "ids", "palette", "background", "unknown_below")
 """What `--help` leaves out of the network's, the method's and the output's options where a command has many others."""
 
 BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most_distance")
@@ -403,6 +403,8 @@ def outputs(group: Any, *, ids: Literal["train", "dataset"]) -> Outputs:
         overwrite=group.overwrite,
         classes=words(group.classes),
         ids=ids,
+        alpha=group.alpha,
+        outline=group.outline,
         palette=group.palette,
         background=group.background,
         unknown_below=group.unknown_below,

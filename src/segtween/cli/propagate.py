@@ -58,6 +58,8 @@ class PropagatedOutput:
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
     classes: shared.Classes = None
+    alpha: shared.Alpha = 0.5
+    outline: shared.OutlineKind = "thin"
     palette: shared.Palette = "usual"
     background: shared.Background = None
     unknown_below: shared.UnknownBelow = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -19,6 +19,8 @@ from segtween.errors import SegtweenError
 if TYPE_CHECKING:
     from segtween.api import Segtween
     from segtween.interfaces import Source
+    from segtween.reports.html.run_page import Asked
+    from segtween.run.options import Outputs, Reading
     from segtween.run.summary import Summary
     from segtween.video import NamedSource
 
@@ -54,13 +56,18 @@ class OutputOptions:
     ] = None
     overwrite: shared.Overwrite = False
     classes: shared.Classes = None
+    alpha: shared.Alpha = 0.5
+    outline: shared.OutlineKind = "thin"
     ids: shared.Ids = "train"
     palette: shared.Palette = "usual"
     background: shared.Background = None
     unknown_below: shared.UnknownBelow = None
     report: Annotated[
         bool,
-        typer.Option("--report", help="Measure temporal consistency and flicker of the labels; takes longer."),
+        typer.Option(
+            "--report",
+            help="Measure temporal consistency and flicker of the labels, and write report.html; takes longer.",
+        ),
     ] = False
     quiet: shared.Quiet = False
 
@@ -100,9 +107,7 @@ def run(
         typer.Argument(metavar="INPUT", help="Files, folders, globs, camera:0, stream addresses, or - for stdin."),
     ],
     reading: Annotated[ReadingOptions, Rare("start", "duration", "frame_rate")],
-    output: Annotated[
-        OutputOptions, Rare("classes", "ids", "palette", "background", "unknown_below", "report", "quiet")
-    ],
+    output: Annotated[OutputOptions, Rare(*options.SELDOM_OUTPUT, "report", "quiet")],
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_NETWORK)],
     keys: shared.KeyFrameOptions,
     method: Annotated[MethodOptions, Rare(*options.SELDOM_METHOD)],
@@ -137,6 +142,8 @@ def run(
     from segtween.cli.multi import report_session
     from segtween.cli.screen import notes, progress_bar
     from segtween.cli.startup import compiling, start_line, start_line_of_many
+    from segtween.reports.html.recording import Recorders
+    from segtween.reports.html.run_page import Asked
     from segtween.run.inputs import resolve
     from segtween.run.options import Reading
 
@@ -154,13 +161,26 @@ def run(
     for note in dict.fromkeys(note for one in used for note in one.notes):
         notes.print(in_flags(note))
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
-    outputs = replace(options.outputs(output, ids=output.ids), report=output.report, compare=compared)
+    outputs = replace(
+        options.outputs(output, ids=output.ids),
+        report=output.report,
+        compare=compared,
+        recorder=Recorders() if output.report else None,
+    )
     kinds = outputs.save
+    asked_for = Asked(
+        options.command_line(),
+        load_options,
+        {**_changed(outputs), **_changed(part), **({"live": True} if live else {})},
+        output.compare,
+    )
     if at_once:
         if not quiet:
             notes.print(start_line_of_many([item.name for item in todo], used[0], out, save=kinds), markup=False)
         with progress_bar(f"{len(todo)} inputs") as progress:
             done = seg.run(todo, out, outputs=outputs, live=live, progress=None if quiet else progress)
+        for one in done.summaries:
+            _write_report(one, outputs, asked_for)
         report_session(done, out, quiet=quiet)
         return
     alone = len(todo) == 1 and todo[0].spec == inputs[0]
@@ -175,6 +195,7 @@ def run(
             again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
                 summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)
+            _write_report(summary, outputs, asked_for)
         except SegtweenError as error:
             failed += 1
             say_error(error)
@@ -212,6 +233,27 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
     return load(preset=name, interval=interval, **network.for_load())
 
 
+def _changed(of: Outputs | Reading) -> dict[str, Any]:
+    """The fields that differ from the usual ones and have a plain value."""
+    usual = type(of)()
+    names = [field.name for field in fields(of) if field.name not in ("compare", "recorder")]
+    given = {name: _plain(getattr(of, name)) for name in names}
+    return {name: value for name, value in given.items() if value != _plain(getattr(usual, name))}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write_report(summary: Summary, outputs: Outputs, asked: Asked) -> None:
+    """`report.html`, where there was a frame and a report is wanted."""
+    from segtween.reports.html.recording import Recorders
+    from segtween.reports.html.run_page import write_run_report
+
+    if isinstance(outputs.recorder, Recorders) and summary.frames:
+        write_run_report(summary, outputs.recorder.of(summary.input), asked)
+
+
 def _report(summary: Summary) -> None:
     from segtween.cli.screen import console
     from segtween.cli.startup import network_of
@@ -240,6 +282,7 @@ def _report(summary: Summary) -> None:
     for note in summary.outputs.notes:
         console.print(f"  {note}", markup=False)
     films = [] if summary.comparison is None else ["compare"]
+    films += [] if summary.consistency is None else ["report.html"]
     console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
 
 

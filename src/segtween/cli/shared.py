@@ -137,6 +137,16 @@ Classes = Annotated[
         help="Only these classes in overlays, masks and cut-outs: car,person.",
     ),
 ]
+Alpha = Annotated[
+    float,
+    typer.Option("--alpha", metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1."),
+]
+OutlineKind = Annotated[
+    Literal["none", "thin"],
+    typer.Option(
+        "--outline", metavar="KIND", rich_help_panel="Output", help="Lines between classes in overlays: none or thin."
+    ),
+]
 Ids = Annotated[
     Literal["train", "dataset"],
     typer.Option(
@@ -186,6 +196,10 @@ Measures = Annotated[
         rich_help_panel="Output",
         help="Further measures: boundary (along label edges), vspw (as VSPW's public scripts compute them).",
     ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", rich_help_panel="Output", help="Write a page with charts: report.html."),
 ]
 Json = Annotated[
     Path | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -61,6 +62,10 @@ def synth(
         ),
     ] = "camvid",
     street: StreetOptions,
+    film: Annotated[
+        bool,
+        typer.Option("--film/--no-film", rich_help_panel="Output", help="A film of each clip with its labels: films/."),
+    ] = True,
     overwrite: shared.Overwrite = False,
 ) -> None:
     """Render synthetic street clips with exact labels, backward flow and occlusion.
@@ -74,12 +79,15 @@ def synth(
         segtween synth crossing/ --clips 12 --frames 30 --seed 900 --traffic heavy
     """
     from segtween.cli.screen import console, progress_bar
+    from segtween.demo.street_film import StreetFilms
+    from segtween.labels import CAMVID11, CITYSCAPES19
     from segtween.street import write_camvid, write_cityscapes
 
     drives = street.drives()
-    write = write_camvid if layout == "camvid" else write_cityscapes
+    write, labels = (write_camvid, CAMVID11) if layout == "camvid" else (write_cityscapes, CITYSCAPES19)
+    films = partial(StreetFilms, labels=labels, frame_rate=drives.frame_rate)
     with progress_bar("street") as progress:
-        write(out, drives, overwrite=overwrite, progress=progress)
+        write(out, drives, overwrite=overwrite, also=films if film else None, progress=progress)
     console.print(
         f"{drives.clips} clip(s) of {drives.frames} frames, {street.size} (width x height), "
         f"seeds {drives.seed} to {drives.seed + drives.clips - 1}: {out}"

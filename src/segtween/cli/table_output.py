@@ -29,6 +29,7 @@ class OutputOptions:
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")
     ] = False
+    report: shared.ReportFile = None
     overwrite: shared.Overwrite = False
 
     PANEL: ClassVar[str] = "Output"
@@ -36,9 +37,12 @@ class OutputOptions:
     def check(self, name: str) -> None:
         """Whether the files can be written: reported before anything is measured."""
         from segtween.errors import SettingError
+        from segtween.reports.html.page import check_target
         from segtween.reports.tables.plot import FORMATS, require_matplotlib
         from segtween.reports.tables.study import FORMS, check_targets
 
+        if self.report is not None:
+            check_target(self.report, overwrite=self.overwrite)
         if self.plot:
             require_matplotlib()
             if self.out is None:
@@ -50,11 +54,15 @@ class OutputOptions:
     def finish(self, study: Study) -> None:
         """Shows the table, writes it, draws it."""
         from segtween.cli.screen import show
+        from segtween.reports.html.page import save
+        from segtween.reports.html.study_page import study_page
         from segtween.reports.tables.budgets import plot_budgets
         from segtween.reports.tables.methods import plot_methods
         from segtween.reports.tables.plot import plot
 
         show(study.screen(), *study.notes, all_in="--out FOLDER")
+        if self.report is not None:
+            save(study_page(study), self.report)
         if self.out is None:
             return
         written = study.save(self.out)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ from segtween.api import Segtween
 from segtween.demo.kernels import PARTS
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
+from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.segmentation import Segmentation
 from segtween.metrics.temporal import TemporalConsistency, correspondence
+from segtween.run.comparison import ComparedFrame
 from segtween.run.ending import write_json
 from segtween.run.kernels import SIZE_HW, compiled_ahead, missing
 from segtween.run.modes import open_modes
@@ -33,16 +35,25 @@ from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Progress, Result
+from segtween.types import Frame, Progress, Result
+from segtween.video.animation import AnimationWriter
 
 SEED = 7
 FRAME_RATE = Fraction(15)
 SECONDS = 4.0
 MOST_FRAMES = 3600 * FRAME_RATE
+CLOSE_UP = np.s_[110:330, 250:640]
+"""What the moving picture shows of each: the far end of the street, where most flickers."""
 
 
-Painted = deque[tuple[Fraction, NDArray[np.uint8]]]
-"""Times and pictures of one side of the film that wait for the other side's."""
+class Shown(NamedTuple):
+    """A street frame and what a run made of it; the share of its pixels that flicker, and of all frames' up to it, in
+    0..1, None where there is nothing to compare."""
+
+    own: StreetFrame
+    result: Result
+    flicker: float | None
+    flicker_so_far: float | None
 
 
 class Run:
@@ -51,12 +62,13 @@ class Run:
     def __init__(self, name: str, seg: Segtween) -> None:
         self.name, self.seg = name, seg
         self.accuracy, self.consistency = Segmentation(CAMVID11), TemporalConsistency(len(CAMVID11))
+        self.flicker = ConsistencyMeter(len(CAMVID11))
         self.wall_seconds = 0.0
         self.key_ms: list[float] = []
         self.other_ms: list[float] = []
         self._waiting = deque[StreetFrame]()
 
-    def push(self, frame: StreetFrame | None) -> Iterator[tuple[StreetFrame, Result]]:
+    def push(self, frame: StreetFrame | None) -> Iterator[Shown]:
         """The results that a frame completes, each with its own frame; None for those that are left after the last."""
         engine = self.seg.engine
         began = time.perf_counter()
@@ -69,9 +81,11 @@ class Run:
         for result in results:
             own = self._waiting.popleft()
             self.accuracy.update(result.labels, own.camvid11)
-            self.consistency.update(result.labels, correspondence(own.flow, own.occlusion) if own.index else None)
+            motion = correspondence(own.flow, own.occlusion) if own.index else None
+            self.consistency.update(result.labels, motion)
+            flicker = self.flicker.follow(result.labels, motion, is_key=result.is_key)
             (self.key_ms if result.is_key else self.other_ms).append(sum(result.stages_ms.values()))
-            yield own, result
+            yield Shown(own, result, flicker, self.flicker.compute()["flicker"])
 
     @property
     def frames(self) -> int:
@@ -99,11 +113,12 @@ class Run:
             "wall_seconds": self.wall_seconds,
             "miou": self.accuracy.compute()["miou"],
             "tc": self.consistency.compute(counted=self.accuracy.confusion.sum(axis=1) > 0)["tc"],
+            "flicker": self.flicker.compute()["flicker"],
         }
 
 
 @dataclass(frozen=True)
-class Shown:
+class Outcome:
     """A table for the screen and the video next to it."""
 
     table: TextTable
@@ -116,14 +131,15 @@ def run_demo(
     seconds: float = SECONDS,
     interval: int = 4,
     threads: int = 0,
-    model: str = DEFAULT_MODEL,
+    animation: str | Path | None = None,
     progress: Progress | None = None,
     tell: Callable[[str], None] | None = None,
-) -> Shown:
+) -> Outcome:
     """Renders `seconds` of street, runs both ways, writes side-by-side.mp4 and demo.json into `out`.
 
-    `tell` is called with a line about what comes next and takes long. Raises SettingError for a clip without frames,
-    SinkError where `out` cannot be written.
+    `animation` names an animated WebP with a close-up of both ways, without the true labels. `tell` is called with a
+    line about what comes next and takes long. Raises SettingError for a clip without frames and for another kind of
+    moving picture, SinkError where a file cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
         raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")
@@ -133,10 +149,11 @@ def run_demo(
 
     with sink_errors(folder):  # before anything that takes long
         folder.mkdir(parents=True, exist_ok=True)
+    moving = None if animation is None else AnimationWriter(Path(animation), frame_rate=FRAME_RATE)
     if parts := missing(PARTS):
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
-        segmenter = open_segmenter(model, threads=threads, scale="auto")
+        segmenter = open_segmenter(DEFAULT_MODEL, threads=threads, scale="auto")
     say(f"{count} street frames of {SIZE_HW[1]}x{SIZE_HW[0]}, each rendered, then labelled in three ways")
     settings = find_preset(DEFAULT_PRESET).at(interval)
     modes = open_modes(settings)
@@ -152,40 +169,81 @@ def run_demo(
             run.seg.engine.push(warm_up.rgb)
         run.seg.engine.finish()
         run.seg.reset()
-    video = _film(folder, runs, count, threads, progress)
+    films = _Films(folder / "side-by-side.mp4", runs, count, threads=threads, animation=moving)
+    _run_all(runs, count, films, progress)
     write_json({"seed": SEED, "interval": interval, "runs": [run.to_json() for run in runs]}, folder / "demo.json")
-    return Shown(_table(runs), video)
+    return Outcome(_table(runs), films.target)
 
 
-def _film(folder: Path, runs: Sequence[Run], count: int, threads: int, progress: Progress | None) -> Path:
-    """Runs all of them and films the first and the second next to each other."""
-    from segtween.video.encode import Clock, VideoWriter
-    from segtween.video.paint import Painter, side_by_side
-
-    target = folder / "side-by-side.mp4"
-    painters = [Painter(CAMVID11, legend=False), Painter(CAMVID11)]
-    writer = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
+def _run_all(runs: Sequence[Run], count: int, films: _Films, progress: Progress | None) -> None:
+    """Runs all of them and films the first and the second."""
     try:
         clip = StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count)
-        waiting: list[Painted] = [deque(), deque()]
+        waiting = (deque[Shown](), deque[Shown]())
         done = 0
         for frame in chain(clip, [None]):
             for run in runs[2:]:
                 for _ in run.push(frame):
                     pass
-            for run, paint, pictures in zip(runs[:2], painters, waiting, strict=True):
-                pictures.extend((own.pts_seconds, paint(own.rgb, result.labels)) for own, result in run.push(frame))
+            for run, shown in zip(runs[:2], waiting, strict=True):
+                shown.extend(run.push(frame))
             while all(waiting):
-                (pts_seconds, left), (_, right) = (pictures.popleft() for pictures in waiting)
-                writer.write(side_by_side(left, right, captions=(runs[0].name, runs[1].name)), pts_seconds)
+                films.write(waiting[0].popleft(), waiting[1].popleft())
                 done += 1
                 if progress is not None:
                     progress(done, count)
     except BaseException:
-        writer.abort()
+        films.abort()
         raise
-    writer.close()
-    return target
+    films.close()
+
+
+class _Films:
+    """The film of two runs with the flicker of both and the true labels; and a moving picture, a close-up of both."""
+
+    def __init__(
+        self, target: Path, runs: Sequence[Run], count: int, *, threads: int, animation: AnimationWriter | None
+    ) -> None:
+        from segtween.video.encode import Clock, VideoWriter
+        from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
+
+        self.target, self._runs, self._animation = target, runs, animation
+        self._film = VideoWriter(target, codec="h264", clock=Clock(1 / FRAME_RATE, FRAME_RATE), threads=threads)
+        other = ComparedMethod(runs[0].name, runs[1].name, lambda _: self._compared)
+        self._draw, self._draw_near = (ComparisonPicture(other, CAMVID11, frames=count) for _ in range(2))
+
+    def write(self, left: Shown, right: Shown) -> None:
+        """The next frame of both."""
+        own, pts_seconds = left.own, left.own.pts_seconds
+        self._compared = ComparedFrame(
+            left.result.labels,
+            (left.flicker, right.flicker),
+            (left.flicker_so_far, right.flicker_so_far),
+            (self._runs[0].fps, self._runs[1].fps),
+            own.camvid11,
+        )
+        self._film.write(self._draw(Frame(own.index, pts_seconds, own.rgb), right.result), pts_seconds)
+        if self._animation is not None:
+            # Without speeds: where the picture is shown, another machine's say nothing.
+            near = _near(left.result.labels)
+            self._compared = self._compared._replace(labels=near, fps=(None, None), truth=None)
+            result = replace(right.result, labels=_near(right.result.labels))
+            self._animation.write(self._draw_near(Frame(own.index, pts_seconds, _near(own.rgb)), result))
+
+    def close(self) -> None:
+        self._film.close()
+        if self._animation is not None:
+            self._animation.close()
+
+    def abort(self) -> None:
+        self._film.abort()
+        if self._animation is not None:
+            self._animation.abort()
+
+
+def _near(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The part of a picture that a close-up shows."""
+    return np.ascontiguousarray(picture[CLOSE_UP])
 
 
 def _table(runs: Sequence[Run]) -> TextTable:

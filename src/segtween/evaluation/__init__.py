@@ -21,7 +21,7 @@ from segtween.engine.causal import CausalEngine
 from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
-from segtween.evaluation.runs import Make, MakeAdaptive, Run, Table, TruthRun, every_frame
+from segtween.evaluation.runs import Make, MakeAdaptive, Observe, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import FrameMotion, FrameScores
 from segtween.evaluation.windows import Window, clips_of_blocks, judging_flow, moments, plan
 from segtween.interfaces import ArrayOps, Engine, FlowEstimator, Segmenter
@@ -63,6 +63,7 @@ def evaluate_method(
     map_name: str | None = None,
     max_frames: int | None = None,
     measures: Sequence[str] = (),
+    observe: Observe | None = None,
     threads: int = 0,
     backend: Backend | None = None,
     progress: Progress | None = None,
@@ -97,6 +98,7 @@ def evaluate_method(
         progress=progress,
         max_frames=max_frames,
         measures=measures,
+        observe=observe,
     )
 
 
@@ -115,6 +117,7 @@ def evaluate(
     bootstrap: Bootstrap | None = None,
     max_frames: int | None = None,
     measures: Sequence[str] = (),
+    observe: Observe | None = None,
 ) -> Report:
     """Measures `make`'s engines at the intervals, each compared with every frame and every frame fused.
 
@@ -123,6 +126,7 @@ def evaluate(
     `label_map` goes from the segmenter's labels to the data set's; None takes the known one. `method` is
     written into the report as it is. A segmenter with `select` gets each frame's name first.
     `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
+    `observe` is called with every scored frame of the method (`runs.Judged`).
 
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
     fit each other, DatasetError for unreadable files.
@@ -133,7 +137,7 @@ def evaluate(
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
     _check_measures(measures, dataset)
-    table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures)
+    table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures, observe=observe)
     shared = _Shared(segmenter)
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
@@ -172,6 +176,7 @@ def evaluate_methods(
     map_name: str | None = None,
     max_frames: int | None = None,
     measures: Sequence[str] = (),
+    observe: Observe | None = None,
     threads: int = 0,
     backend: Backend | None = None,
     progress: Progress | None = None,
@@ -200,6 +205,7 @@ def evaluate_methods(
             clips_of_blocks(windows),
             shared=next(iter(tables.values()), None),
             with_vspw="vspw" in measures,
+            observe=observe,
         )
         make = _make(chosen, device)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
-from segtween.types import Labels, Result, SizeHW
+from segtween.types import MODES, Labels, Result, Rgb, SizeHW
 
 Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
 """(segmenter, flow, interval) -> a new engine. Flow None gives the plain network on every frame."""
@@ -36,17 +36,42 @@ ENOUGH_FRAMES = 30
 """Adaptive schedules: a distance with fewer frames is left out of the worst distance."""
 
 
+class Judged(NamedTuple):
+    """A scored frame of one run: the row that it belongs to, its name, the block, the frames since its key frame, the
+    picture, the labels that were given and the true ones, and its confusion."""
+
+    row: str
+    name: str
+    block: int
+    distance: int
+    rgb: Rgb
+    labels: Labels
+    truth: Labels
+    confusion: Counts
+
+
+Observe = Callable[[Judged], None]
+"""Is called with every scored frame of every method's run at an interval above 0 or with an adaptive schedule."""
+
+
 class Table:
     """The rows, each with its counts. Interval 0 and "every frame, fused" are one row.
 
     `clips` (blocks,) is the clip of each block of frames. `with_vspw`: the measures of VSPW's public scripts too.
     `shared` is another table of the same data whose runs fill the counts of the plain network and of the true labels.
+    `observe` looks at what the methods give.
     """
 
     def __init__(
-        self, dataset: Dataset, clips: NDArray[np.intp], *, shared: Table | None = None, with_vspw: bool = False
+        self,
+        dataset: Dataset,
+        clips: NDArray[np.intp],
+        *,
+        shared: Table | None = None,
+        with_vspw: bool = False,
+        observe: Observe | None = None,
     ) -> None:
-        self.dataset, self.clips, self._with_vspw = dataset, clips, with_vspw
+        self.dataset, self.clips, self._with_vspw, self._observe = dataset, clips, with_vspw, observe
         self._fills_plain = shared is None
         self.plain: Tally = self._tally(0) if shared is None else shared.plain
         self.truth: Tally = self._tally(0) if shared is None else shared.truth
@@ -86,15 +111,19 @@ class Table:
             motion.bidirectional = motion.bidirectional or not engines[0].is_causal
             row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
-            runs += [new(engine, row.own, phase=p, companions=companions) for p, engine in enumerate(engines)]
+            seen = self._seen_as(f"interval {interval}, {MODES[_mode_of(engines[0])]}")
+            runs += [new(engine, row.own, phase=p, companions=companions, **seen) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
             row, companions = self._row(self._tally(engine.longest, by_distance=False), self.fused)
             self.adaptive[name] = engine, row
-            runs.append(new(engine, row.own, companions=companions))
+            runs.append(new(engine, row.own, companions=companions, **self._seen_as(name)))
             later = range(1, starts) if self.dataset.is_dense else ()
             runs += [new(of(segmenter, flow), row.own, phase=p, companions=companions) for p in later]
         return runs
+
+    def _seen_as(self, row: str) -> dict[str, Any]:
+        return {} if self._observe is None else {"observe": self._observe, "row": row}
 
     def _row(self, own: Tally, fused: Tally) -> tuple[Row, list[Companion]]:
         row = Row(own, plain=own.companion(), fused=own.companion())
@@ -114,6 +143,7 @@ class Table:
         # A run with sparse labels ends at the label, not at the next key frame: its own rate says nothing.
         key_rate = tally.keys / tally.frames if self.dataset.is_dense else 1 / (interval + 1)
         figures = per_distance_figures(tally.per_distance())
+        figures["per_distance_intervals"] = tally.per_distance_intervals(settings)
         return {"interval": interval, **self._figures(row, settings, figures), **other, "key_rate": key_rate}
 
     def adaptive_result(self, name: str, settings: Bootstrap) -> dict[str, Any]:
@@ -154,6 +184,10 @@ class Table:
         }
 
 
+def _mode_of(engine: Engine) -> str:
+    return "causal" if engine.is_causal else "bidirectional"
+
+
 def _between(row: Row, other: Row, settings: Bootstrap) -> dict[str, Any]:
     """The difference of two rows. Adaptive schedules and delayed scores put frames at other distances: what the plain
     network differs by between the frames of the two is taken off, which is 0 where they are the same."""
@@ -189,7 +223,7 @@ class Run:
     """One engine's run through a window, and what is measured of it.
 
     A reference leaves what it counted of each frame to the `companions` of other runs. `motion` holds the current
-    frame's; without it the engine estimates its own.
+    frame's; without it the engine estimates its own. `observe` looks at every scored frame, as one of `row`.
     """
 
     def __init__(
@@ -203,9 +237,11 @@ class Run:
         is_reference: bool = False,
         companions: Sequence[Companion] = (),
         motion: FrameMotion | None = None,
+        observe: Observe | None = None,
+        row: str = "",
     ) -> None:
         self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
-        self._motion = motion
+        self._motion, self._observe, self._row = motion, observe, row
         self._is_reference, self._companions = is_reference, companions
         self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
@@ -272,6 +308,9 @@ class Run:
         self._calibrate(result, labels, truth)
         counts = confusion(labels, truth, classes=self._classes)
         self._score(counts, edges, moment.block, result.distance)
+        if self._observe is not None:
+            frame = Judged(self._row, moment.name, moment.block, result.distance, moment.rgb, labels, truth, counts)
+            self._observe(frame)
         if self._last is not None and result.is_key and not result.is_cut:
             (before, boundary), block, record = self._last
             self.tally.score_before_key(before, block=block, boundary=boundary)

@@ -112,6 +112,8 @@ class Moment:
     """Where the true labels' edges are, where agreement along them was asked for."""
     record: FrameRecord = field(default_factory=FrameRecord)
     """What the plain network and "every frame, fused" counted of this frame, for the rows next to them."""
+    name: str = ""
+    """The frame's, in its data set."""
 
 
 def moments(
@@ -140,6 +142,7 @@ def moments(
             is_cut,
             sampling(vspw_flow(previous, rgb)) if "vspw" in measures and previous is not None else None,
             TruthEdges(truth, classes=len(dataset.labels)) if truth is not None and "boundary" in measures else None,
+            name=frame.name,
         )
         previous = rgb
 

@@ -33,6 +33,7 @@ class Tally:
     def __init__(self, labels: LabelSet, *, clips: NDArray[np.intp], distances: int, by_distance: bool = True) -> None:
         self.labels, self.clips, self.by_distance = labels, clips, by_distance
         blocks = len(clips)
+        self.confusion = np.zeros((len(labels), len(labels) + 1), np.int64)
         self.overlap = np.zeros((blocks, distances, 3, len(labels)), np.int64)
         self.before_key = np.zeros((blocks, 3, len(labels)), np.int64)
         self.frames_at = np.zeros(distances, np.int64)
@@ -56,6 +57,7 @@ class Tally:
     def score(self, confusion: Counts, *, block: int, distance: int, boundary: BoundaryCounts | None = None) -> None:
         """The agreement of one frame with its truth, `distance` frames after the last key frame; `boundary` where that
         was asked for."""
+        self.confusion += confusion
         self.overlap[block, distance] += overlap(confusion)
         self.frames_at[distance] += 1
         self.scored += 1
@@ -119,12 +121,22 @@ class Tally:
         return absolute(miou, self.pooled(), clips=self.clips, settings=settings)
 
     def agreement(self) -> dict[str, Any]:
-        """Per class, pooled over all distances."""
+        """Per class, pooled over all distances; `confusion`: pixels, rows truth, columns prediction, the last one none
+        of the classes."""
         pooled = self.pooled().sum(axis=0)
-        return {**per_class(pooled, self.labels), "miou_absent_as_zero": fraction(miou_absent_as_zero(pooled))}
+        return {
+            **per_class(pooled, self.labels),
+            "miou_absent_as_zero": fraction(miou_absent_as_zero(pooled)),
+            "confusion": self.confusion.tolist(),
+        }
 
     def per_distance(self) -> list[float | None]:
         return [fraction(value) for value in miou(self.overlap.sum(axis=0))]
+
+    def per_distance_intervals(self, settings: Bootstrap) -> list[dict[str, Any]]:
+        """Of `per_distance`."""
+        each = (self.overlap[:, distance] for distance in range(self.distances))
+        return [absolute(miou, counts, clips=self.clips, settings=settings).to_json() for counts in each]
 
     def min_miou(self) -> float | None:
         """mIoU over the frames just before the next key frame."""

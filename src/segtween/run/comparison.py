@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from segtween.errors import SettingError
@@ -13,17 +14,32 @@ from segtween.types import Frame, Labels, Method, Result
 
 class ComparedFrame(NamedTuple):
     """A frame's labels by the other method; the share of pixels that flicker in it, and in all frames up to it, by the
-    other method and by the first (0..1, None where there is nothing to compare)."""
+    other method and by the first (0..1, None where there is nothing to compare); the frames per second of both so far,
+    by the time of their stages; the true labels, where they are known."""
 
     labels: Labels
     flicker: tuple[float | None, float | None]
     so_far: tuple[float | None, float | None]
+    fps: tuple[float | None, float | None] = (None, None)
+    truth: Labels | None = None
+
+
+class _Rate:
+    """Frames per second by the time of their stages; the first frame, which may compile something, does not count."""
+
+    def __init__(self) -> None:
+        self._frames, self._ms = -1, 0.0
+
+    def add(self, stages_ms: Mapping[str, float]) -> float | None:
+        self._frames += 1
+        self._ms += sum(stages_ms.values()) if self._frames else 0.0
+        return 1e3 * self._frames / self._ms if self._ms > 0 else None
 
 
 class Comparison:
     """The other method's engine and a flicker meter for each. It needs a segmenter of its own.
 
-    `update` comes before the frame is written; `take` then gives its comparison, once. Raises SettingError for an
+    `update` comes before the frame is written; `take` then gives its comparison. Raises SettingError for an
     engine whose results come late.
     """
 
@@ -37,6 +53,7 @@ class Comparison:
         self.method, self._engine = method, engine
         self._farneback = Farneback()
         self._other, self._own = ConsistencyMeter(classes), ConsistencyMeter(classes)
+        self._rates = _Rate(), _Rate()
         self._frames: dict[int, ComparedFrame] = {}
 
     def reset(self) -> None:
@@ -52,10 +69,14 @@ class Comparison:
         flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
         own = self._own.follow(result.labels, motion, is_key=result.is_key)
         so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
-        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far)
+        fps = self._rates[0].add(other.stages_ms), self._rates[1].add(result.stages_ms)
+        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, fps)
 
     def take(self, index: int) -> ComparedFrame:
-        return self._frames.pop(index)
+        """That of a frame; those of the frames before it are gone then."""
+        for earlier in [other for other in self._frames if other < index]:
+            del self._frames[earlier]
+        return self._frames[index]
 
     def to_json(self) -> dict[str, Any]:
         """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""

@@ -11,7 +11,7 @@ from segtween.interfaces import Sink, Source
 from segtween.labels import LabelSet
 from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison
-from segtween.run.options import Outputs, Reading
+from segtween.run.options import Outputs, Reading, Recorder
 from segtween.video import NamedSource, SaveOptions, open_sinks, open_sources
 from segtween.video.inputs import unique_names
 from segtween.video.side_by_side import ComparedMethod
@@ -58,12 +58,14 @@ def _resolved(source: Input, reading: Reading, threads: int) -> list[NamedSource
 @dataclass(frozen=True)
 class Opened:
     """An input that can be read, and where its results go. A `meter` looks at every result too, in the thread that
-    writes; so does a `comparison`, before the frame goes into the sink."""
+    writes; so does a `comparison`, before the frame goes into the sink, and a `recorder`, which needs a meter, after
+    that."""
 
     source: Source
     sink: Sink
     meter: ConsistencyMeter | None = None
     comparison: Comparison | None = None
+    recorder: Recorder | None = None
 
 
 @dataclass(frozen=True)
@@ -86,25 +88,32 @@ def prepare_job(
     """
     other = outputs.compare
     comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
+    take = None if comparison is None else comparison.take
     compared = None if comparison is None else ComparedMethod(comparison.method.name, caption, comparison.take)
     saving = SaveOptions(
         outputs.save,
         outputs.overwrite,
         outputs.classes,
         outputs.ids,
+        alpha=outputs.alpha,
+        outline=outputs.outline,
         palette=outputs.palette,
         background=outputs.background,
         unknown_below=outputs.unknown_below,
     )
-    meter = ConsistencyMeter(len(labels)) if outputs.report else None
+    meter = ConsistencyMeter(len(labels)) if outputs.report or outputs.recorder else None
 
     def opened() -> Opened:
         source = item.open()
         try:
-            sink = open_sinks(folder, saving, info=source.info, labels=labels, threads=threads, comparison=compared)
+            recorder = None if outputs.recorder is None else outputs.recorder(source.info, labels, take)
+            films = {} if recorder is None else recorder.films()
+            sink = open_sinks(
+                folder, saving, info=source.info, labels=labels, threads=threads, comparison=compared, films=films
+            )
         except BaseException:
             source.close()
             raise
-        return Opened(source, sink, meter, comparison)
+        return Opened(source, sink, meter, comparison, recorder)
 
     return Job(item.name, folder, opened)

@@ -92,6 +92,7 @@ class Lane:
         self.source, self.outcome, self.summary = opened.source, outcome, summary
         self.crash: BaseException | None = None
         self._sink, self._meter, self._comparison = opened.sink, opened.meter, opened.comparison
+        self._recorder = opened.recorder
         self._engine, self._alone = engine, alone
         self._reader: Reader | None = None
         self._closing: threading.Thread | None = None
@@ -160,7 +161,9 @@ class Lane:
             self._sink.write(frame, result)
         if self._meter is not None:
             with clock("report"):
-                self._meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+                flicker = self._meter.update(frame.rgb, result.labels, is_key=result.is_key, is_cut=result.is_cut)
+                if self._recorder is not None:
+                    self._recorder.add(frame, result, flicker)
         self.summary.record(result, {**stages_ms, **result.stages_ms, **clock.stages_ms})
 
     def end(self, error: BaseException | None) -> None:

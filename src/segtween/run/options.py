@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, Literal, Protocol
@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 from segtween.engine import Engine
 from segtween.errors import unknown
 from segtween.labels import LabelSet, PaletteName
-from segtween.types import Method
+from segtween.run.comparison import ComparedFrame
+from segtween.types import Frame, Method, Result, SourceInfo
+from segtween.video.sinks import Film
 
 
 class Compared(Protocol):
@@ -24,6 +26,22 @@ class Compared(Protocol):
     def labels(self) -> LabelSet: ...
 
 
+class Recorder(Protocol):
+    """Watches the frames of one input as they are written, and has films of its own."""
+
+    def films(self) -> Mapping[str, Film]: ...
+    def add(self, frame: Frame, result: Result, flicker: float | None) -> None:
+        """A frame that has been written; `flicker` is the share of its pixels that change back, 0..1."""
+
+
+class OpenRecorder(Protocol):
+    """Makes the recorder of one input; `compared` gives what another method makes of a frame, by its index."""
+
+    def __call__(
+        self, info: SourceInfo, labels: LabelSet, compared: Callable[[int], ComparedFrame] | None
+    ) -> Recorder: ...
+
+
 @dataclass(frozen=True)
 class Outputs:
     """What is written of each input.
@@ -35,9 +53,12 @@ class Outputs:
     report     whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
     compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
                `Summary.comparison`): one input only; takes longer
+    alpha      the share of the class's colour in a tinted pixel, 0..1
+    outline    thin: a bright line between classes; none
     palette    the label set's usual colours, or colour-blind: ones that can be told apart with any colour vision
     background     what cut-outs are put before: a colour (`#00b140`, white), an image file, or blur; None: nothing
     unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
+    recorder   watches every frame too, as a report does; flicker is measured then
     """
 
     save: Sequence[str] = ("overlay",)
@@ -46,6 +67,9 @@ class Outputs:
     ids: Literal["train", "dataset"] = "train"
     report: bool = False
     compare: Compared | None = None
+    alpha: float = 0.5
+    outline: Literal["none", "thin"] = "thin"
+    recorder: OpenRecorder | None = None
     palette: PaletteName = "usual"
     background: str | None = None
     unknown_below: float | None = None

@@ -18,12 +18,12 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,17 @@ class Drives:
                     progress(done, self.clips * self.frames)
 
 
+class FrameWriter(Protocol):
+    """Writes something of its own of every frame, such as a film."""
+
+    def write(self, seed: int, frame: StreetFrame) -> None: ...
+    def close(self) -> None:
+        """After the last frame of the last clip."""
+
+
+OpenWriter = Callable[[Path], FrameWriter]
+"""(the folder that is being filled) -> what writes into it besides."""
+
 CAMVID_DRIVES = Drives()
 CITYSCAPES_DRIVES = Drives(frames=CLIP_FRAMES, size_hw=(512, 1024), frame_rate=Fraction(17))
 
@@ -108,13 +119,15 @@ def write_camvid(
     *,
     every: int = 1,
     overwrite: bool = False,
+    also: OpenWriter | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Drives whose frames are all labelled, with CamVid's 11 ids.
 
     `every` writes each so many-th frame only; flow then leads to the frame written before. Frame numbers count at
-    30 Hz where that is possible, so that readers find the true frame rate. `progress(done, total)` counts frames.
-    Raises SettingError, and SinkError where `out` holds something or cannot be written.
+    30 Hz where that is possible, so that readers find the true frame rate. `also` opens a writer for the folder that
+    gets every frame too. `progress(done, total)` counts frames. Raises SettingError, and SinkError where `out` holds
+    something or cannot be written.
     """
     drives.check(every)
     rate, split, truth = Fraction(drives.frame_rate) / every, drives.split, drives.truth
@@ -124,7 +137,7 @@ def write_camvid(
         lines = []
         for folder in (root / split, root / f"{split}annot", *([root / "flow"] if truth else [])):
             folder.mkdir(parents=True)
-        for seed, frame in drives.render(rate, progress):
+        for seed, frame in _each(drives.render(rate, progress), also, root):
             name = f"S{seed:04d}_{frame.index * step:05d}"
             _png(root / split / f"{name}.png", frame.rgb)
             _png(root / f"{split}annot" / f"{name}.png", CAMVID11.encode(frame.camvid11))
@@ -140,6 +153,7 @@ def write_cityscapes(
     *,
     dense: bool = False,
     overwrite: bool = False,
+    also: OpenWriter | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Drives with Cityscapes' labelIds at index 19 of every 30 frames, or at every frame if `dense`.
@@ -159,13 +173,29 @@ def write_cityscapes(
         images, labels, flows = (root / top / drives.split / CITY for top in ("leftImg8bit_sequence", "gtFine", "flow"))
         for folder in (images, labels, *([flows] if truth else [])):
             folder.mkdir(parents=True)
-        for seed, frame in drives.render(rate, progress):
+        for seed, frame in _each(drives.render(rate, progress), also, root):
             name = f"{CITY}_{seed:06d}_{frame.index:06d}"
             _png(images / f"{name}_leftImg8bit.png", frame.rgb)
             if dense or frame.index % CLIP_FRAMES == LABELLED_INDEX:
                 _png(labels / f"{name}_gtFine_labelIds.png", CITYSCAPES19.encode(frame.cityscapes19))
             if truth:
                 _truth(flows / f"{name}.npz", frame)
+
+
+def _each(
+    frames: Iterator[tuple[int, StreetFrame]], also: OpenWriter | None, root: Path
+) -> Iterator[tuple[int, StreetFrame]]:
+    """The frames, each shown to the other writer as well."""
+    if also is None:
+        yield from frames
+        return
+    writer = also(root)
+    try:
+        for seed, frame in frames:
+            writer.write(seed, frame)
+            yield seed, frame
+    finally:
+        writer.close()
 
 
 @contextmanager

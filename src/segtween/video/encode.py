@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -53,9 +54,9 @@ class VideoWriter:
     `h264` takes (H, W, 3) RGB and writes yuv420p (BT.709, limited range, tagged) in MP4 with the index
     in front; an odd width or height is made even by repeating the last column or row. `ffv1` takes
     (H, W) uint8 and writes it exactly, as gray8 in Matroska. `vp9` takes (H, W, 4) RGBA and writes yuva420p (BT.709,
-    limited range) in WebM. The first picture is at time 0 and the
-    others keep their distance to it: exactly in MP4, to the millisecond in Matroska and WebM, which have no
-    finer clock. SinkError where it cannot be written.
+    limited range) in WebM. The first picture is at time 0 and the others keep their distance to it: exactly in MP4, to
+    the millisecond in Matroska and WebM, which have no finer clock. `x264` are further options of that encoder.
+    SinkError where it cannot be written.
     """
 
     def __init__(
@@ -68,10 +69,12 @@ class VideoWriter:
         audio_path: str | None = None,
         end_seconds: Fraction | None = None,
         notice: Notice | None = None,
+        x264: Mapping[str, str] | None = None,
     ) -> None:
         self.staged, self._codec, self._clock, self._threads = Staged(target), codec, clock, threads
         self._audio_path, self._end = (audio_path if codec == "h264" else None), end_seconds
         self._notice = notice or (lambda _: None)
+        self._x264 = dict(x264 or {})
         self._container: Any = None
         self._stream: Any = None
         self._sound: Sound | None = None
@@ -198,7 +201,8 @@ class VideoWriter:
         height, width = size_hw if self._codec == "ffv1" else (n + n % 2 for n in size_hw)
         rate = self._clock.frame_rate or Fraction(25)
         encoder, pix_fmt = _ENCODERS[self._codec]
-        stream = container.add_stream(encoder, rate=rate, options=_options(self._codec, size_hw))
+        options = {**_options(self._codec, size_hw), **(self._x264 if self._codec == "h264" else {})}
+        stream = container.add_stream(encoder, rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         stream.codec_context.time_base = self._clock.time_base
         stream.thread_count = self._threads

@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.errors import SettingError, unknown
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Labels, Rgb, SizeHW
+from segtween.video.text import Entry, clipped, heights, line_height, text_width, wrapped, write
 
-OPACITY = 0.5
+Outline = Literal["none", "thin"]
+
+GROUND, PAPER = 24, (240, 240, 240)
+"""The grey level behind writing, and the writing's colour."""
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-_SHOWN_SHARE = 0.003  # a class enters the legend when it first covers this share of a frame
+_MOST_COLUMN = 0.3  # of the picture's height, before a legend takes another column
+
+
+@dataclass(frozen=True)
+class Style:
+    """How labels are drawn over a picture; their colours are those of the label set.
+
+    classes  train ids that are tinted; None: all
+    alpha    the share of the class's colour in a pixel, 0..1
+    outline  thin: a bright line, one pixel wide, between classes; none
+    """
+
+    classes: Sequence[int] | None = None
+    alpha: float = 0.5
+    outline: Outline = "thin"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.alpha <= 1:  # nor is NaN
+            raise SettingError(f"alpha={self.alpha}", expected="a share from 0 to 1", do="give alpha=0.5")
+        if self.outline not in get_args(Outline):
+            raise unknown(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
+
+
+DEFAULT_STYLE = Style()
 
 
 class Painter:
     """Tints every labelled pixel in its class's colour, outlines the classes and names them in a legend.
 
-    Only the train ids in `classes` are tinted (all, if None), `opacity` of their colour (0..1); pixels to be ignored
-    stay as they are. The legend grows with the classes seen so far, so that it does not flicker. About 3 ms at
-    1280x720.
+    Pixels to be ignored, and those of classes that are not tinted, stay as they are. The legend names every class that
+    has been painted so far, so that it does not flicker. About 3 ms at 1280x720.
     """
 
-    def __init__(
-        self,
-        labels: LabelSet,
-        *,
-        classes: Sequence[int] | None = None,
-        outline: bool = True,
-        legend: bool = True,
-        opacity: float = OPACITY,
-    ) -> None:
+    def __init__(self, labels: LabelSet, style: Style = DEFAULT_STYLE, *, legend: bool = True) -> None:
         self._names = labels.names
         self._colours = np.ascontiguousarray(labels.palette[:, None])  # (256, 1, 3), as OpenCV's colour maps are
-        chosen = range(len(labels)) if classes is None else classes
+        chosen = range(len(labels)) if style.classes is None else style.classes
         self._plain = np.full(256, 255, np.uint8)
         self._plain[list(chosen)] = 0
-        self._outline, self._legend, self._opacity = outline, legend, opacity
+        self._alpha, self._outline, self._legend = style.alpha, style.outline == "thin", legend
         # One pixel wide: on either side between tinted classes, on the tinted side where only some are.
-        self._stencil = np.ones((2, 2), np.uint8) if classes is None else _CROSS
+        self._stencil = np.ones((2, 2), np.uint8) if style.classes is None else _CROSS
         self._seen: set[int] = set()
         self._panel: tuple[Any, NDArray[np.uint8]] | None = None
 
@@ -49,28 +69,35 @@ class Painter:
         import cv2
 
         colours = cv2.applyColorMap(labels, self._colours)
-        painted = cv2.addWeighted(rgb, 1 - self._opacity, colours, self._opacity, 0)
+        painted = cv2.addWeighted(rgb, 1 - self._alpha, colours, self._alpha, 0)
         if self._outline:
             edges = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, self._stencil)
             bright = cv2.addWeighted(colours, 0.55, np.full_like(colours, 255), 0.45, 0)
             cv2.copyTo(bright, edges, painted)
         cv2.copyTo(rgb, cv2.LUT(labels, self._plain), painted)
+        self._note(labels)
         if self._legend:
-            self._note(labels)
             self._draw_legend(painted)
         return np.asarray(painted, np.uint8)
 
+    @property
+    def seen(self) -> list[Entry]:
+        """The classes that have been painted so far, in the label set's order, with their colours."""
+        return [(self._names[c], self._colour(c)) for c in sorted(self._seen)]
+
+    def _colour(self, train_id: int) -> tuple[int, int, int]:
+        red, green, blue = (int(value) for value in self._colours[train_id, 0])
+        return red, green, blue
+
     def _note(self, labels: Labels) -> None:
-        counts = class_counts(labels)
-        present = np.flatnonzero(counts >= max(1, _SHOWN_SHARE * labels.size))
+        present = np.flatnonzero(class_counts(labels))
         self._seen.update(int(c) for c in present if c != IGNORE and not self._plain[c])
 
     def _draw_legend(self, picture: Any) -> None:
         """At the bottom left; nothing where the picture is too small to hold it."""
-        key = (tuple(sorted(self._seen)), picture.shape)
+        key = (len(self._seen), picture.shape)
         if self._panel is None or self._panel[0] != key:
-            entries = [(self._names[c], tuple(int(v) for v in self._colours[c, 0])) for c in key[0]]
-            self._panel = key, legend_panel(entries, (picture.shape[0], picture.shape[1]))
+            self._panel = key, legend_panel(self.seen, (picture.shape[0], picture.shape[1]))
         panel = self._panel[1]
         h, w = panel.shape[:2]
         if h:
@@ -96,44 +123,70 @@ def full_size(confidence: NDArray[np.float32], size_hw: SizeHW) -> NDArray[np.fl
     return np.asarray(np.clip(full, 0, 1), np.float32)
 
 
-def legend_panel(entries: Sequence[tuple[str, tuple[int, ...]]], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    """Dark (h, w, 3) panel with a swatch and the name of each class, in columns; (0, 0, 3) where there is no room."""
+def legend_panel(entries: Sequence[Entry], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Dark (h, w, 3) panel with a swatch and the name of each class, in columns, for a picture of this size.
+
+    Its lines are as high as fit; where even the lowest do not, the last entry says how many classes are left out.
+    (0, 0, 3) where there is no room.
+    """
+    for line in heights(line_height(size_hw)):
+        panel = _panel(entries, size_hw, line)
+        if panel is not None:
+            return panel
+    for count in range(len(entries) - 1, 0, -1):
+        rest: Entry = (f"and {len(entries) - count} more", (GROUND,) * 3)
+        panel = _panel([*entries[:count], rest], size_hw, line)
+        if panel is not None:
+            return panel
+    return np.zeros((0, 0, 3), np.uint8)
+
+
+def _panel(entries: Sequence[Entry], size_hw: tuple[int, int], line: int) -> NDArray[np.uint8] | None:
+    """The panel with lines of this height; None where it would cover too much of the picture."""
     import cv2
 
-    empty = np.zeros((0, 0, 3), np.uint8)
     height, width = size_hw
-    scale = _text_scale(height)
-    line, pad = round(30 * scale), round(8 * scale)
-    rows = max(1, min(len(entries), int(0.3 * height) // line))
+    step, pad = round(1.35 * line), max(2, line // 3)
     if not entries:
-        return empty
+        return None
+    rows = max(1, min(len(entries), int(_MOST_COLUMN * height) // step))
     columns = [entries[i : i + rows] for i in range(0, len(entries), rows)]
-    widths = [line + max(_text_width(name, scale) for name, _ in column) + 2 * pad for column in columns]
-    if sum(widths) + pad > 0.9 * width or rows * line + 2 * pad > 0.5 * height:
-        return empty
-    panel = np.full((rows * line + 2 * pad, sum(widths) + pad, 3), 24, np.uint8)
-    x = pad
+    widths = [step + max(text_width(name, line) for name, _ in column) + 2 * pad for column in columns]
+    if sum(widths) + pad > 0.96 * width or rows * step + 2 * pad > 0.5 * height:
+        return None
+    panel = np.full((rows * step + 2 * pad, sum(widths) + pad, 3), GROUND, np.uint8)
+    x, side = pad, round(0.8 * line)
     for column, w in zip(columns, widths, strict=True):
         for row, (name, colour) in enumerate(column):
-            top = pad + row * line
-            inset = round(5 * scale)
-            cv2.rectangle(panel, (x, top + inset), (x + line - 2 * inset, top + line - inset), colour, cv2.FILLED)
-            cv2.rectangle(panel, (x, top + inset), (x + line - 2 * inset, top + line - inset), (230, 230, 230), 1)
-            _text(panel, name, (x + line, top + line - round(9 * scale)), scale)
+            top = pad + row * step
+            if colour != (GROUND,) * 3:
+                corner = x + side, top + (step - side) // 2 + side
+                cv2.rectangle(panel, (x, corner[1] - side), corner, colour, cv2.FILLED)
+                cv2.rectangle(panel, (x, corner[1] - side), corner, PAPER, 1)
+            write(panel, name, (x + step, top + (step - round(1.1 * line)) // 2), line, colour=PAPER)
         x += w
     return panel
 
 
 def caption(picture: Rgb, text: str) -> None:
-    """Writes `text` into the picture's top left corner, light on a dark strip."""
+    """Writes `text` into the picture's top left corner, light on a dark strip: in two lines where one is too short
+    and there is room."""
     if not text:
         return
-    scale = _text_scale(picture.shape[0])
-    pad, line = round(8 * scale), round(30 * scale)
-    width = min(picture.shape[1], _text_width(text, scale) + 2 * pad)
-    strip = np.full((line + pad, width, 3), 24, np.uint8)
-    _text(strip, text, (pad, line - round(5 * scale)), scale)
-    place = picture[: strip.shape[0], :width]
+    height, width = picture.shape[:2]
+    line = line_height((height, width))
+    pad = line // 3
+    room = width - 2 * pad
+    lines = [clipped(text, line, room)]
+    if lines != [text] and height >= 12 * line:
+        first, *others = wrapped(text, line, room)
+        lines = [first, clipped(" ".join(others), line, room)]
+    step = round(1.3 * line)
+    wide = min(width, max(text_width(part, line) for part in lines) + 2 * pad)
+    strip = np.full((step * len(lines) + pad, wide, 3), GROUND, np.uint8)
+    for row, part in enumerate(lines):
+        write(strip, part, (pad, pad // 2 + row * step), line, colour=PAPER)
+    place = picture[: strip.shape[0], :wide]
     place[...] = _over(place, strip[: place.shape[0]])
 
 
@@ -152,22 +205,5 @@ def _over(place: Any, panel: Any) -> Any:
     import cv2
 
     ground = cv2.addWeighted(np.ascontiguousarray(place), 0.4, panel, 0.6, 0)
-    solid = (panel != 24).any(axis=2).astype(np.uint8)
+    solid = (panel != GROUND).any(axis=2).astype(np.uint8)
     return cv2.copyTo(panel, solid, ground)
-
-
-def _text_scale(height: int) -> float:
-    return min(3.0, max(0.5, height / 900))
-
-
-def _text_width(text: str, scale: float) -> int:
-    import cv2
-
-    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.62 * scale, 1)[0][0])
-
-
-def _text(panel: Any, text: str, at: tuple[int, int], scale: float) -> None:
-    import cv2
-
-    thickness = max(1, round(1.3 * scale))
-    cv2.putText(panel, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.62 * scale, (245, 245, 245), thickness, cv2.LINE_AA)

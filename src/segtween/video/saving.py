@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,12 @@ from segtween.video.frames_table import FRAMES_TABLE, FramesTable
 from segtween.video.inputs import safe_name
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
-from segtween.video.paint import Painter, full_size
+from segtween.video.paint import Painter, Style, full_size
 from segtween.video.png import encode_png
 from segtween.video.side_by_side import ComparedMethod, ComparisonPicture
 from segtween.video.sinks import (
     Draw,
+    Film,
     FrameFiles,
     Ids,
     SharedPainter,
@@ -83,6 +84,11 @@ class Request:
                 do="give classes=['person'], or others",
             )
         return self.cut_out
+
+    def film(self, name: str, film: Film) -> VideoSink:
+        clock = Clock.of(self.info)
+        writer = VideoWriter(self.folder / name, codec="h264", clock=clock, threads=self.threads, x264=film.x264)
+        return VideoSink(writer, film.draw)
 
     def mask_names(self) -> list[str]:
         return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
@@ -213,13 +219,15 @@ def open_sinks(
     labels: LabelSet,
     threads: int = 1,
     comparison: ComparedMethod | None = None,
+    films: Mapping[str, Film] | None = None,
 ) -> Outputs:
     """The chosen outputs of one clip in `folder`, which is made if need be; always with frames.csv.
 
-    `comparison` is another method: `compare-<name>.mp4` shows both. What could not be done (a sound track that does not
-    fit) stands in the notes of the outputs' `report`. The folder is locked until they are closed. Raises SettingError
-    for an unknown kind, LabelError for an unknown class, and SinkError where another run writes into the folder, an
-    output exists already (unless `overwrite`) or cannot be written; nothing has been changed then.
+    `comparison` is another method: `compare-<name>.mp4` shows both; `films` are further ones, by name. What could not
+    be done (a sound track that does not fit) stands in the notes of the outputs' `report`. The folder is locked until
+    they are closed. Raises SettingError for an unknown kind, LabelError for an unknown class, and SinkError where
+    another run writes into the folder, an output exists already (unless `overwrite`) or cannot be written; nothing has
+    been changed then.
     """
     root, classes = Path(folder), saving.classes
     labels = labels.with_palette(saving.palette)
@@ -227,18 +235,20 @@ def open_sinks(
     kinds = _checked_kinds(saving)
     report = OutputReport(notes=list(renamed))
     tinted = None if classes is None else chosen
-    painter = SharedPainter(Painter(labels, classes=tinted, legend=saving.legend))
+    style = Style(tinted, saving.alpha, saving.outline)
+    painter = SharedPainter(Painter(labels, style, legend=saving.legend))
     cut_out = None if tinted is None else CutOut(tinted, saving.background)
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
-    films = {} if comparison is None else _films(comparison, labels, tinted)
+    compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
+    more = films or {}
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
     try:
-        names = [FRAMES_TABLE, *films, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
+        names = [FRAMES_TABLE, *compared, *more, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
         if not saving.overwrite:
             _refuse_existing([root / name for name in names])
-        outputs = _build(request, kinds, films)
+        outputs = _build(request, kinds, compared, more)
     except BaseException:
         lock.release()
         raise
@@ -254,12 +264,15 @@ def _without_unsure(frame: Frame, result: Result, *, least: float) -> Result:
     return replace(result, labels=np.where(unsure, np.uint8(IGNORE), result.labels))
 
 
-def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) -> list[Output]:
+def _build(
+    request: Request, kinds: Sequence[SaveKind], compared: Mapping[str, Draw], films: Mapping[str, Film]
+) -> list[Output]:
     outputs: list[Output] = []
     try:
         for kind in kinds:
             outputs += SAVINGS[kind].build(request)
-        outputs += [request.video(name, "h264", draw) for name, draw in films.items()]
+        outputs += [request.video(name, "h264", draw) for name, draw in compared.items()]
+        outputs += [request.film(name, film) for name, film in films.items()]
         # Last: a line in the table says that the frame is in the other files.
         outputs.append(FramesTable(request.folder / FRAMES_TABLE, request.labels))
     except BaseException:
@@ -268,8 +281,9 @@ def _build(request: Request, kinds: Sequence[SaveKind], films: dict[str, Draw]) 
     return outputs
 
 
-def _films(comparison: ComparedMethod, labels: LabelSet, classes: Sequence[int] | None) -> dict[str, Draw]:
-    return {f"compare-{safe_name(comparison.name)}.mp4": ComparisonPicture(comparison, labels, classes=classes)}
+def _films(comparison: ComparedMethod, labels: LabelSet, style: Style, frames: int | None) -> dict[str, Draw]:
+    picture = ComparisonPicture(comparison, labels, style=style, frames=frames)
+    return {f"compare-{safe_name(comparison.name)}.mp4": picture}
 
 
 def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:

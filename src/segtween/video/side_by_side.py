@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.labels import LabelSet
-from segtween.types import Frame, Labels, Result
-from segtween.video.paint import Painter, caption, legend_panel, side_by_side
+from segtween.labels import Colour, LabelSet
+from segtween.types import IGNORE, Frame, Labels, Result, Rgb, SizeHW
+from segtween.video.flicker_chart import FlickerChart
+from segtween.video.paint import DEFAULT_STYLE, GROUND, PAPER, Painter, Style, side_by_side
+from segtween.video.text import Entry, clipped, flow, heights, line_height, write, write_entries
 
-COLOURS = ((232, 106, 88), (88, 200, 140))
-SHOWN_FRAMES = 150
-LEAST_TOP = 0.005
-GROUND, GRID, INK = 24, 70, 230
-WORDS = "pixels whose label changes and changes back, frame by frame"
+COLOURS: tuple[Colour, Colour] = ((255, 120, 90), (80, 215, 150))
+"""Of the other method and of this one, in the curves and where their errors are shown."""
+WIDEST = 3840
+"""A film is at most this wide, which players still show: wider pictures are made smaller for it."""
+CLASS_LINES = 4
+"""So many lines at most name the classes."""
 
 
 class ComparedFrame(Protocol):
-    """What the other method makes of a frame; the share of pixels that flicker in it, and in all frames up to it, by
-    the other method and by this one (0..1, None where there is nothing to compare)."""
+    """What the other method makes of a frame; of it and of this one, the share of pixels that flicker in the frame and
+    in all frames up to it (0..1) and the frames per second so far. None where there is nothing to compare or where it
+    is not known. `truth` is None where there are no true labels, in all frames alike."""
 
     @property
     def labels(self) -> Labels: ...
@@ -30,6 +33,10 @@ class ComparedFrame(Protocol):
     def flicker(self) -> tuple[float | None, float | None]: ...
     @property
     def so_far(self) -> tuple[float | None, float | None]: ...
+    @property
+    def fps(self) -> tuple[float | None, float | None]: ...
+    @property
+    def truth(self) -> Labels | None: ...
 
 
 class ComparedMethod(NamedTuple):
@@ -45,64 +52,142 @@ class ComparedMethod(NamedTuple):
 
 
 class ComparisonPicture:
-    """Draws a frame: left as the other method labels it, right as this one does, below them the flicker of both.
+    """Draws a frame: left as the other method labels it, right as this one does; below them the flicker of both and the
+    legend; where there are true labels, those below it, next to what only one of the two has wrong.
 
-    The strip shows the last 150 frames, and the mean of all.
+    `frames` is the clip's length, over which the flicker is drawn; None: as much as has been seen.
     """
 
-    def __init__(self, other: ComparedMethod, labels: LabelSet, *, classes: Sequence[int] | None = None) -> None:
-        self._take, self._names = other.take, other.captions
-        self._painters = Painter(labels, classes=classes, legend=False), Painter(labels, classes=classes)
-        self._curves = tuple(deque[float | None](maxlen=SHOWN_FRAMES) for _ in other.captions)
+    def __init__(
+        self, other: ComparedMethod, labels: LabelSet, *, style: Style = DEFAULT_STYLE, frames: int | None = None
+    ) -> None:
+        self._take, self._names, self._frames = other.take, other.captions, frames
+        self._painters = tuple(Painter(labels, style, legend=False) for _ in range(3))
+        chosen = range(len(labels)) if style.classes is None else style.classes
+        self._entries = [(labels.names[c], labels.colours[c]) for c in chosen]
+        self._strip: _Strip | None = None
 
     def __call__(self, frame: Frame, result: Result) -> NDArray[np.uint8]:
-        """(H + strip, 2W, 3) RGB."""
+        """(H', W', 3) RGB."""
         seen = self._take(frame.index)
-        left, right = (
-            paint(frame.rgb, labels) for paint, labels in zip(self._painters, (seen.labels, result.labels), strict=True)
+        size_hw = panel_size(frame.size_hw)
+        rgb, other, own = (
+            smaller(frame.rgb, size_hw),
+            smaller_labels(seen.labels, size_hw),
+            smaller_labels(result.labels, size_hw),
         )
-        for curve, value in zip(self._curves, seen.flicker, strict=True):
-            curve.append(value)
-        both = side_by_side(left, right, captions=self._names)
-        return np.concatenate((both, self._strip(both.shape[0], both.shape[1], seen.so_far)), axis=0)
+        if self._strip is None:
+            names = self._names[0], self._names[1].partition(" (")[0].partition(",")[0]
+            self._strip = _Strip(size_hw, names, self._entries, self._frames)
+        pictures = [
+            side_by_side(self._painters[0](rgb, other), self._painters[1](rgb, own), captions=self._names),
+            self._strip(frame, seen, is_key=result.is_key, painted=self._painted()),
+        ]
+        if seen.truth is not None:
+            truth = smaller_labels(seen.truth, size_hw)
+            captions = "true labels", f"wrong: only {self._strip.names[0]} / only {self._strip.names[1]} / both (white)"
+            wrong = _only_wrong(rgb, truth, other, own)
+            pictures.append(side_by_side(self._painters[2](rgb, truth), wrong, captions=captions))
+        return np.concatenate(pictures, axis=0)
 
-    def _strip(self, height: int, width: int, so_far: tuple[float | None, float | None]) -> NDArray[np.uint8]:
-        import cv2
+    def _painted(self) -> list[Entry]:
+        seen = {entry for painter in self._painters for entry in painter.seen}
+        return [entry for entry in self._entries if entry in seen]
 
-        tall = max(64, height // 4)
-        tall += (height + tall) % 2
-        strip = np.full((tall, width, 3), GROUND, np.uint8)
-        entries = (
-            f"{name}: " + ("-" if mean is None else f"{100 * mean:.2f}% flicker")
-            for name, mean in zip(self._names, so_far, strict=True)
-        )
-        legend = legend_panel(list(zip(entries, COLOURS, strict=True)), (2 * height, width))
-        rows = min(legend.shape[0], tall)
-        strip[tall - rows :, : legend.shape[1]] = legend[:rows]
-        caption(strip, WORDS)
-        first = max(legend.shape[1], width // 4) + 8
-        top = max([LEAST_TOP, *(value for curve in self._curves for value in curve if value is not None)])
-        for share in (0.5, 1.0):
-            y = round((tall - 6) - share * (tall - 12))
-            cv2.line(strip, (first, y), (width - 8, y), (GRID, GRID, GRID), 1)
-        for curve, colour in zip(self._curves, COLOURS, strict=True):
-            points = [
-                (round(first + i * (width - 8 - first) / SHOWN_FRAMES), round((tall - 6) - value / top * (tall - 12)))
-                for i, value in enumerate(curve)
-                if value is not None
-            ]
-            if points:
-                line = np.array(points, np.int32)[:, None]
-                cv2.polylines(strip, [line], isClosed=False, color=colour, thickness=2, lineType=cv2.LINE_AA)
-        _say_top(strip, top, (width - 8, 6))
+
+def panel_size(size_hw: SizeHW) -> SizeHW:
+    """How large one of the two pictures is in a film that is no wider than `WIDEST`."""
+    height, width = size_hw
+    shown = min(width, WIDEST // 2)
+    return max(1, round(height * shown / width)), shown
+
+
+class _Strip:
+    """Numbers and flicker of both methods, and the legend: as wide as both pictures.
+
+    With few classes the legend names all of them, in fixed places; with many those that have been painted.
+    """
+
+    def __init__(self, size_hw: SizeHW, names: tuple[str, str], entries: list[Entry], frames: int | None) -> None:
+        self.names, self._width = names, 2 * size_hw[1]
+        self._line = line_height(size_hw)
+        self._pad = self._line // 2
+        fixed = self._fixed(entries)
+        self._entries, self._entry_line = fixed or (None, max(10, round(0.75 * self._line)))
+        rows = CLASS_LINES if fixed is None else len(flow(*fixed, self._room))
+        self._legend_at = self._pad + round(8.2 * self._line)
+        self._height = self._legend_at + rows * round(1.5 * self._entry_line) + self._pad
+        self._height += (size_hw[0] + self._height) % 2
+        self._chart = FlickerChart(COLOURS, frames=frames)
+
+    @property
+    def _room(self) -> int:
+        return self._width - 2 * self._pad
+
+    def _fixed(self, entries: list[Entry]) -> tuple[list[Entry], int] | None:
+        """All entries and the height of their lines, where they fit."""
+        for line in heights(self._line):
+            if len(flow(entries, line, self._room)) <= CLASS_LINES - 1:
+                return entries, line
+        return None
+
+    def __call__(self, frame: Frame, seen: ComparedFrame, *, is_key: bool, painted: list[Entry]) -> NDArray[np.uint8]:
+        strip = np.full((self._height, self._width, 3), GROUND, np.uint8)
+        line, left = self._line, round(0.38 * self._width)
+        for row, name in enumerate(self.names):
+            y = self._pad + row * round(3.4 * line)
+            write_entries(strip, [[(clipped(name, line, left - 3 * line), COLOURS[row])]], (self._pad, y), line,
+                          colour=PAPER)  # fmt: skip
+            numbers = clipped(_numbers(seen.so_far[row], seen.fps[row]), line, left - 3 * line)
+            write(strip, numbers, (self._pad + round(1.4 * line), y + round(1.3 * line)), line, colour=PAPER)
+        self._chart.add(seen.flicker, float(frame.pts_seconds), is_key=is_key)
+        area = strip[self._pad : self._legend_at - line // 2, left : self._width - self._pad]
+        self._chart.draw(area, line)
+        self._draw_legend(strip, painted)
         return strip
 
+    def _draw_legend(self, strip: NDArray[np.uint8], painted: list[Entry]) -> None:
+        entries, line = self._entries or painted, self._entry_line
+        lines = flow(entries, line, self._room)
+        count = len(entries)
+        while len(lines) > CLASS_LINES:
+            count -= 1
+            rest: Entry = (f"and {len(entries) - count} more", (GROUND,) * 3)
+            lines = flow([*entries[:count], rest], line, self._room)
+        write_entries(strip, lines, (self._pad, self._legend_at), line, colour=PAPER)
 
-def _say_top(strip: NDArray[np.uint8], top: float, at: tuple[int, int]) -> None:
-    """What the strip's upper line stands for, in its corner."""
+
+def _numbers(flicker: float | None, fps: float | None) -> str:
+    words = ["" if flicker is None else f"{100 * flicker:.2f}% flicker", "" if fps is None else f"{fps:.1f} frames/s"]
+    return ", ".join(filter(None, words))
+
+
+def _only_wrong(rgb: Rgb, truth: Labels, other: Labels, own: Labels) -> Rgb:
+    """The dimmed picture, and on it what is wrong in one of the two, in its colour, or in both, in white."""
     import cv2
 
-    text = f"{100 * top:.1f}%"
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
-    place = (at[0] - width, at[1] + height + 4)
-    cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (INK, INK, INK), 1, cv2.LINE_AA)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    out = np.repeat((0.35 * grey + 12).astype(np.uint8)[..., None], 3, axis=2)
+    known = truth != IGNORE
+    left, right = known & (other != truth), known & (own != truth)
+    for mask, colour in ((left & ~right, COLOURS[0]), (right & ~left, COLOURS[1]), (left & right, (205, 205, 205))):
+        out[mask] = colour
+    return out
+
+
+def smaller(rgb: Rgb, size_hw: SizeHW) -> Rgb:
+    """The picture at this size, area mean."""
+    import cv2
+
+    if rgb.shape[:2] == size_hw:
+        return rgb
+    return np.asarray(cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def smaller_labels(labels: Labels, size_hw: SizeHW) -> Labels:
+    """Labels at this size, nearest neighbour."""
+    import cv2
+
+    if labels.shape == size_hw:
+        return labels
+    return np.asarray(cv2.resize(labels, size_hw[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)

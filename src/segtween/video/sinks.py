@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,13 @@ from segtween.video.staging import Staged, sink_errors
 
 Ids = Literal["train", "dataset"]
 Draw = Callable[[Frame, Result], NDArray[np.uint8]]
+
+
+class Film(NamedTuple):
+    """A further video: what it shows of each frame, and options of its encoder, x264. It has no sound."""
+
+    draw: Draw
+    x264: Mapping[str, str]
 
 
 class VideoSink:

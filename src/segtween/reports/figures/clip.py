@@ -10,10 +10,11 @@ import numpy as np
 from segtween.build import method
 from segtween.flow.occlusion import Occlusion, open_occlusion
 from segtween.reports.figures import panels
-from segtween.reports.figures.page import Entry, compose, panel_size, seen_classes
+from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.passage import Labelled, Motion, Subject, first_frame, footer, motion_between, passage
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.types import Rgb, SizeHW
+from segtween.video.text import Entry
 
 PANEL_WIDTH = 360
 

@@ -6,18 +6,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtween.errors import SettingError, SinkError
-from segtween.labels import Colour, LabelSet
+from segtween.labels import LabelSet
 from segtween.types import Labels, Rgb, SizeHW
 from segtween.video.staging import sink_errors, written
+from segtween.video.text import Entry, flow, text_width, write, write_entries
 
-INK, FAINT = (31, 41, 51), (110, 120, 130)
+FAINT = (110, 120, 130)
 LEAST_SHARE = 0.002
 """A class is in the legend if it covers this share of a picture."""
-
-Entry = tuple[str, Colour]
 
 
 def panel_size(image_hw: SizeHW, width: int) -> SizeHW:
@@ -42,7 +40,7 @@ def compose(
     left = margin + max((text_width(part, line) for name in row_names for part in name.split("\n")), default=0)
     left += 2 * gap if row_names else 0
     page_width = left + len(headings) * (width + gap) - gap + margin
-    entries = _flow(legend, line, page_width - 2 * margin)
+    entries = flow(legend, line, page_width - 2 * margin)
     small = max(12, round(0.75 * line))
     top = margin + round(1.4 * line)
     below = top + len(rows) * (height + gap)
@@ -66,14 +64,8 @@ def compose(
         for column, panel in enumerate(panels):
             x = left + column * (width + gap)
             page[y : y + height, x : x + width] = panel
-    y = below + line // 4
-    for entry_line in entries:
-        x = margin
-        for name, colour in entry_line:
-            page[y : y + line, x : x + line] = colour
-            write(page, name, (x + round(1.4 * line), y), line)
-            x += _entry_width(name, line)
-        y += round(1.5 * line)
+    y = below + line // 4 + len(entries) * round(1.5 * line)
+    write_entries(page, entries, (margin, below + line // 4), line)
     if footer:
         fitting = min(small, round(small * (page_width - 2 * margin) / max(1, text_width(footer, small))))
         write(page, footer, (margin, y + small // 3), fitting, colour=FAINT)
@@ -112,53 +104,3 @@ def check_picture(target: str | Path, *, overwrite: bool) -> Path:
     if path.exists() and not overwrite:
         raise SinkError(f"{path} exists", expected="no such file yet", do="give overwrite=True to replace it")
     return path
-
-
-_FINER = 4  # text is drawn this much larger and reduced, because OpenCV's strokes are whole pixels
-
-
-def text_width(text: str, height: int) -> int:
-    """Pixels that `write` takes for lines of this height."""
-    import cv2
-
-    scale, thickness = _font(height)
-    return -(-int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)[0][0]) // _FINER) + 2
-
-
-def write(page: NDArray[np.uint8], text: str, at: tuple[int, int], height: int, *, colour: Colour = INK) -> None:
-    """One line of text, its top left corner at (x, y), cut off at the page's border."""
-    import cv2
-
-    scale, thickness = _font(height)
-    width, rows = text_width(text, height), round(1.3 * height)
-    ink = np.zeros((rows * _FINER, width * _FINER), np.uint8)
-    base = round(0.86 * height * _FINER)
-    cv2.putText(ink, text, (_FINER, base), cv2.FONT_HERSHEY_SIMPLEX, scale, 255, thickness, cv2.LINE_AA)
-    cover = cv2.resize(ink, (width, rows), interpolation=cv2.INTER_AREA).astype(np.float32)[..., None] / 255
-    x, y = at
-    place = page[y : y + rows, x : x + width]
-    cover = cover[: place.shape[0], : place.shape[1]]
-    place[:] = np.rint(place + cover * (np.array(colour, np.float32) - place)).astype(np.uint8)
-
-
-def _font(height: int) -> tuple[float, int]:
-    """Scale and stroke of OpenCV's font, whose capitals are 21 pixels high at scale 1."""
-    return 0.72 * height * _FINER / 21, max(1, round(0.085 * height * _FINER))
-
-
-def _entry_width(name: str, line: int) -> int:
-    return round(1.4 * line) + text_width(name, line) + line
-
-
-def _flow(entries: Sequence[Entry], line: int, width: int) -> list[list[Entry]]:
-    """Entries broken into lines."""
-    lines: list[list[Entry]] = []
-    room = 0
-    for entry in entries:
-        needed = _entry_width(entry[0], line)
-        if needed > room:
-            lines.append([])
-            room = width
-        lines[-1].append(entry)
-        room -= needed
-    return lines
