@@ -173,6 +173,8 @@ def load_recipe_labels(out: Path) -> tuple[str, ...]:
     assert record.provenance["licence"] == RECIPE["licence"]
     assert record.provenance["recipe"] == "recipes/tiny.yaml"
     assert record.provenance["measured"]["seen"]["frames"] == 5
+    shown = 64 / 72 * (0.8 * 1.5) ** 0.5  # filling the crop, at the mean of the recipe's scales
+    assert record.trained_size_hw == (round(40 * shown), round(72 * shown))
     return record.labels.names
 
 

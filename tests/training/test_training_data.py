@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import CAMVID11
+from segtween.models.finding import find_record
 from segtween.training.data import Pool, class_shares, open_pool, plan
+from segtween.training.kinds import load_recipe
 from segtween.training.recipe import Augment, Source
 
 LISTED = Source("list", list="train.txt")
@@ -182,6 +184,30 @@ def test_draws_are_a_function_of_seed_and_sample() -> None:
     assert (first.matrix == again.matrix).all()
     assert (first.brightness, first.hue) == (again.brightness, again.hue)
     assert (first.matrix != other.matrix).any()
+
+
+@pytest.mark.train
+def test_the_size_shown_is_the_mean_of_the_draws() -> None:
+    from segtween.training.augment import draw, shown_size
+
+    chosen = Augment(scale=(0.5, 3), aspect=(0.8, 1.25))
+    size: dict[str, Any] = {"size_hw": (300, 400), "crop_hw": (288, 384)}
+    areas = [abs(np.linalg.det(draw(chosen, **size, seed=1, sample=n).matrix[:, :2])) for n in range(2000)]
+    factor = np.exp(0.5 * np.mean(np.log(areas)))
+    assert shown_size(chosen, **size) == pytest.approx((300 * factor, 400 * factor), rel=0.05)
+    assert shown_size(Augment(), size_hw=(1000, 1000), crop_hw=(250, 500)) == (500, 500), "it fills the crop"
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["swiftnet-lite0.camvid", "swiftnet-r18.camvid"])
+def test_shipped_records_say_what_their_recipes_show(name: str) -> None:
+    from segtween.training.augment import shown_size
+
+    recipe = load_recipe(Path(__file__).resolve().parents[2] / "recipes" / f"{name}.yaml")
+    frames_hw = (360, 480)  # those of CamVid at half their size, and of the street
+    assert {source.size_hw for source in recipe.train if source.kind == "street"} == {frames_hw}
+    shown = shown_size(recipe.augment, size_hw=frames_hw, crop_hw=recipe.crop_hw)
+    assert find_record(name).trained_size_hw == shown
 
 
 @pytest.mark.train
