@@ -13,6 +13,7 @@ from segtween.run.comparison import ComparedFrame
 from segtween.types import Frame, Result
 from segtween.video import flicker_chart, paint, side_by_side, text
 from segtween.video.flicker_chart import FlickerChart
+from segtween.video.frame_bins import FrameBins
 from segtween.video.paint import Style
 from segtween.video.side_by_side import COLOURS, WIDEST, ComparedMethod, ComparisonPicture, panel_size
 
@@ -106,15 +107,24 @@ def test_the_curve_spans_the_clip(shown: int, frames: int, share: float) -> None
     assert abs(curve_end(area) - (left + share * (right - left))) < 15
 
 
-def test_a_clip_of_unknown_length_is_drawn_in_ever_coarser_steps() -> None:
-    chart = FlickerChart(COLOURS[:1], frames=None)
+def test_a_clip_of_unknown_length_is_kept_in_ever_coarser_steps() -> None:
+    bins = FrameBins(2, frames=None, most=480)
     for i in range(1000):
-        chart.add([0.01 if i < 500 else 0.03], i / 25, is_key=False)
-    means = chart._means()[0][chart._counts[0] > 0]
-    assert len(means) == 63, "16 frames in each of the bins: 8 would not hold all"
-    assert means[0] == pytest.approx(0.01)
-    assert means[-1] == pytest.approx(0.03)
-    assert chart._counts.sum() == 1000
+        bins.add([0.01 if i < 500 else 0.03, None if i % 2 else 1.0])
+    means = bins.means[:, : bins.filled]
+    assert bins.filled == 63, "16 frames in each of the bins: 8 would not hold all"
+    assert means[0, 0] == pytest.approx(0.01)
+    assert means[0, -1] == pytest.approx(0.03)
+    assert (means[0] * np.array([16] * 62 + [8])).sum() == pytest.approx(20), "every frame counts once"
+    assert (means[1] == 1).all()
+    assert np.isnan(bins.means[:, bins.filled :]).all()
+
+
+def test_an_odd_number_of_bins_is_halved_too() -> None:
+    bins = FrameBins(1, frames=5, most=480)
+    for i in range(8):
+        bins.add([float(i)])
+    assert bins.means[0, : bins.filled].tolist() == [0.5, 2.5, 4.5, 6.5]
 
 
 def test_key_frames_are_marked_where_they_can_be_told_apart() -> None:

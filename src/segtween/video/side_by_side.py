@@ -113,8 +113,11 @@ class _Strip:
         self._line = line_height(size_hw)
         self._pad = self._line // 2
         fixed = self._fixed(entries)
-        self._entries, self._entry_line = fixed or (None, max(10, round(0.75 * self._line)))
-        rows = CLASS_LINES if fixed is None else len(flow(*fixed, self._room))
+        self._entries: list[Entry] | None = None
+        self._entry_line, rows = max(10, round(0.75 * self._line)), CLASS_LINES
+        if fixed is not None:
+            self._entries, self._entry_line = fixed
+            rows = len(flow(*fixed, self._room))
         self._legend_at = self._pad + round(8.2 * self._line)
         self._height = self._legend_at + rows * round(1.5 * self._entry_line) + self._pad
         self._height += (size_hw[0] + self._height) % 2

@@ -64,7 +64,7 @@ def test_the_least_certain_frames_are_some_frames_apart() -> None:
         recorder.add(frame(i), result(i, labels, float(confidence)), None)
     kept = recorder.uncertain
     assert len(kept) == UNCERTAIN
-    assert np.diff([one.index for one in kept]).min() >= APART
+    assert np.diff([one.frame for one in kept]).min() >= APART
     assert min(one.confidence for one in kept) == pytest.approx(confidences.min(), abs=1e-6)
     assert max(one.confidence for one in kept) < np.quantile(confidences, 0.15)
     assert all(cv2.imdecode(np.frombuffer(one.jpeg, np.uint8), 1) is not None for one in kept)

@@ -38,7 +38,7 @@ ROWS = ("confidence", "flicker", "flicker_before")
 class Uncertain(NamedTuple):
     """A frame, its mean confidence in 0..1, and its picture with its labels, as JPEG."""
 
-    index: int
+    frame: int
     confidence: float
     jpeg: bytes
 
@@ -92,7 +92,7 @@ class RunRecorder:
 
     def _keep(self, frame: Frame, result: Result, confidence: float) -> None:
         """The frame, if it is among the least certain; in place of a near one that is more certain."""
-        near = [one for one in self._uncertain if frame.index - one.index < APART]
+        near = [one for one in self._uncertain if frame.index - one.frame < APART]
         rivals = near or (self._uncertain if len(self._uncertain) >= UNCERTAIN else [])
         worst = max(rivals, key=lambda one: one.confidence, default=None)
         if worst is not None:

@@ -187,9 +187,9 @@ def _range(values: NDArray[np.float64], digits: int) -> str:
 
 def _uncertain(recorder: RunRecorder) -> Html:
     items = "\n".join(
-        f'<li><button type="button" data-frame="{one.index}">'
-        f"{jpeg(one.jpeg, alt=f'frame {one.index + 1} with its labels')}"
-        f"frame {one.index + 1}, confidence {100 * one.confidence:.1f}%</button></li>"
+        f'<li><button type="button" data-frame="{one.frame}">'
+        f"{jpeg(one.jpeg, alt=f'frame {one.frame + 1} with its labels')}"
+        f"frame {one.frame + 1}, confidence {100 * one.confidence:.1f}%</button></li>"
         for one in recorder.uncertain
     )
     return f'<ul class="frames">\n{items}\n</ul>' if items else ""
