@@ -23,7 +23,6 @@ FEATURES = {
 """Instructions that decide about precisions and speed: LLVM's name -> the usual one."""
 OF_ARM = ("dotprod", "i8mm", "bf16")
 ARM = ("aarch64", "arm64")
-PRECISIONS = ("float32", "bfloat16", "int8")
 VARIABLES = ("SEGTWEEN_CACHE", "ONEDNN_MAX_CPU_ISA", "NUMBA_DISABLE_JIT", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")
 """Of the environment: those that change what is computed with, or where."""
 CARDS = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
@@ -32,7 +31,7 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class MachineReport(Report):
-    """`features` holds those of this kind of processor, True where it has them; `precisions` the same of `PRECISIONS`.
+    """`features` holds those of this kind of processor, True where it has them; `precisions` the same of float32, bfloat16 and int8.
     `cards` names each graphics card by who sees it."""
 
     versions: dict[str, str]
@@ -105,11 +104,12 @@ def features() -> dict[str, bool]:
 
 
 def precisions() -> dict[str, bool]:
-    """Whether the default runtime really computes in each of `PRECISIONS` here, not whether it can be asked to."""
-    from segtween.runtimes.openvino import core, int8_sums_are_exact
+    """Whether the default runtime really computes in float32, bfloat16 and int8 here, not whether it can be asked to."""
+    from segtween.runtimes.openvino import core, int8_weight_bits
 
     has_bfloat16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return dict(zip(PRECISIONS, (True, has_bfloat16, int8_sums_are_exact()), strict=True))
+    bits = int8_weight_bits()
+    return {"float32": True, "bfloat16": has_bfloat16, f"int8 ({bits or 8}-bit weights)": bits > 0}
 
 
 def _cards(*, with_torch: bool) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ The frame is preprocessed in torch, the graph reads the result where it lies and
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ class BoundSegmenter:
         return self.inner.notes
 
     @property
-    def scale(self) -> float:
+    def scale(self) -> float | Literal["auto"]:
         return self.inner.scale
 
     def __call__(self, rgb: Tensor) -> Tensor:

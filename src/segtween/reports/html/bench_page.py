@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from segtween.bench.machine import processor_name
 from segtween.bench.report import MethodReport, Report
 from segtween.bench.roofline import RooflineReport
 from segtween.bench.speed_report import STAGES, BenchReport
@@ -13,7 +14,6 @@ from segtween.bench.sweeps import Sweep
 from segtween.ops.threads import available_threads
 from segtween.reports.html import charts
 from segtween.reports.html.page import Html, code, details, numbers, page, paragraph, record, section, text_table
-from segtween.reports.tables.study import machine
 from segtween.texttable import TextTable
 
 CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
@@ -47,7 +47,7 @@ def sweep_page(sweeps: Sequence[Sweep], *, command: str) -> Html:
 
 def _machine(threads: int | None = None, versions: dict[str, str] | None = None) -> dict[str, Any]:
     used = {} if threads is None else {"threads used": str(threads)}
-    return {"processor": machine(), "processors": str(available_threads()), **used, **(versions or {})}
+    return {"processor": processor_name(), "processors": str(available_threads()), **used, **(versions or {})}
 
 
 def _charts(report: BenchReport) -> list[Html]:
