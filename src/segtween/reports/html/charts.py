@@ -16,6 +16,8 @@ from segtween.reports.tables.plot import COLOURS
 
 WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 14, 48
+SHIFT = 6
+"""From the whiskers of one line to those of the next."""
 _numbers = count(1)
 
 
@@ -53,7 +55,9 @@ def line_chart(title: str, series: Sequence[Series], *, x: str, y: str, whole_x:
         return ""
     xs = _span([p[0] for one in drawn for p in one.points], whole=whole_x)
     ys = _span([v for one in drawn for p, b in _bounded(one) for v in (p[1], *(b or ()))], margin=0.06)
-    marks = "".join(_grid(xs, ys, x, y, whole=whole_x)) + "".join(_drawn(one, xs, ys) for one in drawn)
+    marks = "".join(_grid(xs, ys, x, y, whole=whole_x)) + "".join(
+        _drawn(one, xs, ys, shift=SHIFT * (row - (len(drawn) - 1) / 2)) for row, one in enumerate(drawn)
+    )
     keys = " ".join(
         f'<span><span class="keyline" style="border-color:{one.colour}"></span>{escape(one.name)}</span>'
         for one in drawn
@@ -196,13 +200,15 @@ def _ticks(span: tuple[float, float]) -> list[float]:
     return [round(i * step, 10) for i in range(first, int(np.floor(span[1] / step)) + 1)]
 
 
-def _drawn(one: Series, xs: tuple[float, float], ys: tuple[float, float]) -> Html:
+def _drawn(one: Series, xs: tuple[float, float], ys: tuple[float, float], *, shift: float) -> Html:
+    """A line; its whiskers, which would hide those of others, `shift` to the right."""
     out = []
     for point, bound in _bounded(one):
         x, y = _at(point, xs, ys)
         if bound is not None:
             low, high = (_at((point[0], v), xs, ys)[1] for v in bound)
-            out.append(f'<path d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8M{x - 4:.1f} {high:.1f}h8" '
+            at = x + shift
+            out.append(f'<path d="M{at:.1f} {low:.1f}V{high:.1f}M{at - 4:.1f} {low:.1f}h8M{at - 4:.1f} {high:.1f}h8" '
                        f'stroke="{one.colour}" fill="none" opacity=".6"/>')  # fmt: skip
         out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{one.colour}"/>')
     if one.is_line:
