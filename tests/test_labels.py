@@ -142,6 +142,8 @@ def test_a_class_may_have_another_name_and_it_is_said() -> None:
     assert label_set("voc21").names[label_set("voc21").index("airplane")] == "aeroplane"
     assert label_set("idd26").index("human") == 4
     assert CITYSCAPES19.choose(["traffic light"]) == ((6,), ())
+    cased = label_set(["Car", "car", "tree", "vegetation"])
+    assert [cased.index(name) for name in ("car", "CAR", "vegetation")] == [1, 0, 3]
     for nothing in ([], "car", ["car", 3]):
         with pytest.raises(SettingError, match="classes=.*; expected a list of class names"):
             CAMVID11.choose(nothing)  # type: ignore[arg-type]

@@ -43,7 +43,10 @@ def comparable(name: str) -> str:
 
 
 def find_name(name: str, names: Sequence[str]) -> int | None:
-    """The place of a name in `names`: of the same name, else of the first that means the same; None for neither."""
+    """The place of a name in `names`: of the very name, else of one that compares as the same, else of the first that
+    means the same; None for none of these."""
+    if name in names:
+        return names.index(name)
     places = {comparable(own): i for i, own in reversed(list(enumerate(names)))}
     key = comparable(name)
     others = next((group for group in SAME if key in group), ())

@@ -24,6 +24,11 @@ def to_polygons(mask: Mask) -> list[Polygon]:
     width, because most formats have no holes."""
     import cv2
 
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return []
+    corner = np.array((columns[0], rows[0]), np.float64)
+    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
     outer: dict[int, Polygon] = {}
     holes: list[tuple[int, Polygon]] = []
@@ -35,7 +40,7 @@ def to_polygons(mask: Mask) -> list[Polygon]:
             holes.append((int(pieces[y - 1, x]), ring))
     for piece, ring in holes:
         outer[piece] = _joined(outer[piece], ring)
-    return [outer[piece] for piece in sorted(outer)]
+    return [outer[piece] + corner for piece in sorted(outer)]
 
 
 def from_polygons(polygons: Iterable[NDArray[np.floating]], size_hw: SizeHW) -> Mask:

@@ -19,7 +19,7 @@ def yolo_files(target: Path, labels: LabelSet) -> FrameFiles:
     def encode(frame: Frame, result: Result) -> bytes:
         scale = frame.size_hw[::-1]
         pieces = ((i, polygon / scale) for i, mask in masks_of(result.labels, labels) for polygon in to_polygons(mask))
-        lines = (f"{i} {' '.join(f'{value:.6f}' for value in polygon.ravel())}\n" for i, polygon in pieces)
+        lines = (f"{i} {' '.join(map('{:.6f}'.format, polygon.ravel().tolist()))}\n" for i, polygon in pieces)
         return "".join(lines).encode()
 
     names = "".join(f"  {i}: {json.dumps(name)}\n" for i, name in enumerate(labels.names))
