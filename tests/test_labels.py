@@ -85,8 +85,10 @@ def test_a_yaml_file_names_classes_colours_and_ids(tmp_path: Path) -> None:
     assert label_set(["road", "car"]).names == ("road", "car")
 
 
-KNOWN = {  # name: classes, ignore id, and some classes with the ids and colours that their data sets document
-    "camvid11": (11, 11, {"sky": (0, (128, 128, 128)), "bicyclist": (10, (0, 128, 192))}),
+# Name: classes, ignore id, and some classes with the ids and colours that their data sets document; camvid11's colours
+# are brighter than CamVid's, of which some are near black.
+KNOWN = {
+    "camvid11": (11, 11, {"sky": (0, (110, 180, 245)), "bicyclist": (10, (0, 235, 225))}),
     "cityscapes19": (19, 0, {"road": (7, (128, 64, 128)), "bicycle": (33, (119, 11, 32))}),
     "bdd19": (19, 255, {"road": (0, (128, 64, 128)), "bicycle": (18, (119, 11, 32))}),
     "kitti": (19, 0, {"road": (7, (128, 64, 128)), "person": (24, (220, 20, 60))}),

@@ -17,7 +17,7 @@ SOURCE = Path(segtween.__file__).parent
 OWN_FLAGS = ("cli", "compat")
 """Parts whose errors are for who types commands."""
 
-WITHOUT_FLAG = {"alpha", "fusion", "history_weight", "kind", "mode", "propagation", "resample", "source"}
+WITHOUT_FLAG = {"fusion", "history_weight", "kind", "mode", "propagation", "resample", "source"}
 """Arguments that errors may name although no command has an option for them."""
 
 

@@ -31,8 +31,8 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class MachineReport(Report):
-    """`features` holds those of this kind of processor, True where it has them; `precisions` the same of float32, bfloat16 and int8.
-    `cards` names each graphics card by who sees it."""
+    """`features` holds those of this kind of processor, True where it has them; `precisions` the same of float32,
+    bfloat16 and int8. `cards` names each graphics card by who sees it."""
 
     versions: dict[str, str]
     system: str
@@ -104,7 +104,7 @@ def features() -> dict[str, bool]:
 
 
 def precisions() -> dict[str, bool]:
-    """Whether the default runtime really computes in float32, bfloat16 and int8 here, not whether it can be asked to."""
+    """Whether the default runtime really computes in each of them here, not whether it can be asked to."""
     from segtween.runtimes.openvino import core, int8_weight_bits
 
     has_bfloat16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
+from segtween.cli.bench_output import BenchOutput
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
@@ -67,38 +67,6 @@ Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel=
 
 
 @dataclass(frozen=True)
-class BenchOutput:
-    """Where the figures go besides the screen."""
-
-    json_file: shared.Json = None
-    report: shared.ReportFile = None
-
-    def check(self) -> None:
-        """Whether the page can be written: reported before anything is measured."""
-        from segtween.reports.html.page import check_target
-
-        if self.report is not None:
-            check_target(self.report)
-
-    def finish(self, report: Report) -> None:
-        """Shows the report and writes it."""
-        from segtween.cli.screen import show
-        from segtween.reports.html.bench_page import bench_page
-
-        self.write(report.to_json(), lambda: bench_page(report, command=options.command_line()))
-        show(*report.tables(), all_in="--json FILE")
-
-    def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
-        from segtween.reports.html.page import save
-        from segtween.run.ending import write_json
-
-        if self.json_file is not None:
-            write_json(figures, self.json_file)
-        if self.report is not None:
-            save(page(), self.report)
-
-
-@dataclass(frozen=True)
 class TimingOptions:
     """What is timed, and how often."""
 
@@ -120,12 +88,12 @@ class TimingOptions:
         from segtween.bench import Plan
 
         return Plan(
-            options.size(self.size),
-            intervals=options.numbers(self.intervals, option="--intervals"),
+            texts.size(self.size),
+            intervals=texts.numbers(self.intervals, option="--intervals"),
             repeats=self.repeats,
             threads=threads,
-            against=options.words(against) or (),
-            clip=told(self.clip, options.size(self.size)),
+            against=texts.words(against) or (),
+            clip=told(self.clip, texts.size(self.size)),
         )
 
 
@@ -189,7 +157,7 @@ def speed(
     segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
         report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
-    output.finish(report if accuracy is None else with_accuracy(report, options.words(accuracy) or ()))
+    output.finish(report if accuracy is None else with_accuracy(report, texts.words(accuracy) or ()))
 
 
 @app.command("roofline")
@@ -244,7 +212,7 @@ def cold_start(
         options={**{name: getattr(network, name) for name in names}, "scale": network.chosen_scale()},
         name=method.name,
         settings=method.settings(),
-        size_hw=options.size(size),
+        size_hw=texts.size(size),
         threads=network.threads,
     )
     output.finish(measure_cold_start(process, repeats=repeats))
@@ -299,7 +267,7 @@ def sweep(
             )  # fmt: skip
         show(curves[-1].table(), all_in="--json FILE")
     figures = {"sweeps": [curve.to_json() for curve in curves]}
-    output.write(figures, lambda: sweep_page(curves, command=options.command_line()))
+    output.write(figures, lambda: sweep_page(curves, command=texts.command_line()))
     if plot is not None:
         for curve in curves:
             plot_sweep(curve, plot)
@@ -355,7 +323,7 @@ class ArrivalOptions:
     def plan(self, *, threads: int) -> RatePlan:
         from segtween.bench.plan import RatePlan
 
-        size_hw = options.size(self.size)
+        size_hw = texts.size(self.size)
         return RatePlan(size_hw, rate=self.rate, seconds=self.seconds, threads=threads, clip=told(self.clip, size_hw))
 
 
@@ -448,7 +416,7 @@ def device(
     output.check()
     plan = timing.plan(threads=network.threads, against=against)
     ((method_name, settings),) = method.measured(mode.asked() or "causal").items()
-    opened = options.device(name, threads=network.threads, without=options.words(without) or ())
+    opened = options.device(name, threads=network.threads, without=texts.words(without) or ())
     if opened is None:
         raise SettingError(f"device {name}", expected="cuda or cuda:1", do="use segtween bench speed for the processor")
     segmenter = network.open(device=opened)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
@@ -67,7 +67,7 @@ def evaluate(
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []
     else:
-        wanted = options.numbers(intervals, option="--intervals")
+        wanted = texts.numbers(intervals, option="--intervals")
     backend = options.device(device, threads=network.threads, keeps_frame=True)
     segmenter = network.open(data=dataset, device=backend)
     # Without a key frame after the labelled one, or without frames in between, both modes are one.
@@ -80,7 +80,7 @@ def evaluate(
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,
-            measures=options.words(measures) or (),
+            measures=texts.words(measures) or (),
             observe=worst,
             threads=network.threads,
             backend=backend,
@@ -91,7 +91,7 @@ def evaluate(
     if csv_file is not None:
         report.write_csv(csv_file)
     if report_file is not None and worst is not None:
-        text = evaluation_page(report, labels=dataset.labels, worst=worst, command=options.command_line())
+        text = evaluation_page(report, labels=dataset.labels, worst=worst, command=texts.command_line())
         save(text, report_file)
     if not quiet:
         show(*report.tables(), all_in="--json FILE")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
@@ -95,7 +95,7 @@ class SceneOptions(options.InputOptions):
         if data is not None:
             return DatasetShots(data, self.clip, network.labels, map_name=self.label_map)
         if self.street is not None:
-            return StreetShots(self.street, network.labels, size_hw=options.size(self.size))
+            return StreetShots(self.street, network.labels, size_hw=texts.size(self.size))
         return VideoShots(str(self.video), network.labels, threads=threads)
 
 
@@ -135,7 +135,7 @@ def clip(
     """
     from segtween.reports.figures.clip import clip_figure
 
-    shown = None if frames is None else options.numbers(frames, option="--frames")
+    shown = None if frames is None else texts.numbers(frames, option="--frames")
     picture.check()
     subject = _subject(scene, method, network, keys)
     picture.save(clip_figure(subject, frames=shown, occlusion=occlusion, width=picture.panel))
@@ -200,7 +200,7 @@ def failures(
     from segtween.reports.figures.failures import Drives, failure_figure
 
     picture.check()
-    drives = Drives(options.numbers(seeds, option="--seeds"), frames=frames, size_hw=options.size(size))
+    drives = Drives(texts.numbers(seeds, option="--seeds"), frames=frames, size_hw=texts.size(size))
     with progress_bar("street") as progress:
         page, _ = failure_figure(
             network.open(), drives, rows=rows, width=panel, threads=network.threads, progress=progress
@@ -248,10 +248,10 @@ def losses(
     picture.check()
     settings = method.settings().at(keys.resolve())
     drives = Drives(
-        options.numbers(seeds, option="--seeds"),
+        texts.numbers(seeds, option="--seeds"),
         frames=frames,
         rate=STREET_RATE,
-        size_hw=options.size(size),
+        size_hw=texts.size(size),
         traffic=traffic,
     )
     with progress_bar("street") as progress:

@@ -6,6 +6,7 @@ import re
 import shlex
 
 FLAGS = {
+    "alpha": "--alpha",
     "async_keys": "--async-keys",
     "background": "--background",
     "budget": "--budget",
@@ -38,6 +39,7 @@ FLAGS = {
     "network_threads": "--network-threads",
     "next_frames": "--next",
     "occlusion": "--occlusion",
+    "outline": "--outline",
     "out": "--out",
     "overwrite": "--overwrite",
     "palette": "--palette",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import MethodOptions, NetworkOptions
@@ -85,7 +85,7 @@ def conditions(data: LabelledOptions, street: DrivenOptions, network: NetworkOpt
             map_name=data.label_map,
             max_frames=data.max_frames,
             threads=network.threads,
-            command=options.command_line(),
+            command=texts.command_line(),
             progress=progress,
         )
 
@@ -140,7 +140,7 @@ def losses(
     """
     from segtween.reports.tables.losses import losses_table
 
-    names, chosen = options.words(presets) or [], options.numbers(wanted, option="--intervals")
+    names, chosen = texts.words(presets) or [], texts.numbers(wanted, option="--intervals")
     changed = method.of_presets(names)
     default = names.index(MethodOptions.preset) if MethodOptions.preset in names else 0
     output.check("losses")

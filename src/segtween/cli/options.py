@@ -1,9 +1,7 @@
-"""Options that several commands share in groups (`cli.grouping`), and how lists and sizes are read."""
+"""Options that several commands share in groups (`cli.grouping`)."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from segtween.cli import shared
+from segtween.cli import shared, texts
 from segtween.cli.grouping import Without
 from segtween.errors import SettingError
 from segtween.flow import flow_names, flow_paths
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from segtween.run.modes import ModeName
     from segtween.run.options import Outputs
     from segtween.settings import Settings
-    from segtween.types import SizeHW
 
 PRESET_ALIASES = {"mend": "refined"}
 """Other names that `--preset` takes."""
@@ -387,21 +384,14 @@ def device(
     return open_device(name, processor=Processor(threads), without=tuple(without), keeps_frame=keeps_frame)
 
 
-def words(text: str | None) -> list[str] | None:
-    """`a,b` -> ["a", "b"]; None for nothing given."""
-    if text is None:
-        return None
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def outputs(group: Any, *, ids: Literal["train", "dataset"]) -> Outputs:
     """What is written, from a command's own group of the options for that."""
     from segtween.run.options import Outputs
 
     return Outputs(
-        words(group.save) or [],
+        texts.words(group.save) or [],
         overwrite=group.overwrite,
-        classes=words(group.classes),
+        classes=texts.words(group.classes),
         ids=ids,
         alpha=group.alpha,
         outline=group.outline,
@@ -409,42 +399,6 @@ def outputs(group: Any, *, ids: Literal["train", "dataset"]) -> Outputs:
         background=group.background,
         unknown_below=group.unknown_below,
     )
-
-
-def numbers(text: str, *, option: str) -> list[int]:
-    """`0,4,9` -> [0, 4, 9]; SettingError for anything else."""
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingError(
-            f"{option} {text!r}", expected="whole numbers with commas between", do=f"give {option} 0,4,9"
-        ) from None
-    if any(n < 0 for n in found):
-        raise SettingError(f"{option} {text!r}", expected="numbers of 0 or more", do=f"give {option} 0,4,9")
-    return found
-
-
-def scales(text: str, *, option: str = "--scales") -> list[float]:
-    """`0.5,1` -> [0.5, 1.0]; SettingError for anything else."""
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise SettingError(
-            f"{option} {text!r}", expected="numbers with commas between", do=f"give {option} 0.5,0.75,1"
-        ) from None
-
-
-def command_line() -> str:
-    """What was typed."""
-    return shlex.join(["segtween", *sys.argv[1:]])
-
-
-def size(text: str, *, option: str = "--size") -> SizeHW:
-    """`2048x1024` (width x height) -> (1024, 2048)."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
-        raise SettingError(f"{option} {text!r}", expected="WIDTHxHEIGHT in pixels", do=f"give {option} 2048x1024")
-    return int(parts[1]), int(parts[0])
 
 
 def labelled_data(name: str, root: Path, *, split: str, labels: str | None, network_labels: str | None) -> Dataset:

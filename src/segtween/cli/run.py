@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
 from segtween.cli.flags import in_flags
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
@@ -169,7 +169,7 @@ def run(
     )
     kinds = outputs.save
     asked_for = Asked(
-        options.command_line(),
+        texts.command_line(),
         load_options,
         {**_changed(outputs), **_changed(part), **({"live": True} if live else {})},
         output.compare,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import shared, texts
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -46,7 +46,7 @@ class StreetOptions:
             raise SettingError(
                 f"--frame-rate {self.frame_rate!r}", expected="a number or a fraction", do="give 15 or 30000/1001"
             ) from None
-        return Drives(self.seed, self.clips, self.frames, options.size(self.size), rate, self.truth,
+        return Drives(self.seed, self.clips, self.frames, texts.size(self.size), rate, self.truth,
                       traffic=self.traffic)  # fmt: skip
 
 

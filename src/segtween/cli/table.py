@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
@@ -83,12 +83,12 @@ def intervals(
     from segtween.reports.tables.speed import intervals_table
     from segtween.run.modes import each_mode
 
-    chosen = options.numbers(wanted, option="--intervals")
+    chosen = texts.numbers(wanted, option="--intervals")
     with measuring("intervals", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = intervals_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=each_mode(method.of_presets(options.words(presets) or []), mode.asked()),
+            presets=each_mode(method.of_presets(texts.words(presets) or []), mode.asked()),
             intervals=chosen,
             scale=network.chosen_scale(),
         )
@@ -123,12 +123,12 @@ def scales(
     from segtween.reports.tables.speed import scales_table
     from segtween.run.modes import each_mode
 
-    chosen = options.scales(wanted)
+    chosen = texts.scales(wanted)
     with measuring("scales", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = scales_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=each_mode(method.of_presets(options.words(presets) or []), mode.asked()),
+            presets=each_mode(method.of_presets(texts.words(presets) or []), mode.asked()),
             scales=chosen,
             interval=interval,
         )
@@ -171,8 +171,8 @@ def methods(
     from segtween.reports.tables.methods import methods_table
     from segtween.settings import PRESETS
 
-    default, chosen = MethodOptions.preset, options.numbers(wanted, option="--intervals")
-    names = options.words(presets) or [*(name for name in PRESETS if name != default), default]
+    default, chosen = MethodOptions.preset, texts.numbers(wanted, option="--intervals")
+    names = texts.words(presets) or [*(name for name in PRESETS if name != default), default]
     default = default if default in names else names[-1]
     changed = method.of_presets(names)
     with measuring(
@@ -254,12 +254,12 @@ def budgets(
     """
     from segtween.reports.tables.budgets import budgets_table
 
-    chosen = options.numbers(wanted, option="--intervals")
+    chosen = texts.numbers(wanted, option="--intervals")
     with measuring("budgets", output, data, network) as conditions:
         study = budgets_table(
             conditions,
             network.open(data=conditions.dataset),
-            presets=method.of_presets(options.words(presets) or []),
+            presets=method.of_presets(texts.words(presets) or []),
             intervals=chosen,
             starts=starts,
         )
@@ -299,7 +299,7 @@ def delays(
     """
     from segtween.reports.tables.delays import delays_table
 
-    settings, chosen = method.settings(), options.numbers(wanted, option="--delays")
+    settings, chosen = method.settings(), texts.numbers(wanted, option="--delays")
     with measuring("delays", output, data, network) as conditions:
         segmenter = network.open(data=conditions.dataset)
         study = delays_table(
@@ -343,12 +343,12 @@ def occlusion(
     output.check("occlusion")
     with progress_bar("street") as progress:
         study = occlusion_table(
-            seeds=options.numbers(seeds, option="--seeds"),
+            seeds=texts.numbers(seeds, option="--seeds"),
             frames=frames,
-            size_hw=options.size(size),
+            size_hw=texts.size(size),
             settings=method.settings(),
             sweep=sweep,
-            command=options.command_line(),
+            command=texts.command_line(),
             progress=progress,
         )
     output.finish(study)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import shared, texts
 from segtween.cli.grouping import Without
 from segtween.cli.options import DataOptions, NetworkOptions
 
@@ -99,7 +99,7 @@ def measuring(
             repeats=repeats,
             clip=clip,
             threads=network.threads,
-            measures=options.words(measures) or (),
-            command=options.command_line(),
+            measures=texts.words(measures) or (),
+            command=texts.command_line(),
             progress=progress,
         )

@@ -1,0 +1,44 @@
+"""Where the figures of `segtween bench` go besides the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segtween.cli import shared, texts
+
+if TYPE_CHECKING:
+    from segtween.bench.report import Report
+
+
+@dataclass(frozen=True)
+class BenchOutput:
+    """Where the figures go besides the screen."""
+
+    json_file: shared.Json = None
+    report: shared.ReportFile = None
+
+    def check(self) -> None:
+        """Whether the page can be written: reported before anything is measured."""
+        from segtween.reports.html.page import check_target
+
+        if self.report is not None:
+            check_target(self.report)
+
+    def finish(self, report: Report) -> None:
+        """Shows the report and writes it."""
+        from segtween.cli.screen import show
+        from segtween.reports.html.bench_page import bench_page
+
+        self.write(report.to_json(), lambda: bench_page(report, command=texts.command_line()))
+        show(*report.tables(), all_in="--json FILE")
+
+    def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
+        from segtween.reports.html.page import save
+        from segtween.run.ending import write_json
+
+        if self.json_file is not None:
+            write_json(figures, self.json_file)
+        if self.report is not None:
+            save(page(), self.report)
