@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
@@ -18,15 +17,8 @@ from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
-from segtween.segmenters.scores import (
-    Scores,
-    as_planes,
-    check_finite,
-    logits_from_labels,
-    logits_from_probabilities,
-    reduce_planes,
-    reduced_size,
-)
+from segtween.segmenters.answers import Answer, check_answer, read_answer
+from segtween.segmenters.scores import Scores, check_finite
 from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
@@ -65,11 +57,8 @@ class NetworkSegmenter:
         return own + self.runtime.notes
 
     def __call__(self, rgb: Rgb) -> Scores:
-        image = check_rgb(rgb)
         self._frames += 1
-        answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
-        frame = f"the {ordinal(self._frames)} frame it was given"
-        return self._logits(answer, f"network {self.record.name!r} in {frame}")
+        return self._reduced(self._answer(check_rgb(rgb)), self._who())
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
@@ -78,52 +67,27 @@ class NetworkSegmenter:
     def describe(self) -> dict[str, Any]:
         return {**describe_record(self.record, labels=self.labels, scale=self.scale), **self.runtime.describe()}
 
-    def _logits(self, answer: NDArray[Any], who: str) -> Scores:
-        kind, stride = self.record.output.kind, self.record.output.stride
-        planes = as_planes(answer, self.record.output.layout)
-        if kind == "labels":
-            values = planes[0] if planes.ndim == 3 else planes
-            grid = reduced_size((values.shape[0], values.shape[1]), stride)
-            return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
-        if kind == "probabilities":
-            # Logarithms first: between the centres of an enlarged grid it is they that follow straight lines.
-            planes = logits_from_probabilities(planes.astype(np.float32, copy=False))
-        scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
+    def _who(self) -> str:
+        return f"network {self.record.name!r} in the {ordinal(self._frames)} frame it was given"
+
+    def _answer(self, image: Rgb) -> Answer:
+        answers = self.runtime.run(resize(image, self.input_size((image.shape[0], image.shape[1])))[None])
+        return read_answer(answers, self.record, who=self._who())
+
+    def _reduced(self, answer: Answer, who: str) -> Scores:
+        scores = answer.reduced(self.record.output.stride, labels_of=self.labels, who=who)
         do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
     def _try_out(self) -> None:
         """One run on random pixels: does the record fit what the graph takes and answers?"""
-        m, output = self.record.input.multiple_of, self.record.output
+        m = self.record.input.multiple_of
         side = max(1, TRIAL_PIXELS // m) * m
         size = self.record.input.size_hw or (side, side)
         pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.uint8)
-        answer = self.runtime.run(pixels)[0]
-        if answer.ndim != len(output.layout):
-            raise self._misfit("layout", output.layout, f"has shape {answer.shape}")
-        planes = as_planes(answer, output.layout)
-        if output.kind == "labels":
-            if planes.size != planes.shape[-2] * planes.shape[-1]:
-                raise self._misfit("kind", output.kind, f"has shape {answer.shape}")
-        elif planes.shape[0] != len(self.labels):
-            raise ModelError(
-                f"output {output.name!r} of {self.record.graph_path.name} has {planes.shape[0]} classes "
-                f"(shape {answer.shape}, read as {output.layout})",
-                expected=f"{len(self.labels)}, as label set {self.labels.name!r} has",
-                do=f"correct `labels` or `output.layout` in {self.record.path.name}",
-            )
-        grid = planes.shape[-2], planes.shape[-1]
-        if any(abs(cells * output.stride - side) >= output.stride for cells, side in zip(grid, size, strict=True)):
-            found = f"has {format_size(grid)} cells for an image of {format_size(size)}"
-            raise self._misfit("stride", str(output.stride), found)
-        self._logits(answer, f"network {self.record.name!r} in a trial on random pixels")
-
-    def _misfit(self, field: str, value: str, found: str) -> ModelError:
-        return ModelError(
-            f"output {self.record.output.name!r} of {self.record.graph_path.name} {found}",
-            expected=f"{field} {value}, as {self.record.path.name} says",
-            do=f"correct `output.{field}`, or take what `segtween models inspect {self.record.graph_path}` proposes",
-        )
+        answers, who = self.runtime.run(pixels), f"network {self.record.name!r} in a trial on random pixels"
+        check_answer(answers, self.record, labels_of=self.labels, size_hw=size)
+        self._reduced(read_answer(answers, self.record, who=who), who)
 
 
 def open_network(
@@ -142,7 +106,7 @@ def open_network(
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
-    graph, outputs = materialise(record), (record.output.name,)
+    graph, outputs = materialise(record), record.output.names
     opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
