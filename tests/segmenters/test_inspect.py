@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from segtween.errors import ModelError
 from segtween.models.records import load_record, save_record
 from segtween.segmenters import open_segmenter
-from segtween.segmenters.inspect import inspect_onnx, summary_rows
+from segtween.segmenters.inspect import inspect_onnx, propose
 from tiny_onnx import cell_scores, colour_image, save_graph, write_network
 
 FLOAT = TensorProto.FLOAT
@@ -137,10 +137,10 @@ def test_a_written_sidecar_makes_the_file_a_model(tmp_path: Path) -> None:
 
 
 def test_the_summary_says_what_was_guessed(tmp_path: Path) -> None:
-    rows = summary_rows(inspect_onnx(write_network(tmp_path / "my.onnx")))
+    rows = propose(write_network(tmp_path / "my.onnx")).rows()
     assert ("input.mean", "0.485, 0.456, 0.406", "guessed") in rows
-    assert ("input.size", "any", "read") in rows
-    assert ("output.stride", "4", "read") in rows
+    assert ("input.size", "any", "graph") in rows
+    assert ("output.stride", "4", "trial run") in rows
     assert ("labels", "classes5: 5 classes", "guessed") in rows
 
 

@@ -81,11 +81,12 @@ def inspect(
     from segtween.cli.screen import show
     from segtween.errors import SinkError
     from segtween.models.records import save_record, sidecar_path
-    from segtween.segmenters.inspect import inspect_onnx, summary_rows
+    from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
 
-    record = inspect_onnx(file)
-    rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in summary_rows(record)]
+    proposal = propose(file)
+    record = proposal.record
+    rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in proposal.rows()]
     show(TextTable(f"{file}", ("field", "value"), rows))
     if not write:
         show("Add --write to keep this as the file's sidecar.")

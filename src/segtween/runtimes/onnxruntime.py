@@ -82,7 +82,9 @@ class OnnxRuntime(OnnxFileRuntime):
             if pixels is None
             else {**self._fixed, pixels.name: _normalised(inputs[0][0], pixels)}
         )
-        feed = {name: np.ascontiguousarray(x, _TYPES.get(self._inputs[name], np.float32)) for name, x in arrays.items()}
+        feed = {
+            name: np.asarray(x, _TYPES.get(self._inputs[name], np.float32), order="C") for name, x in arrays.items()
+        }
         image = next(iter(self._inputs)) if pixels is None else pixels.name
         try:
             return list(self._session.run(list(self.outputs), feed))

@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError, ScoresError
 from segtween.labels import LabelSet
-from segtween.models.records import ModelRecord
+from segtween.models.records import ModelRecord, OutputRecord
+from segtween.segmenters.merging import (
+    LARGEST_OVERLAP,
+    LEAST_CONFIDENCE,
+    classes_of,
+    merged_instances,
+    merged_queries,
+)
 from segtween.segmenters.scores import (
     LEAST_PROBABILITY,
+    REDUCED_STRIDE,
     Scores,
     as_planes,
     logits_from_labels,
@@ -29,11 +37,13 @@ class Answer:
     """A network's answer to one image, on a grid that spans it.
 
     planes  logits (C, h, w), float32
+    stride  pixels of the network's input in a cell
     labels  train ids (h, w) with 255 = ignore, where the network gives no scores; `planes` is None then
     shown   scores (C, h, w) whose enlarged argmax is the network's labels, where those of `planes` are others
     """
 
     planes: Scores | None = None
+    stride: int = 1
     labels: NDArray[Any] | None = None
     shown: Scores | None = None
 
@@ -43,29 +53,44 @@ class Answer:
         assert values is not None, "it has one of the two"
         return values.shape[-2], values.shape[-1]
 
-    def reduced(self, stride: int, *, labels_of: LabelSet, who: str) -> Scores:
-        """Logits (C, h, w) on the grid that is kept, of cells that are `stride` pixels wide; of labels as
-        `logits_from_labels` has them. ScoresError for labels that are none of the label set."""
-        grid_hw = reduced_size(self.grid_hw, stride)
+    def reduced(self, *, labels_of: LabelSet, who: str) -> Scores:
+        """Logits (C, h, w) on the grid that is kept; of labels as `logits_from_labels` has them. ScoresError for labels
+        that are none of the label set."""
+        grid_hw = reduced_size(self.grid_hw, self.stride)
         if self.planes is not None:
             return reduce_planes(self.planes, grid_hw)
         assert self.labels is not None, "it has one of the two"
         return logits_from_labels(self.labels, labels_of=labels_of, grid_hw=grid_hw, who=who)
 
 
-def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, who: str) -> Answer:
-    """What the outputs that `record.output.names` lists mean. ScoresError for labels that are none of its `values`."""
+def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, size_hw: SizeHW, who: str) -> Answer:
+    """What the outputs that `record.output.names` lists say of an image of `size_hw`. ScoresError for labels that are
+    none of its `values`."""
     output = record.output
-    planes = as_planes(answers[0], output.layout)
+    if output.is_merged:
+        return _merged(answers, output, size_hw)
+    planes, stride = as_planes(answers[0], output.layout), output.stride
     if output.kind == "labels":
         labels = planes[0] if planes.ndim == 3 else planes
-        return Answer(labels=labels if output.values is None else _renumbered(labels, output.values, who))
+        if output.values is not None:
+            labels = _renumbered(labels, output.values, who)
+        return Answer(labels=labels.astype(np.uint8) if labels.dtype.kind == "b" else labels, stride=stride)
     if output.threshold is not None:
-        return Answer(one_channel(planes, output.threshold, is_probability=output.kind == "probabilities"))
+        is_probability = output.kind == "probabilities"
+        return Answer(one_channel(planes, output.threshold, is_probability=is_probability), stride)
     planes = planes.astype(np.float32, copy=False)
     # Logarithms before anything is resized: between the centres of an enlarged grid it is they that follow straight
     # lines.
-    return Answer(logits_from_probabilities(planes) if output.kind == "probabilities" else planes)
+    return Answer(logits_from_probabilities(planes) if output.kind == "probabilities" else planes, stride)
+
+
+def _merged(answers: Sequence[NDArray[Any]], output: OutputRecord, size_hw: SizeHW) -> Answer:
+    table, masks = answers
+    if output.kind == "yolo-seg":
+        least, overlap = output.threshold or LEAST_CONFIDENCE, output.iou or LARGEST_OVERLAP
+        return Answer(labels=merged_instances(table, masks, size_hw=size_hw, least=least, overlap=overlap))
+    sums = merged_queries(output.kind, table, masks)
+    return Answer(logits_from_probabilities(sums), REDUCED_STRIDE, shown=sums)
 
 
 def one_channel(plane: NDArray[Any], threshold: float, *, is_probability: bool) -> Scores:
@@ -99,6 +124,9 @@ def _renumbered(labels: NDArray[Any], values: Sequence[int], who: str) -> NDArra
 def check_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, labels_of: LabelSet, size_hw: SizeHW) -> None:
     """ModelError where what the network answers to an image of this size is not what its record says."""
     output, answer = record.output, answers[0]
+    if output.is_merged:
+        _check_merged(answers, record, labels_of, size_hw)
+        return
     if answer.ndim != len(output.layout):
         raise misfit(record, "layout", output.layout, f"has shape {answer.shape}")
     planes = as_planes(answer, output.layout)
@@ -116,6 +144,22 @@ def check_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, labels
             do=f"correct `labels` or `output.layout` in {record.path.name}",
         )
     check_grid(record, (planes.shape[-2], planes.shape[-1]), size_hw)
+
+
+def _check_merged(answers: Sequence[NDArray[Any]], record: ModelRecord, labels_of: LabelSet, size_hw: SizeHW) -> None:
+    table, masks = answers
+    kind, own = record.output.kind, len(labels_of) - (record.output.kind == "yolo-seg")
+    fits = table.ndim == 3 and masks.ndim == 4 and table.shape[0] == masks.shape[0] == 1
+    if not fits or (kind != "yolo-seg" and table.shape[1] != masks.shape[1]):
+        raise misfit(record, "kind", kind, f"has shape {table.shape}, and {record.output.masks!r} {masks.shape}")
+    classes = classes_of(kind, table, masks)
+    if classes is not None and classes != own:
+        raise ModelError(
+            f"output {record.output.name!r} of {record.graph_path.name} has {classes} classes (shape {table.shape})",
+            expected=f"{own}, as label set {labels_of.name!r} has" + (" beside its background" * (kind == "yolo-seg")),
+            do=f"correct `labels` in {record.path.name}",
+        )
+    check_grid(record, (masks.shape[2], masks.shape[3]), size_hw)
 
 
 def check_grid(record: ModelRecord, grid_hw: SizeHW, size_hw: SizeHW) -> None:

@@ -71,11 +71,11 @@ class NetworkSegmenter:
         return f"network {self.record.name!r} in the {ordinal(self._frames)} frame it was given"
 
     def _answer(self, image: Rgb) -> Answer:
-        answers = self.runtime.run(resize(image, self.input_size((image.shape[0], image.shape[1])))[None])
-        return read_answer(answers, self.record, who=self._who())
+        size = self.input_size((image.shape[0], image.shape[1]))
+        return read_answer(self.runtime.run(resize(image, size)[None]), self.record, size_hw=size, who=self._who())
 
     def _reduced(self, answer: Answer, who: str) -> Scores:
-        scores = answer.reduced(self.record.output.stride, labels_of=self.labels, who=who)
+        scores = answer.reduced(labels_of=self.labels, who=who)
         do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
@@ -87,7 +87,7 @@ class NetworkSegmenter:
         pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.uint8)
         answers, who = self.runtime.run(pixels), f"network {self.record.name!r} in a trial on random pixels"
         check_answer(answers, self.record, labels_of=self.labels, size_hw=size)
-        self._reduced(read_answer(answers, self.record, who=who), who)
+        self._reduced(read_answer(answers, self.record, size_hw=size, who=who), who)
 
 
 def open_network(
