@@ -68,32 +68,32 @@ def inspect_onnx(
     path: str | Path,
     *,
     label_set: str | Path | LabelSet | Sequence[str] | None = None,
-    kind: OutputKind | None = None,
+    output_kind: OutputKind | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> ModelRecord:
     """The record of `propose`."""
-    return propose(path, label_set=label_set, kind=kind, fixed=fixed).record
+    return propose(path, label_set=label_set, output_kind=output_kind, fixed=fixed).record
 
 
 def propose(
     path: str | Path,
     *,
     label_set: str | Path | LabelSet | Sequence[str] | None = None,
-    kind: OutputKind | None = None,
+    output_kind: OutputKind | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Proposal:
     """The proposed record of a network's file, tried on random pixels.
 
-    `save_record(record, record.path)` makes the file a model. `label_set`, `kind` (of the output) and the values
+    `save_record(record, record.path)` makes the file a model. `label_set`, `output_kind` and the values
     `fixed` of inputs beside the image replace what would be guessed.
 
     Raises ModelError for files that are not ONNX, for networks that are not segmentation, and for instance networks
-    and mask queries of which neither the file nor `kind` says how their masks are merged.
+    and mask queries of which neither the file nor `output_kind` says how their masks are merged.
     """
     path = Path(path)
     external_data(check_onnx_file(path))
     graph = read_graph(path)
-    draft = Draft(facts_beside(path) | _given(label_set, kind, fixed))
+    draft = Draft(facts_beside(path) | _given(label_set, output_kind, fixed))
     read_input(graph, path, draft)
     classes = _read_output(graph, path, draft)
     sources = {name: fact.source for name, fact in draft.facts.items()}
@@ -115,7 +115,7 @@ def propose(
 
 def _given(label_set: Any, kind: OutputKind | None, fixed: Mapping[str, Any] | None) -> dict[str, Fact]:
     if kind is not None and kind not in get_args(OutputKind):
-        raise unknown(f"kind {kind!r}", kind, get_args(OutputKind))
+        raise unknown(f"output_kind {kind!r}", kind, get_args(OutputKind))
     values = {
         "labels": None if label_set is None else find_label_set(label_set),
         "output.kind": kind,
@@ -197,7 +197,7 @@ def _read_pair(pair: Pair, answers: Answers, size_hw: SizeHW, path: Path, draft:
             path,
             f"answers with {pair.what}" + ("" if kind is None else f", which are not {kind}"),
             f"what says how they are merged to classes: {' or '.join(pair.kinds)}",
-            f"give `--kind {pair.kinds[0]}`, or write `output.kind` into the sidecar",
+            f"give output_kind={pair.kinds[0]!r}, or write `output.kind` into the sidecar",
         )
     masks = answers[pair.masks]
     draft.read("output.name", pair.name, "trial run")

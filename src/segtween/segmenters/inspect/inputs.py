@@ -46,7 +46,7 @@ def _image_port(graph: Any, path: Path, draft: Draft) -> Any:
             path,
             f"has {len(graph.inputs)} inputs ({names})",
             "one image input",
-            "give the values of all others, as `--fixed NAME=NUMBERS` or under `input.fixed` in the sidecar",
+            "give the values of all others with fixed=, or under `input.fixed` in the sidecar",
         )
     return ports[0]
 
