@@ -91,6 +91,11 @@ class InputRecord:
             if name == self.name or not _are_numbers(value):
                 raise _refuse(f"input.fixed.{name}", value, "numbers for an input that is not the image")
 
+    @property
+    def takes_one_size(self) -> bool:
+        """Whether every image is resized to `size_hw`."""
+        return self.size_hw is not None and self.window_stride_hw is None
+
     def to_dict(self) -> dict[str, Any]:
         added = ("size_hw", "window_stride_hw", "fixed")
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in added}

@@ -53,14 +53,19 @@ class Answer:
         assert values is not None, "it has one of the two"
         return values.shape[-2], values.shape[-1]
 
-    def reduced(self, *, labels_of: LabelSet, who: str) -> Scores:
-        """Logits (C, h, w) on the grid that is kept; of labels as `logits_from_labels` has them. ScoresError for labels
-        that are none of the label set."""
-        grid_hw = reduced_size(self.grid_hw, self.stride)
+    def scores(self, *, labels_of: LabelSet, who: str, grid_hw: SizeHW | None = None) -> Scores:
+        """Logits (C, h, w), on the network's own grid unless another is given; of labels as `logits_from_labels` has
+        them. ScoresError for labels that are none of the label set."""
+        grid_hw = self.grid_hw if grid_hw is None else grid_hw
         if self.planes is not None:
             return reduce_planes(self.planes, grid_hw)
         assert self.labels is not None, "it has one of the two"
         return logits_from_labels(self.labels, labels_of=labels_of, grid_hw=grid_hw, who=who)
+
+    @property
+    def kept_hw(self) -> SizeHW:
+        """The grid that scores are kept on."""
+        return reduced_size(self.grid_hw, self.stride)
 
 
 def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, size_hw: SizeHW, who: str) -> Answer:

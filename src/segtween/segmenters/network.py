@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
 from segtween.segmenters.scores import Scores, check_finite
+from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
@@ -32,8 +34,9 @@ class NetworkSegmenter:
     `runtime` is opened with the record's output and its pixels (`open_network` does both). The image
     is resized to `scale` times its size, rounded to the nearest multiple of `input.multiple_of` in
     each direction (at least one), or to the network's fixed size: nothing is padded, so the grid of
-    scores spans the image exactly. A trial on random pixels when it is made finds records that do
-    not fit their graph. One call at a time.
+    scores spans the image exactly. With `input.window_stride_hw` the network sees windows of that fixed size instead,
+    whose scores are averaged where they overlap (`segmenters.sliding`). A trial on random pixels when
+    it is made finds records that do not fit their graph. One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
     """
@@ -44,6 +47,7 @@ class NetworkSegmenter:
         self.record, self.runtime, self.scale = record, runtime, check_scale(scale, record)
         self.labels = choose_labels(record, labels)
         self._frames = 0
+        check_windows(record)
         self._try_out()
 
     @property
@@ -71,11 +75,21 @@ class NetworkSegmenter:
         return f"network {self.record.name!r} in the {ordinal(self._frames)} frame it was given"
 
     def _answer(self, image: Rgb) -> Answer:
-        size = self.input_size((image.shape[0], image.shape[1]))
-        return read_answer(self.runtime.run(resize(image, size)[None]), self.record, size_hw=size, who=self._who())
+        size_hw, step_hw = self.record.input.size_hw, self.record.input.window_stride_hw
+        seen, stride = resize(image, self.input_size((image.shape[0], image.shape[1]))), self.record.output.stride
+        if size_hw is None or step_hw is None:
+            return self._seen(seen)
+        return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
+
+    def _seen(self, image: Rgb) -> Answer:
+        size_hw = image.shape[0], image.shape[1]
+        return read_answer(self.runtime.run(image[None]), self.record, size_hw=size_hw, who=self._who())
+
+    def _scores_of_window(self, image: Rgb) -> Scores:
+        return self._seen(image).scores(labels_of=self.labels, who=self._who())
 
     def _reduced(self, answer: Answer, who: str) -> Scores:
-        scores = answer.reduced(labels_of=self.labels, who=who)
+        scores = answer.scores(labels_of=self.labels, who=who, grid_hw=answer.kept_hw)
         do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
@@ -143,22 +157,37 @@ def check_scale(scale: float, record: ModelRecord) -> float:
         raise SettingError(
             f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
         )
-    if scale != 1 and record.input.size_hw is not None:
+    size_hw = record.input.size_hw
+    if scale != 1 and record.input.takes_one_size and size_hw is not None:
         raise SettingError(
             f"scale {scale} for network {record.name!r}",
-            expected=f"1, because it takes {format_size(record.input.size_hw)} only",
+            expected=f"1, because it takes {format_size(size_hw)} only",
             do="leave scale= out",
         )
     return float(scale)
 
 
 def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: float = 1.0) -> SizeHW:
-    """What an image of this size is resized to for the network."""
-    if record.input.size_hw is not None:
-        return record.input.size_hw
-    m = record.input.multiple_of
-    height, width = (max(1, round(side * scale / m)) * m for side in size_hw)
+    """What an image of this size is resized to for the network, or for the windows that it sees of it."""
+    window_hw = record.input.size_hw
+    if window_hw is not None and record.input.takes_one_size:
+        return window_hw
+    m = record.input.multiple_of if window_hw is None else record.output.stride
+    height, width = (
+        max(round(side * scale / m) * m, least) for side, least in zip(size_hw, window_hw or (m, m), strict=True)
+    )
     return height, width
+
+
+def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rgb]:
+    """What the network sees of an image: all of it, resized, or windows of it."""
+    size_hw, step_hw = record.input.size_hw, record.input.window_stride_hw
+    seen = resize(image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
+    if size_hw is None or step_hw is None:
+        yield seen
+        return
+    for top, left in places((seen.shape[0], seen.shape[1]), size_hw, step_hw):
+        yield np.ascontiguousarray(seen[top : top + size_hw[0], left : left + size_hw[1]])
 
 
 def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
