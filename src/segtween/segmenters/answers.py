@@ -62,6 +62,16 @@ class Answer:
         assert self.labels is not None, "it has one of the two"
         return logits_from_labels(self.labels, labels_of=labels_of, grid_hw=grid_hw, who=who)
 
+    def detail(self, size_hw: SizeHW, kept_hw: SizeHW, *, labels_of: LabelSet, who: str) -> NDArray[Any] | None:
+        """What `interfaces.Detailed` gives beside logits on a grid `kept_hw` for a frame of `size_hw`."""
+        if self.shown is not None:
+            return self.shown
+        if self.grid_hw == kept_hw:
+            return None
+        if self.labels is not None and self.grid_hw == size_hw:
+            return self.labels.astype(np.uint8, copy=False)
+        return self.scores(labels_of=labels_of, who=who)
+
     @property
     def kept_hw(self) -> SizeHW:
         """The grid that scores are kept on."""

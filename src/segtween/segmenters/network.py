@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
@@ -63,6 +64,13 @@ class NetworkSegmenter:
     def __call__(self, rgb: Rgb) -> Scores:
         self._frames += 1
         return self._reduced(self._answer(check_rgb(rgb)), self._who())
+
+    def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
+        """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
+        self._frames += 1
+        answer, size_hw = self._answer(check_rgb(rgb)), (rgb.shape[0], rgb.shape[1])
+        scores = self._reduced(answer, self._who())
+        return scores, answer.detail(size_hw, answer.kept_hw, labels_of=self.labels, who=self._who())
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
