@@ -64,7 +64,7 @@ def test_a_frozen_clip_keeps_its_labels_exactly_and_is_no_cut() -> None:
         # Between cells probabilities, which are propagated, have other borders than logits have.
         kept = results if kind == "logits" else results[1:]
         assert all(np.array_equal(r.labels, kept[0].labels) for r in kept)
-        assert (kept[-1].labels == plain).mean() > 0.97
+        assert (kept[-1].labels == plain).mean() > 0.85
 
 
 def test_a_black_clip_is_no_cut() -> None:
