@@ -96,7 +96,7 @@ def propose(
     draft = Draft(facts_beside(path) | _given(label_set, output_kind, fixed))
     read_input(graph, path, draft)
     classes = _read_output(graph, path, draft)
-    sources = {name: fact.source for name, fact in draft.facts.items()}
+    sources = {name: fact.source for name, fact in draft.facts.items() if name != "classes"}
     read_from = sorted({s for name, s in sources.items() if s not in ("graph", "trial run", "argument")})
     record = ModelRecord(
         name=path.stem,
@@ -167,6 +167,8 @@ def _read_output(graph: Any, path: Path, draft: Draft) -> int:
     if not found:
         raise _no_segmentation(path, {name: answer.shape for name, answer in answers.items()}, kind)
     best = found[0]
+    if not best.output.is_one_channel:
+        draft.facts.pop("output.threshold", None)
     for name, value in best.output.to_dict().items():
         put = draft.guess if f"output.{name}" in best.unsure else partial(draft.read, source="trial run")
         put(f"output.{name}", tuple(value) if isinstance(value, list) else value)
@@ -179,7 +181,8 @@ def _read_output(graph: Any, path: Path, draft: Draft) -> int:
 def _classes(
     graph: Any, best: Candidate, answers: Answers, trials: Iterator[tuple[Answers, SizeHW]], draft: Draft
 ) -> int:
-    name, known = best.output.name, best.classes or classes_before_argmax(graph, best.output.name) or 0
+    name = best.output.name
+    known = best.classes or classes_before_argmax(graph, name) or draft.get("classes") or 0
     if best.is_binary:
         draft.guess("labels", find_label_set(BINARY))
     elif known:

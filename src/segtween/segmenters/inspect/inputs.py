@@ -69,7 +69,10 @@ def _read_shape(shape: Any, path: Path, draft: Draft) -> None:
         draft.read("input.multiple_of", 1)
         return
     draft.read("input.size", None)
-    draft.guess("input.multiple_of", USUAL_MULTIPLE)
+    if draft.get("input.size") is None:
+        draft.guess("input.multiple_of", USUAL_MULTIPLE)
+    else:
+        draft.read("input.multiple_of", 1)
 
 
 def _guess_normalisation(draft: Draft, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
