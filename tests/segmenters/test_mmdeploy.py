@@ -13,7 +13,7 @@ from segtween.errors import ModelError
 from segtween.models.records import save_record
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.inspect import inspect_onnx, propose
-from tiny_onnx import cell_scores, colour_image, write_network
+from tiny_onnx import cell_scores, write_network
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 CONFIG = "configs/fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py"

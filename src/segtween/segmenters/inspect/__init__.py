@@ -20,7 +20,7 @@ from segtween.errors import ModelError, unknown
 from segtween.labels import MOST_CLASSES, LabelSet, numbered, usual
 from segtween.labels import label_set as find_label_set
 from segtween.models.onnx_file import check_onnx_file, external_data
-from segtween.models.records import ModelRecord, OutputKind, sidecar_path
+from segtween.models.records import ModelRecord, OutputKind, record_from_dict, sidecar_path
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.segmenters.inspect.beside import facts_beside
 from segtween.segmenters.inspect.draft import Draft, Fact, unfit
@@ -108,6 +108,7 @@ def propose(
         provenance={"source": path.name} | ({"read_from": read_from} if read_from else {}),
         guessed=draft.guessed,
     )
+    record_from_dict(record.to_dict(), path=record.path)  # what stands beside may be out of range
     # Labels of which nothing says how many there are may be others on the next image.
     _try(record if classes or "labels" in draft.facts else replace(record, labels=numbered(MOST_CLASSES)))
     return Proposal(record, sources)
