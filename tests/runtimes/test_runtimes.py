@@ -13,10 +13,11 @@ import pytest
 
 from fakes import FakeRuntime
 from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes import RUNTIMES, open_runtime
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.base import Runtime, RuntimeOptions, check_onnx_file
+from segtween.runtimes.base import Runtime, RuntimeOptions
 from tiny_onnx import cell_scores, colour_image, write_network
 
 IMAGENET = {"scale": 1.0, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -24,7 +24,7 @@ from annotated_types import Interval, MaxLen
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
-from segtween.models.onnx_file import external_data
+from segtween.models.onnx_file import check_onnx_file, external_data
 from segtween.models.records import ModelRecord
 from segtween.validation import Expected, read_yaml, validate, whole_folder
 
@@ -141,13 +141,26 @@ def _read_manifest(record: ModelRecord) -> Mapping[str, tuple[int, ...]]:
 def fingerprint(record: ModelRecord) -> str:
     """64 hexadecimal digits that change with the graph's or the weights' content."""
     folder, weights = record.path.parent, record.weights
-    files = list(external_data(record.graph_path)) if weights is None else []
+    files = list(weight_files(record.graph_path)) if weights is None else []
     parts = ["" if weights is None else json.dumps(weights.to_dict(), sort_keys=True)]
     if weights is not None:
         parts.append(RANDOM_RECIPE if weights.is_random else "")
         files.append(folder / str(weights.manifest if weights.is_random else weights.file))
     parts += [sha256_of(path) for path in (record.graph_path, *files) if path.is_file()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def weight_files(graph: Path) -> tuple[Path, ...]:
+    """The files beside a graph that hold its weights: an ONNX file's external data, the .bin of an OpenVINO .xml.
+    ModelError where one is missing or outside of the graph's folder."""
+    if graph.suffix.lower() == ".xml":
+        weights = graph.with_suffix(".bin")
+        if not weights.is_file():
+            raise ModelError(
+                f"{graph.name} has no weights {weights.name}", expected="the .bin beside its .xml", do="copy it there"
+            )
+        return (weights,)
+    return () if graph.suffix.lower() == ".pt2" else external_data(check_onnx_file(graph))
 
 
 def materialise(record: ModelRecord) -> Path:
@@ -160,7 +173,7 @@ def materialise(record: ModelRecord) -> Path:
     if not graph.is_file():
         raise ModelError(f"graph {graph} of {record.path} is not found", expected="an .onnx file", do="check `graph`")
     if record.weights is None:
-        external_data(graph)
+        weight_files(graph)
         return graph
 
     def fill(folder: Path) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError, unknown
-from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -87,11 +86,11 @@ class KeepsSizes(Protocol):
     def keep_sizes(self, count: int) -> None: ...
 
 
-class OnnxFileRuntime:
-    """What the runtimes of an ONNX file begin with: the file, what was asked for, and notes that are logged once."""
+class FileRuntime:
+    """What the runtimes of a file begin with: its path, what was asked for, and notes that are logged once."""
 
     def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
-        self.path = check_onnx_file(path)
+        self.path = Path(path)
         self.notes: list[str] = []
         self._asked, self._threads, self._aside = options.precision, options.threads, options.aside
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.models.int8 import Int8Record
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
     Array,
-    OnnxFileRuntime,
+    FileRuntime,
     RuntimeOptions,
     choose_outputs,
     fixed_inputs,
@@ -24,6 +25,8 @@ from segtween.runtimes.base import (
 )
 
 CPU = "CPUExecutionProvider"
+OPENVINO_ONLY = (".xml", ".pt2")
+"""Endings of files that only OpenVINO reads."""
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -35,7 +38,7 @@ _TYPES = {
 }
 
 
-class OnnxRuntime(OnnxFileRuntime):
+class OnnxRuntime(FileRuntime):
     """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`)."""
 
     def __init__(
@@ -55,7 +58,13 @@ class OnnxRuntime(OnnxFileRuntime):
                 expected="precision float32 or auto",
                 do=f"use runtime='openvino' for {options.precision}",
             )
-        super().__init__(path, options)
+        if Path(path).suffix.lower() in OPENVINO_ONLY:
+            raise SettingError(
+                f"ONNX Runtime does not read {Path(path).name}",
+                expected="an ONNX file",
+                do="use runtime='openvino', or export the network as ONNX",
+            )
+        super().__init__(check_onnx_file(path), options)
         self._pixels = pixels
         chosen = _provider(options.provider, library.get_available_providers())
         opened = partial(self._open, library, chosen)

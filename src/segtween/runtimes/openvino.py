@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
     Array,
-    OnnxFileRuntime,
+    FileRuntime,
     Precision,
     RuntimeOptions,
     choose_outputs,
@@ -36,6 +37,10 @@ from segtween.runtimes.base import (
 from segtween.runtimes.quantise import quantised
 
 SIZES_KEPT = 2
+IR = ".xml"
+TRANSLATED = {".pt2": "segtween.networks.exported:translated"}
+"""Endings of files that become OpenVINO's own, kept in the cache: "module:function" (path) -> path, imported when it is
+used, as it may need a library that running does not."""
 _HINTS: dict[Precision, dict[str, str]] = {
     "auto": {},
     "float32": {"INFERENCE_PRECISION_HINT": "f32"},
@@ -119,16 +124,30 @@ def first_line(error: Exception) -> str:
 
 
 def read_graph(path: str | Path) -> Any:
-    """An `openvino.Model` of an ONNX file; ModelError if it is none or uses unknown operations."""
-    path = check_onnx_file(path)
+    """An `openvino.Model` of an ONNX file, of OpenVINO's own .xml or of torch's .pt2; ModelError if it is none or uses
+    unknown operations."""
+    path = Path(path)
+    known = path.suffix.lower()
+    file = _as_openvino(path) if known in TRANSLATED else path if known == IR else check_onnx_file(path)
     try:
-        return core().read_model(path)
+        graph = core().read_model(file)
     except RuntimeError as error:
+        form = "OpenVINO graph" if known == IR else "ONNX graph of operations that it knows"
         raise ModelError(
             f"{path} cannot be read by OpenVINO ({first_line(error)})",
-            expected="an ONNX graph of operations that it knows",
-            do="try runtime='onnxruntime', or export with another opset",
+            expected=f"an {form}",
+            do="export it again" if known == IR else "try runtime='onnxruntime', or export with another opset",
         ) from None
+    for port in (*graph.inputs, *graph.outputs):
+        if not port.get_names():
+            port.get_tensor().set_names({port.get_node().get_friendly_name()})
+    return graph
+
+
+def _as_openvino(path: Path) -> Path:
+    module, _, name = TRANSLATED[path.suffix.lower()].partition(":")
+    translated: Path = getattr(import_module(module), name)(path)
+    return translated
 
 
 def weights_of(path: str | Path) -> dict[str, Any]:
@@ -138,7 +157,7 @@ def weights_of(path: str | Path) -> dict[str, Any]:
     return {op.get_friendly_name().removesuffix(".float16"): np.asarray(op.data, np.float32) for op in constants}
 
 
-class OpenVinoRuntime(OnnxFileRuntime):
+class OpenVinoRuntime(FileRuntime):
     """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU).
 
     `change` makes another graph of the one in the file before anything else is done with it.

@@ -19,8 +19,9 @@ import numpy as np
 from segtween.errors import ModelError, unknown
 from segtween.labels import MOST_CLASSES, LabelSet, numbered, usual
 from segtween.labels import label_set as find_label_set
-from segtween.models.onnx_file import check_onnx_file, external_data
+from segtween.models.finding import check_graph_file
 from segtween.models.records import ModelRecord, OutputKind, record_from_dict, sidecar_path
+from segtween.models.weights import weight_files
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.segmenters.inspect.beside import facts_beside
 from segtween.segmenters.inspect.draft import Draft, Fact, unfit
@@ -87,11 +88,12 @@ def propose(
     `save_record(record, record.path)` makes the file a model. `label_set`, `output_kind` and the values
     `fixed` of inputs beside the image replace what would be guessed.
 
-    Raises ModelError for files that are not ONNX, for networks that are not segmentation, and for instance networks
+    Raises ModelError for files that hold no graph, for networks that are not segmentation, and for instance networks
     and mask queries of which neither the file nor `output_kind` says how their masks are merged.
     """
     path = Path(path)
-    external_data(check_onnx_file(path))
+    check_graph_file(path)
+    weight_files(path)
     graph = read_graph(path)
     draft = Draft(facts_beside(path) | _given(label_set, output_kind, fixed))
     read_input(graph, path, draft)
