@@ -230,3 +230,11 @@ def test_a_text_file_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str
     with pytest.raises(ModelError, match=r"my\.onnx cannot be read as ONNX"):
         inspect_onnx(tmp_path / "my.onnx")
     assert capfd.readouterr() == ("", "")
+
+
+def test_more_classes_than_labels_can_tell_apart_are_refused_with_the_limit(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((300, 3, 1, 1), np.float32), "w")
+    nodes = [helper.make_node("Conv", ["image", "w"], ["y"])]
+    path = save_graph(tmp_path / "my.onnx", nodes, [IMAGE], [("y", FLOAT, None)], [weight])
+    with pytest.raises(ModelError, match="300 classes, more than the 254 that labels of one byte can tell apart"):
+        inspect_onnx(path)

@@ -66,7 +66,9 @@ class OnnxRuntime(FileRuntime):
             )
         super().__init__(check_onnx_file(path), options)
         self._pixels = pixels
-        chosen = _provider(options.provider, library.get_available_providers())
+        chosen, note = _provider(options.provider, library)
+        if note:
+            self._note(note)
         opened = partial(self._open, library, chosen)
         self._session = opened() if self._aside is None else self._aside(opened)
         self.provider = str(self._session.get_providers()[0])
@@ -140,20 +142,28 @@ def _message(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def _provider(wanted: str | None, available: list[str]) -> str:
-    """`cuda`, `CUDA` and `CUDAExecutionProvider` are one; SettingError lists what is here."""
+def _provider(wanted: str | None, library: Any) -> tuple[str, str]:
+    """The provider, and a note where it is another than was asked for; `cuda`, `CUDA` and `CUDAExecutionProvider` are
+    one. SettingError for what is none in any ONNX Runtime."""
     if wanted is None:
-        return CPU
-    short = {name.lower().removesuffix("executionprovider"): name for name in available}
-    key = wanted.lower().removesuffix("executionprovider")
-    if key in short:
-        return short[key]
-    near = difflib.get_close_matches(key, short, n=1)
+        return CPU, ""
+    available = library.get_available_providers()
+    known = {_short(name): name for name in (*library.get_all_providers(), *available)}
+    key = _short(wanted)
+    if known.get(key) in available:
+        return known[key], ""
+    if key in known:
+        return CPU, f"this ONNX Runtime has no {known[key]}; {CPU} is used"
+    near = difflib.get_close_matches(key, known, n=1)
     raise SettingError(
-        f"execution provider {wanted!r} is not in this ONNX Runtime",
+        f"execution provider {wanted!r} is not known",
         expected=f"one of {', '.join(available)}",
-        do=f"did you mean {short[near[0]]}?" if near else "install the onnxruntime package that has it",
+        do=f"did you mean {known[near[0]]}?" if near else "name another",
     )
+
+
+def _short(provider: str) -> str:
+    return provider.lower().removesuffix("executionprovider")
 
 
 def _normalised(rgb: Array, pixels: InputRecord) -> Array:

@@ -51,6 +51,7 @@ _HINTS: dict[Precision, dict[str, str]] = {
 _NEXT: dict[Precision, Precision] = {"int8": "bfloat16", "bfloat16": "float32", "auto": "float32"}
 """What is tried where a precision does not compile."""
 _PLAIN_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
+_DEVICES = ("CPU", "GPU", "NPU")
 _HEAVY_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution")
 
 
@@ -173,8 +174,10 @@ class OpenVinoRuntime(FileRuntime):
         options: RuntimeOptions = DEFAULT,
         change: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.device = _device(options.provider)
+        self.device, note = _device(options.provider)
         super().__init__(path, options)
+        if note:
+            self._note(note)
         graph = read_graph(path) if change is None else change(read_graph(path))
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
         self._int8 = int8
@@ -320,15 +323,18 @@ def _here(work: Callable[[], Any]) -> Any:
     return work()
 
 
-def _device(provider: str | None) -> str:
-    if provider is None:
-        return "CPU"
-    known = core().available_devices
-    if provider.upper() not in known:
-        raise SettingError(
-            f"OpenVINO device {provider!r} is not here", expected=f"one of {', '.join(known)}", do="change provider="
-        )
-    return provider.upper()
+def _device(provider: str | None) -> tuple[str, str]:
+    """The device, and a note where it is another than was asked for. SettingError for what is no device of OpenVINO."""
+    wanted, here = (provider or "CPU").upper(), core().available_devices
+    if wanted in here:
+        return wanted, ""
+    if wanted.partition(".")[0] in _DEVICES:
+        return "CPU", f"OpenVINO finds no device {wanted} here; CPU is used"
+    raise SettingError(
+        f"OpenVINO device {provider!r} is not known",
+        expected=f"one of {', '.join(dict.fromkeys([*here, *_DEVICES]))}",
+        do="change provider=, or give runtime='onnxruntime' for its execution providers",
+    )
 
 
 def _name(port: Any, preferred: tuple[str, ...]) -> str:

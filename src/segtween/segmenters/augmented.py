@@ -94,10 +94,9 @@ def _check(inner: Segmenter, kind: KeyTta) -> None:
             do="leave key_tta= out",
         )
     pixels = getattr(getattr(inner, "record", None), "input", None)
-    size_hw = None if pixels is None else pixels.size_hw
-    if kind == "scales" and size_hw is not None and pixels.takes_one_size:
+    if kind == "scales" and pixels is not None and pixels.takes_one_size:
         raise SettingError(
-            f"key_tta='scales' for a network that takes {format_size(size_hw)} only",
+            f"key_tta='scales' for a network that takes {format_size(pixels.size_hw)} only",
             expected="a network for images of any size",
             do="give key_tta='mirror'",
         )

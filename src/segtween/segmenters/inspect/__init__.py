@@ -237,6 +237,8 @@ def _resembles(shapes: list[tuple[int, ...]]) -> str:
         return ": a classifier"
     if any(len(s) == 4 and s[1] == 1 for s in shapes):
         return ": a depth map, or another image of one channel"
+    if (classes := max((s[1] for s in shapes if len(s) == 4), default=0)) > MOST_CLASSES:
+        return f": {classes} classes, more than the {MOST_CLASSES} that labels of one byte can tell apart"
     if any(len(s) == 3 for s in shapes):
         return ": a detector of boxes, or tokens"
     return ""

@@ -155,7 +155,7 @@ def _mm_input(transforms: list[Any]) -> Facts:
     normalise, resize, source = by_type.get("Normalize"), by_type.get("Resize"), "pipeline.json"
     facts = _facts(source, {"input.multiple_of": _get(by_type.get("Pad"), "size_divisor") or 1})
     if normalise is not None:
-        values = {"input.scale": 255.0, "input.channels": "RGB" if _get(normalise, "to_rgb") else "BGR"}
+        values: dict[str, Any] = {"input.scale": 255.0, "input.channels": "RGB" if _get(normalise, "to_rgb") else "BGR"}
         for name in ("mean", "std"):
             values[f"input.{name}"] = _three(source, name, _get(normalise, name))
         facts |= _facts(source, values)

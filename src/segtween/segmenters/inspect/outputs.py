@@ -60,7 +60,7 @@ def _candidate(graph: Any, name: str, answer: NDArray[Any], size_hw: SizeHW) -> 
         if stride is None or ("N" in layout and answer.shape[0] != 1):
             continue
         channels = answer.shape[layout.index("C")] if "C" in layout else 1
-        place = {"name": name, "layout": layout, "stride": stride}
+        place: dict[str, Any] = {"name": name, "layout": layout, "stride": stride}
         if channels == 1 and (found := _one_channel(graph, answer, place)) is not None:
             return found
         if 2 <= channels <= MOST_CLASSES and answer.dtype.kind == "f":
@@ -76,19 +76,18 @@ def _one_channel(graph: Any, answer: NDArray[Any], place: Mapping[str, Any]) -> 
     end, factor = _end(graph, place["name"])
     cells = answer.size
     if end in ("Greater", "GreaterEqual", "Less", "LessEqual") or answer.dtype.kind == "b":
-        values = (0, factor)
-        return Candidate(OutputRecord(**place, kind="labels", values=None if factor == 1 else values), 2, cells)
+        values = None if factor == 1 else (0, factor)
+        return Candidate(OutputRecord(**place, kind="labels", values=values), 2, cells)
     if end != "Sigmoid" and _whole_numbers(answer):
-        is_mask = set(np.unique(answer).tolist()) == {0, 255}
-        values = (0, 255) if is_mask else None
-        unsure = ("output.values",) if is_mask else ()
-        return Candidate(OutputRecord(**place, kind="labels", values=values), 2 * is_mask, cells, unsure)
+        if set(np.unique(answer).tolist()) == {0, 255}:
+            return Candidate(OutputRecord(**place, kind="labels", values=(0, 255)), 2, cells, ("output.values",))
+        return Candidate(OutputRecord(**place, kind="labels"), 0, cells)
     if answer.dtype.kind != "f" or (answer.min() >= 0 and answer.max() > 1):
         return None
     is_share = end == "Sigmoid" or bool(answer.min() >= 0)
     kind: OutputKind = "probabilities" if is_share else "logits"
-    unsure = ("output.threshold",) if is_share else ("output.kind", "output.threshold")
-    return Candidate(OutputRecord(**place, kind=kind, threshold=USUAL_THRESHOLD), 2, cells, unsure)
+    unsure = ["output.threshold"] if is_share else ["output.kind", "output.threshold"]
+    return Candidate(OutputRecord(**place, kind=kind, threshold=USUAL_THRESHOLD), 2, cells, tuple(unsure))
 
 
 def _layouts(dimensions: int) -> tuple[OutputLayout, ...]:
