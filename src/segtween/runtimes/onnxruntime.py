@@ -93,7 +93,7 @@ class OnnxRuntime(FileRuntime):
             if pixels is None
             else {**self._fixed, pixels.name: _normalised(inputs[0][0], pixels)}
         )
-        feed = {
+        feed: dict[str, Array] = {
             name: np.asarray(x, _TYPES.get(self._inputs[name], np.float32), order="C") for name, x in arrays.items()
         }
         image = next(iter(self._inputs)) if pixels is None else pixels.name
