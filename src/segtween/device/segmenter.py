@@ -147,5 +147,5 @@ class ProcessorSegmenter:
 
 def is_in_torch(record: ModelRecord) -> bool:
     """Whether `segtween.networks` defines the network that the record's weights are of, and it sees whole frames."""
-    whole = record.input.window_stride_hw is None
+    whole = record.input.window_stride_hw is None and record.input.fit == "stretch"
     return str(record.provenance.get("network")) in NETWORKS and record.weights is not None and whole

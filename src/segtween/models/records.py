@@ -24,6 +24,7 @@ from segtween.validation import Expected, FileName, Name, Parsed, Whole, read_ya
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
 Channels = Literal["RGB", "BGR"]
+Fit = Literal["stretch", "letterbox"]
 OutputKind = Literal["logits", "probabilities", "labels", "yolo-seg", "maskformer", "mask2former", "oneformer"]
 QUERY_KINDS: tuple[OutputKind, ...] = ("maskformer", "mask2former", "oneformer")
 MERGED_KINDS: tuple[OutputKind, ...] = ("yolo-seg", *QUERY_KINDS)
@@ -67,7 +68,8 @@ class InputRecord:
     means in 0..1. `mean` and `std` are in the order of `channels`. The image is resized to
     `size_hw` (`size: WIDTHxHEIGHT` in the file), or, where that is None, to the nearest multiple of `multiple_of` in
     each direction. With `window_stride_hw` (`window_stride` in the file) it is not resized to `size_hw` but covered by
-    windows of that size, this far apart. `fixed` gives the values of the graph's other inputs by name.
+    windows of that size, this far apart. With `fit` letterbox it keeps its proportions, in the middle of grey. `fixed`
+    gives the values of the graph's other inputs by name.
     """
 
     name: Name
@@ -79,9 +81,12 @@ class InputRecord:
     multiple_of: Step = 32
     size_hw: Size | None = field(default=None, metadata={"key": "size"})
     window_stride_hw: Size | None = field(default=None, metadata={"key": "window_stride"})
+    fit: Fit = "stretch"
     fixed: Mapping[Name, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.fit != "stretch" and not self.takes_one_size:
+            raise _refuse("input.fit", self.fit, "stretch, because there is no one size that images are fitted into")
         if self.window_stride_hw is not None:
             size = self.size_hw or (0, 0)
             if any(step > side for step, side in zip(self.window_stride_hw, size, strict=True)):
@@ -97,12 +102,14 @@ class InputRecord:
         return self.size_hw is not None and self.window_stride_hw is None
 
     def to_dict(self) -> dict[str, Any]:
-        added = ("size_hw", "window_stride_hw", "fixed")
+        added = ("size_hw", "window_stride_hw", "fit", "fixed")
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in added}
         size = None if self.size_hw is None else format_size(self.size_hw)
         record |= {"mean": list(self.mean), "std": list(self.std), "size": size}
         if self.window_stride_hw is not None:
             record["window_stride"] = format_size(self.window_stride_hw)
+        if self.fit != "stretch":
+            record["fit"] = self.fit
         return record | ({"fixed": dict(self.fixed)} if self.fixed else {})
 
 

@@ -20,6 +20,7 @@ from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
+from segtween.segmenters.letterbox import Place, check_letterbox, letterboxed, place_in, within
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
@@ -35,9 +36,10 @@ class NetworkSegmenter:
     `runtime` is opened with the record's output and its pixels (`open_network` does both). The image
     is resized to `scale` times its size, rounded to the nearest multiple of `input.multiple_of` in
     each direction (at least one), or to the network's fixed size: nothing is padded, so the grid of
-    scores spans the image exactly. With `input.window_stride_hw` the network sees windows of that fixed size instead,
-    whose scores are averaged where they overlap (`segmenters.sliding`). A trial on random pixels when
-    it is made finds records that do not fit their graph. One call at a time.
+    scores spans the image exactly (with `input.fit` letterbox what is of the border is cut off). With
+    `input.window_stride_hw` the network sees windows of that fixed size instead, whose scores are averaged where they
+    overlap (`segmenters.sliding`). A trial on random pixels when it is made finds records that do not fit their graph.
+    One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
     """
@@ -49,6 +51,7 @@ class NetworkSegmenter:
         self.labels = choose_labels(record, labels)
         self._frames = 0
         check_windows(record)
+        check_letterbox(record)
         self._try_out()
 
     @property
@@ -83,10 +86,12 @@ class NetworkSegmenter:
         return f"network {self.record.name!r} in the {ordinal(self._frames)} frame it was given"
 
     def _answer(self, image: Rgb) -> Answer:
-        size_hw, step_hw = self.record.input.size_hw, self.record.input.window_stride_hw
-        seen, stride = resize(image, self.input_size((image.shape[0], image.shape[1]))), self.record.output.stride
-        if size_hw is None or step_hw is None:
-            return self._seen(seen)
+        pixels, stride = self.record.input, self.record.output.stride
+        size_hw, image_hw = pixels.size_hw, (image.shape[0], image.shape[1])
+        if size_hw is None or pixels.window_stride_hw is None:
+            seen, place = fitted(self.record, image, self.input_size(image_hw))
+            return self._seen(seen) if place is None else within(self._seen(seen), place)
+        seen, step_hw = resize(image, self.input_size(image_hw)), pixels.window_stride_hw
         return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
 
     def _seen(self, image: Rgb) -> Answer:
@@ -190,12 +195,21 @@ def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: float = 1.0) -> S
 def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rgb]:
     """What the network sees of an image: all of it, resized, or windows of it."""
     size_hw, step_hw = record.input.size_hw, record.input.window_stride_hw
-    seen = resize(image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
+    seen, _ = fitted(record, image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
     if size_hw is None or step_hw is None:
         yield seen
         return
     for top, left in places((seen.shape[0], seen.shape[1]), size_hw, step_hw):
         yield np.ascontiguousarray(seen[top : top + size_hw[0], left : left + size_hw[1]])
+
+
+def fitted(record: ModelRecord, image: Rgb, size_hw: SizeHW) -> tuple[Rgb, Place | None]:
+    """The image in a size, and where it lies there if it does not fill it."""
+    if record.input.fit == "stretch":
+        return resize(image, size_hw), None
+    cell = 1 if record.output.is_merged else record.output.stride
+    place = place_in(size_hw, (image.shape[0], image.shape[1]), cell=cell)
+    return letterboxed(resize(image, (place.height, place.width)), place, size_hw), place
 
 
 def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:

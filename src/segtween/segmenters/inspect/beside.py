@@ -109,6 +109,7 @@ def _ultralytics(path: Path) -> Facts:
             "input.scale": 1.0,
             "input.mean": _ZERO,
             "input.std": _ONE,
+            "input.fit": "letterbox",
             "input.multiple_of": stride if isinstance(stride, int) and 0 < stride <= 1024 and is_dynamic else None,
             "labels": _label_set(source, "names", names),
             "classes": len(names),

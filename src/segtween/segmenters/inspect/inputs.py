@@ -69,6 +69,7 @@ def _read_shape(shape: Any, path: Path, draft: Draft) -> None:
         draft.read("input.multiple_of", 1)
         return
     draft.read("input.size", None)
+    draft.facts.pop("input.fit", None)  # where any size will do nothing has to be padded
     if draft.get("input.size") is None:
         draft.guess("input.multiple_of", USUAL_MULTIPLE)
     else:
