@@ -148,7 +148,7 @@ def test_a_checkpoint_is_no_model_before_it_is_exported(clip: Path, tmp_path: Pa
     pytest.importorskip("torch")
     a_segmenter(tmp_path / "net.pt")
     line = refused("run", clip / "val/frames/a", "-o", tmp_path / "out", "--model", tmp_path / "net.pt")
-    assert "net.pt is no model file; expected an .onnx file; segtween export " in line
+    assert "net.pt is no model file; expected a file that ends in .onnx, .xml or .pt2; segtween export " in line
     line = refused("export", tmp_path / "net.pt", "-o", tmp_path / "out", "--label-set", "camvid11")
     assert "net.pt (state_dict) does not fit swiftnet-lite0 with 11 classes: " in line
     assert "; it looks like swiftnet-lite0 with 4 classes; give another file" in line

@@ -20,6 +20,7 @@ from segtween.labels import CAMVID11
 from segtween.models import weights
 from segtween.models.finding import find_record, shipped_models
 from segtween.models.records import InputRecord, load_record, record_from_dict, save_record
+from tiny_onnx import write_network
 
 PLAIN: dict[str, Any] = {
     "name": "tiny",
@@ -278,7 +279,7 @@ def test_a_missing_sidecar_names_the_command(tmp_path: Path) -> None:
 
 def test_other_files_and_folders_are_no_models(tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"net\.pth is no model file; expected an \.onnx file"):
+    with pytest.raises(ModelError, match=r"net\.pth is no model file; expected a file that ends in \.onnx, \.x"):
         find_record(tmp_path / "net.pth")
     with pytest.raises(ModelError, match=r"holds no model\.yaml"):
         find_record(tmp_path)
@@ -344,7 +345,7 @@ def test_a_graph_with_its_own_weights_stays_where_it_is(tmp_path: Path) -> None:
     record = record_from_dict(PLAIN, path=tmp_path / "model.yaml")
     with pytest.raises(ModelError, match=r"graph .*graph\.onnx of .* is not found"):
         weights.materialise(record)
-    record.graph_path.write_bytes(b"x")
+    write_network(record.graph_path)
     assert weights.materialise(record) == record.graph_path
     with pytest.raises(ModelError, match="model 'tiny' keeps its weights in its graph"):
         weights.load_weights(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 
 from fakes import FakeRuntime
 from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes import RUNTIMES, open_runtime
 from segtween.runtimes import openvino as openvino_module
-from segtween.runtimes.base import Runtime, RuntimeOptions, check_onnx_file
+from segtween.runtimes.base import Runtime, RuntimeOptions
 from tiny_onnx import cell_scores, colour_image, write_network
 
 IMAGENET = {"scale": 1.0, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -169,11 +171,14 @@ def test_settings_that_no_runtime_has(tmp_path: Path) -> None:
 
 def test_an_unknown_provider_lists_those_that_are_here(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
-    with pytest.raises(SettingError, match=r"execution provider 'cdua' is not in .*CPUExecutionProvider"):
+    with pytest.raises(
+        SettingError,
+        match=r"execution provider 'cdua' is not known; expected one of .*CPUExecutionProvider.*; did you mean CUDAEx",
+    ):
         open_runtime("onnxruntime", path, options=RuntimeOptions(provider="cdua"))
-    with pytest.raises(SettingError, match=r"'abacus' is not in .*; install the onnxruntime package that has it"):
+    with pytest.raises(SettingError, match=r"'abacus' is not .*"):
         open_runtime("onnxruntime", path, options=RuntimeOptions(provider="abacus"))
-    with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not here; expected one of .*CPU"):
+    with pytest.raises(SettingError, match="OpenVINO device 'ABACUS' is not known; expected one of .*CPU"):
         open_runtime("openvino", path, options=RuntimeOptions(provider="ABACUS"))
 
 
@@ -273,3 +278,15 @@ def test_the_fake_answers_with_its_function_and_keeps_the_calls() -> None:
     assert [float(a[0]) for a in several.run(np.zeros(1, np.float32))] == [0, 1]
     assert several.calls == [(1,)]
     assert fake.describe()["runtime"] == "fake"
+
+
+@pytest.mark.parametrize(("name", "provider"), [("openvino", "NPU"), ("openvino", "gpu.7"), ("onnxruntime", "coreml")])
+def test_a_device_that_is_not_here_is_replaced_and_said(tmp_path: Path, name: str, provider: str) -> None:
+    path = write_network(tmp_path / "net.onnx")
+    opened = open_runtime(name, path, options=RuntimeOptions(provider=provider))
+    opened.run(np.zeros((1, 3, 16, 16), np.float32))
+    assert opened.describe()["provider"] in ("CPU", "CPUExecutionProvider")
+    assert len(opened.notes) == 1
+    assert re.search(
+        r"(no device (NPU|GPU\.7) here; CPU|no CoreMLExecutionProvider; CPUExecutionProvider) is used", opened.notes[0]
+    )

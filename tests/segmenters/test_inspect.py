@@ -14,7 +14,7 @@ from segtween.cli import app
 from segtween.errors import ModelError
 from segtween.models.records import load_record, save_record
 from segtween.segmenters import open_segmenter
-from segtween.segmenters.inspect import inspect_onnx, summary_rows
+from segtween.segmenters.inspect import inspect_onnx, propose
 from tiny_onnx import cell_scores, colour_image, save_graph, write_network
 
 FLOAT = TensorProto.FLOAT
@@ -140,10 +140,10 @@ def test_a_written_sidecar_makes_the_file_a_model(tmp_path: Path) -> None:
 
 
 def test_the_summary_says_what_was_guessed(tmp_path: Path) -> None:
-    rows = summary_rows(inspect_onnx(write_network(tmp_path / "my.onnx")))
+    rows = propose(write_network(tmp_path / "my.onnx")).rows()
     assert ("input.mean", "0.485, 0.456, 0.406", "guessed") in rows
-    assert ("input.size", "any", "read") in rows
-    assert ("output.stride", "4", "read") in rows
+    assert ("input.size", "any", "graph") in rows
+    assert ("output.stride", "4", "trial run") in rows
     assert ("labels", "classes5: 5 classes", "guessed") in rows
 
 
@@ -174,12 +174,6 @@ def detector(path: Path) -> Path:
     return save_graph(path, nodes, [IMAGE], [("y", FLOAT, None)], [weight, shape])
 
 
-def mask(path: Path) -> Path:
-    weight = numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "w")
-    nodes = [helper.make_node("Conv", ["image", "w"], ["x"]), helper.make_node("Sigmoid", ["x"], ["y"])]
-    return save_graph(path, nodes, [IMAGE], [("y", FLOAT, None)], [weight])
-
-
 def two_inputs(path: Path) -> Path:
     nodes = [helper.make_node("Concat", ["image", "other"], ["y"], axis=1)]
     return save_graph(path, nodes, [IMAGE, ("other", *IMAGE[1:])], [("y", FLOAT, None)])
@@ -198,7 +192,6 @@ def other_input(path: Path, *, kind: int = FLOAT, shape: Any) -> Path:
             r"my.onnx answers with y \(1, 1000\): a classifier; expected scores \(1, classes, h, w\) or labels; ex",
         ),
         (detector, r"answers with y \(1, 84, 80\): a detector of boxes, or tokens; expected scores"),
-        (mask, r"answers with y \(1, 1, 256, 320\): a single mask or a depth map; expected scores"),
         (two_inputs, r"has 2 inputs \(image, other\); expected one image input"),
         (
             lambda p: other_input(p, shape=[1, 1, 64, 64]),
@@ -218,7 +211,7 @@ def other_input(path: Path, *, kind: int = FLOAT, shape: Any) -> Path:
             "takes i64 values; expected an image of float32, float16 or uint8",
         ),
     ],
-    ids=["classifier", "detector", "mask", "two inputs", "grey", "six channels", "no batch", "batch of 4", "tokens"],
+    ids=["classifier", "detector", "two inputs", "grey", "six channels", "no batch", "batch of 4", "tokens"],
 )
 def test_other_networks_are_refused(tmp_path: Path, make: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
@@ -244,9 +237,16 @@ def test_a_text_file_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str
 
 def test_the_size_of_training_is_asked_for(tmp_path: Path) -> None:
     free, fixed = write_network(tmp_path / "free.onnx"), write_network(tmp_path / "fixed.onnx", size_hw=(64, 96))
-    assert summary_rows(inspect_onnx(free))[-1] == ("trained_size", "not said by the file", "asked")
-    assert "trained_size" not in [name for name, _, _ in summary_rows(inspect_onnx(fixed))]
     for path, asks in ((free, True), (fixed, False)):
+        assert propose(path).asks_for_trained_size == asks
         done = CliRunner().invoke(app, ["models", "inspect", str(path)])
         assert done.exit_code == 0, done.output
         assert ("At what size were its training frames shown to it?" in done.stdout) == asks
+
+
+def test_more_classes_than_labels_can_tell_apart_are_refused_with_the_limit(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.ones((300, 3, 1, 1), np.float32), "w")
+    nodes = [helper.make_node("Conv", ["image", "w"], ["y"])]
+    path = save_graph(tmp_path / "my.onnx", nodes, [IMAGE], [("y", FLOAT, None)], [weight])
+    with pytest.raises(ModelError, match="300 classes, more than the 254 that labels of one byte can tell apart"):
+        inspect_onnx(path)

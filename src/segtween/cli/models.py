@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -73,25 +74,56 @@ def licences(records: Sequence[ModelRecord]) -> list[str]:
 @guarded
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
+    labels: Annotated[
+        Path | None, typer.Argument(metavar="[LABELS.png]", help="Labels of the picture that --check is given.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="IMAGE.png",
+            help="Try the usual preprocessings on a picture: ranked by mIoU, without labels by entropy.",
+        ),
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Write the proposal beside the file as its sidecar.")] = False,
     overwrite: shared.Overwrite = False,
+    label_set: shared.LabelSetName = None,
+    output_kind: Annotated[
+        str | None,
+        typer.Option(
+            "--output-kind",
+            metavar="KIND",
+            help="What the output is: logits, probabilities, labels, yolo-seg, maskformer, mask2former, oneformer.",
+        ),
+    ] = None,
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--fixed", metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
+    ] = None,
 ) -> None:
     """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
 
-    Example:
+    Examples:
 
         segtween models inspect my.onnx --write
+
+        segtween models inspect my.onnx --label-set my.yaml
+
+        segtween models inspect my.onnx --check image.png labels.png --write
     """
     from segtween.cli.screen import show
     from segtween.errors import SinkError
     from segtween.models.records import save_record, sidecar_path
-    from segtween.segmenters.inspect import inspect_onnx, summary_rows
+    from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
 
-    record = inspect_onnx(file)
-    rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in summary_rows(record)]
-    show(TextTable(f"{file}", ("field", "value"), rows))
-    if any(how == "asked" for _, _, how in summary_rows(record)):
+    proposal = propose(
+        file, label_set=label_set, output_kind=cast(Any, output_kind), fixed=dict(map(_fixed, fixed or []))
+    )
+    if check is not None or labels is not None:
+        proposal = replace(proposal, record=_checked(proposal.record, check, labels))
+    show(TextTable(f"{file}", ("field", "value", "from"), proposal.rows()))
+    if proposal.asks_for_trained_size:
         show(TRAINED_SIZE)
     if not write:
         show("Add --write to keep this as the file's sidecar.")
@@ -99,5 +131,79 @@ def inspect(
     target = sidecar_path(file)
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
-    save_record(record, target)
-    show(f"written: {target}" + ("; check the guessed fields" if record.guessed else ""))
+    save_record(proposal.record, target)
+    show(f"written: {target}" + ("; check the guessed fields" if proposal.record.guessed else ""))
+
+
+def _checked(record: ModelRecord, image: Path | None, labels: Path | None) -> ModelRecord:
+    """The record with the preprocessing that does best on a picture; shows how all of them do."""
+    from segtween.cli.screen import progress_bar, show
+    from segtween.datasets.reading import read_ids
+    from segtween.errors import SettingError
+    from segtween.run.preprocessing import confirmed, try_preprocessing
+    from segtween.texttable import TextTable
+    from segtween.video.images import read_image
+
+    if image is None:
+        raise SettingError(f"{labels} without a picture", expected="--check IMAGE.png LABELS.png", do="give both")
+    truth = None if labels is None else record.labels.decode(read_ids(labels), name=str(labels), strict=True)
+    with progress_bar("preprocessings") as progress:
+        attempts = try_preprocessing(record, read_image(image), truth, progress=progress)
+    if truth is None:
+        names, figures = ["bits per cell", "bits of all"], [[a.cell_entropy, a.mean_entropy] for a in attempts]
+    else:
+        names, figures = ["mIoU, %"], [[100 * a.figure] for a in attempts]
+    rows = [
+        [a.name, a.input.channels, *(f"{value:.2f}" for value in of)] for a, of in zip(attempts, figures, strict=True)
+    ]
+    show(TextTable(f"Preprocessing, tried on {image.name}", ["preprocessing", "channels", *names], rows))
+    return confirmed(record, attempts)
+
+
+@app.command("test")
+@guarded
+def draw_sheet(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A network: shipped name, .onnx, .xml or .pt2 file, function.")
+    ],
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A video, an image, or a folder of images.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE.png", help="The picture; by default NAME.test.png here.")
+    ] = None,
+    overwrite: shared.Overwrite = False,
+    label_set: shared.LabelSetName = None,
+) -> None:
+    """One picture of a network at work: input, labels, confidence, area of each class, time on this machine.
+
+    A file without a sidecar is tried as `models inspect` proposes.
+
+    Example:
+
+        segtween models test my.onnx drive.mp4
+    """
+    from segtween.cli.screen import show
+    from segtween.errors import SinkError
+    from segtween.run.network_sheet import sheet_of
+    from segtween.validation.writing import write_whole
+    from segtween.video.png import encode_png
+
+    target = out or Path(f"{Path(model).stem}.test.png")
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    sheet = sheet_of(model, source, label_set=label_set)
+    write_whole(target, encode_png(sheet.picture))
+    show(*sheet.lines, f"written: {target}")
+
+
+def _fixed(text: str) -> tuple[str, Any]:
+    """`size=512,1024` -> size, [512, 1024], and `alpha=1` -> alpha, 1; whole numbers stay whole."""
+    from segtween.errors import SettingError
+
+    name, _, numbers = text.rpartition("=")
+    try:
+        values = [int(n) if n.strip().lstrip("-").isdigit() else float(n) for n in numbers.split(",")]
+    except ValueError:
+        values = []
+    if not name or not values:
+        raise SettingError(f"--fixed {text!r}", expected="NAME=NUMBERS", do="give --fixed size=512,1024")
+    return name, values if "," in numbers else values[0]

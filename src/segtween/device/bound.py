@@ -31,8 +31,11 @@ def why_not(inner: Any, device: torch.device) -> str | None:
         return "ONNX Runtime does not run it"
     if not inner.runtime.runs_on(device.type):
         return f"ONNX Runtime runs it with {inner.runtime.provider}"
-    if inner.record.output.kind == "labels":
-        return "it answers with labels"
+    seen, said = inner.record.input, inner.record.output
+    if seen.window_stride_hw is not None or seen.fit != "stretch":
+        return "it sees frames in windows, or fitted into its size"
+    if said.kind not in ("logits", "probabilities") or said.threshold is not None:
+        return "it answers with labels, masks or one channel"
     return None if len(inner.runtime.inputs) == 1 else "it has several inputs"
 
 

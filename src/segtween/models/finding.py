@@ -9,6 +9,9 @@ from segtween.errors import ModelError, unknown
 from segtween.models.records import RECORD_FILE, SHIPPED, ModelRecord, load_record, sidecar_path
 from segtween.validation import shown
 
+GRAPHS = (".onnx", ".xml", ".pt2")
+"""Endings of files that hold a network with its graph: ONNX, OpenVINO's own, torch's ExportedProgram."""
+
 
 def shipped_models(root: Path | None = None) -> dict[str, Path]:
     """Name -> folder of every network that comes with the package, sorted by name."""
@@ -32,10 +35,7 @@ def find_record(which: str | Path, *, root: Path | None = None) -> ModelRecord:
     if _is(path.is_file):
         if path.suffix.lower() in (".yaml", ".yml"):
             return load_record(path)
-        if path.suffix.lower() != ".onnx":
-            raise ModelError(
-                f"{path} is no model file", expected="an .onnx file", do=f"segtween export {path} -o FOLDER"
-            )
+        check_graph_file(path)
         if not sidecar_path(path).is_file():
             raise ModelError(
                 f"{path} has no sidecar {sidecar_path(path).name}",
@@ -44,6 +44,18 @@ def find_record(which: str | Path, *, root: Path | None = None) -> ModelRecord:
             )
         return load_record(sidecar_path(path))
     raise _unknown(str(which), shipped)
+
+
+def check_graph_file(path: Path) -> None:
+    """ModelError for a file that is not there, or whose ending is that of no graph."""
+    if not _is(path.is_file):
+        raise ModelError(f"model file {_short(str(path))} is not found", expected="an .onnx file", do="check the path")
+    if path.suffix.lower() not in GRAPHS:
+        raise ModelError(
+            f"{path} is no model file",
+            expected=f"a file that ends in {', '.join(GRAPHS[:-1])} or {GRAPHS[-1]}",
+            do=f"segtween export {path} -o FOLDER",
+        )
 
 
 def _is(check: Callable[[], bool]) -> bool:
@@ -56,7 +68,7 @@ def _is(check: Callable[[], bool]) -> bool:
 
 def _unknown(which: str, shipped: Mapping[str, Path]) -> ModelError:
     known = ", ".join(shipped) or "none is shipped"
-    if any(sign in which for sign in "/\\") or Path(which).suffix.lower() in (".onnx", ".yaml", ".yml"):
+    if any(sign in which for sign in "/\\") or Path(which).suffix.lower() in (*GRAPHS, ".yaml", ".yml"):
         return ModelError(
             f"model file {_short(which)} is not found",
             expected="an existing .onnx file or a shipped name: " + known,

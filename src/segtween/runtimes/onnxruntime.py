@@ -11,26 +11,33 @@ import numpy as np
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.models.int8 import Int8Record
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
     Array,
-    OnnxFileRuntime,
+    FileRuntime,
     RuntimeOptions,
     choose_outputs,
+    fixed_inputs,
     is_identity,
     pixel_affine,
-    wrong_input,
 )
 
 CPU = "CPUExecutionProvider"
 ON_CARD = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 """Execution providers whose inputs and outputs may lie on a card that CUDA can use."""
+
+OPENVINO_ONLY = (".xml", ".pt2")
+"""Endings of files that only OpenVINO reads."""
 _TYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
 }
 
 
@@ -44,7 +51,7 @@ class Place(NamedTuple):
     pointer: int
 
 
-class OnnxRuntime(OnnxFileRuntime):
+class OnnxRuntime(FileRuntime):
     """One graph in ONNX Runtime; `provider` is an execution provider (`CUDAExecutionProvider`, or `cuda`; `cuda:1` for
     the second card)."""
 
@@ -65,10 +72,18 @@ class OnnxRuntime(OnnxFileRuntime):
                 expected="precision float32 or auto",
                 do=f"use runtime='openvino' for {options.precision}",
             )
-        super().__init__(path, options)
+        if Path(path).suffix.lower() in OPENVINO_ONLY:
+            raise SettingError(
+                f"ONNX Runtime does not read {Path(path).name}",
+                expected="an ONNX file",
+                do="use runtime='openvino', or export the network as ONNX",
+            )
+        super().__init__(check_onnx_file(path), options)
         self._pixels = pixels
         name, _, number = (options.provider or "").partition(":")
-        chosen = _provider(name or None, library.get_available_providers())
+        chosen, note = _provider(name or None, library)
+        if note:
+            self._note(note)
         opened = partial(self._open, library, chosen, number)
         self._session = opened() if self._aside is None else self._aside(opened)
         self.provider = str(self._session.get_providers()[0])
@@ -76,8 +91,7 @@ class OnnxRuntime(OnnxFileRuntime):
             self._note(f"{chosen} could not be started; {self.provider} is used")
         self.outputs = choose_outputs(outputs, [o.name for o in self._session.get_outputs()], path=self.path)
         self._inputs = {i.name: i.type for i in self._session.get_inputs()}
-        if pixels is not None and list(self._inputs) != [pixels.name]:
-            raise wrong_input(pixels.name, list(self._inputs), path=self.path)
+        self._fixed = {} if pixels is None else fixed_inputs(pixels, list(self._inputs), path=self.path)
 
     @property
     def precision(self) -> str:
@@ -88,14 +102,20 @@ class OnnxRuntime(OnnxFileRuntime):
         return self._threads
 
     def run(self, *inputs: Array) -> list[Array]:
-        types = [_TYPES.get(t, np.float32) for t in self._inputs.values()]
-        arrays = [inputs[0]] if self._pixels is None else [_normalised(inputs[0][0], self._pixels)]
-        arrays = [*arrays, *inputs[1:]]
-        feed = {name: np.ascontiguousarray(x, t) for name, x, t in zip(self._inputs, arrays, types, strict=True)}
+        pixels = self._pixels
+        arrays = (
+            dict(zip(self._inputs, inputs, strict=True))
+            if pixels is None
+            else {**self._fixed, pixels.name: _normalised(inputs[0][0], pixels)}
+        )
+        feed: dict[str, Array] = {
+            name: np.asarray(x, _TYPES.get(self._inputs[name], np.float32), order="C") for name, x in arrays.items()
+        }
+        image = next(iter(self._inputs)) if pixels is None else pixels.name
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
-            raise self._refused(arrays[0].shape, error) from None
+            raise self._refused(feed[image].shape, error) from None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -190,23 +210,28 @@ def _message(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
+def _provider(wanted: str | None, library: Any) -> tuple[str, str]:
+    """The provider, and a note where it is another than was asked for; `cuda`, `CUDA` and `CUDAExecutionProvider` are
+    one. SettingError for what is none in any ONNX Runtime."""
+    if wanted is None:
+        return CPU, ""
+    available = library.get_available_providers()
+    known = {_short(name): name for name in (*library.get_all_providers(), *available)}
+    key = _short(wanted)
+    if known.get(key) in available:
+        return known[key], ""
+    if key in known:
+        return CPU, f"this ONNX Runtime has no {known[key]}; {CPU} is used"
+    near = difflib.get_close_matches(key, known, n=1)
+    raise SettingError(
+        f"execution provider {wanted!r} is not known",
+        expected=f"one of {', '.join(available)}",
+        do=f"did you mean {known[near[0]]}?" if near else "name another",
+    )
+
+
 def _short(provider: str) -> str:
     return provider.lower().removesuffix("executionprovider")
-
-
-def _provider(wanted: str | None, available: list[str]) -> str:
-    """`cuda`, `CUDA` and `CUDAExecutionProvider` are one; SettingError lists what is here."""
-    if wanted is None:
-        return CPU
-    short, key = {_short(name): name for name in available}, _short(wanted)
-    if key in short:
-        return short[key]
-    near = difflib.get_close_matches(key, short, n=1)
-    raise SettingError(
-        f"execution provider {wanted!r} is not in this ONNX Runtime",
-        expected=f"one of {', '.join(available)}",
-        do=f"did you mean {short[near[0]]}?" if near else "install the onnxruntime package that has it",
-    )
 
 
 def _normalised(rgb: Array, pixels: InputRecord) -> Array:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
@@ -21,19 +22,19 @@ import numpy as np
 
 from segtween.errors import ModelError, SettingError
 from segtween.models.int8 import Int8Record, not_calibrated
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
     INT8_OF_7_BITS,
     Array,
-    OnnxFileRuntime,
+    FileRuntime,
     Precision,
     RuntimeOptions,
-    check_onnx_file,
     choose_outputs,
+    fixed_inputs,
     is_identity,
     pixel_affine,
-    wrong_input,
 )
 from segtween.runtimes.quantise import quantised
 
@@ -42,6 +43,10 @@ WORTH_ROUNDING = 1.25
 _TURNS = 9
 _clock = perf_counter if sys.platform == "win32" else thread_time
 """Windows counts a thread's time in steps of 16 ms."""
+IR = ".xml"
+TRANSLATED = {".pt2": "segtween.networks.exported:translated"}
+"""Endings of files that become OpenVINO's own, kept in the cache: "module:function" (path) -> path, imported when it is
+used, as it may need a library that running does not."""
 _HINTS: dict[Precision, dict[str, str]] = {
     "auto": {},
     "float32": {"INFERENCE_PRECISION_HINT": "f32"},
@@ -52,6 +57,7 @@ _HINTS: dict[Precision, dict[str, str]] = {
 _NEXT: dict[Precision, Precision] = {"int8": "bfloat16", "bfloat16": "float32", "auto": "float32"}
 """What is tried where a precision does not compile."""
 _PLAIN_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "int8"}
+_DEVICES = ("CPU", "GPU", "NPU")
 _HEAVY_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution")
 
 
@@ -176,16 +182,30 @@ def first_line(error: Exception) -> str:
 
 
 def read_graph(path: str | Path) -> Any:
-    """An `openvino.Model` of an ONNX file; ModelError if it is none or uses unknown operations."""
-    path = check_onnx_file(path)
+    """An `openvino.Model` of an ONNX file, of OpenVINO's own .xml or of torch's .pt2; ModelError if it is none or uses
+    unknown operations."""
+    path = Path(path)
+    known = path.suffix.lower()
+    file = _as_openvino(path) if known in TRANSLATED else path if known == IR else check_onnx_file(path)
     try:
-        return core().read_model(path)
+        graph = core().read_model(file)
     except RuntimeError as error:
+        form = "OpenVINO graph" if known == IR else "ONNX graph of operations that it knows"
         raise ModelError(
             f"{path} cannot be read by OpenVINO ({first_line(error)})",
-            expected="an ONNX graph of operations that it knows",
-            do="try runtime='onnxruntime', or export with another opset",
+            expected=f"an {form}",
+            do="export it again" if known == IR else "try runtime='onnxruntime', or export with another opset",
         ) from None
+    for port in (*graph.inputs, *graph.outputs):
+        if not port.get_names():
+            port.get_tensor().set_names({port.get_node().get_friendly_name()})
+    return graph
+
+
+def _as_openvino(path: Path) -> Path:
+    module, _, name = TRANSLATED[path.suffix.lower()].partition(":")
+    translated: Path = getattr(import_module(module), name)(path)
+    return translated
 
 
 def weights_of(path: str | Path) -> dict[str, Any]:
@@ -195,7 +215,7 @@ def weights_of(path: str | Path) -> dict[str, Any]:
     return {op.get_friendly_name().removesuffix(".float16"): np.asarray(op.data, np.float32) for op in constants}
 
 
-class OpenVinoRuntime(OnnxFileRuntime):
+class OpenVinoRuntime(FileRuntime):
     """One graph in OpenVINO; `provider` is an OpenVINO device (CPU, GPU, NPU).
 
     `change` makes another graph of the one in the file before anything else is done with it.
@@ -211,8 +231,10 @@ class OpenVinoRuntime(OnnxFileRuntime):
         options: RuntimeOptions = DEFAULT,
         change: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.device = _device(options.provider)
+        self.device, note = _device(options.provider)
         super().__init__(path, options)
+        if note:
+            self._note(note)
         graph = read_graph(path) if change is None else change(read_graph(path))
         self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
         self._int8 = int8
@@ -359,15 +381,18 @@ def _here(work: Callable[[], Any]) -> Any:
     return work()
 
 
-def _device(provider: str | None) -> str:
-    if provider is None:
-        return "CPU"
-    known = core().available_devices
-    if provider.upper() not in known:
-        raise SettingError(
-            f"OpenVINO device {provider!r} is not here", expected=f"one of {', '.join(known)}", do="change provider="
-        )
-    return provider.upper()
+def _device(provider: str | None) -> tuple[str, str]:
+    """The device, and a note where it is another than was asked for. SettingError for what is no device of OpenVINO."""
+    wanted, here = (provider or "CPU").upper(), core().available_devices
+    if wanted in here:
+        return wanted, ""
+    if wanted.partition(".")[0] in _DEVICES:
+        return "CPU", f"OpenVINO finds no device {wanted} here; CPU is used"
+    raise SettingError(
+        f"OpenVINO device {provider!r} is not known",
+        expected=f"one of {', '.join(dict.fromkeys([*here, *_DEVICES]))}",
+        do="change provider=, or give runtime='onnxruntime' for its execution providers",
+    )
 
 
 def _name(port: Any, preferred: tuple[str, ...]) -> str:
@@ -390,9 +415,8 @@ def _with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    names = [_name(port, (pixels.name,)) for port in graph.inputs]
-    if names != [pixels.name]:
-        raise wrong_input(pixels.name, names, path=path)
+    names = [_name(port, (pixels.name, *pixels.fixed)) for port in graph.inputs]
+    _fix(graph, fixed_inputs(pixels, names, path=path), path)
     mean, divisor = pixel_affine(pixels.scale, pixels.mean, pixels.std)
     process = PrePostProcessor(graph)
     port = process.input(pixels.name)
@@ -410,6 +434,25 @@ def _with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
             expected=f"an input {pixels.layout} of three channels",
             do="correct `input` in its record",
         ) from None
+
+
+def _fix(graph: Any, values: Mapping[str, Array], path: Path) -> None:
+    """Puts constants in the place of inputs."""
+    from openvino import opset13 as op
+
+    for name, value in values.items():
+        port = graph.input(name)
+        constant = op.constant(value.astype(port.get_element_type().to_dtype()))
+        if not port.get_partial_shape().compatible(constant.output(0).get_partial_shape()):
+            raise ModelError(
+                f"input {name!r} of {path.name} has the shape {port.get_partial_shape()}",
+                expected=f"one that takes the values of shape {value.shape} in its record",
+                do=f"correct `input.fixed.{name}`",
+            )
+        parameter = port.get_node()
+        port.replace(constant.output(0))
+        graph.remove_parameter(parameter)
+    graph.validate_nodes_and_infer_types()
 
 
 def _effective_precision(compiled: Any) -> str:

@@ -83,7 +83,7 @@ SEGMENTERS = (
     SegmenterSpec("function", "`module:function` or `file.py:function`: such a callable", _is_function, _function),
     SegmenterSpec(
         "network",
-        "a shipped network's name, `FILE.onnx` with its sidecar, or a folder with `model.yaml`",
+        "a shipped network's name, `FILE.onnx`, `.xml` or `.pt2` with its sidecar, or a folder with `model.yaml`",
         lambda _: True,
         _network,
     ),

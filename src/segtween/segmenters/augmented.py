@@ -98,10 +98,10 @@ def _check(inner: Segmenter, kind: KeyTta) -> None:
             expected="a network or a function: it is shown the frame's mirror image, of which no scores are stored",
             do="leave key_tta= out",
         )
-    size_hw = getattr(getattr(getattr(inner, "record", None), "input", None), "size_hw", None)
-    if kind == "scales" and size_hw is not None:
+    pixels = getattr(getattr(inner, "record", None), "input", None)
+    if kind == "scales" and pixels is not None and pixels.takes_one_size:
         raise SettingError(
-            f"key_tta='scales' for a network that takes {format_size(size_hw)} only",
+            f"key_tta='scales' for a network that takes {format_size(pixels.size_hw)} only",
             expected="a network for images of any size",
             do="give key_tta='mirror'",
         )
