@@ -62,4 +62,4 @@ def test_the_scale_at_which_frames_are_seen_is_said_where_it_is_not_1(clip: Path
         compiles, line = done.stderr.splitlines()[:2]
         assert compiles == "compiling swiftnet-r18.camvid"
         assert line.startswith(f"{clip} (64x48, 3 frames): network swiftnet-r18.camvid{seen} every 5th frame")
-    assert "--scale 'wide'; expected auto, or a number above 0" in refused("run", clip, *out, "--scale", "wide")
+    assert "--scale is 'wide'; expected auto, or a number above 0" in refused("run", clip, *out, "--scale", "wide")

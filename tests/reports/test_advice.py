@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from test_cli import MODEL, call, images, refused, video
 
 import segtween
 from fakes import BrightnessSegmenter, textured
-from segtween.build import Processor
+from segtween.build import Processor, build_engine
 from segtween.errors import SettingError
 from segtween.reports import advice
 from segtween.reports.advice import Request, advise, choose
 from segtween.segmenters import open_segmenter
+from segtween.settings import Settings
 from segtween.types import Rgb
 
 
@@ -88,7 +90,23 @@ def test_the_network_runs_once_per_frame_and_every_candidate_is_judged_by_it(cli
         )
     table, remarks, _ = found.tables()
     assert len(table.rows) == 16  # type: ignore[union-attr]
-    assert "which is not accuracy" in str(remarks)
+    assert "it is not accuracy" in str(remarks)
+
+
+def test_classes_of_a_few_pixels_do_not_count() -> None:
+    candidate = advice.Candidate("composed", 4, Settings(), build_engine(BrightnessSegmenter(), Settings()), classes=3)
+    network = np.zeros((50, 80), np.uint8)
+    network[:, 40:] = 1
+    network[0, :3] = 2  # 3 of 4000
+    wrong = np.where(network == 2, 0, network).astype(np.uint8)
+    for is_key in (True, False):
+        candidate._waiting.append(network)
+        candidate._note([SimpleNamespace(labels=wrong, is_key=is_key, stages_ms={"flow": 2.0, "segment": 9.0})])  # type: ignore[list-item]
+    found = candidate.figures(network_ms=10.0, plain_ms=11.0)
+    assert found["agreement"] == pytest.approx((1997 / 2000 + 1) / 2)
+    assert (found["worst_class"], found["worst_class_iou"]) == (0, pytest.approx(1997 / 2000))
+    assert found["ms_per_frame"] == pytest.approx((12 + 4 * 2) / 5)
+    assert found["times_faster"] == pytest.approx(11 / 4)
 
 
 def test_a_still_video_agrees_wholly(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_the_line_at_the_start_the_end_and_the_record_tell_the_mode(
     done = call(clip, "-o", tmp_path / "out", *more)
     assert done.exit_code == 0, done.output
     word = {"causal": "online", "bidirectional": "offline"}[mode]
-    assert f", {word}; writes labels" in done.stderr.splitlines()[0]
+    assert f", {word}; writes labels" in done.stderr.splitlines()[1]
     assert f", {word}, " in next(line for line in done.stdout.splitlines() if line.startswith("  method: "))
     assert json.loads((tmp_path / "out" / "run.json").read_text())["method"]["mode"] == mode
 

@@ -13,12 +13,9 @@ from segtween.cli.commands import Commands, Group, Listed
 
 COMMANDS = {
     "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
-    "advise": (
-        "advise:advise",
-        "Find out how to run a video: agreement with the network, and speed; without labels.",
-    ),
     "propagate": ("propagate:propagate", "Label some frames of a video, get all of them."),
     "demo": ("demo:demo", "Segment a synthetic street both ways and show the two side by side."),
+    "advise": ("advise:advise", "How to run a video: agreement with the network, and speed; without labels."),
     "evaluate": ("evaluate:evaluate", "Measure accuracy and temporal consistency on a data set."),
     "bench": ("bench:app", "Measure speed; without a subcommand: segtween bench speed."),
     "train": ("train:train", "Train a network from a recipe."),

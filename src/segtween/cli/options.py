@@ -115,7 +115,7 @@ class NetworkOptions:
             return float(self.scale)
         except ValueError:
             raise SettingError(
-                f"--scale {self.scale!r}", expected="auto, or a number above 0", do="give --scale 0.75, or leave it out"
+                f"--scale is {self.scale!r}", expected="auto, or a number above 0", do="give --scale auto"
             ) from None
 
     def open(

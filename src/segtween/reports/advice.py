@@ -25,7 +25,7 @@ from segtween.build import Backend, Processor, build_engine, build_every_frame, 
 from segtween.errors import SettingError
 from segtween.evaluation.sharing import FrameScores
 from segtween.interfaces import Engine, Segmenter, notes_of
-from segtween.metrics.segmentation import class_iou, confusion, miou, overlap
+from segtween.metrics.segmentation import class_iou, confusion, overlap
 from segtween.settings import Settings, change, find_preset
 from segtween.texttable import TextTable, count, ordinal
 from segtween.types import BOTH_SIDES, Labels, Progress, Result, Rgb, SizeHW, format_size
@@ -39,6 +39,8 @@ CLIP, SHORT_CLIP = 31, 16
 MOST_CLIPS = 8
 LEAST_FRAMES = 4
 TOLERANCE = 0.05
+RARE = 0.001
+"""Classes with a smaller share of the network's labels do not count: of a few pixels, agreement says nothing."""
 AS_FAST = 0.9
 """What is at least so fast as the fastest counts as fast; of these the one that agrees best is recommended."""
 WORTH = 1.2
@@ -109,12 +111,13 @@ class Candidate:
         key, other = network_ms + float(np.median(self._key_ms)), float(np.median(self._other_ms))
         ms = (key + self.interval * other) / (self.interval + 1)
         overlaps = overlap(self._confusion)
-        ious = np.nan_to_num(class_iou(overlaps), nan=np.inf)
+        counts = overlaps[2] >= RARE * overlaps[2].sum()
+        ious = np.where(counts, class_iou(overlaps), np.inf)
         return {
             "preset": self.preset,
             "mode": self.mode,
             "interval": self.interval,
-            "agreement": float(miou(overlaps)),
+            "agreement": float(ious[counts].mean()),
             "pixels": float(np.trace(self._confusion) / self._confusion.sum()),
             "worst_class": int(ious.argmin()),
             "worst_class_iou": float(ious.min()),
@@ -171,8 +174,9 @@ class Advice(Report):
         rows = [["network on every frame", "every frame", "100.0", f"{self.plain_ms:.1f}", "1.0x", "100.0", "-"]]
         rows += [self._cells(row) for row in self.rows]
         about = (
-            "agreement: mIoU with the network's own labels of every frame, which is not accuracy: where the network "
-            "flickers, a steadier method disagrees. Times are those of labels, without reading and writing files."
+            "agreement: mIoU with the network's own labels of every frame, over the classes that have a thousandth of "
+            "the pixels; it is not accuracy: where the network flickers, a steadier method disagrees. Times are those "
+            "of labels, without reading and writing files."
         )
         table = TextTable(title, columns, rows, seldom=["pixels %", "worst class"])
         return [table, "\n".join([about, *self.notes]), f"{self.reason}\n\n    {self.command}"]
