@@ -136,7 +136,7 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("graph", "output", "said"),
-    [({"last": "argmax"}, {"kind": "labels", "layout": "NHW"}, "it answers with labels")],
+    [({"last": "argmax"}, {"kind": "labels", "layout": "NHW"}, "it answers with labels, masks or one channel")],
 )
 def test_what_cannot_be_bound_is_said(graph: Any, output: Any, said: str, tmp_path: Path) -> None:
     import torch
@@ -187,11 +187,16 @@ def test_without_onnx_runtime_a_note_says_so(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt", "TensorrtExecutionProvider"])
-def test_an_execution_provider_that_was_asked_for_and_is_missing_is_refused(provider: str, tmp_path: Path) -> None:
-    with pytest.raises(
-        SettingError, match=f"execution provider '{provider}' is not in this ONNX Runtime; expected one"
-    ):
-        card().segmenter(saved(tmp_path), provider=provider)
+def test_an_execution_provider_that_was_asked_for_and_is_missing_is_replaced_and_said(
+    provider: str, tmp_path: Path
+) -> None:
+    notes = card().segmenter(saved(tmp_path), provider=provider).notes
+    assert any("this ONNX Runtime has no" in note and "CPUExecutionProvider is used" in note for note in notes)
+
+
+def test_an_execution_provider_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="execution provider 'abacus' is not known"):
+        card().segmenter(saved(tmp_path), runtime="onnxruntime", provider="abacus")
 
 
 def test_the_card_is_named_and_scores_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import slow_matching as slow
 from segtween.ops import kernels, matching
-from segtween.ops.cpu import CpuOps
+from segtween.ops.cpu import CpuOps, united
 from segtween.ops.searches import SEARCHES
 from segtween.types import Appearance, ScoreMap
 
@@ -75,6 +75,23 @@ def halved(view: Any) -> Any:
     out = np.empty((2, 2, *around.shape), np.uint8)
     matching.halve_cells_rows(around, out, 0, len(around))
     return out
+
+
+@pytest.mark.parametrize("away", [1, 2])
+def test_edges_are_where_labels_near_by_are_not_all_one(away: int) -> None:
+    labels = np.random.default_rng(away).integers(0, 40, (9, 12)).astype(np.uint8) // 36
+    near = np.pad(labels, away, mode="edge")
+    views = [near[y : y + 9, x : x + 12] for y in (0, away, 2 * away) for x in (0, away, 2 * away)]
+    out = np.empty((9, 12), np.bool_)
+    matching.edges_rows(labels, away, out, 0, 4)
+    matching.edges_rows(labels, away, out, 4, 9)
+    assert 0 < out.sum() < out.size
+    np.testing.assert_array_equal(out, np.any([view != labels for view in views], axis=0))
+
+
+def test_lists_of_cells_are_united() -> None:
+    one, other = np.array([[3, 0], [1, 2]], np.int32), np.array([[1, 2], [0, 1]], np.int32)
+    assert united([one, other], (3, 4)).tolist() == [[3, 0], [0, 1], [1, 2]]
 
 
 def test_half_cells_lie_between_cells() -> None:

@@ -63,6 +63,7 @@ Against = Annotated[
         "openvino-bfloat16, openvino-int8, repeat.",
     ),
 ]
+Output = Annotated[BenchOutput, Rare("report")]
 Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel="Timing", help="How many streams.")]
 
 
@@ -134,7 +135,7 @@ def speed(
     network: Network,
     method: Method,
     mode: shared.ModeOptions,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """Milliseconds per frame at several intervals: frames in memory, label arrays out, one after the other.
 
@@ -163,7 +164,7 @@ def speed(
 @app.command("roofline")
 @guarded
 @grouped
-def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, output: BenchOutput) -> None:
+def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, output: Output) -> None:
     """Speed, and how far each stage is from what memory and processor allow, both measured here.
 
     Example:
@@ -195,7 +196,7 @@ def cold_start(
     ] = 7,
     network: Annotated[Network, Without("network_threads")],
     method: Synchronous,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """The time from the start of a process to its first labels.
 
@@ -239,7 +240,7 @@ def sweep(
             "--plot", metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."
         ),
     ] = None,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """How cost grows with pixels, classes, the interval, or the length of the video.
 
@@ -283,7 +284,7 @@ def streams(
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Synchronous,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """Several streams with one network against as many separate runs.
 
@@ -341,7 +342,7 @@ def real_time(
         Rare("refine", "edge", "match", "flow", "flow_quality", "weights", "key_tta"),
     ],
     lag: shared.Lag = False,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """Frames come at a rate, like a camera's: how soon their labels are there, and how many are dropped.
 
@@ -401,7 +402,7 @@ def device(
     network: Network,
     method: Synchronous,
     mode: shared.ModeOptions,
-    output: BenchOutput,
+    output: Output,
 ) -> None:
     """Speed on a graphics card: frames in its memory, labels into its memory; online, unless --offline is given.
 

@@ -32,6 +32,7 @@ FLAGS = {
     "least_distance": "--least-distance",
     "live": "--live",
     "map_name": "--map",
+    "match": "--match",
     "max_frames": "--max-frames",
     "measures": "--measures",
     "model": "--model",

@@ -90,7 +90,7 @@ def parts(share: Array, size: Any, cell: Any, block: Any) -> Any:
 def tile_of(block: Any) -> Any:
     """Of a block (y, y end, x, x end): how many pixels its tile has, a multiple of 8, and whether that is 4 wide."""
     height, narrow = block[1] - block[0], block[3] - block[2] <= 4
-    return (4 * (height + (height & 1)), 3, 2) if narrow else (SIDE * height, 7, 3)
+    return (4 * (height + (height & 1)), True) if narrow else (SIDE * height, False)
 
 
 @_jit
@@ -101,10 +101,10 @@ def _weigh(lanes: Array, at: int, places: Any, tile: Any) -> None:
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
-    mask, shift = tile[1], tile[2]
+    narrow = tile[1]
     none, one, two = np.float32(0), np.float32(1), np.float32(2)
     for i in range(tile[0]):
-        column, row = np.float32(i & mask), np.float32(i >> shift)
+        column, row = (np.float32(i & 3), np.float32(i >> 2)) if narrow else (np.float32(i & 7), np.float32(i >> 3))
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         lanes[at + i] = max(one - x, none)
@@ -155,10 +155,10 @@ def _leads(values: Array, one: Any, other: Any, places: Any, tile: Any, lanes: A
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
-    mask, shift = tile[1], tile[2]
+    narrow = tile[1]
     none, unit, two = np.float32(0), np.float32(1), np.float32(2)
     for i in range(tile[0]):
-        column, row = np.float32(i & mask), np.float32(i >> shift)
+        column, row = (np.float32(i & 3), np.float32(i >> 2)) if narrow else (np.float32(i & 7), np.float32(i >> 3))
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
@@ -241,11 +241,11 @@ def _tile_of_pair(values: Array, one: Any, other: Any, places: Any, tile: Any, w
     a, b, c, d = np.float32(p[0] - places[2]), np.float32(p[1]), np.float32(p[2]), np.float32(p[3])
     e, f, g, k = np.float32(q[0] - places[4]), np.float32(q[1]), np.float32(q[2]), np.float32(q[3])
     right, bottom = np.float32(places[3] - places[2]), np.float32(places[5] - places[4])
-    mask, shift = tile[1], tile[2]
+    narrow = tile[1]
     none, unit, two = np.float32(0), np.float32(1), np.float32(2)
     lower, upper = np.uint8(one), np.uint8(other)
     for i in range(tile[0]):
-        column, row = np.float32(i & mask), np.float32(i >> shift)
+        column, row = (np.float32(i & 3), np.float32(i >> 2)) if narrow else (np.float32(i & 7), np.float32(i >> 3))
         x = min(max(a + column * b + row * (c + column * d), none), right)
         y = min(max(e + column * f + row * (g + column * k), none), bottom)
         r, s, t = max(unit - x, none), max(x - unit, none), max(x - two, none)
@@ -287,9 +287,9 @@ def tile_of_two(
 ) -> None:  # fmt: skip
     n = _contenders(values.shape[0], best, last, near, other_best, other_last, far, worst, names)
     a, b, c, d = np.float32(part[0]), np.float32(part[1]), np.float32(part[2]), np.float32(part[3])
-    mask, shift = tile[1], tile[2]
+    narrow = tile[1]
     for i in range(tile[0]):
-        column, row = np.float32(i & mask), np.float32(i >> shift)
+        column, row = (np.float32(i & 3), np.float32(i >> 2)) if narrow else (np.float32(i & 7), np.float32(i >> 3))
         lanes[13 * LANES + i] = a + column * b + row * (c + column * d)
     if n <= 2:
         _leads(values, names[0], names[n - 1], near, tile, lanes[:LANES])

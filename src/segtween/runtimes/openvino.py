@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
@@ -32,10 +32,8 @@ from segtween.runtimes.base import (
     Precision,
     RuntimeOptions,
     choose_outputs,
-    fixed_inputs,
-    is_identity,
-    pixel_affine,
 )
+from segtween.runtimes.openvino_graph import first_line, name_of, only, with_pixels
 from segtween.runtimes.quantise import quantised
 
 SIZES_KEPT = 2
@@ -174,13 +172,6 @@ def _compiled_alone(graph: Any) -> Any | None:
         return None
 
 
-def first_line(error: Exception) -> str:
-    """What an OpenVINO or ONNX Runtime message says, without the places in its source."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    messages = [line for line in lines if line and not line.startswith(("Exception from", "Check '"))]
-    return (messages or lines or [""])[0][:200]
-
-
 def read_graph(path: str | Path) -> Any:
     """An `openvino.Model` of an ONNX file, of OpenVINO's own .xml or of torch's .pt2; ModelError if it is none or uses
     unknown operations."""
@@ -236,7 +227,7 @@ class OpenVinoRuntime(FileRuntime):
         if note:
             self._note(note)
         graph = read_graph(path) if change is None else change(read_graph(path))
-        self.outputs = choose_outputs(outputs, [_name(o, outputs or ()) for o in graph.outputs], path=self.path)
+        self.outputs = choose_outputs(outputs, [name_of(o, outputs or ()) for o in graph.outputs], path=self.path)
         self._int8 = int8
         rounded = self._rounded(graph)
         self._graph = self._prepared(graph, pixels)
@@ -323,8 +314,8 @@ class OpenVinoRuntime(FileRuntime):
         return rounded
 
     def _prepared(self, graph: Any, pixels: InputRecord | None) -> Any:
-        graph = _only(graph, self.outputs)
-        return graph if pixels is None else _with_pixels(graph, pixels, self.path)
+        graph = only(graph, self.outputs)
+        return graph if pixels is None else with_pixels(graph, pixels, self.path)
 
     def _latest(self) -> Any:
         if not self._compiled:
@@ -393,66 +384,6 @@ def _device(provider: str | None) -> tuple[str, str]:
         expected=f"one of {', '.join(dict.fromkeys([*here, *_DEVICES]))}",
         do="change provider=, or give runtime='onnxruntime' for its execution providers",
     )
-
-
-def _name(port: Any, preferred: tuple[str, ...]) -> str:
-    """One name of an input or output: OpenVINO gives merged tensors several."""
-    names = port.get_names()
-    return next((n for n in preferred if n in names), port.get_any_name() if names else port.get_node().get_name())
-
-
-def _only(graph: Any, names: tuple[str, ...]) -> Any:
-    """The graph with these outputs only, in this order; what leads to others alone is not computed."""
-    import openvino
-
-    ports = {_name(port, names): port for port in graph.outputs}
-    results = [ports[name].get_node() for name in names]
-    return openvino.Model(results, graph.get_parameters(), graph.get_friendly_name())
-
-
-def _with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
-    """The graph taking uint8 (1, H, W, 3) RGB images; layout, channel order and normalisation inside."""
-    from openvino import Layout, Type
-    from openvino.preprocess import PrePostProcessor
-
-    names = [_name(port, (pixels.name, *pixels.fixed)) for port in graph.inputs]
-    _fix(graph, fixed_inputs(pixels, names, path=path), path)
-    mean, divisor = pixel_affine(pixels.scale, pixels.mean, pixels.std)
-    process = PrePostProcessor(graph)
-    port = process.input(pixels.name)
-    port.tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-    port.model().set_layout(Layout(pixels.layout))
-    if pixels.channels == "BGR":
-        port.preprocess().reverse_channels()
-    if not is_identity(mean, divisor):
-        port.preprocess().convert_element_type(Type.f32).mean(mean).scale(divisor)
-    try:
-        return process.build()
-    except RuntimeError as error:
-        raise ModelError(
-            f"{path.name} does not take images as its record says ({first_line(error)})",
-            expected=f"an input {pixels.layout} of three channels",
-            do="correct `input` in its record",
-        ) from None
-
-
-def _fix(graph: Any, values: Mapping[str, Array], path: Path) -> None:
-    """Puts constants in the place of inputs."""
-    from openvino import opset13 as op
-
-    for name, value in values.items():
-        port = graph.input(name)
-        constant = op.constant(value.astype(port.get_element_type().to_dtype()))
-        if not port.get_partial_shape().compatible(constant.output(0).get_partial_shape()):
-            raise ModelError(
-                f"input {name!r} of {path.name} has the shape {port.get_partial_shape()}",
-                expected=f"one that takes the values of shape {value.shape} in its record",
-                do=f"correct `input.fixed.{name}`",
-            )
-        parameter = port.get_node()
-        port.replace(constant.output(0))
-        graph.remove_parameter(parameter)
-    graph.validate_nodes_and_infer_types()
 
 
 def _effective_precision(compiled: Any) -> str:
