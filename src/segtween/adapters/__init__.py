@@ -1,0 +1,26 @@
+"""Networks of other libraries, as they are there: modules of torch, folders of Hugging Face.
+
+| module | what it is |
+| --- | --- |
+| `modules` | a `torch.nn.Module`: which of its outputs are scores, what it sees, its record |
+| `queries` | class and mask queries merged to scores, by the rule of their library |
+| `export`, `cache` | written once as ONNX, checked against torch, kept in the cache |
+| `labels` | the classes' names |
+| `huggingface` | a folder in Hugging Face's form: preprocessing, labels, weights |
+| `hub` | such a folder by its name on the hub |
+
+`segmenters.SEGMENTERS` names what opens each. What is here needs torch and the network's own library once; an exported
+network runs without them. Heavy libraries are imported when they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from segtween.errors import MissingExtraError
+
+
+def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
+    """MissingExtraError, which names the install line, unless all packages are here."""
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        raise MissingExtraError(what, extra=extra)
