@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import inspect
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,24 +23,22 @@ from segtween.models.weights import in_cache
 from segtween.networks.tracing import trace
 from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime, first_line
+from segtween.segmenters.network import CHECKED, CONTENT
 from segtween.types import SizeHW, format_size
 from segtween.validation import write_whole
 
-FORMAT = "1"
-"""Part of every key: raised by hand when what is written changes."""
 SECOND_HW: SizeHW = (160, 128)
 LEAST_AGREEMENT = 0.999
 LARGEST_DIFFERENCE = 0.01
 """Of the scores, as a share of their range: float32 is computed in another order."""
-CHECKED = "checked"
-"""In the provenance of a record: how far the graph is from torch."""
 
 
-def exported(key: str, network: TorchNetwork) -> ModelRecord:
-    """The network's record with a graph in the cache, written where there is none under this key.
+def exported(network: TorchNetwork) -> ModelRecord:
+    """The network's record with a graph in the cache, written where there is none of its content.
 
     Raises ModelError for a network that cannot be exported, or gives other scores then; MissingExtraError.
     """
+    key = key_of(str(network.record.provenance[CONTENT]))
     folder = in_cache(KIND, key, lambda part: write(network, part))
     stored = load_record(folder / RECORD_FILE)
     return replace(network.record, graph=stored.graph, path=stored.path, provenance=stored.provenance)
@@ -60,27 +56,6 @@ def write(network: TorchNetwork, folder: Path) -> ModelRecord:
     record = replace(record, provenance={**record.provenance, **provenance})
     save_record(record, record.path)
     return record
-
-
-def key_of_module(module: Any, size_hw: SizeHW | None) -> str:
-    """Changes with weights, structure, source text, size and the libraries' versions."""
-    digest = hashlib.sha256("\n".join([FORMAT, str(size_hw), repr(module), *_sources(module)]).encode())
-    for name, value in module.state_dict().items():
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return key_of(digest.hexdigest()[:24])
-
-
-def _sources(module: Any) -> list[str]:
-    """The source text of every class among the modules, or its name where there is none."""
-    texts = {}
-    for kind in {type(part) for part in module.modules()}:
-        place = f"{kind.__module__}.{kind.__qualname__}"
-        try:
-            texts[place] = inspect.getsource(kind)
-        except (OSError, TypeError):
-            texts[place] = place
-    return [texts[place] for place in sorted(texts)]
 
 
 # ── The graph ─────────────────────────────────────────────────────────────────────────────────

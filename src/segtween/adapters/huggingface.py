@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segtween.adapters import need
-from segtween.adapters.cache import KIND, cached_key, key_of
+from segtween.adapters.cache import FORMAT, KIND, cached_key
 from segtween.adapters.hub import EXTRA, folder_of
 from segtween.adapters.labels import labels_for, names_in, of_names
 from segtween.errors import ModelError
@@ -35,8 +35,6 @@ from segtween.validation import shown
 if TYPE_CHECKING:
     from segtween.adapters.modules import TorchNetwork
 
-FORMAT = "1"
-"""Part of every key: raised by hand when what is read or written changes."""
 SEMANTIC = "ForSemanticSegmentation"
 UNIVERSAL = ("MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation", "EomtForUniversalSegmentation")
 USUAL_ASPECT = 16 / 9
@@ -91,7 +89,7 @@ def exported_record(model: str, *, label_set: Any = None, preprocessing: Preproc
     _need_torch(folder)
     from segtween.adapters.export import exported
 
-    return exported(key_of(digest), network_of(folder, label_set=label_set, asked=asked))
+    return exported(network_of(folder, label_set=label_set, asked=asked))
 
 
 def torch_network(model: str, *, label_set: Any, preprocessing: Preprocessing) -> TorchNetwork:
@@ -135,6 +133,7 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
         module,
         _overridden(pixels, asked),
         guessed=[name for name in guessed if name not in changed],
+        content=folder.digest(asked.size_hw),
         name=folder.path.resolve().name if Path(folder.name).is_dir() else folder.name,
         masks_hw=mask_size(module.config),
         labels=partial(labels_for, given=own if label_set is None else label_set, named=None),

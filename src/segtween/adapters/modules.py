@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from segtween.adapters.cache import digest_of_module
 from segtween.adapters.labels import labels_for, names_in
 from segtween.adapters.queries import MERGED_AT, mask_size, merged
 from segtween.errors import ModelError
@@ -22,7 +23,7 @@ from segtween.models.records import InputRecord, ModelRecord, OutputKind, Output
 from segtween.segmenters import Preprocessing
 from segtween.segmenters.function import are_probabilities
 from segtween.segmenters.inspect import IMAGENET_MEAN, IMAGENET_STD, LARGEST_STRIDE, USUAL_MULTIPLE
-from segtween.segmenters.network import NetworkSegmenter, open_network
+from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
 from segtween.types import Rgb, SizeHW, format_size
 
 TRIAL_HW: SizeHW = (128, 192)
@@ -36,19 +37,16 @@ class Scores(nn.Module):
     The scores are the tensor that it gives, its entry `logits` (transformers) or `out` (torchvision), the first image
     of several outputs (SMP with a classification head), or the merged class and mask queries. A single channel `x` is
     that of a class beside the background: (0, x), whose softmax is (1 - sigmoid(x), sigmoid(x)); where it holds
-    probabilities already, (1 - x, x). `is_shared` says that it does, `is_single` that there is
-    one channel.
+    probabilities already, (1 - x, x). `is_shared` says that it does.
     """
 
     def __init__(self, module: nn.Module, *, masks_hw: SizeHW | None = None) -> None:
         super().__init__()
-        self.module, self.masks_hw = module, masks_hw
-        self.is_single = self.is_shared = False
+        self.module, self.masks_hw, self.is_shared = module, masks_hw, False
 
     def forward(self, image: Tensor) -> Tensor:
         scores = self._pick(self.module(image))
-        self.is_single = scores.shape[1] == 1
-        if not self.is_single:
+        if scores.shape[1] > 1:
             return scores
         rest = 1 - scores if self.is_shared else torch.zeros_like(scores)
         return torch.cat([rest, scores], dim=1)
@@ -92,11 +90,10 @@ def open_module(
 
     Raises ModelError (fails, no scores, other scores once exported), LabelError (no labels), MissingExtraError.
     """
-    from segtween.adapters.export import exported, key_of_module
+    from segtween.adapters.export import exported
 
     found = torch_network(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
-    record = exported(key_of_module(model, found.record.input.size_hw), found)
-    return open_network(record, **options)
+    return open_network(exported(found), **options)
 
 
 def torch_network(model: Any, *, label_set: Any, preprocessing: Preprocessing) -> TorchNetwork:
@@ -109,6 +106,7 @@ def torch_network(model: Any, *, label_set: Any, preprocessing: Preprocessing) -
         pixels,
         guessed=guessed,
         name=type(model).__name__,
+        content=digest_of_module(model, pixels.size_hw),
         masks_hw=mask_size(config),
         labels=partial(
             labels_for, given=own if label_set is None else label_set, named=names_in(getattr(config, "id2label", None))
@@ -122,16 +120,18 @@ def module_network(
     *,
     guessed: Sequence[str],
     name: str,
+    content: str,
     masks_hw: SizeHW | None,
     labels: Callable[..., LabelSet],
 ) -> TorchNetwork:
-    """The module and its record, both found right by one picture; `labels` is `labels_for` but for the number of
-    classes and the name."""
+    """The module and its record, both found right by one picture; `content` is a digest of all that changes its
+    numbers, `labels` is `labels_for` but for the number of classes and the name."""
     net: Any = Scores(copy.deepcopy(module), masks_hw=masks_hw).eval().to("cpu", torch.float32)
     net.requires_grad_(False)
     size = trial_size(pixels.size_hw)
     answer = _tried(net, pixels, size, name=name)
-    net.is_shared = net.is_single and 0 <= answer[0, 1].min() <= answer[0, 1].max() <= 1
+    is_single = answer.shape[1] == 2 and not answer[0, 0].any()
+    net.is_shared = bool(is_single and 0 <= answer[0, 1].min() <= answer[0, 1].max() <= 1)
     if net.is_shared:
         answer = _tried(net, pixels, size, name=name)
     kind: OutputKind = "probabilities" if are_probabilities(answer[0]) else "logits"
@@ -142,6 +142,7 @@ def module_network(
         output=OutputRecord(SCORES, kind=kind, stride=_stride(answer.shape[2:], size, name=name)),
         labels=labels(answer.shape[1], name=name),
         path=Path("model.yaml"),
+        provenance={CONTENT: content},
         guessed=tuple(guessed),
     )
     return TorchNetwork(net, record)

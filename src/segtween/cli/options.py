@@ -50,7 +50,8 @@ class NetworkOptions:
             "--model",
             "-m",
             metavar="NAME|FILE",
-            help="A shipped network, an .onnx file, stored scores (.npz), or a function as pkg:fn.",
+            help="A shipped network, an .onnx file, hf:NAME of the Hugging Face hub, file.py:build of a torch network, "
+            "stored scores (.npz), or a function as pkg:fn.",
         ),
     ] = DEFAULT_MODEL
     scores: Annotated[
@@ -76,6 +77,20 @@ class NetworkOptions:
     scale: Annotated[
         float, typer.Option("--scale", metavar="S", help="The network gets the frame scaled by this factor.")
     ] = 1.0
+    mean: Annotated[
+        str | None,
+        typer.Option("--mean", metavar="R,G,B", help="Of a torch network's pixels in 0..1; ImageNet's by default."),
+    ] = None
+    std: Annotated[
+        str | None, typer.Option("--std", metavar="R,G,B", help="Of a torch network's pixels in 0..1, likewise.")
+    ] = None
+    channels: Annotated[
+        Literal["RGB", "BGR"] | None, typer.Option("--channels", metavar="ORDER", help="RGB or BGR, likewise.")
+    ] = None
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input-size", metavar="WxH", help="The one size that a torch network takes; any by default."),
+    ] = None
     threads: shared.Threads = 0
     network_threads: Annotated[
         int | None,
@@ -86,6 +101,15 @@ class NetworkOptions:
             help="Processors for the network alone; with --async-keys the others propagate.",
         ),
     ] = None
+
+    def sees(self) -> dict[str, Any]:
+        """What a torch network sees, as `segmenters.Preprocessing.of` takes it."""
+        return {
+            "mean": None if self.mean is None else scales(self.mean, option="--mean"),
+            "std": None if self.std is None else scales(self.std, option="--std"),
+            "channels": self.channels,
+            "size_hw": None if self.input_size is None else size(self.input_size, option="--input-size"),
+        }
 
     def chosen_model(self) -> str:
         """`model`, or the stored scores that stand in for it; SettingError where both are given."""
@@ -99,8 +123,9 @@ class NetworkOptions:
         """As `api.load` takes them. SettingError for true labels, which only a data set has."""
         if self.scores == TRUE_LABELS:
             raise _true_labels_without_data()
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
-        return {**own, "model": self.chosen_model()}
+        others = ("scores", "input_size")
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
+        return {**own, **self.sees(), "model": self.chosen_model()}
 
     def open(
         self,
@@ -115,7 +140,7 @@ class NetworkOptions:
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """
-        from segtween.segmenters import open_segmenter
+        from segtween.segmenters import Preprocessing, open_segmenter
 
         model = self.chosen_model()
         if self.scores == TRUE_LABELS:
@@ -134,6 +159,7 @@ class NetworkOptions:
             scale=self.scale if scale is None else scale,
             label_set=self.label_set,
             background=background,
+            preprocessing=Preprocessing.of(**self.sees()),
         )
 
 
@@ -289,7 +315,10 @@ class MethodOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
-SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", "network_threads")
+SELDOM_NETWORK = (
+    "scores", "label_set", "runtime", "provider", "precision", "scale", "mean", "std", "channels", "input_size",
+    "network_threads",
+)  # fmt: skip
 SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",

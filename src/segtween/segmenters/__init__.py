@@ -199,8 +199,13 @@ def in_torch(model: Model, *, label_set: Any, preprocessing: Preprocessing | Non
         model = built_module(load_function(str(model)), name=str(model)) or model
     row = segmenter_spec(model)
     if row.in_torch is None:
+        _no_preprocessing(row.name, **_given(preprocessing))
         return None
     return resolve(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
+
+
+def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
+    return {"preprocessing": preprocessing} if preprocessing is not None and preprocessing.given else {}
 
 
 def _no_preprocessing(form: str, *, preprocessing: Preprocessing | None = None, **_: Any) -> None:
@@ -234,7 +239,7 @@ def open_segmenter(
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
     row = segmenter_spec(model)
-    own = {"preprocessing": preprocessing} if preprocessing is not None and preprocessing.given else {}
+    own = _given(preprocessing)
     if row.in_torch is None and row.name != "function":
         _no_preprocessing(row.name, **own)
     opener = resolve(row.open) if isinstance(row.open, str) else row.open

@@ -31,6 +31,9 @@ from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
 LARGEST_SCALE = 4.0
+CONTENT, CHECKED = "content", "checked"
+"""In the provenance of a network in torch: a digest of all that changes its numbers, and, once it is exported, how far
+the graph is from it, for people."""
 TRIAL_PIXELS = 256
 
 
@@ -57,12 +60,7 @@ class NetworkSegmenter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing to know before relying on the numbers."""
-        own = []
-        if self.record.is_random:
-            own.append(f"{self.record.name} has random weights: its speed is real, its labels are not")
-        if self.record.guessed:
-            own.append(f"guessed in {self.record.path.name}, not confirmed: {', '.join(self.record.guessed)}")
-        return own + self.runtime.notes
+        return notes_of_record(self.record) + self.runtime.notes
 
     def __call__(self, rgb: Rgb) -> Scores:
         image = check_rgb(rgb)
@@ -146,6 +144,21 @@ def open_network(
     opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
+
+
+def notes_of_record(record: ModelRecord) -> list[str]:
+    """One line for each thing to know before relying on a network's numbers, wherever it runs."""
+    own = []
+    if record.is_random:
+        own.append(f"{record.name} has random weights: its speed is real, its labels are not")
+    if record.guessed:
+        what = ", ".join(record.guessed)
+        own.append(
+            f"guessed for {record.name}: {what}; mean=, std=, channels= and size_hw= say what is right"
+            if CONTENT in record.provenance
+            else f"guessed in {record.path.name}, not confirmed: {what}"
+        )
+    return own + ([str(record.provenance[CHECKED])] if CHECKED in record.provenance else [])
 
 
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
