@@ -128,7 +128,9 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
     names = names_in(folder.config.get("id2label"))
     reduced = bool(getattr(processor, "do_reduce_labels", None))
     ignore = 0 if reduced else int(folder.config.get("semantic_loss_ignore_index") or IGNORE)
-    own = None if names is None else of_names(names, first_id=int(reduced), ignore_id=ignore if ignore < 256 else IGNORE)
+    own = (
+        None if names is None else of_names(names, first_id=int(reduced), ignore_id=ignore if ignore < 256 else IGNORE)
+    )
     return module_network(
         module,
         _overridden(pixels, asked),
@@ -164,7 +166,9 @@ def _json(path: Path) -> Mapping[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(
-            f"folder {path.parent} holds no {path.name}", expected="a network in Hugging Face's form", do="check the path"
+            f"folder {path.parent} holds no {path.name}",
+            expected="a network in Hugging Face's form",
+            do="check the path",
         ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from None

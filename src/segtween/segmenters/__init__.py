@@ -86,7 +86,9 @@ def _is_hugging_face(model: Any) -> bool:
 _Number = Annotated[float, Interval(ge=-1, le=1)]
 _ThreeMeans = Annotated[tuple[_Number, _Number, _Number], Expected("three numbers for pixels from 0 to 1")]
 _ThreeStds = Annotated[
-    Triple, Predicate(lambda values: 0 < min(values) <= max(values) <= 1), Expected("three numbers for pixels from 0 to 1")
+    Triple,
+    Predicate(lambda values: 0 < min(values) <= max(values) <= 1),
+    Expected("three numbers for pixels from 0 to 1"),
 ]
 _Side = Annotated[int, Interval(ge=1, le=LARGEST_SIDE)]
 
