@@ -48,7 +48,7 @@ from segtween.types import Labels, Method
 
 LABEL_CELLS = 40_000
 """Cells, at most, of the coarse grid on which the confidence of propagated label images is given."""
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Part of every method's hash: raised by hand when an algorithm gives other numbers under the same settings."""
 
 

@@ -49,6 +49,23 @@ class Segmenter(Protocol):
     def describe(self) -> Described: ...
 
 
+@runtime_checkable
+class Detailed(Protocol):
+    """What segmenters offer as well whose networks answer in more detail than is propagated.
+
+    `detailed` gives the logits that a call gives, and what the network's own labels of the frame are read from: scores
+    (C, H, W) whose enlarged argmax they are, the labels themselves, uint8 (H, W) of the frame's size, or None where the
+    logits will do.
+    """
+
+    def detailed(self, rgb: Rgb) -> tuple[NDArray[np.float32], NDArray[Any] | None]: ...
+
+
+def segmented(segmenter: Segmenter, rgb: Rgb) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+    """A segmenter's logits for a frame, and the detail of one that has more (`Detailed`)."""
+    return segmenter.detailed(rgb) if isinstance(segmenter, Detailed) else (segmenter(rgb), None)
+
+
 class FlowEstimator(Protocol):
     """Backward flow between two frames, on the estimator's own grid.
 

@@ -22,7 +22,8 @@ from segtween.labels import LabelSet
 from segtween.models.records import InputRecord, ModelRecord, OutputKind, OutputRecord
 from segtween.segmenters import Preprocessing
 from segtween.segmenters.function import are_probabilities
-from segtween.segmenters.inspect import IMAGENET_MEAN, IMAGENET_STD, LARGEST_STRIDE, USUAL_MULTIPLE
+from segtween.segmenters.inspect.inputs import IMAGENET_MEAN, IMAGENET_STD, USUAL_MULTIPLE
+from segtween.segmenters.inspect.outputs import LARGEST_STRIDE, stride_of
 from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
 from segtween.types import Rgb, SizeHW, format_size
 
@@ -139,7 +140,7 @@ def module_network(
         name=name,
         graph="graph.onnx",
         input=pixels,
-        output=OutputRecord(SCORES, kind=kind, stride=_stride(answer.shape[2:], size, name=name)),
+        output=OutputRecord(SCORES, kind=kind, stride=_stride((answer.shape[2], answer.shape[3]), size, name=name)),
         labels=labels(answer.shape[1], name=name),
         path=Path("model.yaml"),
         provenance={CONTENT: content},
@@ -250,12 +251,11 @@ def _wrong_kind(found: str) -> ModelError:
     )
 
 
-def _stride(grid_hw: Sequence[int], size_hw: SizeHW, *, name: str) -> int:
-    stride = max(1, round(size_hw[1] / grid_hw[1]))
-    fits = all(abs(cells * stride - side) < stride for cells, side in zip(grid_hw, size_hw, strict=True))
-    if not fits or stride > LARGEST_STRIDE:
+def _stride(grid_hw: SizeHW, size_hw: SizeHW, *, name: str) -> int:
+    stride = stride_of(grid_hw, size_hw)
+    if stride is None:
         raise ModelError(
-            f"network {name!r} has {grid_hw[1]}x{grid_hw[0]} cells for an image of {format_size(size_hw)}",
+            f"network {name!r} has {format_size(grid_hw)} cells for an image of {format_size(size_hw)}",
             expected=f"a grid that spans the image, of a stride up to {LARGEST_STRIDE}",
             do="give a semantic segmentation network",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -71,27 +71,57 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
     write: Annotated[bool, typer.Option("--write", help="Write the proposal beside the file as its sidecar.")] = False,
     overwrite: shared.Overwrite = False,
+    label_set: shared.LabelSetName = None,
+    output_kind: Annotated[
+        str | None,
+        typer.Option(
+            "--output-kind",
+            metavar="KIND",
+            help="What the output is: logits, probabilities, labels, yolo-seg, maskformer, mask2former, oneformer.",
+        ),
+    ] = None,
+    fixed: Annotated[
+        list[str] | None,
+        typer.Option("--fixed", metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
+    ] = None,
 ) -> None:
     """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
 
-    Example:
+    Examples:
 
         segtween models inspect my.onnx --write
+
+        segtween models inspect my.onnx --label-set my.yaml
     """
     from segtween.cli.screen import show
     from segtween.errors import SinkError
     from segtween.models.records import save_record, sidecar_path
-    from segtween.segmenters.inspect import inspect_onnx, summary_rows
+    from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
 
-    record = inspect_onnx(file)
-    rows = [(f"{field} (guessed)" if how == "guessed" else field, value) for field, value, how in summary_rows(record)]
-    show(TextTable(f"{file}", ("field", "value"), rows))
+    proposal = propose(
+        file, label_set=label_set, output_kind=cast(Any, output_kind), fixed=dict(map(_fixed, fixed or []))
+    )
+    show(TextTable(f"{file}", ("field", "value", "from"), proposal.rows()))
     if not write:
         show("Add --write to keep this as the file's sidecar.")
         return
     target = sidecar_path(file)
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
-    save_record(record, target)
-    show(f"written: {target}" + ("; check the guessed fields" if record.guessed else ""))
+    save_record(proposal.record, target)
+    show(f"written: {target}" + ("; check the guessed fields" if proposal.record.guessed else ""))
+
+
+def _fixed(text: str) -> tuple[str, Any]:
+    """`size=512,1024` -> size, [512, 1024], and `alpha=1` -> alpha, 1; whole numbers stay whole."""
+    from segtween.errors import SettingError
+
+    name, _, numbers = text.rpartition("=")
+    try:
+        values = [int(n) if n.strip().lstrip("-").isdigit() else float(n) for n in numbers.split(",")]
+    except ValueError:
+        values = []
+    if not name or not values:
+        raise SettingError(f"--fixed {text!r}", expected="NAME=NUMBERS", do="give --fixed size=512,1024")
+    return name, values if "," in numbers else values[0]

@@ -26,9 +26,9 @@ from segtween.engine.causal import CausalEngine
 from segtween.engine.clock import Clock
 from segtween.engine.keys import KeyFrames
 from segtween.engine.motion import MotionEstimator
-from segtween.engine.state import KeyState
+from segtween.engine.state import KeyState, own_labels
 from segtween.geometry import stride_grid
-from segtween.interfaces import CutDetector, Situation
+from segtween.interfaces import CutDetector, Situation, segmented
 from segtween.types import Appearance, Motion, Result, ScoreMap, SizeHW
 
 
@@ -76,21 +76,21 @@ class CapturedEngine(CausalEngine):
             made = self._arrive(*given) if is_key else self._between(*given, state.scores.values)
             reliability, composed, numbers = made[1], made[2], AsyncCopy(made[3])
             self.motion.view, appearance = made[0], _appearance(*made[4:6])
-        logits = self._network(rgb, clock) if is_key else None  # begins before the numbers are there
+        answer = self._network(rgb, clock) if is_key else None  # begins before the numbers are there
         with clock("propagate"):
             is_cut = self.cuts.is_cut(numbers.read()[0])
             if not schedule.by_distance and not is_cut:
                 known = np.full((1, 1), numbers.read()[1], np.float32)
                 is_key = schedule.is_key(replace(situation, reliability=known))
         distance = state.distance + 1
-        followed: Any = replace(state, composed=composed, reliability=reliability, distance=distance)
+        followed: Any = replace(state, composed=composed, reliability=reliability, distance=distance, own_labels=None)
         if not is_key and not is_cut:
             scores: Any = partial(self.propagation.score_map, followed)
             labels = made[6]
         else:
-            logits = self._network(rgb, clock) if logits is None else logits
+            answer = self._network(rgb, clock) if answer is None else answer
             with clock("label"):
-                scores, labels = self._labelled_key(logits, None if is_cut else followed, rgb)
+                scores, labels = self._labelled_key(answer, None if is_cut else followed, rgb)
             followed = KeyState(scores, appearance=appearance)
         self._state = replace(followed, took_ms=clock.total_ms)
         return Result(
@@ -100,17 +100,22 @@ class CapturedEngine(CausalEngine):
 
     def _network(self, rgb: Any, clock: Clock) -> Any:
         with clock("segment"):
-            return self.keys.segmenter(rgb)
+            return segmented(self.keys.segmenter, rgb)
 
-    def _labelled_key(self, logits: Any, history: KeyState | None, rgb: Any) -> tuple[ScoreMap, Any]:
+    def _labelled_key(self, answer: Any, history: KeyState | None, rgb: Any) -> tuple[ScoreMap, Any]:
         """A key frame's scores and labels; no history after a cut, where nothing is captured."""
-        size_hw: SizeHW = rgb.shape[0], rgb.shape[1]
+        (logits, detail), size_hw = answer, (rgb.shape[0], rgb.shape[1])
         if history is None:
-            scores = self.propagation.key(logits, None, image_hw=size_hw).scores
-            return scores, self.ops.labels(scores, size_hw)
+            state = self.propagation.key(logits, None, image_hw=size_hw, detail=detail)
+            return state.scores, self._labels_of(state, size_hw)
         given: Any = history.scores.values, history.composed, history.reliability
         values, labels = self._key(logits, *given, rgb[..., :0])
+        if detail is not None and self.propagation.fusion(given[2]) is None:
+            labels = own_labels(self.ops, detail, size_hw)
         return replace(history.scores, values=values), labels
+
+    def _labels_of(self, state: KeyState, size_hw: SizeHW) -> Any:
+        return self.ops.labels(state.scores, size_hw) if state.own_labels is None else state.own_labels
 
     # ── The captured calls: tensors -> tensors ────────────────────────────────────────────────
 
@@ -149,8 +154,8 @@ class CapturedEngine(CausalEngine):
         """A key frame's scores, blended with the history, and its labels; `frame` (H, W, 0) has its size."""
         size_hw: SizeHW = frame.shape[0], frame.shape[1]
         history = _state(ScoreMap(before, self.propagation.kind, size_hw), composed, reliability)
-        scores: Any = self.propagation.key(logits, history, image_hw=size_hw).scores
-        return scores.values, self.ops.labels(scores, size_hw)
+        state: Any = self.propagation.key(logits, history, image_hw=size_hw)
+        return state.scores.values, self._labels_of(state, size_hw)
 
 
 def _state(scores: ScoreMap, composed: Any, reliability: Any, appearance: Appearance | None = None) -> KeyState:

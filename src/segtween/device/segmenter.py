@@ -14,7 +14,7 @@ from segtween.device import Fast, eager
 from segtween.device.graphs import AsyncCopy, Captured, recorder
 from segtween.device.preprocess import Normalisation
 from segtween.errors import ModelError, ScoresError
-from segtween.interfaces import Segmenter, Selecting, notes_of
+from segtween.interfaces import Segmenter, Selecting, notes_of, segmented
 from segtween.labels import LabelSet
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
@@ -143,12 +143,21 @@ class ProcessorSegmenter:
             self.select = inner.select
 
     def __call__(self, rgb: Tensor) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(self.inner(rgb.cpu().numpy()))).to(self.device)
+        return self._sent(self.inner(rgb.cpu().numpy()))
+
+    def detailed(self, rgb: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The scores and their detail (`interfaces.Detailed`)."""
+        scores, detail = segmented(self.inner, rgb.cpu().numpy())
+        return self._sent(scores), None if detail is None else self._sent(detail)
+
+    def _sent(self, values: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def describe(self) -> dict[str, Any]:
         return self.inner.describe()
 
 
 def is_in_torch(record: ModelRecord) -> bool:
-    """Whether `segtween.networks` defines the network that the record's weights are of."""
-    return str(record.provenance.get("network")) in NETWORKS and record.weights is not None
+    """Whether `segtween.networks` defines the network that the record's weights are of, and it sees whole frames."""
+    whole = record.input.window_stride_hw is None
+    return str(record.provenance.get("network")) in NETWORKS and record.weights is not None and whole

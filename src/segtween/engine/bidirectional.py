@@ -384,7 +384,9 @@ def _with_scores(state: KeyState, key: _Key | None) -> KeyState:
     """The state with the key frame's scores: what was propagated before they were there has others."""
     assert key is not None, "it is the state of one"
     assert key.state is not None, "its scores are there"
-    return state if state.scores is key.state.scores else replace(state, scores=key.state.scores)
+    if state.scores is key.state.scores:
+        return state
+    return replace(state, scores=key.state.scores, own_labels=key.state.own_labels if state.composed is None else None)
 
 
 def share(before: KeyState | None, after: KeyState | None) -> Float | None:

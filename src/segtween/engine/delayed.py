@@ -15,9 +15,11 @@ meanwhile, and the frame after a long wait looks like another cut.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +28,11 @@ from segtween.engine.clock import Clock
 from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
 from segtween.geometry import stride_grid
-from segtween.interfaces import Schedule, Segmenter, Situation
+from segtween.interfaces import Schedule, Segmenter, Situation, segmented
 from segtween.types import Appearance, Motion, Rgb, ScoreMap, SizeHW
 
 Logits = NDArray[np.float32]
+Sent = TypeVar("Sent")
 Delay = int | Literal["auto"]
 """Frames, 1 or more; or auto: as soon as the scores arrive."""
 
@@ -43,7 +46,8 @@ class Worker(Protocol):
 
     @property
     def is_free(self) -> bool: ...
-    def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]: ...
+    def send(self, segmenter: Callable[[Rgb], Sent], rgb: Rgb) -> Future[Sent]:
+        """Begins to call a segmenter, or what asks it for more than its scores."""
 
 
 class NetworkThread:
@@ -54,16 +58,17 @@ class NetworkThread:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "segtween-network")
-        self._latest: Future[Logits] | None = None
+        self._latest: Future[Any] | None = None
 
     @property
     def is_free(self) -> bool:
         """Whether a key frame that is sent now is processed right away."""
         return self._latest is None or self._latest.done()
 
-    def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:
-        self._latest = self._pool.submit(segmenter, rgb)
-        return self._latest
+    def send(self, segmenter: Callable[[Rgb], Sent], rgb: Rgb) -> Future[Sent]:
+        sent = self._pool.submit(segmenter, rgb)
+        self._latest = sent
+        return sent
 
 
 class Inline:
@@ -71,8 +76,8 @@ class Inline:
 
     is_free = True
 
-    def send(self, segmenter: Segmenter, rgb: Rgb) -> Future[Logits]:
-        future = Future[Logits]()
+    def send(self, segmenter: Callable[[Rgb], Sent], rgb: Rgb) -> Future[Sent]:
+        future = Future[Sent]()
         future.set_result(segmenter(rgb))
         return future
 
@@ -158,9 +163,9 @@ class DelayedKeyFrames(KeyFrames):
 
     def _awaited(self, rgb: Rgb, clock: Clock) -> KeyState:
         with clock("segment"):  # by the same worker: a key frame that nobody needs any more may be in it
-            logits = self.worker.send(self.segmenter, rgb).result()
+            logits, detail = self.worker.send(partial(segmented, self.segmenter), rgb).result()
         with clock("propagate"):
-            return self.propagation.key(logits, None, image_hw=(rgb.shape[0], rgb.shape[1]))
+            return self.propagation.key(logits, None, image_hw=(rgb.shape[0], rgb.shape[1]), detail=detail)
 
     def _send(self, rgb: Rgb, state: KeyState, history: KeyState | None, clock: Clock) -> None:
         """Sends a key frame. Of the scores in `state` the grid alone counts until the frame's own arrive."""

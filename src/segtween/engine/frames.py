@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from segtween.engine.clock import Clock
+from segtween.engine.state import own_labels
 from segtween.errors import SettingError
-from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, Selecting, notes_of, select
+from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, Selecting, notes_of, segmented, select
 from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
 
 
@@ -94,10 +95,10 @@ class EveryFrame(OneByOne):
             image = self.ops.image(rgb)
             size_hw = image.shape[0], image.shape[1]
             with clock("segment"):
-                logits = self.segmenter(image)
+                logits, detail = segmented(self.segmenter, image)
                 scores = self.ops.score_map(logits, kind="logits", most_cells=None, image_hw=size_hw)
             with clock("label"):
-                labels = self.ops.labels(scores, size_hw)
+                labels = self.ops.labels(scores, size_hw) if detail is None else own_labels(self.ops, detail, size_hw)
         index, self._count = self._count, self._count + 1
         return Result(
             index,

@@ -6,7 +6,7 @@ from typing import Any
 
 from segtween.engine.clock import Clock
 from segtween.engine.state import KeyState, Propagation
-from segtween.interfaces import Schedule, Segmenter, Situation
+from segtween.interfaces import Schedule, Segmenter, Situation, segmented
 from segtween.types import Appearance, Motion, Rgb
 
 
@@ -36,11 +36,11 @@ class KeyFrames:
         if history is not None and situation is not None and not self.schedule.is_key(situation):
             return history, False
         with clock("segment"):
-            logits = self.segmenter(rgb)
+            logits, detail = segmented(self.segmenter, rgb)
         with clock("propagate"):
-            return self.propagation.key(
-                logits, history, image_hw=(rgb.shape[0], rgb.shape[1]), appearance=appearance
-            ), True
+            size_hw = rgb.shape[0], rgb.shape[1]
+            state = self.propagation.key(logits, history, image_hw=size_hw, appearance=appearance, detail=detail)
+        return state, True
 
     def warm_up(self, rgb: Rgb) -> None:
         """Returns when the network is through with all that it was shown, and with a frame of this size."""

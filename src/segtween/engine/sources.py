@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from segtween.engine.delayed import Delay, Inline, Worker, even_scores
 from segtween.engine.state import Float, KeyState, Propagation
 from segtween.errors import LabelError
 from segtween.geometry import shrink_to
-from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, select
+from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, segmented, select
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Appearance, Flow, Labels, Rgb, ScoreMap, SizeHW, format_size
 
@@ -150,10 +151,11 @@ class NetworkKeys:
         return True
 
     def send(self, rgb: Rgb) -> Future[Any]:
-        return self.worker.send(self.segmenter, rgb)
+        return self.worker.send(partial(segmented, self.segmenter), rgb)
 
     def key(self, arrived: Any, history: KeyState | None, size_hw: SizeHW) -> KeyState:
-        return self.propagation.key(arrived, history, image_hw=size_hw)
+        logits, detail = arrived
+        return self.propagation.key(logits, history, image_hw=size_hw, detail=detail)
 
     def provisional(self, history: KeyState | None, size_hw: SizeHW) -> KeyState:
         if history is not None:  # of its scores the grid alone counts
@@ -163,6 +165,8 @@ class NetworkKeys:
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels:
         ops = self.propagation.ops
         if sides.only is not None:
+            if sides.only.own_labels is not None:
+                return sides.only.own_labels
             labels = ops.labels(sides.only.scores, size_hw, composed=sides.only.composed)
             return self.propagation.matched(labels, [sides.only], sides.appearance)
         before, after, share = _both(sides)

@@ -29,6 +29,7 @@ class KeyState:
     appearance   its colours, by which composed flow is matched
     took_ms      what the frame took for which the state was last used
     is_known     False while no scores have come at all
+    own_labels   (H, W) the network's labels of the key frame itself, where `scores` would give others
     """
 
     scores: ScoreMap
@@ -39,6 +40,7 @@ class KeyState:
     appearance: Appearance | None = None
     took_ms: float = 0.0
     is_known: bool = True
+    own_labels: Labels | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class Reading:
     state: KeyState
     labels: Labels
     scores: ScoreMap | Callable[[], ScoreMap]
+
+
+def own_labels(ops: ArrayOps, detail: NDArray[Any], size_hw: SizeHW) -> Labels:
+    """The labels (H, W) that a network gives to a frame: `detail` itself, or the argmax of its enlarged scores."""
+    if detail.ndim == 2:
+        return detail
+    return ops.labels(ops.score_map(detail, kind="logits", most_cells=None, image_hw=size_hw), size_hw)
 
 
 class Propagation:
@@ -93,22 +102,40 @@ class Propagation:
         )
         if self.match is not None and motion.appearance is not None and state.appearance is not None:
             composed = self.ops.match(composed, motion.appearance, state.appearance, quality=self.match)
-        return replace(state, composed=composed, reliability=reliability, distance=state.distance + 1)
+        distance = state.distance + 1
+        return replace(state, composed=composed, reliability=reliability, distance=distance, own_labels=None)
 
     def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
         """Of the composed flow and the reliability."""
         return stride_grid((flow.shape[0], flow.shape[1]), 2)
 
     def key(
-        self, logits: Float, history: KeyState | None, *, image_hw: SizeHW, appearance: Appearance | None = None
+        self,
+        logits: Float,
+        history: KeyState | None,
+        *,
+        image_hw: SizeHW,
+        appearance: Appearance | None = None,
+        detail: NDArray[Any] | None = None,
     ) -> KeyState:
-        """A key frame's state: the network's scores, blended with the history's where that is reliable."""
+        """A key frame's state: the network's scores, blended with the history's where that is reliable.
+
+        Where nothing is blended its labels are the network's own: those of `detail` (`interfaces.Detailed`), or of the
+        logits before they are reduced to what is propagated.
+        """
         fresh = self.ops.score_map(logits, kind=self.kind, most_cells=self.most_cells, image_hw=image_hw)
         share = None if history is None or history.reliability is None else self.fusion(history.reliability)
         if history is None or share is None:
-            return KeyState(fresh, appearance=appearance)
+            own = self._own_labels(logits if detail is None else detail, fresh)
+            return KeyState(fresh, appearance=appearance, own_labels=own)
         values = self.ops.blend(fresh.values, history.scores.values, history.composed, share)
         return KeyState(replace(fresh, values=values), appearance=appearance)
+
+    def _own_labels(self, detail: NDArray[Any], fresh: ScoreMap) -> Labels | None:
+        """The network's labels; None where those of the scores that are propagated are the same."""
+        if fresh.kind == "logits" and fresh.values.shape == detail.shape:
+            return None
+        return own_labels(self.ops, detail, fresh.image_hw)
 
     def features(self, rgb: Rgb) -> NDArray[np.uint8] | None:
         """What the refiner keeps of a key frame."""
@@ -131,6 +158,8 @@ class Propagation:
         size_hw = rgb.shape[0], rgb.shape[1]
         if not state.is_known:
             return np.full(size_hw, IGNORE, np.uint8)
+        if state.own_labels is not None:
+            return state.own_labels
         return self.ops.labels(state.scores, size_hw, composed=state.composed, correction=correction)
 
     def matched(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segtween.engine.clock import Clock
 from segtween.engine.motion import MotionEstimator
-from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, select
+from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
 from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
 from segtween.types import Motion, Rgb
@@ -20,7 +20,7 @@ class FrameScores:
 
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
-        self._scores: NDArray[np.float32] | None = None
+        self._scores: tuple[NDArray[np.float32], NDArray[Any] | None] | None = None
         self._augmented: dict[KeyTta, FrameScores] = {}
 
     def augmented(self, kind: KeyTta) -> FrameScores:
@@ -41,8 +41,12 @@ class FrameScores:
         select(self._segmenter, key)
 
     def __call__(self, rgb: Rgb) -> NDArray[np.float32]:
+        return self.detailed(rgb)[0]
+
+    def detailed(self, rgb: Rgb) -> tuple[NDArray[np.float32], NDArray[Any] | None]:
+        """The scores and their detail (`interfaces.Detailed`)."""
         if self._scores is None:
-            self._scores = self._segmenter(rgb)
+            self._scores = segmented(self._segmenter, rgb)
         return self._scores
 
     def describe(self) -> dict[str, Any]:

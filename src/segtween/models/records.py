@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Gt, Interval, Predicate
 
 from segtween.errors import LabelError, ModelError
@@ -23,12 +24,18 @@ from segtween.validation import Expected, FileName, Name, Parsed, Whole, read_ya
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
 Channels = Literal["RGB", "BGR"]
-OutputKind = Literal["logits", "probabilities", "labels"]
+OutputKind = Literal["logits", "probabilities", "labels", "yolo-seg", "maskformer", "mask2former", "oneformer"]
+QUERY_KINDS: tuple[OutputKind, ...] = ("maskformer", "mask2former", "oneformer")
+MERGED_KINDS: tuple[OutputKind, ...] = ("yolo-seg", *QUERY_KINDS)
+"""Kinds whose two outputs, what is seen and the masks of it, are merged to one map of classes."""
 
 SHIPPED = Path(__file__).parent / "shipped"
 RECORD_FILE = "model.yaml"
 LARGEST_SIDE = 8192
 CORRECT = "correct the record (docs/models.md)"
+
+
+MOST_FIXED_VALUES = 10_000
 
 
 def _parse_size(text: Any) -> SizeHW:
@@ -43,6 +50,10 @@ Triple = tuple[float, float, float]
 ThreeNumbers = Annotated[Triple, Expected("three numbers, one for each channel")]
 ThreePositive = Annotated[Triple, Predicate(lambda values: min(values) > 0), Expected("three numbers above 0")]
 Step = Annotated[int, Interval(ge=1, le=1024)]
+Share = Annotated[int | float, Interval(gt=0, lt=1), Expected("a number between 0 and 1")]
+Size = Annotated[
+    SizeHW, Parsed(_parse_size), Expected(f"WIDTHxHEIGHT, such as 1024x512, at most {LARGEST_SIDE} each, or null")
+]
 Sha256 = Annotated[
     str, Predicate(lambda text: bool(re.fullmatch("[0-9a-f]{64}", text))), Expected("64 hexadecimal digits")
 ]
@@ -55,7 +66,8 @@ class InputRecord:
     `scale` is what pixel value 255 becomes before mean and std: 255 for means in 0..255, 1 for
     means in 0..1. `mean` and `std` are in the order of `channels`. The image is resized to
     `size_hw` (`size: WIDTHxHEIGHT` in the file), or, where that is None, to the nearest multiple of `multiple_of` in
-    each direction.
+    each direction. With `window_stride_hw` (`window_stride` in the file) it is not resized to `size_hw` but covered by
+    windows of that size, this far apart. `fixed` gives the values of the graph's other inputs by name.
     """
 
     name: Name
@@ -65,19 +77,42 @@ class InputRecord:
     mean: ThreeNumbers = (0.0, 0.0, 0.0)
     std: ThreePositive = (1.0, 1.0, 1.0)
     multiple_of: Step = 32
-    size_hw: (
-        Annotated[
-            SizeHW,
-            Parsed(_parse_size),
-            Expected(f"WIDTHxHEIGHT, such as 1024x512, at most {LARGEST_SIDE} each, or null"),
-        ]
-        | None
-    ) = field(default=None, metadata={"key": "size"})
+    size_hw: Size | None = field(default=None, metadata={"key": "size"})
+    window_stride_hw: Size | None = field(default=None, metadata={"key": "window_stride"})
+    fixed: Mapping[Name, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.window_stride_hw is not None:
+            size = self.size_hw or (0, 0)
+            if any(step > side for step, side in zip(self.window_stride_hw, size, strict=True)):
+                asked = "input.size, of which windows are" if self.size_hw is None else f"at most {format_size(size)}"
+                raise _refuse("input.window_stride", format_size(self.window_stride_hw), asked)
+        for name, value in self.fixed.items():
+            if name == self.name or not _are_numbers(value):
+                raise _refuse(f"input.fixed.{name}", value, "numbers for an input that is not the image")
+
+    @property
+    def takes_one_size(self) -> bool:
+        """Whether every image is resized to `size_hw`."""
+        return self.size_hw is not None and self.window_stride_hw is None
 
     def to_dict(self) -> dict[str, Any]:
-        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "size_hw"}
+        added = ("size_hw", "window_stride_hw", "fixed")
+        record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in added}
         size = None if self.size_hw is None else format_size(self.size_hw)
-        return {**record, "mean": list(self.mean), "std": list(self.std), "size": size}
+        record |= {"mean": list(self.mean), "std": list(self.std), "size": size}
+        if self.window_stride_hw is not None:
+            record["window_stride"] = format_size(self.window_stride_hw)
+        return record | ({"fixed": dict(self.fixed)} if self.fixed else {})
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether it is a number, true or false, or nested lists of these of one shape."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return False
+    return array.dtype.kind in "iufb" and 0 < array.size <= MOST_FIXED_VALUES
 
 
 @dataclass(frozen=True)
@@ -85,20 +120,61 @@ class OutputRecord:
     """Which output holds the scores and what they are.
 
     `stride` is the width of one cell in pixels of the network's input (1: scores or labels at full
-    size). `kind` `labels` is an argmax baked into the graph.
+    size). `kind` `labels` is an argmax baked into the graph; `values` are the numbers that it gives to the classes, in
+    their order, where they are not 0, 1, 2, ...
+
+    `threshold`: the output has one channel, the score of the second of two classes, which is there from this
+    probability on. Of `yolo-seg` it is the least confidence of an instance, and `iou` how far boxes of one class may
+    overlap. The kinds that give masks of instances or queries (`MERGED_KINDS`) name the output that holds them in
+    `masks`; `name` holds boxes or classes, and layout and stride are those of the masks.
     """
 
     name: Name
     kind: OutputKind = "logits"
     layout: OutputLayout = "NCHW"
     stride: Step = 1
+    masks: Name | None = None
+    threshold: Share | None = None
+    iou: Share | None = None
+    values: Annotated[tuple[int, ...], Expected("a list of whole numbers, one for each class")] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind != "labels" and "C" not in self.layout:
+        for field_name, (kinds, words) in _FOR_KINDS.items():
+            if getattr(self, field_name) is not None and self.kind not in kinds:
+                raise _refuse(f"output.{field_name}", getattr(self, field_name), f"none, as it is for {words}")
+        if self.is_merged and self.masks is None:
+            raise _refuse("output.masks", None, f"the output that holds the masks, because output.kind is {self.kind}")
+        if self.kind != "labels" and not self.is_one_channel and "C" not in self.layout:
             raise _refuse("output.layout", self.layout, f"a layout with C, because output.kind is {self.kind}")
 
+    @property
+    def is_merged(self) -> bool:
+        """Whether two outputs are merged to one map of classes."""
+        return self.kind in MERGED_KINDS
+
+    @property
+    def is_one_channel(self) -> bool:
+        """Whether the output holds the score of one class, and what is left is background."""
+        return self.threshold is not None and not self.is_merged
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The outputs that are computed."""
+        return (self.name,) if self.masks is None else (self.name, self.masks)
+
     def to_dict(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        record = {f.name: getattr(self, f.name) for f in fields(self)}
+        record["values"] = None if self.values is None else list(self.values)
+        return {key: value for key, value in record.items() if key not in _FOR_KINDS or value is not None}
+
+
+_FOR_KINDS: dict[str, tuple[tuple[OutputKind, ...], str]] = {
+    "masks": (MERGED_KINDS, "instances and queries"),
+    "threshold": (("logits", "probabilities", "yolo-seg"), "one channel and for yolo-seg"),
+    "iou": (("yolo-seg",), "yolo-seg"),
+    "values": (("labels",), "labels"),
+}
+"""Fields of an output that only some kinds have, and these in words."""
 
 
 @dataclass(frozen=True)

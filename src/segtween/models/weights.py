@@ -24,6 +24,7 @@ from annotated_types import Interval, MaxLen
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError
+from segtween.models.onnx_file import external_data
 from segtween.models.records import ModelRecord
 from segtween.validation import Expected, read_yaml, validate, whole_folder
 
@@ -140,7 +141,7 @@ def _read_manifest(record: ModelRecord) -> Mapping[str, tuple[int, ...]]:
 def fingerprint(record: ModelRecord) -> str:
     """64 hexadecimal digits that change with the graph's or the weights' content."""
     folder, weights = record.path.parent, record.weights
-    files = [record.graph_path.with_name(record.graph_path.name + end) for end in (".data", "_data")]
+    files = list(external_data(record.graph_path)) if weights is None else []
     parts = ["" if weights is None else json.dumps(weights.to_dict(), sort_keys=True)]
     if weights is not None:
         parts.append(RANDOM_RECIPE if weights.is_random else "")
@@ -152,12 +153,14 @@ def fingerprint(record: ModelRecord) -> str:
 def materialise(record: ModelRecord) -> Path:
     """An .onnx file that any runtime can open: the graph itself, or its copy in the cache with float32 weights.
 
-    The copy is made once per content of graph and weights. Raises ModelError.
+    The copy is made once per content of graph and weights. Raises ModelError; also for a graph without a record of its
+    weights that keeps some outside of its folder.
     """
     graph = record.graph_path
     if not graph.is_file():
         raise ModelError(f"graph {graph} of {record.path} is not found", expected="an .onnx file", do="check `graph`")
     if record.weights is None:
+        external_data(graph)
         return graph
 
     def fill(folder: Path) -> None:

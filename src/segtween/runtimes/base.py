@@ -1,4 +1,4 @@
-"""What every runtime offers, and the check of a file before any library sees it."""
+"""What every runtime offers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError, unknown
+from segtween.models.onnx_file import check_onnx_file
+from segtween.models.records import InputRecord
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 Array = NDArray[Any]
@@ -99,51 +101,6 @@ class OnnxFileRuntime:
             logger.warning(line)
 
 
-_MODEL_PROTO_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
-_GRAPH_FIELD = 7
-
-
-def check_onnx_file(path: str | Path) -> Path:
-    """`path` itself if its outline is that of an ONNX file (onnx.proto, ModelProto); ModelError otherwise.
-
-    Looks at the outermost fields only. Libraries answer to text or half files with several lines on
-    standard error that nobody can turn off.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"model file {path} is not found", expected="an .onnx file", do="check the path")
-    size, has_graph = path.stat().st_size, False
-    try:
-        with open(path, "rb") as file:
-            while file.tell() < size:
-                tag = _varint(file)
-                if tag >> 3 not in _MODEL_PROTO_FIELDS or tag & 7 not in (0, 2):
-                    raise ValueError("it is another kind of file")
-                has_graph = has_graph or tag >> 3 == _GRAPH_FIELD
-                value = _varint(file)
-                if tag & 7 == 2 and file.seek(value, 1) > size:
-                    raise ValueError(f"it ends early, after {size} bytes")
-        if not has_graph:
-            raise ValueError("it holds no graph")
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path} cannot be read as ONNX ({error})", expected="an ONNX file", do="export the network again"
-        ) from None
-    return path
-
-
-def _varint(file: Any) -> int:
-    value = shift = 0
-    while True:
-        byte = file.read(1)
-        if not byte or shift > 63:
-            raise ValueError("it is cut off, or another kind of file")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-        shift += 7
-
-
 def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, path: Path) -> tuple[str, ...]:
     """The wanted outputs if the graph has them, all of them if none is wanted; ModelError otherwise."""
     if wanted is None:
@@ -158,12 +115,17 @@ def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, path: Pa
     return wanted
 
 
-def wrong_input(name: str, given: list[str], *, path: Path) -> ModelError:
-    return ModelError(
-        f"{path.name} has the inputs {', '.join(given)}",
-        expected=f"one image input called {name!r}",
-        do="correct `input.name` in its record, or export the network with one input",
-    )
+def fixed_inputs(pixels: InputRecord, given: list[str], *, path: Path) -> dict[str, Array]:
+    """The values of the graph's inputs beside the image, in the graph's order; ModelError where it has others."""
+    if sorted(given) != sorted([pixels.name, *pixels.fixed]):
+        also = "".join(f", and {name!r}" for name in pixels.fixed)
+        raise ModelError(
+            f"{path.name} has the inputs {', '.join(given)}",
+            expected=f"one image input called {pixels.name!r}{also}",
+            do="correct `input.name` in its record, give the values of others under `input.fixed`, or export the "
+            "network with one input",
+        )
+    return {name: np.asarray(pixels.fixed[name]) for name in given if name != pixels.name}
 
 
 def pixel_affine(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[list[float], list[float]]:

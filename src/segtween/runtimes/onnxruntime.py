@@ -18,9 +18,9 @@ from segtween.runtimes.base import (
     OnnxFileRuntime,
     RuntimeOptions,
     choose_outputs,
+    fixed_inputs,
     is_identity,
     pixel_affine,
-    wrong_input,
 )
 
 CPU = "CPUExecutionProvider"
@@ -29,6 +29,9 @@ _TYPES = {
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
     "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
 }
 
 
@@ -62,8 +65,7 @@ class OnnxRuntime(OnnxFileRuntime):
             self._note(f"{chosen} could not be started; {self.provider} is used")
         self.outputs = choose_outputs(outputs, [o.name for o in self._session.get_outputs()], path=self.path)
         self._inputs = {i.name: i.type for i in self._session.get_inputs()}
-        if pixels is not None and list(self._inputs) != [pixels.name]:
-            raise wrong_input(pixels.name, list(self._inputs), path=self.path)
+        self._fixed = {} if pixels is None else fixed_inputs(pixels, list(self._inputs), path=self.path)
 
     @property
     def precision(self) -> str:
@@ -74,15 +76,21 @@ class OnnxRuntime(OnnxFileRuntime):
         return self._threads
 
     def run(self, *inputs: Array) -> list[Array]:
-        types = [_TYPES.get(t, np.float32) for t in self._inputs.values()]
-        arrays = [inputs[0]] if self._pixels is None else [_normalised(inputs[0][0], self._pixels)]
-        arrays = [*arrays, *inputs[1:]]
-        feed = {name: np.ascontiguousarray(x, t) for name, x, t in zip(self._inputs, arrays, types, strict=True)}
+        pixels = self._pixels
+        arrays = (
+            dict(zip(self._inputs, inputs, strict=True))
+            if pixels is None
+            else {**self._fixed, pixels.name: _normalised(inputs[0][0], pixels)}
+        )
+        feed = {
+            name: np.asarray(x, _TYPES.get(self._inputs[name], np.float32), order="C") for name, x in arrays.items()
+        }
+        image = next(iter(self._inputs)) if pixels is None else pixels.name
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
             raise ModelError(
-                f"{self.path.name} does not take an input of shape {arrays[0].shape} ({_message(error)})",
+                f"{self.path.name} does not take an input of shape {feed[image].shape} ({_message(error)})",
                 expected="a graph for this size",
                 do="correct `input` in its record (layout, size, multiple_of)",
             ) from None

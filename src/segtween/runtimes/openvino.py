@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from segtween.errors import ModelError, SettingError
 from segtween.models.int8 import Int8Record, not_calibrated
+from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
 from segtween.runtimes.base import (
     DEFAULT,
@@ -27,11 +28,10 @@ from segtween.runtimes.base import (
     OnnxFileRuntime,
     Precision,
     RuntimeOptions,
-    check_onnx_file,
     choose_outputs,
+    fixed_inputs,
     is_identity,
     pixel_affine,
-    wrong_input,
 )
 from segtween.runtimes.quantise import quantised
 
@@ -332,9 +332,8 @@ def _with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
-    names = [_name(port, (pixels.name,)) for port in graph.inputs]
-    if names != [pixels.name]:
-        raise wrong_input(pixels.name, names, path=path)
+    names = [_name(port, (pixels.name, *pixels.fixed)) for port in graph.inputs]
+    _fix(graph, fixed_inputs(pixels, names, path=path), path)
     mean, divisor = pixel_affine(pixels.scale, pixels.mean, pixels.std)
     process = PrePostProcessor(graph)
     port = process.input(pixels.name)
@@ -352,6 +351,25 @@ def _with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
             expected=f"an input {pixels.layout} of three channels",
             do="correct `input` in its record",
         ) from None
+
+
+def _fix(graph: Any, values: Mapping[str, Array], path: Path) -> None:
+    """Puts constants in the place of inputs."""
+    from openvino import opset13 as op
+
+    for name, value in values.items():
+        port = graph.input(name)
+        constant = op.constant(value.astype(port.get_element_type().to_dtype()))
+        if not port.get_partial_shape().compatible(constant.output(0).get_partial_shape()):
+            raise ModelError(
+                f"input {name!r} of {path.name} has the shape {port.get_partial_shape()}",
+                expected=f"one that takes the values of shape {value.shape} in its record",
+                do=f"correct `input.fixed.{name}`",
+            )
+        parameter = port.get_node()
+        port.replace(constant.output(0))
+        graph.remove_parameter(parameter)
+    graph.validate_nodes_and_infer_types()
 
 
 def _effective_precision(compiled: Any) -> str:

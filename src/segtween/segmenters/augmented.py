@@ -93,8 +93,9 @@ def _check(inner: Segmenter, kind: KeyTta) -> None:
             expected="a network or a function: it is shown the frame's mirror image, of which no scores are stored",
             do="leave key_tta= out",
         )
-    size_hw = getattr(getattr(getattr(inner, "record", None), "input", None), "size_hw", None)
-    if kind == "scales" and size_hw is not None:
+    pixels = getattr(getattr(inner, "record", None), "input", None)
+    size_hw = None if pixels is None else pixels.size_hw
+    if kind == "scales" and size_hw is not None and pixels.takes_one_size:
         raise SettingError(
             f"key_tta='scales' for a network that takes {format_size(size_hw)} only",
             expected="a network for images of any size",

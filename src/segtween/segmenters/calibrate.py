@@ -14,7 +14,7 @@ from segtween.models.weights import materialise
 from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime, read_graph
 from segtween.runtimes.quantise import folded, range_outputs, weights_digest
-from segtween.segmenters.network import input_size, open_network, resize
+from segtween.segmenters.network import open_network, views
 from segtween.types import Rgb
 
 DIGITS = 6
@@ -31,17 +31,18 @@ def calibrate(
     """
     path = materialise(record)
     runtime = OpenVinoRuntime(path, pixels=record.input, options=RuntimeOptions(threads=threads), change=range_outputs)
-    ends = np.empty((0, len(runtime.outputs)), np.float32)
+    ends, count = np.empty((0, len(runtime.outputs)), np.float32), 0
     for image in images:
-        size = input_size(record, (image.shape[0], image.shape[1]), scale=scale)
-        found = np.array([float(v) for v in runtime.run(resize(image, size)[None])], np.float32)
-        ends = np.vstack([ends, found])
+        count += 1
+        for seen in views(record, image, scale=scale):
+            found = np.array([float(v) for v in runtime.run(seen[None])], np.float32)
+            ends = np.vstack([ends, found])
     if not len(ends):
         raise SettingError("no image to calibrate on", expected="at least one", do="give more with calibrate=")
     names = [name.removesuffix(" low") for name in runtime.outputs[::2]]
     limits = zip(names, ends[:, ::2].min(axis=0), ends[:, 1::2].max(axis=0), strict=True)
     ranges = {name: (_short(low), _short(high)) for name, low, high in limits}
-    return Int8Record(ranges, weights_digest(folded(read_graph(path))), {"images": len(ends), **(measured_on or {})})
+    return Int8Record(ranges, weights_digest(folded(read_graph(path))), {"images": count, **(measured_on or {})})
 
 
 def agreement(record: ModelRecord, images: Sequence[Rgb], *, threads: int = 0) -> float:

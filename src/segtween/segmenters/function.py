@@ -16,14 +16,8 @@ from numpy.typing import NDArray
 from segtween.errors import LabelError, ModelError, ScoresError
 from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
-from segtween.segmenters.scores import (
-    REDUCED_STRIDE,
-    Scores,
-    check_finite,
-    logits_from_labels,
-    logits_from_probabilities,
-    reduce_planes,
-)
+from segtween.segmenters.answers import Answer
+from segtween.segmenters.scores import REDUCED_STRIDE, Scores, check_finite, logits_from_probabilities
 from segtween.types import Rgb, SizeHW, check_rgb
 
 
@@ -58,8 +52,22 @@ class CallableSegmenter:
         self.labels = find_label_set(given)
 
     def __call__(self, rgb: Rgb) -> Scores:
-        image = check_rgb(rgb)
-        who = f"function {self.name!r}"
+        answer, kept_hw = self._answer(check_rgb(rgb))
+        return answer.scores(labels_of=self.labels, who=self._who, grid_hw=kept_hw)
+
+    def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
+        """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
+        (answer, kept_hw), size_hw = self._answer(check_rgb(rgb)), (rgb.shape[0], rgb.shape[1])
+        scores = answer.scores(labels_of=self.labels, who=self._who, grid_hw=kept_hw)
+        return scores, answer.detail(size_hw, kept_hw, labels_of=self.labels, who=self._who)
+
+    @property
+    def _who(self) -> str:
+        return f"function {self.name!r}"
+
+    def _answer(self, image: Rgb) -> tuple[Answer, SizeHW]:
+        """What the function returns, and the grid that scores are kept on."""
+        who = self._who
         try:
             returned = self.function(image)
         except Exception as error:
@@ -70,13 +78,11 @@ class CallableSegmenter:
             ) from error
         values = self._planes(_as_array(returned, who), who)
         size = image.shape[0], image.shape[1]
+        kept_hw = _coarser((values.shape[-2], values.shape[-1]), size)
         if values.ndim == 2:
-            grid = _coarser((values.shape[0], values.shape[1]), size)
-            return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
+            return Answer(labels=values), kept_hw
         scores = check_finite(values.astype(np.float32), labels_of=self.labels, who=who, do="correct the function")
-        if are_probabilities(scores):
-            scores = logits_from_probabilities(scores)
-        return reduce_planes(scores, _coarser((values.shape[1], values.shape[2]), size))
+        return Answer(logits_from_probabilities(scores) if are_probabilities(scores) else scores), kept_hw
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "runtime": "callable", "labels": self.labels.name, "precision": "its own"}

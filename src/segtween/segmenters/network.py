@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,9 @@ from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
-from segtween.segmenters.scores import (
-    Scores,
-    as_planes,
-    check_finite,
-    logits_from_labels,
-    logits_from_probabilities,
-    reduce_planes,
-    reduced_size,
-)
+from segtween.segmenters.answers import Answer, check_answer, read_answer
+from segtween.segmenters.scores import Scores, check_finite
+from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
@@ -43,8 +38,9 @@ class NetworkSegmenter:
     `runtime` is opened with the record's output and its pixels (`open_network` does both). The image
     is resized to `scale` times its size, rounded to the nearest multiple of `input.multiple_of` in
     each direction (at least one), or to the network's fixed size: nothing is padded, so the grid of
-    scores spans the image exactly. A trial on random pixels when it is made finds records that do
-    not fit their graph. One call at a time.
+    scores spans the image exactly. With `input.window_stride_hw` the network sees windows of that fixed size instead,
+    whose scores are averaged where they overlap (`segmenters.sliding`). A trial on random pixels when
+    it is made finds records that do not fit their graph. One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
     """
@@ -55,6 +51,7 @@ class NetworkSegmenter:
         self.record, self.runtime, self.scale = record, runtime, check_scale(scale, record)
         self.labels = choose_labels(record, labels)
         self._frames = 0
+        check_windows(record)
         self._try_out()
 
     @property
@@ -63,11 +60,15 @@ class NetworkSegmenter:
         return notes_of_record(self.record) + self.runtime.notes
 
     def __call__(self, rgb: Rgb) -> Scores:
-        image = check_rgb(rgb)
         self._frames += 1
-        answer = self.runtime.run(resize(image, self.input_size(image.shape[:2]))[None])[0]
-        frame = f"the {ordinal(self._frames)} frame it was given"
-        return self._logits(answer, f"network {self.record.name!r} in {frame}")
+        return self._reduced(self._answer(check_rgb(rgb)), self._who())
+
+    def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
+        """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
+        self._frames += 1
+        answer, size_hw = self._answer(check_rgb(rgb)), (rgb.shape[0], rgb.shape[1])
+        scores = self._reduced(answer, self._who())
+        return scores, answer.detail(size_hw, answer.kept_hw, labels_of=self.labels, who=self._who())
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
@@ -76,52 +77,37 @@ class NetworkSegmenter:
     def describe(self) -> dict[str, Any]:
         return {**describe_record(self.record, labels=self.labels, scale=self.scale), **self.runtime.describe()}
 
-    def _logits(self, answer: NDArray[Any], who: str) -> Scores:
-        kind, stride = self.record.output.kind, self.record.output.stride
-        planes = as_planes(answer, self.record.output.layout)
-        if kind == "labels":
-            values = planes[0] if planes.ndim == 3 else planes
-            grid = reduced_size((values.shape[0], values.shape[1]), stride)
-            return logits_from_labels(values, labels_of=self.labels, grid_hw=grid, who=who)
-        if kind == "probabilities":
-            # Logarithms first: between the centres of an enlarged grid it is they that follow straight lines.
-            planes = logits_from_probabilities(planes.astype(np.float32, copy=False))
-        scores = reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride))
+    def _who(self) -> str:
+        return f"network {self.record.name!r} in the {ordinal(self._frames)} frame it was given"
+
+    def _answer(self, image: Rgb) -> Answer:
+        size_hw, step_hw = self.record.input.size_hw, self.record.input.window_stride_hw
+        seen, stride = resize(image, self.input_size((image.shape[0], image.shape[1]))), self.record.output.stride
+        if size_hw is None or step_hw is None:
+            return self._seen(seen)
+        return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
+
+    def _seen(self, image: Rgb) -> Answer:
+        size_hw = image.shape[0], image.shape[1]
+        return read_answer(self.runtime.run(image[None]), self.record, size_hw=size_hw, who=self._who())
+
+    def _scores_of_window(self, image: Rgb) -> Scores:
+        return self._seen(image).scores(labels_of=self.labels, who=self._who())
+
+    def _reduced(self, answer: Answer, who: str) -> Scores:
+        scores = answer.scores(labels_of=self.labels, who=who, grid_hw=answer.kept_hw)
         do = "use precision='float32', or check the network's weights and preprocessing"
         return check_finite(scores, labels_of=self.labels, who=who, do=do)
 
     def _try_out(self) -> None:
         """One run on random pixels: does the record fit what the graph takes and answers?"""
-        m, output = self.record.input.multiple_of, self.record.output
+        m = self.record.input.multiple_of
         side = max(1, TRIAL_PIXELS // m) * m
         size = self.record.input.size_hw or (side, side)
         pixels = np.random.default_rng(0).integers(0, 256, (1, *size, 3)).astype(np.uint8)
-        answer = self.runtime.run(pixels)[0]
-        if answer.ndim != len(output.layout):
-            raise self._misfit("layout", output.layout, f"has shape {answer.shape}")
-        planes = as_planes(answer, output.layout)
-        if output.kind == "labels":
-            if planes.size != planes.shape[-2] * planes.shape[-1]:
-                raise self._misfit("kind", output.kind, f"has shape {answer.shape}")
-        elif planes.shape[0] != len(self.labels):
-            raise ModelError(
-                f"output {output.name!r} of {self.record.graph_path.name} has {planes.shape[0]} classes "
-                f"(shape {answer.shape}, read as {output.layout})",
-                expected=f"{len(self.labels)}, as label set {self.labels.name!r} has",
-                do=f"correct `labels` or `output.layout` in {self.record.path.name}",
-            )
-        grid = planes.shape[-2], planes.shape[-1]
-        if any(abs(cells * output.stride - side) >= output.stride for cells, side in zip(grid, size, strict=True)):
-            found = f"has {format_size(grid)} cells for an image of {format_size(size)}"
-            raise self._misfit("stride", str(output.stride), found)
-        self._logits(answer, f"network {self.record.name!r} in a trial on random pixels")
-
-    def _misfit(self, field: str, value: str, found: str) -> ModelError:
-        return ModelError(
-            f"output {self.record.output.name!r} of {self.record.graph_path.name} {found}",
-            expected=f"{field} {value}, as {self.record.path.name} says",
-            do=f"correct `output.{field}`, or take what `segtween models inspect {self.record.graph_path}` proposes",
-        )
+        answers, who = self.runtime.run(pixels), f"network {self.record.name!r} in a trial on random pixels"
+        check_answer(answers, self.record, labels_of=self.labels, size_hw=size)
+        self._reduced(read_answer(answers, self.record, size_hw=size, who=who), who)
 
 
 def open_network(
@@ -140,7 +126,7 @@ def open_network(
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
-    graph, outputs = materialise(record), (record.output.name,)
+    graph, outputs = materialise(record), record.output.names
     opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
@@ -192,22 +178,37 @@ def check_scale(scale: float, record: ModelRecord) -> float:
         raise SettingError(
             f"scale {scale}", expected=f"a number above 0, at most {LARGEST_SCALE:g}", do="try scale=0.75"
         )
-    if scale != 1 and record.input.size_hw is not None:
+    size_hw = record.input.size_hw
+    if scale != 1 and record.input.takes_one_size and size_hw is not None:
         raise SettingError(
             f"scale {scale} for network {record.name!r}",
-            expected=f"1, because it takes {format_size(record.input.size_hw)} only",
+            expected=f"1, because it takes {format_size(size_hw)} only",
             do="leave scale= out",
         )
     return float(scale)
 
 
 def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: float = 1.0) -> SizeHW:
-    """What an image of this size is resized to for the network."""
-    if record.input.size_hw is not None:
-        return record.input.size_hw
-    m = record.input.multiple_of
-    height, width = (max(1, round(side * scale / m)) * m for side in size_hw)
+    """What an image of this size is resized to for the network, or for the windows that it sees of it."""
+    window_hw = record.input.size_hw
+    if window_hw is not None and record.input.takes_one_size:
+        return window_hw
+    m = record.input.multiple_of if window_hw is None else record.output.stride
+    height, width = (
+        max(round(side * scale / m) * m, least) for side, least in zip(size_hw, window_hw or (m, m), strict=True)
+    )
     return height, width
+
+
+def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rgb]:
+    """What the network sees of an image: all of it, resized, or windows of it."""
+    size_hw, step_hw = record.input.size_hw, record.input.window_stride_hw
+    seen = resize(image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
+    if size_hw is None or step_hw is None:
+        yield seen
+        return
+    for top, left in places((seen.shape[0], seen.shape[1]), size_hw, step_hw):
+        yield np.ascontiguousarray(seen[top : top + size_hw[0], left : left + size_hw[1]])
 
 
 def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:

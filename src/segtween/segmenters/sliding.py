@@ -1,0 +1,65 @@
+"""Windows of a fixed size over a large image, for networks that take that size only.
+
+Where they lie and how they are blended is as in MMSegmentation's slide inference: row by row, the last ones moved back
+so that they end with the image; where windows overlap, their scores are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from segtween.errors import ModelError
+from segtween.models.records import ModelRecord
+from segtween.segmenters.scores import Scores
+from segtween.types import Rgb, SizeHW, format_size
+
+
+def check_windows(record: ModelRecord) -> None:
+    """ModelError where windows cannot be put together on the grid of the network's scores."""
+    step, cell, size = record.input.window_stride_hw, record.output.stride, record.input.size_hw
+    if step is None or size is None:
+        return
+    if record.output.is_merged:
+        raise ModelError(
+            f"input.window_stride of {record.path.name} for output.kind {record.output.kind}",
+            expected="scores or labels: instances do not end where windows do",
+            do="leave it out",
+        )
+    if any(side % cell for side in (*step, *size)):
+        nearest = format_size((max(1, step[0] // cell) * cell, max(1, step[1] // cell) * cell))
+        raise ModelError(
+            f"windows of {format_size(size)} that are {format_size(step)} apart in {record.path.name}",
+            expected=f"multiples of output.stride, {cell}",
+            do=f"give input.window_stride {nearest}",
+        )
+
+
+def places(size_hw: SizeHW, window_hw: SizeHW, step_hw: SizeHW) -> Iterator[SizeHW]:
+    """(top, left) of every window over an image that is at least as large as one."""
+    rows, columns = (
+        [min(i * step, side - window) for i in range(-(-(side - window) // step) + 1)]
+        for side, window, step in zip(size_hw, window_hw, step_hw, strict=True)
+    )
+    return ((top, left) for top in rows for left in columns)
+
+
+def slide(scores_of: Callable[[Rgb], Scores], image: Rgb, *, window_hw: SizeHW, step_hw: SizeHW, cell: int) -> Scores:
+    """(C, H / cell, W / cell): the mean of what `scores_of` gives for the windows that see a place.
+
+    `scores_of` takes a window and gives scores (C, h / cell, w / cell); the image's sides are multiples of `cell`.
+    """
+    size_hw = image.shape[0], image.shape[1]
+    count = np.zeros((size_hw[0] // cell, size_hw[1] // cell), np.float32)
+    total: Scores | None = None
+    for top, left in places(size_hw, window_hw, step_hw):
+        scores = scores_of(np.ascontiguousarray(image[top : top + window_hw[0], left : left + window_hw[1]]))
+        total = np.zeros((len(scores), *count.shape), np.float32) if total is None else total
+        rows = slice(top // cell, top // cell + scores.shape[1])
+        columns = slice(left // cell, left // cell + scores.shape[2])
+        total[:, rows, columns] += scores
+        count[rows, columns] += 1
+    assert total is not None, "an image has at least one window"
+    total /= count
+    return total
