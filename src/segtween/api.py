@@ -100,9 +100,9 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0
     mean, std, channels, size_hw
-                  what a network in torch sees, where it is not stored with it (`segmenters.Preprocessing`): mean and std
-                  of pixels in 0..1 (ImageNet's, which is a guess), RGB or BGR, and the one size that it takes. It is
-                  exported to ONNX once, checked and kept in the cache; with another device it runs in torch
+                  what a network in torch sees, where it is not stored with it (`segmenters.Preprocessing`): mean and
+                  std of pixels in 0..1 (ImageNet's, which is a guess), RGB or BGR, and the one size that it takes. It
+                  is exported to ONNX once, checked and kept in the cache; with another device it runs in torch
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if

@@ -21,7 +21,6 @@ from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
 from segtween.segmenters.network import (
-    CONTENT,
     check_scale,
     choose_labels,
     describe_record,
@@ -36,7 +35,8 @@ class DeviceSegmenter:
     """RGB (H, W, 3) uint8 on the device -> logits (C, h, w) float32 there, at the network's stride.
 
     `net` is a module with the record's input and output, where it is not one of `segtween.networks`. The frame is
-    resized as `segtween.segmenters.network` does, to within a grey level. In half precision where `fast` says so. Scores that are not finite are noticed at the next call on a card, so that nobody has to wait for them.
+    resized as `segtween.segmenters.network` does, to within a grey level. In half precision where `fast` says so.
+    Scores that are not finite are noticed at the next call on a card, so that nobody has to wait for them.
 
     Raises ModelError for a network that has no definition in torch, SettingError for a scale out of range, ScoresError.
     """
@@ -95,7 +95,6 @@ class DeviceSegmenter:
     def describe(self) -> dict[str, Any]:
         return {
             **describe_record(self.record, labels=self.labels, scale=self.scale),
-            **({"fingerprint": str(self.record.provenance[CONTENT])[:12]} if CONTENT in self.record.provenance else {}),
             "runtime": "torch",
             "runtime_version": torch.__version__,
             "device": self.device.type,

@@ -83,13 +83,10 @@ def _is_hugging_face(model: Any) -> bool:
     return isinstance(model, str) and model.startswith(HUGGING_FACE)
 
 
+_UNIT = Expected("three numbers for pixels from 0 to 1")
 _Number = Annotated[float, Interval(ge=-1, le=1)]
-_ThreeMeans = Annotated[tuple[_Number, _Number, _Number], Expected("three numbers for pixels from 0 to 1")]
-_ThreeStds = Annotated[
-    Triple,
-    Predicate(lambda values: 0 < min(values) <= max(values) <= 1),
-    Expected("three numbers for pixels from 0 to 1"),
-]
+_Means = Annotated[tuple[_Number, _Number, _Number], _UNIT]
+_Deviations = Annotated[Triple, Predicate(lambda values: 0 < min(values) <= max(values) <= 1), _UNIT]
 _Side = Annotated[int, Interval(ge=1, le=LARGEST_SIDE)]
 
 
@@ -102,8 +99,8 @@ class Preprocessing:
     size_hw    every frame is resized to it; None: any size, unless the network itself says one
     """
 
-    mean: _ThreeMeans | None = None
-    std: _ThreeStds | None = None
+    mean: _Means | None = None
+    std: _Deviations | None = None
     channels: Channels | None = None
     size_hw: Annotated[tuple[_Side, _Side], Expected("(height, width) in pixels")] | None = None
 
@@ -124,9 +121,10 @@ class SegmenterSpec:
     name      of the form
     what      what a model of this form is, for documents
     accepts   whether a model has this form; asked in the table's order, the last row takes what is left
-    open      (model, **options of `open_segmenter`) -> Segmenter; or "module:function" of it, imported when it is used
-    in_torch  "module:function", (model, label_set, Preprocessing) -> `adapters.modules.TorchNetwork`, for what torch can
-              run on a device; None where it cannot
+    open      (model, **options of `open_segmenter`) -> Segmenter; or "module:function" of it, imported when it is first
+              used
+    in_torch  "module:function", (model, label_set, Preprocessing) -> `adapters.modules.TorchNetwork`, for what torch
+              can run on a device; None where it cannot
     """
 
     name: str

@@ -165,7 +165,7 @@ def describe_record(record: ModelRecord, *, labels: LabelSet, scale: float) -> d
     return {
         "name": record.name,
         "random_weights": record.is_random,
-        "fingerprint": fingerprint(record)[:12],
+        "fingerprint": str(record.provenance.get(CONTENT) or fingerprint(record))[:12],
         "preprocessing": hashlib.sha256(preprocessing.encode()).hexdigest()[:12],
         "labels": labels.name,
         "scale": scale,
