@@ -16,6 +16,8 @@ network runs without them. Heavy libraries are imported when they are needed.
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
+from typing import Any
 
 from segtween.errors import MissingExtraError
 
@@ -24,3 +26,22 @@ def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
     """MissingExtraError, which names the install line, unless all packages are here."""
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise MissingExtraError(what, extra=extra)
+
+
+def exported_path(model: str, *, label_set: Any = None) -> Path | None:
+    """The record of a network in torch in the cache, exported where it is not there yet; None for other models.
+
+    Raises what opening it raises.
+    """
+    from segtween.segmenters import form_of, in_torch
+
+    if form_of(model) == "huggingface":
+        from segtween.adapters.huggingface import exported_record
+
+        return exported_record(model, label_set=label_set).path
+    found = in_torch(model, label_set=label_set, preprocessing=None)
+    if found is None:
+        return None
+    from segtween.adapters.export import exported
+
+    return exported(found).path

@@ -41,7 +41,8 @@ def exported(network: TorchNetwork) -> ModelRecord:
     key = key_of(str(network.record.provenance[CONTENT]))
     folder = in_cache(KIND, key, lambda part: write(network, part))
     stored = load_record(folder / RECORD_FILE)
-    return replace(network.record, graph=stored.graph, path=stored.path, provenance=stored.provenance)
+    provenance = {**network.record.provenance, **stored.provenance}
+    return replace(network.record, graph=stored.graph, path=stored.path, provenance=provenance)
 
 
 def write(network: TorchNetwork, folder: Path) -> ModelRecord:
@@ -53,7 +54,7 @@ def write(network: TorchNetwork, folder: Path) -> ModelRecord:
     worst, agreement = max(d for d, _ in differences), min(a for _, a in differences)
     checked = f"exported from torch: scores differ by {worst:.1e} at most, labels agree at {agreement:.2%} of cells"
     provenance = {"source": f"torch module {record.name}", "versions": versions(), CHECKED: checked}
-    record = replace(record, provenance={**record.provenance, **provenance})
+    record = replace(record, provenance=provenance)
     save_record(record, record.path)
     return record
 

@@ -28,7 +28,7 @@ from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
 from segtween.models.weights import cache_folder, sha256_of
 from segtween.segmenters import HUGGING_FACE, Preprocessing
-from segtween.segmenters.network import NetworkSegmenter, open_network
+from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
 from segtween.types import IGNORE, SizeHW
 from segtween.validation import shown
 
@@ -85,7 +85,13 @@ def exported_record(model: str, *, label_set: Any = None, preprocessing: Preproc
     digest = folder.digest(asked.size_hw)
     known = _known(digest)
     if known is not None:
-        return replace(known, input=_overridden(known.input, asked))
+        changed = [f"input.{name.removesuffix('_hw')}" for name in asked.given]
+        return replace(
+            known,
+            input=_overridden(known.input, asked),
+            guessed=tuple(name for name in known.guessed if name not in changed),
+            provenance={**known.provenance, CONTENT: digest},
+        )
     _need_torch(folder)
     from segtween.adapters.export import exported
 
@@ -123,7 +129,7 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
 
     processor = _processor(folder)
     pixels, guessed = _input(processor, folder)
-    changed = [f"input.{name}" for name in asked.given]
+    changed = [f"input.{name.removesuffix('_hw')}" for name in asked.given]
     module = _module(folder)
     names = names_in(folder.config.get("id2label"))
     reduced = bool(getattr(processor, "do_reduce_labels", None))
