@@ -87,8 +87,8 @@ def load(
     mode: ModeName | None = None,
     **changes: Any,
 ) -> Segtween:
-    """A network by name, an .onnx file with its sidecar, a folder with model.yaml, a `torch.nn.Module`, `hf:NAME` of the
-    Hugging Face hub, stored scores (.npz) or any callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on
+    """A network by name, an .onnx file with its sidecar, a folder with model.yaml, a `torch.nn.Module`, `hf:NAME` of
+    the Hugging Face hub, stored scores (.npz) or any callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on
     video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`

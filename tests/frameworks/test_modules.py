@@ -23,7 +23,7 @@ class ModuleContract(FrameworkContract):
         raise NotImplementedError
 
     @classmethod
-    def made(cls, folder: Path) -> tuple[Any, Any]:  # noqa: ARG002
+    def made(cls, folder: Path) -> tuple[Any, Any]:  # noqa: ARG003
         net, last = cls.build()
         balanced(net, last, mean=cls.mean, std=cls.std)
 

@@ -115,7 +115,7 @@ def _any_pooling(is_free: bool) -> Iterator[None]:
 
 
 def _means(side: int, cells: int) -> Tensor:
-    """(cells, side): the mean over floor(i * side / cells) .. ceil((i + 1) * side / cells), as adaptive pooling has it."""
+    """(cells, side): means over floor(i * side / cells) .. ceil((i + 1) * side / cells), as adaptive pooling has them."""
     matrix = torch.zeros(cells, side)
     for i in range(cells):
         first, end = i * side // cells, -(-(i + 1) * side // cells)
