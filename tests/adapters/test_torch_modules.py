@@ -196,7 +196,10 @@ def test_a_size_that_is_fixed_in_the_graph_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (lambda s: s.mean(dim=(2, 3)), r"network 'Wrapped' answers with \(1, 3\); expected scores \(1, classes, h, w\)"),
+        (
+            lambda s: s.mean(dim=(2, 3)),
+            r"network 'Wrapped' answers with \(1, 3\); expected scores \(1, classes, h, w\)",
+        ),
         (lambda s: {"boxes": s}, "answers with dict"),
         (lambda s: 7, "answers with int"),
         (lambda s: s[..., :5, :3], "has 3x5 cells for an image of 192x128; expected a grid that spans the image"),
@@ -259,7 +262,9 @@ def test_a_file_may_build_it_define_it_or_hold_it(tmp_path: Path, name: str, dev
 
 def test_what_a_file_builds_wrongly_is_told(tmp_path: Path) -> None:
     path = file_of(tmp_path, "def build():\n    return 7\n\ndef fails():\n    raise ValueError('no weights')\n")
-    with pytest.raises(ModelError, match=r"takes no argument and gives int; expected a torch\.nn\.Module, or a function"):
+    with pytest.raises(
+        ModelError, match=r"takes no argument and gives int; expected a torch\.nn\.Module, or a function"
+    ):
         load(f"{path}:build")
     with pytest.raises(ModelError, match="failed with ValueError: no weights"):
         load(f"{path}:fails")

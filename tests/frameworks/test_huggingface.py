@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from framework_contract import CLASSES, SIZE_HW, FrameworkContract, balanced
+from framework_contract import CLASSES, SIZE_HW, FrameworkContract, balanced, clip, normalised
 
 import segtween
 from segtween.adapters.huggingface import exported_record
@@ -147,14 +147,30 @@ class TestDpt(FolderContract):
 
 
 class QueryContract(FolderContract):
-    """Queries are made to prefer different classes in different places."""
+    """`last` are the layers that masks and classes come from: masks get a spread of 4, every class is preferred by some
+    queries, and its bias is raised until it has a share of the clip."""
 
     @classmethod
     def balance(cls, net: Any, last: list[Any]) -> None:
+        images, (masks, classes) = normalised(np.stack(clip(cls.size_hw))[::5]), last
         net.eval()
         with torch.no_grad():
-            for module in last:
-                module.weight.copy_(torch.randn(module.weight.shape) * 3)
+            spread = net(images).masks_queries_logits.std()
+            masks.weight *= 4 / spread
+            masks.bias *= 4 / spread
+            found = net(images).class_queries_logits.flatten(0, 1)
+            classes.weight *= (4 / found.std(dim=0))[:, None]
+            classes.bias.copy_((classes.bias - found.mean(dim=0)) * 4 / found.std(dim=0))
+            classes.bias[-1] -= 4  # no class at all
+            answer, count = net(images), len(CLASSES)
+            shown = answer.masks_queries_logits.sigmoid()
+            raised = torch.zeros(count + 1)
+            for _ in range(100):
+                shares = (answer.class_queries_logits + raised).softmax(dim=-1)[..., :-1]
+                labels = torch.einsum("bqc,bqhw->bchw", shares, shown).argmax(dim=1)
+                there = torch.bincount(labels.flatten(), minlength=count) / labels.numel()
+                raised[:-1] += 0.2 * (1 / count - there).sign()
+            classes.bias += raised
 
 
 class TestMask2Former(QueryContract):
@@ -181,7 +197,8 @@ class TestMask2Former(QueryContract):
         net = transformers.Mask2FormerForUniversalSegmentation(config)
         size = {"height": SIZE_HW[0], "width": SIZE_HW[1]}
         images = transformers.Mask2FormerImageProcessor(size=size, ignore_index=255)
-        return net, [net.class_predictor], images
+        masks = net.model.transformer_module.decoder.mask_predictor.mask_embedder.get_submodule("2.0")
+        return net, [masks, net.class_predictor], images
 
 
 class TestEomt(QueryContract):
@@ -202,7 +219,7 @@ class TestEomt(QueryContract):
         )
         net = transformers.EomtForUniversalSegmentation(config)
         images = transformers.EomtImageProcessor(size={"shortest_edge": 128, "longest_edge": 128}, do_pad=True)
-        return net, [net.class_predictor], images
+        return net, [net.mask_head.fc3, net.class_predictor], images
 
 
 # ── What stands in the folder ─────────────────────────────────────────────────────────────────

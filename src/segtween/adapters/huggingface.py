@@ -279,7 +279,7 @@ def _size(processor: Any, config: Mapping[str, Any]) -> tuple[SizeHW | None, boo
     """What frames are resized to, and whether that is a guess: a size that depends on the frame's shape is that of
     frames of 16:9; parts and patches are not cut out, the network sees the whole frame."""
     whole = config.get("image_size")
-    if getattr(processor, "do_split_image", False) and isinstance(whole, int):
+    if str(config.get("model_type", "")).startswith("eomt") and isinstance(whole, int):
         return (whole, whole), True
     if not getattr(processor, "do_resize", True):
         return None, True

@@ -46,18 +46,18 @@ class Scores(nn.Module):
         self.module, self.masks_hw, self.is_shared = module, masks_hw, False
 
     def forward(self, image: Tensor) -> Tensor:
-        scores = self._pick(self.module(image))
+        scores = self._pick(self.module(image), image)
         if scores.shape[1] > 1:
             return scores
         rest = 1 - scores if self.is_shared else torch.zeros_like(scores)
         return torch.cat([rest, scores], dim=1)
 
-    def _pick(self, answer: Any) -> Tensor:
+    def _pick(self, answer: Any, image: Tensor) -> Tensor:
         if isinstance(answer, Tensor):
             return _image(answer)
         if isinstance(answer, Mapping) or hasattr(answer, "keys"):
             if "class_queries_logits" in answer and "masks_queries_logits" in answer:
-                return self._merged(answer)
+                return self._merged(answer, image)
             for name in _NAMED:
                 if name in answer:
                     return _image(answer[name])
@@ -65,11 +65,12 @@ class Scores(nn.Module):
             return _image(next((a for a in answer if isinstance(a, Tensor)), None))
         raise _wrong_kind(f"answers with {type(answer).__name__}")
 
-    def _merged(self, answer: Any) -> Tensor:
+    def _merged(self, answer: Any, image: Tensor) -> Tensor:
         kind = getattr(getattr(self.module, "config", None), "model_type", None)
         if kind not in MERGED_AT:
             raise _wrong_kind(f"has class and mask queries of a kind that is not known ({kind})")
-        return merged(answer["class_queries_logits"], answer["masks_queries_logits"], size_hw=self.masks_hw)
+        classes, masks = answer["class_queries_logits"], answer["masks_queries_logits"]
+        return merged(classes, masks, size_hw=self.masks_hw, image_hw=image.shape[2:])
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -22,14 +23,17 @@ def mask_size(config: Any) -> SizeHW | None:
     return (int(side), int(side)) if isinstance(side, int) else MERGED_AT.get(kind)
 
 
-def merged(classes: Tensor, masks: Tensor, *, size_hw: SizeHW | None) -> Tensor:
-    """Class queries (N, Q, C + 1), the last class being none, and mask queries (N, Q, h, w) as logits (N, C, h, w).
+def merged(classes: Tensor, masks: Tensor, *, size_hw: SizeHW | None, image_hw: Sequence[int]) -> Tensor:
+    """Class queries (N, Q, C + 1), the last class being none, and mask queries (N, Q, h, w) as logits (N, C, H, W) of
+    the image's size.
 
     The score of a class is the sum over queries of its probability times that of the mask (Cheng et al., NeurIPS 2021,
-    "Per-Pixel Classification is Not All You Need", section 3.4); its logarithm is returned.
+    "Per-Pixel Classification is Not All You Need", section 3.4). It is enlarged as the library does, and its logarithm
+    is returned: that of coarser scores, enlarged, would put edges between classes elsewhere.
     """
     if size_hw is not None:
         masks = interpolate(masks, size=size_hw, mode="bilinear", align_corners=False)
     shares = classes.softmax(dim=-1)[..., :-1].transpose(1, 2)
     scores = shares.matmul(masks.sigmoid().flatten(2)).unflatten(2, tuple(masks.shape[2:]))
-    return scores.clamp(min=LEAST_SCORE).log()
+    enlarged = interpolate(scores, size=tuple(image_hw), mode="bilinear", align_corners=False)
+    return enlarged.clamp(min=LEAST_SCORE).log()
