@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_module(channels: str, device: str) -> None:
     np.testing.assert_allclose(found, net(normalised(rgb, **seen))[0].numpy(), atol=1e-4)
 
 
-def test_what_is_not_said_is_ImageNet_s_and_a_guess() -> None:
+def test_what_is_not_said_is_that_of_imagenet_and_a_guess() -> None:
     net, rgb = colours(), textured(SIZE_HW)
     seg = load(net)
     imagenet = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "channels": "RGB"}
@@ -201,7 +201,7 @@ def test_a_size_that_is_fixed_in_the_graph_is_noticed() -> None:
             r"network 'Wrapped' answers with \(1, 3\); expected scores \(1, classes, h, w\)",
         ),
         (lambda s: {"boxes": s}, "answers with dict"),
-        (lambda s: 7, "answers with int"),
+        (lambda _: 7, "answers with int"),
         (lambda s: s[..., :5, :3], "has 3x5 cells for an image of 192x128; expected a grid that spans the image"),
         (lambda s: {"class_queries_logits": s, "masks_queries_logits": s}, "queries of a kind that is not known"),
         (lambda s: s.no_such_thing, "fails on an image of 192x128 .AttributeError.*give size_hw="),
@@ -284,7 +284,7 @@ def test_a_missing_package_names_the_install_line(monkeypatch: pytest.MonkeyPatc
         load(colours())
 
 
-def test_export_writes_a_folder_for_any_runtime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_writes_a_folder_for_any_runtime(tmp_path: Path) -> None:
     from segtween.adapters import exported_path
     from segtween.networks import export_network
 

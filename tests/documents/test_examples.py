@@ -60,8 +60,16 @@ def test_a_folder_of_pictures_becomes_label_images(tmp_path: Path) -> None:
     assert max(int(np.max(image)) for image in labels) < 11
 
 
+OF_FRAMEWORKS = ["huggingface_segformer.py", "smp_unet.py", "torchvision_deeplab.py"]
+"""Run by `make test-adapters` (`tests/frameworks/test_framework_examples.py`)."""
+
+
 def test_they_are_short_all_tested_and_part_of_the_source_package() -> None:
-    assert [path.name for path in EXAMPLES] == ["image_folder.py", "own_function.py", "webcam.py"]
+    assert [path.name for path in EXAMPLES] == sorted(
+        ["image_folder.py", "own_function.py", "webcam.py", *OF_FRAMEWORKS]
+    )
+    others = (ROOT / "tests" / "frameworks" / "test_framework_examples.py").read_text(encoding="utf-8")
+    assert all(f'example("{Path(name).stem}").main(' in others for name in OF_FRAMEWORKS)
     assert all(len(path.read_text(encoding="utf-8").splitlines()) < 40 for path in EXAMPLES)
     assert '"examples"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("sdist]")[2]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

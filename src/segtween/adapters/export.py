@@ -102,7 +102,7 @@ def _any_pooling(is_free: bool) -> Iterator[None]:
         pair = (output_size, output_size) if isinstance(output_size, int) else output_size
         cells = [side if cell is None else int(cell) for side, cell in zip(sides, pair, strict=True)]
         if all(side % cell == 0 for side, cell in zip(sides, cells, strict=True)):
-            return own(image, output_size)  # type: ignore[no-any-return]
+            return own(image, output_size)
         down, across = (_means(side, cell) for side, cell in zip(sides, cells, strict=True))
         return down @ image @ across.T
 
@@ -115,7 +115,7 @@ def _any_pooling(is_free: bool) -> Iterator[None]:
 
 
 def _means(side: int, cells: int) -> Tensor:
-    """(cells, side): means over floor(i * side / cells) .. ceil((i + 1) * side / cells), as adaptive pooling has them."""
+    """(cells, side): means over floor(i * side / cells) .. ceil((i + 1) * side / cells), as adaptive pooling has it."""
     matrix = torch.zeros(cells, side)
     for i in range(cells):
         first, end = i * side // cells, -(-(i + 1) * side // cells)

@@ -28,7 +28,7 @@ def folder_of(name: str) -> Path:
     Raises ModelError: no such folder or name, no access, hub unreachable, files that are not what the hub says;
     MissingExtraError.
     """
-    if Path(name).is_dir():
+    if is_folder(name):
         return Path(name)
     found = _NAME.fullmatch(name)
     if found is None or name.startswith("."):
@@ -39,6 +39,14 @@ def folder_of(name: str) -> Path:
     for path in sorted(folder.glob("*")):
         _verify(path, name)
     return folder
+
+
+def is_folder(name: str) -> bool:
+    """False too for what no file system takes as a name."""
+    try:
+        return bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _downloaded(name: str, revision: str | None) -> Path:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from segtween.adapters import need
 from segtween.adapters.cache import FORMAT, KIND, cached_key
-from segtween.adapters.hub import EXTRA, folder_of
+from segtween.adapters.hub import EXTRA, folder_of, is_folder
 from segtween.adapters.labels import labels_for, names_in, of_names
 from segtween.errors import ModelError
 from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
@@ -142,7 +143,7 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
         _overridden(pixels, asked),
         guessed=[name for name in guessed if name not in changed],
         content=folder.digest(asked.size_hw),
-        name=folder.path.resolve().name if Path(folder.name).is_dir() else folder.name,
+        name=folder.path.resolve().name if is_folder(folder.name) else folder.name,
         masks_hw=mask_size(module.config),
         labels=partial(labels_for, given=own if label_set is None else label_set, named=None),
     )
@@ -195,11 +196,26 @@ def _processor(folder: Folder) -> Any:
     from transformers import AutoImageProcessor
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quietly():
             return AutoImageProcessor.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers raises
         raise _unreadable(folder.path / "preprocessor_config.json", error) from None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings and progress bars of transformers, which are as they were afterwards."""
+    from transformers.utils import logging
+
+    shows_progress = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if shows_progress:
+            logging.enable_progress_bar()
 
 
 def _module(folder: Folder) -> Any:
@@ -216,8 +232,7 @@ def _module(folder: Folder) -> Any:
             do="install another release of transformers",
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quietly():
             module, report = kind.from_pretrained(
                 folder.path,
                 local_files_only=True,

@@ -169,7 +169,7 @@ def trial_picture(size_hw: SizeHW) -> Rgb:
 def answer_of(net: Any, pixels: InputRecord, rgb: Rgb) -> NDArray[np.float32]:
     """The scores (1, C, h, w) of one picture of the size that the network takes."""
     ordered = rgb[..., ::-1] if pixels.channels == "BGR" else rgb
-    mean, std = np.float32(pixels.mean), np.float32(pixels.std)
+    mean, std = np.asarray(pixels.mean, np.float32), np.asarray(pixels.std, np.float32)
     image = (ordered.astype(np.float32) * np.float32(pixels.scale / 255) - mean) / std
     with torch.no_grad():
         scores: NDArray[np.float32] = net(torch.from_numpy(image.transpose(2, 0, 1)[None].copy())).numpy()
