@@ -285,14 +285,15 @@ def test_a_missing_package_names_the_install_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_export_writes_a_folder_for_any_runtime(tmp_path: Path) -> None:
-    from segtween.adapters import exported_path
+    from segtween.adapters import exported_model
     from segtween.networks import export_network
 
     text = "def build():\n    torch.manual_seed(0)\n    return torch.nn.Conv2d(3, 2, 4, stride=4)\n"
-    path = exported_path(f"{file_of(tmp_path, text)}:build", label_set=["a", "b"])
-    assert path is not None
-    export_network(path, tmp_path / "out")
+    exported_model(f"{file_of(tmp_path, text)}:build", label_set=["x", "y"])
+    record = exported_model(f"{file_of(tmp_path, text)}:build", label_set=["a", "b"])
+    assert record is not None
+    export_network(record, tmp_path / "out")
     seg = segtween.load(tmp_path / "out", preset="every-frame")
     assert seg.labels.names == ("a", "b")
     assert any("exported from torch" in note for note in seg.engine.notes)
-    assert exported_path("swiftnet-lite0.camvid") is None
+    assert exported_model("swiftnet-lite0.camvid") is None

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from framework_contract import CLASSES, SIZE_HW, FrameworkContract, balanced, clip, normalised
+from framework_contract import CLASSES, MEAN, SIZE_HW, FrameworkContract, balanced, clip, normalised
 
 import segtween
 from segtween.adapters.huggingface import exported_record
 from segtween.errors import LabelError, ModelError
+from segtween.segmenters import Preprocessing
 
 NAMES: dict[str, Any] = {
     "id2label": dict(enumerate(CLASSES)),
@@ -235,7 +236,11 @@ def test_preprocessing_labels_and_ids_come_from_the_folder(tmp_path: Path) -> No
     assert record.labels.names == CLASSES
     assert record.labels.ids == (1, 2, 3, 4, 5, 6), "0 is what `reduce_labels` takes away"
     assert record.labels.ignore_id == 0
-    record = exported_record(saved(net, processor(), tmp_path / "plain"))
+    asked = Preprocessing(mean=(0.1, 0.2, 0.3))
+    first = exported_record(saved(net, processor(), tmp_path / "plain"), label_set=list("abcdef"), preprocessing=asked)
+    assert (first.input.mean, first.labels.names) == ((0.1, 0.2, 0.3), tuple("abcdef"))
+    record = exported_record(f"hf:{tmp_path / 'plain'}")
+    assert (record.input.mean, record.labels.names) == (MEAN, CLASSES), "what was asked for once is not kept"
     assert (record.labels.ids, record.labels.ignore_id) == ((0, 1, 2, 3, 4, 5), 7)
 
 
@@ -283,6 +288,8 @@ def test_classes_without_names_are_asked_for(copy: Path) -> None:
     with pytest.raises(ModelError, match="has 6 classes; expected 2, as label set 'custom' has"):
         segtween.load(f"hf:{copy}", label_set=["a", "b"])
     assert segtween.load(f"hf:{copy}", label_set=list("abcdef")).labels.names == tuple("abcdef")
+    with pytest.raises(LabelError, match="comes without labels"):
+        segtween.load(f"hf:{copy}")
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '"text"'])

@@ -16,10 +16,11 @@ network runs without them. Heavy libraries are imported when they are needed.
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from segtween.errors import MissingExtraError
+from segtween.models.records import ModelRecord
 
 
 def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
@@ -28,20 +29,23 @@ def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
         raise MissingExtraError(what, extra=extra)
 
 
-def exported_path(model: str, *, label_set: Any = None) -> Path | None:
-    """The record of a network in torch in the cache, exported where it is not there yet; None for other models.
-
-    Raises what opening it raises.
+def exported_model(model: str, *, label_set: Any = None) -> ModelRecord | None:
+    """The record of a network in torch whose graph is in the cache, exported where it is not there yet; None for other
+    models. Raises what opening it raises.
     """
     from segtween.segmenters import form_of, in_torch
+    from segtween.segmenters.network import CONTENT
 
     if form_of(model) == "huggingface":
         from segtween.adapters.huggingface import exported_record
 
-        return exported_record(model, label_set=label_set).path
-    found = in_torch(model, label_set=label_set, preprocessing=None)
-    if found is None:
-        return None
-    from segtween.adapters.export import exported
+        record = exported_record(model, label_set=label_set)
+    else:
+        found = in_torch(model, label_set=label_set, preprocessing=None)
+        if found is None:
+            return None
+        from segtween.adapters.export import exported
 
-    return exported(found).path
+        record = exported(found)
+    provenance = {key: value for key, value in record.provenance.items() if key != CONTENT}
+    return replace(record, provenance=provenance)

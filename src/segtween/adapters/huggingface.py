@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 from segtween.adapters import need
 from segtween.adapters.cache import FORMAT, KIND, cached_key
 from segtween.adapters.hub import EXTRA, folder_of, is_folder
-from segtween.adapters.labels import labels_for, names_in, of_names
+from segtween.adapters.labels import labels_for, names_in, of_names, without_labels
 from segtween.errors import ModelError
+from segtween.labels import label_set as find_label_set
 from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
 from segtween.models.weights import cache_folder, sha256_of
 from segtween.segmenters import HUGGING_FACE, Preprocessing
-from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
+from segtween.segmenters.network import CONTENT, NetworkSegmenter, choose_labels, open_network
 from segtween.types import IGNORE, SizeHW
 from segtween.validation import shown
 
@@ -76,7 +77,7 @@ def open_hugging_face(
     that runs code), LabelError (classes without names), MissingExtraError.
     """
     record = exported_record(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
-    return open_network(record, label_set=label_set, **options)
+    return open_network(record, **options)
 
 
 def exported_record(model: str, *, label_set: Any = None, preprocessing: Preprocessing | None = None) -> ModelRecord:
@@ -84,26 +85,34 @@ def exported_record(model: str, *, label_set: Any = None, preprocessing: Preproc
     asked = preprocessing or Preprocessing()
     folder = read_folder(model)
     digest = folder.digest(asked.size_hw)
-    known = _known(digest)
-    if known is not None:
-        changed = [f"input.{name.removesuffix('_hw')}" for name in asked.given]
-        return replace(
-            known,
-            input=_overridden(known.input, asked),
-            guessed=tuple(name for name in known.guessed if name not in changed),
-            provenance={**known.provenance, CONTENT: digest},
-        )
-    _need_torch(folder)
-    from segtween.adapters.export import exported
+    record = _known(digest)
+    if record is None:
+        _need_torch(folder)
+        from segtween.adapters.export import exported
 
-    return exported(network_of(folder, label_set=label_set, asked=asked))
+        # What is kept is the folder's own; what is asked for instead holds for this time.
+        record = exported(network_of(folder, label_set=label_set, asked=Preprocessing(size_hw=asked.size_hw)))
+    if label_set is not None:
+        record = replace(record, labels=choose_labels(record, find_label_set(label_set)))
+    elif names_in(folder.config.get("id2label")) is None:
+        raise without_labels(record.name, len(record.labels))
+    changed = _fields(asked)
+    return replace(
+        record,
+        input=_overridden(record.input, asked),
+        guessed=tuple(name for name in record.guessed if name not in changed),
+        provenance={**record.provenance, CONTENT: digest},
+    )
 
 
 def torch_network(model: str, *, label_set: Any, preprocessing: Preprocessing) -> TorchNetwork:
     """The network in torch; raises as `open_hugging_face`."""
     folder = read_folder(model)
     _need_torch(folder)
-    return network_of(folder, label_set=label_set, asked=preprocessing)
+    found = network_of(folder, label_set=label_set, asked=preprocessing)
+    if label_set is None:
+        return found
+    return replace(found, record=replace(found.record, labels=choose_labels(found.record, find_label_set(label_set))))
 
 
 def read_folder(model: str) -> Folder:
@@ -130,8 +139,7 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
 
     processor = _processor(folder)
     pixels, guessed = _input(processor, folder)
-    changed = [f"input.{name.removesuffix('_hw')}" for name in asked.given]
-    module = _module(folder)
+    changed, module = _fields(asked), _module(folder)
     names = names_in(folder.config.get("id2label"))
     reduced = bool(getattr(processor, "do_reduce_labels", None))
     ignore = 0 if reduced else int(folder.config.get("semantic_loss_ignore_index") or IGNORE)
@@ -145,7 +153,7 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> Torch
         content=folder.digest(asked.size_hw),
         name=folder.path.resolve().name if is_folder(folder.name) else folder.name,
         masks_hw=mask_size(module.config),
-        labels=partial(labels_for, given=own if label_set is None else label_set, named=None),
+        labels=partial(labels_for, given=label_set if own is None else own, named=None),
     )
 
 
@@ -156,6 +164,11 @@ def _known(digest: str) -> ModelRecord | None:
 
 def _need_torch(folder: Folder) -> None:
     need(("torch", "transformers", "onnx"), f"exporting hf:{folder.name}", extra=EXTRA)
+
+
+def _fields(asked: Preprocessing) -> list[str]:
+    """The fields of a record that are asked for."""
+    return [f"input.{name.removesuffix('_hw')}" for name in asked.given]
 
 
 def _overridden(pixels: InputRecord, asked: Preprocessing) -> InputRecord:

@@ -23,11 +23,7 @@ def labels_for(classes: int, given: Any, *, named: Sequence[str] | None, name: s
     number of classes.
     """
     if given is None and named is None:
-        raise LabelError(
-            f"network {name!r} comes without labels",
-            expected=f"the names of its {classes} classes",
-            do="give label_set=NAME: a label set's name, a YAML file or a list of names",
-        )
+        raise without_labels(name, classes)
     found = find_label_set(given) if given is not None else of_names(named or ())
     if classes == 2 and len(found) == 1:
         found = of_names((BACKGROUND, *found.names))
@@ -38,6 +34,15 @@ def labels_for(classes: int, given: Any, *, named: Sequence[str] | None, name: s
             do="give the label set that belongs to it as label_set=",
         )
     return found
+
+
+def without_labels(name: str, classes: int) -> LabelError:
+    """The error for a network of so many classes that nobody named."""
+    return LabelError(
+        f"network {name!r} comes without labels",
+        expected=f"the names of its {classes} classes",
+        do="give label_set=NAME: a label set's name, a YAML file or a list of names",
+    )
 
 
 def of_names(names: Sequence[str], *, first_id: int = 0, ignore_id: int = IGNORE) -> LabelSet:

@@ -60,7 +60,7 @@ def export(
 
         segtween export my.onnx -o mine/ --calibrate drive.mp4
     """
-    from segtween.adapters import exported_path
+    from segtween.adapters import exported_model
     from segtween.cli.screen import console, progress_bar, show
     from segtween.networks import export_network
 
@@ -68,7 +68,7 @@ def export(
         from segtween.run.calibration import check_sources
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
-    foreign = exported_path(what, label_set=label_set)
+    foreign = exported_model(what, label_set=label_set)
     written = export_network(foreign or what, out, overwrite=overwrite, label_set=label_set)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
