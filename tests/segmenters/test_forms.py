@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -96,7 +97,9 @@ class TestHuggingFace(SegmenterContract):
     def model(self, folder: Path) -> Any:
         network = folder / "segformer"
         network.mkdir(exist_ok=True)
-        (network / "config.json").write_text('{"architectures": ["SegformerForSemanticSegmentation"]}')
+        names = {str(i): name for i, name in enumerate("abcde")}
+        config = {"architectures": ["SegformerForSemanticSegmentation"], "id2label": names}
+        (network / "config.json").write_text(json.dumps(config))
         (network / "model.safetensors").write_bytes(b"weights")
         kept = folder / "cache" / KIND / key_of(read_folder(f"hf:{network}").digest(None))
         if not kept.is_dir():

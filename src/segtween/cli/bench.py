@@ -12,7 +12,7 @@ from segtween.cli import options, shared
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.bench import Plan
@@ -35,7 +35,7 @@ app = Group(
 )
 
 Network = Annotated[
-    NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads")
+    NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads", *SEEN)
 ]
 Method = Annotated[
     MethodOptions,

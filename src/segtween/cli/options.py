@@ -315,10 +315,9 @@ class MethodOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
-SELDOM_NETWORK = (
-    "scores", "label_set", "runtime", "provider", "precision", "scale", "mean", "std", "channels", "input_size",
-    "network_threads",
-)  # fmt: skip
+SEEN = ("mean", "std", "channels", "input_size")
+"""What a network in torch sees."""
+SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", *SEEN, "network_threads")
 SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",
