@@ -11,7 +11,12 @@ ifneq ($(filter true 1 yes,$(CI)),)
 EXTRAS := dev,train
 endif
 
-.PHONY: demo test check bench docs clean
+# The libraries that other networks come from, for `make test-adapters` alone.
+ADAPTERS_VENV ?= .venv-adapters
+ADAPTERS      := $(ADAPTERS_VENV)/bin
+FRAMEWORKS    := pytest pytest-timeout hypothesis torchvision transformers segmentation-models-pytorch timm
+
+.PHONY: demo test test-adapters check bench docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/segtween demo --out demo
@@ -22,6 +27,10 @@ test: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m segtween.demo.kernels
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/runtimes tests/run/test_calibration.py
+
+# Networks of torchvision, segmentation_models_pytorch, timm and transformers, and the examples with them.
+test-adapters: $(ADAPTERS_VENV)/.done
+	$(ADAPTERS)/python -m pytest tests/frameworks
 
 check: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff format --check .
@@ -38,10 +47,16 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir site
 
 clean:
-	rm -rf $(VENV) demo dist build site
+	rm -rf $(VENV) $(ADAPTERS_VENV) demo dist build site
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+
+$(ADAPTERS_VENV)/.done: $(SOURCES) constraints-adapters.txt
+	$(PYTHON) -m venv $(ADAPTERS_VENV)
+	$(ADAPTERS)/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  --constraint constraints-adapters.txt --editable '.[huggingface]' $(FRAMEWORKS)
+	@touch $@
 
 $(VENV)/.core: $(BIN)/python $(SOURCES)
 	$(PIP) --editable .

@@ -28,6 +28,7 @@ from segtween.run.modes import InMode, ModeName, Modes, is_finite, open_modes
 from segtween.run.options import Outputs, Reading, with_options
 from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
+from segtween.segmenters import Preprocessing
 from segtween.segmenters.augmented import augmented
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, method_name
@@ -80,12 +81,17 @@ def load(
     threads: int = 0,
     network_threads: int | None = None,
     scale: float | Literal["auto"] = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    channels: str | None = None,
+    size_hw: tuple[int, int] | None = None,
     preset: str = DEFAULT_PRESET,
     mode: ModeName | None = None,
     **changes: Any,
 ) -> Segtween:
-    """A network by name, an .onnx file with its sidecar, a folder with model.yaml, stored scores (.npz) or any
-    callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on video.
+    """A network by name, an .onnx file with its sidecar, a folder with model.yaml, a `torch.nn.Module`, `hf:NAME` of
+    the Hugging Face hub, stored scores (.npz) or any callable RGB (H, W, 3) uint8 -> scores (C, h, w), ready to run on
+    video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
     label_set     for a callable or a file that does not say: a name, a YAML file, class names, or their number
@@ -96,6 +102,10 @@ def load(
     threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
     scale         the network sees the frame enlarged by this factor, above 0. auto: by one that brings the frame near
                   the size of its training frames, where its record says it, else by 1 (`Segtween.scale_at`)
+    mean, std, channels, size_hw
+                  what a network in torch sees, where it is not stored with it (`segmenters.Preprocessing`): mean and
+                  std of pixels in 0..1 (ImageNet's, which is a guess), RGB or BGR, and the one size that it takes. It
+                  is exported to ONNX once, checked and kept in the cache; with another device it runs in torch
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
@@ -120,6 +130,7 @@ def load(
         scale=scale,
         label_set=label_set,
         background=settings.delay is not None,
+        preprocessing=Preprocessing.of(mean=mean, std=std, channels=channels, size_hw=size_hw),
     )
     if plain and settings.key_tta != "none":
         backend.check(settings)

@@ -156,11 +156,18 @@ def test_the_notebook_runs_in_jupyter(drive: Path, tmp_path: Path) -> None:
     assert "'image/png'" in done.stdout
 
 
+OF_FRAMEWORKS = ["huggingface_segformer.py", "smp_unet.py", "torchvision_deeplab.py"]
+"""Run by `make test-adapters` (`tests/frameworks/test_framework_examples.py`)."""
+
+
 def test_they_are_short_all_tested_and_part_of_the_source_package() -> None:
-    assert [path.name for path in EXAMPLES] == [
+    own = [
         "coco_export.py", "cvat_loop.py", "image_folder.py", "own_function.py", "rerun_viewer.py", "results.ipynb",
         "ros2_node.py", "supervision_annotators.py", "webcam.py",
     ]  # fmt: skip
+    assert [path.name for path in EXAMPLES] == sorted([*own, *OF_FRAMEWORKS])
+    others = (ROOT / "tests" / "frameworks" / "test_framework_examples.py").read_text(encoding="utf-8")
+    assert all(f'example("{Path(name).stem}").main(' in others for name in OF_FRAMEWORKS)
     assert all(len(path.read_text(encoding="utf-8").splitlines()) <= 40 for path in EXAMPLES if path.suffix == ".py")
     assert '"examples"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("sdist]")[2]
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,10 +13,15 @@ from segmenter_contract import SegmenterContract
 
 from fakes import BrightnessSegmenter, by_brightness
 from segtween import segmenters
+from segtween.adapters.cache import KIND, key_of
+from segtween.adapters.huggingface import read_folder
 from segtween.errors import SettingError
 from segtween.labels import numbered
+from segtween.models.records import RECORD_FILE, save_record
 from segtween.segmenters import SEGMENTERS, open_segmenter
+from segtween.segmenters.inspect import inspect_onnx
 from segtween.segmenters.truth import TrueLabels
+from tiny_onnx import write_network
 
 
 class TestTruth(SegmenterContract):
@@ -61,6 +68,45 @@ class TestFunction(SegmenterContract):
             'scores.labels = ["bright", "dark"]\n'
         )
         return f"{folder / 'mine.py'}:scores"
+
+
+@pytest.mark.train
+class TestModule(SegmenterContract):
+    form = "module"
+    options: ClassVar[dict[str, Any]] = {"threads": 1, "label_set": ["a", "b", "c"]}
+
+    @pytest.fixture(autouse=True)
+    def _own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path / "cache"))
+
+    def model(self, folder: Path) -> Any:  # noqa: ARG002
+        from torch import nn
+
+        return nn.Conv2d(3, 3, 4, stride=4)
+
+
+class TestHuggingFace(SegmenterContract):
+    """Exported before: neither torch nor transformers is needed any more."""
+
+    form = "huggingface"
+
+    @pytest.fixture(autouse=True)
+    def _own_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path / "cache"))
+
+    def model(self, folder: Path) -> Any:
+        network = folder / "segformer"
+        network.mkdir(exist_ok=True)
+        names = {str(i): name for i, name in enumerate("abcde")}
+        config = {"architectures": ["SegformerForSemanticSegmentation"], "id2label": names}
+        (network / "config.json").write_text(json.dumps(config))
+        (network / "model.safetensors").write_bytes(b"weights")
+        kept = folder / "cache" / KIND / key_of(read_folder(f"hf:{network}").digest(None))
+        if not kept.is_dir():
+            kept.mkdir(parents=True)
+            record = inspect_onnx(write_network(kept / "graph.onnx"))
+            save_record(replace(record, path=kept / RECORD_FILE), kept / RECORD_FILE)
+        return f"hf:{network}"
 
 
 class TestNetwork(SegmenterContract):

@@ -13,7 +13,7 @@ from segtween.cli.bench_output import BenchOutput
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 from segtween.types import SizeHW, format_size
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ app = Group(
 )
 
 Network = Annotated[
-    NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads")
+    NetworkOptions, Without("scores"), Rare("label_set", "runtime", "provider", "threads", "network_threads", *SEEN)
 ]
 Method = Annotated[
     MethodOptions,

@@ -19,7 +19,7 @@ STREET = "street"
 @grouped
 def export(
     *,
-    what: Annotated[str, typer.Argument(metavar="NAME|CHECKPOINT", help="A shipped network or a weight file.")],
+    what: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A network as for --model, or a weight file.")],
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the network goes."),
@@ -56,8 +56,11 @@ def export(
 
         segtween export cityscapes-swnet-R18.pt --label-set cityscapes19 -o swiftnet/
 
+        segtween export hf:owner/network -o mine/
+
         segtween export my.onnx -o mine/ --calibrate drive.mp4
     """
+    from segtween.adapters import exported_model
     from segtween.cli.screen import console, progress_bar, show
     from segtween.networks import export_network
 
@@ -65,7 +68,8 @@ def export(
         from segtween.run.calibration import check_sources
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
-    written = export_network(what, out, overwrite=overwrite, label_set=label_set)
+    foreign = exported_model(what, label_set=label_set)
+    written = export_network(foreign or what, out, overwrite=overwrite, label_set=label_set)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
         return

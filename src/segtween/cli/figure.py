@@ -12,7 +12,7 @@ from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.interfaces import Segmenter
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = Group(help="Pictures of what the method does, side by side, as PNG.")
 
-Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads")
+Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 Network = Annotated[NetworkOptions, Seldom]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
 Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", rich_help_panel="Output", help="Width of a panel.")]

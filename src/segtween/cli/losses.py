@@ -13,7 +13,7 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 from segtween.cli.synth import StreetOptions
 from segtween.cli.table_output import NoPlot
 from segtween.errors import SettingError
@@ -97,7 +97,7 @@ def losses(
     data: Annotated[LabelledOptions, Rare("dataset_labels", "label_map")],
     street: Annotated[DrivenOptions, Without("truth"), Rare("frame_rate", "size")],
     network: Annotated[
-        NetworkOptions, Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads")
+        NetworkOptions, Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
     ],
     presets: Annotated[
         str,

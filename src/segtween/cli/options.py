@@ -49,7 +49,8 @@ class NetworkOptions:
             "--model",
             "-m",
             metavar="NAME|FILE",
-            help="A shipped network, an .onnx file, stored scores (.npz), or a function as pkg:fn.",
+            help="A shipped network, an .onnx file, hf:NAME of the Hugging Face hub, file.py:build of a torch network, "
+            "stored scores (.npz), or a function as pkg:fn.",
         ),
     ] = DEFAULT_MODEL
     scores: Annotated[
@@ -81,6 +82,20 @@ class NetworkOptions:
             "its record says it.",
         ),
     ] = AUTO
+    mean: Annotated[
+        str | None,
+        typer.Option("--mean", metavar="R,G,B", help="Of a torch network's pixels in 0..1; ImageNet's by default."),
+    ] = None
+    std: Annotated[
+        str | None, typer.Option("--std", metavar="R,G,B", help="Of a torch network's pixels in 0..1, likewise.")
+    ] = None
+    channels: Annotated[
+        Literal["RGB", "BGR"] | None, typer.Option("--channels", metavar="ORDER", help="RGB or BGR, likewise.")
+    ] = None
+    input_size: Annotated[
+        str | None,
+        typer.Option("--input-size", metavar="WxH", help="The one size that a torch network takes; any by default."),
+    ] = None
     threads: shared.Threads = 0
     network_threads: Annotated[
         int | None,
@@ -91,6 +106,15 @@ class NetworkOptions:
             help="Processors for the network alone; with --async-keys the others propagate.",
         ),
     ] = None
+
+    def sees(self) -> dict[str, Any]:
+        """What a torch network sees, as `segmenters.Preprocessing.of` takes it."""
+        return {
+            "mean": None if self.mean is None else texts.scales(self.mean, option="--mean"),
+            "std": None if self.std is None else texts.scales(self.std, option="--std"),
+            "channels": self.channels,
+            "size_hw": None if self.input_size is None else texts.size(self.input_size, option="--input-size"),
+        }
 
     def chosen_model(self) -> str:
         """`model`, or the stored scores that stand in for it; SettingError where both are given."""
@@ -104,8 +128,9 @@ class NetworkOptions:
         """As `api.load` takes them. SettingError for true labels, which only a data set has."""
         if self.scores == TRUE_LABELS:
             raise _true_labels_without_data()
-        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "scores"}
-        return {**own, "model": self.chosen_model(), "scale": self.chosen_scale()}
+        others = ("scores", "input_size")
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in others}
+        return {**own, **self.sees(), "model": self.chosen_model(), "scale": self.chosen_scale()}
 
     def chosen_scale(self) -> float | Literal["auto"]:
         """SettingError for what is neither a number nor auto."""
@@ -131,7 +156,7 @@ class NetworkOptions:
 
         Raises what `segmenters.open_segmenter` and `evaluation.truth.true_labels` raise.
         """
-        from segtween.segmenters import open_segmenter
+        from segtween.segmenters import Preprocessing, open_segmenter
 
         model = self.chosen_model()
         if self.scores == TRUE_LABELS:
@@ -150,6 +175,7 @@ class NetworkOptions:
             scale=self.chosen_scale() if scale is None else scale,
             label_set=self.label_set,
             background=background,
+            preprocessing=Preprocessing.of(**self.sees()),
         )
 
 
@@ -305,7 +331,9 @@ class MethodOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
-SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", "network_threads")
+SEEN = ("mean", "std", "channels", "input_size")
+"""What a network in torch sees."""
+SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", *SEEN, "network_threads")
 SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",

@@ -11,7 +11,7 @@ from segtween.cli import shared
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import InputOptions, NetworkOptions
+from segtween.cli.options import SEEN, InputOptions, NetworkOptions
 
 app = Group(help="Store a network's scores, to judge methods without running it again.")
 
@@ -30,7 +30,7 @@ def export(
         Path, typer.Option("--out", "-o", metavar="FILE", rich_help_panel="Output", help="The .npz file to write.")
     ],
     frames_of: InputOptions,
-    network: Annotated[NetworkOptions, Without("scores"), Rare("provider", "precision", "network_threads")],
+    network: Annotated[NetworkOptions, Without("scores"), Rare("provider", "precision", "network_threads", *SEEN)],
     before: Annotated[
         int | None,
         typer.Option(

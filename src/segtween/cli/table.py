@@ -12,7 +12,7 @@ from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.losses import losses
-from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
+from segtween.cli.options import SEEN, DataOptions, MethodOptions, NetworkOptions
 from segtween.cli.table_output import NoPlot, OutputOptions, measuring
 from segtween.settings import DEFAULT_PRESET
 
@@ -44,7 +44,7 @@ class TimingOptions:
     clip: shared.Clip = "street"
 
 
-_SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads")
+_SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
 _CHANGES = Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]

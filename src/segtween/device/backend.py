@@ -18,7 +18,7 @@ from segtween.flow import FlowOptions, flow_spec, resolve
 from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
 from segtween.models.finding import find_record
 from segtween.schedule.cuts import NoCuts
-from segtween.segmenters import form_of
+from segtween.segmenters import form_of, in_torch
 from segtween.settings import Composed, Published, Settings
 
 OPENVINO = "openvino"
@@ -76,7 +76,10 @@ class Device:
         from segtween.device.segmenter import DeviceSegmenter, is_in_torch
         from segtween.labels import label_set as find_label_set
 
-        if form_of(model) == "network" and is_in_torch(record := find_record(model)):
+        foreign = in_torch(model, label_set=label_set, preprocessing=others.get("preprocessing"))
+        own = find_record(model) if form_of(model) == "network" else None
+        record = foreign.record if foreign else own
+        if record is not None and (foreign or is_in_torch(record)):
             if others.get("runtime", OPENVINO) != OPENVINO or others.get("provider") is not None:
                 refused = others["provider"] if others.get("provider") is not None else others["runtime"]
                 raise SettingError(
@@ -87,7 +90,13 @@ class Device:
             fast = replace(self.fast, half=self._is_half(precision))
             chosen = None if label_set is None else find_label_set(label_set)
             return DeviceSegmenter(
-                record, device=self.arrays.device, fast=fast, scale=scale, labels=chosen, kernels=self.kernels
+                record,
+                device=self.arrays.device,
+                fast=fast,
+                scale=scale,
+                labels=None if foreign else chosen,
+                kernels=self.kernels,
+                net=foreign and foreign.net,
             )
         opened = partial(self.processor.segmenter, model, precision=precision, scale=scale, label_set=label_set)
         if form_of(model) == "network":

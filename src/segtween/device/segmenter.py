@@ -20,15 +20,25 @@ from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
-from segtween.segmenters.network import Scale, check_scale, choose_labels, describe_record, input_size, scale_at
+from segtween.segmenters.network import (
+    Scale,
+    check_scale,
+    choose_labels,
+    describe_record,
+    input_size,
+    notes_of_record,
+    scale_at,
+)
+from segtween.segmenters.scores import LEAST_PROBABILITY
 from segtween.types import SizeHW
 
 
 class DeviceSegmenter:
     """RGB (H, W, 3) uint8 on the device -> logits (C, h, w) float32 there, at the network's stride.
 
-    The frame is resized as `segtween.segmenters.network` does, to within a grey level. In half precision where `fast`
-    says so. Scores that are not finite are noticed at the next call on a card, so that nobody has to wait for them.
+    `net` is a module with the record's input and output, where it is not one of `segtween.networks`. The frame is
+    resized as `segtween.segmenters.network` does, to within a grey level. In half precision where `fast` says so.
+    Scores that are not finite are noticed at the next call on a card, so that nobody has to wait for them.
 
     Raises ModelError for a network that has no definition in torch, SettingError for a scale out of range, ScoresError.
     """
@@ -42,8 +52,9 @@ class DeviceSegmenter:
         scale: Scale = 1.0,
         labels: LabelSet | None = None,
         kernels: Any = eager,
+        net: Any = None,
     ) -> None:
-        if not is_in_torch(record):
+        if net is None and not is_in_torch(record):
             raise ModelError(
                 f"{record.name} has no definition in torch here",
                 expected=f"a model of {', '.join(NETWORKS)}",
@@ -53,7 +64,8 @@ class DeviceSegmenter:
         self.labels = choose_labels(record, labels)
         self._kernels, dtype = kernels, torch.float16 if fast.half else torch.float32
         self._normalisation = Normalisation.of(record.input, dtype)
-        net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
+        if net is None:
+            net = filled(str(record.provenance["network"]), classes=len(self.labels), weights=load_weights(record))
         self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
         self._compiled = fast.compiled
         self._run = Captured(self._scores, record=recorder(device) if fast.graphs else None)
@@ -63,8 +75,7 @@ class DeviceSegmenter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing to know before relying on the numbers."""
-        own = [f"{self.record.name} has random weights: its speed is real, its labels are not"]
-        return [*(own if self.record.is_random else []), *self._remarks, *self._run.notes]
+        return [*notes_of_record(self.record), *self._remarks, *self._run.notes]
 
     def __call__(self, rgb: Tensor) -> Tensor:
         self._check()
@@ -99,6 +110,8 @@ class DeviceSegmenter:
     def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
         image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
         scores = self._net(image)[0].float().contiguous()
+        if self.record.output.kind == "probabilities":
+            scores = scores.clamp(min=LEAST_PROBABILITY).log()
         return scores, torch.isfinite(scores).all()
 
     def _compile(self, rgb: Tensor) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from segtween.errors import MissingExtraError, ModelError, SettingError, unknown
+from segtween.models.records import ModelRecord
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
 
@@ -137,12 +138,12 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -
 
 
 def export_network(
-    what: str | Path, out: str | Path, *, overwrite: bool = False, label_set: str | None = None
+    what: str | Path | ModelRecord, out: str | Path, *, overwrite: bool = False, label_set: str | None = None
 ) -> list[Path]:
     """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
 
-    `what` is a shipped name, a model folder, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which alone
-    torch is needed; `label_set` is that of weights that do not say theirs.
+    `what` is a shipped name, a model folder, a record, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which
+    alone torch is needed; `label_set` is that of weights that do not say theirs.
     Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
     """
     from segtween.networks.portable import export_network as export

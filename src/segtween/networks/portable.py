@@ -17,12 +17,16 @@ from segtween.validation import whole_file
 CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
 
-def export_network(what: str | Path, out: Path, *, overwrite: bool, label_set: str | None = None) -> list[Path]:
+def export_network(
+    what: str | Path | ModelRecord, out: Path, *, overwrite: bool, label_set: str | None = None
+) -> list[Path]:
     """See `segtween.networks.export_network`."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another out=, or overwrite=True")
     with tempfile.TemporaryDirectory() as folder:
-        if str(what).endswith(CHECKPOINTS):
+        if isinstance(what, ModelRecord):
+            record = what
+        elif str(what).endswith(CHECKPOINTS):
             from segtween.networks import export_checkpoint
 
             record = load_record(export_checkpoint(what, folder, label_set=label_set) / "model.yaml")

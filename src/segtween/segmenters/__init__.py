@@ -7,17 +7,25 @@ file here, one row there and one subclass of `tests/segmenters/segmenter_contrac
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval, Predicate
 
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.labels import Which
+from segtween.models.records import LARGEST_SIDE, Channels, Triple
 from segtween.types import Rgb
+from segtween.validation import Expected, validate
 
 Model = str | Path | Callable[[Rgb], Any] | Segmenter
+HUGGING_FACE = "hf:"
+"""Begins the name or folder of a network in Hugging Face's form."""
 _FUNCTION = re.compile(r"(.+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
@@ -31,10 +39,15 @@ def _callable(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
     return CallableSegmenter(model, label_set)
 
 
-def _function(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
+def _function(model: Any, *, label_set: Any, **options: Any) -> Segmenter:
     from segtween.segmenters.function import CallableSegmenter, load_function
 
-    return CallableSegmenter(load_function(str(model)), label_set, name=str(model))
+    loaded = load_function(str(model))
+    module = built_module(loaded, name=str(model))
+    if module is not None:
+        return open_segmenter(module, label_set=label_set, **options)
+    _no_preprocessing("function", **options)
+    return CallableSegmenter(loaded, label_set, name=str(model))
 
 
 def _scores(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
@@ -56,29 +69,88 @@ def _is_truth(model: Any) -> bool:
     return isinstance(model, TrueLabels)
 
 
+def is_module(model: Any) -> bool:
+    """Whether it is a `torch.nn.Module`; torch is not imported for that."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
 def _is_function(model: Any) -> bool:
-    return _FUNCTION.fullmatch(str(model)) is not None and not Path(model).exists()
+    return not _is_hugging_face(model) and _FUNCTION.fullmatch(str(model)) is not None and not Path(model).exists()
+
+
+def _is_hugging_face(model: Any) -> bool:
+    return isinstance(model, str) and model.startswith(HUGGING_FACE)
+
+
+_UNIT = Expected("three numbers for pixels from 0 to 1")
+_Number = Annotated[float, Interval(ge=-1, le=1)]
+_Means = Annotated[tuple[_Number, _Number, _Number], _UNIT]
+_Deviations = Annotated[Triple, Predicate(lambda values: 0 < min(values) <= max(values) <= 1), _UNIT]
+_Side = Annotated[int, Interval(ge=1, le=LARGEST_SIDE)]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network in torch sees, where nothing is stored with it or something else is to hold.
+
+    mean, std  of pixels in 0..1, in the order of `channels`
+    channels   RGB or BGR
+    size_hw    every frame is resized to it; None: any size, unless the network itself says one
+    """
+
+    mean: _Means | None = None
+    std: _Deviations | None = None
+    channels: Channels | None = None
+    size_hw: Annotated[tuple[_Side, _Side], Expected("(height, width) in pixels")] | None = None
+
+    @classmethod
+    def of(cls, **given: Any) -> Preprocessing:
+        """Of plain values; SettingError names the one that is wrong."""
+        return validate(cls, given, whole="preprocessing", do="correct the argument")
+
+    @property
+    def given(self) -> list[str]:
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
 
 
 @dataclass(frozen=True)
 class SegmenterSpec:
     """One row of `SEGMENTERS`.
 
-    name     of the form
-    what     what a model of this form is, for documents
-    accepts  whether a model has this form; asked in the table's order, the last row takes what is left
-    open     (model, **options of `open_segmenter`) -> Segmenter
+    name      of the form
+    what      what a model of this form is, for documents
+    accepts   whether a model has this form; asked in the table's order, the last row takes what is left
+    open      (model, **options of `open_segmenter`) -> Segmenter; or "module:function" of it, imported when it is first
+              used
+    in_torch  "module:function", (model, label_set, Preprocessing) -> `adapters.modules.TorchNetwork`, for what torch
+              can run on a device; None where it cannot
     """
 
     name: str
     what: str
     accepts: Callable[[Any], bool]
-    open: Callable[..., Segmenter]
+    open: Callable[..., Segmenter] | str
+    in_torch: str | None = None
 
 
 SEGMENTERS = (
     SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, _truth),
+    SegmenterSpec(
+        "module",
+        "a `torch.nn.Module`, or `file.py:build` that returns one",
+        is_module,
+        "segtween.adapters.modules:open_module",
+        in_torch="segtween.adapters.modules:torch_network",
+    ),
     SegmenterSpec("callable", "any Python callable, RGB (H, W, 3) -> scores (C, h, w)", callable, _callable),
+    SegmenterSpec(
+        "huggingface",
+        "`hf:NAME` or `hf:FOLDER`: a network of the Hugging Face hub, or a folder in its form",
+        _is_hugging_face,
+        "segtween.adapters.huggingface:open_hugging_face",
+        in_torch="segtween.adapters.huggingface:torch_network",
+    ),
     SegmenterSpec("scores", "`FILE.npz`: stored scores", lambda m: Path(m).suffix.lower() == ".npz", _scores),
     SegmenterSpec("function", "`module:function` or `file.py:function`: such a callable", _is_function, _function),
     SegmenterSpec(
@@ -103,6 +175,48 @@ def form_of(model: Model) -> str:
     return segmenter_spec(model).name
 
 
+def resolve(place: str) -> Any:
+    """What "module:name" of a row stands for."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def built_module(loaded: Any, *, name: str) -> Any:
+    """The `torch.nn.Module` that an object is, or that it builds when it is called without arguments; None for a
+    function of a frame. ModelError for what fails, or builds something else."""
+    if is_module(loaded):
+        return loaded
+    from segtween.segmenters.function import build
+
+    return build(loaded, name=name, is_right=is_module)
+
+
+def in_torch(model: Model, *, label_set: Any, preprocessing: Preprocessing | None) -> Any:
+    """The `adapters.modules.TorchNetwork` of a model that torch runs by itself; None for all others."""
+    if form_of(model) == "function":
+        from segtween.segmenters.function import load_function
+
+        model = built_module(load_function(str(model)), name=str(model)) or model
+    row = segmenter_spec(model)
+    if row.in_torch is None:
+        _no_preprocessing(row.name, **_given(preprocessing))
+        return None
+    return resolve(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
+
+
+def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
+    return {"preprocessing": preprocessing} if preprocessing is not None and preprocessing.given else {}
+
+
+def _no_preprocessing(form: str, *, preprocessing: Preprocessing | None = None, **_: Any) -> None:
+    if preprocessing is not None:
+        raise SettingError(
+            f"{preprocessing.given[0]}= for a model of form {form}",
+            expected="a network in torch",
+            do="leave it out: a record says what its network sees, and a function prepares frames itself",
+        )
+
+
 def open_segmenter(
     model: Model,
     *,
@@ -113,6 +227,7 @@ def open_segmenter(
     scale: float | Literal["auto"] = 1.0,
     label_set: Which | None = None,
     background: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
@@ -120,11 +235,18 @@ def open_segmenter(
     frames near the size that the network was trained at, where its record says it. `label_set` is a label set's name, a
     YAML file, or a list of names; it replaces the model's own. `background`: the threads that a network's runtime
     starts run at background priority, as asynchronous key frames need it (`ops.threads.lower_priority`).
+    `preprocessing` concerns networks in torch.
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
-    return segmenter_spec(model).open(
+    row = segmenter_spec(model)
+    own = _given(preprocessing)
+    if row.in_torch is None and row.name != "function":
+        _no_preprocessing(row.name, **own)
+    opener = resolve(row.open) if isinstance(row.open, str) else row.open
+    return opener(
         model,
+        **own,
         runtime=runtime,
         provider=provider,
         precision=precision or "float32",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,7 @@ class CallableSegmenter:
         if values.ndim == 2:
             return Answer(labels=values), kept_hw
         scores = check_finite(values.astype(np.float32), labels_of=self.labels, who=who, do="correct the function")
-        return Answer(logits_from_probabilities(scores) if _are_probabilities(scores) else scores), kept_hw
+        return Answer(logits_from_probabilities(scores) if are_probabilities(scores) else scores), kept_hw
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "runtime": "callable", "labels": self.labels.name, "precision": "its own"}
@@ -129,6 +130,34 @@ def load_function(spec: str) -> Callable[[Rgb], Any]:
     return function
 
 
+def build(loaded: Any, *, name: str, is_right: Callable[[Any], bool]) -> Any:
+    """What a function or class without a required argument gives; None for one that takes a frame.
+
+    ModelError where it fails, or gives what is not `is_right`.
+    """
+    try:
+        parameters = inspect.signature(loaded).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL or (p.default is p.empty and p.kind is not p.VAR_KEYWORD) for p in parameters):
+        return None
+    try:
+        built = loaded()
+    except Exception as error:
+        raise ModelError(
+            f"{name} failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            expected="a function without arguments that builds a network",
+            do="correct it",
+        ) from error
+    if not is_right(built):
+        raise ModelError(
+            f"{name} takes no argument and gives {type(built).__name__}",
+            expected="a torch.nn.Module, or a function of a frame: RGB (H, W, 3) uint8 -> scores (C, h, w)",
+            do="correct the function",
+        )
+    return built
+
+
 def _load_file(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -165,7 +194,8 @@ def _coarser(grid_hw: SizeHW, size_hw: SizeHW) -> SizeHW:
     return min(grid_hw[0], most[0]), min(grid_hw[1], most[1])
 
 
-def _are_probabilities(scores: Scores) -> bool:
+def are_probabilities(scores: Scores) -> bool:
+    """Whether each cell of (C, h, w), of two classes or more, sums to 1."""
     if len(scores) < 2 or scores.min() < 0 or scores.max() > 1 + 1e-3:
         return False
     return bool(np.abs(scores.sum(axis=0) - 1).max() < 1e-2)

@@ -33,6 +33,9 @@ NEAR = 4 / 3
 """By this factor frames may be larger or smaller than the network's training frames before `auto` scales them."""
 LARGEST_AUTO = 2.0
 SCALE_STEP = 0.05
+CONTENT, CHECKED = "content", "checked"
+"""In the provenance of a network in torch: a digest of all that changes its numbers, and, once it is exported, how far
+the graph is from it, for people."""
 TRIAL_PIXELS = 256
 
 
@@ -62,12 +65,7 @@ class NetworkSegmenter:
     @property
     def notes(self) -> list[str]:
         """One line for each thing to know before relying on the numbers."""
-        own = []
-        if self.record.is_random:
-            own.append(f"{self.record.name} has random weights: its speed is real, its labels are not")
-        if self.record.guessed:
-            own.append(f"guessed in {self.record.path.name}, not confirmed: {', '.join(self.record.guessed)}")
-        return own + self.runtime.notes
+        return notes_of_record(self.record) + self.runtime.notes
 
     def __call__(self, rgb: Rgb, *, scale: float | None = None) -> Scores:
         """`scale`: another one for this image."""
@@ -150,6 +148,21 @@ def open_network(
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
 
 
+def notes_of_record(record: ModelRecord) -> list[str]:
+    """One line for each thing to know before relying on a network's numbers, wherever it runs."""
+    own = []
+    if record.is_random:
+        own.append(f"{record.name} has random weights: its speed is real, its labels are not")
+    if record.guessed:
+        what = ", ".join(record.guessed)
+        own.append(
+            f"guessed for {record.name}: {what}; mean=, std=, channels= and size_hw= say what is right"
+            if CONTENT in record.provenance
+            else f"guessed in {record.path.name}, not confirmed: {what}"
+        )
+    return own + ([str(record.provenance[CHECKED])] if CHECKED in record.provenance else [])
+
+
 def choose_labels(record: ModelRecord, labels: LabelSet | None) -> LabelSet:
     """The record's label set, or another one of as many classes; ModelError otherwise."""
     chosen = record.labels if labels is None else labels
@@ -169,7 +182,7 @@ def describe_record(record: ModelRecord, *, labels: LabelSet, scale: Scale) -> d
     return {
         "name": record.name,
         "random_weights": record.is_random,
-        "fingerprint": fingerprint(record)[:12],
+        "fingerprint": str(record.provenance.get(CONTENT) or fingerprint(record))[:12],
         "preprocessing": hashlib.sha256(preprocessing.encode()).hexdigest()[:12],
         "labels": labels.name,
         "scale": f"auto {format_size(trained)}" if scale == "auto" and trained is not None else scale,

@@ -1,0 +1,51 @@
+"""Networks of other libraries, as they are there: modules of torch, folders of Hugging Face.
+
+| module | what it is |
+| --- | --- |
+| `modules` | a `torch.nn.Module`: which of its outputs are scores, what it sees, its record |
+| `queries` | class and mask queries merged to scores, by the rule of their library |
+| `export`, `cache` | written once as ONNX, checked against torch, kept in the cache |
+| `labels` | the classes' names |
+| `huggingface` | a folder in Hugging Face's form: preprocessing, labels, weights |
+| `hub` | such a folder by its name on the hub |
+
+`segmenters.SEGMENTERS` names what opens each. What is here needs torch and the network's own library once; an exported
+network runs without them. Heavy libraries are imported when they are needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from typing import Any
+
+from segtween.errors import MissingExtraError
+from segtween.models.records import ModelRecord
+
+
+def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
+    """MissingExtraError, which names the install line, unless all packages are here."""
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        raise MissingExtraError(what, extra=extra)
+
+
+def exported_model(model: str, *, label_set: Any = None) -> ModelRecord | None:
+    """The record of a network in torch whose graph is in the cache, exported where it is not there yet; None for other
+    models. Raises what opening it raises.
+    """
+    from segtween.segmenters import form_of, in_torch
+    from segtween.segmenters.network import CONTENT
+
+    if form_of(model) == "huggingface":
+        from segtween.adapters.huggingface import exported_record
+
+        record = exported_record(model, label_set=label_set)
+    else:
+        found = in_torch(model, label_set=label_set, preprocessing=None)
+        if found is None:
+            return None
+        from segtween.adapters.export import exported
+
+        record = exported(found)
+    provenance = {key: value for key, value in record.provenance.items() if key != CONTENT}
+    return replace(record, provenance=provenance)

@@ -1,0 +1,324 @@
+"""A network in Hugging Face's form: `config.json`, weights, and what its image processor does.
+
+| `config.json` | network |
+| --- | --- |
+| `...ForSemanticSegmentation` | SegFormer, UperNet, DPT, BEiT, MobileViT, ... |
+| `MaskFormer`, `Mask2Former`, `Eomt` | class and mask queries, merged to scores inside the graph (`adapters.queries`) |
+
+Loaded by `transformers` once, from safetensors, or from a `.bin` that holds tensors alone; no code of the folder's is
+run. The exported graph with its record is kept in the cache, and needs none of these libraries any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segtween.adapters import need
+from segtween.adapters.cache import FORMAT, KIND, cached_key
+from segtween.adapters.hub import EXTRA, folder_of, is_folder
+from segtween.adapters.labels import labels_for, names_in, of_names, without_labels
+from segtween.errors import ModelError
+from segtween.labels import label_set as find_label_set
+from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
+from segtween.models.weights import cache_folder, sha256_of
+from segtween.segmenters import HUGGING_FACE, Preprocessing
+from segtween.segmenters.network import CONTENT, NetworkSegmenter, choose_labels, open_network
+from segtween.types import IGNORE, SizeHW
+from segtween.validation import shown
+
+if TYPE_CHECKING:
+    from segtween.adapters.modules import TorchNetwork
+
+SEMANTIC = "ForSemanticSegmentation"
+UNIVERSAL = ("MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation", "EomtForUniversalSegmentation")
+USUAL_ASPECT = 16 / 9
+SIDE_MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A network's folder and its configuration."""
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+
+    @property
+    def architecture(self) -> str:
+        return str((self.config.get("architectures") or ["no architecture"])[0])
+
+    @property
+    def weights(self) -> list[Path]:
+        """Safetensors; files that torch pickled only where there is no other."""
+        found = sorted(self.path.glob("*.safetensors"))
+        return found or sorted(self.path.glob("pytorch_model*.bin"))
+
+    def digest(self, size_hw: SizeHW | None) -> str:
+        """24 digits that change with any file, and with the size asked for."""
+        files = [*sorted(self.path.glob("*.json")), *self.weights]
+        parts = [FORMAT, str(size_hw), *(f"{path.name} {sha256_of(path)}" for path in files)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def open_hugging_face(
+    model: str, *, label_set: Any = None, preprocessing: Preprocessing | None = None, **options: Any
+) -> NetworkSegmenter:
+    """`hf:NAME` or `hf:FOLDER` as an exported network; `options` are those of `open_network`.
+
+    Raises ModelError (no such folder or name, hub unreachable, hash, configuration, another kind of network, a pickle
+    that runs code), LabelError (classes without names), MissingExtraError.
+    """
+    record = exported_record(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
+    return open_network(record, **options)
+
+
+def exported_record(model: str, *, label_set: Any = None, preprocessing: Preprocessing | None = None) -> ModelRecord:
+    """The record of the exported network, written where it is not in the cache yet."""
+    asked = preprocessing or Preprocessing()
+    folder = read_folder(model)
+    digest = folder.digest(asked.size_hw)
+    record = _known(digest)
+    if record is None:
+        _need_torch(folder)
+        from segtween.adapters.export import exported
+
+        # What is kept is the folder's own; what is asked for instead holds for this time.
+        record = exported(network_of(folder, label_set=label_set, asked=Preprocessing(size_hw=asked.size_hw)))
+    if label_set is not None:
+        record = replace(record, labels=choose_labels(record, find_label_set(label_set)))
+    elif names_in(folder.config.get("id2label")) is None:
+        raise without_labels(record.name, len(record.labels))
+    changed = _fields(asked)
+    return replace(
+        record,
+        input=_overridden(record.input, asked),
+        guessed=tuple(name for name in record.guessed if name not in changed),
+        provenance={**record.provenance, CONTENT: digest},
+    )
+
+
+def torch_network(model: str, *, label_set: Any, preprocessing: Preprocessing) -> TorchNetwork:
+    """The network in torch; raises as `open_hugging_face`."""
+    folder = read_folder(model)
+    _need_torch(folder)
+    found = network_of(folder, label_set=label_set, asked=preprocessing)
+    if label_set is None:
+        return found
+    return replace(found, record=replace(found.record, labels=choose_labels(found.record, find_label_set(label_set))))
+
+
+def read_folder(model: str) -> Folder:
+    """The folder of `hf:...` with a configuration of a network that this is for; raises as `open_hugging_face`."""
+    name = model.removeprefix(HUGGING_FACE)
+    path = folder_of(name)
+    folder = Folder(name, path, _json(path / "config.json"))
+    kind = folder.architecture
+    if not kind.endswith(SEMANTIC) and kind not in UNIVERSAL:
+        raise ModelError(
+            f"{model} is {kind}",
+            expected=f"...{SEMANTIC}, {', '.join(UNIVERSAL)}",
+            do="give a semantic segmentation network",
+        )
+    if not folder.weights:
+        raise ModelError(f"{model} holds no weights", expected="model.safetensors", do="save the network again")
+    return folder
+
+
+def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> TorchNetwork:
+    """The network with its weights, as `transformers` builds it."""
+    from segtween.adapters.modules import module_network
+    from segtween.adapters.queries import mask_size
+
+    processor = _processor(folder)
+    pixels, guessed = _input(processor, folder)
+    changed, module = _fields(asked), _module(folder)
+    names = names_in(folder.config.get("id2label"))
+    reduced = bool(getattr(processor, "do_reduce_labels", None))
+    ignore = 0 if reduced else int(folder.config.get("semantic_loss_ignore_index") or IGNORE)
+    own = (
+        None if names is None else of_names(names, first_id=int(reduced), ignore_id=ignore if ignore < 256 else IGNORE)
+    )
+    return module_network(
+        module,
+        _overridden(pixels, asked),
+        guessed=[name for name in guessed if name not in changed],
+        content=folder.digest(asked.size_hw),
+        name=folder.path.resolve().name if is_folder(folder.name) else folder.name,
+        masks_hw=mask_size(module.config),
+        labels=partial(labels_for, given=label_set if own is None else own, named=None),
+    )
+
+
+def _known(digest: str) -> ModelRecord | None:
+    key = cached_key(digest)
+    return None if key is None else load_record(cache_folder() / KIND / key / RECORD_FILE)
+
+
+def _need_torch(folder: Folder) -> None:
+    need(("torch", "transformers", "onnx"), f"exporting hf:{folder.name}", extra=EXTRA)
+
+
+def _fields(asked: Preprocessing) -> list[str]:
+    """The fields of a record that are asked for."""
+    return [f"input.{name.removesuffix('_hw')}" for name in asked.given]
+
+
+def _overridden(pixels: InputRecord, asked: Preprocessing) -> InputRecord:
+    changes = {name: getattr(asked, name) for name in asked.given}
+    if {"mean", "std"} & changes.keys():
+        changes["scale"] = 1.0
+    return replace(pixels, **changes)
+
+
+# ── What stands in the folder ─────────────────────────────────────────────────────────────────
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"folder {path.parent} holds no {path.name}",
+            expected="a network in Hugging Face's form",
+            do="check the path",
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from None
+    if not isinstance(values, Mapping):
+        raise ModelError(f"{path} holds {shown(values)}", expected="a JSON object", do="save the network again")
+    return values
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    text = " ".join(str(error).split())[:200]
+    return ModelError(f"{path} cannot be read ({text})", expected="a configuration", do="save the network again")
+
+
+def _processor(folder: Folder) -> Any:
+    """The image processor of the folder, None where it has none."""
+    if not any((folder.path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        return None
+    from transformers import AutoImageProcessor
+
+    try:
+        with _quietly():
+            return AutoImageProcessor.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever transformers raises
+        raise _unreadable(folder.path / "preprocessor_config.json", error) from None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the warnings and progress bars of transformers, which are as they were afterwards."""
+    from transformers.utils import logging
+
+    shows_progress = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if shows_progress:
+            logging.enable_progress_bar()
+
+
+def _module(folder: Folder) -> Any:
+    """The network with its weights. Nothing is unpickled but tensors."""
+    import pickle
+
+    import transformers
+
+    kind = getattr(transformers, folder.architecture, None)
+    if kind is None:
+        raise ModelError(
+            f"hf:{folder.name} is {folder.architecture}",
+            expected=f"a network that transformers {transformers.__version__} knows",
+            do="install another release of transformers",
+        )
+    try:
+        with _quietly():
+            module, report = kind.from_pretrained(
+                folder.path,
+                local_files_only=True,
+                use_safetensors=folder.weights[0].suffix == ".safetensors",
+                weights_only=True,
+                output_loading_info=True,
+            )
+    except pickle.UnpicklingError:
+        raise ModelError(
+            f"{folder.weights[0]} holds more than tensors: loading it would run its code",
+            expected="model.safetensors, or a .bin with tensors alone",
+            do="get the network as safetensors",
+        ) from None
+    except Exception as error:  # whatever transformers raises
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"hf:{folder.name} cannot be loaded ({type(error).__name__}: {text})",
+            expected="weights that fit config.json",
+            do="save the network again",
+        ) from None
+    if report["missing_keys"]:
+        raise ModelError(
+            f"hf:{folder.name} has no weights for {sorted(report['missing_keys'])[0]} and "
+            f"{len(report['missing_keys']) - 1} others",
+            expected="all weights of the network",
+            do="give a network that was trained for segmentation, not its backbone",
+        )
+    return module
+
+
+# ── What the network sees ─────────────────────────────────────────────────────────────────────
+
+
+def _input(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
+    """The input that the image processor makes, and what of it is a guess."""
+    from segtween.adapters.modules import IMAGE, input_record
+
+    if processor is None:
+        size = folder.config.get("image_size")
+        side = (size, size) if isinstance(size, int) else None
+        return input_record(Preprocessing(size_hw=side), Preprocessing())
+    of = partial(getattr, processor)
+    scale = 255 * float(of("rescale_factor", 1 / 255)) if of("do_rescale", True) else 255.0
+    normalises = bool(of("do_normalize", True)) and of("image_mean", None) is not None
+    size, is_guess = _size(processor, folder.config)
+    record = InputRecord(
+        IMAGE,
+        channels="BGR" if of("do_flip_channel_order", False) else "RGB",
+        scale=1.0 if abs(scale - 1) < 1e-6 else scale,
+        mean=tuple(of("image_mean")) if normalises else (0.0, 0.0, 0.0),
+        std=tuple(of("image_std")) if normalises else (1.0, 1.0, 1.0),
+        multiple_of=SIDE_MULTIPLE if size is None else 1,
+        size_hw=size,
+    )
+    return record, ["input.size" if size else "input.multiple_of"] if is_guess else []
+
+
+def _size(processor: Any, config: Mapping[str, Any]) -> tuple[SizeHW | None, bool]:
+    """What frames are resized to, and whether that is a guess: a size that depends on the frame's shape is that of
+    frames of 16:9; parts and patches are not cut out, the network sees the whole frame."""
+    whole = config.get("image_size")
+    if str(config.get("model_type", "")).startswith("eomt") and isinstance(whole, int):
+        return (whole, whole), True
+    if not getattr(processor, "do_resize", True):
+        return None, True
+    size = {key: value for key, value in dict(processor.size).items() if value is not None}
+    cropped = bool(getattr(processor, "do_center_crop", False)) or bool(getattr(processor, "keep_aspect_ratio", False))
+    if "height" in size and "width" in size:
+        return (int(size["height"]), int(size["width"])), cropped
+    short = int(size.get("shortest_edge", 0))
+    if not short:
+        return None, True
+    step = int(getattr(processor, "size_divisor", None) or SIDE_MULTIPLE)
+    long = min(short * USUAL_ASPECT, float(size.get("longest_edge", short * USUAL_ASPECT)))
+    height, width = (max(step, round(side / step) * step) for side in (long / USUAL_ASPECT, long))
+    return (height, width), True

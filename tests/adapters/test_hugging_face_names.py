@@ -1,0 +1,34 @@
+"""`hf:` without the packages that it needs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import segtween
+from segtween.errors import MissingExtraError, ModelError
+
+
+@pytest.fixture(autouse=True)
+def _bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, missing = importlib.util.find_spec, ("huggingface_hub", "transformers")
+    monkeypatch.setenv("SEGTWEEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else own(name))
+
+
+def test_a_name_and_a_folder_name_the_install_line(tmp_path: Path) -> None:
+    with pytest.raises(MissingExtraError, match=r"hf:owner/net needs .*; pip install 'segtween\[huggingface\]'"):
+        segtween.load("hf:owner/net")
+    (tmp_path / "config.json").write_text('{"architectures": ["SegformerForSemanticSegmentation"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(MissingExtraError, match=r"exporting hf:.* needs .*; pip install 'segtween\[huggingface\]'"):
+        segtween.load(f"hf:{tmp_path}")
+
+
+def test_what_is_neither_a_folder_nor_a_name_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is not found; expected a folder, or a name such as hf:owner/network"):
+        segtween.load("hf:no such folder")
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        segtween.load(f"hf:{tmp_path}")
