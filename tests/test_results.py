@@ -119,7 +119,7 @@ def test_an_overlay_mixes_picture_and_colours(result: segtween.Result) -> None:
     only = result.overlay(alpha=1, outline=False, classes=["dark"])
     assert np.array_equal(only[result.labels != 0], result.rgb[result.labels != 0])
     assert not np.array_equal(result.overlay(), result.overlay(outline=False))
-    with pytest.raises(SettingError, match="alpha=2; expected a number from 0 to 1"):
+    with pytest.raises(SettingError, match="alpha=2; expected a share from 0 to 1"):
         result.overlay(alpha=2)
     with pytest.raises(LabelError, match="class 'car' is not in"):
         result.overlay(classes=["car"])

@@ -309,7 +309,7 @@ def test_each_image_is_seen_at_its_own_scale(tmp_path: Path) -> None:
         seen.append(batch.shape[1:3])
         return flat_scores(batch)
 
-    record = replace(make_record(tmp_path / "fake.onnx"), trained_size_hw=(96, 128))
+    record = replace(make_record(write_network(tmp_path / "net.onnx")), trained_size_hw=(96, 128))
     segmenter = NetworkSegmenter(record, FakeRuntime(see), scale="auto")
     for size_hw in ((96, 128), (384, 512), (24, 32)):
         segmenter(colour_image(size_hw))
@@ -322,7 +322,7 @@ def test_each_image_is_seen_at_its_own_scale(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"pixels": replace(RAW, size_hw=(32, 48))}], ids=["unknown", "fixed"])
 def test_auto_is_1_where_no_size_is_known_or_only_one_is_taken(tmp_path: Path, changes: Any) -> None:
-    record = make_record(tmp_path / "fake.onnx", **changes)
+    record = make_record(write_network(tmp_path / "net.onnx"), **changes)
     if changes:
         record = replace(record, trained_size_hw=(8, 8))
     segmenter = NetworkSegmenter(record, FakeRuntime(flat_scores), scale="auto")

@@ -96,7 +96,8 @@ def photometric(
     if window < 1 or window % 2 == 0:
         raise SettingError(f"window {window}", expected="an odd number of pixels", do="give 1, 3, 5, ...")
     error, away = np.empty(current.shape, np.float32), outside(backward)
-    kernels.residual_rows(current, previous, np.ascontiguousarray(backward, np.float32), error, 0, len(error))
+    whole, whole_before = np.ascontiguousarray(current), np.ascontiguousarray(previous)
+    kernels.residual_rows(whole, whole_before, np.ascontiguousarray(backward, np.float32), error, 0, len(error))
     error[away] = 0
     return np.asarray((cv2.blur(error, (window, window)) > threshold) | away)
 

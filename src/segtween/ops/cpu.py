@@ -97,7 +97,8 @@ class CpuOps:
 
         Images are (h, w), or (h, w, 3), of which the mean over the colours counts.
         """
-        current, previous, flow = grey(current), grey(previous), np.ascontiguousarray(flow, np.float32)
+        current, previous = (np.ascontiguousarray(grey(image)) for image in (current, previous))
+        flow = np.ascontiguousarray(flow, np.float32)
         out = np.empty(current.shape, np.float32)
         self.rows(lambda a, b: kernels.residual_rows(current, previous, flow, out, a, b), current.shape[0])
         return out

@@ -374,7 +374,10 @@ def _here(work: Callable[[], Any]) -> Any:
 
 def _device(provider: str | None) -> tuple[str, str]:
     """The device, and a note where it is another than was asked for. SettingError for what is no device of OpenVINO."""
-    wanted, here = (provider or "CPU").upper(), core().available_devices
+    if provider is None:
+        return "CPU", ""
+    with own_signal_stack():  # asking loads the plugins
+        wanted, here = provider.upper(), core().available_devices
     if wanted in here:
         return wanted, ""
     if wanted.partition(".")[0] in _DEVICES:

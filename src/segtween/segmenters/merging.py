@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.models.records import OutputKind
-from segtween.ops.cpu import resize_planes, softmax
 from segtween.segmenters.scores import Scores
 from segtween.types import SizeHW
 
@@ -41,6 +40,8 @@ def _is_sorted(table: NDArray[Any], masks: NDArray[Any]) -> bool:
 
 def merged_queries(kind: OutputKind, table: NDArray[Any], masks: NDArray[Any]) -> Scores:
     """(1, Q, C + 1) and (1, Q, h, w) logits -> (C, h, w), the sum of each class over all queries, 0 and more."""
+    from segtween.ops.cpu import resize_planes, softmax
+
     planes = masks[0].astype(np.float32)
     if kind == "mask2former":
         planes = resize_planes(planes, MASK2FORMER_HW)
