@@ -10,7 +10,6 @@ from mkdocs.structure.files import File
 
 OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md")
 ROOT = Path(__file__).parents[1]
-UP = re.compile(r"\]\(\.\./(" + "|".join(map(re.escape, OUTSIDE)) + r")")
 DOWN = re.compile(r"\]\(docs/")
 FILES = re.compile(r"\[([^\]]+)\]\((?!https?:|#|docs/)[^)]*\)")
 """Links of a page outside docs/ to files that the site does not hold: their text alone is kept."""
@@ -24,6 +23,13 @@ def on_files(files: Any, *, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links to these pages, which lie beside the others here."""
-    return UP.sub(r"](\1", markdown)
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Links that lead out of docs/: to these pages, which lie beside the others here; of all others the text."""
+    depth = page.file.src_uri.count("/")
+    out = re.compile(r"\[([^\]]+)\]\(" + re.escape("../" * (depth + 1)) + r"([^)#]+)(#[^)]*)?\)")
+
+    def here(found: re.Match[str]) -> str:
+        text, name, place = found[1], found[2], found[3] or ""
+        return f"[{text}]({'../' * depth}{name}{place})" if name in OUTSIDE else text
+
+    return out.sub(here, markdown)
