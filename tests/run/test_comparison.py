@@ -97,6 +97,7 @@ def test_the_command_films_both(clip: Path, tmp_path: Path, other: str) -> None:
     out = tmp_path / "out"
     code, told = call("run", clip, "-o", out, "--model", MODEL, "--every", "3", "--compare", other, "--save", "labels")
     assert code == 0, told
+    assert "frames per second, with the comparison" in told
     assert f"compared with {other}: temporal consistency" in told
     with av.open(str(out / f"compare-{other}.mp4")) as film:
         pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]

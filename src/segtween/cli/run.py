@@ -146,10 +146,13 @@ def run(
     from segtween.reports.html.run_page import Asked
     from segtween.run.inputs import resolve
     from segtween.run.options import Reading
+    from segtween.video.saving import save_kinds
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, part, threads=network.threads)
+    wanted = options.outputs(output, ids=output.ids)
+    save_kinds(wanted.save)  # a misspelt kind is said before anything takes long
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     load_options |= {**network.for_load(), **method.for_load()}
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
@@ -162,7 +165,7 @@ def run(
         notes.print(in_flags(note))
     compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
     outputs = replace(
-        options.outputs(output, ids=output.ids),
+        wanted,
         report=output.report,
         compare=compared,
         recorder=Recorders() if output.report else None,
@@ -263,6 +266,7 @@ def _report(summary: Summary) -> None:
     console.print(
         f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames "
         f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
+        + (", with the comparison" if summary.comparison is not None else "")
         + (f", {summary.cuts} scene cuts" if summary.cuts else "")
     )
     console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
