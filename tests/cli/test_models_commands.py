@@ -95,6 +95,8 @@ def test_a_test_is_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     drawn = cv2.imread(str(tmp_path / "my.test.png"))
     assert drawn.shape[1] == 1600
     assert "exists; expected no such file yet" in refused("models", "test", path, clip)
+    for target, words in (("no/a.png", "no/a.png cannot be written"), (path.parent, "is a folder; expected the name")):
+        assert words in refused("models", "test", path, clip, "-o", target, "--overwrite")
     last = cv2.imread(str(sorted(clip.iterdir())[-1]))
     shown = cv2.resize(drawn[16 : 16 + 588, 16 : 16 + 776], last.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(shown.astype(int) - last).mean() < 12, "the input, at the left"

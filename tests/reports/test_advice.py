@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from test_cli import MODEL, call, images, refused, video
@@ -116,6 +117,21 @@ def test_a_still_video_agrees_wholly(tmp_path: Path) -> None:
     assert [r["pixels"] for r in found.rows] == [1.0] * len(found.rows)
 
 
+def test_a_video_of_cuts_alone_takes_the_network_everywhere(tmp_path: Path) -> None:
+    noise = [np.random.default_rng(i).integers(0, 256, (8, 8, 3), dtype=np.uint8) for i in range(6)]
+    found = advise(Request(str(images_of(tmp_path / "noise", noise))), BrightnessSegmenter(), command=lambda _: "")
+    assert found.rows
+    assert all(r["ms_per_frame"] == pytest.approx(r["key_frame_ms"]) for r in found.rows), "each is a key frame"
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def images_of(folder: Path, frames: list[Rgb]) -> Path:
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(folder / f"{number:03}.png"), frame)
+    return folder
+
+
 def test_the_methods_are_those_of_a_run(clip: Path) -> None:
     found = advise(Request(str(clip), seconds=0.001), open_segmenter(MODEL), command=lambda _: "")
     assert found.clips == 1, "no time for another"
@@ -175,6 +191,12 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     assert "--seconds 0" in refused("advise", short, "--model", MODEL, "--seconds", "0")
     assert "--tolerance 2" in refused("advise", short, "--model", MODEL, "--tolerance", "2")
     assert "advice on camera:0" in refused("advise", "camera:0")
+    long = images(tmp_path / "long", frames=6)
+    (kept := tmp_path / "taken" / "kept.txt").parent.mkdir()
+    kept.write_text("kept")
+    for target, words in ((kept.parent, "taken is a folder; expected the name of a file"), ("no/a.json", "no/a.json")):
+        assert words in refused("advise", long, "--model", MODEL, "--json", target)
+    assert [*kept.parent.iterdir()] == [kept]
     np.savez(tmp_path / "s.npz", scores=np.zeros((3, 2, 12, 16), np.float32))
     assert "stored scores cannot be timed" in refused("advise", short, "--model", tmp_path / "s.npz", "--label-set",
                                                       labels_file(tmp_path))  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from segtween.errors import SettingError, SourceError
 from segtween.video import open_sources
-from segtween.video.inputs import as_frame_rate, as_seconds, clip_name, kind_of, natural_key, unique_names
+from segtween.video.inputs import as_frame_rate, as_seconds, clip_name, kind_of, natural_key, split_clips, unique_names
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True))
@@ -127,3 +127,11 @@ def test_options_reach_every_clip(make_video, tmp_path):
 def test_no_input():
     with pytest.raises(SettingError, match="no input; expected at least one"):
         open_sources([])
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").touch()
+    monkeypatch.chdir(tmp_path)
+    assert split_clips(".") == ["a.mp4"]
+    with pytest.raises(SourceError, match="an input without a name; expected a video, folder or stream"):
+        split_clips("")

@@ -19,7 +19,7 @@ from segtween.types import OutputState
 from segtween.video import SaveOptions, open_sinks
 from segtween.video.interrupt import Terminated, raise_terminated, sigterm_raises
 from segtween.video.outputs import Outputs
-from segtween.video.staging import Staged
+from segtween.video.staging import Staged, check_writable
 
 
 def names(folder: Path) -> list[str]:
@@ -265,3 +265,17 @@ def test_sigterm_waits_as_ctrl_c_does(make_frames, make_result, tmp_path):
         sink.abort()
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(names(tmp_path / "labels")) == len(table(tmp_path / "frames.csv")) == 1
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    (kept := tmp_path / "folder" / "kept.txt").parent.mkdir()
+    kept.write_text("kept")
+    with pytest.raises(SinkError, match="folder is a folder; expected the name of a file"):
+        check_writable(kept.parent)
+    staged = Staged(kept.parent)
+    staged.part.write_text("new")
+    with pytest.raises(SinkError, match="folder is a folder; expected the name of a file"):
+        staged.commit()
+    assert kept.read_text() == "kept"
+    assert not staged.committed
+    assert [*tmp_path.iterdir()] == [kept.parent], "no part is left"

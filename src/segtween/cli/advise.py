@@ -61,9 +61,12 @@ def advise(
     from segtween.reports.advice import advise as measure
     from segtween.run.ending import write_json
     from segtween.video import open_source
+    from segtween.video.staging import check_writable
 
     request = Request(video, seconds=seconds, tolerance=tolerance, threads=network.threads)
     open_source(video).close()  # what cannot be read is said before anything takes long
+    if json_file is not None:
+        check_writable(json_file)
     with compiling(network.chosen_model(), device=CPU, quiet=quiet):
         segmenter = network.open()
 

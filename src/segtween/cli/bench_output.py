@@ -20,9 +20,12 @@ class BenchOutput:
     report: shared.ReportFile = None
 
     def check(self) -> None:
-        """Whether the page can be written: reported before anything is measured."""
+        """Whether the files can be written: reported before anything is measured."""
         from segtween.reports.html.page import check_target
+        from segtween.video.staging import check_writable
 
+        if self.json_file is not None:
+            check_writable(self.json_file)
         if self.report is not None:
             check_target(self.report)
 

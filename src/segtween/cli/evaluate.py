@@ -58,7 +58,10 @@ def evaluate(
     from segtween.reports.html.page import check_target, save
     from segtween.reports.html.worst import WorstFrames
     from segtween.run.ending import write_json
+    from segtween.video.staging import check_writable
 
+    if json_file is not None:
+        check_writable(json_file)
     if report_file is not None:
         check_target(report_file)
     dataset = data.open(network_labels=network.label_set)

@@ -184,14 +184,16 @@ def draw_sheet(
     from segtween.cli.screen import show
     from segtween.errors import SinkError
     from segtween.run.network_sheet import sheet_of
-    from segtween.validation.writing import write_whole
     from segtween.video.png import encode_png
+    from segtween.video.staging import check_writable, written
 
     target = out or Path(f"{Path(model).stem}.test.png")
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    check_writable(target)
     sheet = sheet_of(model, source, label_set=label_set)
-    write_whole(target, encode_png(sheet.picture))
+    with written(target) as part:
+        part.write_bytes(encode_png(sheet.picture))
     show(*sheet.lines, f"written: {target}")
 
 

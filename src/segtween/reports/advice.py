@@ -108,7 +108,8 @@ class Candidate:
 
     def figures(self, *, network_ms: float, plain_ms: float) -> dict[str, Any]:
         """`network_ms` is what the network takes, `plain_ms` all of a frame that it labels alone."""
-        key, other = network_ms + float(np.median(self._key_ms)), float(np.median(self._other_ms))
+        key = network_ms + float(np.median(self._key_ms))
+        other = float(np.median(self._other_ms)) if self._other_ms else key  # every frame was a cut, and a key frame
         ms = (key + self.interval * other) / (self.interval + 1)
         overlaps = overlap(self._confusion)
         counts = overlaps[2] >= RARE * overlaps[2].sum()

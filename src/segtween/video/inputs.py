@@ -119,8 +119,13 @@ def image_files(spec: str) -> list[Path]:
 def split_clips(spec: str) -> list[str]:
     """The clips that one input stands for: the videos of a folder or glob, else `spec` itself.
 
-    A folder counts as its videos where it holds any, as one clip of its images otherwise.
+    A folder counts as its videos where it holds any, as one clip of its images otherwise. Raises SourceError for an
+    empty name, as a shell makes it of a variable that is not set: it is not the current folder.
     """
+    if not spec:
+        raise SourceError(
+            "an input without a name", expected="a video, folder or stream", do="name it; . is this folder"
+        )
     if kind_of(spec) != "images" or isinstance(spec, ImageList):
         return [spec]
     path = Path(local_path(spec))

@@ -31,7 +31,13 @@ class Staged:
             _remove(self.part)
 
     def commit(self) -> None:
-        """Gives the part its final name; what had it before is gone, a folder with all its old files."""
+        """Gives the part its final name; what had it before is gone, a folder with all its old files.
+
+        A file never takes a folder's place: SinkError.
+        """
+        if self.part.is_file() and self.target.is_dir():
+            _try_remove(self.part)
+            raise _no_file(self.target)
         old = self.target.with_name(f".{self.target.name}.old")
         with sink_errors(self.target):
             try:
@@ -50,6 +56,20 @@ class Staged:
     def discard(self) -> None:
         with sink_errors(self.target):
             _remove(self.part)
+
+
+def check_writable(target: Path) -> None:
+    """Says before long work that the file `target` cannot be written: SinkError."""
+    if target.is_dir():
+        raise _no_file(target)
+    staged = Staged(target)
+    with sink_errors(target):
+        staged.part.touch()
+    staged.discard()
+
+
+def _no_file(target: Path) -> SinkError:
+    return SinkError(f"{target} is a folder", expected="the name of a file", do="choose a name that no folder has")
 
 
 @contextmanager
