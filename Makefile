@@ -14,7 +14,7 @@ endif
 # The libraries that other networks come from, for `make test-adapters` alone.
 ADAPTERS_VENV ?= .venv-adapters
 ADAPTERS      := $(ADAPTERS_VENV)/bin
-FRAMEWORKS    := pytest pytest-timeout hypothesis torchvision transformers segmentation-models-pytorch timm
+FRAMEWORKS    := pytest pytest-timeout hypothesis scipy torchvision transformers segmentation-models-pytorch timm
 
 .PHONY: demo test test-adapters check bench docs clean
 

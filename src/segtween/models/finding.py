@@ -40,7 +40,7 @@ def find_record(which: str | Path, *, root: Path | None = None) -> ModelRecord:
             raise ModelError(
                 f"{path} has no sidecar {sidecar_path(path).name}",
                 expected="a record of its preprocessing, output and labels beside it",
-                do=f"write it with `segtween models inspect {path} --write`, and check what it guessed",
+                do=f"let `segtween models inspect {path}` propose and write one, and check what it guessed",
             )
         return load_record(sidecar_path(path))
     raise _unknown(str(which), shipped)
