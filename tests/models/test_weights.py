@@ -272,7 +272,8 @@ def test_a_missing_sidecar_names_the_command(tmp_path: Path) -> None:
     path = tmp_path / "my.onnx"
     path.write_bytes(b"")
     with pytest.raises(
-        ModelError, match=r"has no sidecar my.onnx.yaml; .*; let `segtween models inspect .*my.onnx` propose and write one"
+        ModelError,
+        match=r"has no sidecar my.onnx.yaml; .*; let `segtween models inspect .*my.onnx` propose and write one",
     ):
         find_record(path)
 
