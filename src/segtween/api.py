@@ -20,7 +20,7 @@ from segtween.build import (
 )
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
-from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source
+from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source, scale_of
 from segtween.labels import LabelSet, Which
 from segtween.results import Pictures, Result, Streams
 from segtween.run.inputs import Input, prepare_job, resolve, resolve_one
@@ -224,8 +224,7 @@ class Segtween:
 
     def scale_at(self, size_hw: SizeHW) -> float:
         """The scale at which the network sees frames of this size; 1 for what is no network."""
-        found = getattr(self._segmenter, "scale_at", None)
-        return 1.0 if found is None else float(found(size_hw))
+        return scale_of(self._segmenter, size_hw)
 
     def __repr__(self) -> str:
         network = self.method.record["network"]

@@ -276,6 +276,13 @@ def notes_of(component: object) -> list[str]:
     return list(component.notes) if isinstance(component, Noting) else []
 
 
+def scale_of(segmenter: object, size_hw: SizeHW) -> float:
+    """The scale at which a segmenter's network sees frames of this size: what its `scale_at` says, or its `scale`; 1
+    for what is no network."""
+    found = getattr(segmenter, "scale_at", None)
+    return float(getattr(segmenter, "scale", 1.0) if found is None else found(size_hw))
+
+
 @runtime_checkable
 class Staying(Protocol):
     """Flow estimators whose work stays on the device (`stays`), so that calls can be captured."""

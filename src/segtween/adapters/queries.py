@@ -8,10 +8,16 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from segtween.segmenters.merging import MASK2FORMER_HW
 from segtween.types import SizeHW
 
 LEAST_SCORE = 1e-6
-MERGED_AT: dict[str, SizeHW | None] = {"maskformer": None, "mask2former": (384, 384), "eomt": None, "eomt_dinov3": None}
+MERGED_AT: dict[str, SizeHW | None] = {
+    "maskformer": None,
+    "mask2former": MASK2FORMER_HW,
+    "eomt": None,
+    "eomt_dinov3": None,
+}
 """`model_type` of networks that are merged, and the size that their masks are resized to first; None: as they are, but
 for `image_size` of the configuration, where there is one (transformers 5, `post_process_semantic_segmentation`)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from segtween.bench.clip import clip_name
 from segtween.bench.plan import Plan, RatePlan
-from segtween.interfaces import Segmenter
+from segtween.interfaces import Segmenter, scale_of
 from segtween.texttable import TextTable
 from segtween.types import Method, SizeHW, format_size
 
@@ -59,7 +59,7 @@ class Header:
             network=segmenter.describe(),
             size_hw=plan.size_hw,
             clip=clip_name(plan.clip),
-            scale=_scale(segmenter, plan.size_hw),
+            scale=scale_of(segmenter, plan.size_hw),
             threads=threads,
             versions=versions(),
             notes=list(dict.fromkeys([*getattr(segmenter, "notes", []), *notes])),
@@ -104,12 +104,6 @@ class Header:
             ", ".join(f"{name} {version}" for name, version in self.versions.items()),
             *self.notes,
         ]
-
-
-def _scale(segmenter: Segmenter, size_hw: SizeHW) -> float:
-    """The scale at which it sees frames of that size; 1 for what is no network."""
-    found = getattr(segmenter, "scale_at", None)
-    return float(getattr(segmenter, "scale", 1.0) if found is None else found(size_hw))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,13 @@ app = Group(help="Pictures of what the method does, side by side, as PNG.")
 Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 Network = Annotated[NetworkOptions, Seldom]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
+Seeds = Annotated[
+    str, typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street.")
+]
+RowCount = Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")]
+Size = Annotated[
+    str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
+]
 Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", rich_help_panel="Output", help="Width of a panel.")]
 
 
@@ -176,17 +183,12 @@ def sequence(
 def failures(
     *,
     picture: PictureOptions,
-    seeds: Annotated[
-        str,
-        typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street."),
-    ],
+    seeds: Seeds,
     frames: Annotated[
         int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive, one a second.")
     ] = 10,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")] = 4,
-    size: Annotated[
-        str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
-    ] = "480x360",
+    rows: RowCount = 4,
+    size: Size = "480x360",
     panel: Panel = 240,
     network: Network,
 ) -> None:
@@ -214,10 +216,7 @@ def failures(
 def losses(
     *,
     picture: PictureOptions,
-    seeds: Annotated[
-        str,
-        typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street."),
-    ],
+    seeds: Seeds,
     traffic: Annotated[
         Literal["normal", "heavy"],
         typer.Option("--traffic", metavar="NAME", rich_help_panel="Frames", help="normal or heavy, as in synth."),
@@ -225,10 +224,8 @@ def losses(
     frames: Annotated[
         int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive.")
     ] = 30,
-    rows: Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")] = 4,
-    size: Annotated[
-        str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
-    ] = "480x360",
+    rows: RowCount = 4,
+    size: Size = "480x360",
     panel: Panel = 240,
     keys: shared.KeyFrameOptions,
     method: Method,

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.device import eager
-from segtween.device.graphs import AsyncCopy
 from segtween.device.preprocess import Normalisation
-from segtween.errors import ScoresError
+from segtween.device.segmenter import FiniteScores
 from segtween.runtimes.onnxruntime import OnnxRuntime, Place
 from segtween.segmenters.network import NetworkSegmenter
 from segtween.segmenters.scores import LEAST_PROBABILITY, reduced_size
@@ -54,8 +53,7 @@ class BoundSegmenter:
         self._answer_dtype = _DTYPES[self._runtime.types[1]]
         self._normalisation = Normalisation.of(inner.record.input, self._dtype)
         self._shapes: dict[SizeHW, tuple[int, ...]] = {}
-        self._frames = 0
-        self._finite: AsyncCopy | None = None
+        self._finite = FiniteScores(inner.record.name, do="check the network's weights and preprocessing")
 
     @property
     def notes(self) -> list[str]:
@@ -67,19 +65,20 @@ class BoundSegmenter:
         return self.inner.scale
 
     def __call__(self, rgb: Tensor) -> Tensor:
-        self._check()
+        self._finite.check()
         with torch.no_grad():
             image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
             scores = self._logits(self._run(image))
-            self._frames += 1
-            self._finite = AsyncCopy(torch.isfinite(scores).all())
-        if self.device.type == "cpu":
-            self._check()
+            self._finite.note(torch.isfinite(scores).all())
         return scores
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
         """What an image of this size is resized to."""
         return self.inner.input_size(size_hw)
+
+    def scale_at(self, size_hw: SizeHW) -> float:
+        """The scale at which an image of this size is seen."""
+        return self.inner.scale_at(size_hw)
 
     def describe(self) -> dict[str, Any]:
         return {**self.inner.describe(), "device": self.device.type}
@@ -106,16 +105,6 @@ class BoundSegmenter:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.current_stream(self.device).synchronize()
-
-    def _check(self) -> None:
-        if self._finite is not None and not self._finite.read():
-            self._finite = None
-            raise ScoresError(
-                f"network {self.record.name!r} gave scores that are not finite in frame {self._frames - 1} of those it "
-                "was given",
-                expected="finite numbers",
-                do="check the network's weights and preprocessing",
-            )
 
 
 def reduce_planes(planes: Tensor, grid_hw: SizeHW) -> Tensor:

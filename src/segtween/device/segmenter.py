@@ -69,8 +69,9 @@ class DeviceSegmenter:
         self._net: Any = net.to(device=device, dtype=dtype, memory_format=torch.channels_last)
         self._compiled = fast.compiled
         self._run = Captured(self._scores, record=recorder(device) if fast.graphs else None)
-        self._frames, self._remarks = 0, list[str]()
-        self._finite: AsyncCopy | None = None
+        self._remarks = list[str]()
+        do = "check the network's weights and preprocessing" + (", or leave half out" if fast.half else "")
+        self._finite = FiniteScores(record.name, do=do)
 
     @property
     def notes(self) -> list[str]:
@@ -78,16 +79,13 @@ class DeviceSegmenter:
         return [*notes_of_record(self.record), *self._remarks, *self._run.notes]
 
     def __call__(self, rgb: Tensor) -> Tensor:
-        self._check()
+        self._finite.check()
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.compile's, when it sees a new size
             if self._compiled:
                 self._compile(rgb)
             scores, finite = self._run(rgb)
-        self._frames += 1
-        self._finite = AsyncCopy(finite)
-        if self.device.type == "cpu":
-            self._check()
+        self._finite.note(finite)
         return scores
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
@@ -124,14 +122,32 @@ class DeviceSegmenter:
             self._net = uncompiled
             self._remarks.append(f"torch.compile fails here ({str(error).strip().splitlines()[0][:160]})")
 
-    def _check(self) -> None:
-        if self._finite is not None and not self._finite.read():
-            self._finite = None
+
+class FiniteScores:
+    """Whether scores were finite, asked one frame later on a card, so that nobody has to wait for it. `do` is what the
+    error of the network `name` says."""
+
+    def __init__(self, name: str, *, do: str) -> None:
+        self._name, self._do = name, do
+        self._frames = 0
+        self._found: AsyncCopy | None = None
+
+    def note(self, is_finite: Tensor) -> None:
+        """Of the next frame's scores; on the processor it is asked at once."""
+        self._frames += 1
+        self._found = AsyncCopy(is_finite)
+        if is_finite.device.type == "cpu":
+            self.check()
+
+    def check(self) -> None:
+        """ScoresError, once, where the latest were not."""
+        if self._found is not None and not self._found.read():
+            self._found = None
             raise ScoresError(
-                f"network {self.record.name!r} gave scores that are not finite in frame {self._frames - 1} of those it "
+                f"network {self._name!r} gave scores that are not finite in frame {self._frames - 1} of those it "
                 "was given",
                 expected="finite numbers",
-                do="check the network's weights and preprocessing" + (", or leave half out" if self.fast.half else ""),
+                do=self._do,
             )
 
 

@@ -38,15 +38,16 @@ class Drives:
     traffic: Density = "normal"
 
     def __post_init__(self) -> None:
-        _check_count("seeds", len(self.seeds))
-        _check_count("frames", self.frames)
+        check_count("seeds", len(self.seeds))
+        check_count("frames", self.frames)
 
     def open(self, seed: int, network: Segmenter) -> StreetShots:
         """The drive with this seed, with truth for the network's labels."""
         return StreetShots(seed, network.labels, size_hw=self.size_hw, rate=self.rate, traffic=self.traffic)
 
 
-def _check_count(name: str, value: int) -> None:
+def check_count(name: str, value: int) -> None:
+    """SettingError below 1."""
     if value < 1:
         raise SettingError(f"{name}: {value}", expected="1 or more", do=f"give more {name}")
 
@@ -74,7 +75,7 @@ def failure_figure(
 ) -> tuple[Rgb, list[Failure]]:
     """The page and its rows: of each drive the frame with the lowest mIoU, and of these the `rows` lowest. The plain
     network labels them. SettingError for no rows."""
-    _check_count("rows", rows)
+    check_count("rows", rows)
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
     for done, seed in enumerate(drives.seeds):
         shots = drives.open(seed, segmenter)
@@ -104,8 +105,12 @@ def _failures(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failu
         assert shot.truth is not None
         engine.reset()
         said = shots.mapping(engine.step(shot.rgb).labels)
-        value = float(miou(overlap(confusion(said, shot.truth, classes=classes))))
-        yield Failure(shots.seed, shot.index, shot.rgb, said, shot.truth, value)
+        yield Failure(shots.seed, shot.index, shot.rgb, said, shot.truth, frame_miou(said, shot.truth, classes=classes))
+
+
+def frame_miou(said: Labels, truth: Labels, *, classes: int) -> float:
+    """The mIoU of one frame, in 0..1."""
+    return float(miou(overlap(confusion(said, truth, classes=classes))))
 
 
 def _panels(failure: Failure, shots: StreetShots, size_hw: SizeHW) -> list[Rgb]:

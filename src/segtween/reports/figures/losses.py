@@ -9,9 +9,8 @@ from segtween.build import Processor, build_engine, build_every_frame, method
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
-from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.figures import panels
-from segtween.reports.figures.failures import Drives
+from segtween.reports.figures.failures import Drives, check_count, frame_miou
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import Shot, StreetShots
 from segtween.settings import Settings, change
@@ -130,12 +129,11 @@ def _truth(shot: Shot) -> Labels:
 
 def _miou(said: Labels, truth: Labels) -> float:
     classes = int(max(said.max(), truth[truth < 255].max(initial=0))) + 1
-    return float(miou(overlap(confusion(said, truth, classes=classes))))
+    return frame_miou(said, truth, classes=classes)
 
 
 def _check(settings: Settings, drives: Drives, rows: int) -> None:
-    if rows < 1:
-        raise SettingError(f"rows: {rows}", expected="1 or more", do="give more rows")
+    check_count("rows", rows)
     if settings.match is None or settings.is_bidirectional:
         raise SettingError(
             "a method without matching by appearance, or bidirectional",
