@@ -28,6 +28,8 @@ from typing import Any
 
 from compare_commits import ROOT, Case, _checkout, _loaded, _python
 
+from segtween.bench.machine import processor_name
+
 FRAMES, SEED, NETWORK = 16, 3, "swiftnet-lite0.camvid"
 MODES: dict[str, Case] = {"causal": {"preset": "composed"}, "bidirectional": {"bidirectional": True}}
 
@@ -64,7 +66,7 @@ def main() -> int:
 def _about(options: argparse.Namespace) -> dict[str, Any]:
     old, new = (_commit(name) for name in (options.old, options.new or "HEAD"))
     is_tree = {} if options.new else {"new_is": "the working tree on top of that commit"}
-    machine = {"processor": _processor(), "processors": os.cpu_count(), "python": platform.python_version()}
+    machine = {"processor": processor_name(), "processors": os.cpu_count(), "python": platform.python_version()}
     return {"old": old, "new": new, **is_tree, "threads": options.threads, "rounds": options.rounds, **machine}
 
 
@@ -72,14 +74,6 @@ def _commit(name: str) -> str:
     return subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "--short", name], check=True, capture_output=True, text=True
     ).stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
 def _compare(trees: dict[str, Path], place: Path, options: argparse.Namespace) -> list[dict[str, Any]]:

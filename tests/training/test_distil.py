@@ -52,6 +52,17 @@ def write_recipe(folder: Path, **changes: Any) -> Path:
     return path
 
 
+def write_teacher(folder: Path, *, seed: int) -> Path:
+    """A network with random weights."""
+    from segtween.labels import CAMVID11
+    from segtween.networks import build
+    from segtween.networks.export import export_model
+
+    torch.manual_seed(seed)
+    net = build("swiftnet-lite0", classes=11)
+    return export_model(net, network="swiftnet-lite0", name="teacher", labels=CAMVID11, out=folder)
+
+
 def test_divergence_is_of_the_softened_scores_and_nothing_where_they_agree() -> None:
     from segtween.training.segmenter.distil import distil_loss
 
@@ -127,13 +138,10 @@ def test_killed_it_ends_with_the_same_bits(data: Path, tmp_path: Path, monkeypat
 
 
 def test_other_weights_of_the_teacher_are_other_data(data: Path, tmp_path: Path) -> None:
-    from segtween.labels import label_set
-    from segtween.networks.export import export_random
-
     changes = {"network": "swiftnet-lite0", "steps": 1, "optimiser": {}}
     recipe = write_recipe(tmp_path, **changes, distil={"teacher": str(tmp_path / "teacher")})
     for seed, refused in ((1, False), (2, True)):
-        export_random("swiftnet-lite0", labels=label_set("camvid11"), out=tmp_path / "teacher", seed=seed)
+        write_teacher(tmp_path / "teacher", seed=seed)
         if not refused:
             train_recipe(recipe, out=tmp_path / "out", data_root=data, device="cpu")
             continue
@@ -165,10 +173,7 @@ def test_teachers_that_do_not_fit_are_refused(
 
 
 def test_teacher_of_a_foreign_network_is_refused(data: Path, tmp_path: Path) -> None:
-    from segtween.labels import label_set
-    from segtween.networks.export import export_random
-
-    folder = export_random("swiftnet-lite0", labels=label_set("camvid11"), out=tmp_path / "teacher")
+    folder = write_teacher(tmp_path / "teacher", seed=0)
     record = folder / "model.yaml"
     record.write_text(record.read_text().replace("network: swiftnet-lite0", "network: other"))
     recipe = write_recipe(tmp_path, distil={"teacher": str(folder)})

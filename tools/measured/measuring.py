@@ -106,14 +106,16 @@ def _clips(command: Sequence[str]) -> dict[str, int] | None:
 
 def machine() -> dict[str, Any]:
     """Processor, those of its features that decide about precisions and speed, processors, system."""
+    from segtween.bench.machine import processor_name
+
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in reversed(lines))}
-    flags = (found.get("flags") or found.get("Features") or "").split()
+    listed = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    flags = listed.partition(":")[2].split()
     return {
-        "processor": found.get("model name") or platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "features": [feature for feature in FEATURES if feature in flags],
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",

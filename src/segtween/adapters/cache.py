@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import inspect
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,12 +18,14 @@ FORMAT = "1"
 LIBRARIES = ("torch", "torchvision", "transformers", "timm", "segmentation-models-pytorch")
 
 
-def versions() -> dict[str, str]:
-    """Those of the libraries that are here."""
+def versions(packages: Sequence[str] = LIBRARIES) -> dict[str, str]:
+    """Those of the packages that are installed."""
     found = {}
-    for name in LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
+    for name in packages:
+        try:
             found[name] = version(name)
+        except PackageNotFoundError:
+            continue
     return found
 
 

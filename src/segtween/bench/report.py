@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segtween.adapters.cache import versions as installed
 from segtween.bench.clip import clip_name
 from segtween.bench.plan import Plan, RatePlan
 from segtween.interfaces import Segmenter, scale_of
@@ -137,12 +138,4 @@ class MethodReport(Report):
 
 def versions(*others: str) -> dict[str, str]:
     """Of Python and of the packages that decide about speed, and of `others`, where they are installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for package in (*PACKAGES, *others):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **installed((*PACKAGES, *others))}

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 
 from segtween.device import eager
 from segtween.device.preprocess import Normalisation
-from segtween.device.segmenter import FiniteScores
+from segtween.device.segmenter import FiniteScores, as_logits
 from segtween.runtimes.onnxruntime import OnnxRuntime, Place
 from segtween.segmenters.network import NetworkSegmenter
-from segtween.segmenters.scores import LEAST_PROBABILITY, reduced_size
+from segtween.segmenters.scores import reduced_size
 from segtween.types import SizeHW
 
 _DTYPES = {np.float16: torch.float16, np.float32: torch.float32, np.float64: torch.float64, np.uint8: torch.uint8}
@@ -97,9 +97,7 @@ class BoundSegmenter:
     def _logits(self, answer: Tensor) -> Tensor:
         layout, stride = self.record.output.layout, self.record.output.stride
         planes = (answer[0] if layout.startswith("N") else answer).float()
-        planes = planes.movedim(layout.removeprefix("N").index("C"), 0)
-        if self.record.output.kind == "probabilities":
-            planes = planes.clamp(min=LEAST_PROBABILITY).log()
+        planes = as_logits(planes.movedim(layout.removeprefix("N").index("C"), 0), self.record.output)
         return reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride)).contiguous()
 
     def _wait(self) -> None:

@@ -16,7 +16,7 @@ from segtween.device.preprocess import Normalisation
 from segtween.errors import ModelError, ScoresError
 from segtween.interfaces import Segmenter, Selecting, notes_of, segmented
 from segtween.labels import LabelSet
-from segtween.models.records import ModelRecord
+from segtween.models.records import ModelRecord, OutputRecord
 from segtween.models.weights import load_weights
 from segtween.networks import NETWORKS
 from segtween.networks.plain_torch import filled
@@ -107,9 +107,7 @@ class DeviceSegmenter:
 
     def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
         image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
-        scores = self._net(image)[0].float().contiguous()
-        if self.record.output.kind == "probabilities":
-            scores = scores.clamp(min=LEAST_PROBABILITY).log()
+        scores = as_logits(self._net(image)[0].float().contiguous(), self.record.output)
         return scores, torch.isfinite(scores).all()
 
     def _compile(self, rgb: Tensor) -> None:
@@ -121,6 +119,11 @@ class DeviceSegmenter:
         except Exception as error:  # it raises whatever its compilers do
             self._net = uncompiled
             self._remarks.append(f"torch.compile fails here ({str(error).strip().splitlines()[0][:160]})")
+
+
+def as_logits(scores: Tensor, output: OutputRecord) -> Tensor:
+    """`segmenters.scores.logits_from_probabilities` in torch where the output is probabilities, else the scores."""
+    return scores.clamp(min=LEAST_PROBABILITY).log() if output.kind == "probabilities" else scores
 
 
 class FiniteScores:

@@ -20,7 +20,7 @@ from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, WeightsRecord, save_record
 from segtween.models.weights import aligned_offsets, sha256_of
-from segtween.networks import NETWORKS, build, network
+from segtween.networks import NETWORKS, build
 from segtween.networks.checkpoints import read_checkpoint
 from segtween.networks.fitting import Kind, identify, load_into
 from segtween.networks.tracing import trace
@@ -112,7 +112,7 @@ def export_model(
     """
     from safetensors.torch import save_file
 
-    model, shapes = export_graph(network, classes=len(labels))
+    (model, shapes), spec = export_graph(network, classes=len(labels)), NETWORKS[network]
     state = round_to_float16(net.state_dict()) if float16 else net.state_dict()
     stored = torch.float16 if float16 else torch.float32
     out.mkdir(parents=True, exist_ok=True)
@@ -120,33 +120,6 @@ def export_model(
     with whole_file(weights) as part:
         save_file({k: state[k].to(stored).contiguous() for k in sorted(shapes)}, part)
         part.chmod(0o644)  # safetensors makes files that only their owner may read
-    record = WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype="float16" if float16 else "float32")
-    _write_graph_and_record(model, record, network, name, labels, out, provenance, trained_size_hw)
-    return out
-
-
-def export_random(network: str, *, labels: LabelSet, out: Path, name: str | None = None, seed: int = 0) -> Path:
-    """Write a model folder without weights: a manifest of shapes and a seed to draw them from. For timing only."""
-    model, shapes = export_graph(network, classes=len(labels))
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "manifest.json", _manifest(shapes))
-    record = WeightsRecord(random_seed=seed, manifest="manifest.json")
-    provenance = {"source": "random weights, never trained: good for timing only"}
-    _write_graph_and_record(model, record, network, name or network, labels, out, provenance)
-    return out
-
-
-def _write_graph_and_record(
-    model: Any,
-    weights: WeightsRecord,
-    network_name: str,
-    name: str,
-    labels: LabelSet,
-    out: Path,
-    provenance: Mapping[str, Any] | None,
-    trained_size_hw: SizeHW | None = None,
-) -> None:
-    spec = network(network_name)
     write_whole(out / "graph.onnx", model.SerializeToString(deterministic=True))
     record = ModelRecord(
         name=name,
@@ -155,15 +128,12 @@ def _write_graph_and_record(
         output=OutputRecord("logits", stride=spec.stride),
         labels=labels,
         path=out / "model.yaml",
-        weights=weights,
+        weights=WeightsRecord(file=weights.name, sha256=sha256_of(weights), dtype="float16" if float16 else "float32"),
         trained_size_hw=trained_size_hw,
-        provenance={"network": network_name, **(provenance or {})},
+        provenance={"network": network, **(provenance or {})},
     )
     save_record(record, record.path)
-
-
-def _manifest(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return "{\n" + ",\n".join(f"{json.dumps(k)}: {list(shapes[k])}" for k in sorted(shapes)) + "\n}\n"
+    return out
 
 
 def export_checkpoint(

@@ -6,7 +6,6 @@ opacity. Rows run down, so that texture coordinate v = 0 is the bottom row. All 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -180,9 +179,6 @@ def _planks(rng: np.random.Generator) -> Image:
     image[40:56, :, :3] -= 14
     image[200:216, :, :3] -= 14
     return image
-
-
-Paint = Callable[[Image, int, int, int, int, np.random.Generator], None]
 
 
 def _pane(image: Image, x0: int, y0: int, x1: int, y1: int, rng: np.random.Generator) -> None:

@@ -68,7 +68,6 @@ class Piece:
     mesh: FrozenMesh
     contacts: NDArray[np.float64]
     centre: Array
-    has_signal: bool
 
 
 class Street:
@@ -168,7 +167,7 @@ class _Builder:
             self.parked(side, gap)
         middle = self.path.point(self.s0 + CHUNK / 2, 0)
         contacts = np.array(self.contacts, np.float64).reshape(-1, 6)
-        return Piece(self.index, self.mesh.freeze(), contacts, middle, self.signal)
+        return Piece(self.index, self.mesh.freeze(), contacts, middle)
 
     def put(
         self, model: FrozenMesh, s: float, t: float, *, z: float = 0.0, turn: float = 0.0, scale: float = 1.0,
