@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from segtween.cli import options, shared, texts
-from segtween.cli.bench_output import BenchOutput
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
+from segtween.cli.report_output import ReportOutput
 from segtween.types import SizeHW, format_size
 
 if TYPE_CHECKING:
@@ -53,17 +53,7 @@ Synchronous = Annotated[
 Size = Annotated[
     str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
 ]
-Against = Annotated[
-    str | None,
-    typer.Option(
-        "--against",
-        metavar="LIST",
-        rich_help_panel="Timing",
-        help="Baselines in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, openvino, "
-        "openvino-bfloat16, openvino-int8, repeat.",
-    ),
-]
-Output = Annotated[BenchOutput, Rare("report")]
+Output = Annotated[ReportOutput, Rare("report")]
 Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel="Timing", help="How many streams.")]
 
 
@@ -82,10 +72,19 @@ class TimingOptions:
     repeats: Annotated[
         int, typer.Option("--repeats", metavar="N", help="Periods (a key frame to the next) timed per interval.")
     ] = 7
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="LIST",
+            help="Baselines in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, "
+            "openvino, openvino-bfloat16, openvino-int8, repeat.",
+        ),
+    ] = None
 
     PANEL: ClassVar[str] = "Timing"
 
-    def plan(self, *, threads: int, against: str | None = None) -> Plan:
+    def plan(self, *, threads: int) -> Plan:
         from segtween.bench import Plan
 
         return Plan(
@@ -93,7 +92,7 @@ class TimingOptions:
             intervals=texts.numbers(self.intervals, option="--intervals"),
             repeats=self.repeats,
             threads=threads,
-            against=texts.words(against) or (),
+            against=texts.words(self.against) or (),
             clip=told(self.clip, texts.size(self.size)),
         )
 
@@ -108,7 +107,30 @@ def told(clip: str, size_hw: SizeHW) -> str:
     return clip
 
 
-OneInterval = Annotated[TimingOptions, Without("intervals")]
+@dataclass(frozen=True)
+class SweepTiming(TimingOptions):
+    """That of `bench sweep`."""
+
+    most_frames: Annotated[int, typer.Option("--most-frames", metavar="N", help="The longest video, for length.")] = (
+        10_000
+    )
+
+
+@dataclass(frozen=True)
+class DeviceTiming(TimingOptions):
+    """That of `bench device`."""
+
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="LIST",
+            help="Baselines in the same run: reference, reference-flownets, torch, torch-compile.",
+        ),
+    ] = None
+
+
+OneInterval = Without("intervals", "against")
 
 
 @app.callback()
@@ -122,7 +144,6 @@ def bench() -> None:
 def speed(
     *,
     timing: TimingOptions,
-    against: Against = None,
     accuracy: Annotated[
         str | None,
         typer.Option(
@@ -154,7 +175,7 @@ def speed(
     from segtween.cli.screen import progress_bar
 
     output.check()
-    plan, modes = timing.plan(threads=network.threads, against=against), method.measured(mode.asked())
+    plan, modes = timing.plan(threads=network.threads), method.measured(mode.asked())
     segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
         report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
@@ -164,7 +185,13 @@ def speed(
 @app.command("roofline")
 @guarded
 @grouped
-def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, output: Output) -> None:
+def roofline(
+    *,
+    timing: Annotated[TimingOptions, Without("against")],
+    network: Network,
+    method: Synchronous,
+    output: Output,
+) -> None:
     """Speed, and how far each stage is from what memory and processor allow, both measured here.
 
     Example:
@@ -227,11 +254,8 @@ def sweep(
     kinds: Annotated[
         list[str], typer.Argument(metavar="KIND", help="pixels, classes, interval, length: one or several.")
     ],
-    timing: OneInterval,
+    timing: Annotated[SweepTiming, OneInterval],
     keys: shared.KeyFrameOptions,
-    most_frames: Annotated[
-        int, typer.Option("--most-frames", metavar="N", rich_help_panel="Timing", help="The longest video, for length.")
-    ] = 10_000,
     network: Network,
     method: Synchronous,
     plot: Annotated[
@@ -263,8 +287,8 @@ def sweep(
     for kind in kinds:
         with progress_bar(kind) as progress:
             curves.append(
-                measure(kind, segmenter, settings=settings, name=method.name, plan=plan, most_frames=most_frames,
-                        progress=progress)
+                measure(kind, segmenter, settings=settings, name=method.name, plan=plan,
+                        most_frames=timing.most_frames, progress=progress)
             )  # fmt: skip
         show(curves[-1].table(), all_in="--json FILE")
     figures = {"sweeps": [curve.to_json() for curve in curves]}
@@ -280,7 +304,7 @@ def sweep(
 def streams(
     *,
     streams: Streams = 4,
-    timing: OneInterval,
+    timing: Annotated[TimingOptions, OneInterval],
     keys: shared.KeyFrameOptions,
     network: Network,
     method: Synchronous,
@@ -380,16 +404,7 @@ def real_time(
 def device(
     *,
     name: Annotated[str, typer.Argument(metavar="DEVICE", help="cuda or cuda:1, a graphics card (extra \\[gpu]).")],
-    timing: TimingOptions,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            "--against",
-            metavar="LIST",
-            rich_help_panel="Timing",
-            help="Baselines in the same run: reference, reference-flownets, torch, torch-compile.",
-        ),
-    ] = None,
+    timing: DeviceTiming,
     without: Annotated[
         str | None,
         typer.Option(
@@ -415,7 +430,7 @@ def device(
     from segtween.errors import SettingError
 
     output.check()
-    plan = timing.plan(threads=network.threads, against=against)
+    plan = timing.plan(threads=network.threads)
     ((method_name, settings),) = method.measured(mode.asked() or "causal").items()
     opened = options.device(name, threads=network.threads, without=texts.words(without) or ())
     if opened is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
@@ -11,21 +12,32 @@ from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
+from segtween.cli.report_output import ReportOutput
+
+
+@dataclass(frozen=True)
+class MeasuredOptions(DataOptions):
+    """The clips, and what is measured of them."""
+
+    measures: shared.Measures = None
+
+
+@dataclass(frozen=True)
+class EvaluationOutput(ReportOutput):
+    """Where the report goes."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None
+    quiet: shared.Quiet = False
 
 
 @guarded
 @grouped
 def evaluate(
     *,
-    data: Annotated[DataOptions, Rare("dataset_labels", "label_map")],
-    measures: Annotated[shared.Measures, Rare()] = None,
-    json_file: shared.Json = None,
-    report_file: shared.ReportFile = None,
-    csv_file: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", rich_help_panel="Output", help="Write the table as CSV."),
-    ] = None,
-    quiet: Annotated[shared.Quiet, Rare()] = False,
+    data: Annotated[MeasuredOptions, Rare("dataset_labels", "label_map", "measures")],
+    output: Annotated[EvaluationOutput, Rare("quiet")],
     network: Annotated[NetworkOptions, Rare(*(name for name in options.SELDOM_NETWORK if name != "scores"))],
     intervals: Annotated[
         str | None,
@@ -55,17 +67,11 @@ def evaluate(
     from segtween.cli.screen import progress_bar, show
     from segtween.evaluation import evaluate_modes
     from segtween.reports.html.evaluation_page import evaluation_page
-    from segtween.reports.html.page import check_target, save
     from segtween.reports.html.worst import WorstFrames
-    from segtween.run.ending import write_json
-    from segtween.video.staging import check_writable
 
-    if json_file is not None:
-        check_writable(json_file)
-    if report_file is not None:
-        check_target(report_file)
+    output.check()
     dataset = data.open(network_labels=network.label_set)
-    worst = None if report_file is None else WorstFrames(dataset.labels)
+    worst = WorstFrames(dataset.labels)
     settings = method.settings(mode.asked())
     if intervals is None:
         wanted = [0, 4] if not settings.is_adaptive else []
@@ -83,18 +89,17 @@ def evaluate(
             intervals=wanted,
             map_name=data.label_map,
             max_frames=data.max_frames,
-            measures=texts.words(measures) or (),
-            observe=worst,
+            measures=texts.words(data.measures) or (),
+            observe=None if output.report is None else worst,
             threads=network.threads,
             backend=backend,
             progress=progress,
         )
-    if json_file is not None:
-        write_json(report.to_json(), json_file)
-    if csv_file is not None:
-        report.write_csv(csv_file)
-    if report_file is not None and worst is not None:
-        text = evaluation_page(report, labels=dataset.labels, worst=worst, command=texts.command_line())
-        save(text, report_file)
-    if not quiet:
+    output.write(
+        report.to_json(),
+        lambda: evaluation_page(report, labels=dataset.labels, worst=worst, command=texts.command_line()),
+    )
+    if output.csv_file is not None:
+        report.write_csv(output.csv_file)
+    if not output.quiet:
         show(*report.tables(), all_in="--json FILE")

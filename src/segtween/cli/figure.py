@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -10,12 +11,13 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
-from segtween.cli.grouping import Rare, grouped
+from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.interfaces import Segmenter
+    from segtween.reports.figures.failures import Drives
     from segtween.reports.figures.passage import Subject
     from segtween.reports.figures.shots import Shots
     from segtween.types import Rgb
@@ -25,14 +27,7 @@ app = Group(help="Pictures of what the method does, side by side, as PNG.")
 Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 Network = Annotated[NetworkOptions, Seldom]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
-Seeds = Annotated[
-    str, typer.Option("--seeds", metavar="LIST", rich_help_panel="Frames", help="Drives through the synthetic street.")
-]
-RowCount = Annotated[int, typer.Option("--rows", metavar="N", rich_help_panel="Output", help="Frames to show.")]
-Size = Annotated[
-    str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the frames.")
-]
-Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", rich_help_panel="Output", help="Width of a panel.")]
+Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
 
 
 @dataclass(frozen=True)
@@ -72,6 +67,47 @@ class SequencePicture(PictureOptions):
 
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False
     panel: Panel = 320
+
+
+@dataclass(frozen=True)
+class DrivesPicture(PictureOptions):
+    """That of `figure failures` and `figure losses`."""
+
+    rows: Annotated[int, typer.Option("--rows", metavar="N", help="Frames to show.")] = 4
+    panel: Panel = 240
+
+
+@dataclass(frozen=True)
+class DriveOptions:
+    """The synthetic street: one frame a second of each drive."""
+
+    PANEL: ClassVar[str] = "Frames"
+
+    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Drives through the synthetic street.")]
+    traffic: Annotated[
+        Literal["normal", "heavy"],
+        typer.Option("--traffic", metavar="NAME", help="normal or heavy, as in synth."),
+    ] = "normal"
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive, one a second.")] = 10
+    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360"
+
+    def open(self, *, rate: Fraction = Fraction(1)) -> Drives:
+        from segtween.reports.figures.failures import Drives
+
+        return Drives(
+            texts.numbers(self.seeds, option="--seeds"),
+            frames=self.frames,
+            rate=rate,
+            size_hw=texts.size(self.size),
+            traffic=self.traffic,
+        )
+
+
+@dataclass(frozen=True)
+class FilmedDriveOptions(DriveOptions):
+    """The synthetic street: every frame of each drive."""
+
+    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive.")] = 30
 
 
 @dataclass(frozen=True)
@@ -182,14 +218,8 @@ def sequence(
 @grouped
 def failures(
     *,
-    picture: PictureOptions,
-    seeds: Seeds,
-    frames: Annotated[
-        int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive, one a second.")
-    ] = 10,
-    rows: RowCount = 4,
-    size: Size = "480x360",
-    panel: Panel = 240,
+    picture: DrivesPicture,
+    street: Annotated[DriveOptions, Without("traffic")],
     network: Network,
 ) -> None:
     """The worst frames of a network on drives through the synthetic street, with their truth.
@@ -199,13 +229,13 @@ def failures(
         segtween figure failures --seeds 640,641,642,643 -o failures.png
     """
     from segtween.cli.screen import progress_bar
-    from segtween.reports.figures.failures import Drives, failure_figure
+    from segtween.reports.figures.failures import failure_figure
 
     picture.check()
-    drives = Drives(texts.numbers(seeds, option="--seeds"), frames=frames, size_hw=texts.size(size))
+    drives = street.open()
     with progress_bar("street") as progress:
         page, _ = failure_figure(
-            network.open(), drives, rows=rows, width=panel, threads=network.threads, progress=progress
+            network.open(), drives, rows=picture.rows, width=picture.panel, threads=network.threads, progress=progress
         )
     picture.save(page)
 
@@ -215,18 +245,8 @@ def failures(
 @grouped
 def losses(
     *,
-    picture: PictureOptions,
-    seeds: Seeds,
-    traffic: Annotated[
-        Literal["normal", "heavy"],
-        typer.Option("--traffic", metavar="NAME", rich_help_panel="Frames", help="normal or heavy, as in synth."),
-    ] = "normal",
-    frames: Annotated[
-        int, typer.Option("--frames", metavar="N", rich_help_panel="Frames", help="Frames per drive.")
-    ] = 30,
-    rows: RowCount = 4,
-    size: Size = "480x360",
-    panel: Panel = 240,
+    picture: DrivesPicture,
+    street: FilmedDriveOptions,
     keys: shared.KeyFrameOptions,
     method: Method,
     network: Network,
@@ -238,22 +258,21 @@ def losses(
         segtween figure losses --seeds 900,901,902,903 -o losses.png
     """
     from segtween.cli.screen import progress_bar
-    from segtween.reports.figures.failures import Drives
     from segtween.reports.figures.losses import loss_figure
     from segtween.reports.figures.shots import STREET_RATE
 
     picture.check()
     settings = method.settings().at(keys.resolve())
-    drives = Drives(
-        texts.numbers(seeds, option="--seeds"),
-        frames=frames,
-        rate=STREET_RATE,
-        size_hw=texts.size(size),
-        traffic=traffic,
-    )
+    drives = street.open(rate=STREET_RATE)
     with progress_bar("street") as progress:
         page, _ = loss_figure(
-            network.open(), settings, drives, rows=rows, width=panel, threads=network.threads, progress=progress
+            network.open(),
+            settings,
+            drives,
+            rows=picture.rows,
+            width=picture.panel,
+            threads=network.threads,
+            progress=progress,
         )
     picture.save(page)
 

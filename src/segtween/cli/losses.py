@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from segtween.types import Progress
 
 
+IntervalsAboveZero = Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals above 0, with commas.")]
+WithOffline = Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")]
+
+
 @dataclass(frozen=True)
 class LabelledOptions:
     """A data set with labels; without one, drives through the synthetic street are rendered."""
@@ -70,6 +74,23 @@ class DrivenOptions(StreetOptions):
     seed: Annotated[int, typer.Option(metavar="N", help="Street: the first drive's seed, the next has the next.")] = 800
 
 
+@dataclass(frozen=True)
+class RowOptions:
+    """The rows of the table."""
+
+    PANEL: ClassVar[str] = "Method"
+
+    intervals: IntervalsAboveZero = "4"
+    distance: Annotated[
+        int | None,
+        typer.Option("--distance", metavar="N", help="Frames since the key frame; the last before the next one."),
+    ] = None
+    offline: WithOffline = True
+    per_class: Annotated[
+        bool, typer.Option("--per-class", rich_help_panel="Output", help="With a row for each class.")
+    ] = False
+
+
 @contextmanager
 def conditions(data: LabelledOptions, street: DrivenOptions, network: NetworkOptions) -> Iterator[Conditions]:
     """The data, opened or rendered, with a bar of the progress."""
@@ -109,25 +130,7 @@ def losses(
         options.BY_INTERVAL,
         Rare("refine", "edge", "flow_quality", "weights", "async_keys"),
     ],
-    wanted: Annotated[
-        str,
-        typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
-    ] = "4",
-    distance: Annotated[
-        int | None,
-        typer.Option(
-            "--distance",
-            metavar="N",
-            rich_help_panel="Method",
-            help="Frames since the key frame; the last before the next one.",
-        ),
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
-    ] = True,
-    per_class: Annotated[
-        bool, typer.Option("--per-class", rich_help_panel="Output", help="With a row for each class.")
-    ] = False,
+    rows: RowOptions,
     output: NoPlot,
 ) -> None:
     """What propagation loses against the network on every frame: on thin things, where something was hidden, at edges.
@@ -140,7 +143,7 @@ def losses(
     """
     from segtween.reports.tables.losses import losses_table
 
-    names, chosen = texts.words(presets) or [], texts.numbers(wanted, option="--intervals")
+    names, chosen = texts.words(presets) or [], texts.numbers(rows.intervals, option="--intervals")
     changed = method.of_presets(names)
     default = names.index(MethodOptions.preset) if MethodOptions.preset in names else 0
     output.check("losses")
@@ -151,8 +154,8 @@ def losses(
             presets=changed,
             default=list(changed)[default],
             intervals=chosen,
-            distance=distance,
-            offline=offline,
-            per_class=per_class,
+            distance=rows.distance,
+            offline=rows.offline,
+            per_class=rows.per_class,
         )
     output.finish(study)

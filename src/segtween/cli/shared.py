@@ -227,6 +227,8 @@ class KeyFrameOptions:
 class ModeOptions:
     """Which key frames a frame is labelled from: the one before it, or those on both sides."""
 
+    PANEL: ClassVar[str] = "Method"
+
     online: Online = False
     offline: Offline = False
 

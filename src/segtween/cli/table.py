@@ -11,7 +11,7 @@ from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.losses import losses
+from segtween.cli.losses import IntervalsAboveZero, WithOffline, losses
 from segtween.cli.options import SEEN, DataOptions, MethodOptions, NetworkOptions
 from segtween.cli.table_output import NoPlot, OutputOptions, measuring
 from segtween.settings import DEFAULT_PRESET
@@ -44,6 +44,34 @@ class TimingOptions:
     clip: shared.Clip = "street"
 
 
+@dataclass(frozen=True)
+class IntervalsOptions(shared.ModeOptions):
+    """The rows of `table intervals`."""
+
+    intervals: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4"
+
+
+@dataclass(frozen=True)
+class ScalesOptions(shared.ModeOptions):
+    """The rows of `table scales`."""
+
+    scales: Annotated[
+        str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
+    ] = "0.5,0.75,1"
+    interval: AtInterval = 2
+
+
+@dataclass(frozen=True)
+class MethodsOptions:
+    """The rows and columns of `table methods`."""
+
+    PANEL: ClassVar[str] = "Method"
+
+    intervals: IntervalsAboveZero = "4"
+    offline: WithOffline = True
+    measures: shared.Measures = None
+
+
 _SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
 _CHANGES = Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
@@ -65,10 +93,7 @@ def intervals(
     network: Network,
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
-    mode: shared.ModeOptions,
-    wanted: Annotated[
-        str, typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals, with commas.")
-    ] = "0,1,2,3,4",
+    rows: IntervalsOptions,
     timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
@@ -83,12 +108,12 @@ def intervals(
     from segtween.reports.tables.speed import intervals_table
     from segtween.run.modes import each_mode
 
-    chosen = texts.numbers(wanted, option="--intervals")
+    chosen = texts.numbers(rows.intervals, option="--intervals")
     with measuring("intervals", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = intervals_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=each_mode(method.of_presets(texts.words(presets) or []), mode.asked()),
+            presets=each_mode(method.of_presets(texts.words(presets) or []), rows.asked()),
             intervals=chosen,
             scale=network.chosen_scale(),
         )
@@ -104,11 +129,7 @@ def scales(
     network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*_SELDOM)],
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
-    mode: shared.ModeOptions,
-    wanted: Annotated[
-        str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
-    ] = "0.5,0.75,1",
-    interval: AtInterval = 2,
+    rows: ScalesOptions,
     timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
@@ -123,14 +144,14 @@ def scales(
     from segtween.reports.tables.speed import scales_table
     from segtween.run.modes import each_mode
 
-    chosen = texts.scales(wanted)
+    chosen = texts.scales(rows.scales)
     with measuring("scales", output, data, network, repeats=timing.repeats, clip=timing.clip) as conditions:
         study = scales_table(
             conditions,
             lambda scale: network.open(scale=scale, data=conditions.dataset),
-            presets=each_mode(method.of_presets(texts.words(presets) or []), mode.asked()),
+            presets=each_mode(method.of_presets(texts.words(presets) or []), rows.asked()),
             scales=chosen,
-            interval=interval,
+            interval=rows.interval,
         )
     output.finish(study)
 
@@ -149,14 +170,7 @@ def methods(
         ),
     ] = None,
     method: OfPresets,
-    wanted: Annotated[
-        str,
-        typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
-    ] = "4",
-    offline: Annotated[
-        bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
-    ] = True,
-    measures: shared.Measures = None,
+    rows: MethodsOptions,
     timing: TimingOptions,
     output: OutputOptions,
 ) -> None:
@@ -171,12 +185,12 @@ def methods(
     from segtween.reports.tables.methods import methods_table
     from segtween.settings import PRESETS
 
-    default, chosen = MethodOptions.preset, texts.numbers(wanted, option="--intervals")
+    default, chosen = MethodOptions.preset, texts.numbers(rows.intervals, option="--intervals")
     names = texts.words(presets) or [*(name for name in PRESETS if name != default), default]
     default = default if default in names else names[-1]
     changed = method.of_presets(names)
     with measuring(
-        "methods", output, data, network, repeats=timing.repeats, clip=timing.clip, measures=measures
+        "methods", output, data, network, repeats=timing.repeats, clip=timing.clip, measures=rows.measures
     ) as conditions:
         study = methods_table(
             conditions,
@@ -185,7 +199,7 @@ def methods(
             default=list(changed)[names.index(default)],
             unchanged={key: (name, PRESETS[name]) for key, name in zip(changed, names, strict=True)},
             intervals=chosen,
-            offline=offline,
+            offline=rows.offline,
         )
     output.finish(study)
 

@@ -1,4 +1,4 @@
-"""Where the figures of `segtween bench` go besides the screen."""
+"""Where the figures of `segtween bench` and `segtween evaluate` go besides the screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class BenchOutput:
+class ReportOutput:
     """Where the figures go besides the screen."""
 
     json_file: shared.Json = None
