@@ -8,7 +8,6 @@ memory does not grow with the clip.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,9 @@ from segtween.errors import LabelError, SettingError, unknown
 from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Observe, Run, Table, TruthRun, every_frame
-from segtween.evaluation.sharing import FrameMotion, FrameScores
+from segtween.evaluation.sharing import Shared
 from segtween.evaluation.windows import Window, clips_of_blocks, judging_flow, moments, plan
-from segtween.interfaces import ArrayOps, Engine, FlowEstimator, Segmenter
+from segtween.interfaces import Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
 from segtween.metrics.bootstrap import Bootstrap
@@ -138,7 +137,7 @@ def evaluate(
     windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
     _check_measures(measures, dataset)
     table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures, observe=observe)
-    shared = _Shared(segmenter)
+    shared = Shared(segmenter)
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
     cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
@@ -194,7 +193,7 @@ def evaluate_methods(
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
     windows, left_out = plan(dataset, max(wanted, default=0), settings)
     _check_measures(measures, dataset)
-    shared = _Shared(segmenter)
+    shared = Shared(segmenter)
     tables: dict[str, Table] = {}
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
@@ -245,7 +244,7 @@ def evaluate_losses(
     wanted = _checked_distances(intervals, distance)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
     windows, _ = plan(dataset, max(wanted), Bootstrap())
-    shared, clips = _Shared(segmenter), clips_of_blocks(windows)
+    shared, clips = Shared(segmenter), clips_of_blocks(windows)
     engine = build_every_frame(shared.scores, backend=backend)
     plain = PlainRun(engine, dataset, mapping, distances={distance or interval for interval in wanted})
     runs: list[PlainRun | LossRun] = [plain]
@@ -267,22 +266,6 @@ def evaluate_losses(
     return found
 
 
-class _Shared:
-    """What all engines are handed: the scores of each frame, and one motion for all flows that describe themselves
-    alike."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.scores = FrameScores(segmenter)
-        self._motions: dict[str, FrameMotion] = {}
-
-    def motion_of(self, flow: FlowEstimator, ops: ArrayOps) -> FrameMotion:
-        return self._motions.setdefault(json.dumps(flow.describe(), sort_keys=True), FrameMotion(flow, ops=ops))
-
-    @property
-    def motions(self) -> list[FrameMotion]:
-        return list(self._motions.values())
-
-
 def _make(settings: Settings, backend: Backend) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
@@ -302,7 +285,7 @@ def _walk(
     dataset: Dataset,
     windows: Sequence[Window],
     runs: Sequence[Run | TruthRun | PlainRun | LossRun],
-    shared: _Shared,
+    shared: Shared,
     progress: Progress | None,
     *,
     measures: Sequence[str] = (),
@@ -313,11 +296,9 @@ def _walk(
     for window in windows:
         for run in runs:
             run.begin(window)
-        for motion in shared.motions:
-            motion.begin()
-        for moment in moments(dataset, window, (shared.scores, *shared.motions), measures=measures):
-            for motion in shared.motions:
-                motion.next(moment.rgb)
+        shared.begin()
+        for moment in moments(dataset, window, (shared,), measures=measures):
+            shared.next(moment.rgb)
             for run in runs:
                 run.step(moment)
             done += 1

@@ -1,7 +1,8 @@
-"""What all engines of an evaluation share: each frame's scores and its motion, computed once."""
+"""What engines that are compared share: each frame's scores and its motion, computed once."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,30 @@ class FrameMotion:
         with self._ops.scope():
             self.current = self._source(self._ops.image(rgb), Clock())
         return self.current
+
+
+class Shared:
+    """What all engines are handed: the scores of each frame, and one motion for all flows that describe themselves
+    alike. `select` and `next` are called for every frame."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.scores = FrameScores(segmenter)
+        self._motions: dict[str, FrameMotion] = {}
+
+    def motion_of(self, flow: FlowEstimator, ops: ArrayOps) -> FrameMotion:
+        return self._motions.setdefault(json.dumps(flow.describe(), sort_keys=True), FrameMotion(flow, ops=ops))
+
+    def begin(self) -> None:
+        """The next frame begins a clip."""
+        for motion in self._motions.values():
+            motion.begin()
+
+    def select(self, key: str | int) -> None:
+        """The next frame, by name or index."""
+        for of in (self.scores, *self._motions.values()):
+            of.select(key)
+
+    def next(self, rgb: Rgb) -> None:
+        """The next frame, (H, W, 3)."""
+        for motion in self._motions.values():
+            motion.next(rgb)

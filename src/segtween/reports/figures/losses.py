@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from segtween.build import Processor, build_engine, build_every_frame, method
+from segtween.build import Backend, Processor, build_engine, build_every_frame, method
 from segtween.engine import Engine
 from segtween.errors import SettingError
+from segtween.evaluation.sharing import Shared
 from segtween.interfaces import Segmenter
 from segtween.reports.figures import panels
 from segtween.reports.figures.failures import Drives, check_count, frame_miou
@@ -39,23 +40,31 @@ class Loss:
         return _miou(self.every, self.truth) - _miou(self.alone, self.truth)
 
 
-@dataclass(frozen=True)
 class Contest:
-    """The three that label each frame, afresh for each drive: the network on every frame, without and with matching."""
+    """The three that label each frame, afresh for each drive: the network on every frame, without and with matching.
+    They share its scores and the flow."""
 
-    every: Engine
-    alone: Engine
-    matched: Engine
-    interval: int
+    def __init__(self, segmenter: Segmenter, settings: Settings, *, backend: Backend) -> None:
+        self._shared, self._interval = Shared(segmenter), settings.interval
+        flow = backend.flow(settings, classes=len(segmenter.labels))
+        self._motion = self._shared.motion_of(flow, backend.ops(settings))
+        self._every = build_every_frame(self._shared.scores, backend=backend)
+        self._alone, self.matched = (
+            build_engine(self._shared.scores, chosen, backend=backend, flow=flow)
+            for chosen in (change(settings, match="none"), settings)
+        )
 
     def frames(self, shots: StreetShots, frames: int) -> Iterator[Loss]:
         """Those just before a key frame would come."""
-        engines = (self.every, self.alone, self.matched)
+        engines = (self._every, self._alone, self.matched)
+        self._shared.begin()
         for engine in engines:
             engine.reset()
         for shot in shots.read(0, frames - 1):
-            said = [shots.mapping(engine.step(shot.rgb).labels) for engine in engines]
-            if shot.index % (self.interval + 1) == self.interval:
+            self._shared.select(shot.key)
+            self._shared.next(shot.rgb)
+            said = [shots.mapping(e.step(shot.rgb, motion=self._motion.current).labels) for e in engines]
+            if shot.index % (self._interval + 1) == self._interval:
                 yield Loss(shots.seed, shot.index, shot.rgb, _truth(shot), *said)
 
 
@@ -75,22 +84,14 @@ def loss_figure(
     drives too short to hold a frame just before a key frame.
     """
     _check(settings, drives, rows)
-    backend = Processor(threads)
-    matched = build_engine(segmenter, settings, backend=backend)
-    contest = Contest(
-        every=build_every_frame(segmenter, backend=backend),
-        alone=build_engine(segmenter, change(settings, match="none"), backend=backend),
-        matched=matched,
-        interval=settings.interval,
-    )
-    worst = []
+    contest, worst = Contest(segmenter, settings, backend=Processor(threads)), list[Loss]()
     for done, seed in enumerate(drives.seeds):
         shots = drives.open(seed, segmenter)
         worst.append(max(contest.frames(shots, drives.frames), key=lambda loss: loss.fall))
         if progress is not None:
             progress(done + 1, len(drives.seeds))
     shown = sorted(worst, key=lambda loss: -loss.fall)[:rows]
-    return _page(shown, shots, panel_size(drives.size_hw, width), _footer(matched, settings, drives)), shown
+    return _page(shown, shots, panel_size(drives.size_hw, width), _footer(contest.matched, settings, drives)), shown
 
 
 def _page(shown: list[Loss], shots: StreetShots, size_hw: SizeHW, footer: str) -> Rgb:
