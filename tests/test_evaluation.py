@@ -15,7 +15,7 @@ from segtween.build import Processor, build_engine, build_every_frame, build_flo
 from segtween.datasets import Dataset, open_dataset
 from segtween.engine import Engine
 from segtween.errors import LabelError, SettingError, SinkError
-from segtween.evaluation import Report, evaluate, evaluate_method
+from segtween.evaluation import EvaluationOptions, Report, evaluate, evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.evaluation.sharing import FrameScores
 from segtween.evaluation.windows import clips_of_blocks, plan
@@ -454,7 +454,7 @@ def test_agreement_along_edges_where_it_is_asked_for(pan: Dataset) -> None:
     def measured(*measures: str) -> Report:
         return evaluate_method(
             pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[1],
-            measures=measures, threads=1,
+            options=EvaluationOptions(measures=measures, threads=1),
         )  # fmt: skip
 
     report, usual = measured("boundary"), measured()
@@ -488,8 +488,8 @@ def test_agreement_along_edges_where_it_is_asked_for(pan: Dataset) -> None:
 def test_the_measures_of_vspw_stand_beside_ours_where_they_are_asked_for(pan: Dataset) -> None:
     def measured(*measures: str) -> Report:
         return evaluate_method(
-            pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[2], threads=1,
-            measures=measures,
+            pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[2],
+            options=EvaluationOptions(threads=1, measures=measures),
         )  # fmt: skip
 
     report = measured("vspw")
@@ -621,7 +621,12 @@ def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> 
 
 def test_json_csv_and_table(pan: Dataset, tmp_path: Path) -> None:
     report = evaluate_method(
-        pan, segmenter=BrightnessSegmenter(), settings=find_preset("blend"), name="blend", intervals=[0, 4], threads=1
+        pan,
+        segmenter=BrightnessSegmenter(),
+        settings=find_preset("blend"),
+        name="blend",
+        intervals=[0, 4],
+        options=EvaluationOptions(threads=1),
     )
     record = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert {"method", "dataset", "split", "frames", "every_frame", "every_frame_fused", "results"} <= set(record)
@@ -706,7 +711,9 @@ def test_known_results_on_camvid(shared: Path) -> None:
 
     def measured(fusion: Any) -> Report:
         settings = change(find_preset(fusion), flow="dis-opencv", cuts=False)
-        return evaluate_method(data, segmenter=scores, settings=settings, name=fusion, intervals=[4], threads=1)
+        return evaluate_method(
+            data, segmenter=scores, settings=settings, name=fusion, intervals=[4], options=EvaluationOptions(threads=1)
+        )
 
     warp, blend = measured("warp"), measured("blend")
     assert data.labels is CAMVID11

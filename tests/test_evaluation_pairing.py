@@ -15,7 +15,7 @@ import pytest
 from fakes import BrightnessSegmenter
 from segtween.build import build_flow
 from segtween.datasets import Dataset, open_dataset
-from segtween.evaluation import Report, evaluate, evaluate_methods
+from segtween.evaluation import EvaluationOptions, Report, evaluate, evaluate_methods
 from segtween.evaluation.pairing import FrameCounts, FrameRecord
 from segtween.labels import label_set
 from segtween.metrics.bootstrap import Bootstrap
@@ -166,7 +166,12 @@ def test_methods_whose_last_distance_lies_elsewhere_are_compared_fairly(tmp_path
     still = change(find_preset("blend"), flow="zero", history_weight=0.0, cuts=False)
     methods = {"still": still, "late": change(still, async_keys=2)}
     reports = evaluate_methods(
-        data, segmenter=BrightnessSegmenter(stride=1), methods=methods, intervals=[4], threads=1, against="still"
+        data,
+        segmenter=BrightnessSegmenter(stride=1),
+        methods=methods,
+        intervals=[4],
+        options=EvaluationOptions(threads=1),
+        against="still",
     )
     (late,) = reports["late"].results
     assert len(late["per_distance"]) == 7

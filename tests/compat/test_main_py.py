@@ -123,7 +123,7 @@ def test_its_figures_are_those_of_segtween_evaluate(here: Path) -> None:
     from segtween.compat.swnet_seq.flags import parse
     from segtween.compat.swnet_seq.weights import open_key_network
     from segtween.datasets import open_dataset
-    from segtween.evaluation import evaluate_method
+    from segtween.evaluation import EvaluationOptions, evaluate_method
     from segtween.settings import change, find_preset
 
     assert main([*EVALUATE.split(), "--checkname", "same"]) == 0
@@ -138,7 +138,7 @@ def test_its_figures_are_those_of_segtween_evaluate(here: Path) -> None:
         settings=settings,
         name="swnet-seq",
         intervals=[4],
-        threads=1,
+        options=EvaluationOptions(threads=1),
     )
     distances = report.results[0]["per_distance"]
     assert [stored["distances"][str(k)]["miou"] for k in range(1, 5)] == distances[1:]

@@ -15,7 +15,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import ScoresError, SettingError, SinkError
-from segtween.evaluation import evaluate_method
+from segtween.evaluation import EvaluationOptions, evaluate_method
 from segtween.labels import numbered
 from segtween.run.score_cache import dataset_frames, export_scores
 from segtween.segmenters.cached import CachedScores
@@ -41,7 +41,12 @@ def test_evaluation_from_the_file_equals_the_networks(tmp_path: Path) -> None:
 
     def measured(segmenter: object) -> list[float]:
         report = evaluate_method(
-            data, segmenter=segmenter, settings=find_preset("blend"), name="blend", intervals=[0, 2], threads=1
+            data,
+            segmenter=segmenter,
+            settings=find_preset("blend"),
+            name="blend",
+            intervals=[0, 2],
+            options=EvaluationOptions(threads=1),
         )  # type: ignore[arg-type]
         return [row["miou"] for row in report.rows()]
 

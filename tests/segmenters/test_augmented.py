@@ -16,7 +16,7 @@ from segtween.build import Processor, build_engine, build_every_frame, build_str
 from segtween.cli import app
 from segtween.datasets import open_dataset
 from segtween.errors import ScoresError, SettingError
-from segtween.evaluation import evaluate_methods
+from segtween.evaluation import EvaluationOptions, evaluate_methods
 from segtween.evaluation.sharing import FrameScores
 from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord
@@ -188,7 +188,9 @@ def test_an_evaluation_shares_augmented_scores_and_keeps_its_baseline(tmp_path: 
     data = open_dataset("camvid", root, split="val", labels=numbered(2))
     network = Places()
     methods = {"plain": PRESETS["warp"], "mirror": change(PRESETS["warp"], key_tta="mirror")}
-    reports = evaluate_methods(data, segmenter=network, methods=methods, intervals=[1], threads=1)
+    reports = evaluate_methods(
+        data, segmenter=network, methods=methods, intervals=[1], options=EvaluationOptions(threads=1)
+    )
     assert len(network.seen) == 8, "each frame once, and once its mirror image"
     both = [reports[name].every_frame["miou"] for name in methods]
     assert both[0] == both[1], "the same network on every frame"

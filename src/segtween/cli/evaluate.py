@@ -65,7 +65,7 @@ def evaluate(
         segtween evaluate --dataset camvid --root street/ --scores labels --intervals 4 --report street.html
     """
     from segtween.cli.screen import progress_bar, show
-    from segtween.evaluation import evaluate_modes
+    from segtween.evaluation import EvaluationOptions, evaluate_modes
     from segtween.reports.html.evaluation_page import evaluation_page
     from segtween.reports.html.worst import WorstFrames
 
@@ -87,13 +87,15 @@ def evaluate(
             segmenter=segmenter,
             modes=method.measured(mode.asked() or ("causal" if is_one else None)),
             intervals=wanted,
-            map_name=data.label_map,
-            max_frames=data.max_frames,
-            measures=texts.words(data.measures) or (),
-            observe=None if output.report is None else worst,
-            threads=network.threads,
-            backend=backend,
-            progress=progress,
+            options=EvaluationOptions(
+                map_name=data.label_map,
+                max_frames=data.max_frames,
+                measures=texts.words(data.measures) or (),
+                observe=None if output.report is None else worst,
+                threads=network.threads,
+                backend=backend,
+                progress=progress,
+            ),
         )
     output.write(
         report.to_json(),

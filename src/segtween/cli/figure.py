@@ -13,7 +13,7 @@ from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
+from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from segtween.interfaces import Segmenter
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 app = Group(help="Pictures of what the method does, side by side, as PNG.")
 
-Seldom = Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
-Network = Annotated[NetworkOptions, Seldom]
+Network = Annotated[NetworkOptions, Rare(*options.SELDOM_RUNTIME)]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
 Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
 

@@ -13,9 +13,9 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
-from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
+from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.cli.synth import StreetOptions
-from segtween.cli.table_output import NoPlot
+from segtween.cli.table_output import NoPlot, Presets
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
@@ -117,13 +117,8 @@ def losses(
     *,
     data: Annotated[LabelledOptions, Rare("dataset_labels", "label_map")],
     street: Annotated[DrivenOptions, Without("truth"), Rare("frame_rate", "size")],
-    network: Annotated[
-        NetworkOptions, Rare("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
-    ],
-    presets: Annotated[
-        str,
-        typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas."),
-    ] = "composed,refined",
+    network: Annotated[NetworkOptions, Rare(*options.SELDOM_RUNTIME)],
+    presets: Presets = "composed,refined",
     method: Annotated[
         MethodOptions,
         Without("preset"),

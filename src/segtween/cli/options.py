@@ -334,6 +334,7 @@ class MethodOptions:
 SEEN = ("mean", "std", "channels", "input_size")
 """What a network in torch sees."""
 SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", *SEEN, "network_threads")
+SELDOM_RUNTIME = ("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 SELDOM_METHOD = (
     "refine", "edge", "match", "flow", "flow_quality", "weights", "schedule", "budget", "target_ms", "least_distance",
     "most_distance", "async_keys", "key_tta",

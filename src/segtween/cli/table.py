@@ -12,15 +12,12 @@ from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without, grouped
 from segtween.cli.guard import guarded
 from segtween.cli.losses import IntervalsAboveZero, WithOffline, losses
-from segtween.cli.options import SEEN, DataOptions, MethodOptions, NetworkOptions
-from segtween.cli.table_output import NoPlot, OutputOptions, measuring
+from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
+from segtween.cli.table_output import NoPlot, OutputOptions, Presets, measuring
 from segtween.settings import DEFAULT_PRESET
 
 app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")
 
-Presets = Annotated[
-    str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
-]
 AtInterval = Annotated[
     int,
     typer.Option(
@@ -72,8 +69,7 @@ class MethodsOptions:
     measures: shared.Measures = None
 
 
-_SELDOM = ("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
-Network = Annotated[NetworkOptions, Rare(*_SELDOM)]
+Network = Annotated[NetworkOptions, Rare(*options.SELDOM_RUNTIME)]
 _CHANGES = Rare("refine", "edge", "match", "flow_quality", "weights", "async_keys")
 Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
 OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
@@ -126,7 +122,7 @@ def intervals(
 def scales(
     *,
     data: Data,
-    network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*_SELDOM)],
+    network: Annotated[NetworkOptions, Without("scale", "scores"), Rare(*options.SELDOM_RUNTIME)],
     presets: Presets = DEFAULT_PRESET,
     method: OfPresets,
     rows: ScalesOptions,

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from segtween.reports.tables.study import Study
 
 
+Presets = Annotated[
+    str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
+]
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """Where the table goes besides the screen."""

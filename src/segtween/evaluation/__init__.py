@@ -9,7 +9,7 @@ memory does not grow with the clip.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Observe, Run, Table, TruthRun, every_frame
 from segtween.evaluation.sharing import Shared
-from segtween.evaluation.windows import Window, clips_of_blocks, judging_flow, moments, plan
+from segtween.evaluation.windows import clips_of_blocks, judging_flow, moments, plan
 from segtween.interfaces import Engine, FlowEstimator, Segmenter
 from segtween.labels import LabelMap, LabelSet
 from segtween.labels import label_map as known_map
@@ -50,6 +50,32 @@ MEASURES = ("vspw", "boundary")
 (`metrics.boundary`)."""
 
 
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """How methods are evaluated.
+
+    map_name    the label map from the segmenter's labels to the data set's; None: the known one
+    max_frames  of the data set, at most; None: all
+    measures    as in `evaluate`, and so is `observe`
+    threads     of the processor, 0 being all
+    backend     None: the processor. The segmenter of another backend, which keeps the frame, is one of its own
+    """
+
+    map_name: str | None = None
+    max_frames: int | None = None
+    measures: Sequence[str] = ()
+    observe: Observe | None = None
+    threads: int = 0
+    backend: Backend | None = None
+    progress: Progress | None = None
+
+    def device(self) -> Backend:
+        return self.backend or Processor(self.threads)
+
+
+USUAL = EvaluationOptions()
+
+
 def evaluate_method(
     dataset: Dataset,
     *,
@@ -59,22 +85,15 @@ def evaluate_method(
     intervals: Sequence[int],
     adaptive: Sequence[Settings] = (),
     starts: int = 1,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    measures: Sequence[str] = (),
-    observe: Observe | None = None,
-    threads: int = 0,
-    backend: Backend | None = None,
-    progress: Progress | None = None,
+    options: EvaluationOptions = USUAL,
 ) -> Report:
-    """`evaluate` for a preset's settings under the preset's name, on a `backend`: None is the processor with
-    `threads` threads, 0 being all. The segmenter of another backend, which keeps the frame, is one of its own.
+    """`evaluate` for a preset's settings under the preset's name.
 
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
     wanted = [*([settings] if settings.is_adaptive else []), *adaptive]
-    device = backend or Processor(threads)
+    device = options.device()
 
     def free(chosen: Settings) -> MakeAdaptive:
         def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
@@ -93,11 +112,11 @@ def evaluate_method(
         adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
         starts=starts,
         method=method_of(build_engine(segmenter, settings, backend=device), name=name),
-        label_map=_named_map(map_name, segmenter, dataset),
-        progress=progress,
-        max_frames=max_frames,
-        measures=measures,
-        observe=observe,
+        label_map=_named_map(options.map_name, segmenter, dataset),
+        progress=options.progress,
+        max_frames=options.max_frames,
+        measures=options.measures,
+        observe=options.observe,
     )
 
 
@@ -130,19 +149,15 @@ def evaluate(
     Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
     fit each other, DatasetError for unreadable files.
     """
-    settings = bootstrap or Bootstrap()
     wanted, free = _checked(intervals, flow), adaptive or {}
-    dataset = dataset.limited(max_frames)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
-    windows, left_out = plan(dataset, max(wanted, default=0), settings, whole=bool(free))
-    _check_measures(measures, dataset)
-    table = Table(dataset, clips_of_blocks(windows), with_vspw="vspw" in measures, observe=observe)
-    shared = Shared(segmenter)
+    through = _Pass(dataset.limited(max_frames), segmenter, mapping, wanted, measures, bootstrap or Bootstrap(),
+                    whole=bool(free))  # fmt: skip
+    table, shared = through.table(observe=observe), through.shared
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
-    lacking = share_tc_classes(table.tallies())
-    return _report(table, method, dataset, mapping, wanted, settings, left_out, cuts=cuts, tc_left_out=lacking)
+    cuts = through.walk(runs, progress)
+    return through.report(table, method, cuts=cuts, tc_left_out=share_tc_classes(table.tallies()))
 
 
 def evaluate_modes(
@@ -151,17 +166,15 @@ def evaluate_modes(
     segmenter: Segmenter,
     modes: Mapping[str, Settings],
     intervals: Sequence[int],
-    threads: int = 0,
-    backend: Backend | None = None,
-    **how: Any,
+    options: EvaluationOptions = USUAL,
 ) -> Report:
     """`evaluate_methods` for one method in one or more modes, by name, as one report: that of the first, which has the
-    `others`. One mode alone may have an adaptive schedule; `how` is what both functions take besides."""
-    given: dict[str, Any] = {"segmenter": segmenter, "intervals": intervals, "threads": threads, "backend": backend}
+    `others`. One mode alone may have an adaptive schedule."""
+    given: dict[str, Any] = {"segmenter": segmenter, "intervals": intervals, "options": options}
     if len(modes) == 1:
         ((name, settings),) = modes.items()
-        return evaluate_method(dataset, settings=settings, name=name, **given, **how)
-    first, *others = evaluate_methods(dataset, methods=modes, **given, **how).values()
+        return evaluate_method(dataset, settings=settings, name=name, **given)
+    first, *others = evaluate_methods(dataset, methods=modes, **given).values()
     return replace(first, others=others)
 
 
@@ -172,13 +185,7 @@ def evaluate_methods(
     methods: Mapping[str, Settings],
     intervals: Sequence[int],
     against: str | None = None,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    measures: Sequence[str] = (),
-    observe: Observe | None = None,
-    threads: int = 0,
-    backend: Backend | None = None,
-    progress: Progress | None = None,
+    options: EvaluationOptions = USUAL,
 ) -> dict[str, Report]:
     """`evaluate_method` for several methods by name, with fixed intervals, in one pass: the plain network runs once,
     and methods with one flow estimator share its flows. The reports are those of separate evaluations, but that TC is
@@ -187,36 +194,25 @@ def evaluate_methods(
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
     """
-    settings, device = Bootstrap(), backend or Processor(threads)
-    wanted = sorted(set(intervals))
-    dataset = dataset.limited(max_frames)
-    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
-    windows, left_out = plan(dataset, max(wanted, default=0), settings)
-    _check_measures(measures, dataset)
-    shared = Shared(segmenter)
-    tables: dict[str, Table] = {}
+    device, wanted = options.device(), sorted(set(intervals))
+    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(options.map_name, segmenter, dataset))
+    through = _Pass(dataset.limited(options.max_frames), segmenter, mapping, wanted, options.measures)
+    shared, tables = through.shared, dict[str, Table]()
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
         motion = shared.motion_of(device.flow(chosen, classes=len(segmenter.labels)), device.ops(chosen))
         _checked(intervals, motion.flow)
-        table = tables[name] = Table(
-            dataset,
-            clips_of_blocks(windows),
-            shared=next(iter(tables.values()), None),
-            with_vspw="vspw" in measures,
-            observe=observe,
-        )
+        table = tables[name] = through.table(next(iter(tables.values()), None), observe=options.observe)
         make = _make(chosen, device)
         runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
-    cuts = _walk(dataset, windows, runs, shared, progress, measures=measures)
+    cuts = through.walk(runs, options.progress)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
-    alike: dict[str, Any] = {"cuts": cuts, "tc_left_out": lacking, "against": other}
     named = {
         name: method_of(build_engine(segmenter, chosen, backend=device), name=name) for name, chosen in methods.items()
     }
     return {
-        name: _report(table, named[name], dataset, mapping, wanted, settings, left_out, **alike)
+        name: through.report(table, named[name], cuts=cuts, tc_left_out=lacking, against=other)
         for name, table in tables.items()
     }
 
@@ -228,23 +224,20 @@ def evaluate_losses(
     methods: Mapping[str, Settings],
     intervals: Sequence[int],
     distance: int | None = None,
-    map_name: str | None = None,
-    max_frames: int | None = None,
-    threads: int = 0,
-    progress: Progress | None = None,
+    options: EvaluationOptions = USUAL,
 ) -> list[Losses]:
     """What each method loses at each interval against the network on every frame, `distance` frames after the key frame
     (None: just before the next one), all phases; in one pass. Pixels are hidden by the data's exact flow and occlusion,
-    where they have both.
+    where they have both. Measures and `observe` of the options are not for losses.
 
     Raises SettingError for no interval above 0 and for a distance that an interval does not have, and what `evaluate`
     raises.
     """
-    backend, dataset = Processor(threads), dataset.limited(max_frames)
+    backend, dataset = options.device(), dataset.limited(options.max_frames)
     wanted = _checked_distances(intervals, distance)
-    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(map_name, segmenter, dataset))
-    windows, _ = plan(dataset, max(wanted), Bootstrap())
-    shared, clips = Shared(segmenter), clips_of_blocks(windows)
+    mapping = _mapping(segmenter.labels, dataset.labels, _named_map(options.map_name, segmenter, dataset))
+    through = _Pass(dataset, segmenter, mapping, wanted)
+    shared = through.shared
     engine = build_every_frame(shared.scores, backend=backend)
     plain = PlainRun(engine, dataset, mapping, distances={distance or interval for interval in wanted})
     runs: list[PlainRun | LossRun] = [plain]
@@ -255,14 +248,14 @@ def evaluate_losses(
         for interval in wanted:
             engines = [make(shared.scores, motion.flow, interval) for _ in range(interval + 1)]
             motion.bidirectional = motion.bidirectional or not engines[0].is_causal
-            counts = LossCounts(clips, classes=len(dataset.labels))
+            counts = LossCounts(through.clips, classes=len(dataset.labels))
             far = distance or interval
             found.append(Losses(named, name, interval, far, counts))
             runs += [
                 LossRun(own, plain, counts, mapping, phase=phase, distance=far, motion=motion)
                 for phase, own in enumerate(engines)
             ]
-    _walk(dataset, windows, runs, shared, progress)
+    through.walk(runs, options.progress)
     return found
 
 
@@ -281,78 +274,85 @@ def _make(settings: Settings, backend: Backend) -> Make:
     return make
 
 
-def _walk(
-    dataset: Dataset,
-    windows: Sequence[Window],
-    runs: Sequence[Run | TruthRun | PlainRun | LossRun],
-    shared: Shared,
-    progress: Progress | None,
-    *,
-    measures: Sequence[str] = (),
-) -> int:
-    """All runs through all frames, side by side. Returns how many scene cuts there were, each counted once where
-    windows overlap."""
-    done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in windows)
-    for window in windows:
-        for run in runs:
-            run.begin(window)
-        shared.begin()
-        for moment in moments(dataset, window, (shared,), measures=measures):
-            shared.next(moment.rgb)
+class _Pass:
+    """One pass over a data set: all runs go through all frames, side by side. `whole` as in `windows.plan`."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        segmenter: Segmenter,
+        mapping: LabelMap,
+        wanted: Sequence[int],
+        measures: Sequence[str] = (),
+        bootstrap: Bootstrap | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        self._dataset, self._mapping, self._wanted, self._measures = dataset, mapping, wanted, measures
+        self._bootstrap = bootstrap or Bootstrap()
+        self._windows, self._left_out = plan(dataset, max(wanted, default=0), self._bootstrap, whole=whole)
+        _check_measures(measures, dataset)
+        self.shared, self.clips = Shared(segmenter), clips_of_blocks(self._windows)
+
+    def table(self, first: Table | None = None, *, observe: Observe | None = None) -> Table:
+        """A method's rows; `first` is that of another method, whose runs fill what both have in common."""
+        with_vspw = "vspw" in self._measures
+        return Table(self._dataset, self.clips, shared=first, with_vspw=with_vspw, observe=observe)
+
+    def walk(self, runs: Sequence[Run | TruthRun | PlainRun | LossRun], progress: Progress | None) -> int:
+        """All runs through all frames. Returns how many scene cuts there were, each counted once where windows
+        overlap."""
+        done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in self._windows)
+        for window in self._windows:
             for run in runs:
-                run.step(moment)
-            done += 1
-            if moment.is_cut:
-                cuts.add(window.clip.frames[window.first + moment.offset].image_path)
-            if progress is not None:
-                progress(done, total)
-        for run in runs:
-            run.end()
-    return len(cuts)
+                run.begin(window)
+            self.shared.begin()
+            for moment in moments(self._dataset, window, self.shared, measures=self._measures):
+                self.shared.next(moment.rgb)
+                for run in runs:
+                    run.step(moment)
+                done += 1
+                if moment.is_cut:
+                    cuts.add(window.clip.frames[window.first + moment.offset].image_path)
+                if progress is not None:
+                    progress(done, total)
+            for run in runs:
+                run.end()
+        return len(cuts)
 
-
-def _report(
-    table: Table,
-    method: Method,
-    dataset: Dataset,
-    mapping: LabelMap,
-    wanted: Sequence[int],
-    settings: Bootstrap,
-    left_out: list[str],
-    *,
-    cuts: int,
-    tc_left_out: list[str],
-    against: Table | None = None,
-) -> Report:
-    return Report(
-        method=method,
-        dataset=dataset.name,
-        split=dataset.split,
-        title=dataset.title,
-        protocol="dense" if dataset.is_dense else "sparse",
-        label_map=mapping.name,
-        clips=len(dataset.clips),
-        frames=table.plain.scored,
-        truth={**table.truth.temporal_figures(), **table.truth.vspw_figures()} if dataset.is_dense else None,
-        every_frame=every_frame(table.plain, None, settings),
-        every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
-        results=[
-            *(table.result(interval, settings, against=against) for interval in wanted),
-            *(table.adaptive_result(name, settings) for name in table.adaptive),
-        ],
-        tc_flow=judging_flow(dataset),
-        cuts=cuts,
-        bootstrap={
-            "clips": len(set(table.clips.tolist())),
-            "blocks": len(table.clips),
-            "block_frames": settings.block_frames if dataset.is_dense else 1,
-            "resamples": settings.resamples,
-            "level": settings.level,
-            "seed": settings.seed,
-        },
-        left_out=left_out,
-        tc_left_out=tc_left_out,
-    )
+    def report(
+        self, table: Table, method: Method, *, cuts: int, tc_left_out: list[str], against: Table | None = None
+    ) -> Report:
+        dataset, settings = self._dataset, self._bootstrap
+        return Report(
+            method=method,
+            dataset=dataset.name,
+            split=dataset.split,
+            title=dataset.title,
+            protocol="dense" if dataset.is_dense else "sparse",
+            label_map=self._mapping.name,
+            clips=len(dataset.clips),
+            frames=table.plain.scored,
+            truth={**table.truth.temporal_figures(), **table.truth.vspw_figures()} if dataset.is_dense else None,
+            every_frame=every_frame(table.plain, None, settings),
+            every_frame_fused=None if table.fused is None else every_frame(table.fused, table.plain, settings),
+            results=[
+                *(table.result(interval, settings, against=against) for interval in self._wanted),
+                *(table.adaptive_result(name, settings) for name in table.adaptive),
+            ],
+            tc_flow=judging_flow(dataset),
+            cuts=cuts,
+            bootstrap={
+                "clips": len(set(self.clips.tolist())),
+                "blocks": len(self.clips),
+                "block_frames": settings.block_frames if dataset.is_dense else 1,
+                "resamples": settings.resamples,
+                "level": settings.level,
+                "seed": settings.seed,
+            },
+            left_out=self._left_out,
+            tc_left_out=tc_left_out,
+        )
 
 
 def _check_measures(measures: Sequence[str], dataset: Dataset) -> None:

@@ -116,10 +116,8 @@ class Moment:
     """The frame's, in its data set."""
 
 
-def moments(
-    dataset: Dataset, window: Window, components: Iterable[object], *, measures: Collection[str] = ()
-) -> Iterator[Moment]:
-    """The frames of a window; those of `components` that read stored scores or flow get each frame's name first.
+def moments(dataset: Dataset, window: Window, component: object, *, measures: Collection[str] = ()) -> Iterator[Moment]:
+    """The frames of a window; what reads stored scores or flow gets each frame's name first.
     `measures` are those of `evaluation.MEASURES` that are asked for."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
@@ -129,8 +127,7 @@ def moments(
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
-        for component in components:
-            select(component, frame.name)
+        select(component, frame.name)
         truth = dataset.read_labels(frame, size_hw=size_hw) if scored else None
         yield Moment(
             offset,

@@ -17,7 +17,7 @@ from segtween.bench.speed import bench_presets
 from segtween.bench.sweeps import Sweep
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
-from segtween.evaluation import evaluate_method
+from segtween.evaluation import EvaluationOptions, evaluate_method
 from segtween.evaluation.runs import Judged
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
@@ -55,8 +55,8 @@ def evaluated(data: Dataset) -> tuple[Any, WorstFrames, list[Judged]]:
         worst(frame)
 
     report = evaluate_method(
-        data, segmenter=BrightnessSegmenter(), settings=PRESETS["blend"], name="blend", intervals=[0, 2], threads=1,
-        observe=observe,
+        data, segmenter=BrightnessSegmenter(), settings=PRESETS["blend"], name="blend", intervals=[0, 2],
+        options=EvaluationOptions(threads=1, observe=observe),
     )  # fmt: skip
     return report, worst, judged
 

@@ -13,7 +13,7 @@ from fakes import BrightnessSegmenter, panning
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
-from segtween.evaluation import evaluate_method
+from segtween.evaluation import EvaluationOptions, evaluate_method
 from segtween.labels import numbered
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.delays import delays_table
@@ -53,7 +53,7 @@ def test_rows_are_evaluations_with_that_delay(data: Dataset) -> None:
             settings=change(PATH.at(2), async_keys=row["late"] or None),
             name="x",
             intervals=[2],
-            threads=1,
+            options=EvaluationOptions(threads=1),
         )
         assert row["avg_miou"] == alone.results[0]["avg_miou"]
         assert row["min_miou"] == alone.results[0]["per_distance"][row["oldest"]]

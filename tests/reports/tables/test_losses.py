@@ -14,7 +14,7 @@ from fakes import BrightnessSegmenter
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import SettingError
-from segtween.evaluation import evaluate_losses
+from segtween.evaluation import EvaluationOptions, evaluate_losses
 from segtween.labels import numbered
 from segtween.reports.tables.conditions import Conditions
 from segtween.reports.tables.losses import losses_table, rendered
@@ -127,7 +127,7 @@ def test_methods_share_one_pass_and_the_offline_mode_is_one(data: Dataset) -> No
     assert [row["mode"] for row in study.rows] == ["offline", "online", "online"]
     assert segmenter.calls == FRAMES
     alone = evaluate_losses(
-        data, segmenter=segmenter, methods={"still": STILL}, intervals=[2], threads=1
+        data, segmenter=segmenter, methods={"still": STILL}, intervals=[2], options=EvaluationOptions(threads=1)
     )[0].counts  # fmt: skip
     assert study.rows[2]["lost"] == pytest.approx(float(alone.mean(alone.lost).sum()))
     assert len({row["hash"] for row in study.rows}) == 3

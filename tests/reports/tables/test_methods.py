@@ -17,7 +17,7 @@ from segtween.build import build_every_frame
 from segtween.cli import app
 from segtween.datasets import Dataset, open_dataset
 from segtween.errors import DatasetError, ScoresError, SettingError
-from segtween.evaluation import evaluate_method, evaluate_methods
+from segtween.evaluation import EvaluationOptions, evaluate_method, evaluate_methods
 from segtween.evaluation.truth import true_labels
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
@@ -63,11 +63,21 @@ def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
         "late": change(PATH, mode="bidirectional"),
     }
     together = evaluate_methods(
-        data, segmenter=BrightnessSegmenter(), methods=methods, intervals=[0, 2], threads=1, against="blend"
+        data,
+        segmenter=BrightnessSegmenter(),
+        methods=methods,
+        intervals=[0, 2],
+        options=EvaluationOptions(threads=1),
+        against="blend",
     )
     for name, settings in methods.items():
         alone = evaluate_method(
-            data, segmenter=BrightnessSegmenter(), settings=settings, name=name, intervals=[0, 2], threads=1
+            data,
+            segmenter=BrightnessSegmenter(),
+            settings=settings,
+            name=name,
+            intervals=[0, 2],
+            options=EvaluationOptions(threads=1),
         ).to_json()
         found = together[name].to_json()
         differences = [result.pop("gain_over_method") for result in found["results"]]
@@ -79,7 +89,13 @@ def test_one_pass_gives_what_separate_evaluations_give(data: Dataset) -> None:
 
 def test_the_network_runs_once_for_all_methods(data: Dataset) -> None:
     network = BrightnessSegmenter()
-    evaluate_methods(data, segmenter=network, methods={"a": find_preset("blend"), "b": PATH}, intervals=[3], threads=1)
+    evaluate_methods(
+        data,
+        segmenter=network,
+        methods={"a": find_preset("blend"), "b": PATH},
+        intervals=[3],
+        options=EvaluationOptions(threads=1),
+    )
     assert network.calls == data.n_frames
 
 
@@ -115,7 +131,12 @@ def test_every_method_has_accuracy_and_speed_under_its_hash(data: Dataset, study
     assert (truth["row"], truth["avg_miou"], truth["vc8"]) == ("true labels", None, 1.0)
     assert 0 < truth["tc"] <= 1
     alone = evaluate_method(
-        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1
+        data,
+        segmenter=BrightnessSegmenter(),
+        settings=PATH,
+        name="composed",
+        intervals=[2],
+        options=EvaluationOptions(threads=1),
     )
     assert (rows["composed", 2]["hash"], rows["composed", 2]["tc"]) == (alone.method.hash, alone.results[0]["tc"])
 
@@ -208,7 +229,8 @@ def test_each_part_is_taken_away_alone(data: Dataset) -> None:
     full, *others = study.rows
     assert (full["part"], full["gain"]) == ("all of it", None)
     assert full["hash"] == evaluate_method(
-        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2], threads=1
+        data, segmenter=BrightnessSegmenter(), settings=PATH, name="composed", intervals=[2],
+        options=EvaluationOptions(threads=1)
     ).method.hash  # fmt: skip
     assert [row["part"] for row in others] == [part.part for part, _ in variants(PATH)]
     assert "repair" not in [row["part"] for row in others], "there is none in this preset"

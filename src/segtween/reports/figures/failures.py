@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from segtween.build import Processor, build_every_frame
 from segtween.engine import Engine
 from segtween.errors import SettingError
@@ -17,13 +15,12 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
-from segtween.types import IGNORE, Labels, Progress, Rgb, SizeHW
+from segtween.types import Labels, Progress, Rgb, SizeHW
 
 if TYPE_CHECKING:
     from segtween.street.clip import Density
 
 HEADINGS = ("input", "prediction", "truth", "what is wrong")
-DIMMED = 0.45
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def failure_figure(
     shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
     labels, panel = shots.labels, panel_size(drives.size_hw, width)
     page = compose(
-        [_panels(failure, shots, panel) for failure in shown],
+        [panels.judged(one.rgb, one.predicted, one.truth, of=labels, size_hw=panel) for one in shown],
         headings=HEADINGS,
         row_names=[_name(failure, drives.rate) for failure in shown],
         legend=seen_classes(labels, [m for f in shown for m in (f.predicted, f.truth)]),
@@ -111,15 +108,3 @@ def _failures(shots: StreetShots, engine: Engine, frames: int) -> Iterator[Failu
 def frame_miou(said: Labels, truth: Labels, *, classes: int) -> float:
     """The mIoU of one frame, in 0..1."""
     return float(miou(overlap(confusion(said, truth, classes=classes))))
-
-
-def _panels(failure: Failure, shots: StreetShots, size_hw: SizeHW) -> list[Rgb]:
-    wrong = (failure.predicted != failure.truth) & (failure.truth != IGNORE)
-    dim = np.rint(failure.rgb.mean(2, keepdims=True) * DIMMED + 20).astype(np.uint8).repeat(3, axis=2)
-    marked = np.where(wrong[..., None], shots.labels.colourise(failure.predicted), dim)
-    return [
-        panels.photo(failure.rgb, size_hw),
-        panels.classes(failure.predicted, shots.labels, size_hw),
-        panels.classes(failure.truth, shots.labels, size_hw),
-        panels.photo(marked, size_hw),
-    ]

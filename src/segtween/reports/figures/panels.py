@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.labels import Colour, LabelSet
-from segtween.types import Flow, Labels, Rgb, SizeHW
+from segtween.types import IGNORE, Flow, Labels, Rgb, SizeHW
 
 DARK = 24
 FOUND, MISSED, FALSE = (40, 200, 120), (235, 50, 150), (255, 165, 30)
@@ -25,6 +25,14 @@ def photo(rgb: Rgb, size_hw: SizeHW) -> Rgb:
 def classes(labels: Labels, of: LabelSet, size_hw: SizeHW) -> Rgb:
     """Train ids in their colours; pixels without a class are black."""
     return _resize(of.colourise(labels), size_hw)
+
+
+def judged(rgb: Rgb, labels: Labels, truth: Labels, *, of: LabelSet, size_hw: SizeHW) -> list[Rgb]:
+    """Picture, labels, truth, and the wrong labels alone over the dimmed picture."""
+    wrong = (labels != truth) & (truth != IGNORE)
+    dim = np.rint(rgb.mean(2, keepdims=True) * 0.45 + 20).astype(np.uint8).repeat(3, axis=2)
+    marked = np.where(wrong[..., None], of.colourise(labels), dim)
+    return [photo(rgb, size_hw), classes(labels, of, size_hw), classes(truth, of, size_hw), photo(marked, size_hw)]
 
 
 def edge(labels: Labels, size_hw: SizeHW) -> Rgb:

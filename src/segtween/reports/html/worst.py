@@ -11,10 +11,9 @@ from segtween.labels import LabelSet
 from segtween.metrics.segmentation import miou, overlap
 from segtween.reports.figures import panels
 from segtween.reports.html.page import Html, picture
-from segtween.types import IGNORE, Rgb
+from segtween.types import Rgb
 
 SHOWN, PANEL_WIDTH = 6, 280
-DIMMED = 0.45
 
 
 class WorstFrame(NamedTuple):
@@ -56,17 +55,9 @@ class WorstFrames:
         return {row: sorted(found.values(), key=lambda one: one.miou) for row, found in self._found.items()}
 
     def _panels(self, frame: Judged) -> Rgb:
-        wrong = (frame.labels != frame.truth) & (frame.truth != IGNORE)
-        dim = np.rint(frame.rgb.mean(2, keepdims=True) * DIMMED + 20).astype(np.uint8).repeat(3, axis=2)
-        marked = np.where(wrong[..., None], self._labels.colourise(frame.labels), dim)
         height, width = frame.truth.shape
         size_hw = max(1, round(height * PANEL_WIDTH / width)), PANEL_WIDTH
-        shown = (
-            panels.photo(frame.rgb, size_hw),
-            panels.classes(frame.labels, self._labels, size_hw),
-            panels.classes(frame.truth, self._labels, size_hw),
-            panels.photo(marked, size_hw),
-        )
+        shown = panels.judged(frame.rgb, frame.labels, frame.truth, of=self._labels, size_hw=size_hw)
         return np.concatenate(shown, axis=1)
 
 

@@ -84,7 +84,7 @@ def _evaluated(
         intervals=intervals,
         adaptive=[change(settings.fixed(i), schedule="adaptive") for i in intervals],
         starts=starts,
-        **conditions.of_evaluation(),
+        options=conditions.of_evaluation(),
     )
 
 

@@ -111,8 +111,7 @@ def compare(
         methods=built,
         intervals=intervals,
         against=against,
-        measures=conditions.measures,
-        **conditions.of_evaluation(),
+        options=conditions.of_evaluation(),
     )
     times = time_methods(conditions, reports, segmenter, built, intervals=intervals, fused=fused)
     return Compared(reports, times, left_out, isinstance(segmenter, TrueLabels))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from segtween.bench import Plan
 from segtween.bench.clip import STREET
 from segtween.datasets import Dataset
+from segtween.evaluation import EvaluationOptions
 from segtween.types import Progress, SizeHW
 
 
@@ -29,14 +29,14 @@ class Conditions:
     command: str | None = None
     progress: Progress | None = None
 
-    def of_evaluation(self) -> dict[str, Any]:
-        """As `evaluation.evaluate_method` takes them."""
-        return {
-            "map_name": self.map_name,
-            "max_frames": self.max_frames,
-            "threads": self.threads,
-            "progress": self.progress,
-        }
+    def of_evaluation(self) -> EvaluationOptions:
+        return EvaluationOptions(
+            map_name=self.map_name,
+            max_frames=self.max_frames,
+            measures=self.measures,
+            threads=self.threads,
+            progress=self.progress,
+        )
 
     def plan(self, intervals: Sequence[int]) -> Plan:
         """Timing on frames of the data's size."""

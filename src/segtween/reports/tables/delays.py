@@ -53,7 +53,7 @@ def delays_table(
         methods=methods,
         intervals=[interval],
         against=name,
-        **conditions.of_evaluation(),
+        options=conditions.of_evaluation(),
     )
     first = reports[name]
     return Study(

@@ -95,7 +95,7 @@ def losses_table(
         methods=methods,
         intervals=intervals,
         distance=distance,
-        **conditions.of_evaluation(),
+        options=conditions.of_evaluation(),
     )
     hidden = knows_hidden(conditions.dataset)
     labels = conditions.dataset.labels.names

@@ -126,7 +126,7 @@ def measure(
             settings=settings,
             name=name,
             intervals=intervals,
-            **conditions.of_evaluation(),
+            options=conditions.of_evaluation(),
         )
 
     made = {name: Measured(judge(name, settings, intervals), None) for name, settings in presets.items()}
