@@ -221,7 +221,7 @@ def cold_start(
     repeats: Annotated[
         int, typer.Option("--repeats", metavar="N", rich_help_panel="Timing", help="Processes that are started.")
     ] = 7,
-    network: Annotated[Network, Without("network_threads")],
+    network: Annotated[Network, Without("network_threads", *SEEN)],
     method: Synchronous,
     output: Output,
 ) -> None:

@@ -334,7 +334,10 @@ def occlusion(
         str, typer.Option("--size", rich_help_panel="Frames", metavar="WIDTHxHEIGHT", help="Size of the frames.")
     ] = "480x360",
     method: Annotated[
-        MethodOptions, Without("refine", "edge"), options.BY_INTERVAL, Rare("match", "flow_quality", "async_keys")
+        MethodOptions,
+        Without("refine", "edge", "match", "async_keys", "key_tta"),
+        options.BY_INTERVAL,
+        Rare("flow_quality"),
     ],
     sweep: Annotated[
         bool, typer.Option("--sweep", rich_help_panel="Method", help="Try other thresholds as well.")

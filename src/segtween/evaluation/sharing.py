@@ -105,8 +105,9 @@ class Shared:
 
     def select(self, key: str | int) -> None:
         """The next frame, by name or index."""
-        for of in (self.scores, *self._motions.values()):
-            of.select(key)
+        self.scores.select(key)
+        for motion in self._motions.values():
+            motion.select(key)
 
     def next(self, rgb: Rgb) -> None:
         """The next frame, (H, W, 3)."""

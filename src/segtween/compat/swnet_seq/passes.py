@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from segtween.build import Processor, build_engine, build_every_frame, method
 from segtween.datasets import Clip, ClipFrame
 from segtween.engine import Engine
-from segtween.evaluation.sharing import FrameMotion, FrameScores
+from segtween.evaluation.sharing import FrameMotion, Shared
 from segtween.interfaces import Segmenter
 from segtween.settings import Settings
 from segtween.types import Labels, Method, Rgb
@@ -81,17 +81,17 @@ class Passes:
     def __init__(
         self, segmenter: Segmenter, settings: Settings | None, *, steps: Sequence[int], threads: int, strips: bool
     ) -> None:
-        self._scores = FrameScores(segmenter)
+        self._shared = Shared(segmenter)
         self._motion: FrameMotion | None = None
         self.steps, self.longest, self.strips = tuple(steps), max(steps, default=0), strips
-        self.plain = build_every_frame(self._scores)
+        self.plain = build_every_frame(self._shared.scores)
         self._engines: list[Engine] = []
         self._make: Callable[[], Engine] | None = None
         if settings is not None:
             backend, at = Processor(threads), settings.at(self.longest)
             flow = backend.flow(settings, classes=len(segmenter.labels))
-            self._motion = FrameMotion(flow, ops=backend.ops(settings))
-            self._make = lambda: build_engine(self._scores, at, backend=backend, flow=flow)
+            self._motion = self._shared.motion_of(flow, backend.ops(settings))
+            self._make = lambda: build_engine(self._shared.scores, at, backend=backend, flow=flow)
 
     def engines(self, count: int) -> list[Engine]:
         """So many, each with an empty state; none where the network runs alone."""
@@ -99,8 +99,7 @@ class Passes:
             self._engines.append(self._make())
         for engine in self._engines:
             engine.reset()
-        if self._motion is not None:
-            self._motion.begin()
+        self._shared.begin()
         return self._engines[:count]
 
     def method(self, name: str) -> Method:
@@ -134,11 +133,9 @@ class Passes:
 
     def _answers(self, frame: ClipFrame, rgb: Rgb, engines: Sequence[Engine]) -> list[Answer]:
         """What the engines say of the next frame, whose scores and motion they share."""
-        self._scores.select(frame.name)
-        motion = None
-        if self._motion is not None:
-            self._motion.select(frame.name)
-            motion = self._motion.next(rgb)
+        self._shared.select(frame.name)
+        self._shared.next(rgb)
+        motion = None if self._motion is None else self._motion.current
         results = [engine.step(rgb, motion=motion) for engine in engines]
         return [Answer(result.labels, result.distance) for result in results]
 
