@@ -79,9 +79,9 @@ class FlowEstimator(Protocol):
 
 
 class ResamplingRefiner(Protocol):
-    """Refines propagated scores at a non-key frame: (scores, current image, reliability (h, w)) -> scores."""
+    """Refines propagated scores at a non-key frame: (scores, current image) -> scores."""
 
-    def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap: ...
+    def __call__(self, scores: ScoreMap, rgb: Rgb) -> ScoreMap: ...
     def describe(self) -> Described: ...
 
 

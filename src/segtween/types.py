@@ -53,12 +53,12 @@ def covered(grid_hw: SizeHW, *, image_hw: SizeHW, spans_hw: SizeHW) -> SizeHW:
     return rows, columns
 
 
-def check_rgb(rgb: Any, *, name: str = "frame") -> Rgb:
+def check_rgb(rgb: Any) -> Rgb:
     """`rgb` itself if it is an image as the conventions say; SettingError otherwise."""
     if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         shape, dtype = getattr(rgb, "shape", None), getattr(rgb, "dtype", type(rgb).__name__)
         raise SettingError(
-            f"{name} is {dtype} of shape {shape}",
+            f"frame is {dtype} of shape {shape}",
             expected="an RGB image, uint8 of shape (height, width, 3)",
             do="convert it, for OpenCV images with cv2.cvtColor(image, cv2.COLOR_BGR2RGB)",
         )

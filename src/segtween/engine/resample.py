@@ -37,8 +37,7 @@ class Resampling(Propagation):
                 state = replace(state, scores=self.score_map(state), composed=None)
             if self.resampling_refiner is not None and state.reliability is not None:
                 with clock("refine"):
-                    refined = self.resampling_refiner(state.scores, rgb, state.reliability)
-                    state = replace(state, scores=refined)
+                    state = replace(state, scores=self.resampling_refiner(state.scores, rgb))
         with clock("label"):
             labels = self._labels(state, rgb)
         return Reading(state, labels, state.scores)

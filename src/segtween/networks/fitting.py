@@ -119,19 +119,16 @@ def load_into(net: Any, state: Mapping[str, Tensor], *, kind: Kind, source: str)
     net.load_state_dict({**own, **absent, **state})
 
 
-def load_network(
-    path: str | Path, network: str, *, part: str | None = None, classes: int | None = None, edge: bool | None = None
-) -> Any:
+def load_network(path: str | Path, network: str, *, part: str | None = None, classes: int | None = None) -> Any:
     """A module of a known network, in eval mode, with the weights of a file (any that `read_checkpoint` reads).
 
-    `classes`, and whether the guide of a refinement network has an edge as input, are the file's own unless given.
-    Of several parts, the one that is of this network is taken. Raises ModelError for what does not fit, SettingError
-    for an unknown network or part.
+    `classes` are the file's own unless given. Of several parts, the one that is of this network is taken. Raises
+    ModelError for what does not fit, SettingError for an unknown network or part.
     """
     checkpoint = read_checkpoint(path)
     name, state = _part_for(checkpoint, network, part)
     found = kind_of(state, network)
-    kind = Kind(network, found.classes if classes is None else classes, found.edge if edge is None else edge)
+    kind = Kind(network, found.classes if classes is None else classes, found.edge)
     if kind.classes < 1 and network not in FLOWS:
         raise ModelError(
             f"{path} ({name}) has no layer that says its number of classes: {compare(state, Kind(network, 1))}",

@@ -31,7 +31,7 @@ class GuidedRefinement:
         self.component, self.runtime = component, runtime
         self.edge: NDArray[np.float32] | None = None
 
-    def __call__(self, scores: ScoreMap, rgb: Rgb, reliability: NDArray[np.float32]) -> ScoreMap:  # noqa: ARG002
+    def __call__(self, scores: ScoreMap, rgb: Rgb) -> ScoreMap:
         whole = rgb if scores.spans_hw is None else pad_image(rgb)
         image = self.component.preprocess(shrink_image(whole, scores.grid_hw))
         refined, edge = self.runtime.run(scores.values[None], image)

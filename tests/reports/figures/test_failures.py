@@ -52,17 +52,16 @@ def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
 
 
 def test_what_is_right_is_not_marked() -> None:
-    from segtween.reports.figures.failures import _panels
+    from segtween.reports.figures import panels
     from segtween.reports.figures.shots import StreetShots
 
     shots = StreetShots(1, CAMVID11, size_hw=SMALL)
     (shot,) = shots.read(0, 0)
     assert shot.truth is not None
-    right = Failure(1, 0, shot.rgb, shot.truth, shot.truth, 1.0)
-    marked = _panels(right, shots, SMALL)[3]
+    marked = panels.judged(shot.rgb, shot.truth, shot.truth, of=CAMVID11, size_hw=SMALL)[3]
     assert (marked == marked[..., :1]).all(), "grey only"
     other = np.where(np.arange(SMALL[1]) < 64, shot.truth, np.uint8(10)).astype(np.uint8)
-    half = _panels(Failure(1, 0, shot.rgb, other, shot.truth, 0.5), shots, SMALL)[3]
+    half = panels.judged(shot.rgb, other, shot.truth, of=CAMVID11, size_hw=SMALL)[3]
     assert (half[:, :64] == marked[:, :64]).all()
     expected = np.where((shot.truth[:, 64:] != 255) & (shot.truth[:, 64:] != 10), True, False)
     assert ((half[:, 64:] == CAMVID11.colours[10]).all(2) == expected).all()

@@ -88,13 +88,12 @@ def text_table(given: TextTable) -> Html:
     return table(given.columns, given.rows, caption=given.title)
 
 
-def record(values: Mapping[str, Any], *, caption: str = "") -> Html:
+def record(values: Mapping[str, Any]) -> Html:
     """Nested plain values, one in a row, by their path."""
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>\n' for name, value in _flat(values)
     )
-    said = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table class="record">{said}<tbody>\n{rows}</tbody></table></div>'
+    return f'<div class="scroll"><table class="record"><tbody>\n{rows}</tbody></table></div>'
 
 
 def details(summary: str, *parts: Html) -> Html:
