@@ -22,6 +22,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,19 @@ def main() -> int:
     parser.add_argument("--only", metavar="WORD", default="", help="cases whose name holds this word")
     parser.add_argument("--rounds", type=int, default=2, help="how often both take turns at each case (2)")
     options = parser.parse_args()
+    with checked_out(options.old, options.new) as (trees, place):
+        return _compare(trees, place, options.only, options.rounds)
+
+
+@contextmanager
+def checked_out(old: str, new: str | None) -> Iterator[tuple[dict[str, Path], Path]]:
+    """The trees of both commits, `new` None being the working tree, and a folder; gone afterwards but that tree."""
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         place = Path(folder)
-        trees = {"old": _checkout(options.old, place / "old")}
-        trees["new"] = ROOT if options.new is None else _checkout(options.new, place / "new")
+        trees = {"old": _checkout(old, place / "old")}
+        trees["new"] = ROOT if new is None else _checkout(new, place / "new")
         try:
-            return _compare(trees, place, options.only, options.rounds)
+            yield trees, place
         finally:
             for tree in trees.values():
                 if tree != ROOT:

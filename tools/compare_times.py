@@ -21,14 +21,11 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from compare_commits import ROOT, Case, _checkout, _loaded, _python
-
-from segtween.bench.machine import processor_name
+from compare_commits import ROOT, Case, _loaded, _python, checked_out
 
 FRAMES, SEED, NETWORK = 16, 3, "swiftnet-lite0.camvid"
 MODES: dict[str, Case] = {"causal": {"preset": "composed"}, "bidirectional": {"bidirectional": True}}
@@ -48,22 +45,16 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="0: every processor (0)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes what was measured")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
-        place = Path(folder)
-        trees = {"old": _checkout(options.old, place / "old")}
-        trees["new"] = ROOT if options.new is None else _checkout(options.new, place / "new")
-        try:
-            rows = _compare(trees, place, options)
-        finally:
-            for tree in trees.values():
-                if tree != ROOT:
-                    subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", tree], check=False)
+    with checked_out(options.old, options.new) as (trees, place):
+        rows = _compare(trees, place, options)
     if options.json is not None:
         options.json.write_text(json.dumps({**_about(options), "rows": rows}, indent=1) + "\n")
     return 0
 
 
 def _about(options: argparse.Namespace) -> dict[str, Any]:
+    from segtween.bench.machine import processor_name
+
     old, new = (_commit(name) for name in (options.old, options.new or "HEAD"))
     is_tree = {} if options.new else {"new_is": "the working tree on top of that commit"}
     machine = {"processor": processor_name(), "processors": os.cpu_count(), "python": platform.python_version()}
