@@ -29,7 +29,7 @@ EVIL = '<b onclick="x">&\'</script>'
 def test_every_text_is_escaped() -> None:
     parts = [
         paragraph(EVIL), paragraph(EVIL, note=True), code(EVIL), numbers([(EVIL, EVIL, EVIL)]),
-        table([EVIL, EVIL], [[EVIL, EVIL]], caption=EVIL), record({EVIL: {EVIL: EVIL}}, caption=EVIL),
+        table([EVIL, EVIL], [[EVIL, EVIL]], caption=EVIL), record({EVIL: {EVIL: EVIL}}),
         details(EVIL), picture(np.zeros((4, 4, 3), np.uint8), alt=EVIL),
     ]  # fmt: skip
     html = page(EVIL, EVIL, [section(EVIL, *parts)], data={"name": EVIL})
