@@ -12,7 +12,7 @@ from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
 from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
-from segtween.types import Motion, Rgb
+from segtween.types import FrameKey, Motion, Rgb
 
 
 class FrameScores:
@@ -76,7 +76,7 @@ class FrameMotion:
         """The next frame begins a clip."""
         self._source.reset()
 
-    def select(self, key: str | int) -> None:
+    def select(self, key: FrameKey) -> None:
         self._source.select(key)
 
     def next(self, rgb: Rgb) -> Motion:
