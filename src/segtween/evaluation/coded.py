@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from segtween.datasets import Clip, ClipFrame, Dataset
 from segtween.errors import SettingError, unknown
 from segtween.types import Frame, FrameKey, Rgb
 from segtween.video import open_source
 
-Coding = Literal["camera", "file"]
-"""camera: fast, without B pictures and with one reference picture, as cameras send; file: libx264's default."""
-_OPTIONS: dict[Coding, dict[str, str]] = {
+CODINGS: dict[str, dict[str, str]] = {
     "camera": {"preset": "veryfast", "tune": "zerolatency", "refs": "1"},
     "file": {"preset": "medium"},
 }
+"""Options of libx264. camera: fast, without B pictures and with one reference picture, as cameras send; file: its
+default."""
 USUAL_RATE = Fraction(25)
 
 
@@ -27,7 +29,7 @@ USUAL_RATE = Fraction(25)
 class CodedDataset(Dataset):
     """`coded(dataset)`; frames are decoded in the order in which they are read."""
 
-    coding: Coding = "camera"
+    coding: str = "camera"
     crf: int = 23
     _reading: _Reading = field(default_factory=lambda: _Reading(), repr=False, compare=False)
 
@@ -49,13 +51,13 @@ class CodedDataset(Dataset):
         return self._reading(self, clip, index)
 
 
-def coded(dataset: Dataset, coding: Coding, *, crf: int = 23) -> CodedDataset:
+def coded(dataset: Dataset, coding: str, *, crf: int = 23) -> CodedDataset:
     """`dataset` with its clips coded at a constant rate factor, 0 (lossless) to 51.
 
     Raises SettingError for another coding or factor, and for frames of odd width or height.
     """
-    if coding not in get_args(Coding):
-        raise unknown(f"coding {coding!r}", str(coding), get_args(Coding))
+    if coding not in CODINGS:
+        raise unknown(f"coding {coding!r}", coding, CODINGS)
     if not 0 <= crf <= 51:
         raise SettingError(f"a rate factor of {crf}", expected="0 (lossless) to 51", do="give crf=23")
     given = {one.name: getattr(dataset, one.name) for one in fields(Dataset)}
@@ -66,18 +68,18 @@ class _Reading:
     """The clip that is being decoded, from a file that is removed with this object."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="segtween-coded-")
+        self._path = Path(tempfile.mkdtemp(prefix="segtween-coded-")) / "clip.mp4"
+        weakref.finalize(self, shutil.rmtree, self._path.parent, ignore_errors=True)
         self._clip: Clip | None = None
         self._frames: Iterator[Frame] = iter(())
         self._last: Frame | None = None
 
     def __call__(self, dataset: CodedDataset, clip: Clip, index: int) -> Frame:
-        path = Path(self._folder.name) / "clip.mp4"
         if clip is not self._clip:
-            encode(path, (Dataset.read_rgb(dataset, frame) for frame in clip.frames), dataset)
+            encode(self._path, (Dataset.read_rgb(dataset, frame) for frame in clip.frames), dataset)
         if clip is not self._clip or self._last is None or index < self._last.index:
             self._clip, self._last = clip, None
-            self._frames = iter(open_source(path, motion_vectors=True))
+            self._frames = iter(open_source(self._path, motion_vectors=True))
         while self._last is None or self._last.index < index:
             self._last = next(self._frames)
         return self._last
@@ -102,7 +104,7 @@ def _stream(container: Any, rgb: Rgb, dataset: CodedDataset) -> Any:
         raise SettingError(
             f"frames of {width}x{height} to be coded", expected="an even width and height", do="choose other data"
         )
-    options = {**_OPTIONS[dataset.coding], "crf": str(dataset.crf)}
+    options = {**CODINGS[dataset.coding], "crf": str(dataset.crf)}
     stream = container.add_stream("libx264", rate=dataset.frame_rate or USUAL_RATE, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     return stream

@@ -13,7 +13,7 @@ from segtween.build import Processor
 from segtween.datasets import Dataset
 from segtween.errors import SettingError
 from segtween.evaluation import Report, evaluate_methods
-from segtween.evaluation.coded import CodedDataset, Coding, coded
+from segtween.evaluation.coded import CodedDataset, coded
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import FlowEstimator, Segmenter, select
 from segtween.reports.tables.compare import signed, spread
@@ -43,7 +43,7 @@ def codec_table(
     segmenter: Segmenter,
     *,
     settings: Settings,
-    coding: Coding = "camera",
+    coding: str = "camera",
     crf: int = 23,
     intervals: Sequence[int] = (4, 9),
 ) -> Study:
