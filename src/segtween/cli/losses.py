@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from segtween.types import Progress
 
 
-IntervalsAboveZero = Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals above 0, with commas.")]
+IntervalsAboveZero = Annotated[
+    str,
+    typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
+]
 WithOffline = Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")]
 
 

@@ -13,7 +13,7 @@ from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
 from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
-from segtween.types import Motion, Rgb
+from segtween.types import Frame, FrameKey, Motion, Rgb
 
 
 class FrameScores:
@@ -80,6 +80,10 @@ class FrameMotion:
     def select(self, key: str | int) -> None:
         self._source.select(key)
 
+    def watch(self, frame: Frame) -> None:
+        """The next frame, where it has motion vectors."""
+        self._source.select(frame)
+
     def next(self, rgb: Rgb) -> Motion:
         """The next frame, (H, W, 3)."""
         with self._ops.scope():
@@ -103,11 +107,10 @@ class Shared:
         for motion in self._motions.values():
             motion.begin()
 
-    def select(self, key: str | int) -> None:
-        """The next frame, by name or index."""
-        self.scores.select(key)
-        for motion in self._motions.values():
-            motion.select(key)
+    def select(self, key: FrameKey) -> None:
+        """The next frame, by name, by index or itself."""
+        for component in (self.scores, *self._motions.values()):
+            select(component, key)
 
     def next(self, rgb: Rgb) -> None:
         """The next frame, (H, W, 3)."""

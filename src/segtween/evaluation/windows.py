@@ -13,7 +13,7 @@ from segtween.datasets import Clip, ClipFrame, Dataset
 from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
 from segtween.evaluation.pairing import FrameRecord
-from segtween.interfaces import select
+from segtween.evaluation.sharing import Shared
 from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.boundary import TruthEdges
 from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, correspondence
@@ -116,7 +116,7 @@ class Moment:
     """The frame's, in its data set."""
 
 
-def moments(dataset: Dataset, window: Window, component: object, *, measures: Collection[str] = ()) -> Iterator[Moment]:
+def moments(dataset: Dataset, window: Window, shared: Shared, *, measures: Collection[str] = ()) -> Iterator[Moment]:
     """The frames of a window; what reads stored scores or flow gets each frame's name first.
     `measures` are those of `evaluation.MEASURES` that are asked for."""
     previous: Rgb | None = None
@@ -127,7 +127,7 @@ def moments(dataset: Dataset, window: Window, component: object, *, measures: Co
         size_hw = rgb.shape[0], rgb.shape[1]
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
-        select(component, frame.name)
+        shared.select(dataset.key_of(frame))
         truth = dataset.read_labels(frame, size_hw=size_hw) if scored else None
         yield Moment(
             offset,

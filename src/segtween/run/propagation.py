@@ -10,6 +10,7 @@ from pathlib import Path
 from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError, SinkError
+from segtween.flow import reads_vectors
 from segtween.interfaces import Sink
 from segtween.run.ending import write_json
 from segtween.run.inputs import Job, Opened, prepare_job, resolve_one
@@ -83,7 +84,7 @@ def propagate(
     SourceError, SinkError or SettingError.
     """
     how, outputs = how or Labelled(), outputs or Outputs()
-    named = resolve_one(source, Reading(frame_rate=how.frame_rate), threads=how.threads)
+    named = resolve_one(source, _reading(how), threads=how.threads)
     names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
     opened = named.open()
     try:
@@ -117,6 +118,11 @@ def propagate(
     candidates = write_next()
     _check_within(given.files, summary.frames)
     return Propagated(summary, given, candidates)
+
+
+def _reading(how: Labelled) -> Reading:
+    vectors = reads_vectors(how.settings.flow.name)
+    return Reading(frame_rate=how.frame_rate, motion_vectors=vectors)
 
 
 def _recorded(info: SourceInfo) -> SourceInfo:
