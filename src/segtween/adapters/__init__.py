@@ -5,6 +5,7 @@
 | `modules` | a `torch.nn.Module`: which of its outputs are scores, what it sees, its record |
 | `queries` | class and mask queries merged to scores, by the rule of their library |
 | `export`, `cache` | written once as ONNX, checked against torch, kept in the cache |
+| `text` | networks that are given text, encoded once |
 | `labels` | the classes' names |
 | `huggingface` | a folder in Hugging Face's form: preprocessing, labels, weights |
 | `hub` | such a folder by its name on the hub |

@@ -110,6 +110,9 @@ class DeviceSegmenter:
         scores = self._net(image)[0].float().contiguous()
         if self.record.output.kind == "probabilities":
             scores = scores.clamp(min=LEAST_PROBABILITY).log()
+        if self.record.output.threshold is not None:  # as `segmenters.answers.with_background` has it
+            background = torch.full_like(scores[:1], self.record.output.threshold).logit()
+            scores = torch.cat([background, scores])
         return scores, torch.isfinite(scores).all()
 
     def _compile(self, rgb: Tensor) -> None:
