@@ -71,7 +71,9 @@ class FolderContract(FrameworkContract):
 
 class QueryContract(FolderContract):
     """`last` are the layers that masks and classes come from: masks get a spread of 4, every class is preferred by some
-    queries, and its bias is raised until it has a share of the clip."""
+    queries, and its bias is raised until it has a share of the clip. `spread` is that of a class among the queries."""
+
+    spread: ClassVar[float] = 4
 
     @classmethod
     def balance(cls, net: Any, last: list[Any]) -> None:
@@ -83,9 +85,9 @@ class QueryContract(FolderContract):
             masks.weight *= 4 / spread
             masks.bias *= 4 / spread
             found = net(images, **beside).class_queries_logits.flatten(0, 1)
-            classes.weight *= (4 / found.std(dim=0))[:, None]
-            classes.bias.copy_((classes.bias - found.mean(dim=0)) * 4 / found.std(dim=0))
-            classes.bias[-1] -= 4  # no class at all
+            classes.weight *= (cls.spread / found.std(dim=0))[:, None]
+            classes.bias.copy_((classes.bias - found.mean(dim=0)) * cls.spread / found.std(dim=0))
+            classes.bias[-1] -= cls.spread  # no class at all
             answer, count = net(images, **beside), len(CLASSES)
             shown = answer.masks_queries_logits.sigmoid()
             raised = torch.zeros(count + 1)
@@ -93,5 +95,5 @@ class QueryContract(FolderContract):
                 shares = (answer.class_queries_logits + raised).softmax(dim=-1)[..., :-1]
                 labels = torch.einsum("bqc,bqhw->bchw", shares, shown).argmax(dim=1)
                 there = torch.bincount(labels.flatten(), minlength=count) / labels.numel()
-                raised[:-1] += 0.2 * (1 / count - there).sign()
+                raised[:-1] += cls.spread / 20 * (1 / count - there).sign()
             classes.bias += raised

@@ -163,7 +163,11 @@ def test_a_folder_without_a_tokenizer_is_told(tmp_path: Path) -> None:
 
 
 class TestOneFormer(QueryContract):
-    """40 tokens, some of them none, say the task."""
+    """40 tokens, some of them none, say the task. Its queries are made to differ, and what all masks have in common is
+    taken from them; of random weights a frame has three classes all the same."""
+
+    spread = 0.3
+    fewest = 3
 
     class Images:
         """Its processor, without the task."""
@@ -180,7 +184,7 @@ class TestOneFormer(QueryContract):
     def build(cls) -> tuple[Any, list[Any], Any]:
         config = transformers.OneFormerConfig(
             backbone_config=swin(),
-            num_queries=16,
+            num_queries=48,
             task_seq_len=40,
             conv_dim=32,
             mask_dim=32,
@@ -197,5 +201,13 @@ class TestOneFormer(QueryContract):
         processor = transformers.OneFormerProcessor(images, letters(), task_seq_length=40)
         given = processor(images=clip()[0], task_inputs=["semantic"], return_tensors="pt")
         cls.beside = {"task_inputs": given["task_inputs"]}
-        decoder = net.model.transformer_module.decoder
-        return net, [decoder.mask_embed.layers[-1].layers[0], decoder.class_embed], cls.Images(processor)
+        module = net.eval().model.transformer_module
+        masks = module.decoder.mask_embed.layers[-1].layers[0]
+        with torch.no_grad():
+            module.queries_embedder.weight *= 30
+            shown: list[torch.Tensor] = []
+            hook = masks.register_forward_hook(lambda _, __, out: shown.append(out))
+            net(given["pixel_values"], **cls.beside)
+            hook.remove()
+            masks.bias -= shown[-1].mean(dim=(0, 1))
+        return net, [masks, module.decoder.class_embed], cls.Images(processor)
