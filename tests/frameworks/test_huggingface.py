@@ -20,6 +20,7 @@ from segtween.adapters.huggingface import exported_record
 from segtween.errors import LabelError, ModelError
 from segtween.segmenters import Preprocessing
 
+
 def resnet() -> Any:
     return transformers.ResNetConfig(
         embedding_size=16,

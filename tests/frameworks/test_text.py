@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from typer.testing import CliRunner
 from folder_contract import NAMES, FolderContract, QueryContract, letters, saved, swin
 from framework_contract import SIZE_HW, clip
+from typer.testing import CliRunner
 
 import segtween
 from segtween.adapters.huggingface import exported_record

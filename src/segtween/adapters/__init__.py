@@ -30,6 +30,17 @@ def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
         raise MissingExtraError(what, extra=extra)
 
 
+def takes_words(model: str) -> bool:
+    """Whether a network's classes are words that it is given. Raises what reading its folder raises."""
+    from segtween.segmenters import form_of
+
+    if form_of(model) != "huggingface":
+        return False
+    from segtween.adapters.huggingface import read_folder
+
+    return read_folder(model).takes_words
+
+
 def exported_model(model: str, *, label_set: Any = None) -> ModelRecord | None:
     """The record of a network in torch whose graph is in the cache, exported where it is not there yet; None for other
     models. Raises what opening it raises.

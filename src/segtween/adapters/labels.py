@@ -50,7 +50,7 @@ def labels_of_words(given: Any, *, name: str) -> LabelSet:
             do="give the words as label_set=",
         )
     chosen = find_label_set(given)
-    colours = {word: colour for word, colour in zip(chosen.names, chosen.colours, strict=True)}
+    colours = dict(zip(chosen.names, chosen.colours, strict=True))
     colours.pop(BACKGROUND, None)
     plain = [_plain(word) for word in colours]
     for word in plain:

@@ -129,6 +129,8 @@ def inspect(
         show("Add --write to keep this as the file's sidecar.")
         return
     target = sidecar_path(file)
+    if target.suffix.lower() != ".png":
+        raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
     save_record(proposal.record, target)
@@ -188,6 +190,8 @@ def draw_sheet(
     from segtween.video.staging import check_writable, written
 
     target = out or Path(f"{Path(model).stem}.test.png")
+    if target.suffix.lower() != ".png":
+        raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
     check_writable(target)

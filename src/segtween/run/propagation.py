@@ -17,6 +17,7 @@ from segtween.run.options import Outputs, Reading
 from segtween.run.session import Labelling, run_one
 from segtween.run.summary import Summary
 from segtween.settings import Bidirectional, Settings
+from segtween.texttable import count
 from segtween.types import Frame, OutputReport, Progress, Result, SourceInfo
 from segtween.video.inputs import image_files, kind_of
 
@@ -50,20 +51,26 @@ class Labelled:
     label_set    names their classes where the labels do not
     settings     flow and cuts
     next_frames  how many frames are named to look at next
-    frame_rate   of an image folder (25)
+    reading      which part of the input is read; it begins at the first frame, which labels are numbered from
     threads      0 uses every processor
     """
 
     label_set: str | Path | None = None
     settings: Settings = field(default_factory=lambda: Settings(Bidirectional()))
     next_frames: int = 5
-    frame_rate: float | None = None
+    reading: Reading = field(default_factory=Reading)
     threads: int = 0
 
     def __post_init__(self) -> None:
         if self.next_frames < 0:
             raise SettingError(
                 f"{self.next_frames} frames to look at next", expected="0 or more", do="correct next_frames"
+            )
+        if self.reading.start_seconds:
+            raise SettingError(
+                f"start_seconds={self.reading.start_seconds:g}",
+                expected="0, because labels are numbered from the first frame",
+                do="leave it out",
             )
 
 
@@ -83,7 +90,7 @@ def propagate(
     SourceError, SinkError or SettingError.
     """
     how, outputs = how or Labelled(), outputs or Outputs()
-    named = resolve_one(source, Reading(frame_rate=how.frame_rate), threads=how.threads)
+    named = resolve_one(source, how.reading, threads=how.threads)
     names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
     opened = named.open()
     try:
@@ -192,9 +199,9 @@ def look_next(
 def report(done: Propagated) -> list[str]:
     """What was done, in lines for a person."""
     summary, given = done.summary, done.labelled
-    lines = [f"{summary.input.name}: {summary.frames} frames from {len(given.files)} labelled ones"]
+    lines = [f"{summary.input.name}: {count(summary.frames, 'frame')} from {count(len(given.files), 'labelled one')}"]
     if given.blank:
-        lines.append(f"  {len(given.blank)} label files hold no class and count as not labelled")
+        lines.append(f"  {count(len(given.blank), 'label file')} without a class, not labelled")
     lines += [f"  {note}" for note in summary.outputs.notes]
     if done.candidates:
         lines.append("  look at these next (expected error, frames to the nearest label):")

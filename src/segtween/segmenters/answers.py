@@ -110,8 +110,8 @@ def _merged(answers: Sequence[NDArray[Any]], output: OutputRecord, size_hw: Size
 
 
 def with_background(planes: NDArray[Any], threshold: float, *, is_probability: bool) -> Scores:
-    """(C, h, w), or (h, w) of one class -> (C + 1, h, w): logits of background and classes, whose argmax is the class of
-    the highest probability, the sigmoid of a logit, where that is above the threshold."""
+    """(C, h, w), or (h, w) of one class -> (C + 1, h, w): logits of background and classes, whose argmax is the class
+    of the highest probability, the sigmoid of a logit, where that is above the threshold."""
     scores = planes.reshape(-1, *planes.shape[-2:]).astype(np.float32)
     if is_probability:
         shares = np.clip(scores, np.float32(LEAST_PROBABILITY), np.float32(1 - LEAST_PROBABILITY))

@@ -241,6 +241,7 @@ def open_sinks(
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
     compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
     more = films or {}
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     with sink_errors(root):
         root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
@@ -251,6 +252,9 @@ def open_sinks(
         outputs = _build(request, kinds, compared, more)
     except BaseException:
         lock.release()
+        for made in missing:
+            with suppress(OSError):  # something else is in it by now
+                made.rmdir()
         raise
     old_masks = root.glob("masks-*.mkv") if saving.overwrite and "masks" in kinds else ()
     stale = [path for path in old_masks if path.name not in names]
