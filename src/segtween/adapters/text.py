@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from segtween.errors import LabelError, ModelError
 
 TASK = "the task is semantic"
+TOKENS = ("tokenizer.json", "vocab.json")
 THRESHOLD = 0.5
 """From this probability on a word fits a pixel: more likely than not."""
 
@@ -83,11 +84,17 @@ def with_task(network: Any, folder: Path) -> SemanticTask:
 def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
+    if not any((folder / name).is_file() for name in TOKENS):
+        raise _no_tokenizer(folder, "is not there")
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers raises
-        raise ModelError(
-            f"{folder} holds no tokenizer that can be read ({' '.join(str(error).split())[:160]})",
-            expected="tokenizer.json, or vocab.json with merges.txt",
-            do="save the network with its processor",
-        ) from None
+        raise _no_tokenizer(folder, f"cannot be read ({' '.join(str(error).split())[:160]})") from None
+
+
+def _no_tokenizer(folder: Path, why: str) -> ModelError:
+    return ModelError(
+        f"the tokenizer of {folder} {why}",
+        expected="tokenizer.json, or vocab.json with merges.txt",
+        do="save the network with its processor",
+    )

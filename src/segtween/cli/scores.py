@@ -76,5 +76,6 @@ def export(
         stored = export_scores(segmenter, frames, out, total=total, overwrite=overwrite, progress=progress)
     console.print(
         f"{out}: scores of {count(stored.frames, 'frame')}, {stored.classes} classes on {format_size(stored.grid_hw)} "
-        f"cells (width x height), in steps of {stored.step:.4f}, each within {stored.largest_error:.4f} of the network's"
+        f"cells (width x height), in steps of {stored.step:.4f}, each within {stored.largest_error:.4f} of the "
+        "network's"
     )
