@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -121,6 +122,24 @@ class TestClipSeg(FolderContract):
         assert 0.3 < (expected == 0).mean() < 0.95
         labels = self.load(path.parent, label_set=None, preset="every-frame").step(frame).labels
         assert (labels == expected).mean() > 0.999
+
+    def test_classes_of_a_run_are_its_words(self, network: tuple[Any, Any], tmp_path: Path) -> None:
+        for i, rgb in enumerate(clip(self.size_hw, frames=2)):
+            (tmp_path / "clip").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / "clip" / f"{i}.png"), rgb[..., ::-1])
+        words = [network[0], "--save", "labels", "--every", "1", "--classes", "car, a tree"]
+        done = CliRunner().invoke(app, ["run", str(tmp_path / "clip"), "-o", str(tmp_path / "out"), "--model", *words])
+        assert done.exit_code == 0, done.output
+        expected = own_labels(loaded(network[0]), clip(self.size_hw)[0], ["car", "a tree"])
+        labels = cv2.imread(str(next((tmp_path / "out" / "labels").glob("*0.png"))), cv2.IMREAD_UNCHANGED)
+        assert set(np.unique(expected)) == {0, 1, 2}
+        assert (labels == expected).mean() > 0.999
+        done = CliRunner().invoke(
+            app, ["run", str(tmp_path / "clip"), "-o", str(tmp_path / "x"), "--model", network[0]]
+        )
+        assert done.exit_code == 2
+        assert "takes words as its classes, and got none" in done.output
+        assert not (tmp_path / "x").exists()
 
     def test_in_torch_it_gives_the_same(self, network: tuple[Any, Any]) -> None:
         model, own = network

@@ -37,7 +37,7 @@ LabelSetName = Annotated[
         "--label-set",
         metavar="NAME|FILE",
         rich_help_panel="Network",
-        help="Classes, where the network does not name them: a label set's name or a YAML file.",
+        help="Classes, where the network does not name them: a label set's name, a YAML file, or names with commas.",
     ),
 ]
 DatasetLabels = Annotated[
@@ -137,7 +137,8 @@ Classes = Annotated[
         "--classes",
         metavar="NAMES",
         rich_help_panel="Output",
-        help="Only these classes in overlays, masks and cut-outs: car,person.",
+        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) looks "
+        "for these, unless --label-set names more.",
     ),
 ]
 Alpha = Annotated[

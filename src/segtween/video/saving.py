@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -43,7 +42,6 @@ from segtween.video.sinks import (
     values_in_file,
 )
 from segtween.video.sound import Notice
-from segtween.video.staging import sink_errors
 
 
 @dataclass(frozen=True)
@@ -242,9 +240,6 @@ def open_sinks(
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
     compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
     more = films or {}
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-    with sink_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
     try:
         names = [FRAMES_TABLE, *compared, *more, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
@@ -253,9 +248,6 @@ def open_sinks(
         outputs = _build(request, kinds, compared, more)
     except BaseException:
         lock.release()
-        for made in missing:
-            with suppress(OSError):  # something else is in it by now
-                made.rmdir()
         raise
     old_masks = root.glob("masks-*.mkv") if saving.overwrite and "masks" in kinds else ()
     stale = [path for path in old_masks if path.name not in names]
