@@ -137,8 +137,8 @@ Classes = Annotated[
         "--classes",
         metavar="NAMES",
         rich_help_panel="Output",
-        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) looks "
-        "for these, unless --label-set names more.",
+        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
+        "looks for these, unless --label-set names more.",
     ),
 ]
 Alpha = Annotated[
