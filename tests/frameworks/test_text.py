@@ -128,7 +128,7 @@ class TestClipSeg(FolderContract):
         for i, rgb in enumerate(clip(self.size_hw, frames=2)):
             (tmp_path / "clip").mkdir(exist_ok=True)
             cv2.imwrite(str(tmp_path / "clip" / f"{i}.png"), rgb[..., ::-1])
-        words = [network[0], "--save", "labels", "--every", "1", "--classes", "car, a tree"]
+        words = [network[0], "--save", "labels", "--online", "--classes", "car, a tree"]
         done = CliRunner().invoke(app, ["run", str(tmp_path / "clip"), "-o", str(tmp_path / "out"), "--model", *words])
         assert done.exit_code == 0, done.output
         expected = own_labels(loaded(network[0]), clip(self.size_hw)[0], ["car", "a tree"])
