@@ -20,6 +20,7 @@ from segtween.build import (
 )
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
+from segtween.flow import reads_vectors
 from segtween.interfaces import Engine, FlowEstimator, Segmenter, Source, scale_of
 from segtween.labels import LabelSet, Which
 from segtween.results import Pictures, Result, Streams
@@ -284,7 +285,7 @@ class Segtween:
         if not isinstance(source, (str, Path, int)):
             yield from self._labelled(frames_of(source))
             return
-        opened = open_source(source, threads=self.threads)
+        opened = open_source(source, threads=self.threads, motion_vectors=self._reads_vectors)
         try:
             yield from self._labelled(opened)
         finally:
@@ -316,7 +317,8 @@ class Segtween:
 
         A folder of videos counts as its videos. Raises SettingError as `streams` does.
         """
-        named, opened = resolve(sources, Reading(), threads=self.threads), list[Source]()
+        reading = Reading(motion_vectors=self._reads_vectors)
+        named, opened = resolve(sources, reading, threads=self.threads), list[Source]()
         streams = self.streams(len(named))
         try:
             opened.extend(item.open() for item in named)
@@ -379,6 +381,7 @@ class Segtween:
         """
         self._pictures.begin()
         outputs, reading = with_options(outputs, reading, options)
+        reading = replace(reading, motion_vectors=reading.motion_vectors or self._reads_vectors)
         used = self.in_mode_for(sources, live=live)
         how = Labelling(used.method, self._interval(), tuple(outputs.save), live)
         prepare = partial(prepare_job, outputs=outputs, labels=self.labels, threads=self.threads)
@@ -391,6 +394,11 @@ class Segtween:
         one = resolve_one(sources, reading, threads=self.threads)
         job = prepare(one, Path(folder), caption=self._caption(used.method))
         return run_one(used.engine, job, how, progress=progress)
+
+    @property
+    def _reads_vectors(self) -> bool:
+        """Whether sources have to keep the motion vectors of a video's coding."""
+        return not self._plain and reads_vectors(self.settings.flow.name)
 
     def _interval(self) -> int | None:
         if self._plain:

@@ -66,12 +66,26 @@ def check_rgb(rgb: Any, *, name: str = "frame") -> Rgb:
 
 
 @dataclass(frozen=True, slots=True)
+class MotionVectors:
+    """What a video's coding says of the motion since the frame before, by blocks.
+
+    blocks  (n, 4) int32: x, y, width, height of each block, in pixels of the frame; a block may reach over its edges
+    flow    (n, 2) float32: the block's backward flow (dx, dy), in pixels of the frame
+    """
+
+    blocks: NDArray[np.int32]
+    flow: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a source. `index` counts from 0 within the part that is read."""
+    """One picture of a source. `index` counts from 0 within the part that is read; `vectors` are there where they were
+    asked for and the video has them."""
 
     index: int
     pts_seconds: Fraction
     rgb: Rgb
+    vectors: MotionVectors | None = None
 
     @property
     def size_hw(self) -> SizeHW:
@@ -79,6 +93,10 @@ class Frame:
 
     def __repr__(self) -> str:
         return f"Frame({self.index}, pts_seconds={float(self.pts_seconds):.6f}, {format_size(self.size_hw)})"
+
+
+FrameKey = str | int | Frame
+"""Which frame comes next: its name or index, or, of a source, the frame itself."""
 
 
 @dataclass(frozen=True, slots=True)

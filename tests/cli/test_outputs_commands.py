@@ -238,6 +238,74 @@ def test_sigterm_ends_scores_export(tmp_path: Path, long_clip: Path) -> None:
         assert 2 <= len(stored["scores_q"]) < 1200
 
 
+SLOW = """
+import signal, threading, time
+import numpy as np
+frames = 0
+lock = threading.Lock()
+
+def wait_for_lock():
+    with lock:
+        pass
+
+def f(rgb):
+    global frames
+    frames += 1
+    {body}
+    return np.zeros((2, 4, 4), np.float32)
+
+f.labels = ["a", "b"]
+"""
+
+
+def slow_network(path: Path, *lines: str) -> str:
+    """A network that does this with every frame; `frames` is the frame's number."""
+    path.write_text(SLOW.format(body="\n    ".join(lines)))
+    return f"{path}:f"
+
+
+def test_a_frame_is_done_before_sigterm_stops_a_run(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    lines = ("if frames == 3:", "    signal.raise_signal(signal.SIGTERM)", f"    open({str(done)!r}, 'w').close()")
+    out, network = tmp_path / "out", slow_network(tmp_path / "net.py", *lines)
+    words = ("--online", "--interval", "0", "--save", "labels", "-q")
+    process = start("run", images(tmp_path / "clip", frames=6), "-o", out, "--model", network, *words)
+    assert ended(process) == ["segtween: stopped; what was done by then is kept"]
+    assert process.returncode == 143
+    assert done.exists()
+    assert len(list((out / "labels").iterdir())) == 3
+
+
+def test_a_second_signal_stops_a_network_that_hangs(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    lines = ("if frames == 3:", f"    open({str(begun)!r}, 'w').close()", "    time.sleep(600)")
+    out, network = tmp_path / "out", slow_network(tmp_path / "net.py", *lines)
+    words = ("--online", "--interval", "0", "--save", "labels", "-q")
+    process = start("run", images(tmp_path / "clip", frames=6), "-o", out, "--model", network, *words)
+    wait_until(begun.exists, process)
+    for _ in range(2):
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+    assert ended(process) == ["segtween: stopped; what was done by then is kept"]
+    assert process.returncode == 143
+    assert len(list((out / "labels").iterdir())) == 2
+
+
+def test_a_thread_that_waits_for_ever_does_not_keep_a_stopped_run(tmp_path: Path) -> None:
+    lines = (
+        "if frames == 3:",
+        "    lock.acquire()",
+        "    threading.Thread(target=wait_for_lock).start()",
+        "    signal.raise_signal(signal.SIGTERM)",
+    )
+    out, network = tmp_path / "out", slow_network(tmp_path / "net.py", *lines)
+    words = ("--online", "--interval", "0", "--save", "labels", "-q")
+    process = start("run", images(tmp_path / "clip", frames=6), "-o", out, "--model", network, *words)
+    assert ended(process) == ["segtween: stopped; what was done by then is kept"]
+    assert process.returncode == 143
+    assert not (out / ".segtween.lock").exists()
+
+
 def test_sigterm_before_anything_is_done(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(

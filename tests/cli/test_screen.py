@@ -133,6 +133,25 @@ def test_random_weights_are_marked_whatever_is_measured() -> None:
     assert licences([replace(trained, provenance={})]) == []
 
 
+def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, clock = io.StringIO(), [100.0]
+    monkeypatch.setattr(screen, "notes", Console(file=text, force_terminal=False, soft_wrap=True, highlight=False))
+    monkeypatch.setattr(screen.time, "perf_counter", lambda: clock[0])
+    with screen.progress_bar("drive") as progress:
+        for done in range(1, 101):
+            clock[0] += 1
+            progress(done, 100)
+    assert text.getvalue().splitlines() == [
+        "drive: 20 of 100 after 20 s, about 80 s left",
+        "drive: 40 of 100 after 40 s, about 60 s left",
+        "drive: 80 of 100 after 80 s, about 20 s left",
+    ]
+    with screen.progress_bar("camera") as progress:
+        clock[0] += 30
+        progress(5, None)
+    assert text.getvalue().splitlines()[3:] == ["camera: 5 after 30 s"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 def test_a_real_terminal_of_80_columns() -> None:
     import pty

@@ -27,16 +27,12 @@ def drawn(seed: int, size_hw: tuple[int, int], *, classes: int, void: bool = Fal
 
 
 def slow_near(labels: Labels, pixels: int) -> NDArray[np.bool_]:
-    near = np.zeros(labels.shape, bool)
-    h, w = labels.shape
-    for y in range(h):
-        for x in range(w):
-            for v in range(h):
-                for u in range(w):
-                    close = (y - v) ** 2 + (x - u) ** 2 <= pixels**2
-                    known = labels[y, x] != 255 and labels[v, u] != 255
-                    near[y, x] |= close and known and labels[y, x] != labels[v, u]
-    return near
+    """Every pixel against every other."""
+    flat = labels.ravel()
+    y, x = (places.ravel() for places in np.indices(labels.shape))
+    close = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2 <= pixels**2
+    known = (flat[:, None] != 255) & (flat != 255)
+    return (close & known & (flat[:, None] != flat)).any(axis=1).reshape(labels.shape)
 
 
 def slow_outline(mask: NDArray[np.bool_], truth: Labels) -> list[tuple[int, int]]:

@@ -131,7 +131,8 @@ def test_flow_networks_whose_weights_are_not_there(name: str, tmp_path: Path, mo
 
 def test_a_flow_that_is_neither_name_nor_file() -> None:
     with pytest.raises(
-        SettingError, match=r"flow 'diss'; expected one of dis, dis-opencv, zero, light, flownets, flownet2s, an .onnx"
+        SettingError,
+        match=r"flow 'diss'; expected one of dis, codec, dis-opencv, zero, light, flownets, flownet2s, an .onnx",
     ):
         build_flow(change(find_preset("blend"), flow="diss"))
 

@@ -358,5 +358,5 @@ def test_an_onnx_file_with_its_sidecar_opens_by_path_and_takes_other_labels(tmp_
     with pytest.raises(ModelError, match="label set 'camvid11' has 11 classes; expected 5, as network 'tiny' has"):
         open_segmenter(str(path), label_set="camvid11")
     (tmp_path / "net.onnx.yaml").unlink()
-    with pytest.raises(ModelError, match=r"segtween models inspect .*net\.onnx` proposes"):
+    with pytest.raises(ModelError, match=r"let `segtween models inspect .*net\.onnx` propose and write one"):
         open_segmenter(path)

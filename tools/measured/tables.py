@@ -74,13 +74,13 @@ def _cells(part: Mapping[str, Any], of: Mapping[str, Any], row: Mapping[str, Any
 
 def own_columns(figures: Mapping[str, Any]) -> dict[str, Any]:
     """By key, the columns (`segtween.reports.tables.study.Column`) that the command itself shows of such figures."""
-    from segtween.reports.tables import ablation, budgets, delays, losses, methods, occlusion, propagation, speed
+    from segtween.reports.tables import ablation, budgets, codec, delays, losses, methods, occlusion, propagation, speed
 
     name = figures.get("table")
     if name == "propagation":
         columns = propagation._columns(propagation._ranges(figures["every"]))
     else:
-        modules = ablation, budgets, delays, losses, methods, occlusion
+        modules = ablation, budgets, codec, delays, losses, methods, occlusion
         tables = {m.__name__.rpartition(".")[2]: m.COLUMNS for m in modules}
         tables |= dict.fromkeys(("intervals", "scales"), speed.COLUMNS)
         columns = entry(tables, str(name), "table")

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from segtween.bench.clip import moving_clip
-from segtween.bench.report import Report
+from segtween.bench.roofline_report import Machine, Need, Roofline
 from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.build import Processor, build_engine
 from segtween.errors import ModelError
@@ -25,7 +25,6 @@ from segtween.interfaces import Segmenter
 from segtween.ops.threads import Rows
 from segtween.runtimes.base import INT8_OF_7_BITS
 from segtween.settings import Settings
-from segtween.texttable import TextTable
 from segtween.types import SizeHW
 
 Array = Any
@@ -61,15 +60,6 @@ def _fma_rows(values: Array, rounds: int, first: int, last: int) -> None:
                 values[y, x] = v
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Measured: bytes per second between memory and the processor, float32 operations per second, by `threads`."""
-
-    gigabytes: float
-    gigaflops: float
-    threads: int
-
-
 def measure_machine(*, threads: int = 0, rounds: int = 5) -> Machine:
     """STREAM's triad a = b + 3 c over arrays larger than the caches (McCalpin 1995; three arrays are counted), and
     chains of fused multiply-adds on values that stay in the first cache. The best of `rounds`."""
@@ -88,64 +78,6 @@ def _best(work: Callable[[], None], rounds: int) -> float:
         work()
         took.append(time.perf_counter() - began)
     return min(took[1:])  # the first compiles
-
-
-@dataclass(frozen=True)
-class Need:
-    """What one stage must do for a frame: bytes to move, operations to do, as many as take float32's time."""
-
-    stage: str
-    frame: str
-    bytes: float
-    operations: float
-
-    def bound_ms(self, machine: Machine) -> float:
-        return 1e3 * max(self.bytes / (machine.gigabytes * 1e9), self.operations / (machine.gigaflops * 1e9))
-
-
-@dataclass(frozen=True)
-class Roofline:
-    """Each stage's lower bound, `bound_ms`, and what it took, `ms`."""
-
-    machine: Machine
-    rows: list[dict[str, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        return {"machine": asdict(self.machine), "stages": self.rows}
-
-    def table(self) -> TextTable:
-        machine = self.machine
-        columns = ["stage", "MB to move", "million operations", "roofline ms", "measured ms", "times the roofline"]
-        rows = [
-            [
-                f"{row['stage']} ({row['frame']} frame)",
-                f"{row['bytes'] / 1e6:.2f}",
-                f"{row['operations'] / 1e6:.1f}",
-                f"{row['bound_ms']:.2f}",
-                f"{row['ms']:.2f}",
-                f"{row['ms'] / row['bound_ms']:.1f}",
-            ]
-            for row in self.rows
-        ]
-        title = (
-            f"the roofline at {machine.gigabytes:.1f} GB/s and {machine.gigaflops:.0f} float32 GFLOP/s, "
-            f"both measured on {machine.threads} threads"
-        )
-        return TextTable(title, columns, rows)
-
-
-@dataclass(frozen=True)
-class RooflineReport(Report):
-    """Speed, and how far the stages of its last interval are from the roofline."""
-
-    speed: BenchReport
-    roofline: Roofline
-
-    def to_json(self) -> dict[str, Any]:
-        return {**self.speed.to_json(), "roofline": self.roofline.to_json()}
-
-    def tables(self) -> list[TextTable | str]:
-        return [*self.speed.tables(), self.roofline.table()]
 
 
 def roofline(report: BenchReport, segmenter: Segmenter, *, settings: Settings, machine: Machine) -> Roofline:

@@ -10,6 +10,7 @@ import typer
 
 from segtween._version import __version__
 from segtween.cli.commands import Commands, Group, Listed
+from segtween.cli.guard import INTERRUPTED, TERMINATED, leave_at_once
 
 COMMANDS = {
     "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
@@ -75,4 +76,9 @@ def main() -> None:
     words = sys.argv[1:]
     if len(words) > 1 and words[0] in LOADING and not any(map(SILENT.fullmatch, words)):
         print("loading", file=sys.stderr, flush=True)  # noqa: T201
-    app(prog_name="segtween")
+    try:
+        app(prog_name="segtween")
+    except SystemExit as end:
+        if end.code in (INTERRUPTED, TERMINATED):
+            leave_at_once(int(end.code))
+        raise

@@ -172,8 +172,9 @@ def roofline(*, timing: TimingOptions, network: Network, method: Synchronous, ou
         segtween bench roofline --model swiftnet-r18 --size 2048x1024 --scale 0.75
     """
     from segtween.bench import bench as measure
-    from segtween.bench.roofline import RooflineReport, measure_machine
+    from segtween.bench.roofline import measure_machine
     from segtween.bench.roofline import roofline as find_roofline
+    from segtween.bench.roofline_report import RooflineReport
     from segtween.cli.screen import progress_bar
 
     output.check()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import os
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from typing import NoReturn, ParamSpec, TypeVar
 
 import typer
 
@@ -41,6 +44,16 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(1) from None
 
     return run
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """Ends the process after an interruption without waiting for its threads: a lock that the main thread held when it
+    was interrupted may keep them for good. What is to be done at exit is done."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def say_error(error: Exception | str) -> None:

@@ -140,6 +140,7 @@ def run(
     from segtween.cli.multi import report_session
     from segtween.cli.screen import notes, progress_bar
     from segtween.cli.startup import compiling, start_line, start_line_of_many
+    from segtween.flow import reads_vectors
     from segtween.reports.html.recording import Recorders
     from segtween.reports.html.run_page import Asked
     from segtween.run.inputs import resolve
@@ -149,7 +150,7 @@ def run(
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
-    todo = resolve(inputs, part, threads=network.threads)
+    todo = resolve(inputs, replace(part, motion_vectors=reads_vectors(method.flow)), threads=network.threads)
     _check_lag(how, todo)
     wanted = options.outputs(output, ids=output.ids)
     save_kinds(wanted.save)  # a misspelt kind is said before anything takes long

@@ -24,9 +24,17 @@ notes = Console(stderr=True, highlight=False, soft_wrap=True)
 """Standard error, for progress and remarks."""
 
 
+FIRST_LINE_SECONDS, MOST_SECONDS_APART = 20.0, 300.0
+"""Where there is no terminal: when the first line of progress is written, and how far apart lines are at most."""
+
+
 @contextmanager
 def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]:
-    """A bar with the time left, shown once the work has taken `after_seconds`; gives the callback that moves it."""
+    """Gives the callback that moves a bar with the time left, which is shown once the work has taken `after_seconds`.
+    Without a terminal it is a line now and then, each twice as late as the one before."""
+    if not notes.is_terminal:
+        yield _lines(what)
+        return
     bar = bars.Progress(
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
@@ -42,7 +50,7 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]
         nonlocal task, shown
         now = time.perf_counter()
         if task is None:
-            if now - began < after_seconds or not notes.is_terminal:
+            if now - began < after_seconds:
                 return
             bar.start()
             task = bar.add_task(what, total=total, rate="")
@@ -55,6 +63,22 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]
     finally:
         if task is not None:
             bar.stop()
+
+
+def _lines(what: str) -> Progress:
+    began = time.perf_counter()
+    due = FIRST_LINE_SECONDS
+
+    def move(done: int, total: int | None) -> None:
+        nonlocal due
+        passed = time.perf_counter() - began
+        if passed < due:
+            return
+        due = passed + min(passed, MOST_SECONDS_APART)
+        left = f", about {passed * (total - done) / done:.0f} s left" if total and done else ""
+        notes.print(f"{what}: {done}{f' of {total}' if total else ''} after {passed:.0f} s{left}", markup=False)
+
+    return move
 
 
 def show(*parts: TextTable | str, all_in: str | None = None) -> None:

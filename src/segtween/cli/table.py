@@ -21,6 +21,10 @@ app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plo
 Presets = Annotated[
     str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
 ]
+IntervalsAbove0 = Annotated[
+    str,
+    typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
+]
 AtInterval = Annotated[
     int,
     typer.Option(
@@ -149,10 +153,7 @@ def methods(
         ),
     ] = None,
     method: OfPresets,
-    wanted: Annotated[
-        str,
-        typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
-    ] = "4",
+    wanted: IntervalsAbove0 = "4",
     offline: Annotated[
         bool, typer.Option("--offline/--no-offline", rich_help_panel="Method", help="With a row of the offline mode.")
     ] = True,
@@ -305,6 +306,46 @@ def delays(
         study = delays_table(
             conditions, segmenter, settings=settings, name=method.name, delays=chosen, interval=interval
         )
+    output.finish(study)
+
+
+@app.command("codec")
+@guarded
+@grouped
+def codec(
+    *,
+    data: Data,
+    network: Network,
+    method: Annotated[
+        MethodOptions,
+        Without("async_keys", "flow"),
+        options.BY_INTERVAL,
+        Rare("refine", "edge", "match", "flow_quality", "weights"),
+    ],
+    coding: Annotated[
+        str,
+        typer.Option(
+            "--coding", metavar="NAME", rich_help_panel="Data", help="camera: no B pictures; file: libx264's default."
+        ),
+    ] = "camera",
+    crf: Annotated[
+        int, typer.Option("--crf", metavar="N", rich_help_panel="Data", help="Constant rate factor, 0 to 51.")
+    ] = 23,
+    wanted: IntervalsAbove0 = "4,9",
+    output: NoPlot,
+) -> None:
+    """Flow from a video's motion vectors against estimated flow, on clips that are coded as H.264 for it.
+
+    Example:
+
+        segtween table codec --dataset camvid --root CamVid --coding camera
+    """
+    from segtween.reports.tables.codec import codec_table
+
+    settings, chosen = method.settings(), texts.numbers(wanted, option="--intervals")
+    with measuring("codec", output, data, network) as conditions:
+        segmenter = network.open(data=conditions.dataset)
+        study = codec_table(conditions, segmenter, settings=settings, coding=coding, crf=crf, intervals=chosen)
     output.finish(study)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from segtween.datasets.reading import read_flow, read_ids, read_occlusion, read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
-from segtween.types import Flow, Labels, Rgb, SizeHW, format_size
+from segtween.types import Flow, FrameKey, Labels, Rgb, SizeHW, format_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,10 @@ class Dataset:
     def read_rgb(self, frame: ClipFrame) -> Rgb:
         """The frame's picture. Raises DatasetError where the file is missing or not an image."""
         return read_rgb(frame.image_path)
+
+    def key_of(self, frame: ClipFrame) -> FrameKey:
+        """What components that read stored scores or flow are told of a frame: its name."""
+        return frame.name
 
     def read_labels(self, frame: ClipFrame, *, size_hw: SizeHW) -> Labels | None:
         """(H, W) train ids; None without a label file.

@@ -28,7 +28,7 @@ from segtween.engine.sources import KeySource, Sides
 from segtween.engine.state import Float, KeyState
 from segtween.errors import SettingError
 from segtween.interfaces import CutDetector, MotionSource, notes_of
-from segtween.types import Appearance, Motion, Result, Rgb, SizeHW
+from segtween.types import Appearance, Frame, FrameKey, Motion, Result, Rgb, SizeHW
 
 LEAST_RELIABILITY = 1e-3
 """Added to both sides' reliability, so that where neither is reliable the nearer one counts more."""
@@ -124,10 +124,12 @@ class BidirectionalEngine(Streaming):
         self._count = 0
         self._position: int | None = None
 
-    def select(self, key: str | int) -> None:
-        """Which frame comes next, by its name or index: for stored scores, and to notice frames that are missing."""
-        self._position = key if isinstance(key, int) else None
+    def select(self, key: FrameKey) -> None:
+        """Which frame comes next: for stored scores, motion vectors, and to notice frames that are missing."""
+        index = key.index if isinstance(key, Frame) else key
+        self._position = index if isinstance(index, int) else None
         self.keys.select(key)
+        self.motion.select(key)
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> Result:  # noqa: ARG002
         """Always SettingError: one frame alone has no result yet."""

@@ -22,7 +22,7 @@ from segtween.engine.frames import OneByOne, black, check_size
 from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState
 from segtween.interfaces import CutDetector, MotionSource, Schedule, Selecting, Situation, notes_of, select
-from segtween.types import Motion, Result, Rgb, SizeHW
+from segtween.types import FrameKey, Motion, Result, Rgb, SizeHW
 
 
 class CausalEngine(OneByOne):
@@ -41,8 +41,8 @@ class CausalEngine(OneByOne):
         self.keys.reset()
         self.motion.reset()
 
-    def select(self, key: str | int) -> None:
-        """Tells components that read stored scores or flow which frame comes next, by its name or index."""
+    def select(self, key: FrameKey) -> None:
+        """Tells components that read stored scores or flow, or motion vectors, which frame comes next."""
         select(self.keys.segmenter, key)
         self.motion.select(key)
 

@@ -12,7 +12,7 @@ from segtween.engine.clock import Clock
 from segtween.engine.state import own_labels
 from segtween.errors import SettingError
 from segtween.interfaces import ArrayOps, Engine, MotionSource, Segmenter, Selecting, notes_of, segmented, select
-from segtween.types import Frame, Motion, Result, Rgb, SizeHW, format_size
+from segtween.types import Frame, FrameKey, Motion, Result, Rgb, SizeHW, format_size
 
 
 def black(size_hw: SizeHW) -> Rgb:
@@ -47,7 +47,7 @@ class Streaming:
         self.reset()
         items: Iterator[Frame | Rgb] = iter(source)
         for index, item in enumerate(items):
-            self.select(item.index if isinstance(item, Frame) else index)
+            self.select(item if isinstance(item, Frame) else index)
             if isinstance(item, Frame):
                 yield from self.push(item.rgb, pts_seconds=float(item.pts_seconds))
             else:
@@ -85,7 +85,7 @@ class EveryFrame(OneByOne):
         """The next frame has index 0."""
         self._count = 0
 
-    def select(self, key: str | int) -> None:
+    def select(self, key: FrameKey) -> None:
         select(self.segmenter, key)
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None, motion: Motion | None = None) -> Result:  # noqa: ARG002

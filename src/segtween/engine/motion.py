@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segtween.engine.clock import Clock
 from segtween.interfaces import ArrayOps, FlowEstimator, notes_of, select
-from segtween.types import Frame, Motion, Rgb
+from segtween.types import Frame, FrameKey, Motion, Rgb
 
 View = NDArray[np.uint8]
 
@@ -33,8 +33,8 @@ class MotionEstimator:
         """The next frame begins a clip."""
         self.view = None
 
-    def select(self, key: str | int) -> None:
-        """Which frame comes next, by name or index, for stored flow."""
+    def select(self, key: FrameKey) -> None:
+        """Which frame comes next, for stored flow and motion vectors."""
         select(self.flow, key)
 
     def __call__(self, rgb: Rgb, clock: Clock) -> Motion:
@@ -66,7 +66,7 @@ class MotionEstimator:
         self.reset()
         for frame in frames:
             clock = Clock()
-            self.select(frame.index)
+            self.select(frame)
             motion = self(frame.rgb, clock)
             yield frame, replace(motion, stages_ms=clock.stages_ms)
 

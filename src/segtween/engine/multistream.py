@@ -147,6 +147,9 @@ class MultiStream:
             for stream in [stream for stream in open_ if items[stream] is None]:
                 open_.remove(stream)
                 done[stream].extend(self.finish(stream)[stream])
+            for engine, item in zip(self.engines, items, strict=True):
+                if isinstance(item, Frame):
+                    engine.select(item)
             found = self.push([_rgb(item) for item in items], pts_seconds=[_seconds(item) for item in items])
             for stream, results in enumerate(found):
                 done[stream].extend(results)

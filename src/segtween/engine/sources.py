@@ -22,7 +22,7 @@ from segtween.errors import LabelError
 from segtween.geometry import shrink_to
 from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, segmented, select
 from segtween.labels import LabelSet
-from segtween.types import IGNORE, Appearance, Flow, Labels, Rgb, ScoreMap, SizeHW, format_size
+from segtween.types import IGNORE, Appearance, Flow, FrameKey, Labels, Rgb, ScoreMap, SizeHW, format_size
 
 LEAST_RIGHT, FADING = 0.68, 0.25
 """How often a propagated true label is right, by its reliability r: about LEAST_RIGHT + (1 - LEAST_RIGHT) r^FADING. So
@@ -75,7 +75,7 @@ class KeySource(Protocol):
     @property
     def notes(self) -> list[str]: ...
     def reset(self) -> None: ...
-    def select(self, key: str | int) -> None: ...
+    def select(self, key: FrameKey) -> None: ...
     def is_key(self, index: int, history: KeyState | None) -> bool:
         """`history` is None where no key frame of this scene has come yet."""
 
@@ -137,7 +137,7 @@ class NetworkKeys:
     def reset(self) -> None:
         self.schedule.reset()
 
-    def select(self, key: str | int) -> None:
+    def select(self, key: FrameKey) -> None:
         select(self.segmenter, key)
 
     def is_key(self, index: int, history: KeyState | None) -> bool:
@@ -223,7 +223,7 @@ class LabelKeys:
     def reset(self) -> None:
         self._index = 0
 
-    def select(self, key: str | int) -> None:
+    def select(self, key: FrameKey) -> None:
         pass
 
     def is_key(self, index: int, history: KeyState | None) -> bool:  # noqa: ARG002

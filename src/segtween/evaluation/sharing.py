@@ -12,7 +12,7 @@ from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
 from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
-from segtween.types import Motion, Rgb
+from segtween.types import Frame, Motion, Rgb
 
 
 class FrameScores:
@@ -78,6 +78,10 @@ class FrameMotion:
 
     def select(self, key: str | int) -> None:
         self._source.select(key)
+
+    def watch(self, frame: Frame) -> None:
+        """The next frame, where it has motion vectors."""
+        self._source.select(frame)
 
     def next(self, rgb: Rgb) -> Motion:
         """The next frame, (H, W, 3)."""

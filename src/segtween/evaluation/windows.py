@@ -130,7 +130,7 @@ def moments(
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
         for component in components:
-            select(component, frame.name)
+            select(component, dataset.key_of(frame))
         truth = dataset.read_labels(frame, size_hw=size_hw) if scored else None
         yield Moment(
             offset,

@@ -52,6 +52,7 @@ class FlowSpec:
                    None where that cannot do it; without one it is computed on the processor there
     accepts        whether a path is for it; None: its name alone is
     is_stored      flow is read from files: it belongs to certain frames, and has no way back
+    reads_vectors  it uses the motion vectors of frames (`Frame.vectors`), which sources then keep
     """
 
     name: str
@@ -61,6 +62,7 @@ class FlowSpec:
     device_open: str | None = None
     accepts: Callable[[str], bool] | None = None
     is_stored: bool = False
+    reads_vectors: bool = False
 
 
 def _by_name(*rows: FlowSpec) -> dict[str, FlowSpec]:
@@ -79,6 +81,12 @@ FLOWS = _by_name(
         "dense inverse search (Kroeger et al., ECCV 2016), without its variational refinement",
         "segtween.flow.dis:open_dis",
         device_open="segtween.device.flows:open_search",
+    ),
+    FlowSpec(
+        "codec",
+        "the motion vectors that a video's decoder holds already (H.264, MPEG-4, MPEG-2), dis where there are none",
+        "segtween.flow.codec:open_codec",
+        reads_vectors=True,
     ),
     FlowSpec(
         "dis-opencv",
@@ -149,6 +157,11 @@ def flow_spec(flow: str) -> FlowSpec:
             return row
     otherwise = "choose one of these, or check the path"
     raise unknown(f"flow {flow!r}", flow, flow_names(), also=flow_paths(), otherwise=otherwise)
+
+
+def reads_vectors(flow: str | None) -> bool:
+    """Whether a flow uses the motion vectors of frames, which sources have to keep then; None: the default."""
+    return flow is not None and flow_spec(flow).reads_vectors
 
 
 def open_flow(flow: str, options: FlowOptions | None = None) -> FlowEstimator:

@@ -61,7 +61,7 @@ class Comparison:
 
     def update(self, frame: Frame, result: Result) -> None:
         """Runs the other method on the next frame, of which the first one gave `result`."""
-        self._engine.select(frame.index)
+        self._engine.select(frame)
         other = self._engine.step(frame.rgb, pts_seconds=float(frame.pts_seconds))
         if result.is_cut:
             self._farneback.begin()

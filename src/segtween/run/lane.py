@@ -132,7 +132,7 @@ class Lane:
         self._taken += 1
         if arrived is not None:
             self._arrivals.add(arrived)
-        self._engine.select(frame.index)
+        self._engine.select(frame if motion is None else frame.index)
         return Arrival(frame.rgb, float(frame.pts_seconds), motion)
 
     def poll(self) -> None:

@@ -83,11 +83,13 @@ class Reading:
     duration_seconds  how much of it is read; None: all
     frame_rate        frames per second of images (25 unless given); for a video it stands in only where the rate is
                       asked for, timestamps stay
+    motion_vectors    frames have the motion vectors of the video's coding, for flow that uses them
     """
 
     start_seconds: float = 0.0
     duration_seconds: float | None = None
     frame_rate: Fraction | float | str | None = None
+    motion_vectors: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """As `video.open_source` takes them."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from segtween.build import Processor, build_labelled, method
 from segtween.datasets.labelled import LabelledFrames, open_labelled
 from segtween.errors import LabelError, SettingError, SinkError
+from segtween.flow import reads_vectors
 from segtween.interfaces import Sink
 from segtween.run.ending import write_json
 from segtween.run.inputs import Job, Opened, prepare_job, resolve_one
@@ -90,7 +91,8 @@ def propagate(
     SourceError, SinkError or SettingError.
     """
     how, outputs = how or Labelled(), outputs or Outputs()
-    named = resolve_one(source, how.reading, threads=how.threads)
+    reading = replace(how.reading, motion_vectors=reads_vectors(how.settings.flow.name))
+    named = resolve_one(source, reading, threads=how.threads)
     names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
     opened = named.open()
     try:

@@ -21,7 +21,7 @@ from segtween.run.ending import write_json
 from segtween.run.inputs import Job
 from segtween.run.lane import Lane
 from segtween.run.summary import Outcome, SessionSummary, Summary
-from segtween.types import Method, Progress
+from segtween.types import Method, Progress, Result
 from segtween.video.interrupt import Interrupts
 
 SESSION = "session.json"
@@ -65,7 +65,8 @@ def run_session(
     """
     if len(jobs) != len(streams):
         raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
-    session, interrupts = _Session(streams, jobs, how, progress), Interrupts()
+    interrupts = Interrupts()
+    session = _Session(streams, jobs, how, progress, interrupts)
     done = SessionSummary(how.method, how.interval, how.live, session.outcomes)
     ended: BaseException | None = None
     began, used = time.perf_counter(), time.process_time()
@@ -108,9 +109,17 @@ def _warm_up(engine: Engine, lane: Lane) -> None:
 class _Session:
     """All inputs in progress, by the number of their stream."""
 
-    def __init__(self, streams: MultiStream, jobs: Sequence[Job], how: Labelling, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        streams: MultiStream,
+        jobs: Sequence[Job],
+        how: Labelling,
+        progress: Progress | None,
+        interrupts: Interrupts,
+    ) -> None:
         self.outcomes = [Outcome(job.name, job.folder) for job in jobs]
         self._streams, self._how, self._progress = streams, how, progress
+        self._interrupts = interrupts
         self._lanes: dict[int, Lane] = {}
         self._bell = SimpleQueue[None]()
         self._total: int | None = None
@@ -144,17 +153,31 @@ class _Session:
             if self._how.live:
                 self._wait()
             taken = self._taken()
-            for stream, outcome in self._streams.each(taken):
-                if isinstance(outcome, SegtweenError):
-                    self._end(stream, outcome)
-                    continue
-                try:
-                    self._lanes[stream].put(outcome)
-                except SegtweenError as error:
-                    self._end(stream, error)
+            self._label(taken)
             if self._how.live:
                 self._poll([stream for stream in self._lanes if stream not in taken])
             self._report()
+
+    def _label(self, taken: dict[int, Arrival]) -> None:
+        """Nothing interrupts a frame between the network and the queue of the writing thread: the main thread may hold
+        locks of the compiler then, on which other threads wait, and results would be missing."""
+        outcomes = self._streams.each(taken)
+        is_through = False
+        while not is_through:
+            with self._interrupts.held(second_raises=True):  # a network may hang
+                stream, outcome = next(outcomes, (0, None))
+                is_through = outcome is None
+                if isinstance(outcome, SegtweenError):
+                    self._end(stream, outcome)
+                elif outcome is not None:
+                    self._put(stream, outcome)
+            self._interrupts.raise_if_asked()
+
+    def _put(self, stream: int, results: list[Result]) -> None:
+        try:
+            self._lanes[stream].put(results)
+        except SegtweenError as error:
+            self._end(stream, error)
 
     def _wait(self) -> None:
         """Until there is something new to take; for a moment only where results come late and may be there now."""
@@ -166,10 +189,11 @@ class _Session:
         """Live, passes on what is ready of these inputs, which have no new frame."""
         for stream in streams:
             if self._lanes[stream].is_open:
-                try:
-                    self._lanes[stream].poll()
-                except SegtweenError as error:
-                    self._end(stream, error)
+                with self._interrupts.held():
+                    try:
+                        self._lanes[stream].poll()
+                    except SegtweenError as error:
+                        self._end(stream, error)
 
     def stop(self, error: BaseException) -> None:
         """Ends what has not ended. What is labelled, or can be without another frame, is written."""
@@ -208,14 +232,15 @@ class _Session:
         """Closes an input. Frames that wait for a key frame are done too: they are read from the earlier one."""
         lane = self._lanes[stream]
         engine = self._streams.engines[stream]
-        try:
-            lane.put(engine.finish())
-        except SegtweenError as other:
-            error = error or other
-            with suppress(SegtweenError):  # what can be had although some scores cannot
+        with self._interrupts.held():
+            try:
                 lane.put(engine.finish())
-        lane.end(error)
-        self._streams.reset(stream)
+            except SegtweenError as other:
+                error = error or other
+                with suppress(SegtweenError):  # what can be had although some scores cannot
+                    lane.put(engine.finish())
+            lane.end(error)
+            self._streams.reset(stream)
 
     def _report(self) -> None:
         """Progress counts the frames that are in the outputs."""

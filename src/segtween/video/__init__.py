@@ -35,10 +35,10 @@ SAVE_KINDS: tuple[SaveKind, ...] = get_args(SaveKind)
 Rate = Fraction | float | str
 
 
-def _images(spec: str, *, name: str | None, threads: int, **part: Any) -> Source:
+def _images(spec: str, *, name: str | None, threads: int, motion_vectors: bool, **part: Any) -> Source:
     from segtween.video.images import ImageSource
 
-    del threads  # OpenCV reads one image at a time
+    del threads, motion_vectors  # OpenCV reads one image at a time
     return ImageSource(spec, name=name, **part)
 
 
@@ -79,12 +79,14 @@ def open_source(
     threads: int = 1,
     frame_rate: Rate | None = None,
     name: str | None = None,
+    motion_vectors: bool = False,
 ) -> Source:
     """One clip: a video file, a folder, pattern or file of images, `camera:0`, a stream's address, `-`.
 
     `threads` decode and convert, 0 = as many as there are processors. `frame_rate` is the rate of
     images (25 unless given); for a video it stands in only where the rate is asked for, timestamps stay.
-    `name` replaces the name made from `spec`. Raises SourceError where there is nothing to read and
+    `name` replaces the name made from `spec`. With `motion_vectors` frames have those of the video's coding, where the
+    decoder gives them. Raises SourceError where there is nothing to read and
     SettingError for a start, duration or rate that cannot be.
     """
     if threads < 0:
@@ -100,6 +102,7 @@ def open_source(
         duration_seconds=duration_seconds,
         threads=threads,
         frame_rate=frame_rate,
+        motion_vectors=motion_vectors,
     )
 
 

@@ -12,6 +12,7 @@ from segtween.errors import SourceError
 from segtween.types import Frame, SizeHW, SourceInfo, format_size
 from segtween.video.inputs import as_frame_rate, as_part
 from segtween.video.pictures import ToRgb, display_matrix
+from segtween.video.vectors import VectorReader
 
 # Where timestamps after a seek are those of the whole file; elsewhere the frames before are decoded and dropped.
 _SEEKABLE = ("mov", "matroska", "mpegts")
@@ -51,6 +52,7 @@ class ContainerSource:
         duration_seconds: float | None = None,
         threads: int = 1,
         frame_rate: Fraction | float | str | None = None,
+        motion_vectors: bool = False,
     ) -> None:
         self._opened, self._container = opened, opened.container
         self._start, self._end = as_part(start_seconds, duration_seconds)
@@ -60,6 +62,7 @@ class ContainerSource:
         self._stream = _video_stream(self._container, opened)
         self._stream.thread_count = threads
         self._stream.thread_type = "AUTO"
+        self._vectors = VectorReader(self._stream) if motion_vectors else None
         self._time_base: Fraction = self._stream.time_base or Fraction(1, 90_000)
         self._rate = _rate(self._stream) if frame_rate is None else as_frame_rate(frame_rate)
         self._base: int | None = self._stream.start_time
@@ -86,7 +89,8 @@ class ContainerSource:
                     expected=f"{format_size(self._info.size_hw)} like the frames before it",
                     do="the frames before are kept; convert the video to one size",
                 )
-            frame = Frame(self._count, ticks * self._time_base, rgb)
+            vectors = None if self._vectors is None else self._vectors(picture)
+            frame = Frame(self._count, ticks * self._time_base, rgb, vectors)
             self._count += 1
             yield frame
             if self._waiting is not None:  # not closed meanwhile

@@ -47,13 +47,17 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._asked: type[KeyboardInterrupt] | None = None
+        self._second_raises = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nothing in the block is interrupted; `raise_if_asked` raises afterwards what would have."""
+    def held(self, *, second_raises: bool = False) -> Iterator[None]:
+        """Nothing in the block is interrupted; `raise_if_asked` raises afterwards what would have. With
+        `second_raises` a second request is obeyed at once: for a block that may never end."""
         ours = [s for s, handler in HANDLERS.items() if signal.getsignal(s) is handler] if _in_main_thread() else []
         for number in ours:
             signal.signal(number, self._ask)
+        if ours:
+            self._second_raises = second_raises
         try:
             yield
         finally:
@@ -66,7 +70,9 @@ class Interrupts:
             raise asked
 
     def _ask(self, number: int, _: object) -> None:
-        self._asked = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        is_second, self._asked = self._asked is not None, Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if is_second and self._second_raises:
+            raise self._asked
 
 
 def _in_main_thread() -> bool:

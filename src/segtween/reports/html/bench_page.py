@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segtween.bench.machine import processor_name
 from segtween.bench.report import MethodReport, Report
-from segtween.bench.roofline import RooflineReport
+from segtween.bench.roofline_report import RooflineReport
 from segtween.bench.speed_report import STAGES, BenchReport
-from segtween.bench.sweeps import Sweep
 from segtween.ops.threads import available_threads
 from segtween.reports.html import charts
 from segtween.reports.html.page import Html, code, details, numbers, page, paragraph, record, section, text_table
 from segtween.texttable import TextTable
+
+if TYPE_CHECKING:
+    from segtween.bench.sweeps import Sweep
 
 CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
 

@@ -8,6 +8,7 @@
 | `ablation.ablation_table` | each component switched off or made simpler |
 | `budgets.budgets_table` | accuracy against network runs, with fixed and adaptive schedules |
 | `delays.delays_table` | the cost of delayed scores of key frames |
+| `codec.codec_table` | flow from a video's motion vectors against estimated flow, on clips coded for it |
 | `propagation.propagation_table` | true labels of one frame in N, propagated to the others |
 | `occlusion.occlusion_table` | accuracy of occlusion estimates, on the synthetic street |
 | `plot.plot` | accuracy against speed, as PNG and SVG |
