@@ -31,8 +31,10 @@ from segtween.run.session import Labelling, run_one, run_session
 from segtween.run.summary import SessionSummary, Summary
 from segtween.segmenters import Preprocessing
 from segtween.segmenters.augmented import augmented
+from segtween.segmenters.cached import CachedScores
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
-from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, method_name
+from segtween.texttable import count
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, SourceInfo, method_name
 from segtween.video import open_source
 from segtween.video.objects import frames_of
 
@@ -95,7 +97,8 @@ def load(
     video.
 
     interval      non-key frames between key frames (4); or every: the network runs on one frame in `every`
-    label_set     for a callable or a file that does not say: a name, a YAML file, class names, or their number
+    label_set     for a callable or a file that does not say: a name, a YAML file, class names, or their number; for a
+                  network that takes words (CLIPSeg) the words to look for
     runtime       openvino or onnxruntime, with `provider` passed on as its device or execution provider
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
@@ -117,6 +120,12 @@ def load(
     """
     if "labels" in changes:
         raise SettingError(f"labels={changes['labels']!r}", expected="a network's classes as label_set", do="rename it")
+    if "classes" in changes:
+        raise SettingError(
+            f"classes={changes['classes']!r}",
+            expected="a network's classes, or the words that it looks for, as label_set; those that are shown in run",
+            do="rename it",
+        )
     chosen = resolve_interval(interval, every, budget=changes.get("budget"), target_ms=changes.get("target_ms"))
     plain = preset == EVERY_FRAME
     asked = {} if mode is None else {"mode": mode}
@@ -226,6 +235,14 @@ class Segtween:
     def scale_at(self, size_hw: SizeHW) -> float:
         """The scale at which the network sees frames of this size; 1 for what is no network."""
         return scale_of(self._segmenter, size_hw)
+
+    def notes_on(self, info: SourceInfo) -> list[str]:
+        """A line where stored scores without names are not of as many frames as an input has."""
+        scores = self._segmenter
+        if not isinstance(scores, CachedScores) or scores.frames or info.n_frames in (None, len(scores)):
+            return []
+        held = f"{scores.path.name} holds scores of {count(len(scores), 'frame')}"
+        return [f"{held}, {info.name} has {info.n_frames}: are they of this video?"]
 
     def __repr__(self) -> str:
         network = self.method.record["network"]

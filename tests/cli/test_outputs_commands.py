@@ -362,7 +362,7 @@ def test_errors_name_the_flags_of_arguments(said: str, typed: str) -> None:
         (("--start", "100"), "lower --start"),
         (("--duration", "0"), "--duration 0"),
         (("--frame-rate", "-3"), "correct --frame-rate"),
-        (("--threads", "-2"), "threads is -2"),
+        (("--threads", "-2"), "--threads -2; expected 0 (all) or more"),
         (("--save", "movie"), "--save movie is not known"),
     ],
 )

@@ -136,7 +136,13 @@ def test_scores_that_are_not_finite_are_refused(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("graph", "output", "said"),
-    [({"last": "argmax"}, {"kind": "labels", "layout": "NHW"}, "it answers with labels, masks or one channel")],
+    [
+        (
+            {"last": "argmax"},
+            {"kind": "labels", "layout": "NHW"},
+            "it answers with labels, masks or classes scored each for itself",
+        )
+    ],
 )
 def test_what_cannot_be_bound_is_said(graph: Any, output: Any, said: str, tmp_path: Path) -> None:
     import torch

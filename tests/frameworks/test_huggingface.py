@@ -12,17 +12,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from framework_contract import CLASSES, MEAN, SIZE_HW, FrameworkContract, balanced, clip, normalised
+from folder_contract import NAMES, FolderContract, QueryContract, saved, swin
+from framework_contract import CLASSES, MEAN, SIZE_HW
 
 import segtween
 from segtween.adapters.huggingface import exported_record
 from segtween.errors import LabelError, ModelError
 from segtween.segmenters import Preprocessing
-
-NAMES: dict[str, Any] = {
-    "id2label": dict(enumerate(CLASSES)),
-    "label2id": {name: i for i, name in enumerate(CLASSES)},
-}
 
 
 def resnet() -> Any:
@@ -44,39 +40,6 @@ def segformer(**changes: Any) -> Any:
 def processor(size_hw: tuple[int, int] = SIZE_HW, **options: Any) -> Any:
     size = {"height": size_hw[0], "width": size_hw[1]}
     return transformers.SegformerImageProcessor(**{"size": size, **options})
-
-
-def saved(net: Any, images: Any, folder: Path) -> str:
-    net.save_pretrained(folder)
-    images.save_pretrained(folder)
-    return f"hf:{folder}"
-
-
-class FolderContract(FrameworkContract):
-    """`build` gives the network, its last convolutions and its image processor; its own labels are those that the
-    processor makes of its answer."""
-
-    @classmethod
-    def build(cls) -> tuple[Any, list[Any], Any]:
-        raise NotImplementedError
-
-    @classmethod
-    def balance(cls, net: Any, last: list[Any]) -> None:
-        balanced(net, last, size_hw=cls.size_hw, mean=cls.mean, std=cls.std)
-
-    std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
-
-    @classmethod
-    def made(cls, folder: Path) -> tuple[Any, Any]:
-        net, last, images = cls.build()
-        cls.balance(net, last)
-
-        def own(rgb: Any) -> Any:
-            with torch.no_grad():
-                answer = net.eval()(images(images=rgb, return_tensors="pt")["pixel_values"])
-            return images.post_process_semantic_segmentation(answer, target_sizes=[rgb.shape[:2]])[0].numpy()
-
-        return saved(net, images, folder), own
 
 
 class TestSegformer(FolderContract):
@@ -147,46 +110,12 @@ class TestDpt(FolderContract):
         return net, [net.head.head[4]], transformers.DPTImageProcessor(size={"height": 128, "width": 128})
 
 
-class QueryContract(FolderContract):
-    """`last` are the layers that masks and classes come from: masks get a spread of 4, every class is preferred by some
-    queries, and its bias is raised until it has a share of the clip."""
-
-    @classmethod
-    def balance(cls, net: Any, last: list[Any]) -> None:
-        images, (masks, classes) = normalised(np.stack(clip(cls.size_hw))[::5]), last
-        net.eval()
-        with torch.no_grad():
-            spread = net(images).masks_queries_logits.std()
-            masks.weight *= 4 / spread
-            masks.bias *= 4 / spread
-            found = net(images).class_queries_logits.flatten(0, 1)
-            classes.weight *= (4 / found.std(dim=0))[:, None]
-            classes.bias.copy_((classes.bias - found.mean(dim=0)) * 4 / found.std(dim=0))
-            classes.bias[-1] -= 4  # no class at all
-            answer, count = net(images), len(CLASSES)
-            shown = answer.masks_queries_logits.sigmoid()
-            raised = torch.zeros(count + 1)
-            for _ in range(100):
-                shares = (answer.class_queries_logits + raised).softmax(dim=-1)[..., :-1]
-                labels = torch.einsum("bqc,bqhw->bchw", shares, shown).argmax(dim=1)
-                there = torch.bincount(labels.flatten(), minlength=count) / labels.numel()
-                raised[:-1] += 0.2 * (1 / count - there).sign()
-            classes.bias += raised
-
-
 class TestMask2Former(QueryContract):
     @classmethod
     def build(cls) -> tuple[Any, list[Any], Any]:
-        swin = transformers.SwinConfig(
-            embed_dim=16,
-            depths=[1, 1, 1, 1],
-            num_heads=[1, 2, 4, 8],
-            window_size=4,
-            out_features=["stage1", "stage2", "stage3", "stage4"],
-        )
         sizes = {"hidden_dim": 32, "feature_size": 32, "mask_feature_size": 32, "dim_feedforward": 64}
         config = transformers.Mask2FormerConfig(
-            backbone_config=swin,
+            backbone_config=swin(),
             encoder_layers=1,
             decoder_layers=2,
             num_queries=16,

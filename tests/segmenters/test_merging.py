@@ -18,6 +18,7 @@ from segtween.models.records import load_record, save_record
 from segtween.runtimes import RUNTIMES
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.inspect import inspect_onnx, propose
+from segtween.segmenters.merging import class_sums
 from tiny_onnx import colour_image, save_graph
 
 FLOAT = TensorProto.FLOAT
@@ -236,6 +237,18 @@ def test_queries_are_merged_as_transformers_does(tmp_path: Path, kind: Any, size
     assert scores.shape[0] == 5
     shares = np.exp(scores) / np.exp(scores).sum(axis=0)
     assert 0.2 < shares.max(axis=0).mean() < 1
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_one_rule_merges_arrays_and_tensors() -> None:
+    rng = np.random.default_rng(1)
+    table, masks = rng.normal(size=(QUERIES, 6)) * 3, rng.normal(size=(QUERIES, 7, 9)) * 200
+    found = class_sums(table.astype(np.float32), masks.astype(np.float32), xp=np)
+    in_torch = [torch.from_numpy(values[None]).float() for values in (table, masks)]
+    np.testing.assert_allclose(found, class_sums(*in_torch, xp=torch)[0].numpy(), atol=1e-6)
+    shares = in_torch[0].softmax(-1)[..., :-1]
+    written_out = torch.einsum("bqc,bqhw->bchw", shares, in_torch[1].sigmoid())[0].numpy()
+    np.testing.assert_allclose(found, written_out, atol=1e-6)
 
 
 def test_config_files_beside_say_what_the_queries_are(tmp_path: Path) -> None:

@@ -57,6 +57,24 @@ def test_the_class_is_where_its_probability_is_above_the_threshold(
     np.testing.assert_array_equal(scores.argmax(axis=0), there)
 
 
+@pytest.mark.parametrize(("last", "kind"), [("sigmoid", "probabilities"), ("", "logits")])
+def test_where_none_of_several_classes_reaches_the_threshold_is_background(
+    tmp_path: Path, last: Any, kind: Any
+) -> None:
+    path = write_network(tmp_path / "net.onnx", classes=3, last=last, normalise=True)
+    record = replace(
+        binary_record(path, kind=kind, threshold=0.7), labels=label_set(["background", "sky", "road", "car"])
+    )
+    rgb = colour_image((48, 64), seed=2)
+    scores, logits = open_network(record)(rgb), cell_scores((rgb.astype(np.float64) - 100) / 50, classes=3)
+    best = logits.argmax(axis=0) + 1
+    expected = np.where(1 / (1 + np.exp(-logits.max(axis=0))) > 0.7, best, 0)
+    assert {0} < set(np.unique(expected)), "the picture shows several"
+    assert (scores.argmax(axis=0) == expected).mean() > 0.99
+    with pytest.raises(ModelError, match=r"has 4 classes .* expected 2"):
+        open_network(replace(record, labels=BINARY))
+
+
 def test_a_probability_of_zero_or_one_stays_finite(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx", classes=1, last="sigmoid")
     scores = open_network(binary_record(path, kind="probabilities"))(np.full((16, 16, 3), 255, np.uint8))
@@ -135,7 +153,7 @@ def test_records_of_one_channel_that_do_not_fit(tmp_path: Path, output: Any, mes
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ({"kind": "labels", "threshold": 0.5}, "output.threshold is 0.5; expected none, as it is for one channel and"),
+        ({"kind": "labels", "threshold": 0.5}, "output.threshold is 0.5; expected none, as it is for classes scored e"),
         ({"values": (0, 1)}, r"output.values is \(0, 1\); expected none, as it is for labels; correct"),
         ({"masks": "m"}, "output.masks is 'm'; expected none, as it is for instances and queries"),
         ({"iou": 0.5}, "output.iou is 0.5; expected none, as it is for yolo-seg"),

@@ -5,6 +5,7 @@
 | `modules` | a `torch.nn.Module`: which of its outputs are scores, what it sees, its record |
 | `queries` | class and mask queries merged to scores, by the rule of their library |
 | `export`, `cache` | written once as ONNX, checked against torch, kept in the cache |
+| `text` | networks that are given text, encoded once |
 | `labels` | the classes' names |
 | `huggingface` | a folder in Hugging Face's form: preprocessing, labels, weights |
 | `hub` | such a folder by its name on the hub |
@@ -27,6 +28,17 @@ def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
     """MissingExtraError, which names the install line, unless all packages are here."""
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise MissingExtraError(what, extra=extra)
+
+
+def takes_words(model: str) -> bool:
+    """Whether a network's classes are words that it is given. Raises what reading its folder raises."""
+    from segtween.segmenters import form_of
+
+    if form_of(model) != "huggingface":
+        return False
+    from segtween.adapters.huggingface import read_folder
+
+    return read_folder(model).takes_words
 
 
 def exported_model(model: str, *, label_set: Any = None) -> ModelRecord | None:

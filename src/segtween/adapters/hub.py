@@ -18,7 +18,8 @@ from segtween.errors import ModelError
 from segtween.models.weights import sha256_of
 
 EXTRA = "huggingface"
-WANTED = ("*.json", "*.safetensors", "pytorch_model*.bin")
+MERGES = "merges.txt"
+WANTED = ("*.json", MERGES, "*.safetensors", "pytorch_model*.bin")
 _NAME = re.compile(r"(?P<name>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
 
 
@@ -55,7 +56,7 @@ def _downloaded(name: str, revision: str | None) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT")
     with _refused(name):
         patterns = list(WANTED)
-        path = Path(snapshot_download(name, revision=revision, endpoint=endpoint, allow_patterns=patterns[:2]))
+        path = Path(snapshot_download(name, revision=revision, endpoint=endpoint, allow_patterns=patterns[:-1]))
         if not any(path.glob("*.safetensors")):
             path = Path(snapshot_download(name, revision=revision, endpoint=endpoint, allow_patterns=patterns))
     return path

@@ -3,11 +3,12 @@
 | `config.json` | network |
 | --- | --- |
 | `...ForSemanticSegmentation` | SegFormer, UperNet, DPT, BEiT, MobileViT, ... |
-| `MaskFormer`, `Mask2Former`, `Eomt` | class and mask queries, merged to scores inside the graph (`adapters.queries`) |
+| `MaskFormer`, `Mask2Former`, `OneFormer`, `Eomt` | class and mask queries, merged to scores inside the graph (`adapters.queries`) |
+| `CLIPSeg` | a class for each word that it is given (`adapters.text`), and the background, where none of them fits |
 
 Loaded by `transformers` once, from safetensors, or from a `.bin` that holds tensors alone; no code of the folder's is
 run. The exported graph with its record is kept in the cache, and needs none of these libraries any more.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -23,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from segtween.adapters import need
 from segtween.adapters.cache import FORMAT, KIND, cached_key
-from segtween.adapters.hub import EXTRA, folder_of, is_folder
-from segtween.adapters.labels import labels_for, names_in, of_names, without_labels
+from segtween.adapters.hub import EXTRA, MERGES, folder_of, is_folder
+from segtween.adapters.labels import labels_for, labels_of_words, names_in, of_names, without_labels
 from segtween.errors import ModelError
+from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
 from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
 from segtween.models.weights import cache_folder, sha256_of
@@ -38,7 +40,14 @@ if TYPE_CHECKING:
     from segtween.adapters.modules import TorchNetwork
 
 SEMANTIC = "ForSemanticSegmentation"
-UNIVERSAL = ("MaskFormerForInstanceSegmentation", "Mask2FormerForUniversalSegmentation", "EomtForUniversalSegmentation")
+ONEFORMER, CLIPSEG = "OneFormerForUniversalSegmentation", "CLIPSegForImageSegmentation"
+OTHERS = (
+    "MaskFormerForInstanceSegmentation",
+    "Mask2FormerForUniversalSegmentation",
+    ONEFORMER,
+    "EomtForUniversalSegmentation",
+    CLIPSEG,
+)
 USUAL_ASPECT = 16 / 9
 SIDE_MULTIPLE = 32
 
@@ -56,15 +65,21 @@ class Folder:
         return str((self.config.get("architectures") or ["no architecture"])[0])
 
     @property
+    def takes_words(self) -> bool:
+        """Whether its classes are the words that it is given."""
+        return self.architecture == CLIPSEG
+
+    @property
     def weights(self) -> list[Path]:
         """Safetensors; files that torch pickled only where there is no other."""
         found = sorted(self.path.glob("*.safetensors"))
         return found or sorted(self.path.glob("pytorch_model*.bin"))
 
-    def digest(self, size_hw: SizeHW | None) -> str:
-        """24 digits that change with any file, and with the size asked for."""
-        files = [*sorted(self.path.glob("*.json")), *self.weights]
-        parts = [FORMAT, str(size_hw), *(f"{path.name} {sha256_of(path)}" for path in files)]
+    def digest(self, size_hw: SizeHW | None, words: LabelSet | None = None) -> str:
+        """24 digits that change with any file, and with the size and words asked for."""
+        files = [*sorted(self.path.glob("*.json")), *sorted(self.path.glob(MERGES)), *self.weights]
+        asked = [str(size_hw), *([] if words is None else [json.dumps(words.names)])]
+        parts = [FORMAT, *asked, *(f"{path.name} {sha256_of(path)}" for path in files)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
@@ -84,15 +99,19 @@ def exported_record(model: str, *, label_set: Any = None, preprocessing: Preproc
     """The record of the exported network, written where it is not in the cache yet."""
     asked = preprocessing or Preprocessing()
     folder = read_folder(model)
-    digest = folder.digest(asked.size_hw)
+    words = labels_of_words(label_set, name=model) if folder.takes_words else None
+    digest = folder.digest(asked.size_hw, words)
     record = _known(digest)
     if record is None:
         _need_torch(folder)
         from segtween.adapters.export import exported
 
         # What is kept is the folder's own; what is asked for instead holds for this time.
-        record = exported(network_of(folder, label_set=label_set, asked=Preprocessing(size_hw=asked.size_hw)))
-    if label_set is not None:
+        own = Preprocessing(size_hw=asked.size_hw)
+        record = exported(network_of(folder, label_set=label_set, asked=own, words=words))
+    if words is not None:
+        record = replace(record, labels=words)
+    elif label_set is not None:
         record = replace(record, labels=choose_labels(record, find_label_set(label_set)))
     elif names_in(folder.config.get("id2label")) is None:
         raise without_labels(record.name, len(record.labels))
@@ -109,8 +128,9 @@ def torch_network(model: str, *, label_set: Any, preprocessing: Preprocessing) -
     """The network in torch; raises as `open_hugging_face`."""
     folder = read_folder(model)
     _need_torch(folder)
-    found = network_of(folder, label_set=label_set, asked=preprocessing)
-    if label_set is None:
+    words = labels_of_words(label_set, name=model) if folder.takes_words else None
+    found = network_of(folder, label_set=label_set, asked=preprocessing, words=words)
+    if label_set is None or words is not None:
         return found
     return replace(found, record=replace(found.record, labels=choose_labels(found.record, find_label_set(label_set))))
 
@@ -121,10 +141,10 @@ def read_folder(model: str) -> Folder:
     path = folder_of(name)
     folder = Folder(name, path, _json(path / "config.json"))
     kind = folder.architecture
-    if not kind.endswith(SEMANTIC) and kind not in UNIVERSAL:
+    if not kind.endswith(SEMANTIC) and kind not in OTHERS:
         raise ModelError(
             f"{model} is {kind}",
-            expected=f"...{SEMANTIC}, {', '.join(UNIVERSAL)}",
+            expected=f"...{SEMANTIC}, {', '.join(OTHERS)}",
             do="give a semantic segmentation network",
         )
     if not folder.weights:
@@ -132,29 +152,40 @@ def read_folder(model: str) -> Folder:
     return folder
 
 
-def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing) -> TorchNetwork:
-    """The network with its weights, as `transformers` builds it."""
+def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing, words: LabelSet | None) -> TorchNetwork:
+    """The network with its weights, as `transformers` builds it; `words` are the classes of one that takes words."""
     from segtween.adapters.modules import module_network
-    from segtween.adapters.queries import mask_size
+    from segtween.adapters.text import THRESHOLD
 
     processor = _processor(folder)
     pixels, guessed = _input(processor, folder)
-    changed, module = _fields(asked), _module(folder)
+    changed = _fields(asked)
     names = names_in(folder.config.get("id2label"))
     reduced = bool(getattr(processor, "do_reduce_labels", None))
     ignore = 0 if reduced else int(folder.config.get("semantic_loss_ignore_index") or IGNORE)
     own = (
         None if names is None else of_names(names, first_id=int(reduced), ignore_id=ignore if ignore < 256 else IGNORE)
     )
+    if words is not None:
+        own = words
     return module_network(
-        module,
+        _with_text(_module(folder), folder, words),
         _overridden(pixels, asked),
         guessed=[name for name in guessed if name not in changed],
-        content=folder.digest(asked.size_hw),
+        content=folder.digest(asked.size_hw, words),
         name=folder.path.resolve().name if is_folder(folder.name) else folder.name,
-        masks_hw=mask_size(module.config),
         labels=partial(labels_for, given=label_set if own is None else own, named=None),
+        threshold=None if words is None else THRESHOLD,
     )
+
+
+def _with_text(module: Any, folder: Folder, words: LabelSet | None) -> Any:
+    """The network with the text that it is given beside images."""
+    from segtween.adapters.text import prompted, with_task
+
+    if words is not None:
+        return prompted(module, folder.path, words.names[1:])
+    return with_task(module, folder.path) if folder.architecture == ONEFORMER else module
 
 
 def _known(digest: str) -> ModelRecord | None:
@@ -208,9 +239,13 @@ def _processor(folder: Folder) -> Any:
         return None
     from transformers import AutoImageProcessor
 
+    # OneFormer's would fetch a list of classes from the hub, which only panoptic maps need.
+    options: dict[str, Any] = {"class_info_file": None} if folder.architecture == ONEFORMER else {}
     try:
         with _quietly():
-            return AutoImageProcessor.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False)
+            return AutoImageProcessor.from_pretrained(
+                folder.path, local_files_only=True, trust_remote_code=False, **options
+            )
     except Exception as error:  # whatever transformers raises
         raise _unreadable(folder.path / "preprocessor_config.json", error) from None
 

@@ -14,6 +14,7 @@ from segtween.types import IGNORE
 
 _PLACEHOLDER = re.compile(r"LABEL_\d+")
 BACKGROUND = "background"
+_BLACK = (0, 0, 0)
 
 
 def labels_for(classes: int, given: Any, *, named: Sequence[str] | None, name: str) -> LabelSet:
@@ -34,6 +35,38 @@ def labels_for(classes: int, given: Any, *, named: Sequence[str] | None, name: s
             do="give the label set that belongs to it as label_set=",
         )
     return found
+
+
+def labels_of_words(given: Any, *, name: str) -> LabelSet:
+    """The classes of a network that looks for words: the background, where none of them fits, then the words in their
+    order. `given` is anything that `labels.label_set` takes; "background" in it is no word to look for.
+
+    Raises LabelError: no words, an empty one, one twice.
+    """
+    if given is None or isinstance(given, int):
+        raise LabelError(
+            f"network {name!r} takes words as its classes, and got {'none' if given is None else given}",
+            expected="what it is to look for, such as cat, sofa, floor",
+            do="give the words as label_set=",
+        )
+    chosen = find_label_set(given)
+    colours = dict(zip(chosen.names, chosen.colours, strict=True))
+    colours.pop(BACKGROUND, None)
+    plain = [_plain(word) for word in colours]
+    for word in plain:
+        if not word or plain.count(word) > 1:
+            raise LabelError(
+                f"network {name!r} is given {'an empty word' if not word else f'the word {word!r} twice'}",
+                expected="each word once, and none of them empty",
+                do="correct label_set=",
+            )
+    if not plain:
+        raise LabelError(
+            f"network {name!r} is given no word but background", expected="what to look for", do="add to label_set="
+        )
+    words = numbered(1 + len(plain))
+    names, palette = (BACKGROUND, *colours), (_BLACK, *colours.values())
+    return replace(words, name=chosen.name, names=names, colours=palette)
 
 
 def without_labels(name: str, classes: int) -> LabelError:

@@ -35,19 +35,22 @@ _NAMED = ("logits", "out")
 class Scores(nn.Module):
     """A module's scores alone: normalised images (N, 3, H, W) -> (N, C, h, w).
 
+    `scored_alone`: each class is scored for itself, and what is background is the record's `output.threshold`.
+
     The scores are the tensor that it gives, its entry `logits` (transformers) or `out` (torchvision), the first image
     of several outputs (SMP with a classification head), or the merged class and mask queries. A single channel `x` is
     that of a class beside the background: (0, x), whose softmax is (1 - sigmoid(x), sigmoid(x)); where it holds
     probabilities already, (1 - x, x). `is_shared` says that it does.
     """
 
-    def __init__(self, module: nn.Module, *, masks_hw: SizeHW | None = None) -> None:
+    def __init__(self, module: nn.Module, *, scored_alone: bool = False) -> None:
         super().__init__()
-        self.module, self.masks_hw, self.is_shared = module, masks_hw, False
+        self.module, self.is_shared, self.scored_alone = module, False, scored_alone
+        self.masks_hw = mask_size(getattr(module, "config", None))
 
     def forward(self, image: Tensor) -> Tensor:
         scores = self._pick(self.module(image), image)
-        if scores.shape[1] > 1:
+        if scores.shape[1] > 1 or self.scored_alone:
             return scores
         rest = 1 - scores if self.is_shared else torch.zeros_like(scores)
         return torch.cat([rest, scores], dim=1)
@@ -109,7 +112,6 @@ def torch_network(model: Any, *, label_set: Any, preprocessing: Preprocessing) -
         guessed=guessed,
         name=type(model).__name__,
         content=digest_of_module(model, pixels.size_hw),
-        masks_hw=mask_size(config),
         labels=partial(
             labels_for, given=own if label_set is None else label_set, named=names_in(getattr(config, "id2label", None))
         ),
@@ -123,16 +125,18 @@ def module_network(
     guessed: Sequence[str],
     name: str,
     content: str,
-    masks_hw: SizeHW | None,
     labels: Callable[..., LabelSet],
+    threshold: float | None = None,
 ) -> TorchNetwork:
     """The module and its record, both found right by one picture; `content` is a digest of all that changes its
-    numbers, `labels` is `labels_for` but for the number of classes and the name."""
-    net: Any = Scores(copy.deepcopy(module), masks_hw=masks_hw).eval().to("cpu", torch.float32)
+    numbers, `labels` is `labels_for` but for the number of classes and the name. `threshold`: that of the record's
+    output, for classes scored each for itself."""
+    alone = threshold is not None
+    net: Any = Scores(copy.deepcopy(module), scored_alone=alone).eval().to("cpu", torch.float32)
     net.requires_grad_(False)
     size = trial_size(pixels.size_hw)
     answer = _tried(net, pixels, size, name=name)
-    is_single = answer.shape[1] == 2 and not answer[0, 0].any()
+    is_single = answer.shape[1] == 2 and not answer[0, 0].any() and not alone
     net.is_shared = bool(is_single and 0 <= answer[0, 1].min() <= answer[0, 1].max() <= 1)
     if net.is_shared:
         answer = _tried(net, pixels, size, name=name)
@@ -141,8 +145,10 @@ def module_network(
         name=name,
         graph="graph.onnx",
         input=pixels,
-        output=OutputRecord(SCORES, kind=kind, stride=_stride((answer.shape[2], answer.shape[3]), size, name=name)),
-        labels=labels(answer.shape[1], name=name),
+        output=OutputRecord(
+            SCORES, kind=kind, stride=_stride((answer.shape[2], answer.shape[3]), size, name=name), threshold=threshold
+        ),
+        labels=labels(answer.shape[1] + alone, name=name),
         path=Path("model.yaml"),
         provenance={CONTENT: content},
         guessed=tuple(guessed),

@@ -1,23 +1,19 @@
-"""Class and mask queries to class scores, by the rule of the library that a network comes from."""
+"""Class and mask queries to class scores inside a graph, by the rule of the library that a network comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from segtween.segmenters.merging import MASK2FORMER_HW
+from segtween.segmenters.merging import MASKS_AT, class_sums
 from segtween.types import SizeHW
 
 LEAST_SCORE = 1e-6
-MERGED_AT: dict[str, SizeHW | None] = {
-    "maskformer": None,
-    "mask2former": MASK2FORMER_HW,
-    "eomt": None,
-    "eomt_dinov3": None,
-}
+MERGED_AT: dict[str, SizeHW | None] = {**MASKS_AT, "eomt": None, "eomt_dinov3": None}
 """`model_type` of networks that are merged, and the size that their masks are resized to first; None: as they are, but
 for `image_size` of the configuration, where there is one (transformers 5, `post_process_semantic_segmentation`)."""
 
@@ -33,13 +29,11 @@ def merged(classes: Tensor, masks: Tensor, *, size_hw: SizeHW | None, image_hw: 
     """Class queries (N, Q, C + 1), the last class being none, and mask queries (N, Q, h, w) as logits (N, C, H, W) of
     the image's size.
 
-    The score of a class is the sum over queries of its probability times that of the mask (Cheng et al., NeurIPS 2021,
-    "Per-Pixel Classification is Not All You Need", section 3.4). It is enlarged as the library does, and its logarithm
-    is returned: that of coarser scores, enlarged, would put edges between classes elsewhere.
+    The sums of `merging.class_sums` are enlarged as the library does, and their logarithm is returned: that of coarser
+    scores, enlarged, would put edges between classes elsewhere.
     """
     if size_hw is not None:
         masks = interpolate(masks, size=size_hw, mode="bilinear", align_corners=False)
-    shares = classes.softmax(dim=-1)[..., :-1].transpose(1, 2)
-    scores = shares.matmul(masks.sigmoid().flatten(2)).unflatten(2, tuple(masks.shape[2:]))
-    enlarged = interpolate(scores, size=tuple(image_hw), mode="bilinear", align_corners=False)
+    sums: Tensor = class_sums(classes, masks, xp=torch)
+    enlarged = interpolate(sums, size=tuple(image_hw), mode="bilinear", align_corners=False)
     return enlarged.clamp(min=LEAST_SCORE).log()

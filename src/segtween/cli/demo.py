@@ -18,7 +18,14 @@ def demo(
     *,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the video goes."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            rich_help_panel="Output",
+            help="Where the video goes.",
+            parser=shared.named_folder,
+        ),
     ] = Path("demo"),
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")

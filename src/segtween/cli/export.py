@@ -22,7 +22,14 @@ def export(
     what: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A network as for --model, or a weight file.")],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the network goes."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            rich_help_panel="Output",
+            help="Where the network goes.",
+            parser=shared.named_folder,
+        ),
     ],
     label_set: shared.LabelSetName = None,
     calibrate: Annotated[
@@ -69,7 +76,8 @@ def export(
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
     foreign = exported_model(what, label_set=label_set)
-    written = export_network(foreign or what, out, overwrite=overwrite, label_set=label_set)
+    own = None if foreign else label_set  # a foreign network's record has it
+    written = export_network(foreign or what, out, overwrite=overwrite, label_set=own)
     console.print("written: " + ", ".join(str(path) for path in written))
     if not calibrate:
         return

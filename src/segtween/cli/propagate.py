@@ -43,6 +43,7 @@ class LabelledInput:
             help="Numbers in label files, read and written: train ids, or those of the dataset.",
         ),
     ] = "train"
+    duration: shared.Duration = None
     frame_rate: shared.FrameRate = None
 
 
@@ -94,13 +95,15 @@ def propagate(
         segtween propagate drive.mp4 --labels cvat-export.zip -o out/ --save cvat
     """
     from segtween.cli.screen import progress_bar, show
+    from segtween.run.options import Reading
     from segtween.run.propagation import Labelled, report
     from segtween.run.propagation import propagate as run_propagation
     from segtween.settings import Bidirectional, Settings, change
 
     outputs = options.outputs(output, ids=given.ids)
     settings = change(Settings(Bidirectional()), flow=flow)
-    how = Labelled(given.label_set, settings, output.next_frames, given.frame_rate, threads)
+    part = Reading(duration_seconds=given.duration, frame_rate=given.frame_rate)
+    how = Labelled(given.label_set, settings, output.next_frames, part, threads)
     with progress_bar(video) as bar:
         progress = None if output.quiet else bar
         done = run_propagation(video, given.labels, output.out, how=how, outputs=outputs, progress=progress)

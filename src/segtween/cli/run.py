@@ -14,7 +14,7 @@ from segtween.cli.flags import in_flags
 from segtween.cli.grouping import Rare, grouped
 from segtween.cli.guard import BAD_INPUT, guarded, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.errors import SegtweenError
+from segtween.errors import SegtweenError, SettingError
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
@@ -32,9 +32,7 @@ class ReadingOptions:
     PANEL: ClassVar[str] = "Input"
 
     start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Begin here.")] = 0.0
-    duration: Annotated[
-        float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after this many seconds of input.")
-    ] = None
+    duration: shared.Duration = None
     frame_rate: shared.FrameRate = None
 
 
@@ -146,16 +144,21 @@ def run(
     from segtween.reports.html.recording import Recorders
     from segtween.reports.html.run_page import Asked
     from segtween.run.inputs import resolve
+    from segtween.run.modes import is_finite
     from segtween.run.options import Reading
     from segtween.video.saving import save_kinds
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, replace(part, motion_vectors=reads_vectors(method.flow)), threads=network.threads)
+    _check_lag(how, todo)
     wanted = options.outputs(output, ids=output.ids)
     save_kinds(wanted.save)  # a misspelt kind is said before anything takes long
+    if len(todo) == 1 and is_finite(todo[0]):
+        todo[0].open().close()  # so is a file that cannot be read
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
-    load_options |= {**network.for_load(), **method.for_load()}
+    of_network = _with_words(network.for_load(), wanted.classes)
+    load_options |= {**of_network, **method.for_load()}
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
     with shared.errors_of_lag(how.lag), compiling(network.chosen_model(), device=how.device, quiet=quiet):
@@ -164,7 +167,7 @@ def run(
     used = [seg.in_mode_for(todo, live=live)] if at_once else [seg.in_mode_for(item, live=live) for item in todo]
     for note in dict.fromkeys(note for one in used for note in one.notes):
         notes.print(in_flags(note))
-    compared = None if output.compare is None else _compared(output.compare, network, interval=seg.settings.interval)
+    compared = None if output.compare is None else _compared(output.compare, of_network, interval=seg.settings.interval)
     outputs = replace(
         wanted,
         report=output.report,
@@ -193,6 +196,8 @@ def run(
         folder = out if alone else out / item.name
         try:
             source = item.open()
+            for note in seg.notes_on(source.info) if part == Reading() else ():
+                notes.print(note)
             if not quiet:
                 scale = seg.scale_at(source.info.size_hw)
                 notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds, scale=scale), markup=False)
@@ -212,6 +217,28 @@ def run(
         raise typer.Exit(BAD_INPUT)
 
 
+def _check_lag(how: LiveOptions, todo: Sequence[NamedSource]) -> None:
+    """SettingError for a lag where nothing comes live."""
+    from segtween.run.modes import is_finite
+
+    if how.lag and not how.live and all(is_finite(item) for item in todo):
+        raise SettingError(
+            "--lag for files that are not played live",
+            expected="a camera, a stream, or --live",
+            do="leave it out: files are labelled from both sides by default",
+        )
+
+
+def _with_words(load_options: dict[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
+    """The options of a network; the classes that outputs show are the words of one that takes words, where no label set
+    names more."""
+    from segtween.adapters import takes_words
+
+    if classes is None or load_options["label_set"] is not None or not takes_words(load_options["model"]):
+        return load_options
+    return {**load_options, "label_set": list(classes)}
+
+
 def _as_it_is(source: Source) -> Source:
     return source
 
@@ -225,7 +252,7 @@ def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool)
     return live or any(kind_of(item.spec) in ("camera", "stream") for item in todo)
 
 
-def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
+def _compared(name: str, network: dict[str, Any], *, interval: int) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
     from segtween.api import EVERY_FRAME, load
     from segtween.errors import unknown
@@ -234,7 +261,7 @@ def _compared(name: str, network: NetworkOptions, *, interval: int) -> Segtween:
     known = (EVERY_FRAME, *PRESETS)
     if name not in known:
         raise unknown(f"--compare {name!r}", name, known)
-    return load(preset=name, interval=interval, **network.for_load())
+    return load(preset=name, interval=interval, **network)
 
 
 def _changed(of: Outputs | Reading) -> dict[str, Any]:
@@ -262,10 +289,11 @@ def _report(summary: Summary) -> None:
     from segtween.cli.screen import console
     from segtween.cli.startup import network_of
     from segtween.ops.threads import available_threads
+    from segtween.texttable import count
 
     stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
     console.print(
-        f"{summary.input.name}: network on {summary.network_runs} of {summary.frames} frames "
+        f"{summary.input.name}: network on {summary.network_runs} of {count(summary.frames, 'frame')} "
         f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
         + (", with the comparison" if summary.comparison is not None else "")
         + (f", {summary.cuts} scene cuts" if summary.cuts else "")
@@ -292,10 +320,12 @@ def _report(summary: Summary) -> None:
 
 
 def _live(figures: dict[str, Any]) -> str:
+    from segtween.texttable import count
+
     ms = figures["latency_ms"]
     return (
-        f"live: {figures['dropped_frames']} frames dropped; labels after {ms['p50']:.0f} ms (half of the frames), "
-        f"{ms['p95']:.0f} ms (95%), {ms['p99']:.0f} ms (99%), {ms['most']:.0f} ms (the slowest)"
+        f"live: {count(figures['dropped_frames'], 'frame')} dropped; labels after {ms['p50']:.0f} ms (half of the "
+        f"frames), {ms['p95']:.0f} ms (95%), {ms['p99']:.0f} ms (99%), {ms['most']:.0f} ms (the slowest)"
     )
 
 

@@ -58,6 +58,7 @@ def export(
     """
     from segtween.cli.screen import console, progress_bar
     from segtween.run.score_cache import check_target, dataset_frames, export_scores, names_of, source_frames
+    from segtween.texttable import count
     from segtween.types import format_size
     from segtween.video import open_source
 
@@ -74,6 +75,7 @@ def export(
     with progress_bar("scores") as progress:
         stored = export_scores(segmenter, frames, out, total=total, overwrite=overwrite, progress=progress)
     console.print(
-        f"{out}: scores of {stored.frames} frames, {stored.classes} classes on {format_size(stored.grid_hw)} cells "
-        f"(width x height), in steps of {stored.step:.4f}, each within {stored.largest_error:.4f} of the network's"
+        f"{out}: scores of {count(stored.frames, 'frame')}, {stored.classes} classes on {format_size(stored.grid_hw)} "
+        f"cells (width x height), in steps of {stored.step:.4f}, each within {stored.largest_error:.4f} of the "
+        "network's"
     )

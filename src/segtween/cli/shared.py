@@ -37,7 +37,7 @@ LabelSetName = Annotated[
         "--label-set",
         metavar="NAME|FILE",
         rich_help_panel="Network",
-        help="Classes, where the network does not name them: a label set's name or a YAML file.",
+        help="Classes, where the network does not name them: a label set's name, a YAML file, or names with commas.",
     ),
 ]
 DatasetLabels = Annotated[
@@ -114,6 +114,9 @@ Lag = Annotated[
         "network's time late.",
     ),
 ]
+Duration = Annotated[
+    float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after this many seconds of input.")
+]
 FrameRate = Annotated[
     float | None,
     typer.Option("--frame-rate", metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25)."),
@@ -134,7 +137,8 @@ Classes = Annotated[
         "--classes",
         metavar="NAMES",
         rich_help_panel="Output",
-        help="Only these classes in overlays, masks and cut-outs: car,person.",
+        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
+        "looks for these, unless --label-set names more.",
     ),
 ]
 Alpha = Annotated[
@@ -183,8 +187,20 @@ UnknownBelow = Annotated[
         help="Labels of a confidence below X (0 to 1) become unknown.",
     ),
 ]
+
+
+def named_folder(text: str | Path) -> Path:
+    """The folder of `--out`; an empty name is refused, which would be the current folder."""
+    if not str(text).strip():
+        raise typer.BadParameter("it is empty; expected the name of a folder; give . for this one")
+    return Path(text)
+
+
 Folder = Annotated[
-    Path, typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.")
+    Path,
+    typer.Option(
+        "--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.", parser=named_folder
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segtween.settings import Fixed
-from segtween.texttable import ordinal
+from segtween.texttable import count, ordinal
 from segtween.types import BOTH_SIDES, format_size
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def start_line(
 ) -> str:
     """One input: what it is, which network and method it gets, and where the outputs go. `scale` is the one at which
     the network sees its frames."""
-    frames = "" if info.n_frames is None else f", {info.n_frames} frames"
+    frames = "" if info.n_frames is None else f", {count(info.n_frames, 'frame')}"
     seen = "" if scale == 1 else f" at scale {scale:g}"
     return f"{name} ({format_size(info.size_hw)}{frames}): {what(used, seen)}; {where(folder, save)}"
 

@@ -34,7 +34,7 @@ def why_not(inner: Any, device: torch.device) -> str | None:
     if seen.window_stride_hw is not None or seen.fit != "stretch":
         return "it sees frames in windows, or fitted into its size"
     if said.kind not in ("logits", "probabilities") or said.threshold is not None:
-        return "it answers with labels, masks or one channel"
+        return "it answers with labels, masks or classes scored each for itself"
     return None if len(inner.runtime.inputs) == 1 else "it has several inputs"
 
 

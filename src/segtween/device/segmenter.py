@@ -108,6 +108,9 @@ class DeviceSegmenter:
     def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
         image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
         scores = as_logits(self._net(image)[0].float().contiguous(), self.record.output)
+        if self.record.output.threshold is not None:  # as `segmenters.answers.with_background` has it
+            background = torch.full_like(scores[:1], self.record.output.threshold).logit()
+            scores = torch.cat([background, scores])
         return scores, torch.isfinite(scores).all()
 
     def _compile(self, rgb: Tensor) -> None:

@@ -52,7 +52,11 @@ class LabelSet:
                 do="give one colour and one id per name",
             )
         if len(set(self.names)) != n or len(set(self.ids)) != n:
-            raise LabelError(f"label set {self.name!r} repeats a name or an id", expected="each once", do="rename it")
+            both = (*self.names, *self.ids)
+            twice = next(one for one in both if both.count(one) > 1)
+            raise LabelError(
+                f"label set {self.name!r} repeats a name or an id ({twice!r})", expected="each once", do="rename it"
+            )
         if any(not isinstance(name, str) or not name for name in self.names):
             raise LabelError(f"label set {self.name!r} has a name that is no text", expected="names", do="correct it")
         values = [v for c in self.colours for v in c] + [*self.ids, self.ignore_id]

@@ -15,6 +15,7 @@ from segtween.labels.label_set import LabelMap, LabelSet, numbered
 from segtween.types import IGNORE
 from segtween.validation import Expected, Name, read_yaml, shown, validate
 
+_FILES = (".yaml", ".yml")
 _Byte = Annotated[int, Interval(ge=0, le=255)]
 _Colour = Annotated[tuple[_Byte, _Byte, _Byte], Expected("[red, green, blue], whole numbers from 0 to 255")]
 
@@ -23,8 +24,8 @@ Which = str | Path | LabelSet | Sequence[str] | Mapping[Any, str] | int
 
 
 def label_set(which: Which) -> LabelSet:
-    """A label set by name (`camvid11`), from a YAML file, or from class names: a list; a mapping of ids to names
-    (`{0: "sky", 1: "road"}`), as files hold them; or their number alone.
+    """A label set by name (`camvid11`), from a YAML file, or from class names: a list, or a text with commas
+    (`"sky, road"`); a mapping of ids to names (`{0: "sky", 1: "road"}`), as files hold them; or their number alone.
 
     The YAML holds `names` and, as wanted, `name`, `colours`, `ids`, `ignore_id`.
     """
@@ -34,18 +35,20 @@ def label_set(which: Which) -> LabelSet:
         return numbered(which)
     if isinstance(which, Mapping) and which:
         return _by_id(which)
+    if isinstance(which, str) and "," in which and not which.endswith(_FILES):
+        which = [name.strip() for name in which.split(",")]
     if not isinstance(which, (str, Path)):
         names = validate(cast(Any, _Names), which, whole="label set", do="see docs/labels.md", error=LabelError)
         return replace(numbered(len(names)), name="custom", names=tuple(names))
     if str(which) in LABEL_SETS:
         return LABEL_SETS[str(which)]
     path = Path(which)
-    if path.suffix.lower() not in (".yaml", ".yml"):
+    if path.suffix.lower() not in _FILES:
         raise unknown(
             f"label set {shown(str(which))} is not known",
             str(which)[:60],
             sorted(LABEL_SETS),
-            also="or a .yaml file",
+            also="or a .yaml file, or names with commas",
             otherwise="see docs/labels.md for the file's form",
             error=LabelError,
         )

@@ -128,8 +128,9 @@ class OutputRecord:
     size). `kind` `labels` is an argmax baked into the graph; `values` are the numbers that it gives to the classes, in
     their order, where they are not 0, 1, 2, ...
 
-    `threshold`: the output has one channel, the score of the second of two classes, which is there from this
-    probability on. Of `yolo-seg` it is the least confidence of an instance, and `iou` how far boxes of one class may
+    `threshold`: each class is scored for itself, by its own sigmoid, and there is one class more than channels: the
+    first, the background, which is where none of the others reaches this probability (one channel: one class and its
+    background). Of `yolo-seg` it is the least confidence of an instance, and `iou` how far boxes of one class may
     overlap. The kinds that give masks of instances or queries (`MERGED_KINDS`) name the output that holds them in
     `masks`; `name` holds boxes or classes, and layout and stride are those of the masks.
     """
@@ -149,7 +150,7 @@ class OutputRecord:
                 raise _refuse(f"output.{field_name}", getattr(self, field_name), f"none, as it is for {words}")
         if self.is_merged and self.masks is None:
             raise _refuse("output.masks", None, f"the output that holds the masks, because output.kind is {self.kind}")
-        if self.kind != "labels" and not self.is_one_channel and "C" not in self.layout:
+        if self.kind != "labels" and not self.has_background and "C" not in self.layout:
             raise _refuse("output.layout", self.layout, f"a layout with C, because output.kind is {self.kind}")
 
     @property
@@ -158,8 +159,8 @@ class OutputRecord:
         return self.kind in MERGED_KINDS
 
     @property
-    def is_one_channel(self) -> bool:
-        """Whether the output holds the score of one class, and what is left is background."""
+    def has_background(self) -> bool:
+        """Whether the first class is what is left where no class of the output reaches the threshold."""
         return self.threshold is not None and not self.is_merged
 
     @property
@@ -175,7 +176,7 @@ class OutputRecord:
 
 _FOR_KINDS: dict[str, tuple[tuple[OutputKind, ...], str]] = {
     "masks": (MERGED_KINDS, "instances and queries"),
-    "threshold": (("logits", "probabilities", "yolo-seg"), "one channel and for yolo-seg"),
+    "threshold": (("logits", "probabilities", "yolo-seg"), "classes scored each for itself and for yolo-seg"),
     "iou": (("yolo-seg",), "yolo-seg"),
     "values": (("labels",), "labels"),
 }

@@ -18,6 +18,7 @@ from segtween.run.options import Outputs, Reading
 from segtween.run.session import Labelling, run_one
 from segtween.run.summary import Summary
 from segtween.settings import Bidirectional, Settings
+from segtween.texttable import count
 from segtween.types import Frame, OutputReport, Progress, Result, SourceInfo
 from segtween.video.inputs import image_files, kind_of
 
@@ -51,20 +52,26 @@ class Labelled:
     label_set    names their classes where the labels do not
     settings     flow and cuts
     next_frames  how many frames are named to look at next
-    frame_rate   of an image folder (25)
+    reading      which part of the input is read; it begins at the first frame, which labels are numbered from
     threads      0 uses every processor
     """
 
     label_set: str | Path | None = None
     settings: Settings = field(default_factory=lambda: Settings(Bidirectional()))
     next_frames: int = 5
-    frame_rate: float | None = None
+    reading: Reading = field(default_factory=Reading)
     threads: int = 0
 
     def __post_init__(self) -> None:
         if self.next_frames < 0:
             raise SettingError(
                 f"{self.next_frames} frames to look at next", expected="0 or more", do="correct next_frames"
+            )
+        if self.reading.start_seconds:
+            raise SettingError(
+                f"start_seconds={self.reading.start_seconds:g}",
+                expected="0, because labels are numbered from the first frame",
+                do="leave it out",
             )
 
 
@@ -84,7 +91,8 @@ def propagate(
     SourceError, SinkError or SettingError.
     """
     how, outputs = how or Labelled(), outputs or Outputs()
-    named = resolve_one(source, _reading(how), threads=how.threads)
+    reading = replace(how.reading, motion_vectors=reads_vectors(how.settings.flow.name))
+    named = resolve_one(source, reading, threads=how.threads)
     names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
     opened = named.open()
     try:
@@ -118,11 +126,6 @@ def propagate(
     candidates = write_next()
     _check_within(given.files, summary.frames)
     return Propagated(summary, given, candidates)
-
-
-def _reading(how: Labelled) -> Reading:
-    vectors = reads_vectors(how.settings.flow.name)
-    return Reading(frame_rate=how.frame_rate, motion_vectors=vectors)
 
 
 def _recorded(info: SourceInfo) -> SourceInfo:
@@ -198,9 +201,9 @@ def look_next(
 def report(done: Propagated) -> list[str]:
     """What was done, in lines for a person."""
     summary, given = done.summary, done.labelled
-    lines = [f"{summary.input.name}: {summary.frames} frames from {len(given.files)} labelled ones"]
+    lines = [f"{summary.input.name}: {count(summary.frames, 'frame')} from {count(len(given.files), 'labelled one')}"]
     if given.blank:
-        lines.append(f"  {len(given.blank)} label files hold no class and count as not labelled")
+        lines.append(f"  {count(len(given.blank), 'label file')} without a class, not labelled")
     lines += [f"  {note}" for note in summary.outputs.notes]
     if done.candidates:
         lines.append("  look at these next (expected error, frames to the nearest label):")

@@ -11,6 +11,7 @@ import numpy as np
 from segtween.errors import MissingExtraError, SegtweenError, SourceError
 from segtween.metrics.timing import percentiles
 from segtween.ops.threads import available_threads
+from segtween.texttable import count
 from segtween.types import Method, OutputReport, Result, SourceInfo, format_size
 from segtween.video.frames_table import FRAMES_TABLE
 
@@ -67,7 +68,8 @@ class Summary:
     def __repr__(self) -> str:
         written = ", ".join(output.name for output in self.outputs.finished) or "nothing"
         return (
-            f"{self.input.name}: network on {self.network_runs} of {self.frames} frames, {self.fps:.1f} per second\n"
+            f"{self.input.name}: network on {self.network_runs} of {count(self.frames, 'frame')}, "
+            f"{self.fps:.1f} per second\n"
             f"method {self.method.name} {self.method.hash}, {self.method.mode_word}\n"
             f"written: {written} in {self.folder}"
         )
@@ -174,7 +176,7 @@ class SessionSummary:
     def __repr__(self) -> str:
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return (
-            f"{len(self.outcomes)} inputs{failed}: network on {self.network_runs} of {self.frames} frames, "
+            f"{len(self.outcomes)} inputs{failed}: network on {self.network_runs} of {count(self.frames, 'frame')}, "
             f"{self.fps:.1f} per second\n"
             f"method {self.method.name} {self.method.hash}, {self.method.mode_word}\n"
             f"written: {', '.join(str(outcome.folder) for outcome in self.outcomes)}"

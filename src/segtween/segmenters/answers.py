@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,7 @@ def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, size_hw
         return Answer(labels=labels.astype(np.uint8) if labels.dtype.kind == "b" else labels, stride=stride)
     if output.threshold is not None:
         is_probability = output.kind == "probabilities"
-        return Answer(one_channel(planes, output.threshold, is_probability=is_probability), stride)
+        return Answer(with_background(planes, output.threshold, is_probability=is_probability), stride)
     planes = planes.astype(np.float32, copy=False)
     # Logarithms before anything is resized: between the centres of an enlarged grid it is they that follow straight
     # lines.
@@ -108,15 +109,16 @@ def _merged(answers: Sequence[NDArray[Any]], output: OutputRecord, size_hw: Size
     return Answer(logits_from_probabilities(sums), REDUCED_STRIDE, shown=sums)
 
 
-def one_channel(plane: NDArray[Any], threshold: float, *, is_probability: bool) -> Scores:
-    """(1, h, w) or (h, w) -> (2, h, w): logits of background and class, whose argmax is the class where its
-    probability, the sigmoid of a logit, is above the threshold."""
-    score = plane.reshape(plane.shape[-2:]).astype(np.float32)
+def with_background(planes: NDArray[Any], threshold: float, *, is_probability: bool) -> Scores:
+    """(C, h, w), or (h, w) of one class -> (C + 1, h, w): logits of background and classes, whose argmax is the class
+    of the highest probability, the sigmoid of a logit, where that is above the threshold."""
+    scores = planes.reshape(-1, *planes.shape[-2:]).astype(np.float32)
     if is_probability:
-        share = np.clip(score, np.float32(LEAST_PROBABILITY), np.float32(1 - LEAST_PROBABILITY))
-        score = np.log(share) - np.log1p(-share)
-    half = (score - np.float32(np.log(threshold / (1 - threshold)))) / np.float32(2)
-    return np.stack([-half, half])
+        shares = np.clip(scores, np.float32(LEAST_PROBABILITY), np.float32(1 - LEAST_PROBABILITY))
+        scores = np.log(shares) - np.log1p(-shares)
+    above = scores - np.float32(math.log(threshold / (1 - threshold)))
+    mean = above.sum(axis=0) / np.float32(len(above) + 1)
+    return np.concatenate([-mean[None], above - mean])
 
 
 def _renumbered(labels: NDArray[Any], values: Sequence[int], who: str) -> NDArray[np.uint8]:
@@ -146,11 +148,11 @@ def check_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, labels
         raise misfit(record, "layout", output.layout, f"has shape {answer.shape}")
     planes = as_planes(answer, output.layout)
     channels = planes.size // (planes.shape[-2] * planes.shape[-1])
-    if (output.kind == "labels" or output.is_one_channel) and channels != 1:
+    if output.kind == "labels" and channels != 1:
         raise misfit(record, "kind", output.kind, f"has shape {answer.shape}")
-    if output.kind != "labels" and not output.is_one_channel and channels == 1 and len(labels_of) == 2:
+    if output.kind != "labels" and not output.has_background and channels == 1 and len(labels_of) == 2:
         raise misfit(record, "threshold", "0.5 or another", f"has one channel (shape {answer.shape})")
-    classes = len(output.values or labels_of) if output.kind == "labels" else 2 if output.is_one_channel else channels
+    classes = len(output.values or labels_of) if output.kind == "labels" else channels + output.has_background
     if classes != len(labels_of):
         raise ModelError(
             f"output {output.name!r} of {record.graph_path.name} has {classes} classes "

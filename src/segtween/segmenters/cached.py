@@ -16,7 +16,8 @@ from segtween.errors import LabelError, ScoresError
 from segtween.labels import LabelSet, label_set, label_set_from_record, usual
 from segtween.models.weights import sha256_of
 from segtween.segmenters.scores import Scores, check_finite
-from segtween.types import Rgb, check_rgb
+from segtween.texttable import count
+from segtween.types import Rgb, SizeHW, check_rgb, format_size
 
 
 class CachedScores:
@@ -30,7 +31,7 @@ class CachedScores:
 
     def __init__(self, path: str | Path, labels: str | Path | LabelSet | Sequence[str] | None = None) -> None:
         self.path = Path(path)
-        self._values, self._scale, self.frames, stored = _read(self.path)
+        self._values, self._scale, self.frames, stored, self._size_hw = _read(self.path)
         classes = self._values.shape[1]
         guess = stored or usual(classes)
         self.labels = guess if labels is None else label_set(labels)
@@ -59,7 +60,7 @@ class CachedScores:
         self._row = row
 
     def __call__(self, rgb: Rgb) -> Scores:
-        check_rgb(rgb)
+        self._check_size(check_rgb(rgb))
         if self._row is None:
             raise ScoresError(
                 f"scores of {self.path.name} were asked for before a frame was chosen",
@@ -74,6 +75,14 @@ class CachedScores:
         who = f"{self.path.name} for frame {name}"
         return check_finite(scores, labels_of=self.labels, who=who, do="store the scores again")
 
+    def _check_size(self, rgb: Rgb) -> None:
+        if self._size_hw not in (None, rgb.shape[:2]):
+            raise ScoresError(
+                f"{self.path.name} holds scores of frames of {format_size(self._size_hw)}",
+                expected=f"{format_size((rgb.shape[0], rgb.shape[1]))}, as the frames are",
+                do="give the scores that belong to these frames",
+            )
+
     def describe(self) -> dict[str, Any]:
         return {
             "name": self.path.name,
@@ -87,16 +96,17 @@ class CachedScores:
         held = f"{self.frames[0]} to {self.frames[-1]}" if self.frames else f"0 to {len(self) - 1}"
         return ScoresError(
             f"{self.path.name} has no scores for {what}",
-            expected=f"one of its {len(self)} frames, {held}",
+            expected=f"one of its {count(len(self), 'frame')}, {held}",
             do="give the scores that belong to these frames",
         )
 
 
-def _read(path: Path) -> tuple[NDArray[Any], float, list[str], LabelSet | None]:
-    """Stored values, their scale, the frames' names and the label set; ScoresError for what does not fit."""
+def _read(path: Path) -> tuple[NDArray[Any], float, list[str], LabelSet | None, SizeHW | None]:
+    """Stored values, their scale, the frames' names, the label set and the images' size, as far as they are there;
+    ScoresError for what does not fit."""
     if not path.is_file():
         raise ScoresError(f"scores file {path} is not found", expected="an .npz file", do="check the path")
-    wanted = ("scores_q", "scores", "scale", "frames", "labels")
+    wanted = ("scores_q", "scores", "scale", "frames", "labels", "size_hw")
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("it is no archive, or cut off")
@@ -132,7 +142,9 @@ def _read(path: Path) -> tuple[NDArray[Any], float, list[str], LabelSet | None]:
             expected=f"{len(values)}, one for each of its scores",
             do="store the names again",
         )
-    return values, scale, frames, _read_labels(path, held.get("labels"))
+    size = held.get("size_hw")
+    size_hw = None if size is None or size.shape != (2,) else (int(size[0]), int(size[1]))
+    return values, scale, frames, _read_labels(path, held.get("labels")), size_hw
 
 
 def _read_labels(path: Path, stored: NDArray[Any] | None) -> LabelSet | None:

@@ -20,7 +20,9 @@ from segtween.types import SizeHW
 
 LEAST_CONFIDENCE, LARGEST_OVERLAP, MOST_INSTANCES = 0.25, 0.7, 300
 """What Ultralytics predicts with, unless it is asked for others."""
-MASK2FORMER_HW: SizeHW = (384, 384)
+MASKS_AT: dict[str, SizeHW | None] = {"maskformer": None, "mask2former": (384, 384), "oneformer": None}
+"""The size that mask queries are resized to before they are merged; None: as they are (transformers 5,
+`post_process_semantic_segmentation`)."""
 _MOST_BOXES = 30_000
 _HAS_CORNERS = 6
 """Columns of a row that holds two corners, confidence and class before the coefficients."""
@@ -40,16 +42,28 @@ def _is_sorted(table: NDArray[Any], masks: NDArray[Any]) -> bool:
 
 def merged_queries(kind: OutputKind, table: NDArray[Any], masks: NDArray[Any]) -> Scores:
     """(1, Q, C + 1) and (1, Q, h, w) logits -> (C, h, w), the sum of each class over all queries, 0 and more."""
-    from segtween.ops.cpu import resize_planes, softmax
+    from segtween.ops.cpu import resize_planes
 
-    planes = masks[0].astype(np.float32)
-    if kind == "mask2former":
-        planes = resize_planes(planes, MASK2FORMER_HW)
-    shares = softmax(np.ascontiguousarray(table[0].T, np.float32))[:-1]
+    planes, size_hw = masks[0].astype(np.float32), MASKS_AT[kind]
+    if size_hw is not None:
+        planes = resize_planes(planes, size_hw)
     with np.errstate(over="ignore"):
-        there = np.float32(1) / (np.float32(1) + np.exp(-planes))
-    merged: Scores = (shares @ there.reshape(len(planes), -1)).reshape(-1, *planes.shape[1:])
+        merged: Scores = class_sums(table[0].astype(np.float32), planes, xp=np)
     return merged
+
+
+def class_sums(table: Any, masks: Any, *, xp: Any) -> Any:
+    """Class queries (..., Q, C + 1), the last class being none, and mask queries (..., Q, h, w), both logits -> the sum
+    over the queries of class probability times mask probability, (..., C, h, w), 0 and more (Cheng et al., NeurIPS
+    2021, "Per-Pixel Classification is Not All You Need", section 3.4).
+
+    `xp` is the library of the arrays, `numpy` or `torch`: one rule for what runs on answers and inside of graphs.
+    """
+    odds = xp.exp(table - xp.amax(table, -1)[..., None])
+    shares = xp.swapaxes((odds / odds.sum(-1)[..., None])[..., :-1], -1, -2)
+    there = 1 / (1 + xp.exp(-masks))
+    sums = shares @ there.reshape((*masks.shape[:-2], -1))
+    return sums.reshape((*sums.shape[:-1], *masks.shape[-2:]))
 
 
 def merged_instances(

@@ -158,6 +158,12 @@ def _propagation(values: Mapping[str, Any]) -> Propagation:
             expected="propagation='published': the grid and arithmetic that it was trained with",
             do="give preset='swnet-seq'",
         )
+    if name != "composed" and values["match"] is not None:
+        raise SettingError(
+            f"match={values['match']!r} with propagation={name!r}, which resamples scores in each frame",
+            expected="propagation='composed', whose flow is matched by appearance",
+            do="leave it out, or give preset='composed'",
+        )
     if name == "published":
         return Published(**given, refine=Guided(values["weights"], values["edge"]) if refine == "guided" else None)
     if name == "resampled":

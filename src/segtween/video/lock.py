@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ DEAD_AFTER_SECONDS = 60.0
 
 
 class FolderLock:
-    """Holds `folder` for this process by a file in it, `.segtween.lock`, until `release` or the end of the process.
+    """Holds `folder` for this process by a file in it, `.segtween.lock`, until `release` or the end of the process. A
+    folder that is not there is made, and gone again if nothing is written into it by then.
 
     The file says process, host and start. A lock that another run left is taken over where that run is dead:
 
@@ -37,15 +39,18 @@ class FolderLock:
         self.path = folder / LOCK_NAME
         record = {**_this_process(), "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}
         self._text = json.dumps(record) + "\n"
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
+        with sink_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         with sink_errors(self.path):
             while not _create(self.path, self._text):
                 _take_away_if_dead(self.path)
         ended = threading.Event()
-        self._release = weakref.finalize(self, _release, self.path, self._text, ended)
+        self._release = weakref.finalize(self, _release, self.path, self._text, ended, made)
         threading.Thread(target=_touch, args=(self.path, self._text, ended), name="segtween-lock", daemon=True).start()
 
     def release(self) -> None:
-        """Removes the file. Safe to call twice."""
+        """Removes the file, and what was made and is empty. Safe to call twice."""
         self._release()
 
 
@@ -195,10 +200,12 @@ def _touch(path: Path, text: str, ended: threading.Event) -> None:
             pass  # a disk or a share that is gone for a while
 
 
-def _release(path: Path, text: str, ended: threading.Event) -> None:
+def _release(path: Path, text: str, ended: threading.Event, made: Sequence[Path]) -> None:
     ended.set()
     try:
         if _record(text)["process"] == os.getpid() and _text_of(path) == text:  # not in a fork of the run's process
             path.unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
     except OSError:
-        pass  # the folder is gone or may no longer be written to; the process ends soon, and then the lock is stale
+        pass  # it holds outputs, is gone, or may no longer be written to: the lock is stale when the process ends

@@ -42,7 +42,6 @@ from segtween.video.sinks import (
     values_in_file,
 )
 from segtween.video.sound import Notice
-from segtween.video.staging import sink_errors
 
 
 @dataclass(frozen=True)
@@ -241,8 +240,6 @@ def open_sinks(
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
     compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
     more = films or {}
-    with sink_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(root)
     try:
         names = [FRAMES_TABLE, *compared, *more, *(name for kind in kinds for name in SAVINGS[kind].names(request))]

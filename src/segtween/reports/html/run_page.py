@@ -96,7 +96,7 @@ def _figures(summary: Summary) -> list[tuple[str, str, str]]:
     runs = 100 * summary.network_runs / max(1, summary.frames)
     found = [
         ("Frames per second", f"{summary.fps:.1f}", "with reading, writing and this report"),
-        ("Network runs per 100 frames", f"{runs:.1f}", f"{summary.network_runs} of {summary.frames} frames"),
+        ("Network runs per 100 frames", f"{runs:.1f}", f"{summary.network_runs} of {count(summary.frames, 'frame')}"),
     ]
     for name, key, digits in (("Temporal consistency", "tc", 1), ("Flicker", "flicker", 2)):
         if own is not None and own[key] is not None:
@@ -208,7 +208,13 @@ def _stages(summary: Summary) -> Html:
 
 def _input(summary: Summary) -> dict[str, Any]:
     told = summary.to_json()
+    told["totals"] = {key: _rounded(value) for key, value in told["totals"].items()}
     return {key: told[key] for key in ("input", "interval", "saved", "totals", "error") if told[key] is not None}
+
+
+def _rounded(value: Any) -> Any:
+    """As people read it: four significant digits of what is no whole number."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _data(recorder: RunRecorder) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def _read_output(graph: Any, path: Path, draft: Draft) -> int:
     if not found:
         raise _no_segmentation(path, {name: answer.shape for name, answer in answers.items()}, kind)
     best = found[0]
-    if not best.output.is_one_channel:
+    if not best.output.has_background:
         draft.facts.pop("output.threshold", None)
     for name, value in best.output.to_dict().items():
         put = draft.guess if f"output.{name}" in best.unsure else partial(draft.read, source="trial run")

@@ -36,13 +36,13 @@ class Candidate:
     @property
     def is_binary(self) -> bool:
         """Whether it says of each place whether one class is there."""
-        return self.classes == 2 and (self.output.is_one_channel or self.output.kind == "labels")
+        return self.classes == 2 and (self.output.has_background or self.output.kind == "labels")
 
     @property
     def rank(self) -> tuple[int, int, int]:
         """Scores of classes before labels, and these before one channel; outputs before auxiliary ones, the finer grid
         first."""
-        kind = 2 if self.output.is_one_channel else int(self.output.kind == "labels")
+        kind = 2 if self.output.has_background else int(self.output.kind == "labels")
         helper = any(word in self.output.name.lower() for word in ("aux", "feat", "edge", "boundary", "hidden"))
         return kind, int(helper), -self.cells
 
