@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -121,7 +120,7 @@ async def labels(request: Request) -> Response:
 async def save(request: Request) -> Response:
     """Takes labels of a frame, one byte a pixel."""
     _, labelling = _found(request)
-    values = await _bytes(request, most=math.prod(labelling.video.size_hw) + 1)
+    values = await _bytes(request, most=MOST_BYTES)
     return await _done(labelling, labelling.save, _frame(request), values)
 
 
