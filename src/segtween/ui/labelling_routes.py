@@ -22,19 +22,18 @@ from segtween.ui.labelling import Labelling
 from segtween.ui.sessions import NOT_FOUND, Session
 from segtween.ui.state import Here, of_request
 
-KIND = "labelling"
-"""Under which the session keeps it, and how its jobs are called."""
+KIND, PROPAGATION = "labelling", "propagation"
+"""Of its jobs: the one that opens a video, and the others. The session keeps the labelling under the first."""
 BUSY, TOO_LARGE = 409, 413
 
 
 @answering
 async def show(request: Request) -> Response:
-    """The labelling, None where there is none, and what one may begin from."""
+    """The labelling, None where there is none, and the label sets that have a name."""
     here = of_request(request)
     found: Labelling | None = here.session.extra.get(KIND)
     shown = None if found is None else await run_in_threadpool(found.to_json)
-    networks = list(here.state.options.networks)
-    return JSONResponse({"labelling": shown, "networks": networks, "label_sets": sorted(LABEL_SETS)})
+    return JSONResponse({"labelling": shown, "label_sets": sorted(LABEL_SETS)})
 
 
 @answering
@@ -94,7 +93,7 @@ async def propagate(request: Request) -> Response:
         labelling.propagate(job)
         return {"runs": labelling.runs}
 
-    return here.submit(KIND, f"propagating labels through {labelling.video.name}", work)
+    return here.submit(PROPAGATION, f"propagating labels through {labelling.video.name}", work)
 
 
 @answering
@@ -170,7 +169,7 @@ def _frame(request: Request) -> int:
 
 
 def _check_idle(here: Here) -> None:
-    if any(job.kind == KIND and not job.has_ended for job in here.session.jobs.values()):
+    if any(job.kind in (KIND, PROPAGATION) and not job.has_ended for job in here.session.jobs.values()):
         raise Refusal(BUSY, SettingError("labels are at work already", expected="one run at a time", do="wait, or cancel it"))
 
 

@@ -11,21 +11,37 @@ function opened() {
   });
 }
 
-/** The drafts of one video: those of another with the same key are taken for it, too. */
+const named = (frames) => `${frames.length > 1 ? "frames" : "frame"} ${frames.join(", ")}`;
+
+async function change(base, mode, work) {
+  const opened = await base;
+  return new Promise((resolve, reject) => {
+    const one = opened.transaction(TABLE, mode), request = work(one.objectStore(TABLE));
+    one.oncomplete = () => resolve(request.result);
+    one.onerror = one.onabort = () => reject(one.error || request.error);
+  });
+}
+
+/** All drafts in words, one text for each video. */
+export async function storedDrafts() {
+  const frames = new Map();
+  for (const [key, frame] of await change(opened(), "readonly", (table) => table.getAllKeys())) {
+    const name = key.split("|")[0];
+    frames.set(name, [...(frames.get(name) || []), frame]);
+  }
+  return [...frames].map(([name, all]) => `${name}, ${named(all)}`);
+}
+
+/** The drafts of one video, which is known by its name, size, number of frames and classes. */
 export class Drafts {
-  constructor(key) {
-    this.key = key;
+  constructor({ name, width, height, frames, classes }) {
+    this.key = [name, width, height, frames, classes.map((one) => one.name).join()].join("|");
     this._base = opened();
     this._base.catch(() => {});
   }
 
-  async _do(mode, work) {
-    const base = await this._base;
-    return new Promise((resolve, reject) => {
-      const change = base.transaction(TABLE, mode), request = work(change.objectStore(TABLE));
-      change.oncomplete = () => resolve(request.result);
-      change.onerror = change.onabort = () => reject(change.error || request.error);
-    });
+  _do(mode, work) {
+    return change(this._base, mode, work);
   }
 
   /** The labels of a frame, undefined where there is no draft. */

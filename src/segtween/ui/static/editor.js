@@ -33,7 +33,7 @@ const MARKUP = `
 <p class="editor-now" aria-live="polite"></p>
 <div class="editor-classes" role="group" aria-label="Class"></div>
 <details class="editor-help"><summary>Keys</summary><p id="editor-keys">
-In the picture: arrows move the cursor by a pixel, with Shift by ten; hold the space bar and move to paint; Enter sets a
+In the picture: arrows move the cursor, with Shift ten times as far; hold the space bar and move to paint; Enter sets a
 corner of a polygon or uses the tool once, Enter on the first corner closes it, Backspace takes the last corner back,
 Escape drops it. B brush, E eraser, P polygon, R region, I pick class; [ and ] size; 1 to 9, comma and full stop class;
 + and - zoom, 0 whole picture; H hides the labels; Ctrl+Z undo, Ctrl+Y redo. With the mouse: the wheel zooms while the
@@ -423,7 +423,7 @@ class Editor {
     const does = {
       " ": () => { if (!repeat && !this.pen) this._press(this.cursor); },
       Enter: () => { if (!this.pen) { this._press(this.cursor); this._lift(); } },
-      Escape: () => this._dropCorners(), Backspace: () => this._backCorner(),
+      Escape: this.corners.length ? () => this._dropCorners() : null, Backspace: () => this._backCorner(),
       "[": () => this.resize(-1), "]": () => this.resize(1),
       ",": () => this.chooseClass(this.chosen - 1), ".": () => this.chooseClass(this.chosen + 1),
       "+": () => this._zoom(1.5), "=": () => this._zoom(1.5), "-": () => this._zoom(1 / 1.5), "0": () => this.view.fit(),
