@@ -18,7 +18,7 @@ import numpy as np
 from segtween.api import Model, load
 from segtween.datasets.labelled import OWN_SET
 from segtween.datasets.reading import read_ids
-from segtween.errors import LabelError, SinkError
+from segtween.errors import LabelError, SinkError, SourceError
 from segtween.labels import LabelSet
 from segtween.run.options import Outputs
 from segtween.run.propagation import Candidate, Labelled, look_next, propagate
@@ -201,20 +201,29 @@ class Labelling:
         return self.folder / "network" / "labels" if number <= 0 else self.folder / "runs" / str(number) / "out" / "labels"
 
     def _read_frames(self, job: Job) -> None:
+        """As many as there may be, and, of a damaged video, those before the damage."""
         most = max(1, MOST_PIXELS // math.prod(self.video.size_hw))
         with sink_errors(self.folder):
             (self.folder / "frames").mkdir(parents=True)
         source = open_video(self.video)
         try:
-            for frame in source:
-                if self.frames == most:
-                    self._is_whole = False
-                    self.notes.append(f"only the first {most} frames are used: more do not fit into memory")
-                    break
-                self._write_picture(frame.rgb)
-                job.progress(self.frames, self.video.frames and min(self.video.frames, most))
+            with named(self.video.path, self.video.name):
+                for frame in source:
+                    if self.frames == most:
+                        self._use_part("more do not fit into memory")
+                        break
+                    self._write_picture(frame.rgb)
+                    job.progress(self.frames, self.video.frames and min(self.video.frames, most))
+        except SourceError as error:
+            if self.frames == 0:
+                raise
+            self._use_part(error.got)
         finally:
             source.close()
+
+    def _use_part(self, why: str) -> None:
+        self._is_whole = False
+        self.notes.append(f"only the first {self.frames} frames are used: {why}")
 
     def _write_picture(self, rgb: Rgb) -> None:
         import cv2
