@@ -1,6 +1,7 @@
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+
+/** Starts the player whose elements are in the page; `data` is what `run_page.player_data` gives. Returns what stops it. */
+function startPlayer(data) {
   const $ = (id) => document.getElementById(id);
   const stage = $("stage"), seek = $("frame"), now = $("now");
   const films = [$("film-picture"), $("film-labels")];
@@ -150,8 +151,8 @@
     button.setAttribute("aria-pressed", on);
     paint();
   }));
-  document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const pressed = (event) => {
+    if (!stage.offsetParent || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const does = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1), ArrowRight: () => step(event.shiftKey ? 10 : 1),
       ",": () => step(-1), ".": () => step(1), Home: () => step(-data.frames), End: () => step(data.frames),
@@ -159,6 +160,12 @@
       " ": () => { if (!event.target.matches("button")) play(playing === null); else return false; },
     }[event.key];
     if (does && does() !== false) event.preventDefault();
-  });
+  };
+  document.addEventListener("keydown", pressed);
   divide(0.5); alpha($("alpha").value / 100); paint(); tell();
-})();
+  return () => { play(false); document.removeEventListener("keydown", pressed); };
+}
+
+// In a report the data stands in the page itself.
+const given = document.getElementById("data");
+if (given) startPlayer(JSON.parse(given.textContent));
