@@ -15,7 +15,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 BAD_REQUEST = 400
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 it is no fault
     """What is not done, with the status of the answer: `error` is what the page shows."""
 
     def __init__(self, status: int, error: SegtweenError) -> None:

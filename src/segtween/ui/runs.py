@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from segtween.models.finding import find_record
 from segtween.reports.html.page import numbers
 from segtween.reports.html.recording import Recorders, RunRecorder
 from segtween.reports.html.run_page import Asked, figures, player, player_data, timeline, write_run_report
+from segtween.run.kernels import compiled_ahead, missing
 from segtween.run.modes import ModeName
 from segtween.run.options import Outputs
 from segtween.run.summary import Summary
@@ -63,12 +66,9 @@ class Choices:
         network, mode = network_of(values, options), values.get("mode", "offline")
         if mode not in MODES:
             raise unknown(f"mode {mode!r}", str(mode), MODES)
-        classes = values.get("classes")
-        if classes is not None and not (classes and all(isinstance(name, str) for name in classes)):
-            raise SettingError("no class is chosen", expected="one class or more", do="tick those to be tinted")
         return cls(
-            session.video(values.get("video")), network, every_of(values), mode,
-            None if classes is None else tuple(classes), values.get("compare") is not False, options.threads,
+            session.video(values.get("video")), network, every_of(values), mode, classes_of(values),
+            values.get("compare") is not False, options.threads,
         )  # fmt: skip
 
     @property
@@ -110,6 +110,25 @@ def every_of(values: dict[str, Any]) -> int:
     return every
 
 
+def classes_of(values: dict[str, Any]) -> tuple[str, ...] | None:
+    """The names of the classes that are tinted, None for all. SettingError."""
+    classes = values.get("classes")
+    if classes is None:
+        return None
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+        raise SettingError("no class is chosen", expected="one class or more", do="tick those to be tinted")
+    return tuple(classes)
+
+
+@contextmanager
+def loading(job: Job) -> Iterator[None]:
+    """The stage in which the body loads a network; meanwhile the loops are compiled that are not on disk yet."""
+    parts = missing()
+    job.begin("compiling kernels, once; the next time they are on disk" if parts else "loading the network")
+    with compiled_ahead(parts, progress=lambda *_: job.check()):
+        yield
+
+
 @dataclass(frozen=True)
 class RunResult:
     """A run that came to its end, for the page."""
@@ -139,9 +158,9 @@ def run(session: Session, choices: Choices, job: Job) -> dict[str, Any]:
     """The work of a job: labels a video, and keeps its result for the page."""
     folder = session.new_folder(RUNS)
     job.result = {"folder": str(folder)}
-    job.begin("loading the network")
-    seg = load(**choices.load)
-    other = load(**{**choices.load, "mode": None, "preset": EVERY_FRAME}) if choices.compare else None
+    with loading(job):
+        seg = load(**choices.load)
+        other = load(**{**choices.load, "mode": None, "preset": EVERY_FRAME}) if choices.compare else None
     recorders, video = Recorders(), choices.video
     outputs = Outputs(SAVED, classes=choices.classes, report=True, compare=other, recorder=recorders)
     source = NamedSource(Path(video.name).stem, video.name, partial(open_video, video))

@@ -1,5 +1,5 @@
-"""Sessions of browsers: each has a random id, a folder of its own, its videos and its jobs, and is removed when the page
-is left."""
+"""Sessions of browsers: each has a random id, a folder of its own, videos and jobs, and is removed when its page was
+left."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ class Session:
 
     def _found(self, table: dict[str, Any], which: object, what: str) -> Any:
         if not isinstance(which, str) or which not in table:
-            raise Refusal(NOT_FOUND, SettingError(f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page"))
+            raise Refusal(
+                NOT_FOUND,
+                SettingError(f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page"),
+            )
         return table[which]
 
 
@@ -136,8 +139,8 @@ class Sessions:
         """Ends the sessions that are over, and removes the files of those that have ended."""
         now = time.monotonic()
         for session in list(self._sessions.values()):
-            is_over = (session.left is not None and now - session.left > LEFT_SECONDS) or now - session.seen > IDLE_SECONDS
-            if is_over and not session.has_ended:
+            was_left = session.left is not None and now - session.left > LEFT_SECONDS
+            if (was_left or now - session.seen > IDLE_SECONDS) and not session.has_ended:
                 self.end(session)
             if session.has_ended and not self._is_busy(session.id):
                 self._remove(session)

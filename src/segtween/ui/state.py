@@ -45,11 +45,15 @@ class Here:
     state: State
     session: Session
 
-    def submit(self, kind: str, title: str, work: Callable[[Job], Any]) -> Response:
-        """Queues work of the session; the answer is the job."""
+    def queue(self, kind: str, title: str, work: Callable[[Job], Any]) -> Job:
+        """Queues work of the session."""
         job = self.state.queue.submit(self.session.id, kind, title, work)
         self.session.jobs[job.id] = job
-        return self.answer(job)
+        return job
+
+    def submit(self, kind: str, title: str, work: Callable[[Job], Any]) -> Response:
+        """Queues it; the answer is the job."""
+        return self.answer(self.queue(kind, title, work))
 
     def answer(self, job: Job) -> Response:
         return JSONResponse(self.described(job))

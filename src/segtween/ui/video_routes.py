@@ -36,7 +36,7 @@ async def send(request: Request) -> Response:
         raise Refusal(NOT_FOUND, SettingError("an upload that was not announced", expected="one that was", do="reload"))
     path = await upload.store(request.stream(), here.session)
     try:
-        video = await run_in_threadpool(look_into, path, upload.name, id=upload.id)
+        video = await run_in_threadpool(look_into, path, upload.name, number=upload.id)
     except SegtweenError as error:
         shutil.rmtree(path.parent, ignore_errors=True)
         raise Refusal(NO_VIDEO, error) from None

@@ -31,8 +31,8 @@ MOST_SECONDS = 120
 """The longest recording, and the longest drive through the street."""
 STREET_SEED, STREET_RATE = 7, Fraction(15)
 CONTAINERS = re.compile(
-    rb"....(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |\x47.{187}\x47|....\x47.{191}\x47|\x00\x00\x01[\xba\xb3]"
-    rb"|FLV|OggS|\x30\x26\xb2\x75|YUV4MPEG2|GIF8|DKIF|nut/multimedia|\x06\x0e\x2b\x34|\xff\xd8\xff",
+    rb"....(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |\x47.{187}\x47|....\x47.{191}\x47"
+    rb"|\x00\x00\x01[\xba\xb3]|FLV|OggS|\x30\x26\xb2\x75|YUV4MPEG2|GIF8|DKIF|nut/multimedia|\x06\x0e\x2b\x34|\xff\xd8\xff",
     re.DOTALL,
 )
 """How files begin that hold video themselves. Lists that name other files or addresses, which FFmpeg would open, begin
@@ -95,7 +95,9 @@ def _too_large(name: str, size: int, most: int) -> SettingError:
 
 def _no_video(name: str, why: str) -> SourceError:
     return SourceError(
-        f"{shown_name(name)} is no video ({why})", expected="a video file (MP4, MKV, AVI, WebM, ...)", do="choose another"
+        f"{shown_name(name)} is no video ({why})",
+        expected="a video file (MP4, MKV, AVI, WebM, ...)",
+        do="choose another",
     )
 
 
@@ -133,7 +135,7 @@ def check_count(session: Session) -> None:
         )
 
 
-def look_into(path: Path, name: str, *, id: str | None = None) -> Video:
+def look_into(path: Path, name: str, *, number: str | None = None) -> Video:
     """A file as a video: it is opened, and its first frame decoded. SourceError where that fails."""
     from segtween.video import open_source
 
@@ -145,7 +147,7 @@ def look_into(path: Path, name: str, *, id: str | None = None) -> Video:
         finally:
             source.close()
     rate = None if info.frame_rate is None else float(info.frame_rate)
-    return Video(id or secrets.token_urlsafe(9), name, path, info.size_hw, info.n_frames, rate)
+    return Video(number or secrets.token_urlsafe(9), name, path, info.size_hw, info.n_frames, rate)
 
 
 @contextmanager
