@@ -54,6 +54,7 @@ class Comparison:
         self._farneback = Farneback()
         self._other, self._own = ConsistencyMeter(classes), ConsistencyMeter(classes)
         self._rates = _Rate(), _Rate()
+        self._fps: tuple[float | None, float | None] = (None, None)
         self._frames: dict[int, ComparedFrame] = {}
 
     def reset(self) -> None:
@@ -69,8 +70,8 @@ class Comparison:
         flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
         own = self._own.follow(result.labels, motion, is_key=result.is_key)
         so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
-        fps = self._rates[0].add(other.stages_ms), self._rates[1].add(result.stages_ms)
-        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, fps)
+        self._fps = self._rates[0].add(other.stages_ms), self._rates[1].add(result.stages_ms)
+        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, self._fps)
 
     def take(self, index: int) -> ComparedFrame:
         """That of a frame; those of the frames before it are gone then."""
@@ -79,10 +80,13 @@ class Comparison:
         return self._frames[index]
 
     def to_json(self) -> dict[str, Any]:
-        """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""
+        """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave, and their
+        frames per second by the time of their stages."""
         both = self._other.seen & self._own.seen
         return {
             "method": self.method.to_json(),
             "consistency": self._other.compute(counted=both),
             "own_consistency": self._own.compute(counted=both),
+            "frames_per_second": self._fps[0],
+            "own_frames_per_second": self._fps[1],
         }

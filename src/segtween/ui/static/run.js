@@ -1,0 +1,53 @@
+// The tab "Run": a video, how it is run, how far the run is, and its result.
+
+import { cancel, follow, request } from "./api.js";
+import { attempt, make } from "./page.js";
+import { JobCard } from "./jobs.js";
+import { showResult } from "./result.js";
+import { VideoPicker } from "./videos.js";
+import { Method } from "./method.js";
+
+export function start(panel, { setup, state, videos }) {
+  const picker = new VideoPicker(videos);
+  const method = new Method(setup, { compares: true });
+  const button = make("button", { type: "button", class: "primary" }, "Run");
+  const jobs = make("div"), results = make("div", { id: "results" });
+  const enable = () => { button.disabled = picker.video === null; };
+  picker.onchange = enable;
+  enable();
+
+  async function watch(job) {
+    const card = new JobCard(job.title, "", () => cancel(job));
+    jobs.append(card.element);
+    try {
+      const ended = await follow(job, (now) => card.show(now));
+      card.element.remove();
+      if (ended.state === "done") await showResult(results, ended);
+      else if (ended.state === "cancelled") jobs.append(over(ended, "cancelled"));
+      else jobs.append(over(ended, ended.error));
+    } catch (error) {
+      card.element.remove();
+      throw error;
+    }
+  }
+
+  button.addEventListener("click", () => attempt(async () => {
+    const job = await request("/api/runs", { video: picker.video.id, ...method.values() });
+    await watch(job);
+  }));
+  panel.append(picker.element, method.element, make("div", { class: "row" }, button), jobs, results);
+
+  const runs = state.jobs.filter((job) => job.kind === "run");
+  const last = runs.filter((job) => job.state === "done").at(-1);
+  if (last) attempt(() => showResult(results, last));
+  runs.filter((job) => ["waiting", "running"].includes(job.state)).forEach((job) => attempt(() => watch(job)));
+}
+
+/** What remains of a run that did not come to its end. */
+function over(job, words) {
+  const folder = job.result && job.result.folder ? `; what is done is in ${job.result.folder}` : "";
+  const box = make("div", { class: "job", role: "status" });
+  const close = make("button", { type: "button", class: "plain", onclick: () => box.remove() }, "Close");
+  box.append(make("div", { class: "head" }, make("strong", {}, job.title), close), make("span", {}, words + folder));
+  return box;
+}
