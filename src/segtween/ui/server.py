@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from segtween.errors import SettingError
-from segtween.ui import live_routes, run_routes, video_routes
+from segtween.ui import labelling_routes, live_routes, run_routes, video_routes
 from segtween.ui.answers import Refusal, answering
 from segtween.ui.guard import Guard
 from segtween.ui.jobs import JobQueue
@@ -44,6 +44,7 @@ def create_app(root: Path, options: Options, *, keep: bool = False) -> Starlette
         *video_routes.ROUTES,
         *run_routes.ROUTES,
         *live_routes.ROUTES,
+        *labelling_routes.ROUTES,
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, access=options.access)], lifespan=_lifespan)
     app.state.segtween = State(options, sessions, queue)
