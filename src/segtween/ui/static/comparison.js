@@ -13,7 +13,7 @@ const MARKUP = `
 <div class="editor-tools">
   <label class="wide">Frame <input type="range" class="frame" min="0" step="1"></label>
   <label>Divider <input type="range" class="split" min="0" max="100" value="50"></label>
-  <label><input type="checkbox" class="marks" checked> Mark changed pixels</label>
+  <label class="marking"><input type="checkbox" class="marks" checked> Mark changed pixels</label>
 </div>
 <p class="comparison-now" aria-live="polite"></p>
 <svg class="changes" preserveAspectRatio="none" role="img" tabindex="-1"></svg>
@@ -35,6 +35,7 @@ export class Comparison {
     Object.assign(this, { width, height, changed, before });
     this.$(".frame").max = changed.length - 1;
     this.$(".side.before").textContent = before ? `Before: ${before}` : "Before: nothing";
+    this.$(".marking").hidden = !before;
     this.$(".last").textContent = `Frame ${changed.length - 1}`;
     this._chart(labelled);
     this.shown = null;

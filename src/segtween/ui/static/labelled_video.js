@@ -34,6 +34,7 @@ const MARKUP = `
 <p class="status" role="status"></p>
 <h3>Propagate</h3>
 <div class="row"><button type="button" class="primary propagate">Propagate labels</button><span class="faint pending"></span></div>
+<div class="jobs"></div>
 <section class="result" hidden>
   <h3>What changed</h3>
   <p class="share"></p>
@@ -44,13 +45,14 @@ const MARKUP = `
 </section>
 <h3>Label images</h3>
 <div class="row">
-  <a class="plain download" href="/api/labelling/labels.zip" download="labels.zip">Download saved labels (PNG)</a>
-  <label>Load PNG files, a zip or an export <input type="file" class="files" multiple accept=".png,.zip,.json,.xml"></label>
-  <label>or a folder <input type="file" class="folder" webkitdirectory></label>
+  <a class="plain file download" href="/api/labelling/labels.zip" download="labels.zip">Download saved labels (PNG)</a>
+  <label class="plain file">Load PNG files, a zip or an export<input type="file" class="files" multiple accept=".png,.zip,.json,.xml"></label>
+  <label class="plain file">Load a folder of PNG files<input type="file" class="folder" webkitdirectory></label>
 </div>
 <p class="note">The same in a terminal: <code class="command"></code></p>`;
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+const counted = (frames) => `${frames} labelled ${frames === 1 ? "frame" : "frames"}`;
 
 export class LabelledVideo {
   /** `state` is what the server says of the labelling. `run(job)` follows a propagation, `another()` leaves this video. */
@@ -101,13 +103,14 @@ export class LabelledVideo {
 
   async _update(state) {
     this.state = state;
-    const { saved, pending, runs } = state, news = pending.length || (runs ? 0 : saved.length);
+    const { saved, pending, runs } = state;
     this.waiting = await this.drafts.frames().catch(() => []);
     this.$(".title").textContent = `${state.video.name}: ${state.frames} frames, ${saved.length} labelled`;
     this.$(".notes").textContent = state.notes.join("; ");
     this.$(".command").textContent = state.command;
     this.$(".pending").textContent = !saved.length ? "Save labels of a frame first."
-      : news ? `${news} labelled since the last run` : "Nothing new since the last run.";
+      : !runs ? `From ${counted(saved.length)}.`
+        : `From ${counted(saved.length)}, ${pending.length || "none"} of them new since the last run.`;
     this.$(".download").hidden = !saved.length;
     this.$(".remove").hidden = !saved.includes(this.frame);
     this._propose();
@@ -171,13 +174,17 @@ export class LabelledVideo {
     this.$(".painting").hidden = false;
     this.editor ||= createEditor(this.$(".editor"), { classes, onChange: () => this._painted() });
     this.editor.open(picture, width, height, labels);
-    this.$(".frame-title").textContent = `Frame ${frame}, from ${draft ? "what was painted and not saved" : WORDS[origins[0]]}`;
+    this._title(draft ? "what was painted and not saved" : WORDS[origins[0]]);
     this.$(".origin").replaceChildren(...origins.map((origin) => make("option", { value: origin }, WORDS[origin])));
     this.$(".another input").value = frame;
     this.$(".remove").hidden = !this.state.saved.includes(frame);
     this._propose();
     this.$(".painting").scrollIntoView({ block: "start" });
     this.$(".editor-canvas").focus({ preventScroll: true });
+  }
+
+  _title(from) {
+    this.$(".frame-title").textContent = `Frame ${this.frame}, from ${from}`;
   }
 
   _painted() {
@@ -208,6 +215,7 @@ export class LabelledVideo {
     const done = await send(`${FRAMES}/${frame}/labels/saved`, labels, "PUT");
     if (!this.unkept) await this.drafts.remove(frame).catch(() => {});
     await this._update(done.labelling);
+    this._title(WORDS.saved);
     this._say(`Labels of frame ${frame} saved.`);
   }
 

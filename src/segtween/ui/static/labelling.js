@@ -110,5 +110,7 @@ class Labelling {
     this.form.hidden = !on;
     this.open.hidden = on;
     this.back.hidden = !this.video;
+    if (on) this.form.after(this.jobs);
+    else this.open.querySelector(".jobs").append(this.jobs);
   }
 }
