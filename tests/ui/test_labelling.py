@@ -13,10 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("starlette", reason="Starlette is not installed: no test of the page")
-
 from fakes import by_brightness
-from labelled_clip import FRAMES, SIZE, truth, video_of, write_clip
 from segtween.cli import app
 from segtween.datasets.labelled import open_labelled
 from segtween.errors import DatasetError, LabelError, SegtweenError, SourceError
@@ -25,6 +22,10 @@ from segtween.ui import labelling as module
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import take_file
 from segtween.ui.labelling import Labelling, spread
+from ui.conftest import needs
+from ui.labelled_clip import FRAMES, SIZE, truth, video_of, write_clip
+
+pytestmark = needs(("starlette", "uvicorn"))
 
 CLASSES = label_set(["ground", "square"])
 

@@ -6,6 +6,7 @@ import gzip
 import shutil
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -44,10 +45,8 @@ async def begin(request: Request) -> Response:
     values = await body(request)
     _check_idle(here)
     video, how = here.session.video(values.get("video")), _beginning(here, values)
-    labelling = Labelling(
-        here.session.new_folder(KIND), video, threads=here.state.options.threads, **how
-    )
-    return here.submit(KIND, f"frames of {video.name}", partial(_prepare, here.session, labelling))
+    made = partial(Labelling, video=video, threads=here.state.options.threads, **how)
+    return here.submit(KIND, f"frames of {video.name}", partial(_prepare, here.session, made))
 
 
 def _beginning(here: Here, values: dict[str, Any]) -> dict[str, Any]:
@@ -64,12 +63,14 @@ def _beginning(here: Here, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_classes(classes: Any) -> LabelSet:
-    if not isinstance(classes, list) or not all(isinstance(name, str) and name.strip() for name in classes):
-        raise LabelError(f"classes {classes!r}", expected="names of classes", do="write them with commas between")
+    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) and name.strip() for name in classes):
+        named = f"classes {classes!r}" if classes else "no classes"
+        raise LabelError(named, expected="names of classes", do="write them with commas between")
     return label_set([name.strip() for name in classes])
 
 
-def _prepare(session: Session, labelling: Labelling, job: Job) -> dict[str, Any]:
+def _prepare(session: Session, made: Callable[[Path], Labelling], job: Job) -> dict[str, Any]:
+    labelling = made(session.new_folder(KIND))
     try:
         labelling.prepare(job)
     except BaseException:

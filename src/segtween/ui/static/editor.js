@@ -251,7 +251,8 @@ class Editor {
   chooseClass(index) {
     this.chosen = (index + this.classes.length) % this.classes.length;
     if (this.tool === "eraser") this.tool = "brush";
-    this.$(`.editor-classes button[data-id="${this.chosen}"]`).scrollIntoView({ block: "nearest" });
+    const list = this.$(".editor-classes"), button = list.children[this.chosen];
+    list.scrollTop = Math.min(button.offsetTop, Math.max(list.scrollTop, button.offsetTop + button.offsetHeight - list.clientHeight));
     this._tell();
   }
 
