@@ -203,15 +203,16 @@ def test_a_full_disk_is_said_and_leaves_nothing(
         def __exit__(self, *_: object) -> None:
             self._file.close()
 
-        def write(self, data: bytes) -> int:
+        def write(self, _: bytes) -> int:
             raise OSError(28, "No space left on device")
 
     opened = Path.open
-    monkeypatch.setattr(
-        Path,
-        "open",
-        lambda path, *a, **k: Full(opened(path, *a, **k)) if path.name == "video" else opened(path, *a, **k),
-    )
+
+    def open_full(path: Path, *args: Any, **options: Any) -> Any:
+        file = opened(path, *args, **options)
+        return Full(file) if path.name == "video" else file
+
+    monkeypatch.setattr(Path, "open", open_full)
     answer = page.upload(clip)
     assert answer.status_code == 507
     assert answer.json()["error"].startswith("the disk is full or cannot be written; expected room for it")
@@ -325,9 +326,7 @@ def test_the_queue_is_bounded(app: Any, clip: Path) -> None:
         video = page.upload(clip).json()
         answers = [page.post("/api/runs", {"video": video["id"]}) for _ in range(9)]
         assert [answer.status_code for answer in answers] == [200] * 8 + [429]
-        assert (
-            answers[-1].json()["error"] == "8 jobs are waiting already; expected a place in the queue; try again later"
-        )
+        assert answers[-1].json()["error"].startswith("8 jobs are waiting already; expected a place")
 
 
 def test_a_cancelled_run_keeps_what_is_done(page: Page, long_clip: Path) -> None:
