@@ -29,7 +29,8 @@ COMMANDS = {
     "figure": ("figure:app", "Pictures of what the method does, side by side, as PNG."),
     "info": ("info:info", "Processor, precisions, threads, versions, graphics cards: for bug reports."),
 }
-"""Every command: where it is (in this package, or by its full name), and a line of help that can be shown without loading it."""
+"""Every command: where it is, in this package or by a full name, and a line of help that can be shown without loading
+it."""
 
 
 class Everything(Commands):

@@ -21,10 +21,10 @@ from segtween.interfaces import Engine, Source
 from segtween.run.lane import read_latest
 from segtween.types import Frame, Result, Rgb
 from segtween.ui.jobs import Job
-from segtween.ui.runs import classes_of, every_of, loading, network_of
+from segtween.ui.runs import classes_of, every_of, network_of
 from segtween.ui.sessions import Session, Video
 from segtween.ui.state import Options
-from segtween.ui.videos import address_of, named, open_video
+from segtween.ui.videos import address_of, compiled, named, open_video
 from segtween.video.paint import Painter, Style
 from segtween.video.side_by_side import smaller
 
@@ -128,7 +128,7 @@ def watch(choices: LiveChoices, view: View, job: Job) -> dict[str, Any]:
     job.live = view.figures
     path = choices.source.path if isinstance(choices.source, Video) else Path()
     try:
-        with loading(job):
+        with compiled(job, "loading the network"):
             seg = load(choices.network, every=choices.every, async_keys="auto", threads=choices.threads)
         style = Style() if choices.classes is None else Style(seg.labels.choose(choices.classes)[0])
         with named(path, choices.title):

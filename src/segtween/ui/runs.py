@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,14 +14,13 @@ from segtween.models.finding import find_record
 from segtween.reports.html.page import numbers
 from segtween.reports.html.recording import Recorders, RunRecorder
 from segtween.reports.html.run_page import Asked, figures, player, player_data, timeline, write_run_report
-from segtween.run.kernels import compiled_ahead, missing
 from segtween.run.modes import ModeName
 from segtween.run.options import Outputs
 from segtween.run.summary import Summary
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import RUNS, Session, Video
 from segtween.ui.state import Options
-from segtween.ui.videos import named, open_video
+from segtween.ui.videos import compiled, named, open_video
 from segtween.video import NamedSource
 
 MODES: dict[str, ModeName] = {"offline": "bidirectional", "online": "causal"}
@@ -120,15 +117,6 @@ def classes_of(values: dict[str, Any]) -> tuple[str, ...] | None:
     return tuple(classes)
 
 
-@contextmanager
-def loading(job: Job) -> Iterator[None]:
-    """The stage in which the body loads a network; meanwhile the loops are compiled that are not on disk yet."""
-    parts = missing()
-    job.begin("compiling kernels, once; the next time they are on disk" if parts else "loading the network")
-    with compiled_ahead(parts, progress=lambda *_: job.check()):
-        yield
-
-
 @dataclass(frozen=True)
 class RunResult:
     """A run that came to its end, for the page."""
@@ -158,7 +146,7 @@ def run(session: Session, choices: Choices, job: Job) -> dict[str, Any]:
     """The work of a job: labels a video, and keeps its result for the page."""
     folder = session.new_folder(RUNS)
     job.result = {"folder": str(folder)}
-    with loading(job):
+    with compiled(job, "loading the network"):
         seg = load(**choices.load)
         other = load(**{**choices.load, "mode": None, "preset": EVERY_FRAME}) if choices.compare else None
     recorders, video = Recorders(), choices.video

@@ -6,15 +6,17 @@ import math
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from segtween.demo.kernels import PARTS as STREET
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
 from segtween.interfaces import Source
+from segtween.run.kernels import PARTS, SIZE_HW, Part, compiled_ahead, missing
 from segtween.types import Frame, SourceInfo
 from segtween.ui.answers import Refusal
 from segtween.ui.jobs import Job
@@ -26,10 +28,11 @@ from segtween.video.staging import sink_errors
 TOO_LARGE, NO_VIDEO, NO_ROOM = 413, 415, 507
 RESERVE_BYTES = 256 << 20
 """Room that an upload leaves on the disk, for the results."""
+COMPILING = "compiling kernels, once; the next time they are on disk"
 MOST_VIDEOS = 20
 MOST_SECONDS = 120
 """The longest recording, and the longest drive through the street."""
-STREET_SEED, STREET_RATE = 7, Fraction(15)
+STREET_SEED, STREET_RATE, STREET_HW = 7, Fraction(15), SIZE_HW
 CONTAINERS = re.compile(
     rb"....(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |\x47.{187}\x47|....\x47.{191}\x47"
     rb"|\x00\x00\x01[\xba\xb3]|FLV|OggS|\x30\x26\xb2\x75|YUV4MPEG2|GIF8|DKIF|nut/multimedia|\x06\x0e\x2b\x34|\xff\xd8\xff",
@@ -87,7 +90,7 @@ class Upload:
 
 def _too_large(name: str, size: int, most: int) -> SettingError:
     return SettingError(
-        f"{shown_name(name)} has {gigabytes(size)}",
+        f"{_printable(name)} has {gigabytes(size)}",
         expected=f"at most {gigabytes(most)}",
         do="cut it, or start the page with --max-upload",
     )
@@ -95,10 +98,15 @@ def _too_large(name: str, size: int, most: int) -> SettingError:
 
 def _no_video(name: str, why: str) -> SourceError:
     return SourceError(
-        f"{shown_name(name)} is no video ({why})",
+        f"{_printable(name)} is no video ({why})",
         expected="a video file (MP4, MKV, AVI, WebM, ...)",
         do="choose another",
     )
+
+
+def _printable(name: str) -> str:
+    """A name from elsewhere as it stands in a message."""
+    return "".join(sign for sign in name[:80] if sign.isprintable())
 
 
 def no_room(error: SegtweenError) -> SegtweenError:
@@ -199,14 +207,24 @@ def address_of(value: Any) -> str:
     return text
 
 
+@contextmanager
+def compiled(job: Job, stage: str, parts: Mapping[str, Part] = PARTS) -> Iterator[None]:
+    """A stage of a job that needs compiled loops: those that are not on disk yet are made, while the body runs."""
+    absent = missing(parts)
+    job.begin(COMPILING if absent else stage)
+    with compiled_ahead(absent, progress=lambda *_: job.check()):
+        yield
+
+
 def render_street(session: Session, seconds: float, job: Job) -> dict[str, Any]:
     """A drive through the synthetic street as a video of the session."""
-    from segtween.run.kernels import SIZE_HW
     from segtween.street import StreetClip
 
+    with compiled(job, "rendering the street", STREET):
+        pass
     job.begin("rendering the street")
     frames = max(2, math.ceil(seconds * STREET_RATE))
-    clip = StreetClip(STREET_SEED, size_hw=SIZE_HW, frame_rate=STREET_RATE, frames=frames)
+    clip = StreetClip(STREET_SEED, size_hw=STREET_HW, frame_rate=STREET_RATE, frames=frames)
     pictures = (Frame(one.index, one.pts_seconds, one.rgb) for one in clip)
     return _record(session, job, pictures, Clock(1 / STREET_RATE, STREET_RATE), name="street.mp4", total=frames)
 

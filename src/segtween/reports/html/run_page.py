@@ -131,7 +131,8 @@ def player(summary: Summary, recorder: RunRecorder, *, films: str = "") -> Html:
     canvas = '<canvas class="labels" id="before" aria-hidden="true"></canvas>' if recorder.has_before else ""
     template = Template((files(__package__) / "player.html").read_text(encoding="utf-8"))
     return template.substitute(
-        width=width, height=height, picture=films + PICTURE_FILM, labels=films + LABELS_FILM, last=max(0, summary.frames - 1),
+        width=width, height=height, picture=films + PICTURE_FILM, labels=films + LABELS_FILM,
+        last=max(0, summary.frames - 1),
         before=escape(before), after=escape(f"segtween ({summary.method.name})"), before_canvas=canvas,
         described=escape(f"{summary.input.name}: {before} on the left, segtween on the right of the divider"),
         legend=_legend(recorder), note=escape(note),
