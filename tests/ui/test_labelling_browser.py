@@ -103,9 +103,16 @@ class Editor:
 
     def saved(self, frame: int) -> np.ndarray[Any, Any]:
         """What the server holds."""
-        answer = self.page.request.get(f"{self.page.url}api/labelling/frames/{frame}/labels/saved")
+        return self.labels(frame, "saved")
+
+    def labels(self, frame: int, origin: str) -> np.ndarray[Any, Any]:
+        answer = self.page.request.get(f"{self.base()}/frames/{frame}/labels/{origin}")
         assert answer.ok, answer.text()
         return np.frombuffer(answer.body(), np.uint8).reshape(SIZE)
+
+    def base(self) -> str:
+        labelling = self.page.request.get(f"{self.page.url}api/labelling").json()["labelling"]
+        return f"{self.page.url}api/labelling/{labelling['id']}"
 
     def propagate(self) -> None:
         self.page.get_by_role("button", name="Propagate labels", exact=True).click()
@@ -152,8 +159,7 @@ def test_a_frame_is_painted_propagated_and_the_next_is_proposed(editor: Editor) 
     assert page.inner_text(".title") == f"square.mkv: {FRAMES} frames, 1 labelled"
     editor.propagate()
     assert page.inner_text(".share") == "100% of all pixels have a class now."
-    answer = page.request.get(f"{page.url}api/labelling/frames/1/labels/after")
-    assert np.mean(np.frombuffer(answer.body(), np.uint8).reshape(SIZE) == truth(1)) > 0.95
+    assert np.mean(editor.labels(1, "after") == truth(1)) > 0.95
     following = page.locator(".next").inner_text()
     assert following.startswith("Next proposal: frame ")
     page.locator(".next").click()
@@ -180,7 +186,7 @@ def comparison_pixels(page: Any) -> np.ndarray[Any, Any]:
 def test_changed_pixels_are_marked(editor: Editor) -> None:
     page = editor.page
     for values in (truth(4), np.full(SIZE, GROUND, np.uint8)):
-        page.request.put(f"{page.url}api/labelling/frames/4/labels/saved", data=values.tobytes(),
+        page.request.put(f"{editor.base()}/frames/4/labels/saved", data=values.tobytes(),
                          headers={"origin": page.url.rstrip("/")})  # fmt: skip
         page.reload()
         page.click("#tab-labelling")
@@ -298,7 +304,7 @@ def test_what_is_painted_outlives_a_reload_and_the_session(editor: Editor, serve
     editor.frame(3)
     editor.take_class("square")
     editor.drag((20, 20), (60, 20))
-    editor.wait(".proposals >> text=not saved")
+    page.wait_for_timeout(100)
     page.reload()
     page.click("#tab-labelling")
     editor.wait(".proposals button[data-frame='3'] >> text=not saved")

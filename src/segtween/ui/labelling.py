@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import secrets
 import shutil
 import threading
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class Labelling:
     def __init__(
         self, folder: Path, video: Video, *, labels: LabelSet | None = None, network: Model | None = None, threads: int = 0
     ) -> None:
+        self.id = secrets.token_urlsafe(9)
         self.folder, self.video, self.labels, self.network = folder, video, labels, network
         self.frames, self.runs = 0, 0
         self.notes: list[str] = []
@@ -171,7 +173,7 @@ class Labelling:
         labels, (height, width) = self.labels, self.video.size_hw
         classes = [] if labels is None else zip(labels.names, labels.colours, strict=True)
         return {
-            "video": self.video.to_json(), "width": width, "height": height, "frames": self.frames,
+            "id": self.id, "video": self.video.to_json(), "width": width, "height": height, "frames": self.frames,
             "classes": [{"name": name, "colour": list(colour)} for name, colour in classes],
             "label_set": None if labels is None else labels.name, "by_network": self.network is not None,
             "saved": self.saved, "pending": sorted(self.pending), "runs": self.runs, "notes": self.notes,

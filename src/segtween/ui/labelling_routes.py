@@ -1,10 +1,11 @@
-"""Addresses of the labelling of a session: there is one at a time."""
+"""Addresses of the labelling of a session: there is one at a time, whose id tells it from those before."""
 
 from __future__ import annotations
 
 import gzip
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from segtween.errors import LabelError, SettingError
+from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import LABEL_SETS, LabelSet, label_set
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.jobs import Job
@@ -22,6 +23,7 @@ from segtween.ui.label_upload import MOST_BYTES, take_file
 from segtween.ui.labelling import Labelling
 from segtween.ui.sessions import NOT_FOUND, Session
 from segtween.ui.state import Here, of_request
+from segtween.ui.videos import NO_ROOM, no_room
 
 KIND, PROPAGATION = "labelling", "propagation"
 """Of its jobs: the one that opens a video, and the others. The session keeps the labelling under the first."""
@@ -70,9 +72,11 @@ def _own_classes(classes: Any) -> LabelSet:
 
 
 def _prepare(session: Session, made: Callable[[Path], Labelling], job: Job) -> dict[str, Any]:
-    labelling = made(session.new_folder(KIND))
+    with _room():
+        labelling = made(session.new_folder(KIND))
     try:
-        labelling.prepare(job)
+        with _room():
+            labelling.prepare(job)
     except BaseException:
         shutil.rmtree(labelling.folder, ignore_errors=True)
         raise
@@ -91,7 +95,8 @@ async def propagate(request: Request) -> Response:
     labelling.check_saved()
 
     def work(job: Job) -> dict[str, Any]:
-        labelling.propagate(job)
+        with _room():
+            labelling.propagate(job)
         return {"runs": labelling.runs}
 
     return here.submit(PROPAGATION, f"propagating labels through {labelling.video.name}", work)
@@ -137,7 +142,8 @@ async def upload(request: Request) -> Response:
     _, labelling = _found(request)
     name = request.query_params.get("name", "")[:200]
     data = await _bytes(request, most=MOST_BYTES)
-    frames = await run_in_threadpool(take_file, labelling, name, data)
+    with _room():
+        frames = await run_in_threadpool(take_file, labelling, name, data)
     return JSONResponse({"frames": frames, "labelling": labelling.to_json()})
 
 
@@ -151,18 +157,28 @@ async def download(request: Request) -> Response:
 
 
 async def _done(labelling: Labelling, change: Callable[..., None], *values: Any) -> Response:
-    await run_in_threadpool(change, *values)
+    with _room():
+        await run_in_threadpool(change, *values)
     return JSONResponse({"labelling": labelling.to_json()})
 
 
 def _found(request: Request) -> tuple[Here, Labelling]:
     here = of_request(request)
     labelling: Labelling | None = here.session.extra.get(KIND)
-    if labelling is None:
+    if labelling is None or labelling.id != request.path_params["id"]:
         raise Refusal(
-            NOT_FOUND, SettingError("nothing is labelled here", expected="an open video", do="open a video to label")
+            NOT_FOUND, SettingError("this video is not open any more", expected="an open video", do="reload the page")
         )
     return here, labelling
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """What cannot be written is a Refusal (507) that names no path."""
+    try:
+        yield
+    except SinkError as error:
+        raise Refusal(NO_ROOM, no_room(error)) from None
 
 
 def _frame(request: Request) -> int:
@@ -187,11 +203,11 @@ async def _bytes(request: Request, *, most: int) -> bytes:
 ROUTES = [
     Route("/api/labelling", show),
     Route("/api/labelling", begin, methods=["POST"]),
-    Route("/api/labelling/propagate", propagate, methods=["POST"]),
-    Route("/api/labelling/files", upload, methods=["POST"]),
-    Route("/api/labelling/labels.zip", download),
-    Route("/api/labelling/frames/{frame:int}", picture),
-    Route("/api/labelling/frames/{frame:int}/labels/saved", save, methods=["PUT"]),
-    Route("/api/labelling/frames/{frame:int}/labels/saved", remove, methods=["DELETE"]),
-    Route("/api/labelling/frames/{frame:int}/labels/{origin}", labels),
+    Route("/api/labelling/{id}/propagate", propagate, methods=["POST"]),
+    Route("/api/labelling/{id}/files", upload, methods=["POST"]),
+    Route("/api/labelling/{id}/labels.zip", download),
+    Route("/api/labelling/{id}/frames/{frame:int}", picture),
+    Route("/api/labelling/{id}/frames/{frame:int}/labels/saved", save, methods=["PUT"]),
+    Route("/api/labelling/{id}/frames/{frame:int}/labels/saved", remove, methods=["DELETE"]),
+    Route("/api/labelling/{id}/frames/{frame:int}/labels/{origin}", labels),
 ]

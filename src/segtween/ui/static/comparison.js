@@ -83,15 +83,16 @@ export class Comparison {
     ]);
     this.$(".comparison-canvas").setAttribute("aria-label", `Frame ${this.frame}, labels before and after: ${share}`);
     this.$(".comparison-now").textContent = `Frame ${this.frame}: ${share}`;
-    this.$(".cursor").setAttribute("x", this.frame);
+    for (const end of ["x1", "x2"]) this.$(".cursor").setAttribute(end, this.frame + 0.5);
   }
 
   _chart(labelled) {
     const frames = this.changed.length, most = Math.max(...this.changed, 1e-6), chart = this.$(".changes");
-    const draw = (x, top, bottom, name) => `<rect class="${name}" x="${x}" width="1" y="${top}" height="${bottom - top}"/>`;
+    const draw = (x, top, bottom, name) => `<rect class="${name}" x="${x}" width="1.02" y="${top}" height="${bottom - top}"/>`;
     chart.setAttribute("viewBox", `0 0 ${frames} 100`);
-    chart.innerHTML = this.changed.map((share, x) => draw(x, 100 - (95 * share) / most, 100, "bar")).join("") +
-      labelled.map((x) => draw(x, 0, 100, "labelled")).join("") + draw(0, 0, 100, "cursor");
+    chart.innerHTML = this.changed.map((share, x) => draw(x, 100 - (80 * share) / most, 100, "bar")).join("") +
+      labelled.map((x) => draw(x, 0, 14, "labelled")).join("") +
+      '<line class="cursor" y1="0" y2="100" vector-effect="non-scaling-stroke"/>';
     chart.setAttribute("aria-label",
       `Share of changed pixels of each frame, ${(100 * most).toFixed(1)}% at most; labelled frames: ${labelled.join(", ")}`);
   }

@@ -2,7 +2,8 @@
 // It knows nothing of where pictures and labels come from.
 
 import { CanvasView, offscreen } from "./canvas_view.js";
-import { UNKNOWN, cut, labelImage, paintPolygon, paintRegion, paintStroke, paste, tint, union } from "./raster.js";
+import { History } from "./history.js";
+import { UNKNOWN, cut, labelImage, paintPolygon, paintRegion, paintStroke, tint } from "./raster.js";
 
 const TOOLS = [
   ["brush", "Brush", "b", "Paints while the button or the space bar is held"],
@@ -11,7 +12,7 @@ const TOOLS = [
   ["region", "Region", "r", "Gives the class to all connected pixels of one label"],
   ["pick", "Pick class", "i", "Takes the class of the pixel"],
 ];
-const MOST_SIZE = 200, MOST_STEPS = 200, MOST_BYTES = 1 << 27;
+const MOST_SIZE = 200;
 
 const MARKUP = `
 <div class="editor-tools">
@@ -104,58 +105,38 @@ class Editor {
     return Number(this.$(".size").value);
   }
 
-  /** The labels before and after what `paint` does, whose box it returns, become one step. */
+  /** What `paint` does, whose box it returns, becomes one step. */
   _step(paint) {
-    this._begin();
+    this.history.begin();
     this._painted(paint());
     this._end();
   }
 
-  _begin() {
-    this.before = this.image.data.slice();
-    this.box = null;
-  }
-
   _painted(box) {
     if (!box) return;
-    this.box = union(this.box, box);
+    this.history.add(box);
     this._tint(box);
     this.view.draw();
   }
 
   _end() {
-    const { image, before, box } = this;
-    this.before = this.box = null;
-    if (!box) return;
-    const step = { box, before: cut(image, before, box), after: cut(image, image.data, box) };
-    if (step.before.every((value, i) => value === step.after[i])) return;
-    this.undone = [];
-    this.done.push(step);
-    this.bytes += 2 * step.before.length;
-    while (this.done.length > MOST_STEPS || (this.bytes > MOST_BYTES && this.done.length > 1)) {
-      this.bytes -= 2 * this.done.shift().before.length;
-    }
-    this._changed();
+    if (this.history.end()) this._changed();
   }
 
   undo() {
-    this._apply(this.done, this.undone, "before", "Undone");
+    if (this.corners.length) this._dropCorners();
+    else if (!this.pen) this._applied(this.history.undo(), "Undone");
   }
 
   redo() {
-    this._apply(this.undone, this.done, "after", "Done again");
+    if (!this.pen && !this.corners.length) this._applied(this.history.redo(), "Done again");
   }
 
-  _apply(from, to, which, words) {
-    if (this.corners.length) return this._dropCorners();
-    const step = this.pen ? null : from.pop();
-    if (!step) return null;
-    to.push(step);
-    paste(this.image, step[which], step.box);
-    this._tint(step.box);
+  _applied(box, words) {
+    if (!box) return;
+    this._tint(box);
     this.view.draw();
     this._changed(words);
-    return step;
   }
 
   _changed(words) {
@@ -164,9 +145,7 @@ class Editor {
   }
 
   _forget() {
-    this.done = [];
-    this.undone = [];
-    this.bytes = 0;
+    this.history = new History(this.image);
     this.corners = [];
     this.pen = null;
   }
@@ -187,7 +166,7 @@ class Editor {
     else if (this.tool === "region") this._step(() => paintRegion(this.image, this._inside(at), this.value));
     else if (this.tool === "pick") this._pick(this._inside(at));
     else {
-      this._begin();
+      this.history.begin();
       this.pen = at;
       this._stroke(at);
     }
@@ -305,8 +284,8 @@ class Editor {
     host.querySelectorAll("[data-id]").forEach((button) => {
       button.setAttribute("aria-pressed", Number(button.dataset.id) === this.chosen && this.tool !== "eraser");
     });
-    $(".undo").disabled = !this.done.length && !this.corners.length;
-    $(".redo").disabled = !this.undone.length;
+    $(".undo").disabled = !this.history.done.length && !this.corners.length;
+    $(".redo").disabled = !this.history.undone.length;
     $(".size + output").textContent = this.size;
     if (!this.image) return;
     const [x, y] = this.cursor, under = this.image.data[y * this.image.width + x];
@@ -397,8 +376,8 @@ class Editor {
   _abandon() {
     if (!this.pen) return;
     this.pen = null;
-    this.image.data.set(this.before);
-    if (this.box) this._tint(this.box);
+    const box = this.history.abandon();
+    if (box) this._tint(box);
   }
 
   _pinch(old, now, id) {
@@ -412,8 +391,9 @@ class Editor {
   _key(event) {
     const { key, ctrlKey, metaKey, altKey, shiftKey, repeat } = event, lower = key.toLowerCase();
     if (ctrlKey || metaKey) {
-      if (lower === "z") return shiftKey ? this.redo() || true : this.undo() || true;
-      return lower === "y" ? this.redo() || true : false;
+      const does = { z: shiftKey ? this.redo : this.undo, y: this.redo }[lower];
+      if (does) does.call(this);
+      return Boolean(does);
     }
     if (altKey) return false;
     const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];

@@ -8,9 +8,8 @@ import { alert, attempt, make } from "./page.js";
 import { receive, send } from "./octets.js";
 import { UNKNOWN } from "./raster.js";
 
-const DRAFT_DELAY_MS = 250, KEPT_PICTURES = 24;
+const KEPT_PICTURES = 24;
 const WORDS = { saved: "saved labels", after: "propagated labels", network: "network's labels", nothing: "nothing" };
-const FRAMES = "/api/labelling/frames";
 
 const MARKUP = `
 <h2 class="title"></h2>
@@ -45,7 +44,7 @@ const MARKUP = `
 </section>
 <h3>Label images</h3>
 <div class="row">
-  <a class="plain file download" href="/api/labelling/labels.zip" download="labels.zip">Download saved labels (PNG)</a>
+  <a class="plain file download" download="labels.zip">Download saved labels (PNG)</a>
   <label class="plain file">Load PNG files, a zip or an export<input type="file" class="files" multiple accept=".png,.zip,.json,.xml"></label>
   <label class="plain file">Load a folder of PNG files<input type="file" class="folder" webkitdirectory></label>
 </div>
@@ -59,8 +58,12 @@ export class LabelledVideo {
   constructor(host, state, { run, another }) {
     host.innerHTML = MARKUP;
     Object.assign(this, { host, state, run, $: (name) => host.querySelector(name) });
+    this.base = `/api/labelling/${state.id}`;
+    this.$(".download").href = `${this.base}/labels.zip`;
     this.frame = this.editor = this.result = null;
     this.waiting = [];
+    this.strokes = 0;
+    this.keeping = Promise.resolve();
     this.pictures = new Map();
     this.drafts = new Drafts({ name: state.video.name, ...state });
     this.$(".another input").max = state.frames - 1;
@@ -112,7 +115,7 @@ export class LabelledVideo {
       : !runs ? `From ${counted(saved.length)}.`
         : `From ${counted(saved.length)}, ${pending.length || "none"} of them new since the last run.`;
     this.$(".download").hidden = !saved.length;
-    this.$(".remove").hidden = !saved.includes(this.frame);
+    this._offer();
     this._propose();
   }
 
@@ -132,7 +135,7 @@ export class LabelledVideo {
     if (this.waiting.includes(frame)) words.push("not saved");
     else if (saved.includes(frame)) words.push("labelled");
     return make("button", { type: "button", "data-frame": frame, "aria-pressed": String(frame === this.frame) },
-      make("img", { alt: "", src: `${FRAMES}/${frame}` }), make("span", {}, `Frame ${frame}`),
+      make("img", { alt: "", src: `${this.base}/frames/${frame}` }), make("span", {}, `Frame ${frame}`),
       make("small", {}, words.join(", ")));
   }
 
@@ -140,9 +143,9 @@ export class LabelledVideo {
 
   async _picture(frame) {
     if (!this.pictures.has(frame)) {
-      const image = make("img", { src: `${FRAMES}/${frame}` });
+      const image = make("img", { src: `${this.base}/frames/${frame}` });
       await image.decode().catch(async () => {
-        await receive(`${FRAMES}/${frame}`); // says why
+        await receive(`${this.base}/frames/${frame}`); // says why
         throw new Error(`frame ${frame} cannot be shown; reload the page`);
       });
       this.pictures.set(frame, image);
@@ -154,7 +157,7 @@ export class LabelledVideo {
   /** Labels of a frame; null where there are none. */
   async _labels(frame, origin) {
     if (origin === "nothing") return null;
-    return receive(`${FRAMES}/${frame}/labels/${origin}`);
+    return receive(`${this.base}/frames/${frame}/labels/${origin}`);
   }
 
   _origins(frame) {
@@ -167,20 +170,26 @@ export class LabelledVideo {
     if (!Number.isInteger(frame) || frame < 0 || frame >= frames) {
       throw new Error(`frame ${frame}; expected 0 to ${frames - 1}; choose one of the video`);
     }
-    await this._keepDraft();
     const origins = this._origins(frame), draft = await this.drafts.get(frame).catch(() => undefined);
     const labels = draft || await this._labels(frame, origins[0]), picture = await this._picture(frame);
+    while (this.unkept || this.writing) await this._keepDraft();
     this.frame = frame;
     this.$(".painting").hidden = false;
     this.editor ||= createEditor(this.$(".editor"), { classes, onChange: () => this._painted() });
     this.editor.open(picture, width, height, labels);
     this._title(draft ? "what was painted and not saved" : WORDS[origins[0]]);
-    this.$(".origin").replaceChildren(...origins.map((origin) => make("option", { value: origin }, WORDS[origin])));
     this.$(".another input").value = frame;
-    this.$(".remove").hidden = !this.state.saved.includes(frame);
+    this._offer();
     this._propose();
     this.$(".painting").scrollIntoView({ block: "start" });
     this.$(".editor-canvas").focus({ preventScroll: true });
+  }
+
+  /** What the frame may start again from. */
+  _offer() {
+    const options = this._origins(this.frame).map((origin) => make("option", { value: origin }, WORDS[origin]));
+    this.$(".origin").replaceChildren(...options);
+    this.$(".remove").hidden = !this.state.saved.includes(this.frame);
   }
 
   _title(from) {
@@ -188,32 +197,36 @@ export class LabelledVideo {
   }
 
   _painted() {
-    clearTimeout(this.timer);
+    this.strokes += 1;
     this.unkept = true;
-    this.timer = setTimeout(() => this._keepDraft(), DRAFT_DELAY_MS);
+    this._keepDraft();
   }
 
-  /** What is painted goes into this browser's store. */
-  async _keepDraft() {
-    clearTimeout(this.timer);
+  /** What is painted goes into this browser's store, at once. */
+  _keepDraft() {
+    this.keeping = this.keeping.then(() => this._keep());
+    return this.keeping;
+  }
+
+  async _keep() {
     if (!this.unkept) return;
+    const { frame } = this, labels = this.editor.labels();
     this.unkept = false;
-    const { frame } = this;
-    try {
-      await this.drafts.put(frame, this.editor.labels());
-    } catch {
+    this.writing = true;
+    await this.drafts.put(frame, labels).catch(() => {
       alert("This browser keeps no drafts (a private window, or no room): save labels before you leave the page.");
-    }
+    });
+    this.writing = false;
     if (this.waiting.includes(frame)) return;
     this.waiting.push(frame);
     this._propose();
   }
 
   async _save() {
-    const { frame } = this, labels = this.editor.labels();
+    const { frame, strokes } = this, labels = this.editor.labels();
     await this._keepDraft();
-    const done = await send(`${FRAMES}/${frame}/labels/saved`, labels, "PUT");
-    if (!this.unkept) await this.drafts.remove(frame).catch(() => {});
+    const done = await send(`${this.base}/frames/${frame}/labels/saved`, labels, "PUT");
+    if (this.strokes === strokes) await this.drafts.remove(frame).catch(() => {});
     await this._update(done.labelling);
     this._title(WORDS.saved);
     this._say(`Labels of frame ${frame} saved.`);
@@ -230,7 +243,7 @@ export class LabelledVideo {
     const { frame } = this;
     this._painted();
     await this._keepDraft();
-    await this._update((await request(`${FRAMES}/${frame}/labels/saved`, {}, "DELETE")).labelling);
+    await this._update((await request(`${this.base}/frames/${frame}/labels/saved`, {}, "DELETE")).labelling);
     this._say(`Saved labels of frame ${frame} removed; those in the editor are still here.`);
   }
 
@@ -240,7 +253,7 @@ export class LabelledVideo {
     for (const file of chosen) {
       this._say(`Loading ${file.name}`);
       try {
-        const done = await send(`/api/labelling/files?name=${encodeURIComponent(file.name)}`, file, "POST");
+        const done = await send(`${this.base}/files?name=${encodeURIComponent(file.name)}`, file, "POST");
         frames.push(...done.frames);
         await this._update(done.labelling);
       } catch (error) {
@@ -257,7 +270,7 @@ export class LabelledVideo {
   async _propagate() {
     await this._keepDraft();
     if (this.editor && this.waiting.includes(this.frame)) await this._save();
-    await this.run(await request("/api/labelling/propagate", {}));
+    await this.run(await request(`${this.base}/propagate`, {}));
   }
 
   async _compare() {
@@ -310,6 +323,6 @@ export class LabelledVideo {
       event.preventDefault();
       attempt(() => this._save());
     }, { signal });
-    addEventListener("pagehide", () => this._keepDraft(), { signal });
+    addEventListener("beforeunload", (event) => { if (this.unkept || this.writing) event.preventDefault(); }, { signal });
   }
 }
