@@ -103,7 +103,7 @@ def test_labels_are_propagated_to_every_frame_and_what_changed_is_known(labellin
     succeed(labelling.propagate)
     assert labelling.changed == [1.0] * FRAMES, "from nothing every pixel gets a class"
     assert np.mean(labelling.labels_of(8, "after") == truth(8)) > 0.97
-    assert [one.frame for one in labelling.proposals][0] not in (1, 2, 3), "far from the labelled frame"
+    assert labelling.proposals[0].frame not in (1, 2, 3), "far from the labelled frame"
     assert labelling.pending == set()
     wrong = truth(9)
     wrong[:20] = 1
@@ -297,7 +297,11 @@ def test_colours_and_exports_are_loaded(labelling: Labelling) -> None:
     [
         ("4.png", png(truth(4)[:50]), "label file 4.png is 128x50; expected 128x96"),
         ("4.png", png(truth(4) + 7), r"label file 000004.png holds ids \[7, 8\]; expected the ids of label set"),
-        ("4.png", png(np.full((*SIZE, 3), 77, np.uint8)), r"holds colour \(77, 77, 77\); expected black or the 2 colours"),
+        (
+            "4.png",
+            png(np.full((*SIZE, 3), 77, np.uint8)),
+            r"holds colour \(77, 77, 77\); expected black or the 2 colours",
+        ),
         ("4.png", png(truth(4))[:60], "is not a readable image"),
         ("4.png", b"no picture", "label file 4.png is no PNG"),
         ("4.png", png(np.full(SIZE, 255, np.uint8)), "holds no labels but files without a class"),

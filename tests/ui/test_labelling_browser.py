@@ -373,6 +373,82 @@ def test_without_labels_there_is_one_message(editor: Editor) -> None:
     editor.wait("#alert >> text=no pixel of frame 3 has a class")
 
 
+RASTER = """async ({ width, height, values, steps }) => {
+  const raster = await import("/static/raster.js"), { History } = await import("/static/history.js");
+  const image = raster.labelImage(width, height, Uint8Array.from(values)), history = new History(image), found = [];
+  for (const [name, ...args] of steps) {
+    history.begin();
+    history.add(raster[name](image, ...args));
+    history.end();
+    found.push(Array.from(image.data));
+  }
+  const undone = [];
+  while (history.undo()) undone.push(Array.from(image.data));
+  while (history.redo()) {}
+  return { found, undone, redone: Array.from(image.data) };
+}"""
+
+
+def test_what_is_painted_is_exact(editor: Editor) -> None:
+    rng, size_hw = np.random.default_rng(5), (40, 56)
+    labels = cv2.resize(rng.integers(0, 3, (10, 14), np.uint8), size_hw[::-1], interpolation=cv2.INTER_NEAREST)
+    corners = [[5, 3], [50, 9], [30, 20], [44, 37], [9, 30]]
+    steps = [["paintStroke", [-3, 10], [30, 25], 7, 4], ["paintPolygon", corners, 5], ["paintRegion", [2, 38], 6]]
+    given = {"width": size_hw[1], "height": size_hw[0], "values": labels.ravel().tolist(), "steps": steps}
+    got = editor.page.evaluate(RASTER, given)
+    stroke, polygon, region = (np.array(values, np.uint8).reshape(size_hw) for values in got["found"])
+    ys, xs = np.mgrid[: size_hw[0], : size_hw[1]]
+    along = np.clip(((xs + 3) * 33 + (ys - 10) * 15) / (33**2 + 15**2), 0, 1)
+    near = np.hypot(xs + 3 - 33 * along, ys - 10 - 15 * along) <= 3.5
+    assert np.array_equal(stroke, np.where(near, 4, labels)), "all within half of the size, nothing else"
+    outline = np.array(corners, np.float32)
+    inside = np.array([cv2.pointPolygonTest(outline, (float(x), float(y)), True) for y, x in np.ndindex(size_hw)])
+    inside = inside.reshape(size_hw)
+    assert (polygon[inside > 0.6] == 5).all()
+    assert np.array_equal(polygon[inside < -0.6], stroke[inside < -0.6])
+    filled = polygon.copy()
+    cv2.floodFill(filled, None, (2, 38), 6, flags=4)
+    assert np.array_equal(region, filled), "as OpenCV fills it"
+    assert got["undone"] == [polygon.ravel().tolist(), stroke.ravel().tolist(), labels.ravel().tolist()]
+    assert got["redone"] == region.ravel().tolist()
+
+
+def test_one_finger_paints_and_two_zoom(browser: Any, served: Any, square: Path) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 900}, has_touch=True)
+    editor = Editor(context.new_page())
+    editor.page.goto(served.url)
+    editor.open(square)
+    editor.frame(3)
+    touch = context.new_cdp_session(editor.page)
+
+    def fingers(kind: str, *points: tuple[float, float]) -> None:
+        placed = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": placed})
+
+    fingers("touchStart", editor.at(20, 20))
+    fingers("touchMove", editor.at(60, 20))
+    fingers("touchEnd")
+    editor.save()
+    painted = editor.saved(3)
+    assert painted[20, 40] == GROUND
+    first, second = editor.at(54, 48), editor.at(74, 48)
+    fingers("touchStart", first)
+    fingers("touchStart", first, second)
+    for step in range(1, 9):
+        fingers("touchMove", (first[0] - 6 * step, first[1]), (second[0] + 6 * step, second[1]))
+    fingers("touchEnd")
+    editor.page.touchscreen.tap(*editor.at(44, 48))
+    editor.save()
+    tapped = np.argwhere(editor.saved(3) != painted)
+    assert len(tapped) > 0
+    assert (np.ptp(tapped, axis=0) <= 24).all(), "a dab of the brush, nothing of the two fingers"
+    row, column = tapped.mean(axis=0)
+    assert abs(row - 48) < 8
+    assert 48 < column < 62, "left of the middle, which stayed where it was, by less than the 20 pixels without zoom"
+    assert not editor.faults
+    context.close()
+
+
 @pytest.mark.parametrize("editor", [400], indirect=True)
 def test_on_a_phone(editor: Editor) -> None:
     page = editor.page

@@ -105,7 +105,9 @@ def _plain_members(name: str, data: bytes) -> list[tuple[str, bytes]] | None:
                 return None
             return list(_pngs(file, members))
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise DatasetError(f"{name} cannot be read ({error})", expected="a whole zip file", do="pack it again") from None
+        raise DatasetError(
+            f"{name} cannot be read ({error})", expected="a whole zip file", do="pack it again"
+        ) from None
 
 
 def _pngs(file: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> Iterator[tuple[str, bytes]]:

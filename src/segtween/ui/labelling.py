@@ -49,7 +49,13 @@ class Labelling:
     """
 
     def __init__(
-        self, folder: Path, video: Video, *, labels: LabelSet | None = None, network: Model | None = None, threads: int = 0
+        self,
+        folder: Path,
+        video: Video,
+        *,
+        labels: LabelSet | None = None,
+        network: Model | None = None,
+        threads: int = 0,
     ) -> None:
         self.id = secrets.token_urlsafe(9)
         self.folder, self.video, self.labels, self.network = folder, video, labels, network
@@ -70,7 +76,7 @@ class Labelling:
         if self.network is None:
             self.proposals = spread(self.frames)
         else:
-            job.begin("network's labels")
+            job.begin("labelling by the network")
             self.proposals = self._label_by_network(self.network, job)
         assert self.labels is not None, "given, or the network's"
         with sink_errors(self.folder):
@@ -200,7 +206,9 @@ class Labelling:
 
     def _run_folder(self, number: int) -> Path:
         """The label images of a run; of run 0, which comes before the first, those of the network."""
-        return self.folder / "network" / "labels" if number <= 0 else self.folder / "runs" / str(number) / "out" / "labels"
+        return (
+            self.folder / "network" / "labels" if number <= 0 else self.folder / "runs" / str(number) / "out" / "labels"
+        )
 
     def _read_frames(self, job: Job) -> None:
         """As many as there may be, and, of a damaged video, those before the damage."""
@@ -268,6 +276,6 @@ class Labelling:
 
 
 def spread(frames: int) -> list[Candidate]:
-    """The first frames to label of a video that nobody and nothing has labelled: evenly spread, one in 30, 5 at most."""
+    """The first frames to label of a video without any labels: evenly spread, one in 30, 5 at most."""
     count = max(1, min(PROPOSALS, math.ceil(frames / FRAMES_PER_PROPOSAL)))
     return [Candidate((2 * i + 1) * frames // (2 * count), None, 1.0, frames) for i in range(min(count, frames))]

@@ -65,7 +65,11 @@ def _beginning(here: Here, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own_classes(classes: Any) -> LabelSet:
-    if not isinstance(classes, list) or not classes or not all(isinstance(name, str) and name.strip() for name in classes):
+    if (
+        not isinstance(classes, list)
+        or not classes
+        or not all(isinstance(name, str) and name.strip() for name in classes)
+    ):
         named = f"classes {classes!r}" if classes else "no classes"
         raise LabelError(named, expected="names of classes", do="write them with commas between")
     return label_set([name.strip() for name in classes])
@@ -187,7 +191,9 @@ def _frame(request: Request) -> int:
 
 def _check_idle(here: Here) -> None:
     if any(job.kind in (KIND, PROPAGATION) and not job.has_ended for job in here.session.jobs.values()):
-        raise Refusal(BUSY, SettingError("labels are at work already", expected="one run at a time", do="wait, or cancel it"))
+        raise Refusal(
+            BUSY, SettingError("labels are at work already", expected="one run at a time", do="wait, or cancel it")
+        )
 
 
 async def _bytes(request: Request, *, most: int) -> bytes:
@@ -196,7 +202,9 @@ async def _bytes(request: Request, *, most: int) -> bytes:
     async for part in request.stream():
         data += part
         if len(data) > most:
-            raise Refusal(TOO_LARGE, SettingError("what was sent is too large", expected=f"{most} bytes at most", do="send less"))
+            raise Refusal(
+                TOO_LARGE, SettingError("what was sent is too large", expected=f"{most} bytes at most", do="send less")
+            )
     return bytes(data)
 
 

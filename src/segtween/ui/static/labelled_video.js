@@ -12,7 +12,7 @@ const KEPT_PICTURES = 24;
 const WORDS = { saved: "saved labels", after: "propagated labels", network: "network's labels", nothing: "nothing" };
 
 const MARKUP = `
-<h2 class="title"></h2>
+<h2 class="title" tabindex="-1"></h2>
 <p class="note notes"></p>
 <h3>Frames to label</h3>
 <div class="proposals" role="group" aria-label="Frames to label"></div>
@@ -81,7 +81,7 @@ export class LabelledVideo {
   async propagated(state) {
     await this._update(state);
     await this._compare();
-    this._say(`Labels propagated to ${state.frames} frames.`);
+    this.say(`Labels propagated to ${state.frames} frames.`);
     this.$(".result").scrollIntoView({ block: "start" });
     this.$(".next").focus({ preventScroll: true });
   }
@@ -98,7 +98,7 @@ export class LabelledVideo {
     this.host.replaceChildren();
   }
 
-  _say(text) {
+  say(text) {
     this.$(".status").textContent = text;
   }
 
@@ -229,13 +229,13 @@ export class LabelledVideo {
     if (this.strokes === strokes) await this.drafts.remove(frame).catch(() => {});
     await this._update(done.labelling);
     this._title(WORDS.saved);
-    this._say(`Labels of frame ${frame} saved.`);
+    this.say(`Labels of frame ${frame} saved.`);
   }
 
   async _startAgain() {
     const origin = this.$(".origin").value, labels = await this._labels(this.frame, origin);
     this.editor.replace(labels || new Uint8Array(this.state.width * this.state.height).fill(UNKNOWN));
-    this._say(`Frame ${this.frame} starts again from ${WORDS[origin]}; Undo takes that back.`);
+    this.say(`Frame ${this.frame} starts again from ${WORDS[origin]}; Undo takes that back.`);
   }
 
   /** What is in the editor becomes a draft, so that it is not lost with the saved labels. */
@@ -244,14 +244,14 @@ export class LabelledVideo {
     this._painted();
     await this._keepDraft();
     await this._update((await request(`${this.base}/frames/${frame}/labels/saved`, {}, "DELETE")).labelling);
-    this._say(`Saved labels of frame ${frame} removed; those in the editor are still here.`);
+    this.say(`Saved labels of frame ${frame} removed; those in the editor are still here.`);
   }
 
   async _load(files) {
     const chosen = [...files].filter((file) => /\.(png|zip|json|xml)$/i.test(file.name)), frames = [], faults = [];
     if (!chosen.length) throw new Error("no label files; expected PNG files, a zip file of them or an export; choose others");
     for (const file of chosen) {
-      this._say(`Loading ${file.name}`);
+      this.say(`Loading ${file.name}`);
       try {
         const done = await send(`${this.base}/files?name=${encodeURIComponent(file.name)}`, file, "POST");
         frames.push(...done.frames);
@@ -260,7 +260,7 @@ export class LabelledVideo {
         faults.push(error.message);
       }
     }
-    this._say(frames.length ? `Labels of ${frames.length} frames loaded: ${frames.join(", ")}.` : "");
+    this.say(frames.length ? `Labels of ${frames.length} frames loaded: ${frames.join(", ")}.` : "");
     if (frames.includes(this.frame) && !this.waiting.includes(this.frame)) await this._open(this.frame);
     if (faults.length) throw new Error(faults.length === 1 ? faults[0] : `${faults.length} files were not loaded; the first: ${faults[0]}`);
   }

@@ -71,10 +71,13 @@ class Labelling {
 
   /** Follows a job that opens a video, or propagates. */
   async watch(job, opens) {
-    if (await this.follow(job) !== "done") return;
+    const ended = await this.follow(job);
+    if (ended === "cancelled" && this.video) this.video.say("Cancelled; what was saved is kept.");
+    if (ended !== "done") return;
     const { labelling } = await request("/api/labelling");
-    if (opens) this.show(labelling);
-    else await this.video.propagated(labelling);
+    if (!opens) return this.video.propagated(labelling);
+    this.show(labelling);
+    this.open.querySelector(".title").focus();
   }
 
   /** Shows a job until it has ended; returns how. */
