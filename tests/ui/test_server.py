@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from ui.conftest import MODEL, needs
+from browsers import needs
+from ui.conftest import MODEL
 
-pytestmark = needs(("starlette", "uvicorn", "httpx2"))
+pytestmark = needs("starlette", "uvicorn", "httpx2")
 
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}"
