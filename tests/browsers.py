@@ -7,24 +7,25 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
-CHROMIUM = shutil.which("chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def needs(*modules: str, programs: Sequence[str] = ()) -> pytest.MarkDecorator:
-    """Skips where one of these is missing."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    missing += [name for name in programs if shutil.which(name) is None]
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Skips where one of these is missing, a module or a browser."""
+    has = {BROWSERS[0]: CHROMIUM is not None}
+    missing = [name for name in modules if not has.get(name, importlib.util.find_spec(name) is not None)]
     return pytest.mark.skipif(bool(missing) and not IN_CI, reason=f"not installed: {', '.join(missing)}")
 
 
-NEEDS_BROWSER = [pytest.mark.browser, needs("playwright", programs=["chromium"])]
+NEEDS_BROWSER = [pytest.mark.browser, needs("playwright", BROWSERS[0])]
 """The marks of a module whose tests run in a browser."""
 
 
