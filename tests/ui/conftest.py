@@ -1,11 +1,7 @@
-"""The page's server for tests: in the process, or on a port of its own for a browser. Where CI is set, a missing
-library or browser is a failure; elsewhere these tests are skipped and say so."""
+"""The page's server for tests, on a port of its own, and clips to send to it."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import socket
 import threading
 import time
@@ -17,19 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 SIZE, FRAMES, RATE = (120, 160), 12, Fraction(12)
-
-
-def _missing(names: tuple[str, ...]) -> list[str]:
-    return [name for name in names if importlib.util.find_spec(name) is None]
-
-
-def needs(names: tuple[str, ...], *, program: str | None = None) -> pytest.MarkDecorator:
-    """Skips without these modules or that program; with CI set, what is missing fails by itself."""
-    missing = _missing(names) + ([program] if program and shutil.which(program) is None else [])
-    return pytest.mark.skipif(bool(missing) and not IN_CI, reason=f"not installed: {', '.join(missing)}")
 
 
 def square(index: int, *, size_hw: tuple[int, int] = SIZE) -> np.ndarray[Any, Any]:

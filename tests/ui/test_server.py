@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from ui.conftest import MODEL, needs
+from browsers import needs
+from ui.conftest import MODEL
 
-pytestmark = needs(("starlette", "uvicorn", "httpx2"))
+pytestmark = needs("starlette", "uvicorn", "httpx2")
 
 PORT = 8000
 URL = f"http://127.0.0.1:{PORT}"
@@ -443,3 +444,20 @@ def test_sessions_are_bounded(app: Any) -> None:
         full = client.get("/")
         assert full.status_code == 503
         assert full.text.startswith("20 sessions are open")
+
+
+def test_the_lines_of_python_do_the_same(
+    page: Page, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = page.upload(clip).json()
+    job = page.ended(page.post("/api/runs", {"video": video["id"], "every": 3, "classes": ["bright"]}).json())
+    lines = page.client.get(f"/api/jobs/{job['id']}/result").json()["python"]
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    (here / "square.mp4").write_bytes(clip.read_bytes())
+    monkeypatch.chdir(here)
+    exec(lines, {})
+    record, other = (json.loads((f / "run.json").read_text()) for f in (here / "out", Path(job["result"]["folder"])))
+    assert record["method"]["hash"] == other["method"]["hash"]
+    assert record["comparison"]["consistency"] == other["comparison"]["consistency"]
+    assert record["saved"] == other["saved"]

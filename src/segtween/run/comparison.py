@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from statistics import median
 from typing import Any, NamedTuple
 
 from segtween.errors import SettingError
@@ -10,6 +11,9 @@ from segtween.interfaces import Engine
 from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.temporal import Farneback
 from segtween.types import Frame, Labels, Method, Result
+
+RECENT = 200
+"""Speeds are those of so many frames."""
 
 
 class ComparedFrame(NamedTuple):
@@ -25,15 +29,20 @@ class ComparedFrame(NamedTuple):
 
 
 class _Rate:
-    """Frames per second by the time of their stages; the first frame, which may compile something, does not count."""
+    """Frames per second by the time of their stages: from the medians of key frames and of the others, of the last
+    `RECENT` each, since some frames compile something. The first frame does not count."""
 
     def __init__(self) -> None:
-        self._frames, self._ms = -1, 0.0
+        self._counts, self._ms = [0, 0], (deque[float](maxlen=RECENT), deque[float](maxlen=RECENT))
+        self._has_begun = False
 
-    def add(self, stages_ms: Mapping[str, float]) -> float | None:
-        self._frames += 1
-        self._ms += sum(stages_ms.values()) if self._frames else 0.0
-        return 1e3 * self._frames / self._ms if self._ms > 0 else None
+    def add(self, result: Result) -> float | None:
+        if self._has_begun:
+            self._counts[result.is_key] += 1
+            self._ms[result.is_key].append(sum(result.stages_ms.values()))
+        self._has_begun = True
+        ms = sum(count * median(of) for count, of in zip(self._counts, self._ms, strict=True) if of)
+        return 1e3 * sum(self._counts) / ms if ms > 0 else None
 
 
 class Comparison:
@@ -70,7 +79,7 @@ class Comparison:
         flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
         own = self._own.follow(result.labels, motion, is_key=result.is_key)
         so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
-        self._fps = self._rates[0].add(other.stages_ms), self._rates[1].add(result.stages_ms)
+        self._fps = self._rates[0].add(other), self._rates[1].add(result)
         self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, self._fps)
 
     def take(self, index: int) -> ComparedFrame:

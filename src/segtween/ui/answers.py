@@ -6,7 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from segtween.errors import SegtweenError, SettingError
@@ -39,6 +39,8 @@ def answering(endpoint: Endpoint) -> Endpoint:
             return failure(refusal.status, str(refusal.error))
         except SegtweenError as error:
             return failure(BAD_REQUEST, str(error))
+        except ClientDisconnect:
+            return Response(status_code=BAD_REQUEST)  # which nobody reads
 
     return answer
 

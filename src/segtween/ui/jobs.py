@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -86,6 +87,7 @@ class Job:
         except (SegtweenError, Refusal) as error:
             self.error, self.state = str(error), "failed"
         except Exception as fault:
+            logging.getLogger(__name__).exception("a job failed")
             self.error = f"an unexpected error: {type(fault).__name__}: {fault}"
             self.state = "failed"
 

@@ -34,6 +34,12 @@ ARCHIVES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """What is packed when it is asked for: what it is called, and the files and folders in it."""
 
+OF_REPORTS = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; media-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What a report may load: its script and style stand in it, its films beside it."""
+
 
 @answering
 async def setup(request: Request) -> Response:
@@ -97,7 +103,9 @@ async def file(request: Request) -> Response:
         await run_in_threadpool(pack, path.parent, name)
     if name not in (*FILES, *ARCHIVES) or not path.is_file():
         raise Refusal(NOT_FOUND, SettingError(f"file {name!r}", expected="a file of this run", do="reload the page"))
-    return FileResponse(path, filename=name if "save" in request.query_params or name in ARCHIVES else None)
+    headers = {"content-security-policy": OF_REPORTS} if name == REPORT else None
+    saved = "save" in request.query_params or name in ARCHIVES
+    return FileResponse(path, filename=name if saved else None, headers=headers)
 
 
 def _folder(here: Here, which: str) -> Path:

@@ -26,6 +26,8 @@ from segtween.video import NamedSource
 MODES: dict[str, ModeName] = {"offline": "bidirectional", "online": "causal"}
 SAVED = ("overlay", "labels", "coco")
 MOST_EVERY = 60
+WIDEST = 1280
+"""Films of the result are at most so wide, so that enlarging shows pixels of the video."""
 RESULTS = "results"
 """Where a session keeps the results of its runs."""
 
@@ -149,7 +151,7 @@ def run(session: Session, choices: Choices, job: Job) -> dict[str, Any]:
     with compiled(job, "loading the network"):
         seg = load(**choices.load)
         other = load(**{**choices.load, "mode": None, "preset": EVERY_FRAME}) if choices.compare else None
-    recorders, video = Recorders(), choices.video
+    recorders, video = Recorders(widest=WIDEST), choices.video
     outputs = Outputs(SAVED, classes=choices.classes, report=True, compare=other, recorder=recorders)
     source = NamedSource(Path(video.name).stem, video.name, partial(open_video, video))
     job.begin("labelling")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -35,6 +37,14 @@ def address(access: Access) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{access.port}/{query}"
 
 
+def _open(where: str) -> bool:
+    """Opens a browser; False where there is none. Without a screen one in the terminal would take the terminal."""
+    is_unix = sys.platform.startswith(("linux", "freebsd"))
+    if is_unix and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return False
+    return webbrowser.open(where)
+
+
 def serve_in(
     folder: Path | None, sock: socket.socket, options: Options, *, opens: bool, say: Callable[[str], object]
 ) -> None:
@@ -52,7 +62,7 @@ def serve_in(
         say(f"the page: {where}")
         stay = "stay in" if folder is not None else "are removed with their session, or at the end; until then in"
         say(f"results {stay} {root}; Ctrl-C ends")
-        if opens and not webbrowser.open(where):
+        if opens and not _open(where):
             say("no browser was found here; open the address in one")
 
     try:

@@ -57,10 +57,10 @@ class Session:
     has_ended: bool = False
 
     def new_folder(self, kind: str) -> Path:
-        """`<kind>/1`, `<kind>/2`, ...: a new empty folder. Raises SinkError."""
+        """`<kind>/1`, `<kind>/2`, ...: a new empty folder. Raises SinkError, as where the session's own is gone."""
         parent = self.folder / kind
         with sink_errors(parent):
-            parent.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(exist_ok=True)
             number = 1 + max((int(p.name) for p in parent.iterdir() if p.name.isdigit()), default=0)
             folder = parent / str(number)
             folder.mkdir()

@@ -187,7 +187,7 @@ function startPlayer(data) {
     paint();
   }));
   const pressed = (event) => {
-    if (!stage.offsetParent || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!stage.offsetParent || event.defaultPrevented || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const does = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1), ArrowRight: () => step(event.shiftKey ? 10 : 1),
       ",": () => step(-1), ".": () => step(1), Home: () => step(-data.frames), End: () => step(data.frames),

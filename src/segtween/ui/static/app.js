@@ -24,7 +24,9 @@ tabs.forEach((tab, at) => {
   tab.addEventListener("click", () => select(tab));
   tab.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (step) select(tabs[(at + step + tabs.length) % tabs.length]);
+    if (!step) return;
+    event.preventDefault();
+    select(tabs[(at + step + tabs.length) % tabs.length]);
   });
 });
 

@@ -2,15 +2,16 @@
 
 import { attempt, duration, make } from "./page.js";
 
-/** `cancelled` is called when the job is to end; without it there is no button. */
+/** `cancelled` is called when the job is to end; without it there is no button, whose text is `end`. */
 export class JobCard {
-  constructor(title, stage, cancelled) {
+  constructor(title, stage, cancelled, end = "Cancel") {
     this.bar = make("progress", { "aria-label": `Progress of ${title}` });
-    this.words = make("span", { "aria-live": "polite" }, stage);
+    this.words = make("span", {}, stage);
+    this.spoken = make("span", { class: "spoken", role: "status" });
     this.button = cancelled
-      ? make("button", { type: "button", class: "plain", onclick: () => attempt(cancelled) }, "Cancel") : "";
+      ? make("button", { type: "button", class: "plain", onclick: () => attempt(cancelled) }, end) : "";
     this.element = make("div", { class: "job" },
-      make("div", { class: "head" }, make("strong", {}, title), this.button), this.bar, this.words);
+      make("div", { class: "head" }, make("strong", {}, title), this.button), this.bar, this.words, this.spoken);
   }
 
   share(value) {
@@ -25,8 +26,12 @@ export class JobCard {
     } else {
       this.bar.removeAttribute("value");
     }
-    const words = described(job);
-    if (this.words.textContent !== words) this.words.textContent = words;
+    const words = described(job), quarter = job.total ? Math.floor((4 * job.done) / job.total) : 0;
+    this.words.textContent = words;
+    const step = `${job.state} ${job.place} ${job.stage} ${quarter}`;
+    if (step !== this.step) this.spoken.textContent = words; // not at every frame
+    this.step = step;
+    this.bar.hidden = job.stage === "live";
     if (this.button) this.button.disabled = job.cancelling;
   }
 }

@@ -27,7 +27,7 @@ export function start(panel, { setup, videos }) {
   async function watch() {
     const what = source.value === OTHER ? { address: address.value } : { video: source.value };
     const job = await request("/api/live", { ...what, ...method.values() });
-    const card = new JobCard(job.title, "", () => cancel(job));
+    const card = new JobCard(job.title, "", () => cancel(job), "Stop");
     jobs.replaceChildren(card.element);
     figures.textContent = "";
     button.disabled = true;

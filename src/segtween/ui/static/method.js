@@ -17,7 +17,7 @@ export class Method {
     this.network.addEventListener("change", () => this.showClasses());
     const rows = [
       make("label", {}, "Network ", this.network),
-      make("label", {}, "on every ", this.every, " th frame"),
+      make("label", {}, "on one frame in ", this.every),
       ...this.modes.map((mode) => mode.label),
     ];
     if (this.compare) rows.push(make("label", {}, this.compare, "compare with the network on every frame"));
@@ -34,7 +34,8 @@ export class Method {
   showClasses() {
     const classes = this.setup.networks[this.network.selectedIndex].classes;
     this.boxes = classes.map((one) => make("input", { type: "checkbox", checked: true, value: one.name }));
-    this.classes.replaceChildren(...classes.map((one, at) => make("label", {}, this.boxes[at],
+    if (!classes.length) this.classes.replaceChildren("Known once the network is loaded: all of them are tinted.");
+    else this.classes.replaceChildren(...classes.map((one, at) => make("label", {}, this.boxes[at],
       make("span", { class: "swatch", style: `background:${one.colour}` }), one.name)));
   }
 

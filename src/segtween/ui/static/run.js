@@ -11,10 +11,21 @@ export function start(panel, { setup, state, videos }) {
   const picker = new VideoPicker(videos);
   const method = new Method(setup, { compares: true });
   const button = make("button", { type: "button", class: "primary" }, "Run");
-  const jobs = make("div"), results = make("div", { id: "results" });
+  const jobs = make("div"), earlier = make("div", { class: "row", role: "group", "aria-label": "Results" });
+  const results = make("div", { id: "results" }), done = [];
   const enable = () => { button.disabled = picker.video === null; };
   picker.onchange = enable;
   enable();
+
+  /** Shows the result of a run, and buttons for those of all runs where there are several. */
+  async function show(job) {
+    await showResult(results, job);
+    if (!done.includes(job)) done.push(job);
+    const buttons = done.map((one, at) => make("button", {
+      type: "button", class: "plain", "aria-pressed": String(one === job), onclick: () => attempt(() => show(one)),
+    }, `${at + 1}: ${one.title}`));
+    earlier.replaceChildren(...(done.length > 1 ? buttons : []));
+  }
 
   async function watch(job) {
     const card = new JobCard(job.title, "", () => cancel(job));
@@ -22,7 +33,7 @@ export function start(panel, { setup, state, videos }) {
     try {
       const ended = await follow(job, (now) => card.show(now));
       card.element.remove();
-      if (ended.state === "done") await showResult(results, ended);
+      if (ended.state === "done") await show(ended);
       else if (ended.state === "cancelled") jobs.append(over(ended, "cancelled"));
       else jobs.append(over(ended, ended.error));
     } catch (error) {
@@ -35,11 +46,11 @@ export function start(panel, { setup, state, videos }) {
     const job = await request("/api/runs", { video: picker.video.id, ...method.values() });
     await watch(job);
   }));
-  panel.append(picker.element, method.element, make("div", { class: "row" }, button), jobs, results);
+  panel.append(picker.element, method.element, make("div", { class: "row" }, button), jobs, earlier, results);
 
   const runs = state.jobs.filter((job) => job.kind === "run");
-  const last = runs.filter((job) => job.state === "done").at(-1);
-  if (last) attempt(() => showResult(results, last));
+  done.push(...runs.filter((job) => job.state === "done"));
+  if (done.length) attempt(() => show(done.at(-1)));
   runs.filter((job) => ["waiting", "running"].includes(job.state)).forEach((job) => attempt(() => watch(job)));
 }
 
