@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,21 @@ import cv2
 import numpy as np
 import pytest
 
+from browsers import IN_CI
 from fakes import by_brightness
 from segtween.cli import app
 from segtween.datasets.labelled import open_labelled
 from segtween.errors import DatasetError, LabelError, SegtweenError, SourceError
 from segtween.labels import label_set
+from ui.labelled_clip import FRAMES, SIZE, truth, video_of, write_clip
+
+if not IN_CI:
+    pytest.importorskip("starlette", reason="not installed: starlette")
+
 from segtween.ui import labelling as module
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import take_file
 from segtween.ui.labelling import Labelling, spread
-from ui.conftest import needs
-from ui.labelled_clip import FRAMES, SIZE, truth, video_of, write_clip
-
-pytestmark = needs(("starlette", "uvicorn"))
 
 CLASSES = label_set(["ground", "square"])
 
@@ -163,6 +166,16 @@ def test_a_long_video_is_used_as_far_as_it_fits(tmp_path: Path, monkeypatch: pyt
     succeed(labelling.propagate)
     assert labelling.changed == [1.0] * 5
     assert np.mean(labelling.labels_of(0, "after") == truth(0)) > 0.95
+
+
+def test_a_video_that_holds_more_frames_than_it_says(tmp_path: Path) -> None:
+    video = replace(video_of(write_clip(tmp_path / "video")), frames=FRAMES - 3)
+    labelling = Labelling(tmp_path / "labelling", video, labels=CLASSES, threads=1)
+    succeed(labelling.prepare)
+    assert labelling.frames == FRAMES
+    labelling.save(FRAMES - 1, truth(FRAMES - 1).tobytes())
+    succeed(labelling.propagate)
+    assert np.array_equal(labelling.labels_of(FRAMES - 1, "after"), truth(FRAMES - 1))
 
 
 def test_what_is_saved_while_a_run_is_at_work_belongs_to_the_next(labelling: Labelling) -> None:

@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ui.conftest import needs, serve
+from browsers import NEEDS_BROWSER, chromium, needs
+from ui.conftest import serve
 from ui.labelled_clip import FRAMES, GROUND, SIZE, SQUARE, place, truth, write_clip
 
-pytestmark = [pytest.mark.browser, needs(("starlette", "uvicorn", "playwright"), program="chromium")]
+pytestmark = [*NEEDS_BROWSER, needs("starlette", "uvicorn")]
 
 SHOTS = os.environ.get("SEGTWEEN_SHOTS")
 """A folder for screenshots, to be looked at; none are kept without it."""
@@ -24,12 +25,8 @@ SHOTS = os.environ.get("SEGTWEEN_SHOTS")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +280,7 @@ def test_with_the_keyboard_alone(browser: Any, served: Any, square: Path) -> Non
     page.keyboard.up("Space")
     editor.press("Control+s")
     editor.wait(".status >> text=saved.")
-    page.wait_for_function("document.querySelector('.editor-now').textContent.includes('unknown')")
+    assert "unknown" in editor.now()
     assert (editor.saved(6) == 255).any()
     editor.press("Control+z", "Control+s")
     page.wait_for_timeout(500)

@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ui.conftest import MODEL, needs
+from browsers import needs
+from ui.conftest import MODEL
 from ui.labelled_clip import FRAMES, SIZE, truth, write_clip
 
-pytestmark = needs(("starlette", "uvicorn", "httpx2"))
+pytestmark = needs("starlette", "uvicorn", "httpx2")
 
 URL = "http://127.0.0.1:8000"
 HERE = "/api/labelling"
