@@ -1,7 +1,7 @@
 // A picture and its tinted labels on a canvas that is zoomed and moved. Points are [x, y] in pixels of the picture,
 // whose centres lie on integers; what is on the screen is in CSS pixels.
 
-const MOST_ZOOM = 40;
+const MOST_ZOOM = 40, MOST_SMOOTHED = 4;
 
 export class CanvasView {
   constructor(canvas) {
@@ -19,7 +19,8 @@ export class CanvasView {
     this._observer.disconnect();
   }
 
-  /** Layers are {image, alpha}, of one size; the first is smoothed where it is made smaller. */
+  /** Layers are {image, alpha}, of one size, with the columns `from` and `to` that are drawn, if not all. The first is
+   * smoothed, until its pixels are to be seen. */
   show(width, height, layers) {
     const other = width !== this.width || height !== this.height || !this.scale;
     Object.assign(this, { width, height, layers });
@@ -83,10 +84,12 @@ export class CanvasView {
     const { canvas, width, height } = this, context = canvas.getContext("2d"), dense = devicePixelRatio || 1;
     context.setTransform(dense, 0, 0, dense, 0, 0);
     context.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
-    this.layers.forEach(({ image, alpha }, i) => {
-      context.imageSmoothingEnabled = i === 0 && this.scale < 2;
+    this.layers.forEach(({ image, alpha, from = 0, to = width }, i) => {
+      if (from >= to) return;
+      context.imageSmoothingEnabled = i === 0 && this.scale < MOST_SMOOTHED;
       context.globalAlpha = alpha;
-      context.drawImage(image, this.left, this.top, width * this.scale, height * this.scale);
+      context.drawImage(image, from, 0, to - from, height, this.left + from * this.scale, this.top,
+        (to - from) * this.scale, height * this.scale);
     });
     context.globalAlpha = 1;
     this.marks(context);

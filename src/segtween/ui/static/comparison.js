@@ -57,33 +57,35 @@ export class Comparison {
     this.host.replaceChildren();
   }
 
+  /** What is drawn of the frame: both sides in the colours of their classes, and the changed pixels. */
   _compose() {
     const { width, height, shown, classes } = this, colours = classes.map((one) => one.colour);
-    const before = shown.before || new Uint8Array(width * height).fill(UNKNOWN);
-    const at = Math.round((width * this.$(".split").value) / 100), layer = offscreen(width, height);
-    const rgba = tint(shown.after, colours), old = new Uint32Array(tint(before, colours).buffer);
-    const words = new Uint32Array(rgba.buffer), marks = new Uint32Array(words.length);
-    for (let i = 0; i < words.length; i++) {
-      if (i % width < at) words[i] = old[i];
-      if (before[i] !== shown.after[i]) marks[i] = MARKED;
-    }
-    layer.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
-    const marked = offscreen(width, height), context = marked.getContext("2d");
-    context.putImageData(new ImageData(new Uint8ClampedArray(marks.buffer), width, height), 0, 0);
-    this.view.marks = (drawn) => {
-      const [x] = this.view.placeOf([at - 0.5, 0]);
-      drawn.fillStyle = "#fff";
-      drawn.fillRect(x - 1, 0, 2, this.view.canvas.clientHeight);
-    };
-    const did = this.before ? "changed" : "have a class now";
-    const share = `${(100 * this.changed[this.frame]).toFixed(2)}% of its pixels ${did}`;
-    this.view.show(width, height, [
-      { image: shown.picture, alpha: 1 }, { image: layer, alpha: 0.55 },
-      { image: marked, alpha: this.$(".marks").checked && this.before ? 0.6 : 0 },
-    ]);
+    const before = shown.before || new Uint8Array(width * height).fill(UNKNOWN), marks = new Uint32Array(before.length);
+    for (let i = 0; i < marks.length; i++) if (before[i] !== shown.after[i]) marks[i] = MARKED;
+    this.drawn = [tint(before, colours), tint(shown.after, colours), new Uint8ClampedArray(marks.buffer)].map((rgba) => {
+      const layer = offscreen(width, height);
+      layer.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
+      return layer;
+    });
+    const share = `${(100 * this.changed[this.frame]).toFixed(2)}% of its pixels ${this.before ? "changed" : "have a class now"}`;
     this.$(".comparison-canvas").setAttribute("aria-label", `Frame ${this.frame}, labels before and after: ${share}`);
     this.$(".comparison-now").textContent = `Frame ${this.frame}: ${share}`;
     for (const end of ["x1", "x2"]) this.$(".cursor").setAttribute(end, this.frame + 0.5);
+    this._divide();
+  }
+
+  /** Draws it with the divider where it is. */
+  _divide() {
+    const { width, height, shown, view } = this, [before, after, marks] = this.drawn;
+    const at = Math.round((width * this.$(".split").value) / 100), alpha = 0.55;
+    view.marks = (context) => {
+      context.fillStyle = "#fff";
+      context.fillRect(view.placeOf([at - 0.5, 0])[0] - 1, 0, 2, view.canvas.clientHeight);
+    };
+    view.show(width, height, [
+      { image: shown.picture, alpha: 1 }, { image: before, alpha, to: at }, { image: after, alpha, from: at },
+      { image: marks, alpha: this.$(".marks").checked && this.before ? 0.6 : 0 },
+    ]);
   }
 
   _chart(labelled) {
@@ -100,12 +102,12 @@ export class Comparison {
   _listen() {
     const { $ } = this, stage = $(".comparison-stage");
     $(".frame").addEventListener("input", () => this.show(Number($(".frame").value)));
-    for (const name of [".split", ".marks"]) $(name).addEventListener("input", () => this.shown && this._compose());
+    for (const name of [".split", ".marks"]) $(name).addEventListener("input", () => this.shown && this._divide());
     const divide = (event) => {
       if (!event.buttons || !this.shown) return;
-      const box = stage.getBoundingClientRect();
-      $(".split").value = Math.round((100 * (event.clientX - box.left)) / box.width);
-      this._compose();
+      const [column] = this.view.pixelAt(event.clientX - stage.getBoundingClientRect().left, 0);
+      $(".split").value = Math.round((100 * column) / this.width);
+      this._divide();
     };
     stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); divide(event); });
     stage.addEventListener("pointermove", divide);
