@@ -55,10 +55,8 @@ class Served(NamedTuple):
 
 def serve(root: Path, **options: Any) -> Iterator[Served]:
     """A server on a free port, in a thread."""
-    import uvicorn
-
     from segtween.ui.guard import Access
-    from segtween.ui.server import create_app, listen
+    from segtween.ui.server import Server, create_app, listen
     from segtween.ui.state import Options
 
     keep, token = options.pop("keep", False), options.pop("token", None)
@@ -66,7 +64,7 @@ def serve(root: Path, **options: Any) -> Iterator[Served]:
     port = sock.getsockname()[1]
     root.mkdir(exist_ok=True)
     app = create_app(root, Options(Access("127.0.0.1", port, token), (MODEL,), **options), keep=keep)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=2))
+    server = Server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()
     until = time.monotonic() + 20

@@ -286,6 +286,9 @@ def test_the_street_is_rendered(page: Page, monkeypatch: pytest.MonkeyPatch) -> 
     assert job["result"]["frames"] == 6
     assert (job["result"]["width"], job["result"]["height"]) == (96, 64)
     assert [video["id"] for video in page.client.get("/api/state").json()["videos"]] == [job["result"]["id"]]
+    saved = page.client.get(f"/api/videos/{job['result']['id']}")
+    assert saved.headers["content-disposition"] == 'attachment; filename="street.mp4"'
+    assert saved.content[4:8] == b"ftyp"
 
 
 class Held:

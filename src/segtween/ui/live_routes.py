@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from segtween.errors import SettingError
 from segtween.ui.answers import Refusal, answering, body
+from segtween.ui.jobs import Job
 from segtween.ui.live import LiveChoices, View, watch
 from segtween.ui.sessions import NOT_FOUND
 from segtween.ui.state import of_request
@@ -34,19 +35,23 @@ async def start(request: Request) -> Response:
 async def pictures(request: Request) -> Response:
     """The pictures of a live job, each as soon as it is there, until it ends."""
     here, which = of_request(request), request.path_params["id"]
-    view: View | None = here.session.extra.get(VIEWS, {}).get(which)
+    view: View | None = here.session.extra.get(VIEWS, {}).get(here.session.job(which).id)
     if view is None:
         raise Refusal(NOT_FOUND, SettingError(f"live {which!r}", expected="a live job", do="reload the page"))
-    return StreamingResponse(_parts(view), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+    return StreamingResponse(
+        _parts(view, here.session.job(which)), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    )
 
 
-async def _parts(view: View) -> AsyncIterator[bytes]:
+async def _parts(view: View, job: Job) -> AsyncIterator[bytes]:
     number = 0
     while (found := await asyncio.to_thread(view.next, number)) is not None:
         number, jpeg = found
         if jpeg:
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             yield head.encode() + jpeg + b"\r\n"
+        elif job.has_ended:  # before it began
+            return
 
 
 ROUTES = [Route("/api/live", start, methods=["POST"]), Route("/live/{id}", pictures)]

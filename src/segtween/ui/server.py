@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -130,14 +130,21 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(app: Starlette, sock: socket.socket, *, when_up: Callable[[], None]) -> None:
-    """Serves until Ctrl-C or SIGTERM; `when_up` is called once requests are answered."""
+class Server(uvicorn.Server):
+    """Serves the application; `when_up` is called once requests are answered. When it is to end, jobs end first, so
+    that nobody who watches one holds it up."""
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            when_up()
+    def __init__(self, app: Starlette, *, when_up: Callable[[], None] = lambda: None) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="on")
+        )
+        self._state: State = app.state.segtween
+        self._when_up = when_up
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="on")
-    with suppress(KeyboardInterrupt):
-        Server(config).run(sockets=[sock])
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._when_up()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.to_thread(self._state.queue.close)
+        await super().shutdown(sockets=sockets)

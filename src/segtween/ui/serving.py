@@ -9,13 +9,14 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from segtween.models.finding import find_record, shipped_models
 from segtween.settings import DEFAULT_MODEL
 from segtween.ui.guard import ANYWHERE, Access
-from segtween.ui.server import create_app, serve
+from segtween.ui.server import Server, create_app
 from segtween.ui.state import Options
 from segtween.video.staging import sink_errors
 
@@ -66,7 +67,8 @@ def serve_in(
             say("no browser was found here; open the address in one")
 
     try:
-        serve(create_app(root, options, keep=folder is not None), sock, when_up=when_up)
+        with suppress(KeyboardInterrupt):
+            Server(create_app(root, options, keep=folder is not None), when_up=when_up).run(sockets=[sock])
     finally:
         if folder is None:
             shutil.rmtree(root, ignore_errors=True)

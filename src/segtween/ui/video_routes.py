@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from segtween.errors import SegtweenError, SettingError
@@ -58,6 +58,13 @@ async def make(request: Request) -> Response:
 
 
 @answering
+async def file(request: Request) -> Response:
+    """A video itself, to be saved: what was rendered or recorded is nowhere else."""
+    video = of_request(request).session.video(request.path_params["id"])
+    return FileResponse(video.path, filename=video.name)
+
+
+@answering
 async def remove(request: Request) -> Response:
     """Removes a video and its file; Refusal (409) while a job may read it."""
     here = of_request(request)
@@ -73,5 +80,6 @@ ROUTES = [
     Route("/api/videos", announce, methods=["POST"]),
     Route("/api/videos/made", make, methods=["POST"]),
     Route("/api/videos/{id}", send, methods=["PUT"]),
+    Route("/api/videos/{id}", file),
     Route("/api/videos/{id}", remove, methods=["DELETE"]),
 ]

@@ -62,7 +62,9 @@ export class VideoPicker {
     const street = make("button", { type: "button", class: "plain", onclick: () => this.made({ street: 4 }) }, "Demo street");
     const record = () => this.made({ address: address.value, seconds: Number(seconds.value) });
     const button = make("button", { type: "button", class: "plain", onclick: record }, "Record");
-    return make("div", {}, make("div", { class: "row" }, street, address, seconds, make("span", { class: "faint" }, "seconds"), button));
+    const words = (text) => make("span", { class: "faint" }, text);
+    return make("div", { class: "row" }, words("or"), street, words("or a camera or stream"), address, words("for"), seconds,
+      words("seconds"), button);
   }
 
   async take(files) {
@@ -104,6 +106,8 @@ export class VideoPicker {
       type: "button", class: "plain", "aria-label": `Remove ${video.name}`,
       onclick: () => attempt(() => this.videos.remove(video)),
     }, "Remove");
-    return make("li", {}, make("label", {}, radio, video.name, make("span", { class: "faint" }, described(video))), remove);
+    const save = make("a", { href: `/api/videos/${video.id}`, download: video.name, "aria-label": `Save ${video.name}` }, "Save");
+    const label = make("label", {}, radio, video.name, make("span", { class: "faint" }, described(video)));
+    return make("li", {}, label, save, remove);
   }
 }
