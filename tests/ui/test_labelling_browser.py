@@ -298,6 +298,10 @@ def test_with_the_keyboard_alone(browser: Any, served: Any, square: Path) -> Non
 
 def test_what_is_painted_outlives_a_reload_and_the_session(editor: Editor, served: Any, square: Path) -> None:
     page = editor.page
+    editor.frame(7)
+    editor.drag((20, 20), (60, 20))
+    editor.save()
+    saved = editor.saved(7)
     editor.frame(3)
     editor.take_class("square")
     editor.drag((20, 20), (60, 20))
@@ -305,6 +309,7 @@ def test_what_is_painted_outlives_a_reload_and_the_session(editor: Editor, serve
     page.reload()
     page.click("#tab-labelling")
     editor.wait(".proposals button[data-frame='3'] >> text=not saved")
+    assert page.locator(".proposals >> text=not saved").count() == 1
     sessions = served.app.state.segtween.sessions
     cookie = next(c["value"] for c in page.context.cookies() if c["name"].startswith("segtween-session"))
     sessions.end(sessions.find(cookie))
@@ -313,13 +318,32 @@ def test_what_is_painted_outlives_a_reload_and_the_session(editor: Editor, serve
     editor.wait("#alert >> text=this session has ended; expected an open one; reload the page")
     page.reload()
     page.click("#tab-labelling")
-    editor.wait("#labelling >> text=square.mkv, frame 3")
+    editor.wait("#labelling >> text=square.mkv, frames 3, 7")
     editor.open(square)
+    editor.wait(".unsaved >> text=2 frames are painted and not saved.")
     page.locator(".proposals button[data-frame='3']").click()
     editor.wait(".frame-title >> text=from what was painted and not saved")
-    editor.save()
+    page.get_by_role("button", name="Save them").click()
+    editor.wait(".status >> text=Labels of 2 frames saved.")
     assert editor.saved(3)[20, 40] == SQUARE
-    assert page.locator(".proposals >> text=not saved").count() == 0
+    assert np.array_equal(editor.saved(7), saved), "what had been saved in the session that ended, too"
+    assert page.locator(".unsaved").is_hidden()
+
+
+def test_what_is_not_saved_can_be_forgotten(editor: Editor) -> None:
+    page = editor.page
+    editor.frame(7)
+    editor.drag((20, 20), (60, 20))
+    editor.save()
+    editor.drag((20, 50), (60, 50))
+    editor.wait(".unsaved >> text=One frame is painted and not saved.")
+    page.get_by_role("button", name="Forget them").click()
+    editor.wait(".status >> text=What was not saved of 1 frame is gone.")
+    assert page.inner_text(".frame-title") == "Frame 7, from saved labels"
+    page.reload()
+    page.click("#tab-labelling")
+    editor.wait(".proposals button[data-frame='7'] >> text=labelled")
+    assert page.locator(".unsaved").is_hidden()
 
 
 def test_a_server_that_does_not_answer_loses_nothing(editor: Editor) -> None:

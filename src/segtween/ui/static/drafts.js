@@ -1,6 +1,6 @@
-// What was painted and not saved yet, kept in this browser: it outlives a reload and the session on the server.
+// What was painted, kept in this browser: it outlives a reload, and the session that it was saved in.
 
-const NAME = "segtween-drafts", TABLE = "drafts";
+const NAME = "segtween-labels", TABLE = "frames";
 
 function opened() {
   return new Promise((resolve, reject) => {
@@ -11,28 +11,28 @@ function opened() {
   });
 }
 
-const named = (frames) => `${frames.length > 1 ? "frames" : "frame"} ${frames.join(", ")}`;
-
 async function change(base, mode, work) {
-  const opened = await base;
+  const one = (await base).transaction(TABLE, mode);
   return new Promise((resolve, reject) => {
-    const one = opened.transaction(TABLE, mode), request = work(one.objectStore(TABLE));
+    const request = work(one.objectStore(TABLE));
     one.oncomplete = () => resolve(request.result);
     one.onerror = one.onabort = () => reject(one.error || request.error);
   });
 }
 
-/** All drafts in words, one text for each video. */
-export async function storedDrafts() {
-  const frames = new Map();
-  for (const [key, frame] of await change(opened(), "readonly", (table) => table.getAllKeys())) {
-    const name = key.split("|")[0];
-    frames.set(name, [...(frames.get(name) || []), frame]);
-  }
-  return [...frames].map(([name, all]) => `${name}, ${named(all)}`);
+/** All frames that are not saved in the labelling `id`: of each video its name and frames, in words; and what forgets
+ * them. */
+export async function unsaved(id) {
+  const base = opened(), keys = await change(base, "readonly", (table) => table.getAllKeys()), frames = new Map();
+  const others = keys.filter((key) => key[2] !== id);
+  for (const [key, frame] of others) frames.set(key, [...(frames.get(key) || []), frame]);
+  const words = [...frames].map(([key, all]) => `${key.split("|")[0]}, ${all.length > 1 ? "frames" : "frame"} ${all.join(", ")}`);
+  const forget = () => change(base, "readwrite", (table) => others.map((key) => table.delete(key)).at(-1));
+  return { words, forget };
 }
 
-/** The drafts of one video, which is known by its name, size, number of frames and classes. */
+/** What was painted of one video, which is known by its name, size, number of frames and classes; and in which labelling
+ * it was saved, if in any. */
 export class Drafts {
   constructor({ name, width, height, frames, classes }) {
     this.key = [name, width, height, frames, classes.map((one) => one.name).join()].join("|");
@@ -40,27 +40,31 @@ export class Drafts {
     this._base.catch(() => {});
   }
 
-  _do(mode, work) {
-    return change(this._base, mode, work);
+  _of(frame) {
+    return IDBKeyRange.bound([this.key, frame], [this.key, frame, []]);
   }
 
-  /** The labels of a frame, undefined where there is no draft. */
-  get(frame) {
-    return this._do("readonly", (table) => table.get([this.key, frame]));
+  /** The labels of a frame, undefined where there are none. */
+  async get(frame) {
+    return (await change(this._base, "readonly", (table) => table.getAll(this._of(frame), 1)))[0];
   }
 
-  put(frame, labels) {
-    return this._do("readwrite", (table) => table.put(labels, [this.key, frame]));
+  /** Labels of a frame, instead of those before; `id` is that of the labelling which they were saved in. */
+  put(frame, labels, id = "") {
+    return change(this._base, "readwrite", (table) => {
+      table.delete(this._of(frame));
+      return table.put(labels, [this.key, frame, id]);
+    });
   }
 
   remove(frame) {
-    return this._do("readwrite", (table) => table.delete([this.key, frame]));
+    return change(this._base, "readwrite", (table) => table.delete(this._of(frame)));
   }
 
-  /** The frames that have a draft, in order. */
-  async frames() {
+  /** The frames that are not saved in the labelling `id`, in order. */
+  async unsaved(id) {
     const range = IDBKeyRange.bound([this.key, -Infinity], [this.key, Infinity]);
-    const keys = await this._do("readonly", (table) => table.getAllKeys(range));
-    return keys.map((key) => key[1]);
+    const keys = await change(this._base, "readonly", (table) => table.getAllKeys(range));
+    return keys.filter((key) => key[2] !== id).map((key) => key[1]);
   }
 }

@@ -16,6 +16,10 @@ const MARKUP = `
 <p class="note notes"></p>
 <h3>Frames to label</h3>
 <div class="proposals" role="group" aria-label="Frames to label"></div>
+<div class="row unsaved" hidden>
+  <span></span><button type="button" class="plain save-all">Save them</button>
+  <button type="button" class="plain forget">Forget them</button>
+</div>
 <form class="row another">
   <label>Another frame <input type="number" min="0" value="0"></label><button class="plain">Open frame</button>
   <button type="button" class="plain other">Label another video</button>
@@ -51,7 +55,7 @@ const MARKUP = `
 <p class="note">The same in a terminal: <code class="command"></code></p>`;
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
-const counted = (frames) => `${frames} labelled ${frames === 1 ? "frame" : "frames"}`;
+const counted = (frames) => `${frames} ${frames === 1 ? "frame" : "frames"}`;
 
 export class LabelledVideo {
   /** `state` is what the server says of the labelling. `run(job)` follows a propagation, `another()` leaves this video. */
@@ -107,13 +111,12 @@ export class LabelledVideo {
   async _update(state) {
     this.state = state;
     const { saved, pending, runs } = state;
-    this.waiting = await this.drafts.frames().catch(() => []);
+    this.waiting = await this.drafts.unsaved(state.id).catch(() => []);
     this.$(".title").textContent = `${state.video.name}: ${state.frames} frames, ${saved.length} labelled`;
     this.$(".notes").textContent = state.notes.join("; ");
     this.$(".command").textContent = state.command;
     this.$(".pending").textContent = !saved.length ? "Save labels of a frame first."
-      : !runs ? `From ${counted(saved.length)}.`
-        : `From ${counted(saved.length)}, ${pending.length || "none"} of them new since the last run.`;
+      : `From ${counted(saved.length)}${runs ? `, ${pending.length || "none"} of them new since the last run` : ""}.`;
     this.$(".download").hidden = !saved.length;
     this._offer();
     this._propose();
@@ -123,6 +126,9 @@ export class LabelledVideo {
     const { proposals, saved } = this.state, known = new Map(proposals.map((one) => [one.frame, one]));
     const others = [...new Set([...saved, ...this.waiting])].filter((frame) => !known.has(frame)).sort((a, b) => a - b);
     this.$(".proposals").replaceChildren(...[...known.keys(), ...others].map((frame) => this._card(frame, known.get(frame))));
+    const { length } = this.waiting;
+    this.$(".unsaved").hidden = !length;
+    this.$(".unsaved span").textContent = `${length === 1 ? "One frame is" : `${length} frames are`} painted and not saved.`;
     const next = proposals.find((one) => !saved.includes(one.frame));
     this.next = next ? next.frame : null;
     this.$(".next").disabled = !next;
@@ -170,7 +176,7 @@ export class LabelledVideo {
     if (!Number.isInteger(frame) || frame < 0 || frame >= frames) {
       throw new Error(`frame ${frame}; expected 0 to ${frames - 1}; choose one of the video`);
     }
-    const origins = this._origins(frame), draft = await this.drafts.get(frame).catch(() => undefined);
+    const origins = this._origins(frame), draft = await this._draft(frame);
     const labels = draft || await this._labels(frame, origins[0]), picture = await this._picture(frame);
     while (this.unkept || this.writing) await this._keepDraft();
     this.frame = frame;
@@ -194,6 +200,11 @@ export class LabelledVideo {
 
   _title(from) {
     this.$(".frame-title").textContent = `Frame ${this.frame}, from ${from}`;
+  }
+
+  /** What was painted of a frame and not saved; undefined where there is nothing. */
+  async _draft(frame) {
+    return this.waiting.includes(frame) ? this.drafts.get(frame).catch(() => undefined) : undefined;
   }
 
   _painted() {
@@ -225,11 +236,38 @@ export class LabelledVideo {
   async _save() {
     const { frame, strokes } = this, labels = this.editor.labels();
     await this._keepDraft();
-    const done = await send(`${this.base}/frames/${frame}/labels/saved`, labels, "PUT");
-    if (this.strokes === strokes) await this.drafts.remove(frame).catch(() => {});
-    await this._update(done.labelling);
+    const { labelling } = await this._send(frame, labels, () => this.strokes === strokes);
+    await this._update(labelling);
     this._title(WORDS.saved);
     this.say(`Labels of frame ${frame} saved.`);
+  }
+
+  /** Saves labels of a frame; where they are still what is painted, they count as saved here, too. */
+  async _send(frame, labels, isSame = () => true) {
+    const answer = await send(`${this.base}/frames/${frame}/labels/saved`, labels, "PUT");
+    if (isSame()) await this.drafts.put(frame, labels, this.state.id).catch(() => {});
+    return answer;
+  }
+
+  async _saveAll() {
+    await this._keepDraft();
+    const frames = [...this.waiting];
+    let answer = null;
+    for (const frame of frames) {
+      const { strokes } = this, labels = await this._draft(frame);
+      if (labels) answer = await this._send(frame, labels, () => this.strokes === strokes);
+    }
+    if (answer) await this._update(answer.labelling);
+    this.say(`Labels of ${counted(frames.length)} saved.`);
+  }
+
+  async _forget() {
+    await this._keepDraft();
+    const frames = [...this.waiting];
+    await Promise.all(frames.map((frame) => this.drafts.remove(frame)));
+    await this._update(this.state);
+    if (frames.includes(this.frame)) await this._open(this.frame);
+    this.say(`What was not saved of ${counted(frames.length)} is gone.`);
   }
 
   async _startAgain() {
@@ -255,6 +293,8 @@ export class LabelledVideo {
       try {
         const done = await send(`${this.base}/files?name=${encodeURIComponent(file.name)}`, file, "POST");
         frames.push(...done.frames);
+        const older = done.frames.filter((frame) => !this.waiting.includes(frame));
+        await Promise.all(older.map((frame) => this.drafts.remove(frame))).catch(() => {});
         await this._update(done.labelling);
       } catch (error) {
         faults.push(error.message);
@@ -310,6 +350,8 @@ export class LabelledVideo {
       return button && this._open(Number(button.dataset.frame));
     });
     on(".save", "click", () => this._save());
+    on(".save-all", "click", () => this._saveAll());
+    on(".forget", "click", () => this._forget());
     on(".again", "click", () => this._startAgain());
     on(".remove", "click", () => this._remove());
     on(".propagate", "click", () => this._propagate());

@@ -1,7 +1,7 @@
 // The tab "Label frames": which video is labelled, and from what labelling begins.
 
 import { cancel, follow, request } from "./api.js";
-import { storedDrafts } from "./drafts.js";
+import { unsaved } from "./drafts.js";
 import { JobCard } from "./jobs.js";
 import { LabelledVideo } from "./labelled_video.js";
 import { attempt, make } from "./page.js";
@@ -25,7 +25,7 @@ class Labelling {
     this.button = make("button", { type: "submit", class: "primary" }, "Open");
     this.back = make("button", { type: "button", class: "plain", hidden: true, onclick: () => this.choose(false) }, "Back to the open video");
     this.setRow = make("label", {}, "Classes ", this.set);
-    this.note = make("p", { class: "note", hidden: true });
+    this.note = make("div", { class: "row", hidden: true });
     this.form = make("form", {},
       make("p", { class: "note" }, "Label a few frames and get labels for all of them, propagated along optical flow; no network is needed for that."),
       this.note, this.picker.element,
@@ -46,11 +46,20 @@ class Labelling {
     this.set.append(...sets.map((name) => make("option", { value: name }, name)), make("option", { value: "" }, "my own"));
     this.fields();
     if (labelling) this.show(labelling);
-    const drafts = await storedDrafts().catch(() => []);
-    this.note.hidden = !drafts.length;
-    this.note.textContent = `This browser keeps labels that were painted and not saved: ${drafts.join("; ")}. ` +
-      "They are offered when the same video is opened with the same classes.";
+    await this.remember(labelling ? labelling.id : null).catch(() => {});
     if (job) await this.watch(job, job.kind === OPENING);
+  }
+
+  /** Says what was painted in this browser and is not saved in the labelling `id`. */
+  async remember(id) {
+    const { words, forget } = await unsaved(id);
+    this.note.hidden = !words.length;
+    this.note.replaceChildren(
+      make("span", {}, `This browser keeps labels that are not saved: ${words.join("; ")}. They are offered when the same video is opened with the same classes.`),
+      make("button", { type: "button", class: "plain", onclick: () => attempt(async () => {
+        await forget();
+        this.note.hidden = true;
+      }) }, "Forget them"));
   }
 
   fields() {
