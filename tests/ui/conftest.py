@@ -75,3 +75,18 @@ def serve(root: Path, **options: Any) -> Iterator[Served]:
     server.should_exit = True
     thread.join(20)
     assert not thread.is_alive(), "the server ends when it is asked to"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    from ui import pages
+
+    return pages.make_app(tmp_path)
+
+
+@pytest.fixture
+def page(app: Any) -> Iterator[Any]:
+    from ui import pages
+
+    with pages.client_of(app) as client:
+        yield pages.Page(client)

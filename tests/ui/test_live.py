@@ -15,7 +15,7 @@ import pytest
 
 from browsers import needs
 from ui.conftest import RATE, square
-from ui.test_server import Page, client_of, files_in, make_app
+from ui.pages import Page, client_of, files_in, make_app
 
 pytestmark = needs("starlette", "uvicorn", "httpx2")
 

@@ -168,7 +168,7 @@ def test_a_run_is_cancelled_and_another_waits_for_it(page: Any, long_clip: Path)
         page,
         "[...document.querySelectorAll('#run .job')].filter((one) => one.innerText.includes('cancelled')).length == 2",
     )
-    assert "what is done is in" in page.inner_text("#run")
+    assert "Overlay" in page.inner_text("#run .job:has-text('What is done is in')")
 
 
 def test_what_goes_wrong_is_said_in_one_line(page: Any, tmp_path: Path) -> None:
@@ -177,6 +177,11 @@ def test_what_goes_wrong_is_said_in_one_line(page: Any, tmp_path: Path) -> None:
     assert wait_for_alert(page).startswith("words.mp4 is no video (it does not begin as one); expected a video file")
     page.get_by_role("button", name="Close this message").click()
     assert page.is_hidden("#alert")
+    with (tmp_path / "big.mp4").open("wb") as file:
+        file.truncate(10 << 30)  # which takes no room
+    page.set_input_files("#run input[type=file]", str(tmp_path / "big.mp4"))
+    assert wait_for_alert(page).startswith("big.mp4 has 10.0 GB; expected at most 2.0 GB")
+    page.get_by_role("button", name="Close this message").click()
     page.fill("#run input[type=text]", "/etc/passwd")
     page.get_by_role("button", name="Record").click()
     assert wait_for_alert(page).startswith("address '/etc/passwd'; expected camera:0 or a stream's address")
@@ -203,7 +208,7 @@ def test_a_video_at_its_rate_is_watched_live(page: Any, long_clip: Path) -> None
     until(page, "document.querySelector('#live .now').textContent.includes(' shown, ')", seconds=120)
     until(page, "document.querySelector('#live .now').textContent.includes('of 12 frames per second')")
     assert "latency" in page.inner_text("#live .now")
-    assert page.evaluate("document.querySelector('#live img').naturalWidth") == 160
+    until(page, "document.querySelector('#live img').naturalWidth == 160")
     first = page.locator("#live img").screenshot()
     page.wait_for_timeout(1500)
     assert page.locator("#live img").screenshot() != first, "it moves"

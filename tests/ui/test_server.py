@@ -1,13 +1,11 @@
-"""The page's server as a browser asks it: sessions, uploads, the queue, runs and their files; and who may not ask."""
+"""The page's server as a browser asks it: runs and their files, sessions, and who may not ask."""
 
 from __future__ import annotations
 
 import io
 import json
-import threading
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,67 +13,9 @@ import pytest
 
 from browsers import needs
 from ui.conftest import MODEL
+from ui.pages import PORT, Page, client_of, files_in, make_app
 
 pytestmark = needs("starlette", "uvicorn", "httpx2")
-
-PORT = 8000
-URL = f"http://127.0.0.1:{PORT}"
-
-
-class Page:
-    """A browser's page: a client with its cookies."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = client
-        self.client.headers["origin"] = URL
-        assert client.get("/").status_code == 200
-
-    def post(self, path: str, values: Any) -> Any:
-        return self.client.post(path, json=values)
-
-    def upload(self, path: Path, *, name: str | None = None) -> Any:
-        data = path.read_bytes()
-        announced = self.post("/api/videos", {"name": name or path.name, "size": len(data)})
-        assert announced.status_code == 200, announced.text
-        return self.client.put(f"/api/videos/{announced.json()['id']}", content=data)
-
-    def ended(self, job: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
-        """The job once it has ended."""
-        until = time.monotonic() + seconds
-        while job["state"] in ("waiting", "running") and time.monotonic() < until:
-            time.sleep(0.1)
-            job = self.client.get(f"/api/jobs/{job['id']}").json()
-        return job
-
-
-def make_app(root: Path, **options: Any) -> Any:
-    from segtween.ui.guard import Access
-    from segtween.ui.server import create_app
-    from segtween.ui.state import Options
-
-    keep, token, host = options.pop("keep", False), options.pop("token", None), options.pop("host", "127.0.0.1")
-    return create_app(root, Options(Access(host, PORT, token), (MODEL,), threads=1, **options), keep=keep)
-
-
-def client_of(app: Any) -> Any:
-    from starlette.testclient import TestClient
-
-    return TestClient(app, base_url=URL, follow_redirects=False)
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Any:
-    return make_app(tmp_path)
-
-
-@pytest.fixture
-def page(app: Any) -> Iterator[Page]:
-    with client_of(app) as client:
-        yield Page(client)
-
-
-def files_in(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_video_is_run_and_its_files_are_served(page: Page, clip: Path, tmp_path: Path) -> None:
@@ -116,108 +56,6 @@ def test_nothing_but_the_files_of_the_table_is_served(page: Page, clip: Path, na
     assert job["state"] == "done"
     assert page.client.get(f"/files/{job['id']}/{name}").status_code == 404
     assert page.client.get("/static/server.py").status_code == 404
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["../../../etc/cron.d/x.mp4", "..\\..\\x.mp4", "/tmp/x.mp4", "a\x00b.mp4", "rtsp://x/y.mp4", "x" * 3000 + ".mp4"],
-)
-def test_the_name_of_a_file_is_no_path(page: Page, clip: Path, tmp_path: Path, name: str) -> None:
-    video = page.upload(clip, name=name).json()
-    assert not set("/\\\0:") & set(video["name"])
-    assert len(video["name"]) < 100
-    stored = files_in(tmp_path)
-    assert len(stored) == 1
-    assert next(iter(stored)).endswith("videos/1/video")
-
-
-def test_ten_gigabytes_are_refused_before_they_are_stored(page: Page, tmp_path: Path) -> None:
-    refused = page.post("/api/videos", {"name": "big.mp4", "size": 10 << 30})
-    assert refused.status_code == 413
-    assert refused.json()["error"].startswith("big.mp4 has 10.0 GB; expected at most 2.0 GB; cut it, or start the page")
-    assert files_in(tmp_path) == set()
-
-
-def test_more_bytes_than_were_announced_are_refused(page: Page, clip: Path, tmp_path: Path) -> None:
-    announced = page.post("/api/videos", {"name": "small.mp4", "size": 100}).json()
-    answer = page.client.put(f"/api/videos/{announced['id']}", content=clip.read_bytes())
-    assert answer.status_code == 413
-    assert files_in(tmp_path) == set()
-    assert page.client.put(f"/api/videos/{announced['id']}", content=b"").status_code == 404, "used up"
-
-
-def test_an_upload_that_is_cut_off_leaves_nothing(page: Page, clip: Path, tmp_path: Path) -> None:
-    data = clip.read_bytes()
-    announced = page.post("/api/videos", {"name": "half.mp4", "size": len(data)}).json()
-    answer = page.client.put(f"/api/videos/{announced['id']}", content=data[: len(data) // 2])
-    assert answer.status_code == 400
-    assert "half.mp4 was cut off" in answer.json()["error"]
-    assert files_in(tmp_path) == set()
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("a.txt", b"words", "a.txt is no video (its name ends in '.txt')"),
-        ("a.mp4", b"words that are no video, by far", "a.mp4 is no video (it does not begin as one)"),
-        ("a.mp4", b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", "does not begin as one"),
-        ("a.mp4", b"ffconcat version 1.0\nfile /etc/passwd\n", "does not begin as one"),
-        ("a.mp4", b"\0\0\0\x20ftypisom" + bytes(500), "a.mp4"),
-        ("a.mp4", b"", "it is empty"),
-    ],
-)
-def test_what_is_no_video_is_refused(page: Page, tmp_path: Path, name: str, data: bytes, words: str) -> None:
-    answer = page.post("/api/videos", {"name": name, "size": len(data)})
-    if answer.status_code == 200:
-        answer = page.client.put(f"/api/videos/{answer.json()['id']}", content=data)
-    assert answer.status_code == 415
-    assert words in answer.json()["error"]
-    assert str(tmp_path) not in answer.json()["error"], "the file is called by its name"
-    assert files_in(tmp_path) == set()
-    assert page.client.get("/api/state").json()["videos"] == []
-
-
-def test_a_full_disk_is_said_and_leaves_nothing(
-    page: Page, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from segtween.ui import videos
-
-    class Usage:
-        free = 1 << 20
-
-    monkeypatch.setattr(videos.shutil, "disk_usage", lambda _: Usage)
-    refused = page.post("/api/videos", {"name": "a.mp4", "size": 5 << 20})
-    assert refused.status_code == 507
-    assert "the disk has 1.0 MB left" in refused.json()["error"]
-    monkeypatch.undo()
-
-    class Full:
-        def __init__(self, file: Any) -> None:
-            self._file = file
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._file, name)
-
-        def __enter__(self) -> Any:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._file.close()
-
-        def write(self, _: bytes) -> int:
-            raise OSError(28, "No space left on device")
-
-    opened = Path.open
-
-    def open_full(path: Path, *args: Any, **options: Any) -> Any:
-        file = opened(path, *args, **options)
-        return Full(file) if path.name == "video" else file
-
-    monkeypatch.setattr(Path, "open", open_full)
-    answer = page.upload(clip)
-    assert answer.status_code == 507
-    assert answer.json()["error"].startswith("the disk is full or cannot be written; expected room for it")
-    assert files_in(tmp_path) == set()
 
 
 def test_a_run_on_a_full_disk_fails_with_one_line(page: Page, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,67 +127,6 @@ def test_the_street_is_rendered(page: Page, monkeypatch: pytest.MonkeyPatch) -> 
     saved = page.client.get(f"/api/videos/{job['result']['id']}")
     assert saved.headers["content-disposition"] == 'attachment; filename="street.mp4"'
     assert saved.content[4:8] == b"ftyp"
-
-
-class Held:
-    """Work that waits until it is released or cancelled."""
-
-    def __init__(self) -> None:
-        self.began, self.free = threading.Event(), threading.Event()
-
-    def __call__(self, job: Any) -> str:
-        job.begin("held")
-        self.began.set()
-        while not self.free.wait(0.02):
-            job.check()
-        return "ended"
-
-
-def test_one_job_at_a_time_and_the_others_know_their_place(app: Any, clip: Path) -> None:
-    with client_of(app) as client:
-        page, held = Page(client), Held()
-        queue = app.state.segtween.queue
-        first = queue.submit("another session", "run", "held", held)
-        assert held.began.wait(10)
-        video = page.upload(clip).json()
-        jobs = [page.post("/api/runs", {"video": video["id"], "compare": False}).json() for _ in range(2)]
-        assert [(job["state"], job["place"]) for job in jobs] == [("waiting", 1), ("waiting", 2)]
-        cancelled = page.post(f"/api/jobs/{jobs[0]['id']}/cancel", {}).json()
-        assert cancelled["state"] == "cancelled"
-        assert page.client.get(f"/api/jobs/{jobs[1]['id']}").json()["place"] == 1
-        held.free.set()
-        assert page.ended(jobs[1])["state"] == "done"
-        assert (first.state, first.result) == ("done", "ended")
-
-
-def test_the_queue_is_bounded(app: Any, clip: Path) -> None:
-    with client_of(app) as client:
-        page, held = Page(client), Held()
-        app.state.segtween.queue.submit("another session", "run", "held", held)
-        assert held.began.wait(10)
-        video = page.upload(clip).json()
-        answers = [page.post("/api/runs", {"video": video["id"]}) for _ in range(9)]
-        assert [answer.status_code for answer in answers] == [200] * 8 + [429]
-        assert answers[-1].json()["error"].startswith("8 jobs are waiting already; expected a place")
-
-
-def test_a_cancelled_run_keeps_what_is_done(page: Page, long_clip: Path) -> None:
-    video = page.upload(long_clip).json()
-    job = page.post("/api/runs", {"video": video["id"], "compare": False, "mode": "online"}).json()
-    until = time.monotonic() + 120
-    while job["done"] < 3 and time.monotonic() < until:
-        time.sleep(0.05)
-        job = page.client.get(f"/api/jobs/{job['id']}").json()
-    assert job["total"] == 360
-    page.post(f"/api/jobs/{job['id']}/cancel", {})
-    job = page.ended(job)
-    assert job["state"] == "cancelled"
-    folder = Path(job["result"]["folder"])
-    record = json.loads((folder / "run.json").read_text())
-    assert record["error"] == "stopped by the user"
-    assert 3 <= record["totals"]["frames"] < 360
-    assert len(list((folder / "labels").iterdir())) == record["totals"]["frames"]
-    assert not [name for name in files_in(folder) if name.endswith(".part")]
 
 
 def test_a_session_that_is_left_ends_with_its_job_and_files(app: Any, long_clip: Path, tmp_path: Path) -> None:

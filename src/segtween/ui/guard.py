@@ -1,7 +1,7 @@
 """Who may ask: the host and the origin of a request, the token, and the session that it belongs to.
 
 A page of another site can make a browser send requests here, or name this machine as its own host (DNS rebinding). The
-first is answered by `Origin` and cookies that are not sent along, the second by `Host`.
+first is answered by `Origin`, without which nothing is changed, the second by `Host`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Access:
         return self.token is not None and secrets.compare_digest(given.encode(), self.token.encode())
 
     def set_cookie(self, response: Response, name: str, value: str) -> None:
-        response.set_cookie(name, value, httponly=True, samesite="strict", path="/")
+        response.set_cookie(name, value, httponly=True, samesite="lax", path="/")
 
 
 class Guard:

@@ -86,7 +86,7 @@ class Job:
             self.state = "cancelled"
         except (SegtweenError, Refusal) as error:
             self.error, self.state = str(error), "failed"
-        except Exception as fault:
+        except BaseException as fault:  # such as the exit that a network's own code asks for: the queue goes on
             logging.getLogger(__name__).exception("a job failed")
             self.error = f"an unexpected error: {type(fault).__name__}: {fault}"
             self.state = "failed"

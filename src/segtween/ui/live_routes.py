@@ -34,13 +34,12 @@ async def start(request: Request) -> Response:
 @answering
 async def pictures(request: Request) -> Response:
     """The pictures of a live job, each as soon as it is there, until it ends."""
-    here, which = of_request(request), request.path_params["id"]
-    view: View | None = here.session.extra.get(VIEWS, {}).get(here.session.job(which).id)
+    here = of_request(request)
+    job = here.session.job(request.path_params["id"])
+    view: View | None = here.session.extra.get(VIEWS, {}).get(job.id)
     if view is None:
-        raise Refusal(NOT_FOUND, SettingError(f"live {which!r}", expected="a live job", do="reload the page"))
-    return StreamingResponse(
-        _parts(view, here.session.job(which)), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    )
+        raise Refusal(NOT_FOUND, SettingError(f"job {job.id!r}", expected="a live one", do="reload the page"))
+    return StreamingResponse(_parts(view, job), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 
 async def _parts(view: View, job: Job) -> AsyncIterator[bytes]:

@@ -83,6 +83,13 @@ async def result(request: Request) -> Response:
     return JSONResponse({**found.to_json(f"/files/{which}/"), "downloads": downloads(found.folder)})
 
 
+@answering
+async def files(request: Request) -> Response:
+    """What is whole of a run, whatever its end."""
+    folder = _folder(of_request(request), request.path_params["id"])
+    return JSONResponse({"downloads": downloads(folder)})
+
+
 def downloads(folder: Path) -> list[dict[str, Any]]:
     """What is offered of a run's folder."""
     single = [{"name": name, "title": title} for name, title in FILES.items() if title and (folder / name).is_file()]
@@ -131,5 +138,6 @@ ROUTES = [
     Route("/api/jobs/{id}", job),
     Route("/api/jobs/{id}/cancel", cancel, methods=["POST"]),
     Route("/api/jobs/{id}/result", result),
+    Route("/api/jobs/{id}/files", files),
     Route("/files/{id}/{name}", file),
 ]

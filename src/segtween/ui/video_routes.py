@@ -15,7 +15,17 @@ from segtween.errors import SegtweenError, SettingError
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.sessions import NOT_FOUND
 from segtween.ui.state import of_request
-from segtween.ui.videos import NO_VIDEO, Upload, address_of, check_count, look_into, record, render_street, seconds_of
+from segtween.ui.videos import (
+    MOST_VIDEOS,
+    NO_VIDEO,
+    Upload,
+    address_of,
+    check_count,
+    look_into,
+    record,
+    render_street,
+    seconds_of,
+)
 
 
 @answering
@@ -23,7 +33,10 @@ async def announce(request: Request) -> Response:
     """A file that is to come, by name and size: its id, to send it to."""
     here = of_request(request)
     upload = Upload.of(here.session, await body(request), most_bytes=here.state.options.most_upload_bytes)
-    here.session.extra.setdefault("uploads", {})[upload.id] = upload
+    uploads: dict[str, Upload] = here.session.extra.setdefault("uploads", {})
+    uploads[upload.id] = upload
+    for old in list(uploads)[:-MOST_VIDEOS]:  # which never came
+        del uploads[old]
     return JSONResponse({"id": upload.id, "name": upload.name})
 
 

@@ -40,6 +40,7 @@ CONTAINERS = re.compile(
 )
 """How files begin that hold video themselves. Lists that name other files or addresses, which FFmpeg would open, begin
 otherwise."""
+HEAD_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class Upload:
         target = session.new_folder(VIDEOS) / "video"
         try:
             with sink_errors(target), target.open("wb") as file:
+                head = b""
                 async for part in parts:
                     if file.tell() + len(part) > self.size:
                         raise Refusal(TOO_LARGE, _too_large(self.name, file.tell() + len(part), self.size))
-                    if file.tell() == 0 and not CONTAINERS.match(part) and len(part) >= 12:
-                        raise Refusal(NO_VIDEO, _no_video(self.name, "it does not begin as one"))
+                    if len(head) < HEAD_BYTES:
+                        head += part[:HEAD_BYTES]
+                        self._check_head(head)
                     file.write(part)
                 if file.tell() < self.size:
                     raise SourceError(f"{self.name} was cut off", expected=f"{self.size} bytes", do="send it again")
@@ -86,6 +89,11 @@ class Upload:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise
         return target
+
+    def _check_head(self, head: bytes) -> None:
+        """Refusal (415) once enough has come of what is no video."""
+        if len(head) >= min(HEAD_BYTES, self.size) and not CONTAINERS.match(head):
+            raise Refusal(NO_VIDEO, _no_video(self.name, "it does not begin as one"))
 
 
 def _too_large(name: str, size: int, most: int) -> SettingError:

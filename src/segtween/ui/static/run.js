@@ -3,7 +3,7 @@
 import { cancel, follow, request } from "./api.js";
 import { attempt, make } from "./page.js";
 import { JobCard } from "./jobs.js";
-import { showResult } from "./result.js";
+import { links, showResult } from "./result.js";
 import { VideoPicker } from "./videos.js";
 import { Method } from "./method.js";
 
@@ -34,8 +34,7 @@ export function start(panel, { setup, state, videos }) {
       const ended = await follow(job, (now) => card.show(now));
       card.element.remove();
       if (ended.state === "done") await show(ended);
-      else if (ended.state === "cancelled") jobs.append(over(ended, "cancelled"));
-      else jobs.append(over(ended, ended.error));
+      else jobs.append(await over(ended, ended.error || "cancelled"));
     } catch (error) {
       card.element.remove();
       throw error;
@@ -55,10 +54,13 @@ export function start(panel, { setup, state, videos }) {
 }
 
 /** What remains of a run that did not come to its end. */
-function over(job, words) {
-  const folder = job.result && job.result.folder ? `; what is done is in ${job.result.folder}` : "";
+async function over(job, words) {
   const box = make("div", { class: "job", role: "status" });
   const close = make("button", { type: "button", class: "plain", onclick: () => box.remove() }, "Close");
-  box.append(make("div", { class: "head" }, make("strong", {}, job.title), close), make("span", {}, words + folder));
+  box.append(make("div", { class: "head" }, make("strong", {}, job.title), close), make("span", {}, words));
+  if (job.result) {
+    const { downloads } = await request(`/api/jobs/${job.id}/files`);
+    if (downloads.length) box.append(make("span", { class: "faint" }, `What is done is in ${job.result.folder}`), links(job, downloads));
+  }
   return box;
 }
