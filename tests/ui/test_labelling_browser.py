@@ -46,15 +46,16 @@ class Editor:
         self.page, self.faults = page, list[str]()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
-    def open(self, video: Path) -> None:
-        """Opens a video with the classes ground and square, from nothing."""
+    def open(self, video: Path, *, label_set: str = "") -> None:
+        """Opens a video from nothing, with the classes ground and square or those of a label set."""
         page = self.page
         page.click("#tab-labelling")
         page.set_input_files("#labelling .drop input", str(video))
         page.wait_for_selector("#labelling .videos li")
         page.get_by_label("Begin from").select_option("")
-        page.locator("#labelling").get_by_label("Classes", exact=True).select_option("")
-        page.get_by_label("Names of your classes").fill("ground, square")
+        page.locator("#labelling").get_by_label("Classes", exact=True).select_option(label_set)
+        if not label_set:
+            page.get_by_label("Names of your classes").fill("ground, square")
         page.click("#labelling form button[type=submit]")
         page.wait_for_selector(".proposals button")
 
@@ -323,7 +324,7 @@ def test_what_is_painted_outlives_a_reload_and_the_session(editor: Editor, serve
     editor.wait(".unsaved >> text=2 frames are painted and not saved.")
     page.locator(".proposals button[data-frame='3']").click()
     editor.wait(".frame-title >> text=from what was painted and not saved")
-    page.get_by_role("button", name="Save them").click()
+    page.get_by_role("button", name="Save all").click()
     editor.wait(".status >> text=Labels of 2 frames saved.")
     assert editor.saved(3)[20, 40] == SQUARE
     assert np.array_equal(editor.saved(7), saved), "what had been saved in the session that ended, too"
@@ -337,7 +338,7 @@ def test_what_is_not_saved_can_be_forgotten(editor: Editor) -> None:
     editor.save()
     editor.drag((20, 50), (60, 50))
     editor.wait(".unsaved >> text=One frame is painted and not saved.")
-    page.get_by_role("button", name="Forget them").click()
+    page.get_by_role("button", name="Forget all").click()
     editor.wait(".status >> text=What was not saved of 1 frame is gone.")
     assert page.inner_text(".frame-title") == "Frame 7, from saved labels"
     page.reload()
@@ -432,6 +433,32 @@ def test_what_is_painted_is_exact(editor: Editor) -> None:
     assert np.array_equal(region, filled), "as OpenCV fills it"
     assert got["undone"] == [polygon.ravel().tolist(), stroke.ravel().tolist(), labels.ravel().tolist()]
     assert got["redone"] == region.ravel().tolist()
+
+
+def test_a_class_among_many_is_found_by_its_name(browser: Any, served: Any, square: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.goto(served.url)
+    editor = Editor(page)
+    editor.open(square, label_set="ade20k150")
+    editor.frame(3)
+    editor.press("/")
+    page.keyboard.type("SKYSC")
+    assert page.locator(".editor-classes button:visible").all_inner_texts() == ["skyscraper"]
+    editor.press("Enter")
+    assert editor.now().startswith("Brush 24, skyscraper")
+    assert page.locator(".editor-classes button:visible").count() == 150
+    assert page.evaluate("document.activeElement.className") == "editor-canvas"
+    editor.press(".", ",", ",")
+    chosen = page.locator(".editor-classes button[aria-pressed=true]")
+    assert chosen.is_visible()
+    shown = page.evaluate("""() => {
+      const list = document.querySelector('.editor-classes'), chosen = list.querySelector('[aria-pressed=true]');
+      return [chosen.offsetTop - list.scrollTop, list.clientHeight - chosen.offsetHeight];
+    }""")
+    assert 0 <= shown[0] <= shown[1], "the list is scrolled to it"
+    assert not editor.faults
+    context.close()
 
 
 def test_one_finger_paints_and_two_zoom(browser: Any, served: Any, square: Path) -> None:

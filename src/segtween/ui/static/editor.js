@@ -2,43 +2,9 @@
 // It knows nothing of where pictures and labels come from.
 
 import { CanvasView, offscreen } from "./canvas_view.js";
+import { CLASSES_TO_SEE, MARKUP, TOOLS } from "./editor_markup.js";
 import { History } from "./history.js";
 import { UNKNOWN, cut, labelImage, paintPolygon, paintRegion, paintStroke, tint } from "./raster.js";
-
-const TOOLS = [
-  ["brush", "Brush", "b", "Paints while the button or the space bar is held"],
-  ["eraser", "Eraser", "e", "Makes pixels unknown"],
-  ["polygon", "Polygon", "p", "Click the corners, then the first one again or press Enter"],
-  ["region", "Region", "r", "Gives the class to all connected pixels of one label"],
-  ["pick", "Pick class", "i", "Takes the class of the pixel"],
-];
-const MOST_SIZE = 200;
-
-const MARKUP = `
-<div class="editor-tools">
-  <div class="group" role="group" aria-label="Tool"></div>
-  <label>Size <input type="range" class="size" min="1" max="${MOST_SIZE}" value="24"><output></output></label>
-  <div class="group" role="group" aria-label="History">
-    <button type="button" class="undo" title="Undo (Ctrl+Z)">Undo</button>
-    <button type="button" class="redo" title="Redo (Ctrl+Y)">Redo</button>
-  </div>
-  <div class="group" role="group" aria-label="Zoom">
-    <button type="button" class="zoom-out" aria-label="Zoom out" title="Zoom out (-)">\u2212</button>
-    <button type="button" class="zoom-fit" title="Whole picture (0)">Fit</button>
-    <button type="button" class="zoom-in" aria-label="Zoom in" title="Zoom in (+)">+</button>
-  </div>
-  <label>Tint <input type="range" class="alpha" min="0" max="100" value="55"></label>
-</div>
-<canvas class="editor-canvas" tabindex="0" role="application" aria-label="Labels of the frame"
-  aria-describedby="editor-keys"></canvas>
-<p class="editor-now" aria-live="polite"></p>
-<div class="editor-classes" role="group" aria-label="Class"></div>
-<details class="editor-help"><summary>Keys</summary><p id="editor-keys">
-In the picture: arrows move the cursor, with Shift ten times as far; hold the space bar and move to paint; Enter sets a
-corner of a polygon or uses the tool once, Enter on the first corner closes it, Backspace takes the last corner back,
-Escape drops it. B brush, E eraser, P polygon, R region, I pick class; [ and ] size; 1 to 9, comma and full stop class;
-+ and - zoom, 0 whole picture; H hides the labels; Ctrl+Z undo, Ctrl+Y redo. With the mouse: the wheel zooms while the
-picture has the focus, the right button moves it; two fingers do both.</p></details>`;
 
 /** `classes` are {name, colour: [red, green, blue]}; `onChange()` is called after every change of the labels. */
 export function createEditor(host, { classes, onChange = () => {} }) {
@@ -306,6 +272,7 @@ class Editor {
       return made;
     };
     this.$(".group").append(...TOOLS.map(([tool, name, key, what]) => button(name, `${what} (${key})`, { tool })));
+    this.$(".find").hidden = this.classes.length <= CLASSES_TO_SEE;
     this.$(".editor-classes").append(...this.classes.map(({ name, colour }, id) => {
       const made = button(name, id < 9 ? `${name} (${id + 1})` : name, { id }), swatch = document.createElement("span");
       swatch.className = "swatch";
@@ -330,6 +297,14 @@ class Editor {
       if (button.matches(".zoom-out")) this.view.zoomBy(1 / 1.5);
       if (button.matches(".zoom-fit")) this.view.fit();
     });
+    $(".find").addEventListener("input", () => this._find());
+    $(".find").addEventListener("keydown", ({ key }) => {
+      if (key === "Enter" && this._found()) this.chooseClass(Number(this._found().dataset.id));
+      if (key !== "Enter" && key !== "Escape") return;
+      $(".find").value = "";
+      this._find();
+      canvas.focus();
+    });
     $(".size").addEventListener("input", () => { this.view.draw(); this._tell(); });
     $(".alpha").addEventListener("input", () => this.image && this._layers());
     for (const kind of ["down", "move", "up", "cancel"]) {
@@ -346,6 +321,18 @@ class Editor {
     });
     canvas.addEventListener("keyup", (event) => { if (event.key === " ") this._lift(); });
     canvas.addEventListener("blur", () => this._lift());
+  }
+
+  /** Shows the classes whose names hold what is looked for. */
+  _find() {
+    const wanted = this.$(".find").value.trim().toLowerCase();
+    this.classes.forEach(({ name }, id) => {
+      this.$(`[data-id="${id}"]`).hidden = !name.toLowerCase().includes(wanted);
+    });
+  }
+
+  _found() {
+    return this.$("[data-id]:not([hidden])");
   }
 
   _pointer(kind, event) {
@@ -408,6 +395,7 @@ class Editor {
       "[": () => this.resize(-1), "]": () => this.resize(1),
       ",": () => this.chooseClass(this.chosen - 1), ".": () => this.chooseClass(this.chosen + 1),
       "+": () => this._zoom(1.5), "=": () => this._zoom(1.5), "-": () => this._zoom(1 / 1.5), "0": () => this.view.fit(),
+      "/": () => { if (this.classes.length > CLASSES_TO_SEE) this.$(".find").focus(); },
       h: () => { this.hidden = !this.hidden; this._layers(); },
     }[lower.length === 1 ? lower : key];
     if (!does) return false;

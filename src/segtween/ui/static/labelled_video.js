@@ -17,8 +17,8 @@ const MARKUP = `
 <h3>Frames to label</h3>
 <div class="proposals" role="group" aria-label="Frames to label"></div>
 <div class="row unsaved" hidden>
-  <span></span><button type="button" class="plain save-all">Save them</button>
-  <button type="button" class="plain forget">Forget them</button>
+  <span></span><button type="button" class="plain save-all">Save all</button>
+  <button type="button" class="plain forget">Forget all</button>
 </div>
 <form class="row another">
   <label>Another frame <input type="number" min="0" value="0"></label><button class="plain">Open frame</button>

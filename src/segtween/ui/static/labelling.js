@@ -59,7 +59,7 @@ class Labelling {
       make("button", { type: "button", class: "plain", onclick: () => attempt(async () => {
         await forget();
         this.note.hidden = true;
-      }) }, "Forget them"));
+      }) }, "Forget all"));
   }
 
   fields() {
