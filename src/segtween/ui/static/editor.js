@@ -40,6 +40,7 @@ class Editor {
     this._forget();
     this._tint({ x: 0, y: 0, width, height });
     this._layers();
+    this.view.fit();
     this._tell();
   }
 
