@@ -154,3 +154,20 @@ def test_a_stream_that_is_not_there_is_said_in_one_line(page: Page) -> None:
     assert job["state"] == "failed"
     assert "cannot be opened" in job["error"]
     assert "\n" not in job["error"]
+
+
+def test_a_live_job_that_waits_for_its_network_can_be_cancelled(
+    page: Page, camera: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segtween.engine.causal import CausalEngine
+
+    freed = threading.Event()
+    monkeypatch.setattr(CausalEngine, "warm_up", lambda *_: freed.wait(60))
+    job = page.post("/api/live", {"address": camera}).json()
+    until = time.monotonic() + 60
+    while job["stage"] != "warming up" and time.monotonic() < until:
+        time.sleep(0.05)
+        job = page.client.get(f"/api/jobs/{job['id']}").json()
+    page.post(f"/api/jobs/{job['id']}/cancel", {})
+    assert page.ended(job, seconds=10)["state"] == "cancelled"
+    freed.set()

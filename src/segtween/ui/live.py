@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -142,7 +143,8 @@ def watch(choices: LiveChoices, view: View, job: Job) -> dict[str, Any]:
 
 def _show_all(engine: Engine, source: Source, paint: Painter, view: View, job: Job) -> None:
     try:
-        engine.warm_up(source.info.size_hw)
+        job.begin("warming up")
+        _wait_for(partial(engine.warm_up, source.info.size_hw), job)
         engine.reset()
     except BaseException:
         source.close()
@@ -152,6 +154,25 @@ def _show_all(engine: Engine, source: Source, paint: Painter, view: View, job: J
     job.begin("live")
     for frame, result, arrived, dropped in _labelled(engine, source, partial(_go_on, view, job)):
         view.show(picture(frame.rgb, result, paint), arrived=arrived, dropped=dropped)
+
+
+def _wait_for(work: Callable[[], object], job: Job) -> None:
+    """Does it in a thread of its own, since a network at background priority may take long on a busy machine: a job
+    that is cancelled meanwhile does not wait."""
+    done = Future[None]()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, name="segtween-ui-warm-up", daemon=True).start()
+    while not wait([done], WAIT_SECONDS).done:
+        job.check()
+    done.result()
 
 
 def _go_on(view: View, job: Job) -> bool:
