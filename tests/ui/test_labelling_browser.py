@@ -46,18 +46,20 @@ class Editor:
         self.page, self.faults = page, list[str]()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
 
-    def open(self, video: Path, *, label_set: str = "") -> None:
-        """Opens a video from nothing, with the classes ground and square or those of a label set."""
+    def open(self, video: Path, *, label_set: str = "", network: bool = False) -> None:
+        """Opens a video from nothing, with the classes ground and square or those of a label set, or from the labels of
+        a network."""
         page = self.page
         page.click("#tab-labelling")
         page.set_input_files("#labelling .drop input", str(video))
         page.wait_for_selector("#labelling .videos li")
-        page.get_by_label("Begin from").select_option("")
-        page.locator("#labelling").get_by_label("Classes", exact=True).select_option(label_set)
-        if not label_set:
-            page.get_by_label("Names of your classes").fill("ground, square")
+        if not network:
+            page.get_by_label("Begin from").select_option("")
+            page.locator("#labelling").get_by_label("Classes", exact=True).select_option(label_set)
+            if not label_set:
+                page.get_by_label("Names of your classes").fill("ground, square")
         page.click("#labelling form button[type=submit]")
-        page.wait_for_selector(".proposals button")
+        self.wait(".proposals button")
 
     def frame(self, frame: int) -> None:
         self.page.get_by_label("Another frame").fill(str(frame))
@@ -384,6 +386,58 @@ def test_saved_labels_are_downloaded_and_loaded_again(editor: Editor, tmp_path: 
     assert np.array_equal(editor.saved(7), truth(7)), "the others are loaded"
     editor.frame(7)
     assert "from saved labels" in page.inner_text(".frame-title")
+
+
+def test_labels_of_a_network_are_corrected(browser: Any, served: Any, square: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.goto(served.url)
+    editor = Editor(page)
+    editor.open(square, network=True)
+    assert "expected error" in page.inner_text(".proposals")
+    editor.frame(4)
+    assert page.inner_text(".frame-title") == "Frame 4, from network's labels"
+    own = editor.labels(4, "network")
+    editor.take_class("bright")
+    editor.drag((10, 10), (110, 10))
+    editor.save()
+    assert (editor.saved(4) != own).any()
+    page.get_by_label("Start again from").select_option("network")
+    page.get_by_role("button", name="Take these").click()
+    editor.wait(".status >> text=starts again from network's labels")
+    editor.save()
+    assert np.array_equal(editor.saved(4), own)
+    page.get_by_role("button", name="Undo", exact=True).click()
+    editor.propagate()
+    assert (editor.saved(4) != own).any(), "what is painted is saved before it is propagated"
+    assert "changed (before: network)" in page.inner_text(".share")
+    assert np.array_equal(editor.labels(4, "before"), own)
+    assert not editor.faults
+    context.close()
+
+
+@pytest.mark.shared
+def test_a_real_video(browser: Any, served: Any, shared: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.goto(served.url)
+    editor = Editor(page)
+    editor.open(shared / "data" / "video" / "motorway_cars_1280x720.mp4", label_set="camvid11")
+    page.locator(".proposals button").first.click()
+    editor.wait(".frame-title >> text=from nothing")
+    editor.take_class("road")
+    editor.tool("Polygon")
+    box = page.locator(".editor-canvas").bounding_box()
+    for x, y in [(0.05, 0.95), (0.5, 0.6), (0.6, 0.6), (0.95, 0.95), (0.05, 0.95)]:
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    editor.save()
+    editor.propagate()
+    share = float(page.inner_text(".share").split("%")[0])
+    assert 10 < share < 40, "the road, in every frame"
+    assert page.locator(".next").inner_text().startswith("Next proposal: frame ")
+    editor.shot("motorway")
+    assert not editor.faults
+    context.close()
 
 
 def test_without_labels_there_is_one_message(editor: Editor) -> None:

@@ -198,8 +198,8 @@ class Labelling:
     def _source(self) -> Path:
         """The video itself; its pictures where only a part of it is used, where it holds another number of frames than
         it says, or where it has been removed."""
-        is_as_said = self._is_whole and self.video.frames in (None, self.frames)
-        return self.video.path if is_as_said and self.video.path.exists() else self.folder / "frames"
+        is_complete = self._is_whole and self.video.frames in (None, self.frames)
+        return self.video.path if is_complete and self.video.path.exists() else self.folder / "frames"
 
     def _folder_of(self, origin: str) -> Path:
         if origin in ("saved", "network"):

@@ -97,7 +97,8 @@ export class CanvasView {
 
   /** Keeps the picture over the canvas; what is smaller than it stays in the middle. */
   _place() {
-    const place = (start, drawn, room) => (drawn <= room ? (room - drawn) / 2 : Math.min(0, Math.max(room - drawn, start)));
+    const place = (start, drawn, room) =>
+      (drawn <= room ? (room - drawn) / 2 : Math.min(0, Math.max(room - drawn, start)));
     this.left = place(this.left, this.width * this.scale, this.canvas.clientWidth);
     this.top = place(this.top, this.height * this.scale, this.canvas.clientHeight);
     this.draw();

@@ -62,12 +62,14 @@ export class Comparison {
     const { width, height, shown, classes } = this, colours = classes.map((one) => one.colour);
     const before = shown.before || new Uint8Array(width * height).fill(UNKNOWN), marks = new Uint32Array(before.length);
     for (let i = 0; i < marks.length; i++) if (before[i] !== shown.after[i]) marks[i] = MARKED;
-    this.drawn = [tint(before, colours), tint(shown.after, colours), new Uint8ClampedArray(marks.buffer)].map((rgba) => {
+    const pictures = [tint(before, colours), tint(shown.after, colours), new Uint8ClampedArray(marks.buffer)];
+    this.drawn = pictures.map((rgba) => {
       const layer = offscreen(width, height);
       layer.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
       return layer;
     });
-    const share = `${(100 * this.changed[this.frame]).toFixed(2)}% of its pixels ${this.before ? "changed" : "have a class now"}`;
+    const did = this.before ? "changed" : "have a class now";
+    const share = `${(100 * this.changed[this.frame]).toFixed(2)}% of its pixels ${did}`;
     this.$(".comparison-canvas").setAttribute("aria-label", `Frame ${this.frame}, labels before and after: ${share}`);
     this.$(".comparison-now").textContent = `Frame ${this.frame}: ${share}`;
     for (const end of ["x1", "x2"]) this.$(".cursor").setAttribute(end, this.frame + 0.5);
@@ -90,13 +92,14 @@ export class Comparison {
 
   _chart(labelled) {
     const frames = this.changed.length, most = Math.max(...this.changed, 1e-6), chart = this.$(".changes");
-    const draw = (x, top, bottom, name) => `<rect class="${name}" x="${x}" width="1.02" y="${top}" height="${bottom - top}"/>`;
+    const draw = (x, top, bottom, name) =>
+      `<rect class="${name}" x="${x}" width="1.02" y="${top}" height="${bottom - top}"/>`;
     chart.setAttribute("viewBox", `0 0 ${frames} 100`);
     chart.innerHTML = this.changed.map((share, x) => draw(x, 100 - (80 * share) / most, 100, "bar")).join("") +
       labelled.map((x) => draw(x, 0, 14, "labelled")).join("") +
       '<line class="cursor" y1="0" y2="100" vector-effect="non-scaling-stroke"/>';
-    chart.setAttribute("aria-label",
-      `Share of changed pixels of each frame, ${(100 * most).toFixed(1)}% at most; labelled frames: ${labelled.join(", ")}`);
+    chart.setAttribute("aria-label", `Share of changed pixels of each frame, ${(100 * most).toFixed(1)}% at most; ` +
+      `labelled frames: ${labelled.join(", ")}`);
   }
 
   _listen() {

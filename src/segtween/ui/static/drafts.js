@@ -26,13 +26,14 @@ export async function unsaved(id) {
   const base = opened(), keys = await change(base, "readonly", (table) => table.getAllKeys()), frames = new Map();
   const others = keys.filter((key) => key[2] !== id);
   for (const [key, frame] of others) frames.set(key, [...(frames.get(key) || []), frame]);
-  const words = [...frames].map(([key, all]) => `${key.split("|")[0]}, ${all.length > 1 ? "frames" : "frame"} ${all.join(", ")}`);
+  const words = [...frames].map(([key, all]) =>
+    `${key.split("|")[0]}, ${all.length > 1 ? "frames" : "frame"} ${all.join(", ")}`);
   const forget = () => change(base, "readwrite", (table) => others.map((key) => table.delete(key)).at(-1));
   return { words, forget };
 }
 
-/** What was painted of one video, which is known by its name, size, number of frames and classes; and in which labelling
- * it was saved, if in any. */
+/** What was painted of one video, which is known by its name, size, number of frames and classes; and in which
+ * labelling it was saved, if in any. */
 export class Drafts {
   constructor({ name, width, height, frames, classes }) {
     this.key = [name, width, height, frames, classes.map((one) => one.name).join()].join("|");

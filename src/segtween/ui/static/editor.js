@@ -27,7 +27,7 @@ class Editor {
     this._buildButtons();
     this._listen();
     this._forget();
-    this._tell();
+    this._refresh();
   }
 
   /** Shows a picture (anything a canvas draws) with labels (train ids, row by row; null: all unknown). */
@@ -41,7 +41,7 @@ class Editor {
     this._tint({ x: 0, y: 0, width, height });
     this._layers();
     this.view.fit();
-    this._tell();
+    this._refresh();
   }
 
   /** A copy of the labels as they are. */
@@ -107,7 +107,7 @@ class Editor {
   }
 
   _changed(words) {
-    this._tell(words);
+    this._refresh(words);
     this.onChange();
   }
 
@@ -156,7 +156,7 @@ class Editor {
     if (close) this._closePolygon();
     else this.corners.push(at);
     this.view.draw();
-    this._tell();
+    this._refresh();
   }
 
   _isNear(one, other) {
@@ -174,7 +174,7 @@ class Editor {
   _dropCorners() {
     this.corners = [];
     this.view.draw();
-    this._tell("Polygon dropped");
+    this._refresh("Polygon dropped");
   }
 
   _pick([x, y]) {
@@ -191,29 +191,31 @@ class Editor {
     if (tool !== "polygon") this.corners = [];
     this.tool = tool;
     this.view.draw();
-    this._tell();
+    this._refresh();
   }
 
   chooseClass(index) {
     this.chosen = (index + this.classes.length) % this.classes.length;
     if (this.tool === "eraser") this.tool = "brush";
     const list = this.$(".editor-classes"), button = list.children[this.chosen];
-    list.scrollTop = Math.min(button.offsetTop, Math.max(list.scrollTop, button.offsetTop + button.offsetHeight - list.clientHeight));
-    this._tell();
+    const least = button.offsetTop + button.offsetHeight - list.clientHeight;
+    list.scrollTop = Math.min(button.offsetTop, Math.max(list.scrollTop, least));
+    this._refresh();
   }
 
   resize(by) {
     const step = Math.max(1, Math.round(this.size / 6));
     this.$(".size").value = this.size + by * step;
     this.view.draw();
-    this._tell();
+    this._refresh();
   }
 
   // ── What is shown ──
 
   _layers() {
     const alpha = this.hidden ? 0 : this.$(".alpha").value / 100;
-    this.view.show(this.image.width, this.image.height, [{ image: this.picture, alpha: 1 }, { image: this.tinted, alpha }]);
+    const layers = [{ image: this.picture, alpha: 1 }, { image: this.tinted, alpha }];
+    this.view.show(this.image.width, this.image.height, layers);
   }
 
   _marks(context) {
@@ -245,7 +247,7 @@ class Editor {
     lines(1.25, "#fff");
   }
 
-  _tell(words = "") {
+  _refresh(words = "") {
     const { host, $ } = this, tool = TOOLS.find(([name]) => name === this.tool);
     host.querySelectorAll("[data-tool]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.tool === this.tool));
     host.querySelectorAll("[data-id]").forEach((button) => {
@@ -306,7 +308,7 @@ class Editor {
       this._find();
       canvas.focus();
     });
-    $(".size").addEventListener("input", () => { this.view.draw(); this._tell(); });
+    $(".size").addEventListener("input", () => { this.view.draw(); this._refresh(); });
     $(".alpha").addEventListener("input", () => this.image && this._layers());
     for (const kind of ["down", "move", "up", "cancel"]) {
       canvas.addEventListener(`pointer${kind}`, (event) => this.image && this._pointer(kind, event));
@@ -357,7 +359,7 @@ class Editor {
       else if (this.pen) this._stroke(pixel);
     }
     view.draw();
-    if (kind !== "move") this._tell();
+    if (kind !== "move") this._refresh();
   }
 
   /** A second finger moves the picture: what the first has painted meanwhile is taken back. */
@@ -395,7 +397,8 @@ class Editor {
       Escape: this.corners.length ? () => this._dropCorners() : null, Backspace: () => this._backCorner(),
       "[": () => this.resize(-1), "]": () => this.resize(1),
       ",": () => this.chooseClass(this.chosen - 1), ".": () => this.chooseClass(this.chosen + 1),
-      "+": () => this._zoom(1.5), "=": () => this._zoom(1.5), "-": () => this._zoom(1 / 1.5), "0": () => this.view.fit(),
+      "+": () => this._zoom(1.5), "=": () => this._zoom(1.5), "-": () => this._zoom(1 / 1.5),
+      "0": () => this.view.fit(),
       "/": () => { if (this.classes.length > CLASSES_TO_SEE) this.$(".find").focus(); },
       h: () => { this.hidden = !this.hidden; this._layers(); },
     }[lower.length === 1 ? lower : key];
@@ -411,7 +414,7 @@ class Editor {
   _backCorner() {
     this.corners.pop();
     this.view.draw();
-    this._tell();
+    this._refresh();
   }
 
   _moveCursor([dx, dy], by) {
@@ -421,7 +424,7 @@ class Editor {
     if (this.pen) this._stroke(this.cursor);
     this.view.reveal(this.cursor);
     this.view.draw();
-    this._tell();
+    this._refresh();
     return true;
   }
 }

@@ -34,6 +34,7 @@ export const MARKUP = `
 <details class="editor-help"><summary>Keys</summary><p id="editor-keys">
 In the picture: arrows move the cursor, with Shift ten times as far; hold the space bar and move to paint; Enter sets a
 corner of a polygon or uses the tool once, Enter on the first corner closes it, Backspace takes the last corner back,
-Escape drops it. B brush, E eraser, P polygon, R region, I pick class; [ and ] size; 1 to 9, comma and full stop class, / finds one by name;
+Escape drops it. B brush, E eraser, P polygon, R region, I pick class; [ and ] size; 1 to 9, comma and full
+stop class, / finds one by name;
 + and - zoom, 0 whole picture; H hides the labels; Ctrl+Z undo, Ctrl+Y redo. With the mouse: the wheel zooms while the
 picture has the focus, the right button moves it; two fingers do both.</p></details>`;

@@ -36,7 +36,9 @@ const MARKUP = `
 </section>
 <p class="status" role="status"></p>
 <h3>Propagate</h3>
-<div class="row"><button type="button" class="primary propagate">Propagate labels</button><span class="faint pending"></span></div>
+<div class="row">
+  <button type="button" class="primary propagate">Propagate labels</button><span class="faint pending"></span>
+</div>
 <div class="jobs"></div>
 <section class="result" hidden>
   <h3>What changed</h3>
@@ -49,7 +51,8 @@ const MARKUP = `
 <h3>Label images</h3>
 <div class="row">
   <a class="plain file download" download="labels.zip">Download saved labels (PNG)</a>
-  <label class="plain file">Load PNG files, a zip or an export<input type="file" class="files" multiple accept=".png,.zip,.json,.xml"></label>
+  <label class="plain file">Load PNG files, a zip or an export
+    <input type="file" class="files" multiple accept=".png,.zip,.json,.xml"></label>
   <label class="plain file">Load a folder of PNG files<input type="file" class="folder" webkitdirectory></label>
 </div>
 <p class="note">The same in a terminal: <code class="command"></code></p>`;
@@ -58,7 +61,7 @@ const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 const counted = (frames) => `${frames} ${frames === 1 ? "frame" : "frames"}`;
 
 export class LabelledVideo {
-  /** `state` is what the server says of the labelling. `run(job)` follows a propagation, `another()` leaves this video. */
+  /** `state` is what the server says of the labelling. `run(job)` follows a propagation, `another()` leaves it. */
   constructor(host, state, { run, another }) {
     host.innerHTML = MARKUP;
     Object.assign(this, { host, state, run, $: (name) => host.querySelector(name) });
@@ -85,7 +88,7 @@ export class LabelledVideo {
   async propagated(state) {
     await this._update(state);
     await this._compare();
-    this.say(`Labels propagated to ${state.frames} frames.`);
+    this.announce(`Labels propagated to ${state.frames} frames.`);
     this.$(".result").scrollIntoView({ block: "start" });
     this.$(".next").focus({ preventScroll: true });
   }
@@ -102,7 +105,7 @@ export class LabelledVideo {
     this.host.replaceChildren();
   }
 
-  say(text) {
+  announce(text) {
     this.$(".status").textContent = text;
   }
 
@@ -125,10 +128,12 @@ export class LabelledVideo {
   _propose() {
     const { proposals, saved } = this.state, known = new Map(proposals.map((one) => [one.frame, one]));
     const others = [...new Set([...saved, ...this.waiting])].filter((frame) => !known.has(frame)).sort((a, b) => a - b);
-    this.$(".proposals").replaceChildren(...[...known.keys(), ...others].map((frame) => this._card(frame, known.get(frame))));
+    const cards = [...known.keys(), ...others].map((frame) => this._card(frame, known.get(frame)));
+    this.$(".proposals").replaceChildren(...cards);
     const { length } = this.waiting;
     this.$(".unsaved").hidden = !length;
-    this.$(".unsaved span").textContent = `${length === 1 ? "One frame is" : `${length} frames are`} painted and not saved.`;
+    const all = length === 1 ? "One frame is" : `${length} frames are`;
+    this.$(".unsaved span").textContent = `${all} painted and not saved.`;
     const next = proposals.find((one) => !saved.includes(one.frame));
     this.next = next ? next.frame : null;
     this.$(".next").disabled = !next;
@@ -239,7 +244,7 @@ export class LabelledVideo {
     const { labelling } = await this._send(frame, labels, () => this.strokes === strokes);
     await this._update(labelling);
     this._title(WORDS.saved);
-    this.say(`Labels of frame ${frame} saved.`);
+    this.announce(`Labels of frame ${frame} saved.`);
   }
 
   /** Saves labels of a frame; where they are still what is painted, they count as saved here, too. */
@@ -258,7 +263,7 @@ export class LabelledVideo {
       if (labels) answer = await this._send(frame, labels, () => this.strokes === strokes);
     }
     if (answer) await this._update(answer.labelling);
-    this.say(`Labels of ${counted(frames.length)} saved.`);
+    this.announce(`Labels of ${counted(frames.length)} saved.`);
   }
 
   async _forget() {
@@ -267,13 +272,13 @@ export class LabelledVideo {
     await Promise.all(frames.map((frame) => this.drafts.remove(frame)));
     await this._update(this.state);
     if (frames.includes(this.frame)) await this._open(this.frame);
-    this.say(`What was not saved of ${counted(frames.length)} is gone.`);
+    this.announce(`What was not saved of ${counted(frames.length)} is gone.`);
   }
 
   async _startAgain() {
     const origin = this.$(".origin").value, labels = await this._labels(this.frame, origin);
     this.editor.replace(labels || new Uint8Array(this.state.width * this.state.height).fill(UNKNOWN));
-    this.say(`Frame ${this.frame} starts again from ${WORDS[origin]}; Undo takes that back.`);
+    this.announce(`Frame ${this.frame} starts again from ${WORDS[origin]}; Undo takes that back.`);
   }
 
   /** What is in the editor becomes a draft, so that it is not lost with the saved labels. */
@@ -282,14 +287,16 @@ export class LabelledVideo {
     this._painted();
     await this._keepDraft();
     await this._update((await request(`${this.base}/frames/${frame}/labels/saved`, {}, "DELETE")).labelling);
-    this.say(`Saved labels of frame ${frame} removed; those in the editor are still here.`);
+    this.announce(`Saved labels of frame ${frame} removed; those in the editor are still here.`);
   }
 
   async _load(files) {
     const chosen = [...files].filter((file) => /\.(png|zip|json|xml)$/i.test(file.name)), frames = [], faults = [];
-    if (!chosen.length) throw new Error("no label files; expected PNG files, a zip file of them or an export; choose others");
+    if (!chosen.length) {
+      throw new Error("no label files; expected PNG files, a zip file of them or an export; choose others");
+    }
     for (const file of chosen) {
-      this.say(`Loading ${file.name}`);
+      this.announce(`Loading ${file.name}`);
       try {
         const done = await send(`${this.base}/files?name=${encodeURIComponent(file.name)}`, file, "POST");
         frames.push(...done.frames);
@@ -300,9 +307,10 @@ export class LabelledVideo {
         faults.push(error.message);
       }
     }
-    this.say(frames.length ? `Labels of ${frames.length} frames loaded: ${frames.join(", ")}.` : "");
+    this.announce(frames.length ? `Labels of ${frames.length} frames loaded: ${frames.join(", ")}.` : "");
     if (frames.includes(this.frame) && !this.waiting.includes(this.frame)) await this._open(this.frame);
-    if (faults.length) throw new Error(faults.length === 1 ? faults[0] : `${faults.length} files were not loaded; the first: ${faults[0]}`);
+    if (faults.length > 1) throw new Error(`${faults.length} files were not loaded; the first: ${faults[0]}`);
+    if (faults.length) throw new Error(faults[0]);
   }
 
   // ── Propagation ──
@@ -318,9 +326,9 @@ export class LabelledVideo {
     const mean = changed.reduce((sum, share) => sum + share, 0) / changed.length;
     this.before = runs > 1 ? "last run" : network ? "network" : null;
     this.$(".result").hidden = false;
-    this.$(".share").textContent = this.before
-      ? `${percent(mean)} of all pixels changed (before: ${this.before}), in ${changed.filter((share) => share > 0).length} of ${changed.length} frames.`
-      : `${percent(mean)} of all pixels have a class now.`;
+    const count = changed.filter((share) => share > 0).length, where = `in ${count} of ${changed.length} frames`;
+    this.$(".share").textContent = `${percent(mean)} of all pixels ` +
+      (this.before ? `changed (before: ${this.before}), ${where}.` : "have a class now.");
     this.result ||= new Comparison(this.$(".comparison"), {
       classes,
       load: (at) => this._both(at),
@@ -365,6 +373,8 @@ export class LabelledVideo {
       event.preventDefault();
       attempt(() => this._save());
     }, { signal });
-    addEventListener("beforeunload", (event) => { if (this.unkept || this.writing) event.preventDefault(); }, { signal });
+    addEventListener("beforeunload", (event) => {
+      if (this.unkept || this.writing) event.preventDefault();
+    }, { signal });
   }
 }

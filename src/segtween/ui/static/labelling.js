@@ -11,7 +11,8 @@ const OPENING = "labelling", PROPAGATION = "propagation", AT_WORK = ["waiting", 
 
 export function start(panel, { setup, state, videos }) {
   const view = new Labelling(panel, setup, videos);
-  attempt(() => view.begin(state.jobs.find((job) => [OPENING, PROPAGATION].includes(job.kind) && AT_WORK.includes(job.state))));
+  const isOurs = (job) => [OPENING, PROPAGATION].includes(job.kind) && AT_WORK.includes(job.state);
+  attempt(() => view.begin(state.jobs.find(isOurs)));
 }
 
 class Labelling {
@@ -21,13 +22,17 @@ class Labelling {
       ...setup.networks.map((one) => make("option", { value: one.name }, `labels of ${one.name}`)),
       make("option", { value: "" }, "nothing"));
     this.set = make("select", { "aria-label": "Classes" });
-    this.names = make("input", { type: "text", placeholder: "road, car, person", "aria-label": "Names of your classes, with commas between" });
+    this.names = make("input", {
+      type: "text", placeholder: "road, car, person", "aria-label": "Names of your classes, with commas between",
+    });
     this.button = make("button", { type: "submit", class: "primary" }, "Open");
-    this.back = make("button", { type: "button", class: "plain", hidden: true, onclick: () => this.choose(false) }, "Back to the open video");
+    const back = { type: "button", class: "plain", hidden: true, onclick: () => this.choose(false) };
+    this.back = make("button", back, "Back to the open video");
     this.setRow = make("label", {}, "Classes ", this.set);
     this.note = make("div", { class: "row", hidden: true });
     this.form = make("form", {},
-      make("p", { class: "note" }, "Label a few frames and get labels for all of them, propagated along optical flow; no network is needed for that."),
+      make("p", { class: "note" },
+        "Label a few frames and get labels for all of them, propagated along optical flow; no network is needed."),
       this.note, this.picker.element,
       make("fieldset", {}, make("legend", {}, "Labels"), make("div", { class: "choices" },
         make("label", {}, "Begin from ", this.from), this.setRow, this.names)),
@@ -43,7 +48,8 @@ class Labelling {
   /** As it is when the page is loaded; a job may be at work. */
   async begin(job) {
     const { labelling, label_sets: sets } = await request("/api/labelling");
-    this.set.append(...sets.map((name) => make("option", { value: name }, name)), make("option", { value: "" }, "my own"));
+    const option = (value, text) => make("option", { value }, text);
+    this.set.append(...sets.map((name) => option(name, name)), option("", "my own"));
     this.fields();
     if (labelling) this.show(labelling);
     await this.remember(labelling ? labelling.id : null).catch(() => {});
@@ -55,7 +61,8 @@ class Labelling {
     const { words, forget } = await unsaved(id);
     this.note.hidden = !words.length;
     this.note.replaceChildren(
-      make("span", {}, `This browser keeps labels that are not saved: ${words.join("; ")}. They are offered when the same video is opened with the same classes.`),
+      make("span", {}, `This browser keeps labels that are not saved: ${words.join("; ")}. They are offered when the ` +
+        "same video is opened with the same classes."),
       make("button", { type: "button", class: "plain", onclick: () => attempt(async () => {
         await forget();
         this.note.hidden = true;
@@ -81,7 +88,7 @@ class Labelling {
   /** Follows a job that opens a video, or propagates. */
   async watch(job, opens) {
     const ended = await this.follow(job);
-    if (ended === "cancelled" && this.video) this.video.say("Cancelled; what was saved is kept.");
+    if (ended === "cancelled" && this.video) this.video.announce("Cancelled; what was saved is kept.");
     if (ended !== "done") return;
     const { labelling } = await request("/api/labelling");
     if (!opens) return this.video.propagated(labelling);
@@ -112,7 +119,8 @@ class Labelling {
 
   show(labelling) {
     if (this.video) this.video.close();
-    this.video = new LabelledVideo(this.open, labelling, { run: (job) => this.watch(job, false), another: () => this.choose(true) });
+    const actions = { run: (job) => this.watch(job, false), another: () => this.choose(true) };
+    this.video = new LabelledVideo(this.open, labelling, actions);
     this.choose(false);
     attempt(() => this.video.begin());
   }

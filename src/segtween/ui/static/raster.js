@@ -32,7 +32,8 @@ export function paintPolygon(image, corners, value) {
   for (let y = box.y; y < box.y + box.height; y++) {
     const cuts = crossings(corners, y);
     for (let i = 0; i + 1 < cuts.length; i += 2) {
-      const first = Math.max(box.x, Math.ceil(cuts[i])), last = Math.min(box.x + box.width - 1, Math.floor(cuts[i + 1]));
+      const first = Math.max(box.x, Math.ceil(cuts[i]));
+      const last = Math.min(box.x + box.width - 1, Math.floor(cuts[i + 1]));
       if (first <= last) image.data.fill(value, y * image.width + first, y * image.width + last + 1);
     }
   }
