@@ -118,6 +118,29 @@ def test_a_video_is_sent_run_and_looked_at(page: Any, clip: Path, tmp_path: Path
     assert report.inner_text("h1") == "square"
 
 
+@pytest.mark.shared
+def test_one_shared_video_is_run_while_the_other_waits(page: Any, shared: Path, tmp_path: Path) -> None:
+    from segtween.video import open_source
+
+    button = page.get_by_role("button", name="Run", exact=True)
+    page.get_by_label("compare with the network on every frame").uncheck()
+    for name in ("motorway_cars_1280x720", "motorway_960x540"):
+        send(page, shared / "data" / "video" / f"{name}.mp4")
+        button.click()
+    until(page, "!!document.querySelectorAll('#run .job')[1]?.innerText.includes('waiting: 1 before it')")
+    page.wait_for_selector("#run #stage", timeout=2 * LONG_MS)
+    wait_for(page, "Frame 1 of 38")
+    until(page, "!!document.querySelector('#run .job')?.innerText.match(/, [1-9]\\d* of 221 frames/)", seconds=120)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Overlay", exact=True).click()
+    download.value.save_as(tmp_path / "overlay.mp4")
+    source = open_source(tmp_path / "overlay.mp4")
+    assert (source.info.size_hw, source.info.n_frames) == ((720, 1280), 38)
+    source.close()
+    page.get_by_role("button", name="Cancel").click()
+    until(page, "!!document.querySelector('#run .job')?.innerText.includes('cancelled')")
+
+
 def test_with_the_keyboard_alone(page: Any, clip: Path) -> None:
     send(page, clip)
     page.keyboard.press("Tab")
@@ -161,7 +184,7 @@ def test_a_run_is_cancelled_and_another_waits_for_it(page: Any, long_clip: Path)
     until(page, "!!document.querySelector('#run .job')?.innerText.match(/, [1-9]\\d* of 360 frames/)", seconds=120)
     until(page, "document.querySelector('#run .job').innerText.includes('left')")
     button.click()
-    until(page, "document.querySelectorAll('#run .job')[1]?.innerText.includes('waiting: 1 before it')")
+    until(page, "!!document.querySelectorAll('#run .job')[1]?.innerText.includes('waiting: 1 before it')")
     page.locator("#run .job >> nth=1").get_by_role("button", name="Cancel").click()
     page.locator("#run .job >> nth=0").get_by_role("button", name="Cancel").click()
     until(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -149,6 +150,25 @@ def test_a_session_that_is_left_ends_with_its_job_and_files(app: Any, long_clip:
         gone = page.post("/api/runs", {"video": video["id"]})
         assert gone.status_code == 409
         assert gone.json()["error"].startswith("this session has ended")
+
+
+def test_a_session_that_sleeps_lives_while_its_job_runs(app: Any) -> None:
+    with client_of(app) as client:
+        Page(client)
+        held, free = app.state.segtween, threading.Event()
+        session = held.sessions.find(client.cookies[f"segtween-session-{PORT}"])
+        held.queue.submit(session.id, "run", "held", lambda _: free.wait(30))
+        session.seen -= 10_000
+        held.sessions.reap()
+        assert not session.has_ended
+        free.set()
+        until = time.monotonic() + 10
+        while held.queue.is_busy(session.id) and time.monotonic() < until:
+            time.sleep(0.02)
+        session.seen -= 10_000
+        held.sessions.reap()
+        assert session.has_ended
+        assert not session.folder.exists()
 
 
 def test_a_page_that_is_loaded_anew_keeps_its_session(page: Page, clip: Path) -> None:

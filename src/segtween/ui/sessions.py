@@ -18,8 +18,9 @@ from segtween.ui.jobs import Job
 from segtween.video.staging import sink_errors
 
 BUSY, NOT_FOUND = 503, 404
-LEFT_SECONDS, IDLE_SECONDS = 90.0, 900.0
-"""A session ends so long after its page was left, or without a word from it; a hidden page speaks once a minute."""
+LEFT_SECONDS, IDLE_SECONDS = 90.0, 3600.0
+"""A session ends so long after its page was left, or without a word from it while none of its jobs waits or runs: a
+browser may let hidden pages sleep."""
 VIDEOS, RUNS = "videos", "runs"
 
 
@@ -139,10 +140,13 @@ class Sessions:
         """Ends the sessions that are over, and removes the files of those that have ended."""
         now = time.monotonic()
         for session in list(self._sessions.values()):
+            is_busy = self._is_busy(session.id)
+            if is_busy:
+                session.seen = now
             was_left = session.left is not None and now - session.left > LEFT_SECONDS
             if (was_left or now - session.seen > IDLE_SECONDS) and not session.has_ended:
                 self.end(session)
-            if session.has_ended and not self._is_busy(session.id):
+            if session.has_ended and not is_busy:
                 self._remove(session)
 
     def close(self) -> None:
