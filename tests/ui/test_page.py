@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,23 @@ def test_a_video_is_sent_run_and_looked_at(page: Any, clip: Path, tmp_path: Path
     report = opened.value
     until(report, "document.getElementById('after') && document.getElementById('after').width == 160")
     assert report.inner_text("h1") == "square"
+
+
+def test_a_video_is_dropped(page: Any, clip: Path) -> None:
+    data = base64.b64encode(clip.read_bytes()).decode()
+    page.evaluate(
+        """data => {
+          const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0)), given = new DataTransfer();
+          given.items.add(new File([bytes], "dropped.mp4"));
+          const drop = document.querySelector("#run .drop");
+          for (const kind of ["dragover", "drop"]) {
+            drop.dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
+          }
+        }""",
+        data,
+    )
+    page.wait_for_selector("#run .videos li:has-text('dropped.mp4')")
+    assert page.is_enabled("#run button.primary")
 
 
 @pytest.mark.shared

@@ -16,3 +16,6 @@
 
 The player, the charts and the style are those of the reports (`reports.html`).
 """
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine that no other machine reaches."""
