@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
-# What CI tests includes training (torch); a user's first `make test` does not.
+# What CI tests includes training (torch) and the page in a browser; a user's first `make test` does not.
 EXTRAS := dev
 ifneq ($(filter true 1 yes,$(CI)),)
-EXTRAS := dev,train
+EXTRAS := dev,train,browser
 endif
 
 # The libraries that other networks come from, for `make test-adapters` alone.
@@ -62,7 +62,7 @@ $(VENV)/.core: $(BIN)/python $(SOURCES)
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.dev,train: $(BIN)/python $(SOURCES)
+$(VENV)/.dev $(VENV)/.dev,train,browser: $(BIN)/python $(SOURCES)
 	$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@ $(VENV)/.core
 

@@ -50,6 +50,8 @@ def test_both_methods_see_every_frame() -> None:
     told = comparison.to_json()
     assert told["own_consistency"] == meter.compute()
     assert told["method"]["name"] == "every-frame"
+    assert (told["frames_per_second"], told["own_frames_per_second"]) == seen.fps
+    assert min(seen.fps) > 0
     assert told["consistency"]["change_rate_elsewhere"] is None, "the other one has key frames only"
     with pytest.raises(KeyError):
         comparison.take(0)

@@ -15,6 +15,7 @@ from segtween.cli.guard import INTERRUPTED, TERMINATED, leave_at_once
 COMMANDS = {
     "run": ("run:run", "Segment every frame of a video: the network on key frames, optical flow in between."),
     "propagate": ("propagate:propagate", "Label some frames of a video, get all of them."),
+    "ui": ("segtween.ui.command:ui", "A page in the browser: drop a video, watch the result, label frames."),
     "demo": ("demo:demo", "Segment a synthetic street both ways and show the two side by side."),
     "advise": ("advise:advise", "How to run a video: agreement with the network, and speed; without labels."),
     "evaluate": ("evaluate:evaluate", "Measure accuracy and temporal consistency on a data set."),
@@ -29,7 +30,8 @@ COMMANDS = {
     "figure": ("figure:app", "Pictures of what the method does, side by side, as PNG."),
     "info": ("info:info", "Processor, precisions, threads, versions, graphics cards: for bug reports."),
 }
-"""Every command: where it is in this package, and a line of help that can be shown without loading it."""
+"""Every command: where it is, in this package or by a full name, and a line of help that can be shown without loading
+it."""
 
 
 class Everything(Commands):

@@ -93,7 +93,8 @@ class Group(typer.Typer):
 
 
 class Listed(TyperCommand):
-    """A command by name, line of help and place (`bench:app` in `segtween.cli`), loaded when it is used."""
+    """A command by name, line of help and place, loaded when it is used: `bench:app` in `segtween.cli`, or a module by
+    its full name."""
 
     def __init__(self, name: str, place: str, help: str) -> None:
         super().__init__(name, help=help)
@@ -102,7 +103,8 @@ class Listed(TyperCommand):
     def load(self) -> Any:
         """The command itself."""
         module, attribute = self.place.split(":")
-        found = getattr(importlib.import_module(f"segtween.cli.{module}"), attribute)
+        full = module if module.startswith("segtween.") else f"segtween.cli.{module}"
+        found = getattr(importlib.import_module(full), attribute)
         if isinstance(found, typer.Typer):
             command: Any = typer.main.get_group(found)
         else:

@@ -117,7 +117,7 @@ def _by_index(found: Sequence[str], frames: int | None, names: Sequence[str] | N
     by_name = any(_stem(name) in own for name in found)
     files: dict[int, str] = {}
     for name in found:
-        index = own.get(_stem(name)) if by_name else _number(name)
+        index = own.get(_stem(name)) if by_name else frame_number(name)
         if index is None or (frames is not None and index >= frames):
             held = "frames of the input" if frames is None else f"{frames} frames of the input"
             raise LabelError(
@@ -137,7 +137,8 @@ def _stem(name: str) -> str:
     return PurePath(name).stem
 
 
-def _number(name: str) -> int | None:
+def frame_number(name: str) -> int | None:
+    """The frame that a file belongs to by its number: 12 for `12.png` and `frame_000012.png`; None without one."""
     match = _NUMBER.fullmatch(_stem(name))
     return None if match is None else int(match[1])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from statistics import median
 from typing import Any, NamedTuple
 
 from segtween.errors import SettingError
@@ -10,6 +11,9 @@ from segtween.interfaces import Engine
 from segtween.metrics.consistency import ConsistencyMeter
 from segtween.metrics.temporal import Farneback
 from segtween.types import Frame, Labels, Method, Result
+
+RECENT = 200
+"""Speeds are those of so many frames."""
 
 
 class ComparedFrame(NamedTuple):
@@ -25,15 +29,20 @@ class ComparedFrame(NamedTuple):
 
 
 class _Rate:
-    """Frames per second by the time of their stages; the first frame, which may compile something, does not count."""
+    """Frames per second by the time of their stages: from the medians of key frames and of the others, of the last
+    `RECENT` each, since some frames compile something. The first frame does not count."""
 
     def __init__(self) -> None:
-        self._frames, self._ms = -1, 0.0
+        self._counts, self._ms = [0, 0], (deque[float](maxlen=RECENT), deque[float](maxlen=RECENT))
+        self._has_begun = False
 
-    def add(self, stages_ms: Mapping[str, float]) -> float | None:
-        self._frames += 1
-        self._ms += sum(stages_ms.values()) if self._frames else 0.0
-        return 1e3 * self._frames / self._ms if self._ms > 0 else None
+    def add(self, result: Result) -> float | None:
+        if self._has_begun:
+            self._counts[result.is_key] += 1
+            self._ms[result.is_key].append(sum(result.stages_ms.values()))
+        self._has_begun = True
+        ms = sum(count * median(of) for count, of in zip(self._counts, self._ms, strict=True) if of)
+        return 1e3 * sum(self._counts) / ms if ms > 0 else None
 
 
 class Comparison:
@@ -54,6 +63,7 @@ class Comparison:
         self._farneback = Farneback()
         self._other, self._own = ConsistencyMeter(classes), ConsistencyMeter(classes)
         self._rates = _Rate(), _Rate()
+        self._fps: tuple[float | None, float | None] = (None, None)
         self._frames: dict[int, ComparedFrame] = {}
 
     def reset(self) -> None:
@@ -69,8 +79,8 @@ class Comparison:
         flicker = self._other.follow(other.labels, motion, is_key=other.is_key)
         own = self._own.follow(result.labels, motion, is_key=result.is_key)
         so_far = self._other.compute()["flicker"], self._own.compute()["flicker"]
-        fps = self._rates[0].add(other.stages_ms), self._rates[1].add(result.stages_ms)
-        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, fps)
+        self._fps = self._rates[0].add(other), self._rates[1].add(result)
+        self._frames[frame.index] = ComparedFrame(other.labels, (flicker, own), so_far, self._fps)
 
     def take(self, index: int) -> ComparedFrame:
         """That of a frame; those of the frames before it are gone then."""
@@ -79,10 +89,13 @@ class Comparison:
         return self._frames[index]
 
     def to_json(self) -> dict[str, Any]:
-        """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave."""
+        """Temporal consistency of both methods (`metrics.ConsistencyMeter`), over the classes that both gave, and their
+        frames per second by the time of their stages."""
         both = self._other.seen & self._own.seen
         return {
             "method": self.method.to_json(),
             "consistency": self._other.compute(counted=both),
             "own_consistency": self._own.compute(counted=both),
+            "frames_per_second": self._fps[0],
+            "own_frames_per_second": self._fps[1],
         }

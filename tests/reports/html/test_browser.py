@@ -1,8 +1,7 @@
-"""The report of a run in a real browser: Playwright with a Chromium that is installed. Skipped without them."""
+"""The report of a run in a real browser."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from browsers import NEEDS_BROWSER, chromium
 from segtween.cli import app
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser test")
-CHROMIUM = shutil.which("chromium")
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
 SIZE, FRAMES = (120, 160), 12
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: no browser test"),
-]
+pytestmark = NEEDS_BROWSER
 
 
 def square(index: int) -> Any:
@@ -47,10 +42,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 def visit(browser: Any, report: Path, *, width: int = 1280) -> Any:
@@ -140,6 +133,36 @@ def test_it_fits_a_narrow_screen(browser: Any, report: Path) -> None:
     page = visit(browser, report, width=400)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.locator("#stage").bounding_box()["width"] > 340
+
+
+def test_the_picture_is_enlarged_and_moved_with_keys_alone(browser: Any, report: Path) -> None:
+    page = visit(browser, report)
+    page.locator("#split").fill("0")
+    page.locator("#split").blur()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    wait_for(page, "Frame 6 of 12")  # the square is near the middle
+    at, wide = centre(page)
+    page.keyboard.press("+")
+    page.wait_for_timeout(200)
+    assert page.inner_text("#zoom") == "1.5x"
+    larger_at, larger = centre(page)
+    assert larger == pytest.approx(1.5 * wide, abs=6)
+    page.keyboard.press("a")
+    page.wait_for_timeout(200)
+    assert centre(page)[0] == pytest.approx(larger_at + 160 / 8, abs=4), "to the right"
+    page.locator("#split").fill("50")
+    page.locator("#split").blur()
+    box = page.locator("#stage").bounding_box()
+    clipped = page.evaluate("""() => {
+      const canvas = document.getElementById("after"), box = canvas.getBoundingClientRect();
+      const share = parseFloat(canvas.style.clipPath.match(/ ([\\d.]+)%\\)/)[1]) / 100;
+      return box.left + share * box.width;
+    }""")
+    assert clipped == pytest.approx(box["x"] + box["width"] / 2, abs=2), "the divider stays where it is"
+    page.keyboard.press("0")
+    page.wait_for_timeout(200)
+    assert centre(page) == pytest.approx((at, wide), abs=2)
 
 
 def test_films_that_are_missing_are_named(browser: Any, report: Path, tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+
+/** Starts the player whose elements are in the page; `data` is what `run_page.player_data` gives. Returns what stops it. */
+function startPlayer(data) {
   const $ = (id) => document.getElementById(id);
   const stage = $("stage"), seek = $("frame"), now = $("now");
   const films = [$("film-picture"), $("film-labels")];
   const canvases = { picture: $("picture"), before: $("before"), after: $("after") };
   const off = new Set();
+  const MOST_ZOOM = 8;
   let index = 0, wanted = null, playing = null, split = 0.5;
+  // The picture is `zoom` times as large as the stage; its left upper corner lies at (left, top), in sizes of the stage.
+  let zoom = 1, left = 0, top = 0;
 
   const seconds = (i) => (data.pts ? data.pts[i] : i * data.step) / 1000;
   const binOf = (i) => Math.min(data.bins - 1, Math.floor((i * data.bins) / data.frames));
@@ -91,10 +95,30 @@
   function divide(share) {
     split = Math.max(0, Math.min(1, share));
     stage.querySelector(".divider").style.left = `${100 * split}%`;
-    if (canvases.before) canvases.before.style.clipPath = `inset(0 ${100 * (1 - split)}% 0 0)`;
-    canvases.after.style.clipPath = `inset(0 0 0 ${100 * split}%)`;
+    const within = 100 * Math.max(0, Math.min(1, (split - left) / zoom));
+    if (canvases.before) canvases.before.style.clipPath = `inset(0 ${100 - within}% 0 0)`;
+    canvases.after.style.clipPath = `inset(0 0 0 ${within}%)`;
     $("split").value = Math.round(100 * split);
   }
+
+  function moveTo(x, y) {
+    left = Math.max(1 - zoom, Math.min(0, x));
+    top = Math.max(1 - zoom, Math.min(0, y));
+    for (const canvas of Object.values(canvases)) {
+      if (canvas) canvas.style.transform = `translate(${100 * left}%, ${100 * top}%) scale(${zoom})`;
+    }
+    divide(split);
+  }
+
+  /** Enlarges by `factor` around a point of the stage, 0..1 in both directions. */
+  function enlarge(factor, x = 0.5, y = 0.5) {
+    const before = zoom;
+    zoom = Math.max(1, Math.min(MOST_ZOOM, zoom * factor));
+    $("zoom").textContent = `${Number(zoom.toFixed(1))}x`;
+    moveTo(x - ((x - left) * zoom) / before, y - ((y - top) * zoom) / before);
+  }
+
+  const pan = (x, y) => moveTo(left - x / 8, top - y / 8);
 
   function paint() {
     const shown = data.classes.map((_, i) => (off.has(i) ? 0 : 1));
@@ -124,7 +148,19 @@
     film.addEventListener("loadeddata", () => { if (films.every((f) => f.readyState > 1)) { show.drawn = false; show(index); } });
     film.load();
   });
-  const drag = (event) => { if (event.buttons) divide(shareAt(event, stage.getBoundingClientRect())); };
+  const drag = (event) => {
+    const box = stage.getBoundingClientRect();
+    if (event.buttons && event.shiftKey) moveTo(left + event.movementX / box.width, top + event.movementY / box.height);
+    else if (event.buttons) divide(shareAt(event, box));
+  };
+  stage.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return; // without it the page scrolls
+    event.preventDefault();
+    const box = stage.getBoundingClientRect();
+    enlarge(2 ** (-event.deltaY / 200), shareAt(event, box), (event.clientY - box.top) / box.height);
+  }, { passive: false });
+  $("zoom-in").addEventListener("click", () => enlarge(1.5));
+  $("zoom-out").addEventListener("click", () => enlarge(1 / 1.5));
   stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); drag(event); });
   stage.addEventListener("pointermove", drag);
   $("split").addEventListener("input", (event) => divide(event.target.value / 100));
@@ -150,15 +186,23 @@
     button.setAttribute("aria-pressed", on);
     paint();
   }));
-  document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const pressed = (event) => {
+    if (!stage.offsetParent || event.defaultPrevented || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const does = {
       ArrowLeft: () => step(event.shiftKey ? -10 : -1), ArrowRight: () => step(event.shiftKey ? 10 : 1),
       ",": () => step(-1), ".": () => step(1), Home: () => step(-data.frames), End: () => step(data.frames),
       k: () => stepKey(1), j: () => stepKey(-1),
+      "+": () => enlarge(1.5), "=": () => enlarge(1.5), "-": () => enlarge(1 / 1.5), 0: () => enlarge(1 / MOST_ZOOM),
+      a: () => pan(-1, 0), d: () => pan(1, 0), w: () => pan(0, -1), s: () => pan(0, 1),
       " ": () => { if (!event.target.matches("button")) play(playing === null); else return false; },
     }[event.key];
     if (does && does() !== false) event.preventDefault();
-  });
+  };
+  document.addEventListener("keydown", pressed);
   divide(0.5); alpha($("alpha").value / 100); paint(); tell();
-})();
+  return () => { play(false); document.removeEventListener("keydown", pressed); };
+}
+
+// In a report the data stands in the page itself.
+const given = document.getElementById("data");
+if (given) startPlayer(JSON.parse(given.textContent));

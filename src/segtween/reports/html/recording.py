@@ -47,9 +47,14 @@ class RunRecorder:
     """Follows a run; `bins` has the rows of `ROWS`, then the share of each class, 0..1."""
 
     def __init__(
-        self, info: SourceInfo, labels: LabelSet, compared: Callable[[int], ComparedFrame] | None = None
+        self,
+        info: SourceInfo,
+        labels: LabelSet,
+        compared: Callable[[int], ComparedFrame] | None = None,
+        *,
+        widest: int = WIDEST,
     ) -> None:
-        self.info, self.labels, self._compared = info, labels, compared
+        self.info, self.labels, self._compared, self._widest = info, labels, compared, widest
         self.bins = FrameBins(len(ROWS) + len(labels), frames=info.n_frames, most=MOST_BINS)
         self.keys: list[int] = []
         self.times_ms: list[int] = []
@@ -109,26 +114,27 @@ class RunRecorder:
         return bytes(cv2.imencode(".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
     def _picture(self, frame: Frame, _: Result) -> NDArray[np.uint8]:
-        return smaller(frame.rgb, fitted(frame.size_hw, WIDEST))
+        return smaller(frame.rgb, fitted(frame.size_hw, self._widest))
 
     def _labels(self, frame: Frame, result: Result) -> NDArray[np.uint8]:
         """Those of the other method, if there is one, and below them those of this one."""
-        size_hw = fitted(frame.size_hw, WIDEST)
+        size_hw = fitted(frame.size_hw, self._widest)
         both = [] if self._compared is None else [self._compared(frame.index).labels]
         stacked = np.concatenate([smaller_labels(labels, size_hw) for labels in [*both, result.labels]], axis=0)
         return level_colours(self.labels, grey=self.has_levels)[stacked]
 
 
 class Recorders:
-    """Makes a recorder for each input of a run, and finds it again."""
+    """Makes a recorder for each input of a run, and finds it again. Its films are at most `widest` pixels wide."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, widest: int = WIDEST) -> None:
+        self._widest = widest
         self._made: list[RunRecorder] = []
 
     def __call__(
         self, info: SourceInfo, labels: LabelSet, compared: Callable[[int], ComparedFrame] | None
     ) -> RunRecorder:
-        self._made.append(RunRecorder(info, labels, compared))
+        self._made.append(RunRecorder(info, labels, compared, widest=self._widest))
         return self._made[-1]
 
     def of(self, info: SourceInfo) -> RunRecorder:

@@ -73,9 +73,9 @@ def run_page(summary: Summary, recorder: RunRecorder, asked: Asked) -> Html:
     )
     python = asked.python(info.path, str(summary.folder))
     sections = [
-        section("Figures", numbers(_figures(summary)), *(paragraph(note, note=True) for note in summary.outputs.notes)),
-        section("Player", _player(summary, recorder)),
-        section("Timeline", _timeline(recorder)),
+        section("Figures", numbers(figures(summary)), *(paragraph(note, note=True) for note in summary.outputs.notes)),
+        section("Player", player(summary, recorder)),
+        section("Timeline", timeline(recorder)),
         section("Least certain frames", _uncertain(recorder)),
         section("Where the time goes", _stages(summary)),
         section("How to repeat it", code(asked.command), code(python)),
@@ -86,16 +86,17 @@ def run_page(summary: Summary, recorder: RunRecorder, asked: Asked) -> Html:
             details("Input and outputs", record(_input(summary))),
         ),
     ]
-    return page(info.name, subtitle, sections, data=_data(recorder), script="player.js")
+    return page(info.name, subtitle, sections, data=player_data(recorder), script="player.js")
 
 
-def _figures(summary: Summary) -> list[tuple[str, str, str]]:
+def figures(summary: Summary) -> list[tuple[str, str, str]]:
+    """What `page.numbers` takes: what each is, the figure, and a remark."""
     compared = summary.comparison
     own = summary.consistency if compared is None else compared["own_consistency"]
     other = None if compared is None else compared["consistency"]
     runs = 100 * summary.network_runs / max(1, summary.frames)
     found = [
-        ("Frames per second", f"{summary.fps:.1f}", "with reading, writing and this report"),
+        *_speeds(summary),
         ("Network runs per 100 frames", f"{runs:.1f}", f"{summary.network_runs} of {count(summary.frames, 'frame')}"),
     ]
     for name, key, digits in (("Temporal consistency", "tc", 1), ("Flicker", "flicker", 2)):
@@ -108,7 +109,20 @@ def _figures(summary: Summary) -> list[tuple[str, str, str]]:
     return found
 
 
-def _player(summary: Summary, recorder: RunRecorder) -> Html:
+def _speeds(summary: Summary) -> list[tuple[str, str, str]]:
+    """Frames per second; beside another method those of both by the time of their stages."""
+    compared = summary.comparison or {}
+    own, other = compared.get("own_frames_per_second"), compared.get("frames_per_second")
+    if own is None or other is None:
+        return [("Frames per second", f"{summary.fps:.1f}", "with reading, writing and this report")]
+    return [
+        ("Frames per second", f"{own:.1f}", f"labelling alone; every frame: {other:.1f}"),
+        ("Times faster", f"{own / other:.1f}x", "here, than this network on every frame"),
+    ]
+
+
+def player(summary: Summary, recorder: RunRecorder, *, films: str = "") -> Html:
+    """The player with its legend; `films` goes before the names of its films."""
     height, width = fitted(summary.input.size_hw, WIDEST)
     before = "picture" if summary.comparison is None else _name_of(summary.comparison["method"]["name"])
     note = (
@@ -117,7 +131,8 @@ def _player(summary: Summary, recorder: RunRecorder) -> Html:
     canvas = '<canvas class="labels" id="before" aria-hidden="true"></canvas>' if recorder.has_before else ""
     template = Template((files(__package__) / "player.html").read_text(encoding="utf-8"))
     return template.substitute(
-        width=width, height=height, picture=PICTURE_FILM, labels=LABELS_FILM, last=max(0, summary.frames - 1),
+        width=width, height=height, picture=films + PICTURE_FILM, labels=films + LABELS_FILM,
+        last=max(0, summary.frames - 1),
         before=escape(before), after=escape(f"segtween ({summary.method.name})"), before_canvas=canvas,
         described=escape(f"{summary.input.name}: {before} on the left, segtween on the right of the divider"),
         legend=_legend(recorder), note=escape(note),
@@ -141,7 +156,8 @@ def _legend(recorder: RunRecorder) -> Html:
     )
 
 
-def _timeline(recorder: RunRecorder) -> Html:
+def timeline(recorder: RunRecorder) -> Html:
+    """Key frames, flicker, confidence and class shares over time, for the player to follow."""
     means = _means(recorder)
     confidence, flicker, before = means[: len(ROWS)]
     curves = [("network on every frame", before, BEFORE)] if recorder.has_before else []
@@ -217,8 +233,8 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _data(recorder: RunRecorder) -> dict[str, Any]:
-    """What the player reads. Times are milliseconds; `step` is the mean time between frames."""
+def player_data(recorder: RunRecorder) -> dict[str, Any]:
+    """What `player.js` reads. Times are milliseconds; `step` is the mean time between frames."""
     means, frames = _means(recorder), recorder.bins.frames
     first = (recorder.times_ms or [0])[0]
     rate = recorder.info.frame_rate

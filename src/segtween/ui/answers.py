@@ -1,0 +1,66 @@
+"""Answers to the page: JSON, and errors as one line with a status."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from segtween.errors import SegtweenError, SettingError
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+BAD_REQUEST = 400
+
+
+class Refusal(Exception):  # noqa: N818 it is no fault
+    """What is not done, with the status of the answer: `error` is what the page shows."""
+
+    def __init__(self, status: int, error: SegtweenError) -> None:
+        super().__init__(str(error))
+        self.status, self.error = status, error
+
+
+def failure(status: int, text: str) -> JSONResponse:
+    """An error as the page reads it."""
+    return JSONResponse({"error": text}, status_code=status)
+
+
+def answering(endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose deliberate errors become answers: a Refusal has its status, others have 400."""
+
+    @functools.wraps(endpoint)
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Refusal as refusal:
+            return failure(refusal.status, str(refusal.error))
+        except SegtweenError as error:
+            return failure(BAD_REQUEST, str(error))
+        except ClientDisconnect:
+            return Response(status_code=BAD_REQUEST)  # which nobody reads
+
+    return answer
+
+
+async def body(request: Request, *, most_bytes: int = 1 << 20) -> dict[str, Any]:
+    """The JSON object that was sent; SettingError for anything else, and for more than `most_bytes`."""
+    import json
+
+    wrong = SettingError("the request's body", expected="a JSON object of moderate size", do="reload the page")
+    if not request.headers.get("content-type", "").startswith("application/json"):
+        raise wrong
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > most_bytes:
+            raise wrong
+    try:
+        values = json.loads(data)
+    except ValueError:
+        raise wrong from None
+    if not isinstance(values, dict):
+        raise wrong
+    return values
