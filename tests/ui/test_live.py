@@ -73,6 +73,7 @@ def test_a_camera_is_watched_until_it_is_stopped(page: Page, camera: str, tmp_pa
     live = watched(page, job, shown=12)["live"]
     assert live["shown"] >= 12
     assert live["dropped"] >= 0
+    assert 1 <= live["network_runs"] <= live["shown"]
     assert 0 < live["latency_ms"]["p50"] <= live["latency_ms"]["p95"]
     assert live["rate"] < 2 * float(RATE), "no faster than it sends"
     page.post(f"/api/jobs/{job['id']}/cancel", {})

@@ -246,7 +246,7 @@ def test_a_video_at_its_rate_is_watched_live(page: Any, long_clip: Path) -> None
     page.get_by_role("tab", name="Live").click()
     page.select_option("#live select >> nth=0", label="long.mp4, at its rate")
     page.get_by_role("button", name="Watch").click()
-    until(page, "document.querySelector('#live .now').textContent.includes(' shown, ')", seconds=120)
+    until(page, "document.querySelector('#live .now').textContent.includes(' shown, network on ')", seconds=120)
     until(page, "document.querySelector('#live .now').textContent.includes('of 12 frames per second')")
     assert "latency" in page.inner_text("#live .now")
     until(page, "document.querySelector('#live img').naturalWidth == 160")

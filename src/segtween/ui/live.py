@@ -47,7 +47,7 @@ class View:
         self._changed = threading.Condition()
         self._jpeg, self._number, self._has_ended = b"", 0, False
         self._times = deque[tuple[float, float]](maxlen=RECENT)
-        self._dropped = 0
+        self._dropped = self._network_runs = 0
         self._rate: float | None = None
         self.watched = time.monotonic()
 
@@ -55,12 +55,14 @@ class View:
         """The stream is open; `rate` is its own, in frames per second."""
         self._rate, self.watched = rate, time.monotonic()
 
-    def show(self, jpeg: bytes, *, arrived: float, dropped: int) -> None:
-        """The next picture, of a frame that came at `arrived` (`time.perf_counter`)."""
+    def show(self, jpeg: bytes, *, arrived: float, dropped: int, is_key: bool) -> None:
+        """The next picture, of a frame that came at `arrived` (`time.perf_counter`); `is_key`: with new scores of the
+        network."""
         now = time.perf_counter()
         with self._changed:
             self._jpeg, self._number, self._dropped = jpeg, self._number + 1, dropped
             self._times.append((now, 1e3 * (now - arrived)))
+            self._network_runs += is_key
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -79,17 +81,17 @@ class View:
             return self._number, self._jpeg
 
     def figures(self) -> dict[str, Any]:
-        """Frames shown and dropped, the rate at which they are shown, the source's own, and the latency: from when a
-        frame came to when its picture was ready, median and 95%."""
+        """Frames shown and dropped; those for which scores of the network came; the rate at which they are shown, and
+        the source's own; and the latency: from when a frame came to when its picture was ready, median and 95%."""
         with self._changed:
             times = list(self._times)
-            shown, dropped = self._number, self._dropped
+            shown, dropped, runs = self._number, self._dropped, self._network_runs
         span = times[-1][0] - times[0][0] if len(times) > 1 else 0.0
         latency = np.percentile([ms for _, ms in times], (50, 95)) if times else (None, None)
         p50, p95 = (None if value is None else round(float(value), 1) for value in latency)
         return {
-            "shown": shown, "dropped": dropped, "source_rate": self._rate, "latency_ms": {"p50": p50, "p95": p95},
-            "rate": round((len(times) - 1) / span, 1) if span > 0 else None,
+            "shown": shown, "dropped": dropped, "network_runs": runs, "source_rate": self._rate,
+            "rate": round((len(times) - 1) / span, 1) if span > 0 else None, "latency_ms": {"p50": p50, "p95": p95},
         }  # fmt: skip
 
 
@@ -153,7 +155,8 @@ def _show_all(engine: Engine, source: Source, paint: Painter, view: View, job: J
     view.begin(None if rate is None else round(float(rate), 2))
     job.begin("live")
     for frame, result, arrived, dropped in _labelled(engine, source, partial(_go_on, view, job)):
-        view.show(picture(frame.rgb, result, paint), arrived=arrived, dropped=dropped)
+        painted = picture(frame.rgb, result, paint)
+        view.show(painted, arrived=arrived, dropped=dropped, is_key=result.is_key)
 
 
 def _wait_for(work: Callable[[], object], job: Job) -> None:

@@ -38,7 +38,7 @@ export class JobCard {
 
 function described(job) {
   if (job.cancelling) return "ending";
-  if (job.state === "waiting") return `waiting: ${job.place} before it`;
+  if (job.state === "waiting") return job.place ? `waiting: ${job.place} before it` : "starting";
   const count = job.total ? `, ${job.done} of ${job.total} frames` : job.done ? `, ${job.done} frames` : "";
   const left = job.seconds_left === null ? "" : `, ${duration(job.seconds_left)} left`;
   return `${job.stage}${count}${left}`;

@@ -54,6 +54,7 @@ function described(live) {
   const of = live.source_rate === null ? "" : ` of ${live.source_rate}`;
   const latency = live.latency_ms.p50 === null ? "" : `; latency ${Math.round(live.latency_ms.p50)} ms (half of the frames), `
     + `${Math.round(live.latency_ms.p95)} ms (95%)`;
+  const runs = live.network_runs ? `, network on ${live.network_runs}` : ", its first labels are to come";
   return `${live.rate === null ? "\u2013" : live.rate.toFixed(1)}${of} frames per second; `
-    + `${live.shown} shown, ${live.dropped} dropped${latency}`;
+    + `${live.shown} shown${runs}, ${live.dropped} dropped${latency}`;
 }
