@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,12 @@ def test_the_causal_engine_fits_a_screen_and_no_file_grows_without_end() -> None
         Path("street/world.py"), Path("street/models.py"), Path("street/shade.py"), Path("street/textures.py"),
         Path("ops/along.py"), Path("device/kernels.py"),
     }  # fmt: skip
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by name, and refuses the second."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_few_functions_have_more_than_seven_parameters() -> None:
