@@ -188,11 +188,11 @@ def draw_sheet(
     from segtween.video.staging import check_writable, written
 
     target = out or Path(f"{Path(model).stem}.test.png")
-    if target.suffix.lower() != ".png":
-        raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")
     if target.exists() and not overwrite:
         raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
     check_writable(target)
+    if target.suffix.lower() != ".png":
+        raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")
     sheet = sheet_of(model, source, label_set=label_set)
     with written(target) as part:
         part.write_bytes(encode_png(sheet.picture))
