@@ -14,7 +14,7 @@ from segtween.cli import COMMANDS, Listed
 from segtween.cli.flags import FLAGS, OFF, in_flags
 
 SOURCE = Path(segtween.__file__).parent
-OWN_FLAGS = ("cli", "compat")
+OWN_FLAGS = ("cli", "compat", "ui")
 """Parts whose errors are for who types commands."""
 
 WITHOUT_FLAG = {"fusion", "history_weight", "kind", "mode", "propagation", "resample", "source"}

@@ -111,7 +111,7 @@ def test_a_single_frame_is_one_frame(clip: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     text = " ".join(done.output.split())
     assert "network on 1 of 1 frame " in text
-    assert "1 frames" not in text
+    assert " 1 frames" not in text
 
 
 def test_part_of_a_video_is_propagated_into(clip: Path, tmp_path: Path) -> None:

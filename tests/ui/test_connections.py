@@ -98,7 +98,7 @@ def test_a_refused_upload_is_answered_though_more_was_to_come(served: Served) ->
     visitor = Visitor(served)
     announced = visitor.json("POST", "/api/videos", {"name": "words.mp4", "size": 1 << 20})
     connection = visitor.begin("PUT", f"/api/videos/{announced['id']}", length=1 << 20)
-    connection.sendall(b"words that are no video" * 9)
+    connection.sendall(b"words that are no video" * 12)
     assert connection.recv(4096).startswith(b"HTTP/1.1 415")
     connection.close()
     assert stored(served) == []

@@ -15,6 +15,7 @@ FLAGS = {
     "calibrate_frames": "--calibrate-frames",
     "classes": "--classes",
     "clip": "--clip",
+    "crf": "--crf",
     "data_root": "--data-root",
     "device": "--device",
     "duration_seconds": "--duration",

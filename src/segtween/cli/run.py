@@ -154,11 +154,11 @@ def run(
     _check_lag(how, todo)
     wanted = options.outputs(output, ids=output.ids)
     save_kinds(wanted.save)  # a misspelt kind is said before anything takes long
-    if len(todo) == 1 and is_finite(todo[0]):
-        todo[0].open().close()  # so is a file that cannot be read
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     of_network = _with_words(network.for_load(), wanted.classes)
     load_options |= {**of_network, **method.for_load()}
+    if len(todo) == 1 and is_finite(todo[0]):
+        todo[0].open().close()  # so is a file that cannot be read
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
     with shared.errors_of_lag(how.lag), compiling(network.chosen_model(), device=how.device, quiet=quiet):
