@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import threading
 import time
@@ -168,6 +169,50 @@ def test_what_is_refused_changes_nothing(page: Client, clip: Path, tmp_path: Pat
         refused(page.client.post(f"{page.here}/files", params={"name": name}, content=b"x"), 400, "expected")
     assert page.client.get(f"{page.here}/frames/..%2f..%2fsquare.mkv").status_code == 404
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("frame", ["9" * 5000, "-1", "1.5", "\u0663", "x"])
+def test_a_frame_is_a_number(page: Client, clip: Path, frame: str) -> None:
+    page.opened(clip)
+    for address in (f"{page.here}/frames/{frame}", f"{page.here}/frames/{frame}/labels/saved"):
+        refused(page.client.get(address), 404, "a frame without number")
+
+
+def spoiled_zip(*, at: int, header: bool = True, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip file of one member, with byte `at` of its last header, or of the whole, flipped."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as file:
+        file.writestr("\u00e9.png", bytes(range(256)))
+    data = bytearray(packed.getvalue())
+    data[data.rfind(b"PK\1\2") + at if header else at] ^= 0xFF
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        spoiled_zip(at=46),
+        spoiled_zip(at=-4, header=False),
+        spoiled_zip(at=8),
+        b"PK\5\6" + b"\xff" * 18,
+        spoiled_zip(at=60, header=False, method=zipfile.ZIP_LZMA),
+    ],
+    ids=["name", "offset", "flags", "end", "lzma"],
+)
+def test_a_damaged_zip_file_is_one_message(page: Client, clip: Path, data: bytes) -> None:
+    page.opened(clip)
+    answer = page.client.post(f"{page.here}/files", params={"name": "a.zip"}, content=data)
+    refused(answer, 400, "a.zip cannot be read")
+
+
+def test_names_in_an_export_are_shown_as_they_can_be(page: Client, clip: Path) -> None:
+    page.opened(clip)
+    image = {"id": 1, "file_name": "\ud800", "width": 128, "height": 96}
+    export = {"images": [image], "annotations": [], "categories": []}
+    answer = page.client.post(f"{page.here}/files", params={"name": "a.json"}, content=json.dumps(export).encode())
+    refused(answer, 400, "label file ? belongs to no frame")
+    answer = page.client.post(f"{page.here}/files", params={"name": "a.json"}, content=b"{}")
+    refused(answer, 400, "labels a.json cannot be read")
 
 
 def test_files_are_bounded(page: Client, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

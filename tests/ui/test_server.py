@@ -85,6 +85,7 @@ def test_a_run_on_a_full_disk_fails_with_one_line(page: Page, clip: Path, monkey
         ({"every": 0}, "the network on every 0th frame; expected a whole number, 1 to 60"),
         ({"every": "5"}, "the network on every '5'th frame"),
         ({"mode": "both"}, "mode 'both'; expected one of offline, online"),
+        ({"mode": ["online"]}, "mode ['online']; expected one of offline, online"),
         ({"classes": []}, "no class is chosen"),
     ],
 )
@@ -206,8 +207,10 @@ def test_requests_from_elsewhere_are_refused(page: Page) -> None:
     for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9"}):
         answer = page.client.post("/api/videos", json={"name": "a.mp4", "size": 9}, headers=headers)
         assert answer.status_code == 403
+    assert page.client.post("/api/session/leave", json={}, headers={"origin": "http://["}).status_code == 403
     del page.client.headers["origin"]
     assert page.post("/api/videos", {"name": "a.mp4", "size": 9}).status_code == 403
+    assert page.client.get("/api/state", headers={"host": "[::1"}).status_code == 400
     assert page.client.get("/api/state", headers={"host": "evil.example"}).status_code == 400
     assert page.client.get("/api/state", headers={"host": f"localhost:{PORT}"}).status_code == 200
     header = page.client.get("/").headers
@@ -216,7 +219,8 @@ def test_requests_from_elsewhere_are_refused(page: Page) -> None:
 
 
 def test_a_body_that_is_no_json_is_refused(page: Page) -> None:
-    for content, kind in ((b"{", "application/json"), (b"[]", "application/json"), (b"{}", "text/plain")):
+    json_of = "application/json"
+    for content, kind in ((b"{", json_of), (b"[]", json_of), (b"{}", "text/plain"), (b'{"a":' * 50_000, json_of)):
         answer = page.client.post("/api/runs", content=content, headers={"content-type": kind})
         assert answer.status_code == 400
 

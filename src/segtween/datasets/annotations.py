@@ -13,8 +13,11 @@ Later shapes of a frame lie over earlier ones. Polygons are filled by the centre
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,14 @@ from segtween.validation import read_yaml
 
 YOLO_DATA, CVAT_XML = "data.yaml", "annotations.xml"
 _FAULTS = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
+ZIP_FAULTS: tuple[type[Exception], ...] = (
+    OSError, RuntimeError, ValueError, IndexError, EOFError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What `zipfile` raises for files that are damaged, encrypted, or packed by a method that it does not know."""
+with suppress(ImportError):  # which few builds of Python lack
+    from lzma import LZMAError
+
+    ZIP_FAULTS = (*ZIP_FAULTS, LZMAError)
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def _zipped(path: Path) -> Annotated | None:
     try:
         with zipfile.ZipFile(path) as file:
             return _cvat(path, file.read(CVAT_XML)) if CVAT_XML in file.namelist() else None
-    except (OSError, zipfile.BadZipFile):
+    except ZIP_FAULTS:
         return None  # `labelled` says what is wrong with it
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
@@ -23,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.datasets.annotations import open_annotations
+from segtween.datasets.annotations import ZIP_FAULTS, open_annotations
 from segtween.datasets.reading import read_ids
 from segtween.errors import LabelError
 from segtween.labels import LabelSet, label_set
@@ -32,7 +31,7 @@ from segtween.types import IGNORE, Labels, SizeHW, format_size
 Ids = Literal["train", "dataset"]
 
 LABEL_MAP, CLASS_FOLDER, OWN_SET = "labelmap.txt", "SegmentationClass", "labels.yaml"
-_NUMBER = re.compile(r"(?:frame[_-]?)?(\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:frame[_-]?)?(\d{1,12})", re.IGNORECASE)
 _FOREIGN = 254  # no train id: a label set has at most 254 classes
 
 
@@ -259,7 +258,7 @@ class _Zip:
         try:
             with zipfile.ZipFile(path) as file:
                 self.names = sorted(file.namelist())
-        except (OSError, zipfile.BadZipFile):
+        except ZIP_FAULTS:
             raise LabelError(
                 f"labels {path} cannot be read",
                 expected="a folder, or an export of CVAT, COCO or Label Studio",
@@ -270,7 +269,7 @@ class _Zip:
         try:
             with zipfile.ZipFile(self._path) as file:
                 return file.read(name)
-        except (OSError, zipfile.BadZipFile, zlib.error):
+        except ZIP_FAULTS:
             raise LabelError(
                 f"{name} in {self._path} cannot be read", expected="a whole zip file", do="export it again"
             ) from None

@@ -25,7 +25,8 @@ class Refusal(Exception):  # noqa: N818 it is no fault
 
 def failure(status: int, text: str) -> JSONResponse:
     """An error as the page reads it."""
-    return JSONResponse({"error": text}, status_code=status)
+    sendable = text.encode(errors="replace").decode()  # names from elsewhere may hold half a character
+    return JSONResponse({"error": sendable}, status_code=status)
 
 
 def answering(endpoint: Endpoint) -> Endpoint:
@@ -59,7 +60,7 @@ async def body(request: Request, *, most_bytes: int = 1 << 20) -> dict[str, Any]
             raise wrong
     try:
         values = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise wrong from None
     if not isinstance(values, dict):
         raise wrong

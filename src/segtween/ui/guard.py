@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -54,7 +54,7 @@ class Access:
         token guards it."""
         if self.host in ANYWHERE:
             return True
-        return (urlsplit(f"//{header}").hostname or "") in (*LOOPBACK, self.host)
+        return (_parts(f"//{header}").hostname or "") in (*LOOPBACK, self.host)
 
     def has_token(self, request: Request) -> bool:
         given = request.cookies.get(self.token_cookie, "")
@@ -108,4 +108,12 @@ class Guard:
 
     def _is_from_here(self, request: Request) -> bool:
         origin = request.headers.get("origin")
-        return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+        return origin is not None and _parts(origin).netloc == request.headers.get("host")
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; none of what is no address, such as `http://[`."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")

@@ -10,11 +10,10 @@ import shutil
 import struct
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from segtween.datasets.annotations import CVAT_XML
+from segtween.datasets.annotations import CVAT_XML, ZIP_FAULTS
 from segtween.datasets.labelled import LABEL_MAP, OWN_SET, LabelledFrames, frame_number, open_labelled
 from segtween.errors import DatasetError, LabelError
 from segtween.types import SizeHW, format_size
@@ -55,8 +54,10 @@ def _opened(labelling: Labelling, name: str, data: bytes, incoming: Path) -> Lab
         if pngs is None:
             if suffix not in EXPORTS:
                 raise _unusable(name)
-            (incoming / f"labels{suffix}").write_bytes(data)
-            return open_labelled(incoming / f"labels{suffix}", size_hw=size_hw, frames=frames, labels=label_set)
+            export = incoming / f"labels{suffix}"
+            export.write_bytes(data)
+            with named(export, name):
+                return open_labelled(export, size_hw=size_hw, frames=frames, labels=label_set)
         for own_name, content in pngs:
             index = frame_number(PurePosixPath(own_name).name)
             if index is None:
@@ -104,7 +105,7 @@ def _plain_members(name: str, data: bytes) -> list[tuple[str, bytes]] | None:
             if {LABEL_MAP, CVAT_XML} & {one.filename for one in members}:
                 return None
             return list(_pngs(file, members))
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError) as error:
+    except ZIP_FAULTS as error:
         raise DatasetError(
             f"{name} cannot be read ({error})", expected="a whole zip file", do="pack it again"
         ) from None

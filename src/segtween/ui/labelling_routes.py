@@ -186,7 +186,10 @@ def _room() -> Iterator[None]:
 
 
 def _frame(request: Request) -> int:
-    return int(request.path_params["frame"])
+    text: str = request.path_params["frame"]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Refusal(NOT_FOUND, SettingError("a frame without number", expected="a number", do="reload the page"))
+    return int(text)
 
 
 def _check_idle(here: Here) -> None:
@@ -214,8 +217,8 @@ ROUTES = [
     Route("/api/labelling/{id}/propagate", propagate, methods=["POST"]),
     Route("/api/labelling/{id}/files", upload, methods=["POST"]),
     Route("/api/labelling/{id}/labels.zip", download),
-    Route("/api/labelling/{id}/frames/{frame:int}", picture),
-    Route("/api/labelling/{id}/frames/{frame:int}/labels/saved", save, methods=["PUT"]),
-    Route("/api/labelling/{id}/frames/{frame:int}/labels/saved", remove, methods=["DELETE"]),
-    Route("/api/labelling/{id}/frames/{frame:int}/labels/{origin}", labels),
+    Route("/api/labelling/{id}/frames/{frame}", picture),
+    Route("/api/labelling/{id}/frames/{frame}/labels/saved", save, methods=["PUT"]),
+    Route("/api/labelling/{id}/frames/{frame}/labels/saved", remove, methods=["DELETE"]),
+    Route("/api/labelling/{id}/frames/{frame}/labels/{origin}", labels),
 ]

@@ -63,7 +63,7 @@ class Choices:
     def of(cls, values: dict[str, Any], session: Session, options: Options) -> Choices:
         """From what the page sends. SettingError, or a Refusal where there is no such video."""
         network, mode = network_of(values, options), values.get("mode", "offline")
-        if mode not in MODES:
+        if not isinstance(mode, str) or mode not in MODES:
             raise unknown(f"mode {mode!r}", str(mode), MODES)
         return cls(
             session.video(values.get("video")), network, every_of(values), mode, classes_of(values),
