@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fakes import panning
 from segtween.flow import FlowOptions, open_flow, reads_vectors
-from segtween.flow.codec import CodecFlow, flow_of_vectors, turned_round
+from segtween.flow.codec import CodecFlow, explains, flow_of_vectors, turned_round
 from segtween.types import Frame, MotionVectors
 
 SIZE_HW = (64, 96)
@@ -101,6 +101,15 @@ def test_flow_is_estimated_where_vectors_do_not_lead_to_the_frame_before(second:
     before = shown(estimator, frame(0, None, previous))
     now = shown(estimator, frame(second.index, second.vectors, current))
     np.testing.assert_array_equal(estimator(now, before), search(now, before))
+
+
+def test_flow_is_estimated_where_vectors_do_not_explain_the_frame() -> None:
+    previous, current = panning(2, SIZE_HW, step=6, cell=12)
+    estimator, search = opened(), open_flow("dis", FlowOptions(threads=1))
+    before = shown(estimator, frame(0, None, previous))
+    now = shown(estimator, frame(1, vectors((-17.0, 9.0)), current))
+    np.testing.assert_array_equal(estimator(now, before), search(now, before))
+    assert explains(search(now, before), now, before)
 
 
 def test_a_frame_that_is_only_shown_has_no_vectors() -> None:

@@ -23,12 +23,17 @@ LEAST_COVERED = 0.5
 """Of the grid; below, most of the picture was coded anew, as after a scene cut, and its flow is estimated."""
 
 
+MOST_RESIDUAL = 0.35
+"""Of the frame's contrast, as `schedule.cuts` counts both; above, the vectors do not lead to the frame before, as where a
+coder predicts from several pictures of a texture that repeats."""
+
+
 class CodecFlow:
     """The motion vectors of `Frame.vectors` on the flow grid, constant in each block; what blocks leave open is filled
     from the neighbours. The forward flow is the backward flow turned round.
 
-    `watch` shows it a frame before `prepare` does. Frames that it was not shown, that have no vectors, or that do not
-    follow the last one, have their flow estimated by `search`.
+    `watch` shows it a frame before `prepare` does. Frames that it was not shown, that have no vectors, or vectors that
+    do not explain them, or that do not follow the last one, have their flow estimated by `search`.
     """
 
     def __init__(self, search: DisFlow) -> None:
@@ -57,7 +62,7 @@ class CodecFlow:
             is_backward = current is now and previous is before
             if is_backward or (current is before and previous is now):
                 flow = flow_of_vectors(self._vectors, (now.shape[0], now.shape[1]), self._size_hw)  # type: ignore[union-attr]
-                if flow is not None:
+                if flow is not None and explains(flow, now, before):  # type: ignore[arg-type]
                     return flow if is_backward else turned_round(flow)
         return self.search(current, previous)
 
@@ -78,6 +83,13 @@ def flow_of_vectors(vectors: MotionVectors, grid_hw: SizeHW, size_hw: SizeHW) ->
     return _filled(flow, known)
 
 
+def explains(flow: Flow, current: View, previous: View) -> bool:
+    """Whether a frame's view (h, w) is the one before moved along the flow, as far as every fourth cell shows."""
+    some = current[::4, ::4].astype(np.float32)
+    contrast = max(float(np.abs(some - some.mean()).mean()), 4.0)
+    return bool(_difference(flow, current, previous) <= MOST_RESIDUAL * contrast)
+
+
 def turned_round(flow: Flow) -> Flow:
     """The flow the other way: each cell's, negated, where the cell comes from; where several do, the longest."""
     out, known = np.zeros_like(flow), np.zeros(flow.shape[:2], np.bool_)
@@ -93,6 +105,20 @@ def _filled(flow: Flow, known: NDArray[np.bool_]) -> Flow | None:
     if covered < known.size:
         _fill(flow, known)
     return flow
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _difference(flow: Any, current: Any, previous: Any) -> Any:
+    """The mean of every fourth cell's difference along each axis; those that come from outside do not count."""
+    h, w = current.shape
+    total, count = 0.0, 0
+    for y in range(0, h, 4):
+        for x in range(0, w, 4):
+            column, row = int(np.floor(x + flow[y, x, 0] + 0.5)), int(np.floor(y + flow[y, x, 1] + 0.5))
+            if 0 <= column < w and 0 <= row < h:
+                total += abs(float(current[y, x]) - float(previous[row, column]))
+                count += 1
+    return total / max(count, 1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
