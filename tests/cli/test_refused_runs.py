@@ -58,6 +58,10 @@ def test_an_empty_name_is_no_folder(words: tuple[str, ...], clip: Path, tmp_path
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_nor_is_it_one_for_tables(clip: Path) -> None:
+    assert "--out is ''; expected FOLDER" in refused("table", "codec", "--dataset", "camvid", "--root", clip, "-o", "")
+
+
 def test_a_refused_run_leaves_no_folder(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "results" / "one"
     line = refused("run", clip, "-o", out, "--model", MODEL, *LABELS, "--save", "labels", "--classes", "nothing")

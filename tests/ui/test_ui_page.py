@@ -244,6 +244,7 @@ def test_a_session_that_has_ended_is_said(page: Any, served: Served, clip: Path)
 def test_a_video_at_its_rate_is_watched_live(page: Any, long_clip: Path) -> None:
     send(page, long_clip)
     page.get_by_role("tab", name="Live").click()
+    assert page.input_value("#live select >> nth=0") != "", "the only video is chosen"
     page.select_option("#live select >> nth=0", label="long.mp4, at its rate")
     page.get_by_role("button", name="Watch").click()
     until(page, "document.querySelector('#live .now').textContent.includes(' shown, network on ')", seconds=120)

@@ -29,7 +29,14 @@ class OutputOptions:
     """Where the table goes besides the screen."""
 
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="Write the table there: .md, .csv and .json.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Write the table there: .md, .csv and .json.",
+            parser=shared.named_folder,
+        ),
     ] = None
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")

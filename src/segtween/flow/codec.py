@@ -24,8 +24,8 @@ LEAST_COVERED = 0.5
 
 
 MOST_RESIDUAL = 0.35
-"""Of the frame's contrast, as `schedule.cuts` counts both; above, the vectors do not lead to the frame before, as where a
-coder predicts from several pictures of a texture that repeats."""
+"""Of the frame's contrast, as `schedule.cuts` counts both; above, the vectors do not lead to the frame before, as where
+a coder predicts from several pictures of a texture that repeats."""
 
 
 class CodecFlow:

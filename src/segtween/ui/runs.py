@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from segtween.api import EVERY_FRAME, load
 from segtween.errors import ModelError, SettingError, unknown
@@ -54,7 +54,7 @@ class Choices:
     video: Video
     network: str
     every: int = 5
-    mode: Literal["offline", "online"] = "offline"
+    mode: str = "offline"
     classes: tuple[str, ...] | None = None
     compare: bool = True
     threads: int = 0

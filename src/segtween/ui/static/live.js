@@ -15,9 +15,13 @@ export function start(panel, { setup, videos }) {
   const picture = make("img", { class: "live", alt: "The newest frame with its labels", hidden: true });
   const figures = make("p", { class: "now", "aria-live": "off" }), jobs = make("div");
 
+  // What is chosen stays; else the newest video, unless an address stands there.
   function list() {
+    const chosen = source.value, ids = videos.all.map((video) => video.id);
     source.replaceChildren(make("option", { value: OTHER }, "a camera or stream"),
       ...videos.all.map((video) => make("option", { value: video.id }, `${video.name}, at its rate`)));
+    if (ids.includes(chosen)) source.value = chosen;
+    else if (ids.length && !address.value) source.value = ids.at(-1);
     address.hidden = source.value !== OTHER;
   }
   videos.changed.addEventListener("change", list);
