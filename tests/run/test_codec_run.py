@@ -46,10 +46,15 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 @pytest.mark.parametrize("mode", ["causal", "bidirectional"])
-def test_a_run_takes_its_flow_from_the_video(video: Path, tmp_path: Path, used: list[bool], mode: str) -> None:
+def test_a_run_takes_its_flow_from_the_video(
+    video: Path, tmp_path: Path, used: list[bool], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seg = segtween.load(by_brightness, flow="codec", interval=2, mode=mode)
+    turned, real = [], codec.turned_round
+    monkeypatch.setattr(codec, "turned_round", lambda flow: turned.append(flow) or real(flow))
     assert seg.run(video, tmp_path, save=["labels"]).frames == 9
-    assert used == [True] * (8 if mode == "causal" else 16)
+    assert used == [True] * 8
+    assert len(turned) == (0 if mode == "causal" else 8)
 
 
 def test_the_command_takes_it_too(video: Path, tmp_path: Path, used: list[bool]) -> None:

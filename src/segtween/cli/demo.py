@@ -16,17 +16,7 @@ from segtween.cli.guard import guarded
 @grouped
 def demo(
     *,
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FOLDER",
-            rich_help_panel="Output",
-            help="Where the video goes.",
-            parser=shared.named_folder,
-        ),
-    ] = Path("demo"),
+    out: Annotated[Path, shared.out_folder("Where the video goes.")] = Path("demo"),
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
     ] = 4.0,

@@ -20,17 +20,7 @@ STREET = "street"
 def export(
     *,
     what: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A network as for --model, or a weight file.")],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FOLDER",
-            rich_help_panel="Output",
-            help="Where the network goes.",
-            parser=shared.named_folder,
-        ),
-    ],
+    out: Annotated[Path, shared.out_folder("Where the network goes.")],
     label_set: shared.LabelSetName = None,
     calibrate: Annotated[
         list[str] | None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import typer
 
@@ -196,12 +196,12 @@ def named_folder(text: str | Path) -> Path:
     return Path(text)
 
 
-Folder = Annotated[
-    Path,
-    typer.Option(
-        "--out", "-o", metavar="FOLDER", rich_help_panel="Output", help="Where the outputs go.", parser=named_folder
-    ),
-]
+def out_folder(help: str) -> Any:
+    """`--out` of a command whose outputs are a folder."""
+    return typer.Option("--out", "-o", metavar="FOLDER", rich_help_panel="Output", help=help, parser=named_folder)
+
+
+Folder = Annotated[Path, out_folder("Where the outputs go.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel="Output", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", help="Print errors only.")]
 Measures = Annotated[

@@ -28,16 +28,7 @@ Presets = Annotated[
 class OutputOptions:
     """Where the table goes besides the screen."""
 
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FOLDER",
-            help="Write the table there: .md, .csv and .json.",
-            parser=shared.named_folder,
-        ),
-    ] = None
+    out: Annotated[Path | None, shared.out_folder("Write the table there: .md, .csv and .json.")] = None
     plot: Annotated[
         bool, typer.Option("--plot", help="Draw accuracy against speed too: .png and .svg (extra \\[figures]).")
     ] = False

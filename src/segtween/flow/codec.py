@@ -22,7 +22,6 @@ View = NDArray[np.uint8]
 LEAST_COVERED = 0.5
 """Of the grid; below, most of the picture was coded anew, as after a scene cut, and its flow is estimated."""
 
-
 MOST_RESIDUAL = 0.35
 """Of the frame's contrast, as `schedule.cuts` counts both; above, the vectors do not lead to the frame before, as where
 a coder predicts from several pictures of a texture that repeats."""
@@ -43,6 +42,7 @@ class CodecFlow:
         self._last_index: int | None = None
         self._vectors: MotionVectors | None = None
         self._size_hw: SizeHW = (1, 1)
+        self._backward: Flow | None = None
 
     def watch(self, frame: Frame) -> None:
         self._watched = frame
@@ -54,17 +54,24 @@ class CodecFlow:
         follows = frame is not None and self._last_index is not None and frame.index == self._last_index + 1
         self._vectors = frame.vectors if frame is not None and follows else None
         self._last_index = None if frame is None else frame.index
+        self._backward = None
         return view
 
     def __call__(self, current: View, previous: View) -> Flow:
         before, now = self._views
-        if self._vectors is not None and before is not None and before.shape == now.shape:  # type: ignore[union-attr]
-            is_backward = current is now and previous is before
-            if is_backward or (current is before and previous is now):
-                flow = flow_of_vectors(self._vectors, (now.shape[0], now.shape[1]), self._size_hw)  # type: ignore[union-attr]
-                if flow is not None and explains(flow, now, before):  # type: ignore[arg-type]
-                    return flow if is_backward else turned_round(flow)
-        return self.search(current, previous)
+        is_backward, is_forward = current is now and previous is before, current is before and previous is now
+        backward = self._flow_of_vectors(now, before) if is_backward or is_forward else None
+        if backward is None:
+            return self.search(current, previous)
+        return backward if is_backward else turned_round(backward)
+
+    def _flow_of_vectors(self, now: View | None, before: View | None) -> Flow | None:
+        """The last frame's backward flow, made once for both directions; None where it has to be estimated."""
+        vectors, self._vectors = self._vectors, None
+        if vectors is not None and now is not None and before is not None and before.shape == now.shape:
+            flow = flow_of_vectors(vectors, (now.shape[0], now.shape[1]), self._size_hw)
+            self._backward = flow if flow is not None and explains(flow, now, before) else None
+        return self._backward
 
     def describe(self) -> dict[str, Any]:
         return {"flow": "codec", "otherwise": self.search.describe()}

@@ -46,6 +46,16 @@ def answering(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
+async def received(request: Request, *, most_bytes: int, too_much: Exception) -> bytes:
+    """What was sent; `too_much` is raised as soon as more than `most_bytes` came."""
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > most_bytes:
+            raise too_much
+    return bytes(data)
+
+
 async def body(request: Request, *, most_bytes: int = 1 << 20) -> dict[str, Any]:
     """The JSON object that was sent; SettingError for anything else, and for more than `most_bytes`."""
     import json
@@ -53,11 +63,7 @@ async def body(request: Request, *, most_bytes: int = 1 << 20) -> dict[str, Any]
     wrong = SettingError("the request's body", expected="a JSON object of moderate size", do="reload the page")
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise wrong
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > most_bytes:
-            raise wrong
+    data = await received(request, most_bytes=most_bytes, too_much=wrong)
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):

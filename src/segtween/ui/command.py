@@ -63,16 +63,7 @@ def ui(
             help="A further network to offer; may be repeated.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FOLDER",
-            rich_help_panel="Output",
-            help="Keep results here; else they go with their session.",
-        ),
-    ] = None,
+    out: Annotated[Path | None, shared.out_folder("Keep results here; else they go with their session.")] = None,
     threads: shared.Threads = 0,
 ) -> None:
     """Open a page in the browser that segments videos: drop one, watch every frame against segtween, label frames.

@@ -29,6 +29,7 @@ from segtween.ui.sessions import Video
 from segtween.ui.videos import named, open_video
 from segtween.validation import write_yaml
 from segtween.video.frames_table import FRAMES_TABLE
+from segtween.video.jpeg import encode_jpeg
 from segtween.video.png import encode_png
 from segtween.video.staging import sink_errors, written
 
@@ -238,12 +239,9 @@ class Labelling:
         self.notes.append(f"only the first {self.frames} frames are used: {why}")
 
     def _write_picture(self, rgb: Rgb) -> None:
-        import cv2
-
-        _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         path = self.folder / "frames" / f"{self.frames:06d}.jpg"
         with sink_errors(path):
-            path.write_bytes(data.tobytes())
+            path.write_bytes(encode_jpeg(rgb, quality=QUALITY))
         self.frames += 1
 
     def _label_by_network(self, network: Model, job: Job) -> list[Candidate]:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import LABEL_SETS, LabelSet, label_set
-from segtween.ui.answers import Refusal, answering, body
+from segtween.ui.answers import Refusal, answering, body, received
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import MOST_BYTES, take_file
 from segtween.ui.labelling import Labelling
@@ -201,14 +201,8 @@ def _check_idle(here: Here) -> None:
 
 async def _bytes(request: Request, *, most: int) -> bytes:
     """What was sent; Refusal (413) for more than `most`."""
-    data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > most:
-            raise Refusal(
-                TOO_LARGE, SettingError("what was sent is too large", expected=f"{most} bytes at most", do="send less")
-            )
-    return bytes(data)
+    error = SettingError("what was sent is too large", expected=f"{most} bytes at most", do="send less")
+    return await received(request, most_bytes=most, too_much=Refusal(TOO_LARGE, error))
 
 
 ROUTES = [

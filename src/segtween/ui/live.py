@@ -26,6 +26,7 @@ from segtween.ui.runs import classes_of, every_of, network_of
 from segtween.ui.sessions import Session, Video
 from segtween.ui.state import Options
 from segtween.ui.videos import address_of, compiled, named, open_video
+from segtween.video.jpeg import encode_jpeg
 from segtween.video.paint import Painter, Style
 from segtween.video.side_by_side import smaller
 
@@ -220,12 +221,8 @@ def _of(waiting: dict[int, tuple[Frame, float]], result: Result) -> tuple[Frame,
 
 def picture(rgb: Rgb, result: Result, paint: Painter) -> bytes:
     """A frame with its labels as JPEG, at most `WIDEST` pixels wide."""
-    import cv2
-
     painted = paint(rgb, result.labels)
     height, width = painted.shape[:2]
     if width > WIDEST:
         painted = smaller(painted, (round(height * WIDEST / width), WIDEST))
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(painted, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done, "a picture of a frame's size"
-    return data.tobytes()
+    return encode_jpeg(painted, quality=QUALITY)

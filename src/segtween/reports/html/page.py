@@ -104,11 +104,9 @@ def details(summary: str, *parts: Html) -> Html:
 
 def picture(rgb: Rgb, *, alt: str, quality: int = 80) -> Html:
     """(H, W, 3) as a JPEG within the page."""
-    import cv2
+    from segtween.video.jpeg import encode_jpeg
 
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done, "a picture of at most some hundred pixels"
-    return jpeg(data.tobytes(), alt=alt)
+    return jpeg(encode_jpeg(rgb, quality=quality), alt=alt)
 
 
 def jpeg(data: bytes, *, alt: str) -> Html:

@@ -12,6 +12,7 @@ from segtween.labels import LabelSet
 from segtween.run.comparison import ComparedFrame
 from segtween.types import Frame, Labels, Result, Rgb, SizeHW, SourceInfo
 from segtween.video.frame_bins import FrameBins
+from segtween.video.jpeg import encode_jpeg
 from segtween.video.paint import Painter, class_counts
 from segtween.video.side_by_side import smaller, smaller_labels
 from segtween.video.sinks import Film
@@ -107,11 +108,9 @@ class RunRecorder:
         self._uncertain.append(Uncertain(frame.index, confidence, self._small(frame.rgb, result.labels)))
 
     def _small(self, rgb: Rgb, labels: Labels) -> bytes:
-        import cv2
-
         size_hw = fitted((rgb.shape[0], rgb.shape[1]), 320)
         shown = self._painter(smaller(rgb, size_hw), smaller_labels(labels, size_hw))
-        return bytes(cv2.imencode(".jpg", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
+        return encode_jpeg(shown, quality=80)
 
     def _picture(self, frame: Frame, _: Result) -> NDArray[np.uint8]:
         return smaller(frame.rgb, fitted(frame.size_hw, self._widest))
