@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from segtween.runtimes.openvino import own_signal_stack
 
@@ -25,6 +26,9 @@ SHARED = Path(os.environ.get("SEGTWEEN_SHARED", Path(__file__).resolve().parents
 def pytest_configure() -> None:
     # A shell's background jobs begin with Ctrl-C ignored; the tests of Ctrl-C, and what they start, must not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes depends on what else the machine does.
+    settings.register_profile("without-deadline", deadline=None)
+    settings.load_profile("without-deadline")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,47 @@ def test_no_two_files_of_tests_have_one_name() -> None:
     """pytest imports them by name, and refuses the second."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_tests_are_collected_with_what_they_are_installed_with() -> None:
+    """`make test` installs the package and its extra [dev] alone; what a test needs beyond, it asks for with
+    `pytest.importorskip`. The adapters' tests have an environment of their own."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = {name: _packages(given) for name, given in project["optional-dependencies"].items()}
+    missing = set().union(*extras.values()) - extras["dev"] - _packages(project["dependencies"]) | {"PIL", "rerun"}
+    assert {"torch", "kornia", "transformers", "playwright"} <= missing
+    assert not missing & {"numpy", "onnx", "starlette"}
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name != "frameworks"]
+    texts = {path.name: text for path in files if '__name__ == "__main__"' not in (text := path.read_text())}
+    found = {name: sorted(_imported_at_once(text) & missing) for name, text in texts.items()}
+    assert {name: packages for name, packages in found.items() if packages} == {}
+    assert _imported_at_once("import torch.nn as nn\nif 1:\n    from kornia import x\ndef f():\n    import onnx") == {
+        "torch", "kornia",
+    }  # fmt: skip
+
+
+def _packages(requirements: list[str]) -> set[str]:
+    """What requirements are imported as, but for the few whose package has another name."""
+    return {re.split(r"[^A-Za-z0-9_-]", line)[0].replace("-", "_") for line in requirements}
+
+
+def _imported_at_once(text: str) -> set[str]:
+    """The packages that a module imports when it is imported itself: not in its functions, nor for type checkers."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not _for_type_checkers(node):
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
+def _for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def test_few_functions_have_more_than_seven_parameters() -> None:

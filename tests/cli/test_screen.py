@@ -152,6 +152,21 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.
     assert text.getvalue().splitlines()[3:] == ["camera: 5 after 30 s"]
 
 
+def test_what_comes_before_the_first_step_does_not_make_the_rest_look_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, clock = io.StringIO(), [0.0]
+    monkeypatch.setattr(screen, "notes", Console(file=text, force_terminal=False, soft_wrap=True, highlight=False))
+    monkeypatch.setattr(screen.time, "perf_counter", lambda: clock[0])
+    with screen.progress_bar("drive") as progress:
+        clock[0] += 60
+        for done in range(1, 101):
+            clock[0] += 1
+            progress(done, 100)
+    assert text.getvalue().splitlines() == [
+        "drive: 1 of 100 after 61 s",
+        "drive: 62 of 100 after 122 s, about 38 s left",
+    ]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 def test_a_real_terminal_of_80_columns() -> None:
     import pty

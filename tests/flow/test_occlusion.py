@@ -40,7 +40,7 @@ def constant(dx: float, dy: float, size_hw: tuple[int, int] = SIZE) -> np.ndarra
 whole = st.integers(-40, 40)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(dx=whole, dy=whole)
 def test_outside_is_exactly_what_came_over_the_border(dx: int, dy: int) -> None:
     h, w = SIZE
@@ -49,14 +49,14 @@ def test_outside_is_exactly_what_came_over_the_border(dx: int, dy: int) -> None:
     np.testing.assert_array_equal(outside(constant(dx, dy)), expected)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(dx=st.floats(-40, 40, width=32), dy=st.floats(-40, 40, width=32))
 def test_a_motion_that_cancels_out_hides_only_what_came_over_the_border(dx: float, dy: float) -> None:
     there = constant(dx, dy)
     np.testing.assert_array_equal(forward_backward(there, -there), outside(there))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 999), relative=st.floats(0, 1), absolute=st.floats(0, 9))
 def test_the_check_is_its_formula(seed: int, relative: float, absolute: float) -> None:
     """Whole-pixel backward flow, so that sampling is a look-up."""

@@ -59,14 +59,14 @@ def slow_f(prediction: Labels, truth: Labels, of: int) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), void=st.booleans(), pixels=st.integers(1, 5))
 def test_near_an_edge_is_what_it_says(seed: int, void: bool, pixels: int) -> None:
     labels = drawn(seed, (14, 17), classes=3, void=void)
     assert (near_edge(labels, pixels) == slow_near(labels, pixels)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), void=st.booleans())
 def test_boundary_f_and_trimaps_against_the_slow_ones(seed: int, void: bool) -> None:
     truth, prediction = drawn(seed, (24, 30), classes=3, void=void), drawn(seed + 1, (24, 30), classes=4)

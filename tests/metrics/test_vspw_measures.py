@@ -138,7 +138,7 @@ def test_several_clips_equal_loops_over_pixels(size_hw: tuple[int, int]) -> None
     assert_same(measured(clips), expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10**6),
     st.lists(st.integers(1, 19), min_size=1, max_size=3),
@@ -152,7 +152,7 @@ def test_any_clips_equal_loops_over_pixels(
     assert_same(measured(clips), by_loops(clips))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.tuples(st.integers(1, 9), st.integers(1, 9)),
     st.one_of(

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import openvino
 import pytest
-import torch
 
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.models.records import record_from_dict, save_record
@@ -24,6 +23,7 @@ from segtween.segmenters.inspect import inspect_onnx, propose
 from segtween.segmenters.network import open_network
 from tiny_onnx import STRIDE, cell_scores, colour_image, colour_weights, write_network
 
+torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")]
 
 

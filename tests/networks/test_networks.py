@@ -36,7 +36,7 @@ def test_grid_columns_round_halves_to_even(rows: int, height: int, width: int) -
     assert int(grid_columns(rows, (torch.tensor(height), torch.tensor(width)))) == expected
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(height=st.integers(1, 20), width=st.integers(1, 20), rows=st.integers(1, 9), columns=st.integers(1, 20))
 def test_averaging_by_matrices_is_adaptive_pooling(height: int, width: int, rows: int, columns: int) -> None:
     from segtween.networks.swiftnet import _averaging

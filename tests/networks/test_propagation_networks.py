@@ -51,7 +51,7 @@ def test_every_weight_of_a_chain_gets_a_gradient() -> None:
     assert not any("filter_copy_s" in key for key in weights)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(dx=st.integers(-3, 3), dy=st.integers(-3, 3), height=st.integers(2, 9), width=st.integers(2, 9))
 def test_warp_with_kept_corners_shifts_exactly(dx: int, dy: int, height: int, width: int) -> None:
     """In quarters of a pixel; outside is zero."""

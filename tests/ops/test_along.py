@@ -60,7 +60,7 @@ def as_carried(values: np.ndarray, size: tuple[int, int]) -> ScoreMap:
     return ScoreMap(values, "logits", size)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(GRIDS, GRIDS, SIZES, REACHES, st.sampled_from([2, 5, 70]), st.booleans(), st.integers(0, 99))
 def test_labels_along_a_path_are_the_largest_scores_where_it_leads(
     grid: tuple[int, int], cells: tuple[int, int], size: tuple[int, int], reach: float, classes: int, smooth: bool,
@@ -71,7 +71,7 @@ def test_labels_along_a_path_are_the_largest_scores_where_it_leads(
     assert_largest(OPS.labels(as_carried(values, size), size, composed=path), read(values, path, size))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(GRIDS, GRIDS, GRIDS, SIZES, REACHES, st.booleans(), st.booleans(), st.integers(0, 99))
 def test_mixed_labels_are_the_largest_of_the_mixed_scores(
     one: tuple[int, int], other: tuple[int, int], cells: tuple[int, int], size: tuple[int, int], reach: float,
@@ -99,7 +99,7 @@ def test_mixed_labels_of_any_number_of_classes(classes: int, cells: tuple[int, i
     assert_largest(labels, 0.7 * read(first, near, size) + 0.3 * read(second, far, size))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(-5, 5), st.integers(-5, 5), st.integers(0, 99))
 def test_a_path_of_whole_cells_shifts_the_labels(dx: int, dy: int, seed: int) -> None:
     values = some(seed, (12, 16), classes=4, smooth=False)

@@ -20,7 +20,7 @@ def scores(classes: int, h: int, w: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(classes, h, w)).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIDES, SIDES, st.integers(1, 5), st.integers(0, 99))
 def test_zero_flow_is_the_identity_and_leaves_its_input_alone(h: int, w: int, classes: int, seed: int) -> None:
     values, flow = scores(classes, h, w, seed), np.zeros((h, w, 2), np.float32)
@@ -32,7 +32,7 @@ def test_zero_flow_is_the_identity_and_leaves_its_input_alone(h: int, w: int, cl
     assert not flow.any()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.integers(2, 40), st.integers(-6, 6), st.integers(-6, 6), st.integers(0, 99))
 def test_whole_pixel_flow_is_an_exact_shift_and_says_what_came_from_outside(
     h: int, w: int, dx: int, dy: int, seed: int
@@ -47,7 +47,7 @@ def test_whole_pixel_flow_is_an_exact_shift_and_says_what_came_from_outside(
     assert np.array_equal(warped, clamped)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(4, 40), st.integers(4, 40), st.integers(0, 99))
 def test_warp_is_bilinear_at_exact_coordinates(h: int, w: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -91,7 +91,7 @@ def enlarged_argmax(values: np.ndarray, size_hw: tuple[int, int]) -> tuple[np.nd
     return full.argmax(0), ordered[-1] - ordered[-2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 20), st.integers(1, 20), st.integers(1, 90), st.integers(1, 90), st.integers(2, 20),
     st.integers(0, 99),
@@ -121,7 +121,7 @@ def test_ties_go_to_the_lowest_class() -> None:
     assert not OPS.labels(ScoreMap(values, "logits", (48, 56)), (48, 56)).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 60), st.integers(2, 60), st.integers(2, 60), st.integers(2, 60))
 def test_resizing_a_flow_scales_its_vectors(h: int, w: int, gh: int, gw: int) -> None:
     flow = np.broadcast_to(np.array([3.0, -2.0], np.float32), (h, w, 2)).copy()
@@ -174,7 +174,7 @@ def along(values: np.ndarray, path: np.ndarray, size: tuple[int, int]) -> np.nda
     return np.stack([sample(plane.astype(np.float64), sx, sy) for plane in values])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     grid=st.tuples(st.integers(1, 14), st.integers(1, 14)),
     cells=st.tuples(st.integers(1, 14), st.integers(1, 14)),
@@ -205,7 +205,7 @@ def test_a_path_of_no_length_gives_the_enlarged_labels() -> None:
     assert (still != OPS.labels(carried, (88, 120))).mean() < 1e-3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 99))
 def test_two_flows_joined_lead_where_the_second_leads_from_the_first(
     h: int, w: int, dx: int, dy: int, seed: int

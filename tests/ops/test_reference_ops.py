@@ -39,7 +39,7 @@ def test_given_scores_are_padded_by_whole_cells() -> None:
 
 
 @given(h=st.integers(1, 9), w=st.integers(1, 9), rows=st.integers(1, 12), columns=st.integers(1, 12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_resizing_keeps_the_corners(h: int, w: int, rows: int, columns: int) -> None:
     values = scores(2, h, w)
     resized = resize_kept(values, (rows, columns))
@@ -94,7 +94,7 @@ def test_confidence_leaves_the_padding_out() -> None:
 
 @pytest.mark.train
 @given(h=st.integers(2, 12), w=st.integers(2, 12), reach=st.floats(0, 20), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_warp_equals_its_twin_in_torch(h: int, w: int, reach: float, seed: int) -> None:
     torch = pytest.importorskip("torch")
     from segtween.networks.reference import FLOW_UNITS, reference_warp

@@ -47,7 +47,7 @@ def test_runs_go_where_trust_is_lost() -> None:
     assert len(keys) == pytest.approx(16, abs=RESERVE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0.0, 0.2), min_size=2, max_size=200), st.floats(4.0, 100.0))
 def test_up_to_every_frame_the_runs_are_within_the_reserve_of_the_budget(losses: list[float], budget: float) -> None:
     keys = run(Adaptive(budget=budget, most_distance=500), losses)
@@ -56,7 +56,7 @@ def test_up_to_every_frame_the_runs_are_within_the_reserve_of_the_budget(losses:
     assert np.abs(spent - allowed).max() <= RESERVE + 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.0, 0.3), min_size=2, max_size=120), st.integers(1, 4), st.integers(5, 12))
 def test_distances_keep_to_their_bounds(losses: list[float], least: int, most: int) -> None:
     schedule = Adaptive(budget=20, least_distance=least, most_distance=most)

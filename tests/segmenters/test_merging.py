@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch.nn import functional as F
 
 import segtween
 from segtween.errors import ModelError
@@ -63,6 +61,7 @@ def yolo(path: Path, table: Any = None, **changes: Any) -> Path:
 def yolo_by_its_library(rgb: Any, network: Any, *, is_sorted: bool = False) -> Any:
     """Non-maximum suppression by class, then masks: coefficients times prototypes, enlarged, above 0, cropped; the most
     confident on top."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     table, prototypes = (torch.from_numpy(v) for v in network(rgb))
     if is_sorted:
         kept = table[0][table[0][:, 4] > 0.25]
@@ -73,7 +72,8 @@ def yolo_by_its_library(rgb: Any, network: Any, *, is_sorted: bool = False) -> A
         rows = rows[confidence > 0.25]
         rows[:, :2], rows[:, 2:4] = rows[:, :2] - rows[:, 2:4] / 2, rows[:, :2] + rows[:, 2:4] / 2
         kept = suppressed(rows[rows[:, 4].argsort(descending=True)])
-    masks = F.interpolate(torch.einsum("nm,mhw->nhw", kept[:, 6:], prototypes[0])[None], SIZE, mode="bilinear")[0] > 0
+    shown = torch.einsum("nm,mhw->nhw", kept[:, 6:], prototypes[0])
+    masks = torch.nn.functional.interpolate(shown[None], SIZE, mode="bilinear")[0] > 0
     labels = torch.zeros(SIZE, dtype=torch.uint8)
     y, x = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
     for row, mask in reversed(list(zip(kept, masks, strict=True))):
@@ -83,6 +83,7 @@ def yolo_by_its_library(rgb: Any, network: Any, *, is_sorted: bool = False) -> A
 
 
 def suppressed(rows: Any) -> Any:
+    torch = pytest.importorskip("torch")
     kept: list[Any] = []
     for row in rows:
         if all(row[5] != other[5] or overlap(row, other) <= 0.7 for other in kept):
@@ -210,11 +211,12 @@ def queries(path: Path, classes: int = 5) -> Path:
 
 
 def queries_by_their_library(rgb: Any, network: Any, kind: str, size_hw: tuple[int, int]) -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     table, masks = (torch.from_numpy(v) for v in network(rgb))
     if kind == "mask2former":
-        masks = F.interpolate(masks, (384, 384), mode="bilinear", align_corners=False)
+        masks = torch.nn.functional.interpolate(masks, (384, 384), mode="bilinear", align_corners=False)
     sums = torch.einsum("bqc,bqhw->bchw", table.softmax(-1)[..., :-1], masks.sigmoid())
-    return F.interpolate(sums, size_hw, mode="bilinear", align_corners=False)[0].argmax(0).numpy()
+    return torch.nn.functional.interpolate(sums, size_hw, mode="bilinear")[0].argmax(0).numpy()
 
 
 @pytest.mark.parametrize("kind", ["maskformer", "mask2former", "oneformer"])
@@ -241,6 +243,7 @@ def test_queries_are_merged_as_transformers_does(tmp_path: Path, kind: Any, size
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_one_rule_merges_arrays_and_tensors() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     rng = np.random.default_rng(1)
     table, masks = rng.normal(size=(QUERIES, 6)) * 3, rng.normal(size=(QUERIES, 7, 9)) * 200
     found = class_sums(table.astype(np.float32), masks.astype(np.float32), xp=np)

@@ -24,7 +24,7 @@ def write(path: Path, frames: list[np.ndarray], *, names: bool = True) -> Stored
     return writer.close()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), spread=st.floats(1e-6, 1e4), shift=st.floats(-50, 50))
 def test_every_logit_is_within_the_stated_error_and_nothing_clips(
     tmp_path_factory: pytest.TempPathFactory, seed: int, spread: float, shift: float

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,21 +32,21 @@ def make_record(path: Path, pixels: InputRecord = WINDOWS, *, classes: int = 5, 
 
 
 def reference_slide(image: Any, scores_of: Any, crop: tuple[int, int], stride: tuple[int, int]) -> Any:
-    """MMSegmentation's slide inference as its documentation describes it, in torch: sums over counts."""
+    """MMSegmentation's slide inference as its documentation describes it: sums over counts."""
     h, w = image.shape[:2]
     rows = max(h - crop[0] + stride[0] - 1, 0) // stride[0] + 1
     columns = max(w - crop[1] + stride[1] - 1, 0) // stride[1] + 1
     total: Any = 0
-    count = torch.zeros((1, h, w))
+    count = np.zeros((1, h, w), np.float32)
     for row in range(rows):
         for column in range(columns):
             bottom, right = min(row * stride[0] + crop[0], h), min(column * stride[1] + crop[1], w)
             top, left = max(bottom - crop[0], 0), max(right - crop[1], 0)
-            scores = torch.from_numpy(scores_of(image[top:bottom, left:right]))
-            total = total + torch.nn.functional.pad(scores, (left, w - right, top, h - bottom))
+            scores = scores_of(image[top:bottom, left:right])
+            total = total + np.pad(scores, ((0, 0), (top, h - bottom), (left, w - right)))
             count[:, top:bottom, left:right] += 1
     assert (count > 0).all()
-    return (total / count).numpy()
+    return total / count
 
 
 def uneven(window: Any) -> Any:

@@ -118,7 +118,7 @@ def test_labels_and_colours_follow_the_flow(seed: int, traffic: Density) -> None
     assert np.mean(occluded) > 2 * np.mean(visible)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(
     height=st.integers(32, 90), width=st.integers(32, 130), seed=st.integers(0, 40), at=st.integers(0, 25),
     step=st.sampled_from([Fraction(1, 60), Fraction(1, 15), Fraction(1, 4)]),

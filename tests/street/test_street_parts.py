@@ -21,7 +21,7 @@ def drive(seed: int) -> Drive:
     return Drive(seed, path, Street(seed, path, foliage="green", side=1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), s=st.floats(0, 3000))
 def test_the_road_is_smooth_by_arc_length_and_never_turns_back(seed: int, s: float) -> None:
     path = Path(seed)

@@ -155,7 +155,7 @@ def test_twice_the_size_is_half_pixel_centred() -> None:
 
 
 @pytest.mark.train
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(sample=st.integers(0, 10**6))
 def test_image_and_label_move_together(sample: int) -> None:
     """A smooth picture whose red is ten times the label: what comes out still agrees, and outside is ignored."""

@@ -68,14 +68,19 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]
 def _lines(what: str) -> Progress:
     began = time.perf_counter()
     due = FIRST_LINE_SECONDS
+    first: tuple[float, int] | None = None  # when the first step was done: what came before may have compiled something
 
     def move(done: int, total: int | None) -> None:
-        nonlocal due
+        nonlocal due, first
         passed = time.perf_counter() - began
+        if done and first is None:
+            first = passed, done
         if passed < due:
             return
         due = passed + min(passed, MOST_SECONDS_APART)
-        left = f", about {passed * (total - done) / done:.0f} s left" if total and done else ""
+        left = ""
+        if total and first is not None and done > first[1]:
+            left = f", about {(passed - first[0]) * (total - done) / (done - first[1]):.0f} s left"
         notes.print(f"{what}: {done}{f' of {total}' if total else ''} after {passed:.0f} s{left}", markup=False)
 
     return move

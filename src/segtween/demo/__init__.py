@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.api import Segtween
-from segtween.demo.kernels import PARTS
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11
 from segtween.metrics.consistency import ConsistencyMeter
@@ -150,6 +149,8 @@ def run_demo(
     with sink_errors(folder):  # before anything that takes long
         folder.mkdir(parents=True, exist_ok=True)
     moving = None if animation is None else AnimationWriter(Path(animation), frame_rate=FRAME_RATE)
+    from segtween.demo.kernels import PARTS  # a module that is run by itself, too
+
     if parts := missing(PARTS):
         say("compiling kernels, once; the next time they are on disk")
     with compiled_ahead(parts):
