@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 
 from fakes import BrightnessSegmenter, panning, textured, uncovering
 from segtween.build import build_engine, build_every_frame, build_labelled, method
-from segtween.engine.bidirectional import BidirectionalEngine
+from segtween.engine.bidirectional import BidirectionalEngine, share
+from segtween.engine.state import KeyState
 from segtween.errors import LabelError, SettingError
 from segtween.labels import numbered
 from segtween.settings import change, find_preset
-from segtween.types import Result
+from segtween.types import Result, ScoreMap
 
 SIZE = (96, 128)
 PATH = find_preset("composed")
@@ -44,9 +46,54 @@ def test_every_frame_comes_once_in_order_with_its_distance() -> None:
 def test_results_come_when_the_next_key_frame_is_there() -> None:
     sided, frames = offline(2), panning(6, SIZE)
     given = [[r.index for r in sided.push(rgb)] for rgb in frames]
-    assert given == [[0], [], [], [1, 2, 3], [], []]
-    assert [r.index for r in sided.finish()] == [4, 5]
+    assert given == [[0], [], [], [1, 2], [], []]
+    assert [r.index for r in sided.finish()] == [3, 4, 5]
     assert [r.index for r in sided.push(frames[0])] == [0]
+
+
+def test_a_fused_key_frame_is_read_from_the_later_one_too() -> None:
+    """By a network that is right once in three key frames: what it says of the second is outvoted."""
+    frames = [textured(SIZE, cell=32)] * 7
+    said: list[int] = []
+
+    class Errs(BrightnessSegmenter):
+        def __call__(self, rgb: np.ndarray) -> np.ndarray:
+            said.append(len(said))
+            scores = super().__call__(rgb)
+            return -0.5 * scores if said[-1] == 1 else scores
+
+    def wrong(**changes: Any) -> list[float]:
+        said.clear()
+        results = all_of(
+            build_engine(Errs(stride=1), change(PATH, interval=2, mode="bidirectional", **changes)), frames
+        )
+        return [float((r.labels != wanted).mean()) for r in results]
+
+    (wanted,) = truth(frames[:1])
+    alone, both = wrong(history_weight=0.0), wrong(history_weight=0.3)
+    assert alone[0] == both[0] == 0
+    assert alone[3] > 0.5, "the network's own labels"
+    assert both[3] < 0.1, "0.7 of what it says, 0.3 of the first; then a third of the last"
+
+
+def test_the_nearer_of_two_key_frames_counts_up_to_twice_as_much() -> None:
+    state = KeyState(ScoreMap(np.zeros((1, 1, 1), np.float32), "logits", (1, 1)))
+
+    def at(distance: int, reliability: float | None) -> KeyState:
+        return replace(
+            state, distance=distance, reliability=None if reliability is None else np.float32([[reliability]])
+        )
+
+    def part(earlier: int, later: int, evenness: float, reliability: float | None = 1.0) -> float:
+        found = share(at(earlier, reliability), at(later, 1.0), evenness=evenness)
+        assert found is not None
+        return float(found[0, 0])
+
+    assert [part(n, 4 - n, 0.0) for n in (1, 2, 3)] == pytest.approx([1 / 4, 1 / 2, 3 / 4])
+    assert [part(n, 4 - n, 1.0) for n in (1, 2, 3)] == pytest.approx([5 / 12, 1 / 2, 7 / 12])
+    assert part(0, 4, 1.0, None) == pytest.approx(1 / 3), "of a key frame"
+    assert part(2, 2, 1.0, 0.1) > 0.9, "reliability decides"
+    assert share(state, state, evenness=1.0) is None
 
 
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:

@@ -3,10 +3,12 @@
     key frame       as in `engine.causal`: scores = network(frame), blended with the history; or given labels
     other frames    flow is composed to the key frame before and, along the flow in the other direction, to the key
                     frame after; labels are read from both, at full resolution
-    share           of the later key frame = its reliability x frames since the earlier one, against the earlier one's
-                    reliability x frames until the later one
+    share           of the later key frame = its reliability x (frames since the earlier one + the period), against the
+                    earlier one's reliability x (frames until the later one + the period); of given labels the nearer
+                    ones count more: without the period
+    fused key frame where scores are blended with the history, the later key frame has its share in the labels, too
 
-Results come late, but for key frames: once the next key frame has its scores, which a network with a thread of its own
+Results come late: once the next key frame has its scores, which a network with a thread of its own
 computes while the next frames come (`sources.NetworkKeys`). So it is fixed-lag smoothing where frames come from a
 camera. Memory is bounded by two periods. Nothing is propagated across a scene cut: before a cut, at the end, before the
 first key frame, and where frames stay away, one side is read alone.
@@ -195,7 +197,7 @@ class BidirectionalEngine(Streaming):
             self._await(0)
             assert self._last is not None, "it was pushed"
             state = self._state_of(self._last)
-            if (part := share(state, state)) is not None:
+            if (part := share(state, state, evenness=self.keys.evenness)) is not None:
                 self.keys.read(Sides(state, state, part), size_hw)
         self.finish()
 
@@ -218,7 +220,7 @@ class BidirectionalEngine(Streaming):
         """Everything that changes the numbers, as plain JSON values."""
         components = (self.keys, self.motion, self.cuts, self.ops)
         described = {key: value for component in components for key, value in component.describe().items()}
-        return {"mode": "bidirectional", **described}
+        return {"mode": "bidirectional", "evenness": self.keys.evenness, **described}
 
     # ── The next frame ────────────────────────────────────────────────────────────────────────
 
@@ -339,8 +341,8 @@ class BidirectionalEngine(Streaming):
         done: list[Result] = []
         while True:
             frames = self._spans[0].frames
-            if frames and frames[0].is_key and _is_there(frames[0].key):
-                done.append(self._result(frames.pop(0), None))  # it is read from its own scores alone
+            if frames and _is_read_alone(frames[0]):
+                done.append(self._result(frames.pop(0), None))
             if len(self._spans) == 1 or not self._spans[0].is_known:
                 return done
             done += self._results(self._spans.popleft())
@@ -364,7 +366,7 @@ class BidirectionalEngine(Streaming):
         before = self._state_of(waiting)
         nearest = before or after
         with waiting.clock("label"):
-            sides = Sides(before, after, share(before, after), waiting.appearance)
+            sides = Sides(before, after, share(before, after, evenness=self.keys.evenness), waiting.appearance)
             labels = self.keys.read(sides, waiting.size_hw)
         return Result(
             waiting.index,
@@ -382,6 +384,13 @@ def _is_there(key: _Key | None) -> bool:
     return key is None or key.state is not None
 
 
+def _is_read_alone(waiting: _Waiting) -> bool:
+    """Whether it is a key frame that is read from its own scores alone, and has them."""
+    return (
+        waiting.is_key and waiting.key is not None and waiting.key.state is not None and not waiting.key.state.is_fused
+    )
+
+
 def _with_scores(state: KeyState, key: _Key | None) -> KeyState:
     """The state with the key frame's scores: what was propagated before they were there has others."""
     assert key is not None, "it is the state of one"
@@ -391,11 +400,14 @@ def _with_scores(state: KeyState, key: _Key | None) -> KeyState:
     return replace(state, scores=key.state.scores, own_labels=key.state.own_labels if state.composed is None else None)
 
 
-def share(before: KeyState | None, after: KeyState | None) -> Float | None:
-    """The later key frame's part, (gh, gw) in 0..1; None where there are not both."""
-    if before is None or after is None or before.reliability is None or after.reliability is None:
+def share(before: KeyState | None, after: KeyState | None, *, evenness: float) -> Float | None:
+    """The later key frame's part, (gh, gw) in 0..1; None where there are not both. `evenness`, in periods, is added to
+    the distances: the larger it is, the less it matters which one is nearer."""
+    if before is None or after is None or after.reliability is None:
         return None
-    first: Any = (before.reliability + LEAST_RELIABILITY) * after.distance
-    second: Any = (after.reliability + LEAST_RELIABILITY) * before.distance
+    always = evenness * (before.distance + after.distance)
+    reliability: Any = 1.0 if before.reliability is None else before.reliability  # at the key frame itself
+    first: Any = (reliability + LEAST_RELIABILITY) * (after.distance + always)
+    second: Any = (after.reliability + LEAST_RELIABILITY) * (before.distance + always)
     part: Float = second / (first + second)
     return part

@@ -30,6 +30,7 @@ class KeyState:
     took_ms      what the frame took for which the state was last used
     is_known     False while no scores have come at all
     own_labels   (H, W) the network's labels of the key frame itself, where `scores` would give others
+    is_fused     whether the scores are blended with those of earlier key frames
     """
 
     scores: ScoreMap
@@ -41,6 +42,7 @@ class KeyState:
     took_ms: float = 0.0
     is_known: bool = True
     own_labels: Labels | None = None
+    is_fused: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Propagation:
             own = self._own_labels(logits if detail is None else detail, fresh)
             return KeyState(fresh, appearance=appearance, own_labels=own)
         values = self.ops.blend(fresh.values, history.scores.values, history.composed, share)
-        return KeyState(replace(fresh, values=values), appearance=appearance)
+        return KeyState(replace(fresh, values=values), appearance=appearance, is_fused=True)
 
     def _own_labels(self, detail: NDArray[Any], fresh: ScoreMap) -> Labels | None:
         """The network's labels; None where those of the scores that are propagated are the same."""
