@@ -119,6 +119,57 @@ def test_a_video_is_sent_run_and_looked_at(page: Any, clip: Path, tmp_path: Path
     assert report.inner_text("h1") == "square"
 
 
+DROPPED = """where => {
+  const given = new DataTransfer();
+  given.items.add(new File(["words"], "words.mp4"));
+  const drop = new DragEvent("drop", { dataTransfer: given, bubbles: true, cancelable: true });
+  document.querySelector(where).dispatchEvent(drop);
+  return drop.defaultPrevented;
+}"""
+
+
+def test_a_file_that_is_dropped_beside_the_field_does_not_replace_the_page(page: Any) -> None:
+    assert page.evaluate(DROPPED, "h1")
+    assert page.is_hidden("#alert")
+    assert page.evaluate(DROPPED, "#run .drop")
+    assert wait_for_alert(page).startswith("words.mp4 is no video")
+
+
+def test_one_of_two_files_is_refused(page: Any, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.mp4").write_text("words")
+    page.set_input_files("#run input[type=file]", [str(tmp_path / "words.mp4"), str(clip)])
+    page.wait_for_selector(f"#run .videos li:has-text('{clip.name}')")
+    assert wait_for_alert(page).startswith("words.mp4 is no video")
+
+
+def test_an_upload_is_cancelled(page: Any, clip: Path) -> None:
+    page.route("**/api/videos/*", lambda _: None)  # its bytes never arrive
+    page.set_input_files("#run input[type=file]", str(clip))
+    with page.expect_event("requestfailed"):
+        page.locator("#run .job").get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("#run .job", state="detached")
+    assert page.is_hidden("#alert")
+    assert page.locator("#run .videos li").count() == 0
+    page.unroute_all()
+    send(page, clip)
+
+
+def test_classes_that_are_not_tinted_are_switched_off_at_first(page: Any, clip: Path) -> None:
+    send(page, clip)
+    page.evaluate("""async () => {
+      const { request } = await import("/static/api.js"), [video] = (await request("/api/state")).videos;
+      await request("/api/runs", { video: video.id, classes: ["bright"], compare: false });
+    }""")
+    page.reload()  # while it runs
+    page.wait_for_selector("#run #stage", timeout=LONG_MS)
+    buttons = {name: page.locator("#legend button", has_text=name) for name in ("bright", "dim")}
+    assert [one.get_attribute("aria-pressed") for one in buttons.values()] == ["true", "false"]
+    shown = "document.getElementById('shownR').getAttribute('tableValues')"
+    assert page.evaluate(shown) == "0 0 0 1 0"
+    buttons["dim"].click()
+    assert page.evaluate(shown) == "0 1 0 1 0"
+
+
 def test_a_video_is_dropped(page: Any, clip: Path) -> None:
     data = base64.b64encode(clip.read_bytes()).decode()
     page.evaluate(
@@ -181,6 +232,10 @@ def test_with_the_keyboard_alone(page: Any, clip: Path) -> None:
     wait_for(page, "Frame 2 of 12")
     page.keyboard.press("k")
     wait_for(page, "Frame 6 of 12")
+    page.focus("#run summary")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.querySelector('#run details').open"), "space opens it and does not play"
+    assert page.inner_text("#play") == "Play"
     page.focus("#tab-run")
     page.keyboard.press("ArrowRight")
     assert page.is_visible("#live")
