@@ -143,13 +143,8 @@ class _Strip:
             name = clipped(name, line, room, name.removeprefix("network on "))
             write_entries(strip, [[(name, COLOURS[row])]], (self._pad, y), line, colour=PAPER)
             numbers = _numbers(seen.so_far[row], seen.fps[row])
-            write(
-                strip,
-                clipped(numbers[0], line, room, *numbers[1:]),
-                (self._pad + round(1.4 * line), y + round(1.3 * line)),
-                line,
-                colour=PAPER,
-            )
+            told = clipped(numbers[0], line, room, *numbers[1:])
+            write(strip, told, (self._pad + round(1.4 * line), y + round(1.3 * line)), line, colour=PAPER)
         self._chart.add(seen.flicker, float(frame.pts_seconds), is_key=is_key)
         area = strip[self._pad : self._legend_at - line // 2, left : self._width - self._pad]
         self._chart.draw(area, line)
