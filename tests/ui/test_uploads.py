@@ -59,7 +59,7 @@ def test_streams_without_a_container_are_videos(
         container.mux(stream.encode(None))
     answer = page.upload(path)
     assert answer.status_code == 200, answer.text
-    assert (answer.json()["height"], answer.json()["width"]) == size_hw
+    assert (answer.json()["height"], answer.json()["width"], answer.json()["frame_rate"]) == (*size_hw, 25)
 
 
 def test_ten_gigabytes_are_refused_before_they_are_stored(page: Page, tmp_path: Path) -> None:
