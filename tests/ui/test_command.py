@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,14 @@ def test_without_the_libraries_the_extra_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @contextmanager
-def serving(temporary: Path, *args: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def serving(
+    temporary: Path, *args: str, program: Sequence[str] = ("-m", "segtween")
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """The command in a process of its own, and the first two lines that it printed."""
     environment = {**os.environ, "TMPDIR": str(temporary), "TERM": "dumb"}
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "segtween", "ui", "--model", MODEL, *args]
+    command = [sys.executable, *program, "ui", *(args if "--model" in args else ("--model", MODEL, *args))]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         try:
@@ -108,3 +111,47 @@ def test_a_token_is_part_of_the_address(tmp_path: Path) -> None:
         assert lines[0].endswith("/?token=a%20b\n")
         assert "Traceback" not in end(process, signal.SIGTERM)
     assert (tmp_path / "kept").is_dir()
+
+
+IMPATIENT = """
+from segtween.cli import app
+from segtween.ui import jobs
+jobs.PATIENCE_SECONDS = 0.2
+app()
+"""
+HANGS = """
+import pathlib, threading, time
+def hangs(rgb):
+    work = threading.Thread(target=time.sleep, args=(600,), daemon=False)
+    work.start()
+    pathlib.Path(__file__).with_name("began").touch()
+    work.join()
+hangs.labels = ["a", "b"]
+"""
+
+
+@SERVES
+def test_a_network_that_hangs_does_not_keep_the_server(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS)
+    model = ("--no-browser", "--model", f"{tmp_path / 'hangs.py'}:hangs")
+    with serving(tmp_path, *model, program=("-c", IMPATIENT)) as (process, lines):
+        url = lines[0].split()[-1]
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        browser.open(url).close()
+
+        def ask(path: str, data: bytes, method: str = "POST") -> Any:
+            headers = {"Origin": url.rstrip("/"), "Content-Type": "application/json"}
+            with browser.open(urllib.request.Request(url + path, data, headers, method=method)) as answer:
+                return json.loads(answer.read())
+
+        data = clip.read_bytes()
+        announced = ask("api/videos", json.dumps({"name": clip.name, "size": len(data)}).encode())
+        video = ask(f"api/videos/{announced['id']}", data, "PUT")
+        ask("api/runs", json.dumps({"video": video["id"], "compare": False}).encode())
+        until = time.monotonic() + 60
+        while not (tmp_path / "began").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (tmp_path / "began").exists()
+        assert "Traceback" not in end(process)
+        assert process.returncode == 0
+    assert list(tmp_path.glob("segtween-ui-*")) == []

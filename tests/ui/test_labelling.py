@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,6 +80,11 @@ def test_from_nothing_frames_are_proposed_that_are_evenly_spread(labelling: Labe
     assert [one.frame for one in spread(90)] == [15, 45, 75]
     assert len(spread(3000)) == 5
     assert [one.frame for one in spread(1)] == [0]
+
+
+def test_the_command_names_the_video_as_a_shell_reads_it(labelling: Labelling) -> None:
+    labelling.video = replace(labelling.video, name="-it's a (film).mkv")
+    assert shlex.split(labelling.to_json()["command"])[:3] == ["segtween", "propagate", "./-it's a (film).mkv"]
 
 
 def test_a_frame_is_shown_as_it_is(labelling: Labelling) -> None:
@@ -315,7 +321,8 @@ def test_colours_and_exports_are_loaded(labelling: Labelling) -> None:
             png(np.full((*SIZE, 3), 77, np.uint8)),
             r"holds colour \(77, 77, 77\); expected black or the 2 colours",
         ),
-        ("4.png", png(truth(4))[:60], "is not a readable image"),
+        ("4.png", png(truth(4))[:60], "^4.png is not a readable image"),
+        ("a.zip", packed({"4.png": png(truth(4))[:60]}), "^a.zip/000004.png is not a readable image"),
         ("4.png", b"no picture", "label file 4.png is no PNG"),
         ("4.png", png(np.full(SIZE, 255, np.uint8)), "holds no labels but files without a class"),
         ("12.png", png(truth(4)), "label file 000012.png belongs to no frame"),

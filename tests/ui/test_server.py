@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import threading
 import time
 import zipfile
@@ -253,14 +254,16 @@ def test_sessions_are_bounded(app: Any) -> None:
 def test_the_lines_of_python_do_the_same(
     page: Page, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    video = page.upload(clip).json()
+    name = "-street's (1).MP4"
+    video = page.upload(clip, name=name).json()
     job = page.ended(page.post("/api/runs", {"video": video["id"], "every": 3, "classes": ["bright"]}).json())
-    lines = page.client.get(f"/api/jobs/{job['id']}/result").json()["python"]
+    result = page.client.get(f"/api/jobs/{job['id']}/result").json()
+    assert shlex.split(result["command"])[:3] == ["segtween", "run", f"./{name}"]
     here = tmp_path / "elsewhere"
     here.mkdir()
-    (here / "square.mp4").write_bytes(clip.read_bytes())
+    (here / name).write_bytes(clip.read_bytes())
     monkeypatch.chdir(here)
-    exec(lines, {})
+    exec(result["python"], {})
     record, other = (json.loads((f / "run.json").read_text()) for f in (here / "out", Path(job["result"]["folder"])))
     assert record["method"]["hash"] == other["method"]["hash"]
     assert record["comparison"]["consistency"] == other["comparison"]["consistency"]

@@ -119,19 +119,60 @@ def test_a_video_is_sent_run_and_looked_at(page: Any, clip: Path, tmp_path: Path
     assert report.inner_text("h1") == "square"
 
 
+DROP = """([where, files]) => {
+  const given = new DataTransfer();
+  for (const [name, data] of files) {
+    given.items.add(new File([Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0))], name));
+  }
+  const [over, drop] = ["dragover", "drop"].map((kind) =>
+    new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
+  for (const event of [over, drop]) document.querySelector(where).dispatchEvent(event);
+  return drop.defaultPrevented;
+}"""
+WORDS = ("words.mp4", base64.b64encode(b"words").decode())
+
+
+def test_a_file_that_is_dropped_beside_the_field_does_not_replace_the_page(page: Any) -> None:
+    assert page.evaluate(DROP, ["h1", [WORDS]])
+    assert page.is_hidden("#alert")
+
+
+def test_one_of_two_files_is_refused(page: Any, clip: Path) -> None:
+    page.evaluate(DROP, ["#run .drop", [WORDS, ("dropped.mp4", base64.b64encode(clip.read_bytes()).decode())]])
+    page.wait_for_selector("#run .videos li:has-text('dropped.mp4')")
+    assert wait_for_alert(page).startswith("words.mp4 is no video")
+
+
+def test_an_upload_is_cancelled(page: Any, clip: Path) -> None:
+    page.route("**/api/videos/*", lambda _: None)  # its bytes never arrive
+    page.set_input_files("#run input[type=file]", str(clip))
+    with page.expect_event("requestfailed"):
+        page.locator("#run .job").get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("#run .job", state="detached")
+    assert page.is_hidden("#alert")
+    assert page.locator("#run .videos li").count() == 0
+    page.unroute_all(behavior="ignoreErrors")
+    send(page, clip)
+
+
+def test_classes_that_are_not_tinted_are_switched_off_at_first(page: Any, clip: Path) -> None:
+    send(page, clip)
+    page.evaluate("""async () => {
+      const { request } = await import("/static/api.js"), [video] = (await request("/api/state")).videos;
+      await request("/api/runs", { video: video.id, classes: ["bright"], compare: false });
+    }""")
+    page.reload()  # while it runs
+    page.wait_for_selector("#run #stage", timeout=LONG_MS)
+    buttons = {name: page.locator("#legend button", has_text=name) for name in ("bright", "dim")}
+    assert [one.get_attribute("aria-pressed") for one in buttons.values()] == ["true", "false"]
+    shown = "document.getElementById('shownR').getAttribute('tableValues')"
+    assert page.evaluate(shown) == "1 0 1 1 0"
+    buttons["dim"].click()
+    assert page.evaluate(shown) == "1 1 1 1 0"
+
+
 def test_a_video_is_dropped(page: Any, clip: Path) -> None:
-    data = base64.b64encode(clip.read_bytes()).decode()
-    page.evaluate(
-        """data => {
-          const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0)), given = new DataTransfer();
-          given.items.add(new File([bytes], "dropped.mp4"));
-          const drop = document.querySelector("#run .drop");
-          for (const kind of ["dragover", "drop"]) {
-            drop.dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
-          }
-        }""",
-        data,
-    )
+    page.evaluate(DROP, ["#run .drop", [("dropped.mp4", base64.b64encode(clip.read_bytes()).decode())]])
     page.wait_for_selector("#run .videos li:has-text('dropped.mp4')")
     assert page.is_enabled("#run button.primary")
 
@@ -181,6 +222,10 @@ def test_with_the_keyboard_alone(page: Any, clip: Path) -> None:
     wait_for(page, "Frame 2 of 12")
     page.keyboard.press("k")
     wait_for(page, "Frame 6 of 12")
+    page.focus("#run summary")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.querySelector('#run details').open"), "space opens it and does not play"
+    assert page.inner_text("#play") == "Play"
     page.focus("#tab-run")
     page.keyboard.press("ArrowRight")
     assert page.is_visible("#live")
@@ -260,9 +305,11 @@ def test_a_video_at_its_rate_is_watched_live(page: Any, long_clip: Path) -> None
 
 
 @pytest.mark.parametrize("width", [1280, 400])
-def test_it_fits_the_screen(browser: Any, served: Served, clip: Path, width: int) -> None:
+def test_it_fits_the_screen(browser: Any, served: Served, clip: Path, tmp_path: Path, width: int) -> None:
+    named = tmp_path / f"{'x' * 200}.mp4"
+    named.write_bytes(clip.read_bytes())
     with visit(browser, served, width=width) as page:
-        run(page, clip)
+        run(page, named)
         for tab in ("Live", "Label frames", "Run"):
             page.get_by_role("tab", name=tab).click()
             assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from browsers import needs
+from ui.conftest import SIZE, square
 from ui.pages import Page, files_in
 
 pytestmark = needs("starlette", "uvicorn", "httpx2")
@@ -20,10 +22,44 @@ pytestmark = needs("starlette", "uvicorn", "httpx2")
 def test_the_name_of_a_file_is_no_path(page: Page, clip: Path, tmp_path: Path, name: str) -> None:
     video = page.upload(clip, name=name).json()
     assert not set("/\\\0:") & set(video["name"])
-    assert len(video["name"]) < 100
+    assert len(video["name"]) <= 255
     stored = files_in(tmp_path)
     assert len(stored) == 1
     assert next(iter(stored)).endswith("videos/1/video")
+
+
+@pytest.mark.parametrize(
+    "name", ["IMG 0001 (1).MOV", "Фильм – 日本 🎬.mkv", "it's \u202f50% [a] & <b>.mp4", "-rf.mkv", f"{'x' * 251}.mp4"]
+)
+def test_the_name_of_a_file_is_shown_as_it_is(page: Page, clip: Path, name: str) -> None:
+    video = page.upload(clip, name=name).json()
+    assert video["name"] == name
+    assert page.client.get(f"/api/videos/{video['id']}").content == clip.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "size_hw"),
+    [
+        ("a.h264", "libx264", SIZE),
+        ("a.m4v", "mpeg4", SIZE),
+        ("a.mpg", "mpeg1video", SIZE),
+        ("a.dv", "dvvideo", (576, 720)),
+    ],
+)
+def test_streams_without_a_container_are_videos(
+    page: Page, tmp_path: Path, name: str, codec: str, size_hw: tuple[int, int]
+) -> None:
+    forms = {"a.mpg": "mpeg1video"}
+    (tmp_path / "made").mkdir()
+    path = tmp_path / "made" / name
+    with av.open(str(path), "w", format=forms.get(name, path.suffix[1:])) as container:
+        stream = container.add_stream(codec, rate=25, width=size_hw[1], height=size_hw[0], pix_fmt="yuv420p")
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(square(0, size_hw=size_hw), format="rgb24")))
+        container.mux(stream.encode(None))
+    answer = page.upload(path)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["height"], answer.json()["width"], answer.json()["frame_rate"]) == (*size_hw, 25)
 
 
 def test_ten_gigabytes_are_refused_before_they_are_stored(page: Page, tmp_path: Path) -> None:

@@ -75,6 +75,13 @@ def test_everything_fits_and_nothing_is_left_out(
     assert written.lowest >= text.LEAST
 
 
+def test_below_the_smallest_films_stand_fewer_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written(monkeypatch)
+    film((120, 160), CAMVID11)
+    assert set(CAMVID11.names) <= set(written.words)
+    assert {"every frame", "segtween", "1.32% flicker", "0.31% flicker", "flicker", "key frames"} <= set(written.words)
+
+
 def test_many_classes_are_named_as_they_are_painted(monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written(monkeypatch)
     film((240, 320), numbered(150))

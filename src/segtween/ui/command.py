@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 
 from segtween.cli import shared
 from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
+from segtween.cli.guard import guarded, leave_at_once
 from segtween.errors import MissingExtraError, SettingError
 from segtween.ui import LOOPBACK
 
@@ -94,3 +95,5 @@ def ui(
     access = Access(server.host, sock.getsockname()[1], server.token)
     options = Options(access, names, int(server.max_upload * GIGABYTE), threads)
     serve_in(out, sock, options, opens=not server.no_browser, say=partial(notes.print, markup=False, soft_wrap=True))
+    if threading.active_count() > 1:  # a job that does not end: at the interpreter's own end its threads would abort it
+        leave_at_once(0)

@@ -152,13 +152,14 @@ class JobQueue:
             return any(job.session == session for job in self._jobs)
 
     def close(self) -> None:
-        """Cancels everything, and waits for the running job for a while."""
+        """Cancels everything, and waits for the running job for a while, once."""
         with self._changed:
-            self._ends = True
+            is_first, self._ends = not self._ends, True
             for job in list(self._jobs):
                 self.cancel(job)
             self._changed.notify()
-        self._thread.join(PATIENCE_SECONDS)
+        if is_first:
+            self._thread.join(PATIENCE_SECONDS)
 
     def _run(self) -> None:
         while True:

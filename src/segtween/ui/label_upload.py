@@ -35,7 +35,7 @@ def take_file(labelling: Labelling, name: str, data: bytes) -> list[int]:
     with sink_errors(labelling.folder):
         incoming = Path(tempfile.mkdtemp(prefix="incoming-", dir=labelling.folder))
     try:
-        with named(incoming, name):
+        with named(incoming, name), named(_single(incoming, name), name):
             found = _opened(labelling, name, data, incoming)
             labels = {frame: found.read(frame) for frame in found.files}
         for frame, values in labels.items():
@@ -49,7 +49,7 @@ def _opened(labelling: Labelling, name: str, data: bytes, incoming: Path) -> Lab
     size_hw, frames = labelling.video.size_hw, labelling.frames
     label_set = labelling.folder / "saved" / OWN_SET
     suffix = PurePosixPath(name).suffix.lower()
-    pngs = _plain_members(name, data) if suffix == ".zip" else [(name, data)] if suffix == ".png" else None
+    pngs = _plain_members(name, data) if suffix == ".zip" else [(name, data)] if _is_png(name) else None
     with sink_errors(incoming):
         if pngs is None:
             if suffix not in EXPORTS:
@@ -72,6 +72,15 @@ def _opened(labelling: Labelling, name: str, data: bytes, incoming: Path) -> Lab
                 raise LabelError(f"{name} holds frame {index} twice", expected="one file of it", do="remove one")
             path.write_bytes(content)
     return open_labelled(incoming, size_hw=size_hw, frames=frames, labels=label_set)
+
+
+def _single(incoming: Path, name: str) -> Path:
+    """Where a label image that came by itself lies."""
+    return incoming / f"{frame_number(PurePosixPath(name).name) or 0:06d}.png" if _is_png(name) else incoming
+
+
+def _is_png(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() == ".png"
 
 
 def _unusable(name: str) -> LabelError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import secrets
+import shlex
 import shutil
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from segtween.run.propagation import Candidate, Labelled, look_next, propagate
 from segtween.types import IGNORE, Labels, Rgb, format_size
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import Video
-from segtween.ui.videos import named, open_video
+from segtween.ui.videos import as_argument, named, open_video
 from segtween.validation import write_yaml
 from segtween.video.frames_table import FRAMES_TABLE
 from segtween.video.jpeg import encode_jpeg
@@ -185,7 +186,7 @@ class Labelling:
             "label_set": None if labels is None else labels.name, "by_network": self.network is not None,
             "saved": self.saved, "pending": sorted(self.pending), "runs": self.runs, "notes": self.notes,
             "proposals": [vars(one) for one in self.proposals], "changed": self.changed,
-            "command": f"segtween propagate {self.video.name} --labels labels/ -o out/",
+            "command": f"segtween propagate {shlex.quote(as_argument(self.video.name))} --labels labels/ -o out/",
         }  # fmt: skip
 
     # ── Inside ──

@@ -20,7 +20,7 @@ from segtween.run.summary import Summary
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import RUNS, Session, Video
 from segtween.ui.state import Options
-from segtween.ui.videos import compiled, named, open_video
+from segtween.ui.videos import as_argument, compiled, named, open_video
 from segtween.video import NamedSource
 
 MODES: dict[str, ModeName] = {"offline": "bidirectional", "online": "causal"}
@@ -83,8 +83,8 @@ class Choices:
 
     def asked(self, folder: str) -> Asked:
         """The command line and the lines of Python that do the same."""
-        words = ["segtween", "run", self.video.name, "-o", folder, "--model", self.network, "--every", str(self.every)]
-        words += [f"--{self.mode}", "--save", ",".join(SAVED), "--report"]
+        words = ["segtween", "run", as_argument(self.video.name), "-o", folder, "--model", self.network]
+        words += ["--every", str(self.every), f"--{self.mode}", "--save", ",".join(SAVED), "--report"]
         words += [] if self.classes is None else ["--classes", ",".join(self.classes)]
         words += ["--compare", EVERY_FRAME] if self.compare else []
         words += ["--threads", str(self.threads)] if self.threads else []
@@ -134,7 +134,7 @@ class RunResult:
         return {
             "title": self.choices.video.name,
             "figures": numbers(figures(self.summary)),
-            "player": player(self.summary, self.recorder, films=films),
+            "player": player(self.summary, self.recorder, films=films, classes=self.choices.classes),
             "timeline": timeline(self.recorder),
             "data": player_data(self.recorder),
             "command": asked.command,

@@ -22,20 +22,21 @@ from segtween.ui.answers import Refusal
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import VIDEOS, Session, Video
 from segtween.video.encode import Clock, VideoWriter
-from segtween.video.inputs import VIDEO_SUFFIXES, kind_of, safe_name
+from segtween.video.inputs import VIDEO_SUFFIXES, kind_of
 from segtween.video.staging import sink_errors
 
 TOO_LARGE, NO_VIDEO, NO_ROOM = 413, 415, 507
 RESERVE_BYTES = 256 << 20
 """Room that an upload leaves on the disk, for the results."""
 COMPILING = "compiling kernels, once; the next time they are on disk"
+MOST_NAME_BYTES = 255
 MOST_VIDEOS = 20
 MOST_SECONDS = 120
 """The longest recording, and the longest drive through the street."""
 STREET_SEED, STREET_RATE, STREET_HW = 7, Fraction(15), SIZE_HW
 CONTAINERS = re.compile(
     rb"....(ftyp|moov|mdat|wide|free|skip)|\x1a\x45\xdf\xa3|RIFF....AVI |\x47.{187}\x47|....\x47.{191}\x47"
-    rb"|\x00\x00\x01[\xba\xb3]|FLV|OggS|\x30\x26\xb2\x75|YUV4MPEG2|GIF8|DKIF|nut/multimedia|\x06\x0e\x2b\x34|\xff\xd8\xff",
+    rb"|\x00{2,3}\x01|\x1f\x07\x00|FLV|OggS|\x30\x26\xb2\x75|YUV4MPEG2|GIF8|DKIF|nut/multimedia|\x06\x0e\x2b\x34|\xff\xd8\xff",
     re.DOTALL,
 )
 """How files begin that hold video themselves. Lists that name other files or addresses, which FFmpeg would open, begin
@@ -127,10 +128,16 @@ def gigabytes(size: int) -> str:
 
 
 def shown_name(name: str) -> str:
-    """A name from elsewhere as a file name: to be shown and proposed, never a path here."""
-    last = re.split(r"[/\\]", name)[-1]
-    stem, suffix = Path(last).stem, Path(last).suffix.lower()
-    return f"{safe_name(stem)[:80]}{suffix if suffix in VIDEO_SUFFIXES else '.mp4'}"
+    """A name from elsewhere as a file name: to be shown and proposed, never a path here. It stays as it is where that
+    can be a file's name, since commands that are shown hold it."""
+    last = Path(re.split(r"[/\\]", re.sub(r"[\x00-\x1f\x7f:\ud800-\udfff]", "-", name))[-1])
+    stem = last.stem.encode()[: MOST_NAME_BYTES - len(last.suffix)].decode(errors="ignore")
+    return f"{stem}{last.suffix if last.suffix.lower() in VIDEO_SUFFIXES else '.mp4'}"
+
+
+def as_argument(name: str) -> str:
+    """A file of the current folder on a command line, where a name may not begin as an option does."""
+    return f"./{name}" if name.startswith("-") else name
 
 
 def check_room(folder: Path, size: int) -> None:

@@ -306,7 +306,10 @@ def _video_stream(container: Any, opened: Opened) -> Any:
 
 
 def _rate(stream: Any) -> Fraction | None:
-    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    """Of DV FFmpeg gives the rate of its clock as the average."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    is_clock = average and guessed and average * stream.time_base == 1
+    rate = guessed if is_clock else average or guessed or stream.base_rate
     return Fraction(rate) if rate else None
 
 

@@ -15,7 +15,7 @@ from segtween.video.text import clipped, text_width, write
 MOST_BINS = 480
 GRID, MARK = (70, 70, 70), (150, 150, 150)
 STEPS = (1, 2, 5, 10)
-TITLE = "pixels that change label and change back"
+MARKS, TITLE = "marks: ", "pixels that change label and change back"
 
 
 class FlickerChart:
@@ -39,7 +39,7 @@ class FlickerChart:
         label = round(0.9 * line)
         left, y0, y1 = text_width("0.05%", label) + line // 3, round(1.5 * line), area.shape[0] - round(2.1 * line)
         x1 = area.shape[1] - line // 2
-        write(area, clipped(TITLE, label, x1 - left), (left, 0), label, colour=PAPER)
+        write(area, clipped(TITLE, label, x1 - left, "flicker"), (left, 0), label, colour=PAPER)
         for share in (0.0, 0.5, 1.0):
             y = round(y1 - share * (y1 - y0))
             area[y : y + max(1, line // 20), left:x1] = GRID
@@ -72,12 +72,12 @@ class FlickerChart:
             for key in keys:
                 x = round(xs[0] + (key + 0.5) * spacing)
                 area[y + line // 6 : y + round(0.65 * line), x : x + wide] = MARK
-        passed, note = f"{self._seconds:.1f} s", "marks: key frames" if has_room else ""
+        passed, note = f"{self._seconds:.1f} s", f"{MARKS}key frames" if has_room else ""
         below, end = y + round(0.75 * line), xs[0] + (xs[1] - xs[0]) * self._bins.frames / self._bins.total
         x = max(xs[0], round(end) - text_width(passed, label))
         write(area, passed, (x, below), label, colour=PAPER)
         before, after = x - xs[0] - line, xs[1] - x - text_width(passed, label) - line
-        note = clipped(note, label, max(before, after))
+        note = clipped(note, label, max(before, after), note.removeprefix(MARKS))
         write(area, note, (xs[0] if before > after else xs[1] - text_width(note, label), below), label, colour=PAPER)
 
 

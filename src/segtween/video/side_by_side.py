@@ -137,12 +137,14 @@ class _Strip:
     def __call__(self, frame: Frame, seen: ComparedFrame, *, is_key: bool, painted: list[Entry]) -> NDArray[np.uint8]:
         strip = np.full((self._height, self._width, 3), GROUND, np.uint8)
         line, left = self._line, round(0.38 * self._width)
+        room = left - self._pad - 2 * line
         for row, name in enumerate(self.names):
             y = self._pad + row * round(3.4 * line)
-            write_entries(strip, [[(clipped(name, line, left - 3 * line), COLOURS[row])]], (self._pad, y), line,
-                          colour=PAPER)  # fmt: skip
-            numbers = clipped(_numbers(seen.so_far[row], seen.fps[row]), line, left - 3 * line)
-            write(strip, numbers, (self._pad + round(1.4 * line), y + round(1.3 * line)), line, colour=PAPER)
+            name = clipped(name, line, room, name.removeprefix("network on "))
+            write_entries(strip, [[(name, COLOURS[row])]], (self._pad, y), line, colour=PAPER)
+            numbers = _numbers(seen.so_far[row], seen.fps[row])
+            told = clipped(numbers[0], line, room, *numbers[1:])
+            write(strip, told, (self._pad + round(1.4 * line), y + round(1.3 * line)), line, colour=PAPER)
         self._chart.add(seen.flicker, float(frame.pts_seconds), is_key=is_key)
         area = strip[self._pad : self._legend_at - line // 2, left : self._width - self._pad]
         self._chart.draw(area, line)
@@ -160,9 +162,11 @@ class _Strip:
         write_entries(strip, lines, (self._pad, self._legend_at), line, colour=PAPER)
 
 
-def _numbers(flicker: float | None, fps: float | None) -> str:
-    words = ["" if flicker is None else f"{100 * flicker:.2f}% flicker", "" if fps is None else f"{fps:.1f} frames/s"]
-    return ", ".join(filter(None, words))
+def _numbers(flicker: float | None, fps: float | None) -> list[str]:
+    """In words, and in fewer and fewer of them."""
+    share, rate = "" if flicker is None else f"{100 * flicker:.2f}%", "" if fps is None else f"{fps:.1f} frames/s"
+    told = share and f"{share} flicker"
+    return [", ".join(filter(None, (told, rate))), told or rate, share or rate]
 
 
 def _only_wrong(rgb: Rgb, truth: Labels, other: Labels, own: Labels) -> Rgb:

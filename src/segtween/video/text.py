@@ -50,10 +50,14 @@ def fitting(text: str, height: int, width: int) -> int:
     return height
 
 
-def clipped(text: str, height: int, width: int) -> str:
-    """The text, or as much of its beginning as fits into `width`, with two dots."""
-    if text_width(text, height) <= width:
-        return text
+def clipped(text: str, height: int, width: int, *shorter: str) -> str:
+    """The text, or the first that is `shorter` and fits into `width`, or as much of the beginning of the last as fits,
+    with two dots."""
+    texts = text, *shorter
+    for whole in texts:
+        if text_width(whole, height) <= width:
+            return whole
+    text = texts[-1]
     while text and text_width(f"{text}..", height) > width:
         text = text[:-1]
     return f"{text}.." if text else ""

@@ -169,6 +169,14 @@ def test_the_command_writes_a_page_and_its_films(clip: Path, tmp_path: Path, com
     assert len(shown) == sum(max(shares) > 0 for shares in data["shares"])
 
 
+def test_classes_that_are_not_tinted_are_switched_off_at_first(clip: Path, tmp_path: Path) -> None:
+    code, told = call("run", clip, "-o", tmp_path / "out", "--model", MODEL, "--report", "--classes", "dim,light")
+    assert code == 0, told
+    buttons = Page((tmp_path / "out" / "report.html").read_text()).all("button")
+    pressed = {str(button["data-id"]): button["aria-pressed"] for button in buttons if "data-id" in button}
+    assert pressed == {"0": "false", "1": "true", "2": "true", "3": "false"}
+
+
 def test_films_of_a_report_are_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "report-labels.mp4").write_text("mine")

@@ -6,7 +6,7 @@ function startPlayer(data) {
   const stage = $("stage"), seek = $("frame"), now = $("now");
   const films = [$("film-picture"), $("film-labels")];
   const canvases = { picture: $("picture"), before: $("before"), after: $("after") };
-  const off = new Set();
+  const off = new Set(); // numbers of classes
   const MOST_ZOOM = 8;
   let index = 0, wanted = null, playing = null, split = 0.5;
   // The picture is `zoom` times as large as the stage; its left upper corner lies at (left, top), in sizes of the stage.
@@ -180,12 +180,16 @@ function startPlayer(data) {
   document.querySelectorAll("[data-frame]").forEach((button) => button.addEventListener("click", () => {
     play(false); show(Number(button.dataset.frame)); stage.scrollIntoView({ block: "center" });
   }));
-  document.querySelectorAll("#legend button").forEach((button) => button.addEventListener("click", () => {
-    const id = Number(button.dataset.id), on = off.has(id);
-    if (on) off.delete(id); else off.add(id);
-    button.setAttribute("aria-pressed", on);
-    paint();
-  }));
+  document.querySelectorAll("#legend button").forEach((button) => {
+    const id = Number(button.dataset.id);
+    if (button.getAttribute("aria-pressed") === "false") off.add(id);
+    button.addEventListener("click", () => {
+      const on = off.has(id);
+      if (on) off.delete(id); else off.add(id);
+      button.setAttribute("aria-pressed", on);
+      paint();
+    });
+  });
   const pressed = (event) => {
     if (!stage.offsetParent || event.defaultPrevented || event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const does = {
@@ -194,7 +198,7 @@ function startPlayer(data) {
       k: () => stepKey(1), j: () => stepKey(-1),
       "+": () => enlarge(1.5), "=": () => enlarge(1.5), "-": () => enlarge(1 / 1.5), 0: () => enlarge(1 / MOST_ZOOM),
       a: () => pan(-1, 0), d: () => pan(1, 0), w: () => pan(0, -1), s: () => pan(0, 1),
-      " ": () => { if (!event.target.matches("button")) play(playing === null); else return false; },
+      " ": () => { if (!event.target.matches("button, summary")) play(playing === null); else return false; },
     }[event.key];
     if (does && does() !== false) event.preventDefault();
   };

@@ -74,7 +74,7 @@ def run_page(summary: Summary, recorder: RunRecorder, asked: Asked) -> Html:
     python = asked.python(info.path, str(summary.folder))
     sections = [
         section("Figures", numbers(figures(summary)), *(paragraph(note, note=True) for note in summary.outputs.notes)),
-        section("Player", player(summary, recorder)),
+        section("Player", player(summary, recorder, classes=asked.run.get("classes"))),
         section("Timeline", timeline(recorder)),
         section("Least certain frames", _uncertain(recorder)),
         section("Where the time goes", _stages(summary)),
@@ -115,14 +115,16 @@ def _speeds(summary: Summary) -> list[tuple[str, str, str]]:
     own, other = compared.get("own_frames_per_second"), compared.get("frames_per_second")
     if own is None or other is None:
         return [("Frames per second", f"{summary.fps:.1f}", "with reading, writing and this report")]
+    times = f"{own / other:.1f}x" if own >= other else f"{own / other:.1g}x"
     return [
         ("Frames per second", f"{own:.1f}", f"labelling alone; every frame: {other:.1f}"),
-        ("Times faster", f"{own / other:.1f}x", "here, than this network on every frame"),
+        ("Times faster", times, "here, than this network on every frame"),
     ]
 
 
-def player(summary: Summary, recorder: RunRecorder, *, films: str = "") -> Html:
-    """The player with its legend; `films` goes before the names of its films."""
+def player(summary: Summary, recorder: RunRecorder, *, films: str = "", classes: Sequence[str] | None = None) -> Html:
+    """The player with its legend; `films` goes before the names of its films. All but `classes` are switched off at
+    first; None: none of them."""
     height, width = fitted(summary.input.size_hw, WIDEST)
     before = "picture" if summary.comparison is None else _name_of(summary.comparison["method"]["name"])
     note = (
@@ -135,7 +137,7 @@ def player(summary: Summary, recorder: RunRecorder, *, films: str = "") -> Html:
         last=max(0, summary.frames - 1),
         before=escape(before), after=escape(f"segtween ({summary.method.name})"), before_canvas=canvas,
         described=escape(f"{summary.input.name}: {before} on the left, segtween on the right of the divider"),
-        legend=_legend(recorder), note=escape(note),
+        legend=_legend(recorder, classes), note=escape(note),
     )  # fmt: skip
 
 
@@ -143,11 +145,12 @@ def _name_of(name: str) -> str:
     return "network on every frame" if name == "every-frame" else name
 
 
-def _legend(recorder: RunRecorder) -> Html:
+def _legend(recorder: RunRecorder, classes: Sequence[str] | None) -> Html:
     frames = max(1, recorder.bins.frames)
     state = "" if recorder.has_levels else " disabled"
+    chosen = range(len(recorder.labels)) if classes is None else recorder.labels.choose(classes)[0]
     return "\n".join(
-        f'<li><button type="button" aria-pressed="true" data-id="{i}"{state} '
+        f'<li><button type="button" aria-pressed="{str(i in chosen).lower()}" data-id="{i}"{state} '
         f'title="{100 * share / frames:.2f}% of the clip">'
         f'<span class="swatch" style="background:{charts.css(recorder.labels.colours[i])}"></span>'
         f'{escape(recorder.labels.names[i])}<span class="share"></span></button></li>'

@@ -25,11 +25,13 @@ export async function request(path, values, method) {
   return answered(response);
 }
 
-/** Sends a file; `progress(share)` while it is under way. Returns the video. */
-export async function upload(file, progress) {
+/** Sends a file; `progress(share)` while it is under way. Returns the video; null once `signal` has ended it. */
+export async function upload(file, progress, signal) {
   const announced = await request("/api/videos", { name: file.name, size: file.size });
+  if (signal.aborted) return null;
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();
+    signal.addEventListener("abort", () => { sending.abort(); resolve(null); });
     sending.open("PUT", `/api/videos/${announced.id}`);
     sending.setRequestHeader("content-type", "application/octet-stream");
     sending.responseType = "text";

@@ -30,6 +30,15 @@ tabs.forEach((tab, at) => {
   });
 });
 
+// A file that is dropped beside its field would take the place of the page.
+for (const kind of ["dragover", "drop"]) {
+  addEventListener(kind, (event) => {
+    if (event.defaultPrevented || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+  });
+}
+
 document.querySelector("#alert button").addEventListener("click", () => alert());
 window.addEventListener("pagehide", () => navigator.sendBeacon("/api/session/leave"));
 

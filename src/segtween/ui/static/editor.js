@@ -91,7 +91,7 @@ class Editor {
   }
 
   undo() {
-    if (this.corners.length) this._dropCorners();
+    if (this.corners.length) this._backCorner();
     else if (!this.pen) this._applied(this.history.undo(), "Undone");
   }
 
@@ -188,10 +188,11 @@ class Editor {
 
   choose(tool) {
     this._lift();
-    if (tool !== "polygon") this.corners = [];
+    const drops = tool !== "polygon" && this.corners.length > 0;
+    if (drops) this.corners = [];
     this.tool = tool;
     this.view.draw();
-    this._refresh();
+    this._refresh(drops ? "Polygon dropped" : "");
   }
 
   chooseClass(index) {

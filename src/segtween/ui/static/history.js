@@ -9,7 +9,6 @@ export class History {
     this.image = image;
     this.done = [];
     this.undone = [];
-    this.bytes = 0;
   }
 
   /** A step begins: `add` the boxes that are painted, then `end`, or `abandon` it. */
@@ -31,9 +30,9 @@ export class History {
     if (step.before.every((value, i) => value === step.after[i])) return false;
     this.undone = [];
     this.done.push(step);
-    this.bytes += 2 * step.before.length;
-    while (this.done.length > MOST_STEPS || (this.bytes > MOST_BYTES && this.done.length > 1)) {
-      this.bytes -= 2 * this.done.shift().before.length;
+    let bytes = this.done.reduce((sum, one) => sum + 2 * one.before.length, 0);
+    while (this.done.length > MOST_STEPS || (bytes > MOST_BYTES && this.done.length > 1)) {
+      bytes -= 2 * this.done.shift().before.length;
     }
     return true;
   }

@@ -1,7 +1,7 @@
 // The videos of the session, and the choice of one of them: dropped, rendered, recorded, or here already.
 
 import { cancel, follow, request, upload } from "./api.js";
-import { attempt, make } from "./page.js";
+import { alert, attempt, make } from "./page.js";
 import { JobCard } from "./jobs.js";
 
 /** All videos of the session, for every picker that shows them. */
@@ -67,15 +67,24 @@ export class VideoPicker {
       words("seconds"), button);
   }
 
+  /** Sends files one after the other; those that are refused are said together. */
   async take(files) {
-    for (const file of files) {
-      const card = new JobCard(file.name, "sending");
-      this.jobs.append(card.element);
-      const video = await attempt(() => upload(file, (share) => card.share(share)));
-      card.element.remove();
-      if (video) this.videos.add(video);
-    }
+    const chosen = [...files], faults = [];
     this.file.value = "";
+    alert();
+    for (const file of chosen) {
+      const ends = new AbortController(), card = new JobCard(file.name, "sending", () => ends.abort());
+      this.jobs.append(card.element);
+      try {
+        const video = await upload(file, (share) => card.share(share), ends.signal);
+        if (video) this.videos.add(video);
+      } catch (error) {
+        faults.push(error.message);
+        alert(faults.join("; "));
+      } finally {
+        card.element.remove();
+      }
+    }
   }
 
   async made(values) {
