@@ -234,7 +234,7 @@ def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) 
     report, _ = fading(
         open_dataset("cityscapes", relabelled(root), split="val", labels=TWO), [5], bootstrap=Bootstrap(resamples=10)
     )
-    assert report.left_out[1] == "1 labelled frames with fewer than 5 frames before them"
+    assert report.left_out[1] == "1 labelled frame with fewer than 5 frames before"
     assert report.frames == 1
     with pytest.raises(SettingError, match=r"interval 10; expected at most the 9 frames that come before a labelled"):
         fading(open_dataset("cityscapes", root, split="val", labels=TWO), [10])

@@ -298,7 +298,7 @@ def _report(summary: Summary) -> None:
         f"{summary.input.name}: network on {summary.network_runs} of {count(summary.frames, 'frame')} "
         f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
         + (", with the comparison" if summary.comparison is not None else "")
-        + (f", {summary.cuts} scene cuts" if summary.cuts else "")
+        + (f", {count(summary.cuts, 'scene cut')}" if summary.cuts else "")
     )
     console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
     if summary.busy is not None:

@@ -21,6 +21,7 @@ from segtween.run.ending import write_json
 from segtween.run.inputs import Job
 from segtween.run.lane import Lane
 from segtween.run.summary import Outcome, SessionSummary, Summary
+from segtween.texttable import count
 from segtween.types import Method, Progress, Result
 from segtween.video.interrupt import Interrupts
 
@@ -64,7 +65,11 @@ def run_session(
     An output that fails is closed alone, the others of its input go on.
     """
     if len(jobs) != len(streams):
-        raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
+        raise SettingError(
+            f"{count(len(jobs), 'input')} for {count(len(streams), 'stream')}",
+            expected="one for each",
+            do="give as many",
+        )
     interrupts = Interrupts()
     session = _Session(streams, jobs, how, progress, interrupts)
     done = SessionSummary(how.method, how.interval, how.live, session.outcomes)
