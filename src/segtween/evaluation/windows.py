@@ -77,7 +77,7 @@ def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window
         most = max(last for _, last in labelled)
         raise SettingError(
             f"interval {longest}",
-            expected=f"at most {most}: so many frames come before a labelled one in {dataset.name} {dataset.split}",
+            expected=f"at most the {count(most, 'frame')} before a labelled frame in {dataset.name} {dataset.split}",
             do="give shorter intervals",
         )
     windows = []
