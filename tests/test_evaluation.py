@@ -234,9 +234,9 @@ def test_sparse_labels_too_near_the_start_are_left_out_and_said(tmp_path: Path) 
     report, _ = fading(
         open_dataset("cityscapes", relabelled(root), split="val", labels=TWO), [5], bootstrap=Bootstrap(resamples=10)
     )
-    assert report.left_out[1] == "1 labelled frames with fewer than 5 frames before them"
+    assert report.left_out[1] == "1 labelled frame with fewer than 5 frames before"
     assert report.frames == 1
-    with pytest.raises(SettingError, match=r"interval 10; expected at most the 9 frames that come before a labelled"):
+    with pytest.raises(SettingError, match=r"interval 10; expected at most the 9 frames before a labelled"):
         fading(open_dataset("cityscapes", root, split="val", labels=TWO), [10])
 
 
@@ -608,7 +608,7 @@ def test_intervals_need_a_flow_and_an_engine_that_keeps_them(tmp_path: Path) -> 
     data = numbered_frames(tmp_path)
     with pytest.raises(SettingError, match=r"intervals without a flow estimator; expected a flow, or no intervals"):
         evaluate(data, segmenter=Named(), flow=None, make=maker(find_preset("blend")), intervals=[1], method=METHOD)
-    with pytest.raises(SettingError, match=r"a frame 2 frames after its key frame; expected at most 1"):
+    with pytest.raises(SettingError, match=r"a frame at distance 2 from its key frame; expected at most 1"):
         evaluate(
             data,
             segmenter=Named(),

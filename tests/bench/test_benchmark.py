@@ -160,7 +160,7 @@ def test_a_clip_taken_for_cuts_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         name="blend",
         plan=Plan((64, 128), intervals=[1], repeats=2, threads=1, clip="textured"),
     )
-    assert report.header.notes == ["interval 1: 4 frames of the clip were taken for scene cuts and made key frames"]
+    assert report.header.notes == ["interval 1: 4 frames of the clip taken for scene cuts and made key frames"]
 
 
 def test_the_clip_moves_on_steadily() -> None:

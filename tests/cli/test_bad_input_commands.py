@@ -256,7 +256,7 @@ def test_a_labelled_frame_with_too_few_frames_before_it(tmp_path: Path) -> None:
     (tmp_path / "f.py").write_text("import numpy as np\ndef f(rgb):\n    return np.zeros((19, 4, 6), np.float32)\n")
     model = ("--model", f"{tmp_path / 'f.py'}:f", "--label-set", "cityscapes19")
     line = refused("evaluate", "--dataset", "cityscapes", "--root", root, *model, "--intervals", "3")
-    assert "interval 3; expected at most the 2 frames that come before a labelled frame in cityscapes val; give" in line
+    assert "interval 3; expected at most the 2 frames before a labelled frame in cityscapes val; give" in line
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def scores(path: Path, *, frames: int = 6, size_hw: tuple[int, int] = (64, 96)) 
     return path
 
 
-@pytest.mark.parametrize("words", [("run",), ("propagate", "--labels", "labels"), ("export",)])
+@pytest.mark.parametrize("words", [("run",), ("propagate", "--labels", "labels"), ("export",), ("train",)])
 def test_an_empty_name_is_no_folder(words: tuple[str, ...], clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(clip.parent)
     before = sorted(tmp_path.rglob("*"))

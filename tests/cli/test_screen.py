@@ -146,10 +146,16 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.
         "drive: 40 of 100 after 40 s, about 60 s left",
         "drive: 80 of 100 after 80 s, about 20 s left",
     ]
+    with screen.progress_bar("short") as progress:
+        clock[0] += 1
+        progress(1, 6)
+        clock[0] += 21
+        progress(6, 6)
+    assert text.getvalue().splitlines()[3:] == ["short: 6 of 6 after 22 s"], "nothing is left then"
     with screen.progress_bar("camera") as progress:
         clock[0] += 30
         progress(5, None)
-    assert text.getvalue().splitlines()[3:] == ["camera: 5 after 30 s"]
+    assert text.getvalue().splitlines()[4:] == ["camera: 5 after 30 s"]
 
 
 def test_what_comes_before_the_first_step_does_not_make_the_rest_look_long(monkeypatch: pytest.MonkeyPatch) -> None:

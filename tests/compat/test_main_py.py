@@ -319,7 +319,7 @@ def test_training_and_validation_never_share_a_frame(here: Path, capsys: pytest.
     image = "leftImg8bit_sequence/val/ulm/ulm_000000_000005_leftImg8bit.png"
     (here / "list.txt").write_text(f"{image} gtFine/val/ulm/ulm_000000_000005_gtFine_labelIds.png\n")
     said = refused(f"{TRAIN} --resume 0 --train-list list.txt --val-list list.txt", capsys)
-    assert "1 frames are in both training and validation, first ulm_000000_000005; expected other clips" in said
+    assert "1 frame in both training and validation, first ulm_000000_000005; expected other clips" in said
     said = refused(f"{TRAIN} --resume 0 --val-list list.txt", capsys)
     assert "city has no split train; expected clips to train on; give --train-list FILE" in said
     street(here / "single", clips=1)

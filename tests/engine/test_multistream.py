@@ -215,7 +215,7 @@ def test_an_error_names_its_stream_and_the_others_go_on() -> None:
 
 
 def test_numbers_that_do_not_fit() -> None:
-    with pytest.raises(SettingError, match="1 frames for 2 streams; expected one for each, None where"):
+    with pytest.raises(SettingError, match="1 frame for 2 streams; expected one for each, None where"):
         streams(2).step([panning(1, SIZE)[0]])
     with pytest.raises(SettingError, match="1 sources for 2 streams; expected one for each; give as many"):
         list(streams(2).stream([]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter, panning
@@ -22,6 +25,7 @@ from segtween.run.comparison import ComparedFrame, Comparison
 from segtween.settings import PRESETS, change, find_preset
 from segtween.types import Frame, Result
 from segtween.video.side_by_side import COLOURS, ComparedMethod, ComparisonPicture
+from small_sets import picture
 
 MODEL = f"{Path(__file__).parents[1] / 'fakes.py'}:by_brightness"
 SIZE = (96, 160)
@@ -55,6 +59,40 @@ def test_both_methods_see_every_frame() -> None:
     assert told["consistency"]["change_rate_elsewhere"] is None, "the other one has key frames only"
     with pytest.raises(KeyError):
         comparison.take(0)
+
+
+class Slow(BrightnessSegmenter):
+    """Writes down when it is asked, and takes long enough for a frame to be written meanwhile."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__()
+        self.events = events
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.events.append("network")
+        time.sleep(0.1)
+        return super().__call__(rgb)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_progress_moves_within_a_period_too(tmp_path: Path, stops: bool) -> None:
+    """Both sides of a period come at once, and the network of the other method runs on each of its frames."""
+    events: list[str] = []
+
+    def progress(*_: object) -> None:
+        events.append("progress")
+        if stops:
+            raise KeyboardInterrupt
+
+    seg, other = method("composed"), Segtween(Slow(events), PRESETS["blend"], threads=1, plain=True)
+    for frame in frames(9):
+        picture(tmp_path / "clip" / f"{frame.index}.png", frame.rgb)
+    with pytest.raises(KeyboardInterrupt) if stops else nullcontext():
+        seg.run(tmp_path / "clip", tmp_path / "out", save=["labels"], compare=other, progress=progress)
+    assert events.index("progress") < 5, "before the last frame of the first period"
+    written = sorted(int(path.stem) for path in (tmp_path / "out" / "labels").iterdir())
+    assert written == list(range(len(written))), "none is left out, whoever stops it when"
+    assert stops or len(written) == events.count("network") == events.count("progress") == 9
 
 
 def test_a_method_whose_results_come_late_cannot_be_compared_with() -> None:

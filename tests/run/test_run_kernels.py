@@ -132,9 +132,10 @@ def lines(
 def test_a_run_says_what_it_compiles(monkeypatch: pytest.MonkeyPatch, started: list[list[str]]) -> None:
     network = "compiling swiftnet-lite0.camvid"
     assert lines(monkeypatch, parts={}) == [network]
+    monkeypatch.setattr(screen, "FIRST_LINE_SECONDS", 0.0)
     first, second, third = lines(monkeypatch, parts=slow("a", "b"))
     assert first.startswith("compiling kernels, once")
-    assert (second, third) == (network, "compiled 2 of 2 parts of the kernels")
+    assert (second, third) == (network, "compiling kernels: 2 of 2 after 0 s"), "one line of progress, as elsewhere"
     assert len(started) == 2
     assert lines(monkeypatch, parts={}, model="drive.npz") == ["opening drive.npz"]
 
@@ -157,7 +158,7 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, sleepers: list[S
         pass
     assert len(sleepers) == 1
     assert "0/1" in said.getvalue()
-    assert "parts of the kernels" not in said.getvalue()
+    assert " after " not in said.getvalue()
 
 
 def main_says(*words: str) -> list[str]:

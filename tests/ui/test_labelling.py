@@ -167,7 +167,7 @@ def test_a_long_video_is_used_as_far_as_it_fits(tmp_path: Path, monkeypatch: pyt
     labelling = Labelling(tmp_path / "labelling", video_of(write_clip(tmp_path / "video")), labels=CLASSES, threads=1)
     succeed(labelling.prepare)
     assert labelling.frames == 5
-    assert labelling.notes == ["only the first 5 frames are used: more do not fit into memory"]
+    assert labelling.notes == ["only the first 5 frames can be used: more do not fit into memory"]
     labelling.save(4, truth(4).tobytes())
     succeed(labelling.propagate)
     assert labelling.changed == [1.0] * 5
@@ -260,7 +260,7 @@ def test_a_damaged_video_is_used_up_to_the_damage(tmp_path: Path) -> None:
     succeed(labelling.prepare)
     assert 0 < labelling.frames < FRAMES
     (note,) = labelling.notes
-    assert note.startswith(f"only the first {labelling.frames} frames are used: square.mkv is damaged after")
+    assert note.startswith(f"only the first {labelling.frames} frames can be used: square.mkv is damaged after")
     labelling.save(1, truth(1).tobytes())
     succeed(labelling.propagate)
     assert labelling.changed == [1.0] * labelling.frames

@@ -73,6 +73,8 @@ def test_more_bytes_than_were_announced_are_refused(page: Page, clip: Path, tmp_
     announced = page.post("/api/videos", {"name": "small.mp4", "size": 100}).json()
     answer = page.client.put(f"/api/videos/{announced['id']}", content=clip.read_bytes())
     assert answer.status_code == 413
+    said = answer.json()["error"]
+    assert said == "more bytes of small.mp4 came than were announced; expected 100 bytes; send it again with its size"
     assert files_in(tmp_path) == set()
     assert page.client.put(f"/api/videos/{announced['id']}", content=b"").status_code == 404, "used up"
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segtween import street
 from segtween.errors import SettingError, unknown
 from segtween.models.weights import cache_folder
+from segtween.texttable import count
 from segtween.types import Rgb, SizeHW, format_size
 from segtween.validation import whole_file
 
@@ -123,7 +124,7 @@ def _of_file(spec: str, size_hw: SizeHW, part: int) -> list[Rgb]:
             if len(frames) == CLIP_FRAMES:
                 return frames
     raise SettingError(
-        f"clip {Path(spec).name} of {part * CLIP_FRAMES + len(frames)} frames",
+        f"clip {Path(spec).name} of {count(part * CLIP_FRAMES + len(frames), 'frame')}",
         expected=f"{(part + 1) * CLIP_FRAMES} or more, {CLIP_FRAMES} for each stream",
         do="give a longer clip",
     )

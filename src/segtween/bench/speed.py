@@ -23,6 +23,7 @@ from segtween.engine import Engine
 from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
+from segtween.texttable import count as counted
 from segtween.types import Progress, Result, Rgb
 
 
@@ -138,7 +139,8 @@ class _Run:
 
     @property
     def remark(self) -> str:
-        return f"interval {self.interval}: {self.cuts} frames of the clip were taken for scene cuts and made key frames"
+        cuts = counted(self.cuts, "frame")
+        return f"interval {self.interval}: {cuts} of the clip taken for scene cuts and made key frames"
 
     def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
         """A key frame and the frames up to the next one."""

@@ -72,7 +72,7 @@ class StreamsReport(MethodReport):
     def remarks(self) -> list[str]:
         share, runs = self.share_of_separate, self.network_runs_per_tick
         p95 = {key: self.ways[key]["ticks_ms"]["p95"] for key in ("staggered", "same_tick")}
-        cuts = f"{self.cuts} frames of the clips were taken for scene cuts and made key frames"
+        cuts = f"{counted(self.cuts, 'frame')} of the clips taken for scene cuts and made key frames"
         return [
             f"one network takes {100 * share['median']:.0f}% ({100 * share['q1']:.0f} to {100 * share['q3']:.0f}) of "
             f"the time of {counted(self.count, 'separate run')}; p95 of the ticks is {p95['staggered']:.1f} ms with "

@@ -21,7 +21,7 @@ from segtween.labels import numbered
 from segtween.metrics.timing import quartiles
 from segtween.ops.cpu import resize_planes
 from segtween.settings import Settings
-from segtween.texttable import TextTable
+from segtween.texttable import TextTable, count
 from segtween.types import Progress, Rgb, SizeHW, format_size
 
 Kind = Literal["pixels", "classes", "interval", "length"]
@@ -148,7 +148,7 @@ def _lengths(
     progress: Progress | None,
 ) -> list[dict[str, Any]]:
     if most_frames < LENGTHS[0]:
-        raise SettingError(f"{most_frames} frames", expected=f"{LENGTHS[0]} or more", do="give more frames")
+        raise SettingError(count(most_frames, "frame"), expected=f"{LENGTHS[0]} or more", do="give more frames")
     engine, clip = build_engine(segmenter, settings, backend=Processor(plan.threads)), plan.frames()
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 import typer
 
 from segtween.cli import options, shared
+from segtween.cli.flags import in_flags
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -94,7 +95,8 @@ def propagate(
 
         segtween propagate drive.mp4 --labels cvat-export.zip -o out/ --save cvat
     """
-    from segtween.cli.screen import progress_bar, show
+    from segtween.cli.screen import notes, progress_bar, show
+    from segtween.run.inputs import note_on_rate
     from segtween.run.options import Reading
     from segtween.run.propagation import Labelled, report
     from segtween.run.propagation import propagate as run_propagation
@@ -103,6 +105,8 @@ def propagate(
     outputs = options.outputs(output, ids=given.ids)
     settings = change(Settings(Bidirectional()), flow=flow)
     part = Reading(duration_seconds=given.duration, frame_rate=given.frame_rate)
+    if note := note_on_rate([video], part):
+        notes.print(in_flags(note))
     how = Labelled(given.label_set, settings, output.next_frames, part, threads)
     with progress_bar(video) as bar:
         progress = None if output.quiet else bar

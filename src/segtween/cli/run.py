@@ -143,7 +143,7 @@ def run(
     from segtween.flow import reads_vectors
     from segtween.reports.html.recording import Recorders
     from segtween.reports.html.run_page import Asked
-    from segtween.run.inputs import resolve
+    from segtween.run.inputs import note_on_rate, resolve
     from segtween.run.modes import is_finite
     from segtween.run.options import Reading
     from segtween.video.saving import save_kinds
@@ -161,6 +161,8 @@ def run(
         todo[0].open().close()  # so is a file that cannot be read
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
+    if note := note_on_rate([item.spec for item in todo], part):
+        notes.print(in_flags(note))
     with shared.errors_of_lag(how.lag), compiling(network.chosen_model(), device=how.device, quiet=quiet):
         seg = load(**load_options)
     at_once = _are_at_once(todo, how.multi, live=live)
@@ -296,7 +298,7 @@ def _report(summary: Summary) -> None:
         f"{summary.input.name}: network on {summary.network_runs} of {count(summary.frames, 'frame')} "
         f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
         + (", with the comparison" if summary.comparison is not None else "")
-        + (f", {summary.cuts} scene cuts" if summary.cuts else "")
+        + (f", {count(summary.cuts, 'scene cut')}" if summary.cuts else "")
     )
     console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
     if summary.busy is not None:

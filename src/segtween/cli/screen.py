@@ -79,7 +79,7 @@ def _lines(what: str) -> Progress:
             return
         due = passed + min(passed, MOST_SECONDS_APART)
         left = ""
-        if total and first is not None and done > first[1]:
+        if total and first is not None and first[1] < done < total:
             left = f", about {(passed - first[0]) * (total - done) / (done - first[1]):.0f} s left"
         notes.print(f"{what}: {done}{f' of {total}' if total else ''} after {passed:.0f} s{left}", markup=False)
 

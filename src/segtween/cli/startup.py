@@ -30,18 +30,11 @@ def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
         if parts:
             notes.print("compiling kernels, once; the next time they are on disk")
         notes.print(f"{'compiling' if form_of(model) == 'network' else 'opening'} {model}", markup=False)
-    with progress_bar("compiling kernels", after_seconds=0.0) as move:
-        told = 0
-
-        def progress(done: int, total: int | None) -> None:
-            nonlocal told
-            move(done, total)
-            if done > told and not notes.is_terminal:
-                notes.print(f"compiled {done} of {total} parts of the kernels")
-            told = done
-
-        with compiled_ahead(parts, progress=progress if parts and not quiet else None):
-            yield
+    with (
+        progress_bar("compiling kernels", after_seconds=0.0) as move,
+        compiled_ahead(parts, progress=move if parts and not quiet else None),
+    ):
+        yield
 
 
 def start_line(

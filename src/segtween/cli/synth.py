@@ -13,6 +13,7 @@ import typer
 from segtween.cli import shared, texts
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
+from segtween.texttable import count
 
 if TYPE_CHECKING:
     from segtween.street import Drives
@@ -89,6 +90,6 @@ def synth(
     with progress_bar("street") as progress:
         write(out, drives, overwrite=overwrite, also=films if film else None, progress=progress)
     console.print(
-        f"{drives.clips} clip(s) of {drives.frames} frames, {street.size} (width x height), "
+        f"{count(drives.clips, 'clip')} of {count(drives.frames, 'frame')}, {street.size} (width x height), "
         f"seeds {drives.seed} to {drives.seed + drives.clips - 1}: {out}"
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from segtween.cli import shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded
 
@@ -20,9 +21,7 @@ def train(
         Path | None,
         typer.Option("--data-root", metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder (runs/RECIPE).")
-    ] = None,
+    out: Annotated[Path | None, shared.out_folder("The run's folder (runs/RECIPE).")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Train N steps instead of the recipe's.")] = None,
     fresh: Annotated[

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from segtween.datasets.reading import read_flow, read_ids, read_occlusion, read_rgb
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
+from segtween.texttable import count
 from segtween.types import Flow, FrameKey, Labels, Rgb, SizeHW, format_size
 
 
@@ -104,7 +105,7 @@ class Dataset:
         if max_frames is None or max_frames >= self.n_frames:
             return self
         if max_frames < 1:
-            raise SettingError(f"{max_frames} frames", expected="1 or more", do="give a larger number")
+            raise SettingError(count(max_frames, "frame"), expected="1 or more", do="give a larger number")
         left, clips = max_frames, []
         for clip in self.clips:
             kept = clip if len(clip) <= left else replace(clip, frames=clip.frames[: left if self.is_dense else 0])
@@ -114,8 +115,8 @@ class Dataset:
             left -= len(kept)
         if not clips:
             raise SettingError(
-                f"{max_frames} frames",
-                expected=f"at least the {len(self.clips[0])} frames of the first clip, because its labels are sparse",
+                count(max_frames, "frame"),
+                expected=f"at least the {count(len(self.clips[0]), 'frame')} of the first clip: its labels are sparse",
                 do="give a larger number",
             )
         return replace(self, clips=clips)
@@ -165,7 +166,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         kind = "dense" if self.is_dense else "sparse"
-        return f"Dataset({self.name} {self.split}, {self.n_frames} frames, {len(self.clips)} clips, {kind} labels)"
+        size = f"{count(self.n_frames, 'frame')}, {count(len(self.clips), 'clip')}"
+        return f"Dataset({self.name} {self.split}, {size}, {kind} labels)"
 
 
 def _check_size(frame: ClipFrame, found_hw: SizeHW, size_hw: SizeHW) -> None:

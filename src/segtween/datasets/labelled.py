@@ -26,6 +26,7 @@ from segtween.datasets.annotations import ZIP_FAULTS, open_annotations
 from segtween.datasets.reading import read_ids
 from segtween.errors import LabelError
 from segtween.labels import LabelSet, label_set
+from segtween.masks.png import has_wrong_checksum
 from segtween.types import IGNORE, Labels, SizeHW, format_size
 
 Ids = Literal["train", "dataset"]
@@ -223,7 +224,8 @@ def _exported(path: Path, labels: str | Path | None) -> tuple[list[str], LabelSe
         import cv2
 
         data = np.frombuffer(content.read(name), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        whole = data.size > 0 and not has_wrong_checksum(data.data)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if whole else None
         if image is None:
             raise LabelError(f"label file {name} cannot be read", expected="a whole PNG file", do="export it again")
         return colours(image[..., ::-1], name)

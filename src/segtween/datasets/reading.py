@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import DatasetError
+from segtween.masks.png import has_wrong_checksum
 from segtween.types import Flow, Rgb
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -61,7 +62,8 @@ def _content(path: Path) -> bytes:
 def _decode(path: Path, content: bytes, flags: int) -> NDArray[Any]:
     import cv2
 
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    whole = bool(content) and not has_wrong_checksum(memoryview(content))
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if whole else None
     if image is None:
         raise DatasetError(
             f"{path} is not a readable image ({len(content)} bytes)",

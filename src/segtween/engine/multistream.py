@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.errors import SegtweenError, SettingError
 from segtween.interfaces import Engine
+from segtween.texttable import count
 from segtween.types import Frame, Motion, Result, Rgb
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class MultiStream:
         none or several where results come late. Raises what `step` raises, the latter apart."""
         if len(frames) != len(self):
             raise SettingError(
-                f"{len(frames)} frames for {len(self)} streams",
+                f"{count(len(frames), 'frame')} for {count(len(self), 'stream')}",
                 expected="one for each, None where there is no new one",
                 do="give as many as there are streams",
             )

@@ -30,6 +30,7 @@ from segtween.metrics.bootstrap import Bootstrap
 from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
+from segtween.texttable import count
 from segtween.types import Method, Progress
 
 __all__ = [
@@ -402,7 +403,7 @@ def _checked_distances(intervals: Sequence[int], distance: int | None) -> list[i
     if distance is not None and not 1 <= distance <= wanted[0]:
         raise SettingError(
             f"distance {distance} at interval {wanted[0]}",
-            expected=f"1 to {wanted[0]} frames since the key frame",
+            expected=f"1 to {count(wanted[0], 'frame')} since the key frame",
             do="choose another distance or longer intervals",
         )
     return wanted

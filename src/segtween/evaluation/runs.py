@@ -340,7 +340,7 @@ class Run:
     def _score(self, counts: Counts, edges: BoundaryCounts | None, block: int, distance: int) -> None:
         if distance >= self.tally.distances:
             raise SettingError(
-                f"a frame {distance} frames after its key frame",
+                f"a frame at distance {distance} from its key frame",
                 expected=f"at most {self.tally.distances - 1}, the longest that its schedule allows",
                 do="give engines with adaptive schedules as such",
             )

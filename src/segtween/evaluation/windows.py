@@ -20,6 +20,7 @@ from segtween.metrics.temporal import FARNEBACK, Correspondence, Farneback, corr
 from segtween.metrics.vspw import Sampling, sampling
 from segtween.metrics.vspw import judging_flow as vspw_flow
 from segtween.schedule.cuts import ResidualCuts
+from segtween.texttable import count
 from segtween.types import Labels, Motion, Rgb
 
 SHORTEST_HISTORY = 4
@@ -55,7 +56,7 @@ def _dense(dataset: Dataset, longest: int, settings: Bootstrap) -> tuple[list[Wi
     if longest >= max(len(clip) for clip in dataset.clips):
         raise SettingError(
             f"interval {longest}",
-            expected=f"less than the {max(len(clip) for clip in dataset.clips)} frames of the longest clip",
+            expected=f"less than the {count(max(len(clip) for clip in dataset.clips), 'frame')} of the longest clip",
             do="give shorter intervals",
         )
     windows, blocks = [], 0
@@ -76,7 +77,7 @@ def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window
         most = max(last for _, last in labelled)
         raise SettingError(
             f"interval {longest}",
-            expected=f"at most the {most} frames that come before a labelled frame in {dataset.name} {dataset.split}",
+            expected=f"at most the {count(most, 'frame')} before a labelled frame in {dataset.name} {dataset.split}",
             do="give shorter intervals",
         )
     windows = []
@@ -85,7 +86,8 @@ def _sparse(dataset: Dataset, longest: int, *, whole: bool) -> tuple[list[Window
         windows.append(Window(dataset.clips[number], number, first, np.full(last - first + 1, block), False))
     left_out = ["vc8, vc16 and flicker_at_keys: they need labels on consecutive frames"]
     if len(usable) < len(labelled):
-        left_out.append(f"{len(labelled) - len(usable)} labelled frames with fewer than {longest} frames before them")
+        few = count(len(labelled) - len(usable), "labelled frame")
+        left_out.append(f"{few} with fewer than {count(longest, 'frame')} before")
     return windows, left_out
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from segtween.errors import SettingError
 from segtween.models.finding import find_record
 from segtween.models.int8 import Int8Record, int8_path, save_int8
+from segtween.texttable import count
 from segtween.types import Progress, Rgb
 
 CHECKED = 16
@@ -69,7 +70,9 @@ def calibrate_folder(
 def check_sources(sources: Sequence[str], *, frames: int, made: Iterable[str] = ()) -> None:
     """Raises SettingError for a number of frames that cannot be, SourceError for a source that cannot be opened."""
     if frames < 1:
-        raise SettingError(f"{frames} frames to calibrate on", expected="1 or more", do="give calibrate_frames=64")
+        raise SettingError(
+            f"{count(frames, 'frame')} to calibrate on", expected="1 or more", do="give calibrate_frames=64"
+        )
     from segtween.video import open_source
 
     for source in sources:

@@ -13,7 +13,7 @@ from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison
 from segtween.run.options import Outputs, Reading, Recorder
 from segtween.video import NamedSource, SaveOptions, open_sinks, open_sources
-from segtween.video.inputs import unique_names
+from segtween.video.inputs import as_frame_rate, kind_of, unique_names
 from segtween.video.side_by_side import ComparedMethod
 
 Input = str | Path | int | Source | NamedSource
@@ -45,6 +45,13 @@ def resolve_one(source: Input, reading: Reading, *, threads: int) -> NamedSource
             do="give one of them, or a list with it, which runs them all",
         )
     return found[0]
+
+
+def note_on_rate(specs: Iterable[str], reading: Reading) -> str | None:
+    """A line where a frame rate is given, which is for images, and one of the inputs is a video."""
+    if reading.frame_rate is None or all(kind_of(spec) == "images" for spec in specs):
+        return None
+    return f"frame_rate={as_frame_rate(reading.frame_rate)} is for images; a video keeps its own times"
 
 
 def _resolved(source: Input, reading: Reading, threads: int) -> list[NamedSource]:

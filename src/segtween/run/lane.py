@@ -85,15 +85,25 @@ class Lane:
     """An input with its engine, from its first frame to its last output file.
 
     `outcome` is its result, `crash` an unexpected error while it was closed. `alone`: all
-    that the process does meanwhile is for this input.
+    that the process does meanwhile is for this input. `passed_on` is called whenever a frame went to the outputs:
+    those of a period come at once, and each may take as long as the network of a method to compare with.
     """
 
-    def __init__(self, opened: Opened, engine: Engine, outcome: Outcome, summary: Summary, *, alone: bool) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        engine: Engine,
+        outcome: Outcome,
+        summary: Summary,
+        *,
+        alone: bool,
+        passed_on: Callable[[], None] = lambda: None,
+    ) -> None:
         self.source, self.outcome, self.summary = opened.source, outcome, summary
         self.crash: BaseException | None = None
         self._sink, self._meter, self._comparison = opened.sink, opened.meter, opened.comparison
         self._recorder = opened.recorder
-        self._engine, self._alone = engine, alone
+        self._engine, self._alone, self._passed_on = engine, alone, passed_on
         self._reader: Reader | None = None
         self._closing: threading.Thread | None = None
 
@@ -153,6 +163,7 @@ class Lane:
                 with clock("compare"):
                     self._comparison.update(frame, result)
             self._writer.put((frame, result, {"decode": decode_ms, **clock.stages_ms}))
+            self._passed_on()
 
     def _write(self, item: tuple[Frame, Result, dict[str, float]]) -> None:
         frame, result, stages_ms = item

@@ -65,7 +65,7 @@ class Labelled:
     def __post_init__(self) -> None:
         if self.next_frames < 0:
             raise SettingError(
-                f"{self.next_frames} frames to look at next", expected="0 or more", do="correct next_frames"
+                f"{count(self.next_frames, 'frame')} to look at next", expected="0 or more", do="correct next_frames"
             )
         if self.reading.start_seconds:
             raise SettingError(
@@ -139,7 +139,7 @@ def _check_within(files: Mapping[int, str], frames: int) -> None:
     if beyond:
         raise LabelError(
             f"label file {beyond[0]} belongs to no frame",
-            expected=f"the number of one of the {frames} frames of the input, from 0",
+            expected=f"the number of one of the {count(frames, 'frame')} of the input, from 0",
             do="rename or remove it; the other labels were used",
         )
 

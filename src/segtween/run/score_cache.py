@@ -9,6 +9,7 @@ from segtween.datasets import Dataset
 from segtween.errors import SettingError, SinkError
 from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
+from segtween.texttable import count
 from segtween.types import Progress, Rgb
 from segtween.video.interrupt import Interrupts
 from segtween.video.staging import Staged, sink_errors
@@ -112,7 +113,9 @@ def source_frames(source: Source) -> Iterator[Named]:
 
 def _chosen(dataset: Dataset, before: int | None) -> list[tuple[str, Callable[[], Rgb]]]:
     if before is not None and before < 0:
-        raise SettingError(f"{before} frames before each label", expected="0 or more", do="give a larger number")
+        raise SettingError(
+            f"{count(before, 'frame')} before each label", expected="0 or more", do="give a larger number"
+        )
     chosen: dict[str, Callable[[], Rgb]] = {}
     for clip in dataset.clips:
         wanted: Iterable[int] = range(len(clip))

@@ -21,6 +21,7 @@ from segtween.run.ending import write_json
 from segtween.run.inputs import Job
 from segtween.run.lane import Lane
 from segtween.run.summary import Outcome, SessionSummary, Summary
+from segtween.texttable import count
 from segtween.types import Method, Progress, Result
 from segtween.video.interrupt import Interrupts
 
@@ -64,7 +65,11 @@ def run_session(
     An output that fails is closed alone, the others of its input go on.
     """
     if len(jobs) != len(streams):
-        raise SettingError(f"{len(jobs)} inputs for {len(streams)} streams", expected="one for each", do="give as many")
+        raise SettingError(
+            f"{count(len(jobs), 'input')} for {count(len(streams), 'stream')}",
+            expected="one for each",
+            do="give as many",
+        )
     interrupts = Interrupts()
     session = _Session(streams, jobs, how, progress, interrupts)
     done = SessionSummary(how.method, how.interval, how.live, session.outcomes)
@@ -124,6 +129,7 @@ class _Session:
         self._bell = SimpleQueue[None]()
         self._total: int | None = None
         self._reported = 0
+        self._objection: BaseException | None = None
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Live, each engine has seen pictures of its input's size afterwards, before the first frame comes."""
@@ -135,7 +141,9 @@ class _Session:
                 continue
             how, engine = self._how, self._streams.engines[stream]
             outcome.summary = Summary(opened.source.info, job.folder, how.method, how.interval, how.saved)
-            self._lanes[stream] = Lane(opened, engine, outcome, outcome.summary, alone=len(jobs) == 1)
+            self._lanes[stream] = Lane(
+                opened, engine, outcome, outcome.summary, alone=len(jobs) == 1, passed_on=self._tell
+            )
         if self._how.live:
             for stream, lane in self._lanes.items():
                 _warm_up(self._streams.engines[stream], lane)
@@ -157,6 +165,8 @@ class _Session:
             if self._how.live:
                 self._poll([stream for stream in self._lanes if stream not in taken])
             self._report()
+            if self._objection is not None:
+                raise self._objection
 
     def _label(self, taken: dict[int, Arrival]) -> None:
         """Nothing interrupts a frame between the network and the queue of the writing thread: the main thread may hold
@@ -249,3 +259,10 @@ class _Session:
             self._reported += 1
             if self._progress is not None:
                 self._progress(self._reported, self._total)
+
+    def _tell(self) -> None:
+        """`_report` between the frames of a tick, all of which are passed on first: what the progress raises waits."""
+        try:
+            self._report()
+        except BaseException as error:
+            self._objection = self._objection or error

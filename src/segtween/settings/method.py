@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from segtween.errors import SettingError, unknown
+from segtween.texttable import count
 
 if TYPE_CHECKING:
     from segtween.interfaces import Schedule
@@ -181,7 +182,7 @@ def _check_delay(frames: int | str, interval: int) -> None:
     if frames != "auto" and int(frames) > interval + 1:
         raise SettingError(
             f"async_keys={frames} with interval={interval}",
-            expected=f"at most {interval + 1} frames: one key frame is on its way at a time",
+            expected=f"at most {count(interval + 1, 'frame')}: one key frame is on its way at a time",
             do="lower async_keys=, or raise interval=",
         )
 

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.street.clip import Density, StreetClip, StreetFrame, check_settings
+from segtween.texttable import count
 from segtween.types import Progress, SizeHW, format_size
 
 CITY = "street"
@@ -163,7 +164,7 @@ def write_cityscapes(
     drives.check()
     if not dense and drives.frames <= LABELLED_INDEX:
         raise SettingError(
-            f"clips of {drives.frames} frames",
+            f"clips of {count(drives.frames, 'frame')}",
             expected=f"{LABELLED_INDEX + 1} or more, because frame {LABELLED_INDEX} is the labelled one",
             do="give more frames or label all of them (dense)",
         )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from segtween._version import __version__
+from segtween.texttable import count
 from segtween.training.task import Context, Position, Task
 from segtween.validation import write_whole
 
@@ -57,7 +58,7 @@ def as_text(report: dict[str, Any], after_first: list[str], at_end: list[str]) -
 def _data_line(data: dict[str, Any]) -> str:
     clips = f" in {data['clips']} clips" if "clips" in data else ""
     labels = f", labels {'yes' if data['labels'] else 'no'}" if "labels" in data else ""
-    return f"{data['name']}: {data['frames']} frames{clips}{labels}" + (
+    return f"{data['name']}: {count(data['frames'], 'frame')}{clips}{labels}" + (
         f", {data['sha256']}" if "sha256" in data else ""
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from segtween.datasets.annotations import CVAT_XML, ZIP_FAULTS
 from segtween.datasets.labelled import LABEL_MAP, OWN_SET, LabelledFrames, frame_number, open_labelled
 from segtween.errors import DatasetError, LabelError
+from segtween.texttable import count
 from segtween.types import SizeHW, format_size
 from segtween.ui.labelling import Labelling
 from segtween.ui.videos import named
@@ -63,7 +64,7 @@ def _opened(labelling: Labelling, name: str, data: bytes, incoming: Path) -> Lab
             if index is None:
                 raise LabelError(
                     f"label file {own_name} belongs to no frame",
-                    expected=f"the number of one of the {frames} frames, from 0, as in frame_000012.png",
+                    expected=f"the number of one of the {count(frames, 'frame')}, from 0, as in frame_000012.png",
                     do="rename it",
                 )
             check_png(own_name, content, size_hw)

@@ -24,6 +24,7 @@ from segtween.errors import LabelError, SinkError, SourceError
 from segtween.labels import LabelSet
 from segtween.run.options import Outputs
 from segtween.run.propagation import Candidate, Labelled, look_next, propagate
+from segtween.texttable import count
 from segtween.types import IGNORE, Labels, Rgb, format_size
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import Video
@@ -237,7 +238,7 @@ class Labelling:
 
     def _use_part(self, why: str) -> None:
         self._is_whole = False
-        self.notes.append(f"only the first {self.frames} frames are used: {why}")
+        self.notes.append(f"only the first {count(self.frames, 'frame')} can be used: {why}")
 
     def _write_picture(self, rgb: Rgb) -> None:
         path = self.folder / "frames" / f"{self.frames:06d}.jpg"

@@ -154,7 +154,7 @@ def run(session: Session, choices: Choices, job: Job) -> dict[str, Any]:
     recorders, video = Recorders(widest=WIDEST), choices.video
     outputs = Outputs(SAVED, classes=choices.classes, report=True, compare=other, recorder=recorders)
     source = NamedSource(Path(video.name).stem, video.name, partial(open_video, video))
-    job.begin("labelling")
+    job.begin("labelling by both methods" if choices.compare else "labelling")
     with named(video.path, video.name):
         summary = seg.run(source, folder, outputs=outputs, progress=job.progress)
     job.begin("writing the report")

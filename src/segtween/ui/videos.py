@@ -17,6 +17,7 @@ from segtween.demo.kernels import PARTS as STREET
 from segtween.errors import SegtweenError, SettingError, SinkError, SourceError
 from segtween.interfaces import Source
 from segtween.run.kernels import PARTS, SIZE_HW, Part, compiled_ahead, missing
+from segtween.texttable import count
 from segtween.types import Frame, SourceInfo
 from segtween.ui.answers import Refusal
 from segtween.ui.jobs import Job
@@ -76,13 +77,13 @@ class Upload:
                 head = b""
                 async for part in parts:
                     if file.tell() + len(part) > self.size:
-                        raise Refusal(TOO_LARGE, _too_large(self.name, file.tell() + len(part), self.size))
+                        raise Refusal(TOO_LARGE, self._more_than_announced())
                     if len(head) < HEAD_BYTES:
                         head += part[:HEAD_BYTES]
                         self._check_head(head)
                     file.write(part)
                 if file.tell() < self.size:
-                    raise SourceError(f"{self.name} was cut off", expected=f"{self.size} bytes", do="send it again")
+                    raise SourceError(f"{self.name} was cut off", expected=count(self.size, "byte"), do="send it again")
         except SinkError as error:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise Refusal(NO_ROOM, no_room(error)) from None
@@ -90,6 +91,13 @@ class Upload:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise
         return target
+
+    def _more_than_announced(self) -> SourceError:
+        return SourceError(
+            f"more bytes of {self.name} came than were announced",
+            expected=count(self.size, "byte"),
+            do="send it again with its size",
+        )
 
     def _check_head(self, head: bytes) -> None:
         """Refusal (415) once enough has come of what is no video."""

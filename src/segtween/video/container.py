@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from segtween.errors import SourceError
+from segtween.texttable import count
 from segtween.types import Frame, SizeHW, SourceInfo, format_size
 from segtween.video.inputs import as_frame_rate, as_part
 from segtween.video.pictures import ToRgb, display_matrix
@@ -269,7 +270,7 @@ class ContainerSource:
             )
         seconds = float(max(self._last_ticks, 0) * self._time_base)
         return SourceError(
-            f"{spec} is damaged after {n} frames, at about {seconds:.2f} s ({why})",
+            f"{spec} is damaged after {count(n, 'frame')}, at about {seconds:.2f} s ({why})",
             expected="a whole video",
             do="the frames before the damage are kept; get a whole copy of it for the rest",
         )

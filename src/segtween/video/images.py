@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segtween.errors import SourceError
+from segtween.masks.png import has_wrong_checksum
 from segtween.types import Frame, Rgb, SourceInfo, format_size
 from segtween.video.inputs import as_frame_rate, as_part, clip_name, image_files
 
@@ -90,6 +91,8 @@ def read_image(path: Path) -> Rgb:
         raise _unreadable(path, "it is empty")
     if _cut_off(data):
         raise _unreadable(path, "it is cut off")
+    if has_wrong_checksum(data.data):
+        raise _unreadable(path, "it is damaged")
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:

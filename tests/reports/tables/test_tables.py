@@ -275,7 +275,7 @@ def test_occlusion_is_judged_on_exact_masks() -> None:
     found, true = study.rows[1]["estimated_share"], study.record["true_share"]
     assert study.rows[1]["recall"] * true == pytest.approx(study.rows[1]["precision"] * found)
     assert 0 < true < 0.2
-    with pytest.raises(SettingError, match="1 frames of 1 drives; expected 2 or more of 1 or more"):
+    with pytest.raises(SettingError, match="1 frame of 1 drive; expected 2 or more of 1 or more"):
         occlusion_table(seeds=[1], frames=1)
     with pytest.raises(SettingError, match=r"stored flow .* for drives that are rendered; expected a flow estimator"):
         occlusion_table(seeds=[1], settings=change(find_preset("blend"), flow=str(Path(__file__).parent)))

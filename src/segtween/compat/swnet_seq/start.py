@@ -13,6 +13,7 @@ from segtween.compat.swnet_seq.flags import Options
 from segtween.compat.swnet_seq.places import LAST, TRAINING, Places, RunLog
 from segtween.datasets import Dataset
 from segtween.errors import DatasetError
+from segtween.texttable import count
 from segtween.validation import whole_file
 from segtween.video.staging import sink_errors
 
@@ -56,7 +57,7 @@ def _apart(learned: Dataset, judged: Dataset) -> Dataset:
     both = [c.frames[i] for c in judged.clips for i in c.labelled if c.frames[i].image_path.resolve() in known]
     if both:
         raise DatasetError(
-            f"{len(both)} frames are in both training and validation, first {both[0].name}",
+            f"{count(len(both), 'frame')} in both training and validation, first {both[0].name}",
             expected="other clips to validate on",
             do="correct --train-list and --val-list",
         )

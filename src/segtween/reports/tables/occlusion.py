@@ -18,6 +18,7 @@ from segtween.ops.reference import padded_size
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Published, Settings
 from segtween.street import StreetClip
+from segtween.texttable import count
 from segtween.types import Progress, Rgb, SizeHW, format_size
 
 FRAME_RATE = Fraction(15)
@@ -56,7 +57,11 @@ def occlusion_table(
     as well. Raises SettingError for fewer than two frames, and what `StreetClip` refuses.
     """
     if frames < 2 or not seeds:
-        raise SettingError(f"{frames} frames of {len(seeds)} drives", expected="2 or more of 1 or more", do="give more")
+        raise SettingError(
+            f"{count(frames, 'frame')} of {count(len(seeds), 'drive')}",
+            expected="2 or more of 1 or more",
+            do="give more",
+        )
     chosen = settings or Settings()
     if has_stored_flow(chosen):
         raise SettingError(
