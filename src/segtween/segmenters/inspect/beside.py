@@ -17,7 +17,7 @@ from typing import Any
 from segtween.errors import LabelError, ModelError
 from segtween.labels import LABEL_SETS, LabelSet, label_set
 from segtween.models.onnx_file import metadata
-from segtween.models.records import QUERY_KINDS
+from segtween.models.records import QUERY_KINDS, resampling_of
 from segtween.segmenters.inspect.draft import Fact, Facts
 from segtween.segmenters.inspect.outputs import BINARY, USUAL_THRESHOLD
 from segtween.segmenters.merging import LARGEST_OVERLAP, LEAST_CONFIDENCE
@@ -110,6 +110,7 @@ def _ultralytics(path: Path) -> Facts:
             "input.mean": _ZERO,
             "input.std": _ONE,
             "input.fit": "letterbox",
+            "input.resampling": "bilinear",
             "input.multiple_of": stride if isinstance(stride, int) and 0 < stride <= 1024 and is_dynamic else None,
             "labels": _label_set(source, "names", names),
             "classes": len(names),
@@ -160,6 +161,8 @@ def _mm_input(transforms: list[Any]) -> Facts:
         for name in ("mean", "std"):
             values[f"input.{name}"] = _three(source, name, _get(normalise, name))
         facts |= _facts(source, values)
+    if resize is not None and _get(resize, "interpolation") in (None, "bilinear"):
+        facts |= _facts(source, {"input.resampling": "bilinear"})
     size = _get(resize, "size")
     if size is not None and _get(resize, "keep_ratio") is False:
         if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) for side in size):
@@ -219,4 +222,6 @@ def _transformers_input(said: Any) -> Facts:
     height, width = _get(size, "height"), _get(size, "width")
     if isinstance(height, int) and isinstance(width, int):
         values["input.size"] = (height, width)
+    if said.get("do_resize", True):
+        values["input.resampling"] = resampling_of(said.get("resample"))
     return _facts(source, values)
