@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -134,11 +135,13 @@ def open_network(
     scale: Scale = 1.0,
     label_set: Any = None,
     background: bool = False,
+    threshold: float | None = None,
     **options: Any,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads run at background priority. `options` are provider, precision and threads as
-    `RuntimeOptions` has them."""
+    `threshold` is as in `with_threshold`. `background`: the runtime's threads run at background priority. `options` are
+    provider, precision and threads as `RuntimeOptions` has them."""
+    record = with_threshold(record, threshold)
     computing = RuntimeOptions(aside=in_background if background else None, **options)
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
@@ -147,6 +150,22 @@ def open_network(
     opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
+
+
+def with_threshold(record: ModelRecord, threshold: float | None) -> ModelRecord:
+    """The record with another threshold of its output, None for its own. SettingError for what is no probability, and
+    for a network that has no threshold."""
+    if threshold is None:
+        return record
+    if record.output.threshold is None and record.output.kind != "yolo-seg":
+        raise SettingError(
+            f"threshold={threshold} for network {record.name!r}",
+            expected="a network whose classes are scored each for itself, as its record says with `output.threshold`",
+            do="leave it out",
+        )
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise SettingError(f"threshold={threshold!r}", expected="a number above 0 and below 1", do="try threshold=0.5")
+    return replace(record, output=replace(record.output, threshold=float(threshold)))
 
 
 def notes_of_record(record: ModelRecord) -> list[str]:

@@ -20,7 +20,7 @@ from segtween.types import Rgb, SizeHW
 BITS = 22
 """Weights are whole numbers of 2 ** -22, in which a pixel's sum is exact."""
 CUBIC = -0.5
-"""Keys, "Cubic convolution interpolation for digital image processing", 1981: the slope with an error of third order."""
+"""Keys, "Cubic convolution interpolation for digital image processing", 1981: the slope of a third-order error."""
 
 
 def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -55,7 +55,7 @@ def antialiased(rgb: Rgb, size_hw: SizeHW, how: Resampling) -> Rgb:
 
 @lru_cache(maxsize=32)
 def filter_weights(target: int, source: int, how: Resampling) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each of `target` pixels the first of `source` that it is made of, and the weights of these: (target, taps)."""
+    """For each of `target` pixels the first of `source` that it is made of, and their weights: (target, taps)."""
     weigh, reach = ANTIALIASED[how]
     step = source / target
     wide = max(1.0, step)
