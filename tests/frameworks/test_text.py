@@ -121,8 +121,9 @@ class TestClipSeg(FolderContract):
         frame = clip(self.size_hw)[0]
         expected = own_labels(loaded(model), frame, threshold=0.9)
         assert 0.3 < (expected == 0).mean() < 0.95
-        labels = self.load(path.parent, label_set=None, preset="every-frame").step(frame).labels
-        assert (labels == expected).mean() > 0.999
+        for given in ({"model": path.parent, "label_set": None}, {"model": model, "threshold": 0.9}):
+            labels = self.load(**given, preset="every-frame").step(frame).labels
+            assert (labels == expected).mean() > 0.999
 
     def test_classes_of_a_run_are_its_words(self, network: tuple[Any, Any], tmp_path: Path) -> None:
         for i, rgb in enumerate(clip(self.size_hw)[:2]):

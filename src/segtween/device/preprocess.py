@@ -61,7 +61,7 @@ def table(target: int, source: int, device: Any) -> Table:
 
 @lru_cache(maxsize=32)
 def taps(target: int, source: int, how: Resampling, device: Any) -> tuple[Tensor, Tensor]:
-    """What each place along an axis is made of, as `segmenters.resampling` has it: (taps, target) pixels and weights."""
+    """What each place along an axis is made of, see `segmenters.resampling`: (taps, target) pixels and weights."""
     first, weights = filter_weights(target, source, how)
     at = np.minimum(first + np.arange(weights.shape[1])[:, None], source - 1)
     return torch.from_numpy(at).to(device), torch.from_numpy(weights.T.copy()).to(device)

@@ -122,7 +122,7 @@ class DeviceSegmenter:
 
 
 def as_logits(scores: Tensor, output: OutputRecord) -> Tensor:
-    """Scores (C, h, w) of an output as `segmenters.answers.scored` has them, but for what all classes have in common."""
+    """Scores (C, h, w) as `segmenters.answers.scored` has them, but for what all classes have in common."""
     is_probability = output.kind == "probabilities"
     if output.threshold is None:
         return scores.clamp(min=LEAST_PROBABILITY).log() if is_probability else scores

@@ -95,7 +95,7 @@ def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, size_hw
 
 
 def scored(planes: NDArray[Any], output: OutputRecord) -> Scores:
-    """The logits (classes, h, w) of what an output gives as logits or probabilities (C, h, w), or (h, w) of one class."""
+    """Logits (classes, h, w) of an output's logits or probabilities (C, h, w), or (h, w) of one class."""
     is_probability = output.kind == "probabilities"
     if output.threshold is not None:
         return with_background(planes, output.threshold, is_probability=is_probability)
