@@ -75,9 +75,7 @@ def by_brightness(rgb: Any) -> Any:
 def test_models_without_one_refuse_it(tmp_path: Path) -> None:
     path = model(tmp_path, classes=3, threshold=None)
     for given in (path, "swiftnet-lite0.camvid"):
-        with pytest.raises(
-            SegtweenError, match="for network .*; expected a network whose classes are scored each"
-        ):
+        with pytest.raises(SegtweenError, match="for network .*; expected a network whose classes are scored each"):
             load(given, threshold=0.4)
     with pytest.raises(SegtweenError, match=r"threshold=0\.4 for a model of form callable; expected a network whose"):
         load(by_brightness, threshold=0.4, label_set=["a", "b"])

@@ -62,7 +62,8 @@ class Folder:
 
     @property
     def architecture(self) -> str:
-        return str((self.config.get("architectures") or ["no architecture"])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else "without `architectures` in its config.json"
 
     @property
     def takes_words(self) -> bool:
