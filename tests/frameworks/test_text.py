@@ -200,6 +200,7 @@ class TestOneFormer(QueryContract):
     taken from them. A query of random weights says more of its frame than of itself: its class is read from what it
     keeps from frame to frame."""
 
+    spread = 1
     kept = 6
 
     class Images:
