@@ -46,12 +46,11 @@ class FolderContract(FrameworkContract):
     processor makes of its answer. `beside` is what the network is given beside images."""
 
     beside: ClassVar[dict[str, Any]] = {}
-    larger_hw: ClassVar[tuple[int, int] | None] = (150, 250)
+    larger_hw: ClassVar[tuple[int, int]] = (150, 250)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
 
     def test_larger_frames_are_seen_as_its_processor_shows_them(self, network: tuple[Any, Any]) -> None:
         model, own = network
-        assert self.larger_hw is not None
         frame = clip(self.larger_hw)[0]
         frame[::2] = np.random.default_rng(0).permutation(frame[::2], axis=1)  # too fine for a grid of neighbours
         labels = self.load(model, preset="every-frame").step(frame).labels
