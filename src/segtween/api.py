@@ -88,6 +88,7 @@ def load(
     std: Sequence[float] | None = None,
     channels: str | None = None,
     size_hw: tuple[int, int] | None = None,
+    threshold: float | None = None,
     preset: str = DEFAULT_PRESET,
     mode: ModeName | None = None,
     **changes: Any,
@@ -110,6 +111,8 @@ def load(
                   what a network in torch sees, where it is not stored with it (`segmenters.Preprocessing`): mean and
                   std of pixels in 0..1 (ImageNet's, which is a guess), RGB or BGR, and the one size that it takes. It
                   is exported to ONNX once, checked and kept in the cache; with another device it runs in torch
+    threshold     of a network whose classes are scored each for itself (one channel, CLIPSeg, instances): a class is
+                  where its probability is above it, in 0..1 (0.5 unless the network says another)
     preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
@@ -141,6 +144,7 @@ def load(
         label_set=label_set,
         background=settings.delay is not None,
         preprocessing=Preprocessing.of(mean=mean, std=std, channels=channels, size_hw=size_hw),
+        threshold=threshold,
     )
     if plain and settings.key_tta != "none":
         backend.check(settings)

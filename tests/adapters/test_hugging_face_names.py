@@ -32,3 +32,10 @@ def test_what_is_neither_a_folder_nor_a_name_is_told(tmp_path: Path) -> None:
         segtween.load("hf:no such folder")
     with pytest.raises(ModelError, match=r"holds no config\.json"):
         segtween.load(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize("named", ["5", '{"a": 1}', "[]", "null"])
+def test_a_configuration_that_names_no_architecture_is_told(tmp_path: Path, named: str) -> None:
+    (tmp_path / "config.json").write_text(f'{{"architectures": {named}}}')
+    with pytest.raises(ModelError, match=r"is without `architectures` in its config\.json; expected \.\.\.ForSemantic"):
+        segtween.load(f"hf:{tmp_path}")

@@ -239,7 +239,8 @@ def test_the_network_gives_the_processors_scores(scale: float) -> None:
 @pytest.mark.train
 @pytest.mark.parametrize("size", [(48, 72), (96, 160), (40, 64), (20, 30), (64, 96), (32, 48)])
 @pytest.mark.parametrize("is_bgr", [False, True])
-def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is_bgr: bool) -> None:
+@pytest.mark.parametrize("how", [None, "bilinear", "antialiased-bilinear", "antialiased-bicubic"])
+def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is_bgr: bool, how: Any) -> None:
     import torch
 
     from segtween.device import eager
@@ -247,9 +248,10 @@ def test_what_it_sees_is_what_it_sees_on_the_processor(size: tuple[int, int], is
     from segtween.segmenters.network import resize
 
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    seen = eager.preprocess(torch.from_numpy(rgb), size, Normalisation((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32))
+    normalisation = Normalisation((1.0,) * 3, (0.0,) * 3, is_bgr, torch.float32, how)
+    seen = eager.preprocess(torch.from_numpy(rgb), size, normalisation)
     assert seen.shape == (1, 3, *size)
-    expected = resize(rgb, size).astype(np.float32)
+    expected = resize(rgb, size, how).astype(np.float32)
     found = seen[0].permute(1, 2, 0).numpy()
     off = np.abs((found[..., ::-1] if is_bgr else found) - expected)
     assert off.max() <= 1

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 import transformers
-from framework_contract import CLASSES, FrameworkContract, balanced, clip, normalised
+from framework_contract import CLASSES, FEWEST, FrameworkContract, balanced, clip, normalised
 
 NAMES: dict[str, Any] = {
     "id2label": dict(enumerate(CLASSES)),
@@ -46,7 +46,14 @@ class FolderContract(FrameworkContract):
     processor makes of its answer. `beside` is what the network is given beside images."""
 
     beside: ClassVar[dict[str, Any]] = {}
+    larger_hw: ClassVar[tuple[int, int]] = (150, 250)
     std: ClassVar[tuple[float, float, float]] = (0.229, 0.224, 0.225)
+
+    def test_larger_frames_are_seen_as_its_processor_shows_them(self, network: tuple[Any, Any]) -> None:
+        model, own = network
+        frame = clip(self.larger_hw)[0]
+        labels = self.load(model, preset="every-frame").step(frame).labels
+        assert float((labels == own(frame)).mean()) >= self.least_equal
 
     @classmethod
     def build(cls) -> tuple[Any, list[Any], Any]:
@@ -71,7 +78,8 @@ class FolderContract(FrameworkContract):
 
 class QueryContract(FolderContract):
     """`last` are the layers that masks and classes come from: masks get a spread of 4, every class is preferred by some
-    queries, and its bias is raised until it has a share of the clip. `spread` is that of a class among the queries."""
+    queries, and its bias is raised until it has a share of the clip; of all biases on the way there those are taken
+    with which the frame with the fewest classes has most of them. `spread` is that of a class among the queries."""
 
     spread: ClassVar[float] = 4
 
@@ -90,10 +98,14 @@ class QueryContract(FolderContract):
             classes.bias[-1] -= cls.spread  # no class at all
             answer, count = net(images, **beside), len(CLASSES)
             shown = answer.masks_queries_logits.sigmoid()
-            raised = torch.zeros(count + 1)
+            raised, most = torch.zeros(count + 1), -1.0
+            best = raised.clone()
             for _ in range(100):
                 shares = (answer.class_queries_logits + raised).softmax(dim=-1)[..., :-1]
                 labels = torch.einsum("bqc,bqhw->bchw", shares, shown).argmax(dim=1)
-                there = torch.bincount(labels.flatten(), minlength=count) / labels.numel()
-                raised[:-1] += cls.spread / 20 * (1 / count - there).sign()
-            classes.bias += raised
+                there = torch.stack([(labels == i).float().mean(dim=(1, 2)) for i in range(count)])
+                fewest = float(there.sort(dim=0, descending=True).values[FEWEST - 1].min())
+                if fewest > most:
+                    most, best = fewest, raised.clone()
+                raised[:-1] += cls.spread / 20 * (1 / count - there.mean(dim=1)).sign()
+            classes.bias += best

@@ -73,7 +73,6 @@ class FrameworkContract:
     options: ClassVar[dict[str, Any]] = {}
     mean: ClassVar[tuple[float, float, float]] = MEAN
     least_equal: ClassVar[float] = 0.999
-    fewest: ClassVar[int] = FEWEST
 
     @classmethod
     def made(cls, folder: Path) -> tuple[Any, Any]:
@@ -99,7 +98,7 @@ class FrameworkContract:
         for index in (0, 5, 10):
             expected = own(frames[index])
             shares = np.bincount(expected.ravel(), minlength=len(CLASSES)) / expected.size
-            assert (shares >= LEAST_SHARE).sum() >= self.fewest, f"too few classes to tell anything: {shares.round(3)}"
+            assert (shares >= LEAST_SHARE).sum() >= FEWEST, f"too few classes to tell anything: {shares.round(3)}"
             equal = float((results[index].labels == expected).mean())
             assert equal >= self.least_equal, f"frame {index}: {equal:.4%} equal"
         (told,) = (note for note in seg.engine.notes if "exported from torch" in note)

@@ -133,6 +133,7 @@ class TestMask2Former(QueryContract):
 
 class TestEomt(QueryContract):
     size_hw = (128, 128)
+    larger_hw = (200, 200)
 
     @classmethod
     def build(cls) -> tuple[Any, list[Any], Any]:

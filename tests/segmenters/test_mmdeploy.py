@@ -61,7 +61,7 @@ def test_nothing_is_guessed_and_the_labels_are_right(tmp_path: Path) -> None:
     assert record.guessed == ()
     assert record.input.to_dict() == {
         "name": "image", "layout": "NCHW", "channels": "RGB", "scale": 255.0, "mean": MEAN, "std": STD,
-        "multiple_of": 1, "size": "96x64",
+        "multiple_of": 1, "size": "96x64", "resampling": "bilinear",
     }  # fmt: skip
     assert record.output.to_dict() == {"name": "scores", "kind": "labels", "layout": "NCHW", "stride": 1}
     assert record.labels.name == "cityscapes19"

@@ -18,12 +18,13 @@ from segtween.adapters import need
 from segtween.adapters.cache import KIND, key_of, versions
 from segtween.adapters.modules import IMAGE, SCORES, TorchNetwork, answer_of, trial_picture
 from segtween.errors import MissingExtraError, ModelError
-from segtween.models.records import RECORD_FILE, ModelRecord, load_record, save_record
+from segtween.models.records import RECORD_FILE, ModelRecord, OutputRecord, load_record, save_record
 from segtween.models.weights import in_cache
 from segtween.networks.tracing import trace
 from segtween.runtimes.base import RuntimeOptions
 from segtween.runtimes.openvino import OpenVinoRuntime
 from segtween.runtimes.openvino_graph import first_line
+from segtween.segmenters.answers import scored
 from segtween.segmenters.network import CHECKED, CONTENT
 from segtween.types import SizeHW, format_size
 from segtween.validation import write_whole
@@ -145,7 +146,7 @@ def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> 
         raise ModelError(
             f"{where} fails once exported ({first_line(error)})", expected="scores", do=_otherwise(is_free)
         ) from None
-    worst, agreement = _compared(in_torch, found)
+    worst, agreement = _compared(in_torch, found, record.output)
     span = max(float(np.ptp(in_torch)), 1e-6)
     if not (worst <= LARGEST_DIFFERENCE * span and agreement >= LEAST_AGREEMENT):
         raise ModelError(
@@ -157,8 +158,8 @@ def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> 
     return worst, agreement
 
 
-def _compared(ours: NDArray[Any], others: NDArray[Any]) -> tuple[float, float]:
+def _compared(ours: NDArray[Any], others: NDArray[Any], output: OutputRecord) -> tuple[float, float]:
     if ours.shape != others.shape:
         return float("inf"), 0.0
-    same = ours.argmax(axis=1) == others.argmax(axis=1)
-    return float(np.abs(ours - others).max()), float(same.mean())
+    labels, other_labels = (scored(scores[0], output).argmax(axis=0) for scores in (ours, others))
+    return float(np.abs(ours - others).max()), float((labels == other_labels).mean())

@@ -29,7 +29,7 @@ from segtween.adapters.labels import labels_for, labels_of_words, names_in, of_n
 from segtween.errors import ModelError
 from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
-from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record
+from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record, resampling_of
 from segtween.models.weights import cache_folder, sha256_of
 from segtween.segmenters import HUGGING_FACE, Preprocessing
 from segtween.segmenters.network import CONTENT, NetworkSegmenter, choose_labels, open_network
@@ -62,7 +62,8 @@ class Folder:
 
     @property
     def architecture(self) -> str:
-        return str((self.config.get("architectures") or ["no architecture"])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else "without `architectures` in its config.json"
 
     @property
     def takes_words(self) -> bool:
@@ -326,6 +327,7 @@ def _input(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
     scale = 255 * float(of("rescale_factor", 1 / 255)) if of("do_rescale", True) else 255.0
     normalises = bool(of("do_normalize", True)) and of("image_mean", None) is not None
     size, is_guess = _size(processor, folder.config)
+    resizes, how = bool(of("do_resize", True)), resampling_of(of("resample", None))
     record = InputRecord(
         IMAGE,
         channels="BGR" if of("do_flip_channel_order", False) else "RGB",
@@ -334,8 +336,10 @@ def _input(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
         std=tuple(of("image_std")) if normalises else (1.0, 1.0, 1.0),
         multiple_of=SIDE_MULTIPLE if size is None else 1,
         size_hw=size,
+        resampling=how if resizes else None,
     )
-    return record, ["input.size" if size else "input.multiple_of"] if is_guess else []
+    guessed = ["input.size" if size else "input.multiple_of"] if is_guess else []
+    return record, guessed + ["input.resampling"] * (resizes and how is None)
 
 
 def _size(processor: Any, config: Mapping[str, Any]) -> tuple[SizeHW | None, bool]:

@@ -23,7 +23,7 @@ from segtween.models.records import InputRecord, ModelRecord, OutputKind, Output
 from segtween.segmenters import Preprocessing
 from segtween.segmenters.function import are_probabilities
 from segtween.segmenters.inspect.inputs import IMAGENET_MEAN, IMAGENET_STD, USUAL_MULTIPLE
-from segtween.segmenters.inspect.outputs import LARGEST_STRIDE, stride_of
+from segtween.segmenters.inspect.outputs import LARGEST_STRIDE, USUAL_THRESHOLD, stride_of
 from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
 from segtween.types import Rgb, SizeHW, format_size
 
@@ -35,27 +35,17 @@ _NAMED = ("logits", "out")
 class Scores(nn.Module):
     """A module's scores alone: normalised images (N, 3, H, W) -> (N, C, h, w).
 
-    `scored_alone`: each class is scored for itself, and what is background is the record's `output.threshold`.
-
     The scores are the tensor that it gives, its entry `logits` (transformers) or `out` (torchvision), the first image
-    of several outputs (SMP with a classification head), or the merged class and mask queries. A single channel `x` is
-    that of a class beside the background: (0, x), whose softmax is (1 - sigmoid(x), sigmoid(x)); where it holds
-    probabilities already, (1 - x, x). `is_shared` says that it does.
+    of several outputs (SMP with a classification head), or the merged class and mask queries.
     """
 
-    def __init__(self, module: nn.Module, *, scored_alone: bool = False) -> None:
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self.module, self.is_shared, self.scored_alone = module, False, scored_alone
+        self.module = module
         self.masks_hw = mask_size(getattr(module, "config", None))
 
     def forward(self, image: Tensor) -> Tensor:
-        scores = self._pick(self.module(image), image)
-        if scores.shape[1] > 1 or self.scored_alone:
-            return scores
-        rest = 1 - scores if self.is_shared else torch.zeros_like(scores)
-        return torch.cat([rest, scores], dim=1)
-
-    def _pick(self, answer: Any, image: Tensor) -> Tensor:
+        answer = self.module(image)
         if isinstance(answer, Tensor):
             return _image(answer)
         if isinstance(answer, Mapping) or hasattr(answer, "keys"):
@@ -130,17 +120,15 @@ def module_network(
 ) -> TorchNetwork:
     """The module and its record, both found right by one picture; `content` is a digest of all that changes its
     numbers, `labels` is `labels_for` but for the number of classes and the name. `threshold`: that of the record's
-    output, for classes scored each for itself."""
-    alone = threshold is not None
-    net: Any = Scores(copy.deepcopy(module), scored_alone=alone).eval().to("cpu", torch.float32)
+    output, for logits of classes scored each for itself; a single channel, a class beside the background, is one."""
+    net: Any = Scores(copy.deepcopy(module)).eval().to("cpu", torch.float32)
     net.requires_grad_(False)
     size = trial_size(pixels.size_hw)
     answer = _tried(net, pixels, size, name=name)
-    is_single = answer.shape[1] == 2 and not answer[0, 0].any() and not alone
-    net.is_shared = bool(is_single and 0 <= answer[0, 1].min() <= answer[0, 1].max() <= 1)
-    if net.is_shared:
-        answer = _tried(net, pixels, size, name=name)
-    kind: OutputKind = "probabilities" if are_probabilities(answer[0]) else "logits"
+    is_share = are_probabilities(answer[0])
+    if threshold is None and answer.shape[1] == 1:
+        threshold, is_share = USUAL_THRESHOLD, bool(0 <= answer.min() <= answer.max() <= 1)
+    kind: OutputKind = "probabilities" if is_share else "logits"
     record = ModelRecord(
         name=name,
         graph="graph.onnx",
@@ -148,7 +136,7 @@ def module_network(
         output=OutputRecord(
             SCORES, kind=kind, stride=_stride((answer.shape[2], answer.shape[3]), size, name=name), threshold=threshold
         ),
-        labels=labels(answer.shape[1] + alone, name=name),
+        labels=labels(answer.shape[1] + (threshold is not None), name=name),
         path=Path("model.yaml"),
         provenance={CONTENT: content},
         guessed=tuple(guessed),

@@ -69,6 +69,7 @@ FLAGS = {
     "std": "--std",
     "target_ms": "--target-ms",
     "threads": "--threads",
+    "threshold": "--threshold",
     "tolerance": "--tolerance",
     "compare": "--compare",
     "unknown_below": "--unknown-below",

@@ -96,6 +96,14 @@ class NetworkOptions:
         str | None,
         typer.Option("--input-size", metavar="WxH", help="The one size that a torch network takes; any by default."),
     ] = None
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="P",
+            help="Of a network that scores each class for itself: a class is where its probability is above it.",
+        ),
+    ] = None
     threads: shared.Threads = 0
     network_threads: Annotated[
         int | None,
@@ -176,6 +184,7 @@ class NetworkOptions:
             label_set=self.label_set,
             background=background,
             preprocessing=Preprocessing.of(**self.sees()),
+            threshold=self.threshold,
         )
 
 
@@ -331,8 +340,8 @@ class MethodOptions:
         return {name: value for name, value in values.items() if value is not None}
 
 
-SEEN = ("mean", "std", "channels", "input_size")
-"""What a network in torch sees."""
+SEEN = ("mean", "std", "channels", "input_size", "threshold")
+"""What a network in torch sees, and from where on a class is there."""
 SELDOM_NETWORK = ("scores", "label_set", "runtime", "provider", "precision", "scale", *SEEN, "network_threads")
 SELDOM_RUNTIME = ("label_set", "runtime", "provider", "precision", "threads", "network_threads", *SEEN)
 SELDOM_METHOD = (

@@ -19,6 +19,7 @@ from segtween.interfaces import CutDetector, FlowEstimator, Segmenter, Staying
 from segtween.models.finding import find_record
 from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of, in_torch
+from segtween.segmenters.network import with_threshold
 from segtween.settings import Composed, Published, Settings
 
 OPENVINO = "openvino"
@@ -79,6 +80,8 @@ class Device:
         foreign = in_torch(model, label_set=label_set, preprocessing=others.get("preprocessing"))
         own = find_record(model) if form_of(model) == "network" else None
         record = foreign.record if foreign else own
+        if record is not None:
+            record = with_threshold(record, others.get("threshold"))
         if record is not None and (foreign or is_in_torch(record)):
             if others.get("runtime", OPENVINO) != OPENVINO or others.get("provider") is not None:
                 refused = others["provider"] if others.get("provider") is not None else others["runtime"]

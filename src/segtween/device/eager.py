@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from segtween.device.preprocess import Normalisation, constants, table
+from segtween.device.preprocess import Normalisation, constants, reads_neighbours, table, taps
 from segtween.device.sampling import (
     Samples,
     along,
@@ -20,6 +20,8 @@ from segtween.device.sampling import (
     samples,
     whole_ratio,
 )
+from segtween.models.records import Resampling
+from segtween.segmenters.resampling import BITS
 from segtween.types import SizeHW
 
 
@@ -76,25 +78,38 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
 def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, h, w) in channels-last order, as a network's input.
 
-    Resized as the processor does it: bilinear in whole numbers, by area below half the size.
+    Resized as the processor does it (`segmenters.network.resize`), bilinear in whole numbers.
     """
     factor, offset = constants(normalisation.factor, rgb.device), constants(normalisation.offset, rgb.device)
-    values = (_resized(rgb, size_hw).flip(2) if normalisation.is_bgr else _resized(rgb, size_hw)) * factor + offset
+    seen = _resized(rgb, size_hw, normalisation.resampling)
+    values = (seen.flip(2) if normalisation.is_bgr else seen) * factor + offset
     return values.to(normalisation.dtype).contiguous().permute(2, 0, 1)[None]
 
 
-def _resized(rgb: Tensor, size_hw: SizeHW) -> Tensor:
+def _resized(rgb: Tensor, size_hw: SizeHW, how: Resampling | None) -> Tensor:
     """(h, w, 3) float32 of whole numbers, 0..255."""
     (h, w), whole = rgb.shape[:2], rgb.to(torch.int32)
     if (h, w) == size_hw:
         return rgb.float()
-    if min(size_hw[0] / h, size_hw[1] / w) < 0.5:
+    if not reads_neighbours(size_hw, (h, w), how):
+        if how is not None:
+            return _antialiased(whole, size_hw, how).float()
         return resize_planes(rgb.permute(2, 0, 1).float(), size_hw).round().clamp(0, 255).permute(1, 2, 0)
     x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
     across = whole[:, x.left] * x.before[:, None] + whole[:, x.right] * x.after[:, None]
     above = (y.before[:, None, None] * (across[y.left] >> 4)) >> 16
     below = (y.after[:, None, None] * (across[y.right] >> 4)) >> 16
     return ((above + below + 2) >> 2).float()
+
+
+def _antialiased(rgb: Tensor, size_hw: SizeHW, how: Resampling) -> Tensor:
+    """`segmenters.resampling.antialiased` of whole numbers."""
+    for axis, side in ((1, size_hw[1]), (0, size_hw[0])):
+        at, weights = taps(side, rgb.shape[axis], how, rgb.device)
+        shape = (-1, 1) if axis == 1 else (-1, 1, 1)
+        sums = sum(rgb.index_select(axis, a) * weight.view(shape) for a, weight in zip(at, weights, strict=True))
+        rgb = ((sums + (1 << (BITS - 1))) >> BITS).clamp(0, 255)
+    return rgb
 
 
 def blend_along(fresh: Tensor, history: Tensor, composed: Tensor, share: Tensor) -> Tensor:

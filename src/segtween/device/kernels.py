@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from segtween.device import eager
-from segtween.device.preprocess import Normalisation, table
+from segtween.device.preprocess import Normalisation, reads_neighbours, table
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
 from segtween.device.search import DAMPING, PATCH, SHARP, STEPS, STRIDE, Level
@@ -406,7 +406,7 @@ def grey_view(rgb: Tensor, grid_hw: SizeHW) -> Tensor:
 
 def preprocess(rgb: Tensor, size_hw: SizeHW, normalisation: Normalisation) -> Tensor:
     h, w = rgb.shape[:2]
-    if (h, w) != size_hw and min(size_hw[0] / h, size_hw[1] / w) < 0.5:
+    if not reads_neighbours(size_hw, (h, w), normalisation.resampling):
         return eager.preprocess(rgb, size_hw, normalisation)
     x, y = table(size_hw[1], w, rgb.device), table(size_hw[0], h, rgb.device)
     out = torch.empty((*size_hw, 3), dtype=normalisation.dtype, device=rgb.device)

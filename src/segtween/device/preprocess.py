@@ -9,22 +9,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segtween.models.records import InputRecord
+from segtween.models.records import InputRecord, Resampling
+from segtween.segmenters.resampling import filter_weights
+from segtween.types import SizeHW
 
 
 class Normalisation(NamedTuple):
-    """A network's input normalisation: value = pixel * factor + offset, for each channel in its own order."""
+    """A network's input normalisation: value = pixel * factor + offset, for each channel in its own order; and how it
+    has frames resized."""
 
     factor: tuple[float, float, float]
     offset: tuple[float, float, float]
     is_bgr: bool
     dtype: torch.dtype
+    resampling: Resampling | None = None
 
     @classmethod
     def of(cls, record: InputRecord, dtype: torch.dtype) -> Normalisation:
         factor = [record.scale / 255 / std for std in record.std]
         offset = [-mean / std for mean, std in zip(record.mean, record.std, strict=True)]
-        return cls(tuple(factor), tuple(offset), record.channels == "BGR", dtype)  # type: ignore[arg-type]
+        return cls(tuple(factor), tuple(offset), record.channels == "BGR", dtype, record.resampling)  # type: ignore[arg-type]
+
+
+def reads_neighbours(size_hw: SizeHW, source_hw: SizeHW, how: Resampling | None) -> bool:
+    """Whether each pixel of a resized frame is made of four neighbours of it, as `table` has it."""
+    shrinks = min(side / own for side, own in zip(size_hw, source_hw, strict=True)) < 0.5
+    return how == "bilinear" or (how is None and not shrinks) or size_hw == source_hw
 
 
 class Table(NamedTuple):
@@ -47,6 +57,14 @@ def table(target: int, source: int, device: Any) -> Table:
     after, before = np.rint(weight * 2048), np.rint((1 - weight) * 2048)
     whole = (left, np.minimum(left + 1, source - 1), before, after)
     return Table(*(torch.from_numpy(values.astype(np.int32)).to(device) for values in whole))
+
+
+@lru_cache(maxsize=32)
+def taps(target: int, source: int, how: Resampling, device: Any) -> tuple[Tensor, Tensor]:
+    """What each place along an axis is made of, see `segmenters.resampling`: (taps, target) pixels and weights."""
+    first, weights = filter_weights(target, source, how)
+    at = np.minimum(first + np.arange(weights.shape[1])[:, None], source - 1)
+    return torch.from_numpy(at).to(device), torch.from_numpy(weights.T.copy()).to(device)
 
 
 @lru_cache(maxsize=32)

@@ -108,9 +108,6 @@ class DeviceSegmenter:
     def _scores(self, rgb: Tensor) -> Sequence[Tensor]:
         image = self._kernels.preprocess(rgb, self.input_size((rgb.shape[0], rgb.shape[1])), self._normalisation)
         scores = as_logits(self._net(image)[0].float().contiguous(), self.record.output)
-        if self.record.output.threshold is not None:  # as `segmenters.answers.with_background` has it
-            background = torch.full_like(scores[:1], self.record.output.threshold).logit()
-            scores = torch.cat([background, scores])
         return scores, torch.isfinite(scores).all()
 
     def _compile(self, rgb: Tensor) -> None:
@@ -125,8 +122,13 @@ class DeviceSegmenter:
 
 
 def as_logits(scores: Tensor, output: OutputRecord) -> Tensor:
-    """`segmenters.scores.logits_from_probabilities` in torch where the output is probabilities, else the scores."""
-    return scores.clamp(min=LEAST_PROBABILITY).log() if output.kind == "probabilities" else scores
+    """Scores (C, h, w) as `segmenters.answers.scored` has them, but for what all classes have in common."""
+    is_probability = output.kind == "probabilities"
+    if output.threshold is None:
+        return scores.clamp(min=LEAST_PROBABILITY).log() if is_probability else scores
+    if is_probability:
+        scores = scores.logit(eps=LEAST_PROBABILITY)
+    return torch.cat([torch.full_like(scores[:1], output.threshold).logit(), scores])
 
 
 class FiniteScores:

@@ -24,6 +24,7 @@ from segtween.validation import Expected, FileName, Name, Parsed, Whole, read_ya
 InputLayout = Literal["NCHW", "NHWC"]
 OutputLayout = Literal["NCHW", "NHWC", "NHW", "CHW", "HWC", "HW"]
 Channels = Literal["RGB", "BGR"]
+Resampling = Literal["bilinear", "antialiased-bilinear", "antialiased-bicubic"]
 Fit = Literal["stretch", "letterbox"]
 OutputKind = Literal["logits", "probabilities", "labels", "yolo-seg", "maskformer", "mask2former", "oneformer"]
 QUERY_KINDS: tuple[OutputKind, ...] = ("maskformer", "mask2former", "oneformer")
@@ -66,8 +67,10 @@ class InputRecord:
     means in 0..1. `mean` and `std` are in the order of `channels`. The image is resized to
     `size_hw` (`size: WIDTHxHEIGHT` in the file), or, where that is None, to the nearest multiple of `multiple_of` in
     each direction. With `window_stride_hw` (`window_stride` in the file) it is not resized to `size_hw` but covered by
-    windows of that size, this far apart. With `fit` letterbox it keeps its proportions, in the middle of grey. `fixed`
-    gives the values of the graph's other inputs by name.
+    windows of that size, this far apart. With `fit` letterbox it keeps its proportions, in the middle of grey.
+    `resampling` is how it is resized: bilinear as OpenCV has it, or by a filter that is widened where it shrinks, as
+    Pillow has it; None is OpenCV's bilinear, and by area below half size. `fixed` gives the values of the graph's other
+    inputs by name.
     """
 
     name: Name
@@ -80,6 +83,7 @@ class InputRecord:
     size_hw: Size | None = field(default=None, metadata={"key": "size"})
     window_stride_hw: Size | None = field(default=None, metadata={"key": "window_stride"})
     fit: Fit = "stretch"
+    resampling: Resampling | None = None
     fixed: Mapping[Name, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,7 +104,7 @@ class InputRecord:
         return self.size_hw is not None and self.window_stride_hw is None
 
     def to_dict(self) -> dict[str, Any]:
-        added = ("size_hw", "window_stride_hw", "fit", "fixed")
+        added = ("size_hw", "window_stride_hw", "fit", "resampling", "fixed")
         record = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in added}
         size = None if self.size_hw is None else format_size(self.size_hw)
         record |= {"mean": list(self.mean), "std": list(self.std), "size": size}
@@ -108,7 +112,15 @@ class InputRecord:
             record["window_stride"] = format_size(self.window_stride_hw)
         if self.fit != "stretch":
             record["fit"] = self.fit
+        if self.resampling is not None:
+            record["resampling"] = self.resampling
         return record | ({"fixed": dict(self.fixed)} if self.fixed else {})
+
+
+def resampling_of(number: Any) -> Resampling | None:
+    """By Pillow's number, which transformers and Optimum store as `resample`; None for filters that are not here."""
+    known: dict[int, Resampling] = {2: "antialiased-bilinear", 3: "antialiased-bicubic"}
+    return known.get(number) if isinstance(number, int) else None
 
 
 def _are_numbers(value: Any) -> bool:

@@ -46,7 +46,7 @@ def _function(model: Any, *, label_set: Any, **options: Any) -> Segmenter:
     module = built_module(loaded, name=str(model))
     if module is not None:
         return open_segmenter(module, label_set=label_set, **options)
-    _no_preprocessing("function", **options)
+    _networks_alone("function", **options)
     return CallableSegmenter(loaded, label_set, name=str(model))
 
 
@@ -199,7 +199,7 @@ def in_torch(model: Model, *, label_set: Any, preprocessing: Preprocessing | Non
         model = built_module(load_function(str(model)), name=str(model)) or model
     row = segmenter_spec(model)
     if row.in_torch is None:
-        _no_preprocessing(row.name, **_given(preprocessing))
+        _networks_alone(row.name, **_given(preprocessing))
         return None
     return resolve(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
 
@@ -208,7 +208,16 @@ def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
     return {"preprocessing": preprocessing} if preprocessing is not None and preprocessing.given else {}
 
 
-def _no_preprocessing(form: str, *, preprocessing: Preprocessing | None = None, **_: Any) -> None:
+def _networks_alone(
+    form: str, *, preprocessing: Preprocessing | None = None, threshold: float | None = None, **_: Any
+) -> None:
+    """SettingError for what a model of another form than a network cannot be given."""
+    if threshold is not None:
+        raise SettingError(
+            f"threshold={threshold} for a model of form {form}",
+            expected="a network whose classes are scored each for itself",
+            do="leave it out",
+        )
     if preprocessing is not None:
         raise SettingError(
             f"{preprocessing.given[0]}= for a model of form {form}",
@@ -228,6 +237,7 @@ def open_segmenter(
     label_set: Which | None = None,
     background: bool = False,
     preprocessing: Preprocessing | None = None,
+    threshold: float | None = None,
 ) -> Segmenter:
     """A segmenter of any of the forms above.
 
@@ -235,14 +245,17 @@ def open_segmenter(
     frames near the size that the network was trained at, where its record says it. `label_set` is a label set's name, a
     YAML file, or a list of names; it replaces the model's own. `background`: the threads that a network's runtime
     starts run at background priority, as asynchronous key frames need it (`ops.threads.lower_priority`).
-    `preprocessing` concerns networks in torch.
+    `preprocessing` concerns networks in torch. `threshold`, above 0 and below 1, replaces that of a network whose
+    classes are scored each for itself: a class is where its probability is above it.
 
     Raises ModelError, LabelError, ScoresError, SettingError or MissingExtraError.
     """
     row = segmenter_spec(model)
     own = _given(preprocessing)
-    if row.in_torch is None and row.name != "function":
-        _no_preprocessing(row.name, **own)
+    if row.name == "network":
+        _networks_alone(row.name, **own)
+    elif row.in_torch is None and row.name != "function":
+        _networks_alone(row.name, **own, threshold=threshold)
     opener = resolve(row.open) if isinstance(row.open, str) else row.open
     return opener(
         model,
@@ -254,4 +267,5 @@ def open_segmenter(
         scale=scale,
         label_set=label_set,
         background=background,
+        threshold=threshold,
     )

@@ -91,13 +91,18 @@ def read_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, size_hw
         if output.values is not None:
             labels = _renumbered(labels, output.values, who)
         return Answer(labels=labels.astype(np.uint8) if labels.dtype.kind == "b" else labels, stride=stride)
+    return Answer(scored(planes, output), stride)
+
+
+def scored(planes: NDArray[Any], output: OutputRecord) -> Scores:
+    """Logits (classes, h, w) of an output's logits or probabilities (C, h, w), or (h, w) of one class."""
+    is_probability = output.kind == "probabilities"
     if output.threshold is not None:
-        is_probability = output.kind == "probabilities"
-        return Answer(with_background(planes, output.threshold, is_probability=is_probability), stride)
+        return with_background(planes, output.threshold, is_probability=is_probability)
     planes = planes.astype(np.float32, copy=False)
     # Logarithms before anything is resized: between the centres of an enlarged grid it is they that follow straight
     # lines.
-    return Answer(logits_from_probabilities(planes) if output.kind == "probabilities" else planes, stride)
+    return logits_from_probabilities(planes) if is_probability else planes
 
 
 def _merged(answers: Sequence[NDArray[Any]], output: OutputRecord, size_hw: SizeHW) -> Answer:

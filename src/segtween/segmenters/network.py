@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -15,13 +16,14 @@ from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
 from segtween.models.int8 import load_int8, not_calibrated
-from segtween.models.records import ModelRecord
+from segtween.models.records import ModelRecord, Resampling
 from segtween.models.weights import fingerprint, materialise
 from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
 from segtween.segmenters.letterbox import Place, check_letterbox, letterboxed, place_in, within
+from segtween.segmenters.resampling import ANTIALIASED, antialiased
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
@@ -100,7 +102,7 @@ class NetworkSegmenter:
         if size_hw is None or pixels.window_stride_hw is None:
             seen, place = fitted(self.record, image, seen_hw)
             return self._seen(seen) if place is None else within(self._seen(seen), place)
-        seen, step_hw = resize(image, seen_hw), pixels.window_stride_hw
+        seen, step_hw = resize(image, seen_hw, pixels.resampling), pixels.window_stride_hw
         return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
 
     def _seen(self, image: Rgb) -> Answer:
@@ -133,11 +135,13 @@ def open_network(
     scale: Scale = 1.0,
     label_set: Any = None,
     background: bool = False,
+    threshold: float | None = None,
     **options: Any,
 ) -> NetworkSegmenter:
     """The network of a record in a runtime of its own; `label_set` is anything that `labels.label_set` takes.
-    `background`: the runtime's threads run at background priority. `options` are provider, precision and threads as
-    `RuntimeOptions` has them."""
+    `threshold` is as in `with_threshold`. `background`: the runtime's threads run at background priority. `options` are
+    provider, precision and threads as `RuntimeOptions` has them."""
+    record = with_threshold(record, threshold)
     computing = RuntimeOptions(aside=in_background if background else None, **options)
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
@@ -146,6 +150,22 @@ def open_network(
     opened = open_runtime(runtime, graph, outputs=outputs, pixels=record.input, int8=int8, options=computing)
     labels = None if label_set is None else find_label_set(label_set)
     return NetworkSegmenter(record, opened, scale=scale, labels=labels)
+
+
+def with_threshold(record: ModelRecord, threshold: float | None) -> ModelRecord:
+    """The record with another threshold of its output, None for its own. SettingError for what is no probability, and
+    for a network that has no threshold."""
+    if threshold is None:
+        return record
+    if record.output.threshold is None and record.output.kind != "yolo-seg":
+        raise SettingError(
+            f"threshold={threshold} for network {record.name!r}",
+            expected="a network whose classes are scored each for itself, as its record says with `output.threshold`",
+            do="leave it out",
+        )
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 < threshold < 1:
+        raise SettingError(f"threshold={threshold!r}", expected="a number above 0 and below 1", do="try threshold=0.5")
+    return replace(record, output=replace(record.output, threshold=float(threshold)))
 
 
 def notes_of_record(record: ModelRecord) -> list[str]:
@@ -252,20 +272,22 @@ def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rg
 
 def fitted(record: ModelRecord, image: Rgb, size_hw: SizeHW) -> tuple[Rgb, Place | None]:
     """The image in a size, and where it lies there if it does not fill it."""
+    how = record.input.resampling
     if record.input.fit == "stretch":
-        return resize(image, size_hw), None
+        return resize(image, size_hw, how), None
     cell = 1 if record.output.is_merged else record.output.stride
     place = place_in(size_hw, (image.shape[0], image.shape[1]), cell=cell)
-    return letterboxed(resize(image, (place.height, place.width)), place, size_hw), place
+    return letterboxed(resize(image, (place.height, place.width), how), place, size_hw), place
 
 
-def resize(rgb: Rgb, size_hw: SizeHW) -> Rgb:
-    """Half-pixel-centred; bilinear, and by area below half size, where bilinear would skip pixels."""
+def resize(rgb: Rgb, size_hw: SizeHW, how: Resampling | None = None) -> Rgb:
+    """Half-pixel-centred; for None bilinear, and by area below half size, where bilinear would skip pixels."""
     import cv2
 
     if rgb.shape[:2] == size_hw:
         return rgb
-    shrinks = min(size_hw[0] / rgb.shape[0], size_hw[1] / rgb.shape[1]) < 0.5
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=how)
+    if how in ANTIALIASED:
+        return antialiased(rgb, size_hw, how)
+    skips = how is None and min(size_hw[0] / rgb.shape[0], size_hw[1] / rgb.shape[1]) < 0.5
+    resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA if skips else cv2.INTER_LINEAR)
     return resized

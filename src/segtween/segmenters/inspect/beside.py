@@ -17,7 +17,7 @@ from typing import Any
 from segtween.errors import LabelError, ModelError
 from segtween.labels import LABEL_SETS, LabelSet, label_set
 from segtween.models.onnx_file import metadata
-from segtween.models.records import QUERY_KINDS
+from segtween.models.records import LARGEST_SIDE, QUERY_KINDS, resampling_of
 from segtween.segmenters.inspect.draft import Fact, Facts
 from segtween.segmenters.inspect.outputs import BINARY, USUAL_THRESHOLD
 from segtween.segmenters.merging import LARGEST_OVERLAP, LEAST_CONFIDENCE
@@ -60,6 +60,21 @@ def _get(values: Any, *keys: str) -> Any:
     return values
 
 
+def _entries(source: str, place: str, values: Any, key: str) -> dict[str, Any]:
+    """Entries of a list, none where it is not there, by what each of them has for a key."""
+    if values is not None and not isinstance(values, list):
+        raise _unreadable(source, place, values, "a list")
+    return {str(_get(entry, key)): entry for entry in values or []}
+
+
+def _side_pair(source: str, place: str, height: Any, width: Any) -> tuple[int, int]:
+    if any(
+        isinstance(side, bool) or not isinstance(side, int) or not 0 < side <= LARGEST_SIDE for side in (height, width)
+    ):
+        raise _unreadable(source, place, f"{width}x{height}", f"width and height from 1 to {LARGEST_SIDE}")
+    return height, width
+
+
 def _names(source: str, place: str, names: Any) -> list[str]:
     """Class names in the order of their numbers, of a list or a mapping."""
     if isinstance(names, Mapping):
@@ -67,10 +82,13 @@ def _names(source: str, place: str, names: Any) -> list[str]:
             numbered = {int(key): str(name) for key, name in names.items()}
         except (TypeError, ValueError):
             numbered = {}
-        names = [numbered[i] for i in range(len(numbered))] if sorted(numbered) == [*range(len(numbered))] else None
-    if not isinstance(names, (list, tuple)) or not names:
+        is_whole = sorted(numbered) == [*range(len(numbered))]
+        found: Any = [numbered[i] for i in range(len(numbered))] if is_whole else None
+    else:
+        found = names
+    if not isinstance(found, (list, tuple)) or not found:
         raise _unreadable(source, place, names, "class names, numbered from 0")
-    return [str(name) for name in names]
+    return [str(name) for name in found]
 
 
 def _label_set(source: str, place: str, names: list[str]) -> LabelSet:
@@ -110,6 +128,7 @@ def _ultralytics(path: Path) -> Facts:
             "input.mean": _ZERO,
             "input.std": _ONE,
             "input.fit": "letterbox",
+            "input.resampling": "bilinear",
             "input.multiple_of": stride if isinstance(stride, int) and 0 < stride <= 1024 and is_dynamic else None,
             "labels": _label_set(source, "names", names),
             "classes": len(names),
@@ -137,34 +156,38 @@ def _literal(text: Any) -> Any:
 
 def _mmdeploy(path: Path) -> Facts:
     deploy = _read(path.with_name("deploy.json"))
-    nets = [_get(model, "net") for model in _get(deploy, "models") or []]
-    if path.name not in nets:
+    if path.name not in _entries("deploy.json", "models", _get(deploy, "models"), "net"):
         return {}
     if (task := _get(deploy, "task")) != "Segmentor":
         raise ModelError(
             f"{path.name} is a {task}, as deploy.json says", expected="a Segmentor", do="deploy a segmentation network"
         )
-    tasks = _get(_read(path.with_name("pipeline.json")), "pipeline", "tasks") or []
-    by_module = {_get(step, "module"): step for step in tasks}
-    facts = _mm_input(_get(by_module.get("Transform"), "transforms") or [])
-    facts |= _facts("pipeline.json", {"input.name": _get(by_module.get("Net"), "input_map", "img")})
-    return facts | _mm_output(path, _get(by_module.get("mmseg"), "params") or {})
+    source = "pipeline.json"
+    tasks = _get(_read(path.with_name(source)), "pipeline", "tasks")
+    by_module = _entries(source, "pipeline.tasks", tasks, "module")
+    facts = _mm_input(_get(by_module.get("Transform"), "transforms"))
+    image = _get(by_module.get("Net"), "input_map", "img")
+    facts |= _facts(source, {"input.name": image if isinstance(image, str) else None})
+    return facts | _mm_output(path, _get(by_module.get("mmseg"), "params"))
 
 
-def _mm_input(transforms: list[Any]) -> Facts:
-    by_type = {_get(step, "type"): step for step in transforms}
-    normalise, resize, source = by_type.get("Normalize"), by_type.get("Resize"), "pipeline.json"
+def _mm_input(transforms: Any) -> Facts:
+    source = "pipeline.json"
+    by_type = _entries(source, "transforms", transforms, "type")
+    normalise, resize = by_type.get("Normalize"), by_type.get("Resize")
     facts = _facts(source, {"input.multiple_of": _get(by_type.get("Pad"), "size_divisor") or 1})
     if normalise is not None:
         values: dict[str, Any] = {"input.scale": 255.0, "input.channels": "RGB" if _get(normalise, "to_rgb") else "BGR"}
         for name in ("mean", "std"):
             values[f"input.{name}"] = _three(source, name, _get(normalise, name))
         facts |= _facts(source, values)
+    if resize is not None and _get(resize, "interpolation") in (None, "bilinear"):
+        facts |= _facts(source, {"input.resampling": "bilinear"})
     size = _get(resize, "size")
     if size is not None and _get(resize, "keep_ratio") is False:
-        if not isinstance(size, list) or len(size) != 2 or not all(isinstance(side, int) for side in size):
+        if not isinstance(size, list) or len(size) != 2:
             raise _unreadable(source, "Resize.size", size, "width and height")
-        facts |= _facts(source, {"input.size": (size[1], size[0])})
+        facts |= _facts(source, {"input.size": _side_pair(source, "Resize.size", size[1], size[0])})
     return facts
 
 
@@ -175,11 +198,13 @@ def _three(source: str, place: str, values: Any) -> tuple[float, ...]:
     return tuple(float(n) for n in numbers)
 
 
-def _mm_output(path: Path, params: Mapping[str, Any]) -> Facts:
-    channels, classes = params.get("out_channels"), params.get("num_classes")
+def _mm_output(path: Path, params: Any) -> Facts:
+    channels, classes = _get(params, "out_channels"), _get(params, "num_classes")
     facts = _facts("pipeline.json", {"classes": classes})
     if channels == 1:
-        facts |= _facts("pipeline.json", {"output.threshold": params.get("threshold") or USUAL_THRESHOLD, "classes": 2})
+        facts |= _facts(
+            "pipeline.json", {"output.threshold": _get(params, "threshold") or USUAL_THRESHOLD, "classes": 2}
+        )
     detail = _read(path.with_name("detail.json"))
     trained = Path(str(_get(detail, "codebase", "config") or "")).name.lower()
     for known in LABEL_SETS.values():
@@ -217,6 +242,8 @@ def _transformers_input(said: Any) -> Facts:
         values[f"input.{name}"] = _three(source, f"image_{name}", said.get(f"image_{name}")) if is_used else without
     size = said.get("size") if said.get("do_resize", True) else None
     height, width = _get(size, "height"), _get(size, "width")
-    if isinstance(height, int) and isinstance(width, int):
-        values["input.size"] = (height, width)
+    if height is not None and width is not None:
+        values["input.size"] = _side_pair(source, "size", height, width)
+    if said.get("do_resize", True):
+        values["input.resampling"] = resampling_of(said.get("resample"))
     return _facts(source, values)
