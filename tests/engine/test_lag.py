@@ -261,6 +261,7 @@ def test_after_an_error_of_the_network_what_came_before_can_be_had() -> None:
     assert indices([*engine.push(frames[0]), *engine.finish()]) == [0], "and it goes on"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_in_a_long_stream() -> None:
     engine = build_engine(BrightnessSegmenter(), change(OFFLINE, interval=3), live=True)
     assert isinstance(engine, BidirectionalEngine)

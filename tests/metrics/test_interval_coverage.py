@@ -164,6 +164,7 @@ def holds(simulated: Clips, kind: str, draws: int) -> None:
     assert min(shares.values()) >= 0.90 + beyond_chance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("simulated", "kind", "draws"), TABLES, ids=str)
 def test_intervals_of_the_tables_hold_the_truth(simulated: Clips, kind: str, draws: int) -> None:
     holds(simulated, kind, draws)

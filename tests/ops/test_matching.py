@@ -323,6 +323,7 @@ def test_cells_whose_flow_changes_are_relabelled(
     check(found, labels, changed, lambda p, c: slow.moved_scores(first[0].values, p, size, flow[c], grid))
 
 
+@pytest.mark.slow
 @QUALITIES
 @pytest.mark.parametrize(("size", "grid"), FRAMES)
 def test_between_two_key_frames_both_count_by_their_share(

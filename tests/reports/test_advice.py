@@ -164,6 +164,7 @@ def test_what_cannot_be_asked(values: dict[str, Any], message: str) -> None:
         Request(**{"video": "a.mp4", **values})
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_prints_and_its_line_runs(clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "advice.json"
     done = call("advise", clip, "--model", MODEL, "--threads", "1", "--seconds", "1", "--json", target)

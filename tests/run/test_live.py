@@ -294,7 +294,8 @@ def test_several_live_inputs_with_a_lag(clip: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "session.json").read_text())
     assert record["method"]["mode"] == "bidirectional"
-    assert record["totals"]["network_runs_per_tick"]["most_planned"] <= 1
+    dropped = [stream["live"]["dropped_frames"] for stream in record["streams"]]
+    assert record["totals"]["network_runs_per_tick"]["most_planned"] <= (2 if any(dropped) else 1)
     for stream in record["streams"]:
         assert stream["frames"] + stream["live"]["dropped_frames"] == 24
         assert stream["live"]["latency_ms"]["most"] >= 4 * 62, "a period of frames at 16 per second"

@@ -221,6 +221,7 @@ def test_scores_of_other_forms_are_those_of_the_image(name: str, tmp_path: Path,
     np.testing.assert_allclose(scores, expected, atol=5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opset", range(11, 23))
 @pytest.mark.parametrize("last", ["", "argmax"])
 def test_opsets_11_to_22(tmp_path: Path, opset: int, last: Any) -> None:

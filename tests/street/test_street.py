@@ -48,6 +48,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     assert (first[0].rgb != other[0].rgb).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_start_skips_frames_of_the_same_drive() -> None:
     whole, late = frames(5, 4, start=0), frames(5, 2, start=2)
     assert [f.index for f in late] == [2, 3]
@@ -75,6 +76,7 @@ def test_the_first_frame_has_no_past() -> None:
     assert frame.occlusion.all()
 
 
+@pytest.mark.slow
 def test_every_class_occurs_regularly() -> None:
     seen = np.zeros(11)
     city = np.zeros(19)
@@ -90,6 +92,7 @@ def test_every_class_occurs_regularly() -> None:
     assert never <= {"train", "motorcycle", "bus", "truck"}
 
 
+@pytest.mark.slow
 def test_it_looks_like_a_dash_cam() -> None:
     for seed in (2, 9):
         frame = frames(seed, 1, size_hw=(180, 240))[0]
@@ -100,6 +103,7 @@ def test_it_looks_like_a_dash_cam() -> None:
         assert frame.rgb.std() > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "traffic"), [(8, "normal"), (13, "normal"), (907, "heavy")])
 def test_labels_and_colours_follow_the_flow(seed: int, traffic: Density) -> None:
     clip = frames(seed, 4, traffic=traffic)
@@ -118,6 +122,7 @@ def test_labels_and_colours_follow_the_flow(seed: int, traffic: Density) -> None
     assert np.mean(occluded) > 2 * np.mean(visible)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     height=st.integers(32, 90), width=st.integers(32, 130), seed=st.integers(0, 40), at=st.integers(0, 25),

@@ -43,6 +43,7 @@ def test_a_dropped_course_goes_on_as_before() -> None:
     assert len(lean._pieces) < 10
 
 
+@pytest.mark.slow
 def test_drives_turn_stop_and_change_speed() -> None:
     stops, turns = 0, 0
     for seed in range(4):
@@ -60,6 +61,7 @@ def test_drives_turn_stop_and_change_speed() -> None:
     assert turns >= 3
 
 
+@pytest.mark.slow
 def test_long_drives_keep_little() -> None:
     d = drive(3)
     for t in range(0, 600, 20):

@@ -44,12 +44,14 @@ def test_camvid_layout_reads_back_exactly(tmp_path: Path) -> None:
                 assert (truth["occlusion"] == frame.occlusion).all()
 
 
+@pytest.mark.slow
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_camvid(tmp_path / name, Drives(seed=1, clips=1, frames=2, size_hw=SIZE))
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_a_film_of_each_drive_with_its_labels(tmp_path: Path) -> None:
     out, size, also = tmp_path / "s", (240, 320), partial(StreetFilms, labels=CAMVID11, frame_rate=Fraction(15))
     write_camvid(out, Drives(seed=4, clips=2, frames=2, size_hw=size, truth=False), also=also)
@@ -67,6 +69,7 @@ def test_a_film_of_each_drive_with_its_labels(tmp_path: Path) -> None:
         assert np.median(np.abs(right - tinted)) < 6
 
 
+@pytest.mark.slow
 def test_an_error_while_filming_leaves_no_folder(tmp_path: Path) -> None:
     class Broken:
         def __init__(self, root: Path) -> None:
@@ -82,6 +85,7 @@ def test_an_error_while_filming_leaves_no_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_every_leads_from_written_frame_to_written_frame(tmp_path: Path) -> None:
     write_camvid(tmp_path / "s", Drives(seed=2, clips=1, frames=3, size_hw=SIZE), every=5)
     slow = list(StreetClip(2, size_hw=SIZE, frame_rate=Fraction(3), frames=3))
@@ -90,12 +94,14 @@ def test_every_leads_from_written_frame_to_written_frame(tmp_path: Path) -> None
     assert (data.read_flow(data.clips[0].frames[2], size_hw=SIZE) == slow[2].flow).all()
 
 
+@pytest.mark.slow
 def test_without_truth_there_is_no_flow(tmp_path: Path) -> None:
     write_camvid(tmp_path / "s", Drives(seed=2, clips=1, frames=2, size_hw=SIZE, frame_rate=Fraction(7), truth=False))
     assert not (tmp_path / "s" / "flow").exists()
     assert (tmp_path / "s" / "val" / "S0002_00001.png").is_file()
 
 
+@pytest.mark.slow
 def test_cityscapes_labels_one_frame_of_thirty(tmp_path: Path) -> None:
     out = tmp_path / "street"
     write_cityscapes(out, Drives(seed=3, clips=1, frames=30, size_hw=SIZE, truth=False, frame_rate=Fraction(17)))
@@ -111,6 +117,7 @@ def test_cityscapes_labels_one_frame_of_thirty(tmp_path: Path) -> None:
     assert 7 in ids  # road, in the data set's own ids
 
 
+@pytest.mark.slow
 def test_cityscapes_can_label_every_frame(tmp_path: Path) -> None:
     write_cityscapes(
         tmp_path / "s",

@@ -108,6 +108,7 @@ def overlay(
     return tracks, codecs, notices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", CONTAINERS)
 def test_no_sound_costs_the_pictures(tmp_path: Path, form: str) -> None:
     made = 0

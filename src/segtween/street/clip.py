@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -144,15 +145,23 @@ def check_settings(
         raise SettingError(f"start {start!r}", expected="0 or more frames", do="choose another start")
 
 
+@lru_cache(maxsize=2)
+def _painted(seed: int) -> tuple[tuple[Array, Array, Array], Any]:
+    """What a drive's surfaces and sky are painted with, and how far its random numbers have been drawn by then."""
+    rng = np.random.default_rng([seed, 81])
+    painted = textures.paint(rng), textures.clouds(rng), textures.skyline(rng)
+    return painted, rng.bit_generator.state
+
+
 class _Renderer:
     def __init__(self, seed: int, size_hw: SizeHW, *, heavy: bool = False) -> None:
         self.size_hw, self.seed = size_hw, seed
         h, w = size_hw
         looks = look(seed)
         self.env, self.tone = looks.env.copy(), looks.tone
-        rng = np.random.default_rng([seed, 81])
-        self.textures = textures.paint(rng)
-        self.cloud, self.line = textures.clouds(rng), textures.skyline(rng)
+        (self.textures, self.cloud, self.line), drawn = _painted(seed)
+        rng = np.random.default_rng()
+        rng.bit_generator.state = drawn
         self.levels = kernels.LEVELS
         side = 1 if rng.random() < 0.6 else -1
         self.height, self.tilt = float(rng.uniform(1.25, 1.5)), float(rng.uniform(-0.012, 0.012))

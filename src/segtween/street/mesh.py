@@ -46,6 +46,16 @@ class Material:
         return [self.kind, self.layer, *self.colour, self.parameter, LABEL[self.label], self.flags]
 
 
+def cross(a: Any, b: Any) -> NDArray[np.float64]:
+    """The cross product of vectors (..., 3): what `np.cross` gives, whose preparations take many times as long for a
+    few vectors, of which a street has thousands."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    x = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
+    y = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
+    z = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    return np.stack([x, y, z], axis=-1)
+
+
 class Mesh:
     """Collects faces; `freeze` gives the two arrays."""
 
@@ -62,7 +72,7 @@ class Mesh:
         `tints` (N, 3) are colours instead of the material's.
         """
         p = np.asarray(points, np.float64).reshape(-1, 3, 3)
-        flat = np.cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
+        flat = cross(p[:, 1] - p[:, 0], p[:, 2] - p[:, 0])
         length = np.linalg.norm(flat, axis=1, keepdims=True)
         flat /= np.maximum(length, 1e-12)
         v = np.zeros((len(p), 3, 9), np.float32)
@@ -120,9 +130,9 @@ class Mesh:
         """A tapered tube without ends; texture coordinates once around and in metres along."""
         a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)
         axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-9)
-        side = np.cross(axis, (1.0, 0, 0) if abs(axis[0]) < 0.7 else (0, 1.0, 0))
+        side = cross(axis, (1.0, 0, 0) if abs(axis[0]) < 0.7 else (0, 1.0, 0))
         side /= np.linalg.norm(side)
-        up = np.cross(axis, side)
+        up = cross(axis, side)
         angle = np.linspace(0, 2 * np.pi, sides + 1)
         n = np.cos(angle)[:, None] * side + np.sin(angle)[:, None] * up
         low, high = a + n * r0, b + n * r1
@@ -152,9 +162,9 @@ class Mesh:
     def disc(self, centre: Any, normal: Any, radius: float, material: Material, *, sides: int = 12) -> None:
         """A flat disc; texture coordinates span -1..1 scaled to 0..1, upright in z."""
         n = np.asarray(normal, np.float64) / np.linalg.norm(normal)
-        side = np.cross((0, 0, 1.0) if abs(n[2]) < 0.9 else (1.0, 0, 0), n)
+        side = cross((0, 0, 1.0) if abs(n[2]) < 0.9 else (1.0, 0, 0), n)
         side /= np.linalg.norm(side)
-        up = np.cross(n, side)
+        up = cross(n, side)
         angle = np.linspace(0, 2 * np.pi, sides + 1)
         rim = np.asarray(centre, np.float64) + radius * (np.cos(angle)[:, None] * side + np.sin(angle)[:, None] * up)
         rim_uv = np.stack([0.5 + 0.5 * np.cos(angle), 0.5 + 0.5 * np.sin(angle)], axis=1)

@@ -24,6 +24,7 @@ from segtween.street.mesh import (
     FrozenMesh,
     Material,
     Mesh,
+    cross,
     slot,
 )
 from segtween.street.textures import LAYER
@@ -59,7 +60,7 @@ CARS = {
 def _loft(mesh: Mesh, grid: Array, material: Material, *, inside: Any = None) -> None:
     """A smooth surface through (rows, columns, 3) points, seen from outside (away from `inside`)."""
     du, dv = np.gradient(grid, axis=0), np.gradient(grid, axis=1)
-    n = np.cross(du, dv)
+    n = cross(du, dv)
     n /= np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-9)
     centre = grid.mean(axis=(0, 1)) if inside is None else np.asarray(inside, np.float64)
     if ((grid - centre) * n).sum() < 0:
@@ -78,7 +79,7 @@ def _glazed(mesh: Mesh, corners: list[Any], label: str, *, panes: tuple[float, .
     """A painted quad (corners: low left, low right, high right, high left) with glass panes let into it."""
     body, glass = Material(PAINT, label, slot(0)), Material(GLASS, label, (0.018, 0.021, 0.024))
     low0, low1, high1, high0 = (np.asarray(c, np.float64) for c in corners)
-    normal = np.cross(low1 - low0, high0 - low0)
+    normal = cross(low1 - low0, high0 - low0)
     middle = (low0 + low1 + high0 + high1) / 4
     # Cabins stand around the model's own axis or in front of it, so that outside is away from it.
     if normal @ (middle - (0.3 * middle[0], 0, 0.5)) < 0:
@@ -313,9 +314,9 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
             at[:2] += d[:2] / max(float(np.linalg.norm(d[:2])), 0.2) * spread * (1.05 - k) * rng.uniform(0.5, 0.95)
         if kind == "bush":
             at[2] = max(at[2], 0.45 * size)
-        side = np.cross(d, rng.standard_normal(3))
+        side = cross(d, rng.standard_normal(3))
         side /= np.linalg.norm(side)
-        up = np.cross(d + rng.normal(0, 0.5, 3), side)
+        up = cross(d + rng.normal(0, 0.5, 3), side)
         up /= np.linalg.norm(up)
         s = size * rng.uniform(0.7, 1.15)
         quad = np.array(

@@ -205,6 +205,7 @@ def test_a_sequence_of_every_preset(data: Dataset, tmp_path: Path) -> None:
         assert page.shape[1] > 2 * 80
 
 
+@pytest.mark.slow
 def test_the_street_comes_with_exact_truth() -> None:
     shots = StreetShots(1, CAMVID11, size_hw=(48, 64))
     first, second = shots.read(2, 3)

@@ -143,6 +143,7 @@ def test_what_cannot_be_compared(data: Dataset, options: dict[str, object], text
         table(data, **options)
 
 
+@pytest.mark.slow
 def test_the_street_is_rendered_with_its_exact_truth() -> None:
     drives = Drives(seed=907, clips=2, frames=3, size_hw=(48, 64), traffic="heavy")
     with rendered(drives) as street:

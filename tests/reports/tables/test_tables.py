@@ -235,6 +235,7 @@ def speeds(name: str) -> Study:
     return Study(name, "Title & <things>", [Column("row", "row")], rows, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["intervals", "scales"])
 def test_the_plot_is_drawn_twice_the_same(name: str, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
@@ -265,6 +266,7 @@ def test_files_that_exist_are_kept(tmp_path: Path) -> None:
     check_targets(tmp_path, ["a.csv", "a.md"], overwrite=True)
 
 
+@pytest.mark.slow
 def test_occlusion_is_judged_on_exact_masks() -> None:
     study = occlusion_table(seeds=[1], frames=3, size_hw=(48, 64), command="x")
     assert [r["estimate"] for r in study.rows] == ["forward-backward", "photometric", "outside"]
