@@ -39,7 +39,7 @@ from segtween.video.animation import AnimationWriter
 
 SEED = 7
 FRAME_RATE = Fraction(15)
-SECONDS = 4.0
+SECONDS = 3.0
 MOST_FRAMES = 3600 * FRAME_RATE
 CLOSE_UP = np.s_[110:330, 250:640]
 """What the moving picture shows of each: the far end of the street, where most flickers."""
@@ -141,7 +141,7 @@ def run_demo(
     moving picture, SinkError where a file cannot be written.
     """
     if not 1 <= seconds * FRAME_RATE < MOST_FRAMES:  # neither of which NaN is
-        raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=4")
+        raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=3")
     count = int(seconds * FRAME_RATE)
     folder, say = Path(out), tell or (lambda _: None)
     from segtween.video.staging import sink_errors
