@@ -76,7 +76,7 @@ def test_a_fused_key_frame_is_read_from_the_later_one_too() -> None:
     assert both[3] < 0.1, "0.7 of what it says, 0.3 of the first; then a third of the last"
 
 
-def test_the_nearer_of_two_key_frames_counts_up_to_twice_as_much() -> None:
+def test_the_nearer_of_two_key_frames_counts_more() -> None:
     state = KeyState(ScoreMap(np.zeros((1, 1, 1), np.float32), "logits", (1, 1)))
 
     def at(distance: int, reliability: float | None) -> KeyState:
@@ -90,10 +90,10 @@ def test_the_nearer_of_two_key_frames_counts_up_to_twice_as_much() -> None:
         return float(found[0, 0])
 
     assert [part(n, 4 - n, 0.0) for n in (1, 2, 3)] == pytest.approx([1 / 4, 1 / 2, 3 / 4])
-    assert [part(n, 4 - n, 1.0) for n in (1, 2, 3)] == pytest.approx([5 / 12, 1 / 2, 7 / 12])
-    assert part(0, 4, 1.0, None) == pytest.approx(1 / 3), "of a key frame"
-    assert part(2, 2, 1.0, 0.1) > 0.9, "reliability decides"
-    assert share(state, state, evenness=1.0) is None
+    assert [part(n, 4 - n, 2.0) for n in (1, 2, 3)] == pytest.approx([3 / 8, 1 / 2, 5 / 8])
+    assert part(0, 4, 4.0, None) == pytest.approx(1 / 3), "of a key frame"
+    assert part(2, 2, 5.0, 0.1) > 0.9, "reliability decides"
+    assert share(state, state, evenness=5.0) is None
 
 
 def test_what_a_block_uncovers_is_known_from_the_key_frame_after() -> None:

@@ -3,9 +3,8 @@
     key frame       as in `engine.causal`: scores = network(frame), blended with the history; or given labels
     other frames    flow is composed to the key frame before and, along the flow in the other direction, to the key
                     frame after; labels are read from both, at full resolution
-    share           of the later key frame = its reliability x (frames since the earlier one + the period), against the
-                    earlier one's reliability x (frames until the later one + the period); of given labels the nearer
-                    ones count more: without the period
+    share           of the later key frame = its reliability x (frames since the earlier one + e), against the earlier
+                    one's reliability x (frames until the later one + e); e is the source's `evenness`
     fused key frame where scores are blended with the history, the later key frame has its share in the labels, too
 
 Results come late: once the next key frame has its scores, which a network with a thread of its own
@@ -401,13 +400,12 @@ def _with_scores(state: KeyState, key: _Key | None) -> KeyState:
 
 
 def share(before: KeyState | None, after: KeyState | None, *, evenness: float) -> Float | None:
-    """The later key frame's part, (gh, gw) in 0..1; None where there are not both. `evenness`, in periods, is added to
+    """The later key frame's part, (gh, gw) in 0..1; None where there are not both. `evenness`, in frames, is added to
     the distances: the larger it is, the less it matters which one is nearer."""
     if before is None or after is None or after.reliability is None:
         return None
-    always = evenness * (before.distance + after.distance)
     reliability: Any = 1.0 if before.reliability is None else before.reliability  # at the key frame itself
-    first: Any = (reliability + LEAST_RELIABILITY) * (after.distance + always)
-    second: Any = (after.reliability + LEAST_RELIABILITY) * (before.distance + always)
+    first: Any = (reliability + LEAST_RELIABILITY) * (after.distance + evenness)
+    second: Any = (after.reliability + LEAST_RELIABILITY) * (before.distance + evenness)
     part: Float = second / (first + second)
     return part
