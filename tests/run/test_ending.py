@@ -57,7 +57,7 @@ def ended(
     """What the run ends with, and its `run.json`."""
     method = Segtween(BrightnessSegmenter(), PRESETS["composed"], threads=1).method
     info = SourceInfo("clip", "clip", (48, 64), Fraction(25), 3)
-    summary, sink = Summary(info, folder, method, 4, (), frames=frames), Outputs(failed=failed, raises=raises)
+    summary, sink = Summary(info, folder, method, 4, (), frames, 1), Outputs(failed=failed, raises=raises)
     error = write_summary(summary, sink.report, close_outputs(sink, error))  # type: ignore[arg-type]
     path = folder / "run.json"
     return error, json.loads(path.read_text()) if path.exists() else {}
@@ -70,6 +70,14 @@ def test_nothing_went_wrong(tmp_path: Path) -> None:
     assert record["outputs"] == [
         {"name": "a.mp4", "frames": 3, "error": None}, {"name": "x.zip", "frames": 0, "error": None},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("frames", "runs"), [(3, 0), (3, 1), (0, 0)])
+def test_frames_without_a_label_are_told(tmp_path: Path, frames: int, runs: int) -> None:
+    method = Segtween(BrightnessSegmenter(), PRESETS["composed"], threads=1).method
+    summary = Summary(SourceInfo("clip", "clip", (48, 64), Fraction(25), 3), tmp_path, method, 4, (), frames, runs)
+    write_summary(summary, report := OutputReport(), None)
+    assert [note.partition(":")[0] for note in report.notes] == ["no frame has labels"] * (frames > 0 and runs == 0)
 
 
 def test_an_output_failed(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def close_outputs(sink: Sink, error: BaseException | None) -> BaseException | No
 def write_summary(summary: Summary, report: OutputReport, error: BaseException | None) -> BaseException | None:
     """Writes `run.json` where there was any frame. Returns what the run ends with: `error`, which then names the
     outputs that failed besides; a SinkError where nothing else went wrong."""
+    if summary.frames and not summary.network_runs:
+        report.note("no frame has labels: the network's first answer was still to come when the input ended")
     summary.outputs = report
     summary.error = _error_text(error, report.error())
     if summary.frames:
