@@ -19,7 +19,7 @@ def demo(
     out: Annotated[Path, shared.out_folder("Where the video goes.")] = Path("demo"),
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
-    ] = 4.0,
+    ] = 3.0,
     animation: Annotated[
         Path | None,
         typer.Option(
