@@ -195,7 +195,7 @@ def test_a_figure_of_an_impossible_format_is_told(
     ("view", "told"),
     [
         ({"of": "fake", "columns": COLUMNS, "rows": ["nothing"]}, "no nothing in the figures; expected one of rows"),
-        ({"of": "fake", "columns": COLUMNS, "where": {"row": ["x"]}}, "view all has no rows"),
+        ({"of": "fake", "columns": COLUMNS, "where": {"row": ["x"]}}, "view all: no row has row 'x'; expected one of"),
         ({"of": "fake", "printed": "nothing"}, "no printed line holds nothing"),
         ({"of": "fake", "columns": ["row"]}, "table 'None' is unknown"),
     ],

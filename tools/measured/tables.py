@@ -63,9 +63,23 @@ def _table(view: str, of: Mapping[str, Any], records: Mapping[str, Any]) -> str:
             row |= others
             cells = _own_cells(record["figures"], columns, row) if isinstance(columns, list) else _cells(part, of, row)
             lines.append([of.get("names", {}).get(cells[0], cells[0]), *cells[1:]])
+    _check_choice(view, of, records)
     if len(lines) == 2:
         raise MeasuredError(f"view {view} has no rows; expected one at least; correct its rows and where")
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _check_choice(view: str, of: Mapping[str, Any], records: Mapping[str, Any]) -> None:
+    """MeasuredError for a value of `where` that no row has: a name that has changed, whose rows would be left out."""
+    parts = of.get("parts", [of])
+    for where in [of.get("where", {}), *(part["where"] for part in parts if "where" in part)]:
+        rows = [row for part in parts for row in _rows(records[part.get("of", of.get("of"))], part | {"where": {}}, of)]
+        for key, values in where.items():
+            have = [look_up(row, key) for row in rows]
+            if absent := [value for value in values if value not in have]:
+                raise MeasuredError(
+                    f"view {view}: no row has {key} {absent[0]!r}; expected one of {sorted(set(map(str, have)))}"
+                )
 
 
 def _cells(part: Mapping[str, Any], of: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
