@@ -53,7 +53,7 @@ def test_tests_are_collected_with_what_they_are_installed_with() -> None:
     `pytest.importorskip`. The adapters' tests have an environment of their own."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = {name: _packages(given) for name, given in project["optional-dependencies"].items()}
-    missing = set().union(*extras.values()) - extras["dev"] - _packages(project["dependencies"]) | {"PIL", "rerun"}
+    missing = set().union(*extras.values()) - extras["dev"] - _packages(project["dependencies"]) | {"rerun"}
     assert {"torch", "kornia", "transformers", "playwright"} <= missing
     assert not missing & {"numpy", "onnx", "starlette"}
     files = [path for path in (ROOT / "tests").rglob("*.py") if path.parent.name != "frameworks"]

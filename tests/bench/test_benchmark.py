@@ -91,13 +91,13 @@ def test_both_modes_are_timed_in_one_run() -> None:
     assert both["share_of_limit"] == pytest.approx(record["results"][0]["ms_per_frame"] / both["ms_per_frame"] / 3)
     assert both["key_frame"]["median"] >= 20
     assert both["other_frame"]["median"] < both["key_frame"]["median"]
-    assert both["latency_frames"]["most"] == 2, "the frame after a key frame waits for the next one"
+    assert both["latency_frames"]["most"] == 3, "a key frame, too, waits for the next one"
     assert record["results"][1]["latency_frames"]["most"] == 0
     figures, stages, remarks = report.tables()
     assert not isinstance(figures, str)
     assert not isinstance(stages, str)
     assert figures.column(0) == ["0 (network on every frame)", "2, offline", "2, online"]
-    assert figures.column(figures.columns.index("frames until labels")) == ["0", "2", "0"]
+    assert figures.column(figures.columns.index("frames until labels")) == ["0", "3", "0"]
     assert stages.column(0) == ["0", *["2, offline"] * 2, *["2, online"] * 2]
     (slow,) = (line for line in str(remarks).splitlines() if line.startswith("interval 2, offline"))
     assert slow.endswith("; its labels come 2 frames later at most")
@@ -113,9 +113,9 @@ def test_the_command_times_the_offline_mode_alone_and_says_its_latency(tmp_path:
     assert (record["method"]["mode"], record["clip"]) == ("bidirectional", "textured")
     assert not {"online", "offline"} & set(record), "one mode, and interval 0"
     plain, both = record["results"]
-    assert (plain["latency_frames"]["most"], both["latency_frames"]["most"]) == (0, 3)
+    assert (plain["latency_frames"]["most"], both["latency_frames"]["most"]) == (0, 4)
     row = next(line for line in done.stdout.splitlines() if line.startswith("3, offline"))
-    assert row.split()[-2] == "3"
+    assert row.split()[-2] == "4"
 
 
 def test_progress_counts_every_frame(measured: tuple[BenchReport, list[tuple[int, int]]]) -> None:

@@ -141,5 +141,5 @@ def test_exact_flow_is_found_and_checked(tmp_path: Path) -> None:
 
 def test_repr_is_short(tmp_path: Path) -> None:
     data = open_dataset("folders", folders(tmp_path), split="val")
-    assert repr(data) == "Dataset(folders val, 12 frames, 1 clips, sparse labels)"
+    assert repr(data) == "Dataset(folders val, 12 frames, 1 clip, sparse labels)"
     assert replace(data, frame_rate=None) == data

@@ -114,7 +114,7 @@ def test_a_still_video_agrees_wholly(tmp_path: Path) -> None:
     still = video(tmp_path / "still.mp4", [textured((48, 64))] * 6)
     found = advise(Request(str(still)), BrightnessSegmenter(), command=lambda _: "")
     assert {r["interval"] for r in found.rows} == {1, 2, 4}, "whose next key frame is in the clip"
-    assert [r["pixels"] for r in found.rows] == [1.0] * len(found.rows)
+    assert min(r["pixels"] for r in found.rows) > 0.999
 
 
 def test_a_video_of_cuts_alone_takes_the_network_everywhere(tmp_path: Path) -> None:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from segtween.models.records import Resampling
@@ -43,13 +41,17 @@ ANTIALIASED: dict[Resampling, tuple[Callable[[NDArray[np.float64]], NDArray[np.f
 
 def antialiased(rgb: Rgb, size_hw: SizeHW, how: Resampling) -> Rgb:
     """(H, W, 3) uint8 in another size, half-pixel-centred: along rows, then along columns, rounded after each."""
+    from segtween.ops.resampling import across  # on a device Numba may be missing
+
     height, width = size_hw
     image = np.ascontiguousarray(rgb)
     if width != image.shape[1]:
-        image = _across(image, *filter_weights(width, image.shape[1], how))
+        image = across(image, *filter_weights(width, image.shape[1], how), BITS)
     if height != image.shape[0]:
         columns = np.ascontiguousarray(image.transpose(1, 0, 2))
-        image = np.ascontiguousarray(_across(columns, *filter_weights(height, image.shape[0], how)).transpose(1, 0, 2))
+        image = np.ascontiguousarray(
+            across(columns, *filter_weights(height, image.shape[0], how), BITS).transpose(1, 0, 2)
+        )
     return image
 
 
@@ -65,19 +67,3 @@ def filter_weights(target: int, source: int, how: Resampling) -> tuple[NDArray[n
     at = first[:, None] + np.arange((end - first).max())
     values = np.where(at < end[:, None], weigh((at + 0.5 - centre[:, None]) / wide), 0)
     return first, np.rint(values / values.sum(axis=1, keepdims=True) * 2**BITS).astype(np.int64)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _across(image: Any, first: Any, weights: Any) -> Any:
-    """(rows, source, 3) uint8 -> (rows, target, 3)."""
-    rows, source, channels = image.shape
-    target, taps = weights.shape
-    out = np.empty((rows, target, channels), np.uint8)
-    for y in range(rows):
-        for x in range(target):
-            for c in range(channels):
-                total = 1 << (BITS - 1)
-                for tap in range(min(taps, source - first[x])):
-                    total += weights[x, tap] * image[y, first[x] + tap, c]
-                out[y, x, c] = min(max(total >> BITS, 0), 255)
-    return out
