@@ -100,7 +100,7 @@ def test_both_modes_are_timed_in_one_run() -> None:
     assert figures.column(figures.columns.index("frames until labels")) == ["0", "3", "0"]
     assert stages.column(0) == ["0", *["2, offline"] * 2, *["2, online"] * 2]
     (slow,) = (line for line in str(remarks).splitlines() if line.startswith("interval 2, offline"))
-    assert slow.endswith("; its labels come 2 frames later at most")
+    assert slow.endswith("; its labels come 3 frames later at most")
     assert f"method composed, bidirectional {offline['method']['hash']}, offline" in str(remarks)
 
 
