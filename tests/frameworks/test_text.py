@@ -81,8 +81,13 @@ class TestClipSeg(FolderContract):
 
     @classmethod
     def made(cls, folder: Path) -> tuple[Any, Any]:
-        net = clipseg()
-        return saved(net, clipseg_processor(), folder), lambda rgb: own_labels(net, rgb)
+        net, processor = clipseg(), clipseg_processor()
+
+        def own(rgb: Any) -> Any:
+            return own_labels(net, rgb)
+
+        own.images = processor.image_processor  # type: ignore[attr-defined]
+        return saved(net, processor, folder), own
 
     def test_the_words_are_its_classes_beside_the_background(self, network: tuple[Any, Any]) -> None:
         record = exported_record(network[0], label_set=", ".join(WORDS))
