@@ -146,7 +146,7 @@ def check_settings(
 
 
 @lru_cache(maxsize=2)
-def _painted(seed: int) -> tuple[tuple[Array, Array, Array], Any]:
+def _painted(seed: int) -> tuple[tuple[Any, Any, Any], Any]:
     """What a drive's surfaces and sky are painted with, and how far its random numbers have been drawn by then."""
     rng = np.random.default_rng([seed, 81])
     painted = textures.paint(rng), textures.clouds(rng), textures.skyline(rng)
