@@ -131,7 +131,7 @@ def test_films_that_are_given_up_leave_nothing(tmp_path: Path) -> None:
 def test_a_moving_picture_of_another_kind_is_refused_at_once(tmp_path: Path) -> None:
     told: list[str] = []
     with pytest.raises(SettingError, match=r"expected a name that ends in \.webp"):
-        run_demo(tmp_path, animation=tmp_path / "flicker.gif", tell=told.append)
+        run_demo(tmp_path, seconds=3, animation=tmp_path / "flicker.gif", tell=told.append)
     assert not told
 
 

@@ -133,10 +133,17 @@ def test_random_weights_are_marked_whatever_is_measured() -> None:
     assert licences([replace(trained, provenance={})]) == []
 
 
-def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> tuple[io.StringIO, list[float]]:
+    """What is written, and a clock that the test moves on."""
     text, clock = io.StringIO(), [100.0]
     monkeypatch.setattr(screen, "notes", Console(file=text, force_terminal=False, soft_wrap=True, highlight=False))
     monkeypatch.setattr(screen.time, "perf_counter", lambda: clock[0])
+    return text, clock
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(no_terminal: tuple[io.StringIO, list[float]]) -> None:
+    text, clock = no_terminal
     with screen.progress_bar("drive") as progress:
         for done in range(1, 101):
             clock[0] += 1
@@ -158,10 +165,10 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.
     assert text.getvalue().splitlines()[4:] == ["camera: 5 after 30 s"]
 
 
-def test_what_comes_before_the_first_step_does_not_make_the_rest_look_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    text, clock = io.StringIO(), [0.0]
-    monkeypatch.setattr(screen, "notes", Console(file=text, force_terminal=False, soft_wrap=True, highlight=False))
-    monkeypatch.setattr(screen.time, "perf_counter", lambda: clock[0])
+def test_what_comes_before_the_first_step_does_not_make_the_rest_look_long(
+    no_terminal: tuple[io.StringIO, list[float]],
+) -> None:
+    text, clock = no_terminal
     with screen.progress_bar("drive") as progress:
         clock[0] += 60
         for done in range(1, 101):

@@ -68,7 +68,7 @@ def progress_bar(what: str, *, after_seconds: float = 1.0) -> Iterator[Progress]
 def _lines(what: str) -> Progress:
     began = time.perf_counter()
     due = FIRST_LINE_SECONDS
-    first: tuple[float, int] | None = None  # when the first step was done: what came before may have compiled something
+    first: tuple[float, int] | None = None
 
     def move(done: int, total: int | None) -> None:
         nonlocal due, first
@@ -78,12 +78,19 @@ def _lines(what: str) -> Progress:
         if passed < due:
             return
         due = passed + min(passed, MOST_SECONDS_APART)
-        left = ""
-        if total and first is not None and first[1] < done < total:
-            left = f", about {(passed - first[0]) * (total - done) / (done - first[1]):.0f} s left"
+        seconds = seconds_left(first, passed, done, total)
+        left = f", about {seconds:.0f} s left" if seconds else ""
         notes.print(f"{what}: {done}{f' of {total}' if total else ''} after {passed:.0f} s{left}", markup=False)
 
     return move
+
+
+def seconds_left(first: tuple[float, int] | None, now: float, done: int, total: int | None) -> float | None:
+    """By the rate since `first`, when and how far the first step was done: what came before may have compiled
+    something. None where it is not known."""
+    if first is None or total is None or done <= first[1]:
+        return None
+    return (now - first[0]) * max(0, total - done) / (done - first[1])
 
 
 def show(*parts: TextTable | str, all_in: str | None = None) -> None:

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import DatasetError
-from segtween.masks.png import has_wrong_checksum
+from segtween.masks.png import SIGNATURE, has_wrong_checksum
 from segtween.types import Flow, Rgb
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # PNG colour types; of the latter a pixel is an index into a table of colours
 
 
@@ -87,7 +86,7 @@ def read_ids(path: Path) -> NDArray[Any]:
     import cv2
 
     content = _content(path)
-    bits, colour_type = content[24:26] if content[:8] == _PNG and len(content) > 25 else (8, None)
+    bits, colour_type = content[24:26] if content[:8] == SIGNATURE and len(content) > 25 else (8, None)
     if colour_type == _PALETTE:
         return _palette_indices(path)
     values = _decode(path, content, cv2.IMREAD_UNCHANGED)

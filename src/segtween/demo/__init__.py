@@ -39,7 +39,6 @@ from segtween.video.animation import AnimationWriter
 
 SEED = 7
 FRAME_RATE = Fraction(15)
-SECONDS = 3.0
 MOST_FRAMES = 3600 * FRAME_RATE
 CLOSE_UP = np.s_[110:330, 250:640]
 """What the moving picture shows of each: the far end of the street, where most flickers."""
@@ -127,7 +126,7 @@ class Outcome:
 def run_demo(
     out: str | Path,
     *,
-    seconds: float = SECONDS,
+    seconds: float,
     interval: int = 4,
     threads: int = 0,
     animation: str | Path | None = None,

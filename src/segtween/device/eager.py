@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from segtween.device.preprocess import Normalisation, constants, reads_neighbours, table, taps
+from segtween.device.preprocess import Normalisation, constants, table, taps
 from segtween.device.sampling import (
     Samples,
     along,
@@ -21,7 +21,7 @@ from segtween.device.sampling import (
     whole_ratio,
 )
 from segtween.models.records import Resampling
-from segtween.segmenters.resampling import BITS
+from segtween.segmenters.resampling import BITS, reads_neighbours
 from segtween.types import SizeHW
 
 

@@ -15,10 +15,11 @@ import triton.language as tl
 from torch import Tensor
 
 from segtween.device import eager
-from segtween.device.preprocess import Normalisation, reads_neighbours, table
+from segtween.device.preprocess import Normalisation, table
 from segtween.device.sampling import FAR as FAR_PIXELS
 from segtween.device.sampling import whole_ratio
 from segtween.device.search import DAMPING, PATCH, SHARP, STEPS, STRIDE, Level
+from segtween.segmenters.resampling import reads_neighbours
 from segtween.types import SizeHW
 
 FAR = tl.constexpr(FAR_PIXELS)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from segtween.models.records import InputRecord, Resampling
 from segtween.segmenters.resampling import filter_weights
-from segtween.types import SizeHW
 
 
 class Normalisation(NamedTuple):
@@ -29,12 +28,6 @@ class Normalisation(NamedTuple):
         factor = [record.scale / 255 / std for std in record.std]
         offset = [-mean / std for mean, std in zip(record.mean, record.std, strict=True)]
         return cls(tuple(factor), tuple(offset), record.channels == "BGR", dtype, record.resampling)  # type: ignore[arg-type]
-
-
-def reads_neighbours(size_hw: SizeHW, source_hw: SizeHW, how: Resampling | None) -> bool:
-    """Whether each pixel of a resized frame is made of four neighbours of it, as `table` has it."""
-    shrinks = min(side / own for side, own in zip(size_hw, source_hw, strict=True)) < 0.5
-    return how == "bilinear" or (how is None and not shrinks) or size_hw == source_hw
 
 
 class Table(NamedTuple):

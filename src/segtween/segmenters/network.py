@@ -23,7 +23,7 @@ from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
 from segtween.segmenters.letterbox import Place, check_letterbox, letterboxed, place_in, within
-from segtween.segmenters.resampling import ANTIALIASED, antialiased
+from segtween.segmenters.resampling import ANTIALIASED, antialiased, reads_neighbours
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
@@ -288,6 +288,6 @@ def resize(rgb: Rgb, size_hw: SizeHW, how: Resampling | None = None) -> Rgb:
         return rgb
     if how in ANTIALIASED:
         return antialiased(rgb, size_hw, how)
-    skips = how is None and min(size_hw[0] / rgb.shape[0], size_hw[1] / rgb.shape[1]) < 0.5
-    resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_AREA if skips else cv2.INTER_LINEAR)
+    is_bilinear = reads_neighbours(size_hw, (rgb.shape[0], rgb.shape[1]), how)
+    resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_LINEAR if is_bilinear else cv2.INTER_AREA)
     return resized

@@ -55,6 +55,13 @@ def antialiased(rgb: Rgb, size_hw: SizeHW, how: Resampling) -> Rgb:
     return image
 
 
+def reads_neighbours(size_hw: SizeHW, source_hw: SizeHW, how: Resampling | None) -> bool:
+    """Whether each pixel of a resized frame is made of four neighbours of it, bilinearly; with None for `how` not below
+    half size, where that would skip pixels."""
+    shrinks = min(side / own for side, own in zip(size_hw, source_hw, strict=True)) < 0.5
+    return how == "bilinear" or (how is None and not shrinks) or size_hw == source_hw
+
+
 @lru_cache(maxsize=32)
 def filter_weights(target: int, source: int, how: Resampling) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each of `target` pixels the first of `source` that it is made of, and their weights: (target, taps)."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
+from segtween.cli.screen import seconds_left
 from segtween.errors import SegtweenError, SettingError
 from segtween.ui.answers import Refusal
 
@@ -69,11 +70,8 @@ class Job:
         self.check()
 
     def seconds_left(self) -> float | None:
-        """By the rate since the first step of this stage, which may have compiled something; None if not known."""
-        if self._first is None or self.total is None or self.state != "running":
-            return None
-        since, steps = time.monotonic() - self._first[0], self.done - self._first[1]
-        return since / steps * max(0, self.total - self.done) if steps > 0 else None
+        """Of this stage; None if not known."""
+        return seconds_left(self._first, time.monotonic(), self.done, self.total) if self.state == "running" else None
 
     def run(self) -> None:
         """Does the work, and says how it ended. A fault of the program becomes one line, too."""

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from segtween.datasets.annotations import CVAT_XML, ZIP_FAULTS
 from segtween.datasets.labelled import LABEL_MAP, OWN_SET, LabelledFrames, frame_number, open_labelled
 from segtween.errors import DatasetError, LabelError
+from segtween.masks.png import SIGNATURE
 from segtween.texttable import count
 from segtween.types import SizeHW, format_size
 from segtween.ui.labelling import Labelling
@@ -25,7 +26,6 @@ from segtween.video.staging import sink_errors
 MOST_BYTES = 256 << 20
 """Of one file, as it is sent, and of what a zip file holds unpacked."""
 EXPORTS = (".zip", ".json", ".xml")
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def take_file(labelling: Labelling, name: str, data: bytes) -> list[int]:
@@ -94,7 +94,7 @@ def _unusable(name: str) -> LabelError:
 
 def check_png(name: str, content: bytes, size_hw: SizeHW) -> None:
     """Raises LabelError for another size than the frames', before anything is decoded; DatasetError for no PNG."""
-    if content[:8] != _PNG or len(content) < 24:
+    if content[:8] != SIGNATURE or len(content) < 24:
         raise DatasetError(f"label file {name} is no PNG", expected="a whole PNG file", do="save it as PNG")
     width, height = struct.unpack(">II", content[16:24])
     if (height, width) != size_hw:

@@ -8,6 +8,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from segtween.masks.png import SIGNATURE
+
 
 def encode_png(pixels: NDArray[np.uint8], *, palette: NDArray[np.uint8] | None = None) -> bytes:
     """(H, W) indices with a `palette` (256, 3) -> 8-bit palette PNG, without one grey; (H, W, 3) RGB or (H, W, 4) with
@@ -26,7 +28,7 @@ def encode_png(pixels: NDArray[np.uint8], *, palette: NDArray[np.uint8] | None =
     data = packer.compress(rows.data) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, _colour_type(pixels, palette), 0, 0, 0)
     colours = b"" if palette is None else _chunk(b"PLTE", palette.astype(np.uint8).tobytes())
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + colours + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    return SIGNATURE + _chunk(b"IHDR", header) + colours + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
 def _colour_type(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None) -> int:
