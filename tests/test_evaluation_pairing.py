@@ -249,6 +249,7 @@ def test_a_difference_of_tc_is_over_the_classes_of_both() -> None:
     assert (one.temporal_figures()["tc"], other.temporal_figures()["tc"]) == (pytest.approx(0.7), pytest.approx(0.6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", [0, 3])
 def test_records_of_frames_live_no_longer_than_frames_are_waited_for(drifting: Dataset, later: int) -> None:
     alive: list[int] = []

@@ -55,6 +55,7 @@ def at_rate(
     return bench_real_time(segmenter, settings=settings, name="composed", plan=plan, **others)
 
 
+@pytest.mark.slow
 def test_late_keys_keep_a_rate_that_waiting_for_the_network_does_not() -> None:
     late, waiting = at_rate(Slow(0.2), change(EVERY_OTHER, async_keys="auto")), at_rate(Slow(0.2), EVERY_OTHER)
     late_frames, waiting_frames = late.frames, waiting.frames
@@ -225,6 +226,7 @@ def test_what_is_done_in_the_background_gives_way_with_its_threads() -> None:
         in_background(lambda: 1 // 0)
 
 
+@pytest.mark.slow
 def test_the_scores_of_a_network_in_the_background_are_the_same() -> None:
     usual, behind = (open_segmenter("swiftnet-lite0.camvid", threads=1, background=b) for b in (False, True))
     rgb = colour_image((96, 128))

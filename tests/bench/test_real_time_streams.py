@@ -41,6 +41,7 @@ def at_rate(segmenter: BrightnessSegmenter, *, late: Any, count: int = 3, **othe
     return bench_real_time_streams(segmenter, settings=settings, name="composed", count=count, plan=plan)
 
 
+@pytest.mark.slow
 def test_no_camera_waits_for_a_slow_network_and_each_gets_its_turn() -> None:
     late, waiting = at_rate(Slow(0.1), late="auto"), at_rate(Slow(0.1), late=None)
     late_all, waiting_all = late.to_json()["all"], waiting.to_json()["all"]

@@ -67,6 +67,7 @@ def outputs(folder: Path) -> dict[str, tuple[int, bool]]:
     return {o["name"]: (o["frames"], o["error"] is not None) for o in record["outputs"]}
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_too_large_costs_itself_only(tmp_path: Path) -> None:
     clip, out = video(tmp_path / "v.mp4", [textured((96, 128), cell=12)] * 50), tmp_path / "out"
     process = start(
@@ -86,6 +87,7 @@ def test_a_file_that_grows_too_large_costs_itself_only(tmp_path: Path) -> None:
     assert "cvat.zip" in json.loads((out / "run.json").read_text())["error"]
 
 
+@pytest.mark.slow
 def test_an_annotation_file_that_grows_too_large_leaves_nothing_of_itself(tmp_path: Path) -> None:
     clip, out = video(tmp_path / "v.mp4", [textured((96, 128), cell=3)] * 12), tmp_path / "out"
     saved = "coco-polygons,cvat-video,label-studio,yolo"
@@ -131,6 +133,7 @@ def test_outputs_that_cannot_be_are_refused(tmp_path: Path, options: tuple[str, 
     assert re.search(text, refused("run", clip, "-o", tmp_path / "out", "--model", MODEL, *options))
 
 
+@pytest.mark.slow
 def test_no_room_for_anything_leaves_no_part(tmp_path: Path) -> None:
     clip, out = images(tmp_path / "clip"), tmp_path / "out"
     call("run", clip, "-o", tmp_path / "warm", *("--model", MODEL, "--quiet"))  # compiles what the limit would stop
@@ -142,6 +145,7 @@ def test_no_room_for_anything_leaves_no_part(tmp_path: Path) -> None:
     assert not [name for name in left_in(out) if name.startswith(".") or name == "run.json"]
 
 
+@pytest.mark.slow
 def test_scores_that_find_no_room_leave_nothing(tmp_path: Path, long_clip: Path) -> None:
     process = start("scores", "export", long_clip, "-o", tmp_path / "s.npz", "--model", MODEL, most_bytes=100_000)
     (line,) = ended(process)
@@ -170,6 +174,7 @@ def test_a_second_run_is_refused_and_sigterm_keeps_what_the_first_did(tmp_path: 
     assert all(output["frames"] == done for output in record["outputs"])
 
 
+@pytest.mark.slow
 def test_a_part_that_is_removed_during_a_run(tmp_path: Path, long_clip: Path) -> None:
     out = tmp_path / "out"
     process = start(
@@ -185,6 +190,7 @@ def test_a_part_that_is_removed_during_a_run(tmp_path: Path, long_clip: Path) ->
     assert frames_of(out / "overlay.mp4") == 300
 
 
+@pytest.mark.slow
 def test_sigterm_ends_several_live_inputs(tmp_path: Path, long_clip: Path) -> None:
     out = tmp_path / "out"
     other = shutil.copy(long_clip, tmp_path / "other.mp4")
@@ -201,6 +207,7 @@ def test_sigterm_ends_several_live_inputs(tmp_path: Path, long_clip: Path) -> No
         assert json.loads((out / name / "run.json").read_text())["error"] == "stopped by SIGTERM"
 
 
+@pytest.mark.slow
 def test_sigterm_ends_propagate(tmp_path: Path, long_clip: Path) -> None:
     labels, out = tmp_path / "labels", tmp_path / "out"
     labels.mkdir()
@@ -218,6 +225,7 @@ def test_sigterm_ends_propagate(tmp_path: Path, long_clip: Path) -> None:
         assert len(list(csv.DictReader(file))) == len(list((out / "labels").iterdir()))
 
 
+@pytest.mark.slow
 def test_sigterm_ends_scores_export(tmp_path: Path, long_clip: Path) -> None:
     slow = tmp_path / "slow.py"
     slow.write_text(
@@ -276,6 +284,7 @@ def test_a_frame_is_done_before_sigterm_stops_a_run(tmp_path: Path) -> None:
     assert len(list((out / "labels").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_a_second_signal_stops_a_network_that_hangs(tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     lines = ("if frames == 3:", f"    open({str(begun)!r}, 'w').close()", "    time.sleep(600)")
@@ -291,6 +300,7 @@ def test_a_second_signal_stops_a_network_that_hangs(tmp_path: Path) -> None:
     assert len(list((out / "labels").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_thread_that_waits_for_ever_does_not_keep_a_stopped_run(tmp_path: Path) -> None:
     lines = (
         "if frames == 3:",
@@ -306,6 +316,7 @@ def test_a_thread_that_waits_for_ever_does_not_keep_a_stopped_run(tmp_path: Path
     assert not (out / ".segtween.lock").exists()
 
 
+@pytest.mark.slow
 def test_sigterm_before_anything_is_done(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(

@@ -54,6 +54,7 @@ def test_ordinals() -> None:
     assert said == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "22nd", "101st", "111th", "112th"]
 
 
+@pytest.mark.slow
 def test_the_scale_at_which_frames_are_seen_is_said_where_it_is_not_1(clip: Path, tmp_path: Path) -> None:
     for options, seen in (((), " at scale 2 on"), (("--scale", "1.5"), " at scale 1.5 on"), (("--scale", "1"), " on")):
         out = ("-o", tmp_path / "out", "--save", "labels", "--overwrite")

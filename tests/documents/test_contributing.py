@@ -84,11 +84,13 @@ def test_a_network(tree: Path) -> None:
     passes(tree, "tests/networks/test_networks.py", "-k", "tiny")
 
 
+@pytest.mark.slow
 def test_a_preset(tree: Path) -> None:
     assert add(tree, "A preset") == ["src/segtween/settings/method.py", "tests/engine/test_sparse.py"]
     passes(tree, "tests/engine/test_sparse.py")
 
 
+@pytest.mark.slow
 def test_a_data_set(tree: Path) -> None:
     added = add(tree, "A data set")
     assert len(added) == 3

@@ -57,6 +57,7 @@ def test_a_function_takes_the_network_s_place(drive: Path, tmp_path: Path) -> No
     assert len(list((tmp_path / "out" / "labels").iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_becomes_label_images(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for i, rgb in enumerate(panning(3, (96, 128))):
@@ -89,12 +90,14 @@ def test_a_recording_is_written_for_rerun(drive: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "clip.rrd").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_coco_is_exported_and_read(drive: Path, tmp_path: Path) -> None:
     told = call("coco_export.py", drive, tmp_path / "out").splitlines()
     assert told[0].endswith(" masks in 6 frames")
     assert sum(int(line.split()[1]) for line in told[1:]) == 6 * 96 * 128
 
 
+@pytest.mark.slow
 def test_corrected_frames_are_propagated(drive: Path, tmp_path: Path) -> None:
     told = call("cvat_loop.py", drive, tmp_path / "first").splitlines()
     assert told[0].startswith("drive: network on 2 of 6 frames")
@@ -102,6 +105,7 @@ def test_corrected_frames_are_propagated(drive: Path, tmp_path: Path) -> None:
     assert told == ["6 frames from 6 corrected ones"]
 
 
+@pytest.mark.slow
 def test_a_ros_node_publishes_labels_and_confidence(tmp_path: Path) -> None:
     """With a stand-in for the modules of ROS 2, which hands over the images that it finds and keeps the answers."""
     images, answers = tmp_path / "images.npz", tmp_path / "answers.npz"
@@ -120,6 +124,7 @@ def test_a_ros_node_publishes_labels_and_confidence(tmp_path: Path) -> None:
         assert np.array_equal(sure, wanted.confidence)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(drive: Path, tmp_path: Path) -> None:
     notebook = json.loads((ROOT / "examples" / "results.ipynb").read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]

@@ -206,5 +206,6 @@ def test_a_view_of_what_is_not_there_fails(tree: Tree, view: dict[str, Any], tol
     assert told in tree.faults()
 
 
+@pytest.mark.slow
 def test_every_table_of_the_documents_is_what_its_json_says() -> None:
     assert checking.faults(ROOT) == []

@@ -247,6 +247,7 @@ def test_a_period_of_frames_may_wait_where_they_are_made_at_once() -> None:
     assert both.dropped == 46
 
 
+@pytest.mark.slow
 def test_the_command_says_how_it_went(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(

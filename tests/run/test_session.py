@@ -406,6 +406,7 @@ def test_what_several_inputs_cannot_have(option: list[str], message: str, clips:
     assert message in " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_of_each(tmp_path: Path) -> None:
     clips = [write_clip(tmp_path / f"{name}.mkv", panning(200, SIZE, cell=16)) for name in "ab"]
     out = tmp_path / "out"

@@ -63,6 +63,7 @@ def test_many_cross_from_both_sides_at_different_speeds() -> None:
         assert max(c.speed for c in group) > fast
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [900, 905, 911])
 def test_nobody_who_crosses_meets_the_camera_or_oncoming_cars(seed: int) -> None:
     of = traffic(seed, side=-1)
@@ -91,6 +92,7 @@ def test_plans_depend_on_the_piece_and_not_on_when_it_came_into_view() -> None:
     assert along._plans._planned[4]
 
 
+@pytest.mark.slow
 def test_plans_are_forgotten_behind_the_camera() -> None:
     of = traffic(903)
     for seconds in range(0, 90, 5):
@@ -114,6 +116,7 @@ def test_a_crossing_goes_from_side_to_side() -> None:
     assert drives.box(6.0) == Box(48.8, 51.2, -3.2, 3.2)
 
 
+@pytest.mark.slow
 def test_heavy_clips_repeat_and_differ_from_normal_ones() -> None:
     def clip(density: Density, start: int = 0) -> list[bytes]:
         frames = StreetClip(907, size_hw=(64, 96), frames=2, start=start, traffic=density)
@@ -124,6 +127,7 @@ def test_heavy_clips_repeat_and_differ_from_normal_ones() -> None:
     assert clip("heavy", start=1)[0] == first[1]
 
 
+@pytest.mark.slow
 def test_the_density_is_checked_and_recorded(tmp_path: FilePath) -> None:
     with pytest.raises(SettingError, match=r"traffic 'dense'.*normal, heavy"):
         StreetClip(1, traffic="dense")  # type: ignore[arg-type]

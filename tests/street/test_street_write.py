@@ -24,6 +24,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_camvid_layout_reads_back_exactly(tmp_path: Path) -> None:
     out, calls = tmp_path / "street", []
     write_camvid(out, Drives(seed=7, clips=2, frames=3, size_hw=SIZE), progress=lambda *done: calls.append(done))
@@ -128,6 +129,7 @@ def test_cityscapes_can_label_every_frame(tmp_path: Path) -> None:
     assert (len(data.clips), data.is_dense, data.has_flow) == (2, True, True)
 
 
+@pytest.mark.slow
 def test_an_existing_folder_is_kept_unless_told(tmp_path: Path) -> None:
     out = tmp_path / "street"
     out.mkdir()

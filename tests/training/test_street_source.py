@@ -15,6 +15,7 @@ from segtween.training.recipe import Source
 SOURCE = Source("street", seeds=(1003, 1003), frames=2, stride=20, size="96x64")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [CAMVID11, CITYSCAPES19], ids=lambda s: s.name)
 def test_frames_are_rendered_once_with_the_clip_s_own_labels(labels: LabelSet, tmp_path: Path) -> None:
     from fractions import Fraction
@@ -34,6 +35,7 @@ def test_frames_are_rendered_once_with_the_clip_s_own_labels(labels: LabelSet, t
     assert len(np.unique(truth)) > 3
 
 
+@pytest.mark.slow
 def test_missing_frames_are_made_again(tmp_path: Path) -> None:
     pool = open_pool(SOURCE, CAMVID11, data_root=None, cache=tmp_path)
     before = pool.sha256()

@@ -130,6 +130,7 @@ hangs.labels = ["a", "b"]
 """
 
 
+@pytest.mark.slow
 @SERVES
 def test_a_network_that_hangs_does_not_keep_the_server(tmp_path: Path, clip: Path) -> None:
     (tmp_path / "hangs.py").write_text(HANGS)

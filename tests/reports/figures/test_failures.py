@@ -38,6 +38,7 @@ def one(failure: Failure) -> float:
     return float((failure.predicted == failure.truth).sum() / (failure.truth != 255).sum())
 
 
+@pytest.mark.slow
 def test_rows_are_the_lowest_of_each_drive_the_lowest_first() -> None:
     page, shown = failure_figure(AllRoad(), Drives([1, 2], frames=2, size_hw=SMALL), rows=2, width=100)
     assert sorted(f.seed for f in shown) == [1, 2]

@@ -36,6 +36,7 @@ class ByBrightness:
         return {"name": "by brightness"}
 
 
+@pytest.mark.slow
 def test_rows_come_just_before_a_key_frame_and_the_largest_fall_first() -> None:
     settings = Settings().at(1)
     page, shown = loss_figure(ByBrightness(), settings, DRIVES, rows=2, width=100)
