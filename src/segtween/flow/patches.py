@@ -87,88 +87,120 @@ def _residual(image: Array, patch: Array, gx: Array, gy: Array, x: Any, y: Any, 
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _neighbour(flow: Array, i: Any, j: Any, k: Any) -> Any:
-    """Whether the k-th of the four neighbours exists, and its flow."""
-    i, j = i + (k == 1) - (k == 0), j + (k == 3) - (k == 2)
-    if i < 0 or j < 0 or i >= flow.shape[0] or j >= flow.shape[1]:
-        return False, np.float32(0), np.float32(0)
-    return True, flow[i, j, 0], flow[i, j, 1]
-
-
-@njit(nogil=True, inline="always", error_model="numpy")
 def _is_far(u: Any, v: Any, p: Any, q: Any, most: float) -> bool:
     return (p - u) * (p - u) + (q - v) * (q - v) > np.float32(most * most)
 
 
+@njit(nogil=True, inline="always", error_model="numpy")
+def _cut_out(image: Array, x: Any, y: Any, patch: Array) -> None:
+    for r in range(SIDE):
+        row = _P(y + PAD + r)
+        for c in range(SIDE):
+            patch[c * SIDE + r] = image[_P(x + PAD + c), row]
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _gradients(image: Array, x: Any, y: Any, gx: Array, gy: Array) -> Any:
+    """A patch's gradients; the sums of their products xx, xy and yy about their means; and their own sums."""
+    half, count = np.float32(0.5), np.float32(SIDE * SIDE)
+    xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+    for r in range(SIDE):
+        row = _P(y + PAD + r)
+        for c in range(SIDE):
+            column, k = _P(x + PAD + c), c * SIDE + r
+            p = half * (image[column + _P(1), row] - image[column - _P(1), row])
+            q = half * (image[column, row + _P(1)] - image[column, row - _P(1)])
+            gx[k], gy[k] = p, q
+            xx += p * p
+            xy += p * q
+            yy += q * q
+            sx += p
+            sy += q
+    return xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count, sx, sy
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _descend(before: Array, patch: Array, gx: Array, gy: Array, sums: Any, place: Any, steps: int) -> Any:
+    """A patch's flow and the squared residual about its mean, after at most `steps` steps from (u, v) of inverse
+    compositional Gauss-Newton, as long as they lower that residual."""
+    (xx, xy, yy, sx, sy), (x, y, u, v), count = sums, place, np.float32(SIDE * SIDE)
+    total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
+    area = xx * yy - xy * xy
+    if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
+        return u, v, best  # one edge, or nothing at all: its motion is ambiguous
+    from_u, from_v, from_best = u, v, best
+    for _ in range(steps):
+        bx, by = bx - total * sx / count, by - total * sy / count
+        du, dv = (yy * bx - xy * by) / area, (xx * by - xy * bx) / area
+        total, cost, bx, by = _residual(before, patch, gx, gy, x, y, u - du, v - dv)
+        if not cost < best:
+            break
+        best, u, v = cost, u - du, v - dv
+        if du * du + dv * dv < np.float32(STOP * STOP):
+            break
+    if (u - from_u) * (u - from_u) + (v - from_v) * (v - from_v) <= np.float32(SIDE * SIDE):
+        return u, v, best
+    return from_u, from_v, from_best
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, places: Any, start: Array, nearest: Any, is_second: Any, steps: int, out: Array,
+    now: Array, before: Array, places: Any, start: Array, nearest: Any, steps: int, out: Array, costs: Array,
     first: int, last: int,
 ) -> None:  # fmt: skip
-    """out[i, j] = a patch's flow, starting from `start`: at most `steps` steps of inverse compositional Gauss-Newton,
-    as long as they lower the squared residual about its mean (Kroeger et al., ECCV 2016, section 2.1).
+    """out[i, j] = a patch's flow, and costs[i, j] its squared residual about its mean, after at most `steps` steps from
+    a coarser level's flow `start` (Kroeger et al., ECCV 2016, section 2.1).
 
-    `places` are (xs, ys). `start` is a coarser level's; `nearest` says which of its rows and columns each patch takes,
-    and how many pixels of this level one of that is, along x and y. The second time around `start` is this level's, and
-    patches start from the best of their own flow and their four neighbours'; where all agree nothing is done.
+    `places` are (xs, ys). `nearest` says which of the coarser level's rows and columns each patch takes, and how many
+    pixels of this level one of that is, along x and y.
     """
-    (xs, ys), (rows, columns, scale_x, scale_y), count = places, nearest, np.float32(SIDE * SIDE)
-    patch, half = np.empty(SIDE * SIDE, np.float32), np.float32(0.5)
+    (xs, ys), (rows, columns, scale_x, scale_y), patch = places, nearest, np.empty(SIDE * SIDE, np.float32)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
         for j in range(xs.shape[0]):
             x, y = xs[j], ys[i]
             u, v = start[rows[i], columns[j], 0] * scale_x, start[rows[i], columns[j], 1] * scale_y
-            out[i, j, 0], out[i, j, 1] = u, v
-            if is_second:
-                is_alone = True
-                for k in range(4):
-                    exists, p, q = _neighbour(start, i, j, k)
-                    is_alone = is_alone and not (exists and _is_far(u, v, p, q, NEAR))
-                if is_alone:
+            _cut_out(now, x, y, patch)
+            sums = _gradients(now, x, y, gx, gy)
+            out[i, j, 0], out[i, j, 1], costs[i, j] = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def spread_rows(
+    now: Array, before: Array, places: Any, start: Any, steps: int, out: Any, first: int, last: int
+) -> None:
+    """A patch takes a neighbour's flow that leaves less of it than its own, and then at most `steps` steps.
+
+    `start` and `out` are (flow, costs, changed), the first two as of `search_rows`, the last (h, w) bool: which patches
+    a round has changed, all of them before the first. Two that the round before left as they were are not compared
+    again.
+    """
+    (flow, costs, changed), (to_flow, to_costs, to_changed), (xs, ys) = start, out, places
+    patch = np.empty(SIDE * SIDE, np.float32)
+    gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
+    for i in range(first, last):
+        for j in range(xs.shape[0]):
+            x, y, own_u, own_v, best = xs[j], ys[i], flow[i, j, 0], flow[i, j, 1], costs[i, j]
+            u, v, is_new, is_cut_out = own_u, own_v, False, False
+            for k in range(4):
+                n, m = i + (k == 1) - (k == 0), j + (k == 3) - (k == 2)
+                if n < 0 or m < 0 or n >= flow.shape[0] or m >= flow.shape[1]:
                     continue
-            xx, xy, yy, sx, sy = np.float32(0), np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-            for r in range(SIDE):
-                row = _P(y + PAD + r)
-                for c in range(SIDE):
-                    column, k = _P(x + PAD + c), c * SIDE + r
-                    p = half * (now[column + _P(1), row] - now[column - _P(1), row])
-                    q = half * (now[column, row + _P(1)] - now[column, row - _P(1)])
-                    patch[k], gx[k], gy[k] = now[column, row], p, q
-                    xx += p * p
-                    xy += p * q
-                    yy += q * q
-                    sx += p
-                    sy += q
-            total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
-            if is_second:
-                is_new = False
-                for k in range(4):
-                    exists, p, q = _neighbour(start, i, j, k)
-                    if exists and _is_far(u, v, p, q, NEAR):
-                        _, cost, _, _ = _residual(before, patch, gx, gy, x, y, p, q)
-                        if cost < best:
-                            best, u, v, is_new = cost, p, q, True
-                if not is_new:
+                p, q = flow[n, m, 0], flow[n, m, 1]
+                if not _is_far(u, v, p, q, NEAR):
                     continue
-                total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
-            out[i, j, 0], out[i, j, 1] = u, v
-            xx, xy, yy = xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count
-            area = xx * yy - xy * xy
-            if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
-                continue  # one edge, or nothing at all: its motion is ambiguous
-            from_u, from_v = u, v
-            for _ in range(steps):
-                bx, by = bx - total * sx / count, by - total * sy / count
-                du, dv = (yy * bx - xy * by) / area, (xx * by - xy * bx) / area
-                total, cost, bx, by = _residual(before, patch, gx, gy, x, y, u - du, v - dv)
-                if not cost < best:
-                    break
-                best, u, v = cost, u - du, v - dv
-                if du * du + dv * dv < np.float32(STOP * STOP):
-                    break
-            if (u - from_u) * (u - from_u) + (v - from_v) * (v - from_v) <= np.float32(SIDE * SIDE):
-                out[i, j, 0], out[i, j, 1] = u, v
+                if not (changed[i, j] or changed[n, m]) and _is_far(own_u, own_v, p, q, NEAR):
+                    continue
+                if not is_cut_out:
+                    is_cut_out = True
+                    _cut_out(now, x, y, patch)
+                _, cost, _, _ = _residual(before, patch, gx, gy, x, y, p, q)
+                if cost < best:
+                    best, u, v, is_new = cost, p, q, True
+            if is_new:
+                sums = _gradients(now, x, y, gx, gy)
+                u, v, best = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+            to_flow[i, j, 0], to_flow[i, j, 1], to_costs[i, j], to_changed[i, j] = u, v, best, is_new
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")

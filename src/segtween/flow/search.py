@@ -54,9 +54,7 @@ class PatchSearch:
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
             size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
-            for begun in (coarser, *[size_hw] * self.search.rounds):
-                found = self._pass(now, before, found, begun, size_hw)
-            coarser = size_hw
+            found, coarser = self._level(now, before, found, coarser, size_hw), size_hw
         flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
         def densify(first: int, last: int) -> None:
@@ -65,16 +63,26 @@ class PatchSearch:
         self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
-    def _pass(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
-        """The patches' flow on a level, from what was found on a coarser one, or on this one the first time."""
-        apart, steps, is_second = self.search.apart, self.search.steps, start_hw == size_hw
-        places, nearest = self._places(size_hw), _nearest_patches(size_hw, start_hw, apart)
-        found = np.empty((len(places[1]), len(places[0]), 2), np.float32)
+    def _level(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
+        """The patches' flow on a level, from what was found on a coarser one."""
+        places, steps = self._places(size_hw), self.search.steps
+        nearest = _nearest_patches(size_hw, start_hw, self.search.apart)
+        shape, least = (len(places[1]), len(places[0])), _fewest_rows(len(places[0]))
+        found, costs, changed = np.empty((*shape, 2), np.float32), np.empty(shape, np.float32), np.ones(shape, np.bool_)
 
         def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, places, start, nearest, is_second, steps, found, first, last)
+            patches.search_rows(now, before, places, start, nearest, steps, found, costs, first, last)
 
-        self._rows(search, len(found), least=_fewest_rows(len(places[0])))
+        self._rows(search, len(found), least=least)
+        for _ in range(self.search.rounds):
+            source = found, costs, changed
+            found, costs, changed = (np.empty_like(array) for array in source)
+            target = found, costs, changed
+
+            def spread(first: int, last: int, source: Any = source, target: Any = target) -> None:
+                patches.spread_rows(now, before, places, source, steps, target, first, last)
+
+            self._rows(spread, len(found), least=least)
         return found
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
