@@ -70,6 +70,23 @@ def test_more_effort_follows_edges_more_closely() -> None:
     assert off[0] > 1.2 * off[1] > 1.4 * off[2]
 
 
+def test_the_last_level_searches_only_what_the_one_before_does_not_explain() -> None:
+    """A pole of two pixels before a moving picture; the picture is found at half the size, the pole is not."""
+    previous, current = (grey(rgb).copy() for rgb in panning(2, (96, 160), step=4, cell=12))
+    previous[:, 70:72], current[:, 75:77] = 250, 250
+    everywhere, needed, nowhere = (
+        PatchSearch(search=Search(halved=0, settled=settled), threads=2)(current, previous)
+        for settled in (None, 3.0, 1e3)
+    )
+    pole, picture = (slice(16, -16), slice(75, 77)), (slice(16, -16), slice(100, 140))
+    assert np.abs(needed[pole] - everywhere[pole]).max() < 0.2
+    assert np.abs(needed[picture] - everywhere[picture]).max() < 0.1
+    assert np.abs(nowhere[pole] - everywhere[pole]).max() > 1
+    assert (needed != everywhere).any()
+    coarser = PatchSearch(search=Search(halved=1), threads=1)(current, previous)
+    assert np.abs(nowhere[picture] - coarser[picture]).max() < 0.05
+
+
 def test_flat_pictures_and_single_edges_are_survived() -> None:
     flat, edge = np.full((64, 64), 90, np.uint8), np.full((64, 64), 90, np.uint8)
     edge[:, 32:] = 160

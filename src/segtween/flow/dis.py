@@ -26,9 +26,9 @@ from segtween.types import Flow, Rgb
 if TYPE_CHECKING:
     from segtween.flow import FlowOptions
 
-SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0)}
-"""By quality: patches are searched down to a quarter of the grid's resolution, half of it, or all of it; each takes
-about four times as long as the one before."""
+SEARCHES = {"fast": Search(halved=2), "balanced": Search(halved=1), "fine": Search(halved=0, settled=3.0)}
+"""By quality: patches are searched down to a quarter of the grid's resolution, half of it, or, where that leaves more
+than 3 grey levels, all of it; each takes two to three times as long as the one before."""
 QUALITIES = tuple(SEARCHES)
 
 
@@ -54,7 +54,8 @@ class DisFlow:
         return self._search(current, previous)
 
     def describe(self) -> dict[str, Any]:
-        return describe_search(self.quality, self._view, implementation="numba", search=asdict(self._search.search))
+        search = {name: value for name, value in asdict(self._search.search).items() if value is not None}
+        return describe_search(self.quality, self._view, implementation="numba", search=search)
 
 
 class OpenCvDisFlow:

@@ -145,44 +145,50 @@ def _descend(before: Array, patch: Array, gx: Array, gy: Array, sums: Any, place
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def search_rows(
-    now: Array, before: Array, places: Any, start: Array, nearest: Any, steps: int, out: Array, costs: Array,
-    first: int, last: int,
-) -> None:  # fmt: skip
-    """out[i, j] = a patch's flow, and costs[i, j] its squared residual about its mean, after at most `steps` steps from
-    a coarser level's flow `start` (Kroeger et al., ECCV 2016, section 2.1).
+    now: Array, before: Array, places: Any, start: Array, nearest: Any, limits: Any, out: Any, first: int, last: int
+) -> None:
+    """`out` = (flow, costs, changed): each patch's flow and its squared residual about its mean, after at most `steps`
+    steps from a coarser level's flow `start` (Kroeger et al., ECCV 2016, section 2.1).
 
     `places` are (xs, ys). `nearest` says which of the coarser level's rows and columns each patch takes, and how many
-    pixels of this level one of that is, along x and y.
+    pixels of this level one of that is, along x and y. `limits` are (steps, settled): a patch whose squared residual is
+    below `settled` from the start keeps the coarser level's flow.
     """
     (xs, ys), (rows, columns, scale_x, scale_y), patch = places, nearest, np.empty(SIDE * SIDE, np.float32)
+    (flow, costs, changed), (steps, settled) = out, limits
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
         for j in range(xs.shape[0]):
             x, y = xs[j], ys[i]
             u, v = start[rows[i], columns[j], 0] * scale_x, start[rows[i], columns[j], 1] * scale_y
             _cut_out(now, x, y, patch)
-            sums = _gradients(now, x, y, gx, gy)
-            out[i, j, 0], out[i, j, 1], costs[i, j] = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+            cost = np.float32(0)
+            if settled > np.float32(0):
+                _, cost, _, _ = _residual(before, patch, gx, gy, x, y, u, v)
+            if cost >= settled:
+                sums = _gradients(now, x, y, gx, gy)
+                u, v, cost = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+            flow[i, j, 0], flow[i, j, 1], costs[i, j], changed[i, j] = u, v, cost, True
 
 
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def spread_rows(
-    now: Array, before: Array, places: Any, start: Any, steps: int, out: Any, first: int, last: int
+    now: Array, before: Array, places: Any, start: Any, limits: Any, out: Any, first: int, last: int
 ) -> None:
-    """A patch takes a neighbour's flow that leaves less of it than its own, and then at most `steps` steps.
+    """A round after `search_rows`: a patch that is not settled takes a neighbour's flow that leaves less of it than its
+    own, and then at most `steps` steps.
 
-    `start` and `out` are (flow, costs, changed), the first two as of `search_rows`, the last (h, w) bool: which patches
-    a round has changed, all of them before the first. Two that the round before left as they were are not compared
+    `start` and `out` are (flow, costs, changed). Two patches that the round before left as they were are not compared
     again.
     """
-    (flow, costs, changed), (to_flow, to_costs, to_changed), (xs, ys) = start, out, places
+    (flow, costs, changed), (to_flow, to_costs, to_changed), (xs, ys), (steps, settled) = start, out, places, limits
     patch = np.empty(SIDE * SIDE, np.float32)
     gx, gy = np.empty(SIDE * SIDE, np.float32), np.empty(SIDE * SIDE, np.float32)
     for i in range(first, last):
         for j in range(xs.shape[0]):
             x, y, own_u, own_v, best = xs[j], ys[i], flow[i, j, 0], flow[i, j, 1], costs[i, j]
             u, v, is_new, is_cut_out = own_u, own_v, False, False
-            for k in range(4):
+            for k in range(4 if best >= settled else 0):
                 n, m = i + (k == 1) - (k == 0), j + (k == 3) - (k == 2)
                 if n < 0 or m < 0 or n >= flow.shape[0] or m >= flow.shape[1]:
                     continue

@@ -31,12 +31,15 @@ FEWEST_PATCHES = 400
 @dataclass(frozen=True)
 class Search:
     """How thorough the search is: levels down to the image halved `halved` times; on each, patches `apart` pixels
-    apart, at most `steps` steps at a time, and `rounds` rounds in which neighbours are tried."""
+    apart, at most `steps` steps at a time, and `rounds` rounds in which neighbours are tried. On the last level patches
+    keep the coarser one's flow where it leaves less than `settled` grey levels (root mean square; None: they never do).
+    """
 
     halved: int = 1
     apart: int = 4
     steps: int = 6
     rounds: int = 2
+    settled: float | None = None
 
 
 class PatchSearch:
@@ -54,7 +57,8 @@ class PatchSearch:
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
             size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
-            found, coarser = self._level(now, before, found, coarser, size_hw), size_hw
+            settled = self.search.settled or 0.0 if now is levels[0][0] else 0.0
+            found, coarser = self._level((now, before), found, coarser, size_hw, settled), size_hw
         flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
         def densify(first: int, last: int) -> None:
@@ -63,27 +67,23 @@ class PatchSearch:
         self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
-    def _level(self, now: Any, before: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW) -> Flow:
+    def _level(self, images: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW, settled: float) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one."""
-        places, steps = self._places(size_hw), self.search.steps
-        nearest = _nearest_patches(size_hw, start_hw, self.search.apart)
-        shape, least = (len(places[1]), len(places[0])), _fewest_rows(len(places[0]))
-        found, costs, changed = np.empty((*shape, 2), np.float32), np.empty(shape, np.float32), np.ones(shape, np.bool_)
+        places, limits = self._places(size_hw), (self.search.steps, np.float32(SIDE * SIDE * settled**2))
+        nearest, shape = _nearest_patches(size_hw, start_hw, self.search.apart), (len(places[1]), len(places[0]))
 
-        def search(first: int, last: int) -> None:
-            patches.search_rows(now, before, places, start, nearest, steps, found, costs, first, last)
+        def search(found: Any) -> Any:
+            return lambda a, b: patches.search_rows(*images, places, start, nearest, limits, found, a, b)
 
-        self._rows(search, len(found), least=least)
+        def spread(before: Any, found: Any) -> Any:
+            return lambda a, b: patches.spread_rows(*images, places, before, limits, found, a, b)
+
+        found = _patches(shape)
+        self._rows(search(found), shape[0], least=_fewest_rows(shape[1]))
         for _ in range(self.search.rounds):
-            source = found, costs, changed
-            found, costs, changed = (np.empty_like(array) for array in source)
-            target = found, costs, changed
-
-            def spread(first: int, last: int, source: Any = source, target: Any = target) -> None:
-                patches.spread_rows(now, before, places, source, steps, target, first, last)
-
-            self._rows(spread, len(found), least=least)
-        return found
+            before, found = found, _patches(shape)
+            self._rows(spread(before, found), shape[0], least=_fewest_rows(shape[1]))
+        return found[0]
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
         h, w = flow.shape[:2]
@@ -112,6 +112,11 @@ class PatchSearch:
                 break
             levels.append(_halved(finer, (h, w), self._rows))
         return [cv2.transpose(level) for level in levels[min(self.search.halved, len(levels) - 1) :]]
+
+
+def _patches(shape: tuple[int, int]) -> tuple[Flow, NDArray[np.float32], NDArray[np.bool_]]:
+    """Room for the flow of patches, what it leaves of them, and which of them a round has changed."""
+    return np.empty((*shape, 2), np.float32), np.empty(shape, np.float32), np.empty(shape, np.bool_)
 
 
 def _fewest_rows(patches_in_row: int) -> int:
