@@ -119,11 +119,12 @@ def _gradients(image: Array, x: Any, y: Any, gx: Array, gy: Array) -> Any:
     return xx - sx * sx / count, xy - sx * sy / count, yy - sy * sy / count, sx, sy
 
 
-@njit(nogil=True, inline="always", error_model="numpy")
-def _descend(before: Array, patch: Array, gx: Array, gy: Array, sums: Any, place: Any, steps: int) -> Any:
+@njit(nogil=True, fastmath=FAST, error_model="numpy", _nrt=False)
+def _descend(now: Array, before: Array, patch: Array, gradients: Any, place: Any, steps: int) -> Any:
     """A patch's flow and the squared residual about its mean, after at most `steps` steps from (u, v) of inverse
     compositional Gauss-Newton, as long as they lower that residual."""
-    (xx, xy, yy, sx, sy), (x, y, u, v), count = sums, place, np.float32(SIDE * SIDE)
+    (gx, gy), (x, y, u, v), count = gradients, place, np.float32(SIDE * SIDE)
+    xx, xy, yy, sx, sy = _gradients(now, x, y, gx, gy)
     total, best, bx, by = _residual(before, patch, gx, gy, x, y, u, v)
     area = xx * yy - xy * xy
     if not (xx + yy > np.float32(1e-3) and area > np.float32(1e-5) * (xx + yy) * (xx + yy)):
@@ -166,8 +167,7 @@ def search_rows(
             if settled > np.float32(0):
                 _, cost, _, _ = _residual(before, patch, gx, gy, x, y, u, v)
             if cost >= settled:
-                sums = _gradients(now, x, y, gx, gy)
-                u, v, cost = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+                u, v, cost = _descend(now, before, patch, (gx, gy), (x, y, u, v), steps)
             flow[i, j, 0], flow[i, j, 1], costs[i, j], changed[i, j] = u, v, cost, True
 
 
@@ -204,8 +204,7 @@ def spread_rows(
                 if cost < best:
                     best, u, v, is_new = cost, p, q, True
             if is_new:
-                sums = _gradients(now, x, y, gx, gy)
-                u, v, best = _descend(before, patch, gx, gy, sums, (x, y, u, v), steps)
+                u, v, best = _descend(now, before, patch, (gx, gy), (x, y, u, v), steps)
             to_flow[i, j, 0], to_flow[i, j, 1], to_costs[i, j], to_changed[i, j] = u, v, best, is_new
 
 
