@@ -566,9 +566,7 @@ def test_one_finger_paints_and_two_zoom(browser: Any, served: Any, square: Path)
     context.close()
 
 
-def test_two_fingers_set_no_corner_and_one_scrolls_over_the_comparison(
-    browser: Any, served: Any, square: Path
-) -> None:
+def test_two_fingers_set_no_corner_and_one_scrolls_over_the_comparison(browser: Any, served: Any, square: Path) -> None:
     context = browser.new_context(viewport={"width": 400, "height": 900}, has_touch=True)
     editor = Editor(context.new_page())
     page = editor.page
