@@ -94,8 +94,8 @@ def test_outputs_that_failed_alike_are_told_once() -> None:
     states = [OutputState(name, 0, SinkError(f"no space is left to write {name}", **full)) for name in ("a", "b", "c")]
     report = OutputReport([*states[:2], OutputState("z", 0, shut), states[2], OutputState("z2", 0, shut)])
     assert str(report.error()) == (
-        "no space is left to write a, and likewise b, c and z cannot be written; expected room on the disk and a folder "
-        "that you may write to; free some and choose another (finished: none)"
+        "no space is left to write a, and likewise b, c and z cannot be written; expected room on the disk and a "
+        "folder that you may write to; free some and choose another (finished: none)"
     )
 
 

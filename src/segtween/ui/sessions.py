@@ -86,7 +86,8 @@ class Session:
 
 class Sessions:
     """All sessions, at most `most`, in folders below `root`. With `keep`, results stay when a session ends; videos
-    and the pictures of their frames never do. `is_busy` says whether a job of a session runs still, `cancel` ends its jobs."""
+    and the pictures of their frames never do. `is_busy` says whether a job of a session runs still, `cancel` ends its
+    jobs."""
 
     def __init__(
         self,
