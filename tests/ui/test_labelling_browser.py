@@ -396,7 +396,7 @@ def test_labels_of_a_network_are_corrected(browser: Any, served: Any, square: Pa
     editor.open(square, network=True)
     assert "expected error" in page.inner_text(".proposals")
     editor.frame(4)
-    assert page.inner_text(".frame-title") == "Frame 4, from network's labels"
+    assert page.inner_text(".frame-title") == "Frame 4, from the network's labels"
     own = editor.labels(4, "network")
     editor.take_class("bright")
     editor.drag((10, 10), (110, 10))
@@ -404,7 +404,7 @@ def test_labels_of_a_network_are_corrected(browser: Any, served: Any, square: Pa
     assert (editor.saved(4) != own).any()
     page.get_by_label("Start again from").select_option("network")
     page.get_by_role("button", name="Take these").click()
-    editor.wait(".status >> text=starts again from network's labels")
+    editor.wait(".status >> text=starts again from the network's labels")
     editor.save()
     assert np.array_equal(editor.saved(4), own)
     page.get_by_role("button", name="Undo", exact=True).click()

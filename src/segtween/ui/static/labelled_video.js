@@ -9,7 +9,7 @@ import { receive, send } from "./octets.js";
 import { UNKNOWN } from "./raster.js";
 
 const KEPT_PICTURES = 24;
-const WORDS = { saved: "saved labels", after: "propagated labels", network: "network's labels", nothing: "nothing" };
+const WORDS = { saved: "saved labels", after: "propagated labels", network: "the network's labels", nothing: "nothing" };
 
 const MARKUP = `
 <h2 class="title" tabindex="-1"></h2>
