@@ -37,6 +37,34 @@ def until(page: Any, expression: str, argument: Any = None, *, seconds: float = 
         page.wait_for_timeout(50)
 
 
+class Fingers:
+    """Fingers on a touch screen, at places of the page as it is seen."""
+
+    def __init__(self, page: Any) -> None:
+        self._session = page.context.new_cdp_session(page)
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """`touchStart`, `touchMove` or `touchEnd`, with all fingers that are down."""
+        placed = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": placed})
+
+    def drag(self, start: tuple[float, float], by: tuple[float, float], *, steps: int = 8) -> None:
+        """One finger."""
+        self.touch("touchStart", start)
+        for step in range(1, steps + 1):
+            self.touch("touchMove", (start[0] + by[0] * step / steps, start[1] + by[1] * step / steps))
+        self.touch("touchEnd")
+
+    def spread(self, first: tuple[float, float], second: tuple[float, float], *, by: float, steps: int = 8) -> None:
+        """Two fingers, each of which moves so far sideways, away from the other."""
+        self.touch("touchStart", first)
+        self.touch("touchStart", first, second)
+        for step in range(1, steps + 1):
+            moved = by * step / steps
+            self.touch("touchMove", (first[0] - moved, first[1]), (second[0] + moved, second[1]))
+        self.touch("touchEnd")
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A browser without a window."""

@@ -328,18 +328,32 @@ class OutputReport:
             self.notes.append(text)
 
     def error(self) -> SinkError | None:
-        """One error that names every output that failed and why, and those that were finished; None if none failed."""
+        """One error that names every output that failed and why, once for those that failed alike, and those that were
+        finished; None if none failed."""
         errors = [output.error for output in self.failed if output.error is not None]
         if not errors:
             return None
-        got, expected, do = (
+        expected, do = (
             " and ".join(dict.fromkeys(getattr(e, part) for e in errors if getattr(e, part)))
-            for part in ("got", "expected", "do")
+            for part in ("expected", "do")
         )
+        got = " and ".join(self._failed_alike())
         finished = ", ".join(output.name for output in self.finished) or "none"
         in_part = ", ".join(output.name for output in self.failed if output.frames)
         kept = f"finished: {finished}" + (f"; in part: {in_part}" if in_part else "")
         return SinkError(got, expected=expected, do=f"{do} ({kept})")
+
+    def _failed_alike(self) -> list[str]:
+        """What went wrong, and with which further outputs: one text for all that the same can be done about."""
+        alike: dict[tuple[str, str], dict[str, str]] = {}
+        for output in self.failed:
+            if output.error is not None:
+                names = alike.setdefault((output.error.expected, output.error.do), {})
+                names.setdefault(output.error.got, output.name)
+        return [
+            first + (f", and likewise {', '.join(others)}" if others else "")
+            for first, others in ((next(iter(names)), [*names.values()][1:]) for names in alike.values())
+        ]
 
     def to_json(self) -> list[dict[str, Any]]:
         return [

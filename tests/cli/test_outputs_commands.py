@@ -141,7 +141,7 @@ def test_no_room_for_anything_leaves_no_part(tmp_path: Path) -> None:
     lines = ended(process)
     assert process.returncode == 2
     assert len(lines) == 1
-    assert all(f"out/{name} (File too large)" in lines[0] for name in ("overlay.mp4", "run.json"))
+    assert re.search(r"out/overlay.mp4 \(File too large\), and likewise [\w., ]*run.json;", lines[0])
     assert not [name for name in left_in(out) if name.startswith(".") or name == "run.json"]
 
 

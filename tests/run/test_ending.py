@@ -88,6 +88,17 @@ def test_an_output_failed(tmp_path: Path) -> None:
         assert record["outputs"][1]["error"] == str(FULL)
 
 
+def test_outputs_that_failed_alike_are_told_once() -> None:
+    full = {"expected": "room on the disk", "do": "free some"}
+    shut = SinkError("z cannot be written", expected="a folder that you may write to", do="choose another")
+    states = [OutputState(name, 0, SinkError(f"no space is left to write {name}", **full)) for name in ("a", "b", "c")]
+    report = OutputReport([*states[:2], OutputState("z", 0, shut), states[2], OutputState("z2", 0, shut)])
+    assert str(report.error()) == (
+        "no space is left to write a, and likewise b, c and z cannot be written; expected room on the disk and a "
+        "folder that you may write to; free some and choose another (finished: none)"
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

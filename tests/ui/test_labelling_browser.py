@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from browsers import NEEDS_BROWSER, chromium, needs
+from browsers import NEEDS_BROWSER, Fingers, chromium, needs, until
 from ui.conftest import serve
 from ui.labelled_clip import FRAMES, GROUND, SIZE, SQUARE, place, truth, write_clip
 
@@ -375,7 +375,7 @@ def test_saved_labels_are_downloaded_and_loaded_again(editor: Editor, tmp_path: 
     page.get_by_role("button", name="Remove saved labels").click()
     editor.wait(".status >> text=removed")
     page.set_input_files(".files", str(tmp_path / "labels.zip"))
-    editor.wait(".status >> text=Labels of 1 frames loaded: 3.")
+    editor.wait(".status >> text=Labels of 1 frame loaded: 3.")
     assert np.array_equal(editor.saved(3), painted)
     with zipfile.ZipFile(io.BytesIO((tmp_path / "labels.zip").read_bytes())) as file:
         file.extractall(tmp_path / "got")
@@ -396,7 +396,7 @@ def test_labels_of_a_network_are_corrected(browser: Any, served: Any, square: Pa
     editor.open(square, network=True)
     assert "expected error" in page.inner_text(".proposals")
     editor.frame(4)
-    assert page.inner_text(".frame-title") == "Frame 4, from network's labels"
+    assert page.inner_text(".frame-title") == "Frame 4, from the network's labels"
     own = editor.labels(4, "network")
     editor.take_class("bright")
     editor.drag((10, 10), (110, 10))
@@ -404,7 +404,7 @@ def test_labels_of_a_network_are_corrected(browser: Any, served: Any, square: Pa
     assert (editor.saved(4) != own).any()
     page.get_by_label("Start again from").select_option("network")
     page.get_by_role("button", name="Take these").click()
-    editor.wait(".status >> text=starts again from network's labels")
+    editor.wait(".status >> text=starts again from the network's labels")
     editor.save()
     assert np.array_equal(editor.saved(4), own)
     page.get_by_role("button", name="Undo", exact=True).click()
@@ -548,24 +548,12 @@ def test_one_finger_paints_and_two_zoom(browser: Any, served: Any, square: Path)
     editor.page.goto(served.url)
     editor.open(square)
     editor.frame(3)
-    touch = context.new_cdp_session(editor.page)
-
-    def fingers(kind: str, *points: tuple[float, float]) -> None:
-        placed = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": placed})
-
-    fingers("touchStart", editor.at(20, 20))
-    fingers("touchMove", editor.at(60, 20))
-    fingers("touchEnd")
+    fingers, start, end = Fingers(editor.page), editor.at(20, 20), editor.at(60, 20)
+    fingers.drag(start, (end[0] - start[0], 0))
     editor.save()
     painted = editor.saved(3)
     assert painted[20, 40] == GROUND
-    first, second = editor.at(54, 48), editor.at(74, 48)
-    fingers("touchStart", first)
-    fingers("touchStart", first, second)
-    for step in range(1, 9):
-        fingers("touchMove", (first[0] - 6 * step, first[1]), (second[0] + 6 * step, second[1]))
-    fingers("touchEnd")
+    fingers.spread(editor.at(54, 48), editor.at(74, 48), by=48)
     editor.page.touchscreen.tap(*editor.at(44, 48))
     editor.save()
     tapped = np.argwhere(editor.saved(3) != painted)
@@ -574,6 +562,35 @@ def test_one_finger_paints_and_two_zoom(browser: Any, served: Any, square: Path)
     row, column = tapped.mean(axis=0)
     assert abs(row - 48) < 8
     assert 48 < column < 62, "left of the middle, which stayed where it was, by less than the 20 pixels without zoom"
+    assert not editor.faults
+    context.close()
+
+
+def test_two_fingers_set_no_corner_and_one_scrolls_over_the_comparison(browser: Any, served: Any, square: Path) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 900}, has_touch=True)
+    editor = Editor(context.new_page())
+    page = editor.page
+    page.goto(served.url)
+    editor.open(square)
+    editor.frame(3)
+    fingers = Fingers(page)
+    for tool, first in (("Polygon", "Polygon, ground, at"), ("Region", "Region, ground, at"), ("Pick class", "Pick")):
+        editor.tool(tool)
+        fingers.spread(editor.at(54, 48), editor.at(74, 48), by=30)
+        assert page.inner_text(".editor-now").startswith(first)
+    assert page.locator(".undo").is_disabled(), "nothing was painted"
+    page.get_by_role("button", name="Fit").click()
+    editor.tool("Region")
+    page.touchscreen.tap(*editor.at(5, 5))
+    editor.save()
+    assert (editor.saved(3) == GROUND).all(), "one finger uses the tool"
+    editor.propagate()
+    stage = page.locator(".comparison-stage")
+    stage.scroll_into_view_if_needed()
+    box, at = stage.bounding_box(), page.evaluate("scrollY")
+    fingers.drag((box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"]), (0, 100))
+    until(page, "at => scrollY < at - 50", at)
+    assert page.input_value(".comparison .split") == "50", "the divider was not meant"
     assert not editor.faults
     context.close()
 

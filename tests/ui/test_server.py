@@ -204,6 +204,17 @@ def test_results_are_kept_where_that_was_asked_for(clip: Path, tmp_path: Path, k
     assert bool(list(tmp_path.iterdir())) == keep
 
 
+def test_pictures_of_a_video_that_is_labelled_are_removed_with_it(clip: Path, tmp_path: Path) -> None:
+    with client_of(make_app(tmp_path, keep=True)) as client:
+        page = Page(client)
+        video = page.upload(clip).json()
+        job = page.ended(page.post("/api/labelling", {"video": video["id"], "classes": ["a", "b"]}).json())
+        assert job["state"] == "done"
+        assert [name for name in files_in(tmp_path) if name.endswith("labelling/1/frames/000000.jpg")]
+    stored = files_in(tmp_path)
+    assert [name.split("/", 1)[1] for name in stored] == ["labelling/1/saved/labels.yaml"]
+
+
 def test_requests_from_elsewhere_are_refused(page: Page) -> None:
     for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:9"}):
         answer = page.client.post("/api/videos", json={"name": "a.mp4", "size": 9}, headers=headers)

@@ -22,7 +22,7 @@ pytestmark = needs("starlette", "uvicorn", "httpx2")
 
 @pytest.fixture(scope="module")
 def camera() -> Iterator[str]:
-    """The address of a camera that sends JPEG pictures at `RATE`, without end."""
+    """The address of a camera that sends JPEG pictures at `RATE`, without end; `?N` after it: N of them."""
     import cv2
 
     class Camera(BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ def camera() -> Iterator[str]:
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
             began = time.monotonic()
-            for i in range(2000):
+            for i in range(int(self.path.partition("?")[2] or 2000)):
                 jpeg = cv2.imencode(".jpg", square(i % 15))[1].tobytes()
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 try:
@@ -137,6 +137,14 @@ def test_a_camera_is_recorded_and_run(page: Page, camera: str) -> None:
     assert (job["state"], job["error"]) == ("done", None)
 
 
+def test_what_was_recorded_of_a_stream_that_breaks_off_is_kept(page: Page, camera: str) -> None:
+    job = page.ended(page.post("/api/videos/made", {"address": f"{camera}?9", "seconds": 60}).json())
+    assert (job["state"], job["error"]) == ("done", None)
+    assert 1 < job["result"]["frames"] <= 9
+    assert f"{camera}?9 broke off after {job['result']['frames']} frames, at about " in job["result"]["note"]
+    assert page.client.get("/api/state").json()["videos"][0]["id"] == job["result"]["id"]
+
+
 def test_a_recording_that_is_cancelled_leaves_nothing(page: Page, camera: str, tmp_path: Path) -> None:
     job = page.post("/api/videos/made", {"address": camera, "seconds": 100}).json()
     until = time.monotonic() + 30
@@ -151,9 +159,10 @@ def test_a_recording_that_is_cancelled_leaves_nothing(page: Page, camera: str, t
 def test_a_stream_that_is_not_there_is_said_in_one_line(page: Page) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    job = page.ended(page.post("/api/live", {"address": f"http://127.0.0.1:{port}/x"}).json())
+    address = f"http://127.0.0.1:{port}/x.mjpg"
+    job = page.ended(page.post("/api/live", {"address": address}).json())
     assert job["state"] == "failed"
-    assert "cannot be opened" in job["error"]
+    assert job["error"].startswith(f"{address} cannot be opened (")
     assert "\n" not in job["error"]
 
 

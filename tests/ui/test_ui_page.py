@@ -240,6 +240,15 @@ def test_a_page_that_is_loaded_anew_shows_the_result_again(page: Any, clip: Path
     assert "square.mp4" in page.inner_text("#run .videos")
 
 
+def test_a_page_that_is_loaded_anew_goes_on_with_what_is_rendered(page: Any) -> None:
+    page.get_by_role("button", name="Demo street").click()
+    page.wait_for_selector("#run .job:has-text('the demo street')")
+    page.reload()
+    page.wait_for_selector("#run .job:has-text('the demo street')")
+    page.locator("#run .job").get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("#run .job", state="detached", timeout=LONG_MS)
+
+
 def test_a_run_is_cancelled_and_another_waits_for_it(page: Any, long_clip: Path) -> None:
     send(page, long_clip)
     button = page.get_by_role("button", name="Run", exact=True)
@@ -299,6 +308,9 @@ def test_a_video_at_its_rate_is_watched_live(page: Any, long_clip: Path) -> None
     first = page.locator("#live img").screenshot()
     page.wait_for_timeout(1500)
     assert page.locator("#live img").screenshot() != first, "it moves"
+    page.reload()
+    page.get_by_role("tab", name="Live").click()
+    until(page, "document.querySelector('#live img')?.naturalWidth == 160")
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#live img", state="hidden")
     assert page.is_enabled("#live button.primary")

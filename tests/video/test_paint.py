@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from segtween.errors import SettingError
 from segtween.labels import CAMVID11, label_set
 from segtween.video.paint import Painter, Style, caption, class_counts, legend_panel, side_by_side
+from segtween.video.text import balanced, line_height, text_width
 
 CAR, ROAD = CAMVID11.index("car"), CAMVID11.index("road")
 
@@ -153,6 +154,21 @@ def test_caption_is_readable():
     assert picture[:60].max() > 230
     assert picture[:20].min() < 100
     assert (picture[60:] == 128).all()
+
+
+@pytest.mark.parametrize(("width", "count"), [(720, 2), (320, 2), (240, 3)])
+def test_lines_of_a_caption_are_whole_and_of_much_the_same_width(width, count):
+    text, line = "segtween (composed, bidirectional), network on 1 frame in 5", line_height((1280, width))
+    lines = balanced(text, line, width - 2 * (line // 3))
+    assert " ".join(lines) == text
+    assert len(lines) == count
+    widths = [text_width(one, line) for one in lines]
+    assert max(widths) <= width
+    assert min(widths) > 0.5 * max(widths)
+    picture = np.full((1280, width, 3), 128, np.uint8)
+    caption(picture, text)
+    rows = np.flatnonzero((picture != 128).any(axis=(1, 2)))
+    assert round(1.3 * line) * count <= len(rows) < round(1.3 * line) * (count + 1), "a strip of so many lines"
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=50))

@@ -27,7 +27,7 @@ from segtween.run.propagation import Candidate, Labelled, look_next, propagate
 from segtween.texttable import count
 from segtween.types import IGNORE, Labels, Rgb, format_size
 from segtween.ui.jobs import Job
-from segtween.ui.sessions import Video
+from segtween.ui.sessions import FRAMES, Video
 from segtween.ui.videos import as_argument, named, open_video
 from segtween.validation import write_yaml
 from segtween.video.frames_table import FRAMES_TABLE
@@ -118,7 +118,7 @@ class Labelling:
 
     def picture(self, frame: int) -> Path:
         """The JPEG of a frame."""
-        return self.folder / "frames" / f"{self._check(frame):06d}.jpg"
+        return self.folder / FRAMES / f"{self._check(frame):06d}.jpg"
 
     def labels_of(self, frame: int, origin: str) -> Labels:
         """(H, W) train ids; LabelError where there are none of this origin."""
@@ -202,7 +202,7 @@ class Labelling:
         """The video itself; its pictures where only a part of it is used, where it holds another number of frames than
         it says, or where it has been removed."""
         is_complete = self._is_whole and self.video.frames in (None, self.frames)
-        return self.video.path if is_complete and self.video.path.exists() else self.folder / "frames"
+        return self.video.path if is_complete and self.video.path.exists() else self.folder / FRAMES
 
     def _folder_of(self, origin: str) -> Path:
         if origin in ("saved", "network"):
@@ -219,7 +219,7 @@ class Labelling:
         """As many as there may be, and, of a damaged video, those before the damage."""
         most = max(1, MOST_PIXELS // math.prod(self.video.size_hw))
         with sink_errors(self.folder):
-            (self.folder / "frames").mkdir(parents=True)
+            (self.folder / FRAMES).mkdir(parents=True)
         source = open_video(self.video)
         try:
             with named(self.video.path, self.video.name):
@@ -241,7 +241,7 @@ class Labelling:
         self.notes.append(f"only the first {count(self.frames, 'frame')} can be used: {why}")
 
     def _write_picture(self, rgb: Rgb) -> None:
-        path = self.folder / "frames" / f"{self.frames:06d}.jpg"
+        path = self.folder / FRAMES / f"{self.frames:06d}.jpg"
         with sink_errors(path):
             path.write_bytes(encode_jpeg(rgb, quality=QUALITY))
         self.frames += 1

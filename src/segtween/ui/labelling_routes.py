@@ -21,11 +21,11 @@ from segtween.ui.answers import Refusal, answering, body, received
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import MOST_BYTES, take_file
 from segtween.ui.labelling import Labelling
-from segtween.ui.sessions import NOT_FOUND, Session
+from segtween.ui.sessions import LABELLING, NOT_FOUND, Session
 from segtween.ui.state import Here, of_request
 from segtween.ui.videos import NO_ROOM, no_room
 
-KIND, PROPAGATION = "labelling", "propagation"
+KIND, PROPAGATION = LABELLING, "propagation"
 """Of its jobs: the one that opens a video, and the others. The session keeps the labelling under the first."""
 BUSY, TOO_LARGE = 409, 413
 

@@ -7,10 +7,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -130,12 +129,12 @@ class LiveChoices:
 def watch(choices: LiveChoices, view: View, job: Job) -> dict[str, Any]:
     """The work of a live job: until the source ends, the job is cancelled, or nobody watches."""
     job.live = view.figures
-    path = choices.source.path if isinstance(choices.source, Video) else Path()
+    of_file = named(choices.source.path, choices.title) if isinstance(choices.source, Video) else nullcontext()
     try:
         with compiled(job, "loading the network"):
             seg = load(choices.network, every=choices.every, async_keys="auto", threads=choices.threads)
         style = Style() if choices.classes is None else Style(seg.labels.choose(choices.classes)[0])
-        with named(path, choices.title):
+        with of_file:
             job.begin(f"opening {choices.title}")
             source = choices.open()
             _show_all(seg.engine, source, Painter(seg.labels, style), view, job)

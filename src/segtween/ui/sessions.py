@@ -21,7 +21,7 @@ BUSY, NOT_FOUND = 503, 404
 LEFT_SECONDS, IDLE_SECONDS = 90.0, 3600.0
 """A session ends so long after its page was left, or without a word from it while none of its jobs waits or runs: a
 browser may let hidden pages sleep."""
-VIDEOS, RUNS = "videos", "runs"
+VIDEOS, RUNS, LABELLING, FRAMES = "videos", "runs", "labelling", "frames"
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ class Session:
 
 
 class Sessions:
-    """All sessions, at most `most`, in folders below `root`. With `keep`, results stay when a session ends; uploads
-    never do. `is_busy` says whether a job of a session runs still, `cancel` ends its jobs."""
+    """All sessions, at most `most`, in folders below `root`. With `keep`, results stay when a session ends; videos
+    and the pictures of their frames never do. `is_busy` says whether a job of a session runs still, `cancel` ends its
+    jobs."""
 
     def __init__(
         self,
@@ -159,7 +160,8 @@ class Sessions:
         with self._lock:
             self._sessions.pop(session.id, None)
         if self.keep:
-            shutil.rmtree(session.folder / VIDEOS, ignore_errors=True)
+            for sent in (session.folder / VIDEOS, *session.folder.glob(f"{LABELLING}/*/{FRAMES}")):
+                shutil.rmtree(sent, ignore_errors=True)
             if session.folder.is_dir() and not any(session.folder.iterdir()):
                 session.folder.rmdir()
         else:

@@ -271,13 +271,12 @@ def record(session: Session, address: str, seconds: float, job: Job) -> dict[str
 def _record(
     session: Session, job: Job, frames: Iterator[Frame], clock: Clock, *, name: str, total: int | None
 ) -> dict[str, Any]:
-    """Writes frames into a video of the session; after an error or a cancelled job there is none."""
+    """Writes frames into a video of the session; after an error before the first frame, and after a cancelled job,
+    there is none. `note`: why there are fewer than were asked for."""
     folder = session.new_folder(VIDEOS)
     writer = VideoWriter(folder / "video", codec="h264", clock=clock, threads=0, x264={"crf": "12"})
     try:
-        for done, frame in enumerate(frames, start=1):
-            writer.write(frame.rgb, frame.pts_seconds)
-            job.progress(done, total)
+        note = _write_all(writer, frames, job, total)
         writer.close()
         video = look_into(folder / "video", shown_name(name))
     except BaseException:
@@ -285,4 +284,18 @@ def _record(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     session.videos[video.id] = video
-    return video.to_json()
+    return {**video.to_json(), "note": note}
+
+
+def _write_all(writer: VideoWriter, frames: Iterator[Frame], job: Job, total: int | None) -> str | None:
+    """Writes the frames; why they broke off, if they did after the first."""
+    done = 0
+    try:
+        for done, frame in enumerate(frames, start=1):
+            writer.write(frame.rgb, frame.pts_seconds)
+            job.progress(done, total)
+    except SourceError as error:
+        if not done:
+            raise
+        return str(error)
+    return None

@@ -263,28 +263,35 @@ class ContainerSource:
         return reached + 3 * frame + Fraction(1, 20) < promised
 
     def _damaged(self, why: str) -> SourceError:
-        n, spec = self._count, self._opened.spec
-        if n == 0:
+        spec = self._opened.spec
+        if self._count == 0:
             return SourceError(
                 f"{spec} is damaged at its first frame ({why})", expected="a whole video", do="get a whole copy of it"
             )
-        seconds = float(max(self._last_ticks, 0) * self._time_base)
         return SourceError(
-            f"{spec} is damaged after {count(n, 'frame')}, at about {seconds:.2f} s ({why})",
+            f"{spec} is damaged {self._place()} ({why})",
             expected="a whole video",
             do="the frames before the damage are kept; get a whole copy of it for the rest",
         )
 
+    def _place(self) -> str:
+        """How far it was read."""
+        seconds = float(max(self._last_ticks, 0) * self._time_base)
+        return f"after {count(self._count, 'frame')}, at about {seconds:.2f} s"
+
     def _broken_off(self, error: Exception) -> SourceError:
         import av
 
+        opened, why = self._opened, getattr(error, "strerror", None) or str(error)
         if isinstance(error, (av.error.ExitError, TimeoutError)):
-            return SourceError(
-                f"{self._opened.spec} gave nothing for {self._opened.timeout_seconds:g} s",
-                expected="a stream that goes on",
-                do="the frames so far are kept; check the sender and the network",
-            )
-        return self._damaged(getattr(error, "strerror", None) or str(error))
+            got = f"{opened.spec} gave nothing for {opened.timeout_seconds:g} s"
+        elif opened.kind == "stream":
+            got = f"{opened.spec} broke off {self._place()} ({why})"
+        else:
+            return self._damaged(why)
+        return SourceError(
+            got, expected="a stream that goes on", do="the frames so far are kept; check the sender and the network"
+        )
 
 
 def _video_stream(container: Any, opened: Opened) -> Any:

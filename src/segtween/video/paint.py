@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError, unknown
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Labels, Rgb, SizeHW
-from segtween.video.text import Entry, clipped, heights, line_height, text_width, wrapped, write
+from segtween.video.text import Entry, balanced, clipped, heights, line_height, text_width, write
 
 Outline = Literal["none", "thin"]
 
@@ -169,9 +169,9 @@ def _panel(entries: Sequence[Entry], size_hw: tuple[int, int], line: int) -> NDA
 
 
 def caption(picture: Rgb, text: str) -> None:
-    """Writes `text` into the picture's top left corner, light on a dark strip: in two lines where one is too short
-    and there is room."""
-    if not text:
+    """Writes `text` into the picture's top left corner, light on a dark strip: in two or three lines where one is
+    too short and there is room."""
+    if not text.strip():
         return
     height, width = picture.shape[:2]
     line = line_height((height, width))
@@ -179,8 +179,9 @@ def caption(picture: Rgb, text: str) -> None:
     room = width - 2 * pad
     lines = [clipped(text, line, room)]
     if lines != [text] and height >= 12 * line:
-        first, *others = wrapped(text, line, room)
-        lines = [first, clipped(" ".join(others), line, room)]
+        lines = balanced(text, line, room)
+        if len(lines) > 3:
+            lines[2:] = [clipped(" ".join(lines[2:]), line, room)]
     step = round(1.3 * line)
     wide = min(width, max(text_width(part, line) for part in lines) + 2 * pad)
     strip = np.full((step * len(lines) + pad, wide, 3), GROUND, np.uint8)

@@ -75,6 +75,17 @@ def wrapped(text: str, height: int, width: int) -> list[str]:
     return [clipped(line, height, width) for line in lines]
 
 
+def balanced(text: str, height: int, width: int) -> list[str]:
+    """`wrapped` into as few lines, of much the same width."""
+    lines = wrapped(text, height, width)
+    for narrower in range(width - height, height, -height):
+        narrow = wrapped(text, height, narrower)
+        if len(narrow) > len(lines) or " ".join(narrow) != " ".join(lines):
+            break
+        lines = narrow
+    return lines
+
+
 def flow(entries: Sequence[Entry], line: int, width: int) -> list[list[Entry]]:
     """Entries broken into lines of a legend."""
     lines: list[list[Entry]] = []

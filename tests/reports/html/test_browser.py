@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from browsers import NEEDS_BROWSER, chromium
+from browsers import NEEDS_BROWSER, Fingers, chromium, until
 from segtween.cli import app
 
 MODEL = f"{Path(__file__).parents[2] / 'fakes.py'}:by_brightness"
@@ -163,6 +163,25 @@ def test_the_picture_is_enlarged_and_moved_with_keys_alone(browser: Any, report:
     page.keyboard.press("0")
     page.wait_for_timeout(200)
     assert centre(page) == pytest.approx((at, wide), abs=2)
+
+
+def test_one_finger_moves_the_divider_or_scrolls_and_two_enlarge(browser: Any, report: Path) -> None:
+    context = browser.new_context(viewport={"width": 400, "height": 500}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.locator("#stage").scroll_into_view_if_needed()
+    fingers, box = Fingers(page), page.locator("#stage").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    fingers.drag(middle, (0.25 * box["width"], 0))
+    assert int(page.input_value("#split")) == pytest.approx(75, abs=3)
+    fingers.spread((middle[0] - 20, middle[1]), (middle[0] + 20, middle[1]), by=20)
+    assert page.inner_text("#zoom") == "2x"
+    assert int(page.input_value("#split")) == pytest.approx(75, abs=3), "two fingers leave it"
+    at = page.evaluate("scrollY")
+    fingers.drag(middle, (0, -100))
+    until(page, "at => scrollY > at + 50", at)
+    assert int(page.input_value("#split")) == pytest.approx(75, abs=3), "one that scrolls leaves it, too"
+    context.close()
 
 
 def test_films_that_are_missing_are_named(browser: Any, report: Path, tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from segtween.evaluation import EvaluationOptions, evaluate_method
 from segtween.evaluation.runs import Judged
 from segtween.labels import numbered
 from segtween.metrics.segmentation import confusion, miou, overlap
+from segtween.reports.html import charts
 from segtween.reports.html.bench_page import bench_page, sweep_page
 from segtween.reports.html.evaluation_page import evaluation_page
 from segtween.reports.html.study_page import study_page
 from segtween.reports.html.worst import SHOWN, WorstFrames
+from segtween.reports.tables.methods import EVERY, FUSED
 from segtween.reports.tables.study import Column, Study
 from segtween.settings import PRESETS
 from small_sets import picture
@@ -164,6 +166,15 @@ def test_the_page_of_a_table() -> None:
     assert len(read.all("circle")) == 3
     assert "preset avg mIoU a< 70.0 a< 60.0 b 65.0 c -" in read.text
     assert "a note" in read.text
+
+
+def test_methods_are_told_apart_by_their_colours() -> None:
+    names = [EVERY, FUSED, "composed, bidirectional", *PRESETS]
+    rows = [{"row": name, "runs_per_100": 20.0, "avg_miou": 0.6} for name in names]
+    read = Page(study_page(Study("methods", "Methods", [Column("row", "method")], rows, [], {}, None)))
+    drawn = [circle["fill"] for circle in read.all("circle")]
+    assert len(drawn) == len(set(drawn)) == len(names)
+    assert drawn[0] == charts.OF_EVERY_FRAME, "as in the page of an evaluation"
 
 
 def test_a_table_without_accuracy_has_no_chart() -> None:

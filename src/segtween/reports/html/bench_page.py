@@ -95,7 +95,10 @@ def _stages(named: Sequence[tuple[str, dict[str, Any]]]) -> Html:
         f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(stage)}</span>'
         for stage, colour in colours.items()
     )
-    return charts.bars(rows, caption="Milliseconds per frame by stage") + f'<p class="note">{keys}</p>'
+    return (
+        charts.bars(rows, caption="Milliseconds per frame by stage: medians, whose sum need not be that of a frame")
+        + f'<p class="note">{keys}</p>'
+    )
 
 
 def _curves(sweep: Sweep) -> Html:

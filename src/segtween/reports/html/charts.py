@@ -16,6 +16,8 @@ from segtween.reports.tables.plot import COLOURS
 
 WIDTH, HEIGHT = 720, 320
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 14, 48
+OF_EVERY_FRAME = "var(--faint)"
+"""The CSS colour of the network on every frame, what others are compared with."""
 SHIFT = 6
 """From the whiskers of one line to those of the next."""
 _numbers = count(1)

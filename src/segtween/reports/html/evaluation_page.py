@@ -73,7 +73,7 @@ def _by_distance(report: Report) -> Html:
         return ""
     most = max(d for one in series for d, _ in one.points)
     plain = report.every_frame["miou"]
-    flat = charts.Series("every frame", [(0, 100 * plain), (most, 100 * plain)], colour="var(--faint)")
+    flat = charts.Series("every frame", [(0, 100 * plain), (most, 100 * plain)], colour=charts.OF_EVERY_FRAME)
     chart = charts.line_chart(
         "mIoU by distance", [*series, flat], x="frames since the key frame", y="mIoU (%)", whole_x=True
     )

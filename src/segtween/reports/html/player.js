@@ -148,21 +148,61 @@ function startPlayer(data) {
     film.addEventListener("loadeddata", () => { if (films.every((f) => f.readyState > 1)) { show.drawn = false; show(index); } });
     film.load();
   });
-  const drag = (event) => {
+
+  // The mouse or one finger moves the divider, with Shift the picture; two fingers enlarge the picture and move it.
+  const pointers = new Map(); // those that are down, in pixels of the stage
+  let splitBefore = split;
+  const placeOf = ({ clientX, clientY }) => {
     const box = stage.getBoundingClientRect();
-    if (event.buttons && event.shiftKey) moveTo(left + event.movementX / box.width, top + event.movementY / box.height);
-    else if (event.buttons) divide(shareAt(event, box));
+    return [clientX - box.left, clientY - box.top];
   };
+  const shareOf = ([x, y]) => [x / stage.clientWidth, y / stage.clientHeight];
+  const moveBy = ([x, y]) => moveTo(left + x, top + y);
+
+  function press(event) {
+    stage.setPointerCapture(event.pointerId);
+    if (!pointers.size) splitBefore = split;
+    pointers.set(event.pointerId, placeOf(event));
+    if (pointers.size > 1) divide(splitBefore);
+    else drag(event);
+  }
+
+  function drag(event) {
+    const old = pointers.get(event.pointerId), place = placeOf(event);
+    if (!old) return;
+    const [other] = [...pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
+    pointers.set(event.pointerId, place);
+    if (other) pinch(old, place, other);
+    else if (event.shiftKey) moveBy(shareOf([place[0] - old[0], place[1] - old[1]]));
+    else divide(shareOf(place)[0]);
+  }
+
+  function pinch(old, place, other) {
+    const [before, after] = [old, place].map((point) => Math.hypot(point[0] - other[0], point[1] - other[1]));
+    moveBy(shareOf([(place[0] - old[0]) / 2, (place[1] - old[1]) / 2]));
+    if (before > 0) enlarge(after / before, ...shareOf([(place[0] + other[0]) / 2, (place[1] + other[1]) / 2]));
+  }
+
+  /** The page is scrolled instead: the divider has not been meant. */
+  function dismiss(event) {
+    pointers.delete(event.pointerId);
+    divide(splitBefore);
+  }
+
   stage.addEventListener("wheel", (event) => {
     if (!event.ctrlKey) return; // without it the page scrolls
     event.preventDefault();
-    const box = stage.getBoundingClientRect();
-    enlarge(2 ** (-event.deltaY / 200), shareAt(event, box), (event.clientY - box.top) / box.height);
+    enlarge(2 ** (-event.deltaY / 200), ...shareOf(placeOf(event)));
   }, { passive: false });
   $("zoom-in").addEventListener("click", () => enlarge(1.5));
   $("zoom-out").addEventListener("click", () => enlarge(1 / 1.5));
-  stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); drag(event); });
+  stage.addEventListener("pointerdown", press);
   stage.addEventListener("pointermove", drag);
+  stage.addEventListener("pointerup", (event) => pointers.delete(event.pointerId));
+  stage.addEventListener("pointercancel", dismiss);
+  stage.addEventListener("touchmove", (event) => { // two fingers do not scroll the page
+    if (event.touches.length > 1) event.preventDefault();
+  }, { passive: false });
   $("split").addEventListener("input", (event) => divide(event.target.value / 100));
   $("alpha").addEventListener("input", (event) => alpha(event.target.value / 100));
   seek.addEventListener("input", () => { play(false); show(Number(seek.value)); });

@@ -6,6 +6,7 @@ from typing import Any
 
 from segtween.reports.html import charts
 from segtween.reports.html.page import Html, code, details, page, paragraph, record, section, text_table
+from segtween.reports.tables.methods import EVERY
 from segtween.reports.tables.study import Study
 
 AXES = {"fps": "frames per second", "runs_per_100": "network runs per 100 frames", "interval": "interval"}
@@ -34,7 +35,10 @@ def _chart(study: Study) -> Html:
         name = str(row.get("preset") or row.get("row"))
         lines.setdefault(name, []).append((row[axis], 100 * row["avg_miou"]))
         bounds.setdefault(name, []).append(_bounds(row))
-    series = [charts.Series(name, points, bounds[name]) for name, points in lines.items()]
+    series = [
+        charts.Series(name, points, bounds[name], charts.OF_EVERY_FRAME if name == EVERY else "")
+        for name, points in lines.items()
+    ]
     return charts.line_chart(f"mIoU over {AXES[axis]}", series, x=AXES[axis], y="average mIoU (%)")
 
 

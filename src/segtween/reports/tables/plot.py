@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg")
 INK, GRID = "#1f2933", "#d9dee3"
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a")
+COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a", "#c2559d", "#7a5c3e")
 
 
 def require_matplotlib() -> None:

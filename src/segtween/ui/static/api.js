@@ -50,12 +50,15 @@ export async function upload(file, progress, signal) {
 const ENDED = ["done", "failed", "cancelled"];
 const POLL_MS = 400;
 
+/** Whether the job waits or runs. */
+export const isAtWork = (job) => !ENDED.includes(job.state);
+
 /** Follows a job to its end; `changed(job)` each time it is heard of. Returns the job as it ended. */
 export async function follow(job, changed) {
   let now = job;
   for (;;) {
     changed(now);
-    if (ENDED.includes(now.state)) return now;
+    if (!isAtWork(now)) return now;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     now = await request(`/api/jobs/${job.id}`);
   }

@@ -112,8 +112,17 @@ export class Comparison {
       $(".split").value = Math.round((100 * column) / this.width);
       this._divide();
     };
-    stage.addEventListener("pointerdown", (event) => { stage.setPointerCapture(event.pointerId); divide(event); });
+    let before = 50;
+    stage.addEventListener("pointerdown", (event) => {
+      before = $(".split").value;
+      stage.setPointerCapture(event.pointerId);
+      divide(event);
+    });
     stage.addEventListener("pointermove", divide);
+    stage.addEventListener("pointercancel", () => { // the page is scrolled instead
+      $(".split").value = before;
+      if (this.shown) this._divide();
+    });
     $(".changes").addEventListener("pointerdown", (event) => {
       const box = $(".changes").getBoundingClientRect();
       this.show(Math.floor(((event.clientX - box.left) / box.width) * this.changed.length));

@@ -23,6 +23,7 @@ class Editor {
     this.chosen = 0;
     this.cursor = [0, 0];
     this.pen = null;
+    this.aims = false;
     this.fingers = new Map();
     this._buildButtons();
     this._listen();
@@ -125,6 +126,11 @@ class Editor {
   _inside([x, y]) {
     const { width, height } = this.image;
     return [Math.max(0, Math.min(width - 1, x)), Math.max(0, Math.min(height - 1, y))];
+  }
+
+  /** Whether the tool paints while it moves; others do what they do where they are lifted. */
+  get strokes() {
+    return this.tool === "brush" || this.tool === "eraser";
   }
 
   /** The tool at a pixel: begins a stroke, or does at once what it does. */
@@ -232,7 +238,7 @@ class Editor {
         const [x, y] = view.placeOf(this.corners[0]);
         context.rect(x - 5, y - 5, 10, 10);
       }
-      if (this.tool === "brush" || this.tool === "eraser") {
+      if (this.strokes) {
         context.moveTo(place[0] + (this.size * view.scale) / 2, place[1]);
         context.arc(...place, Math.max(1, (this.size * view.scale) / 2), 0, 2 * Math.PI);
       }
@@ -259,9 +265,9 @@ class Editor {
     $(".size + output").textContent = this.size;
     if (!this.image) return;
     const [x, y] = this.cursor, under = this.image.data[y * this.image.width + x];
-    const parts = [tool[1] + (this.tool === "brush" || this.tool === "eraser" ? ` ${this.size}` : "")];
+    const parts = [tool[1] + (this.strokes ? ` ${this.size}` : "")];
     if (this.tool !== "eraser" && this.tool !== "pick") parts.push(this.classes[this.chosen].name);
-    if (this.corners.length) parts.push(`${this.corners.length} corners`);
+    if (this.corners.length) parts.push(this.corners.length === 1 ? "1 corner" : `${this.corners.length} corners`);
     parts.push(`at ${x}, ${y}: ${under === UNKNOWN ? "unknown" : this.classes[under].name}`);
     $(".editor-now").textContent = [words, ...parts].filter(Boolean).join(", ");
   }
@@ -349,9 +355,12 @@ class Editor {
       this.canvas.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, now);
       if (fingers.size > 1) this._abandon();
-      else if (event.button === 0) this._press(pixel);
+      else if (event.button === 0 && this.strokes) this._press(pixel);
+      else this.aims = event.button === 0;
     } else if (ends) {
       fingers.delete(event.pointerId);
+      if (this.aims && kind === "up") this._press(pixel);
+      this.aims = false;
       this._lift();
     } else if (old) {
       fingers.set(event.pointerId, now);
@@ -365,6 +374,7 @@ class Editor {
 
   /** A second finger moves the picture: what the first has painted meanwhile is taken back. */
   _abandon() {
+    this.aims = false;
     if (!this.pen) return;
     this.pen = null;
     const box = this.history.abandon();

@@ -1,6 +1,6 @@
 // What is seen of a job: its stage, how far it is, the time left, its place in the queue, and a button that ends it.
 
-import { attempt, duration, make } from "./page.js";
+import { attempt, counted, duration, make } from "./page.js";
 
 /** `cancelled` is called when the job is to end; without it there is no button, whose text is `end`. */
 export class JobCard {
@@ -39,7 +39,7 @@ export class JobCard {
 function described(job) {
   if (job.cancelling) return "ending";
   if (job.state === "waiting") return job.place ? `waiting: ${job.place} before it` : "starting";
-  const count = job.total ? `, ${job.done} of ${job.total} frames` : job.done ? `, ${job.done} frames` : "";
+  const count = job.total ? `, ${job.done} of ${counted(job.total)}` : job.done ? `, ${counted(job.done)}` : "";
   const left = job.seconds_left === null ? "" : `, ${duration(job.seconds_left)} left`;
   return `${job.stage}${count}${left}`;
 }

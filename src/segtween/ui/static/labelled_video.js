@@ -4,12 +4,12 @@ import { request } from "./api.js";
 import { Comparison } from "./comparison.js";
 import { Drafts } from "./drafts.js";
 import { createEditor } from "./editor.js";
-import { alert, attempt, make } from "./page.js";
+import { alert, attempt, counted, make } from "./page.js";
 import { receive, send } from "./octets.js";
 import { UNKNOWN } from "./raster.js";
 
 const KEPT_PICTURES = 24;
-const WORDS = { saved: "saved labels", after: "propagated labels", network: "network's labels", nothing: "nothing" };
+const WORDS = { saved: "saved labels", after: "propagated labels", network: "the network's labels", nothing: "nothing" };
 
 const MARKUP = `
 <h2 class="title" tabindex="-1"></h2>
@@ -58,7 +58,6 @@ const MARKUP = `
 <p class="note">The same in a terminal: <code class="command"></code></p>`;
 
 const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
-const counted = (frames) => `${frames} ${frames === 1 ? "frame" : "frames"}`;
 
 export class LabelledVideo {
   /** `state` is what the server says of the labelling. `run(job)` follows a propagation, `another()` leaves it. */
@@ -88,7 +87,7 @@ export class LabelledVideo {
   async propagated(state) {
     await this._update(state);
     await this._compare();
-    this.announce(`Labels propagated to ${state.frames} frames.`);
+    this.announce(`Labels propagated to ${counted(state.frames)}.`);
     this.$(".result").scrollIntoView({ block: "start" });
     this.$(".next").focus({ preventScroll: true });
   }
@@ -115,11 +114,11 @@ export class LabelledVideo {
     this.state = state;
     const { saved, pending, runs } = state;
     this.waiting = await this.drafts.unsaved(state.id).catch(() => []);
-    this.$(".title").textContent = `${state.video.name}: ${state.frames} frames, ${saved.length} labelled`;
+    this.$(".title").textContent = `${state.video.name}: ${counted(state.frames)}, ${saved.length} labelled`;
     this.$(".notes").textContent = state.notes.join("; ");
     this.$(".command").textContent = state.command;
     this.$(".pending").textContent = !saved.length ? "Save labels of a frame first."
-      : `From ${counted(saved.length)}${runs ? `, ${pending.length || "none"} of them new since the last run` : ""}.`;
+      : `From ${counted(saved.length)}${runs ? `; ${pending.length || "none"} new since the last run` : ""}.`;
     this.$(".download").hidden = !saved.length;
     this._offer();
     this._propose();
@@ -307,7 +306,7 @@ export class LabelledVideo {
         faults.push(error.message);
       }
     }
-    this.announce(frames.length ? `Labels of ${frames.length} frames loaded: ${frames.join(", ")}.` : "");
+    this.announce(frames.length ? `Labels of ${counted(frames.length)} loaded: ${frames.join(", ")}.` : "");
     if (frames.includes(this.frame) && !this.waiting.includes(this.frame)) await this._open(this.frame);
     if (faults.length > 1) throw new Error(`${faults.length} files were not loaded; the first: ${faults[0]}`);
     if (faults.length) throw new Error(faults[0]);
@@ -326,7 +325,7 @@ export class LabelledVideo {
     const mean = changed.reduce((sum, share) => sum + share, 0) / changed.length;
     this.before = runs > 1 ? "last run" : network ? "network" : null;
     this.$(".result").hidden = false;
-    const count = changed.filter((share) => share > 0).length, where = `in ${count} of ${changed.length} frames`;
+    const count = changed.filter((share) => share > 0).length, where = `in ${count} of ${counted(changed.length)}`;
     this.$(".share").textContent = `${percent(mean)} of all pixels ` +
       (this.before ? `changed (before: ${this.before}), ${where}.` : "have a class now.");
     this.result ||= new Comparison(this.$(".comparison"), {

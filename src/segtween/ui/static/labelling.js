@@ -1,17 +1,17 @@
 // The tab "Label frames": which video is labelled, and from what labelling begins.
 
-import { cancel, follow, request } from "./api.js";
+import { cancel, follow, isAtWork, request } from "./api.js";
 import { unsaved } from "./drafts.js";
 import { JobCard } from "./jobs.js";
 import { LabelledVideo } from "./labelled_video.js";
-import { attempt, make } from "./page.js";
+import { attempt, counted, make } from "./page.js";
 import { VideoPicker } from "./videos.js";
 
-const OPENING = "labelling", PROPAGATION = "propagation", AT_WORK = ["waiting", "running"];
+const OPENING = "labelling", PROPAGATION = "propagation";
 
 export function start(panel, { setup, state, videos }) {
   const view = new Labelling(panel, setup, videos);
-  const isOurs = (job) => [OPENING, PROPAGATION].includes(job.kind) && AT_WORK.includes(job.state);
+  const isOurs = (job) => [OPENING, PROPAGATION].includes(job.kind) && isAtWork(job);
   attempt(() => view.begin(state.jobs.find(isOurs)));
 }
 
@@ -80,7 +80,7 @@ class Labelling {
     if (this.from.value) values.network = this.from.value;
     else if (this.set.value) values.label_set = this.set.value;
     else values.classes = this.names.value.split(",").map((name) => name.trim()).filter(Boolean);
-    const question = `The saved labels of ${saved} frames are replaced. Download them first to keep them. Go on?`;
+    const question = `The saved labels of ${counted(saved)} are replaced. Download them first to keep them. Go on?`;
     if (saved && !confirm(question)) return;
     await this.watch(await request("/api/labelling", values), true);
   }

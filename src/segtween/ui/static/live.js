@@ -1,13 +1,13 @@
 // The tab "Live": a camera, a stream or a video at its rate, with labels; what is dropped, and the latency.
 
-import { cancel, follow, request } from "./api.js";
+import { cancel, follow, isAtWork, request } from "./api.js";
 import { attempt, make } from "./page.js";
 import { JobCard } from "./jobs.js";
 import { Method } from "./method.js";
 
 const OTHER = "";
 
-export function start(panel, { setup, videos }) {
+export function start(panel, { setup, state, videos }) {
   const source = make("select", { "aria-label": "What to watch" });
   const address = make("input", { type: "text", placeholder: "camera:0 or rtsp://...", "aria-label": "Address" });
   const method = new Method(setup, { modes: false });
@@ -28,9 +28,12 @@ export function start(panel, { setup, videos }) {
   source.addEventListener("change", () => { address.hidden = source.value !== OTHER; });
   list();
 
-  async function watch() {
+  function begin() {
     const what = source.value === OTHER ? { address: address.value } : { video: source.value };
-    const job = await request("/api/live", { ...what, ...method.values() });
+    return request("/api/live", { ...what, ...method.values() });
+  }
+
+  async function watch(job) {
     const card = new JobCard(job.title, "", () => cancel(job), "Stop");
     jobs.replaceChildren(card.element);
     figures.textContent = "";
@@ -49,9 +52,12 @@ export function start(panel, { setup, videos }) {
       picture.hidden = true;
     }
   }
-  button.addEventListener("click", () => attempt(watch));
+  button.addEventListener("click", () => attempt(async () => watch(await begin())));
   panel.append(make("fieldset", {}, make("legend", {}, "Source"), make("div", { class: "row" }, source, address)),
     method.element, make("div", { class: "row" }, button), jobs, figures, picture);
+
+  const running = state.jobs.find((job) => job.kind === "live" && isAtWork(job));
+  if (running) attempt(() => watch(running));
 }
 
 function described(live) {

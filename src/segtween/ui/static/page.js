@@ -31,6 +31,9 @@ export async function attempt(work) {
   }
 }
 
+/** So many frames, in words. */
+export const counted = (frames) => `${frames} ${frames === 1 ? "frame" : "frames"}`;
+
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;

@@ -1,6 +1,6 @@
 // The tab "Run": a video, how it is run, how far the run is, and its result.
 
-import { cancel, follow, request } from "./api.js";
+import { cancel, follow, isAtWork, request } from "./api.js";
 import { attempt, make } from "./page.js";
 import { JobCard } from "./jobs.js";
 import { links, showResult } from "./result.js";
@@ -16,6 +16,7 @@ export function start(panel, { setup, state, videos }) {
   const enable = () => { button.disabled = picker.video === null; };
   picker.onchange = enable;
   enable();
+  picker.resume(state.jobs);
 
   /** Shows the result of a run, and buttons for those of all runs where there are several. */
   async function show(job) {
@@ -50,7 +51,7 @@ export function start(panel, { setup, state, videos }) {
   const runs = state.jobs.filter((job) => job.kind === "run");
   done.push(...runs.filter((job) => job.state === "done"));
   if (done.length) attempt(() => show(done.at(-1)));
-  runs.filter((job) => ["waiting", "running"].includes(job.state)).forEach((job) => attempt(() => watch(job)));
+  runs.filter(isAtWork).forEach((job) => attempt(() => watch(job)));
 }
 
 /** What remains of a run that did not come to its end. */

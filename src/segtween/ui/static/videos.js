@@ -1,6 +1,6 @@
 // The videos of the session, and the choice of one of them: dropped, rendered, recorded, or here already.
 
-import { cancel, follow, request, upload } from "./api.js";
+import { cancel, follow, isAtWork, request, upload } from "./api.js";
 import { alert, attempt, make } from "./page.js";
 import { JobCard } from "./jobs.js";
 
@@ -89,17 +89,26 @@ export class VideoPicker {
 
   async made(values) {
     await attempt(async () => {
-      const job = await request("/api/videos/made", values);
-      const card = new JobCard(job.title, "", () => cancel(job));
-      this.jobs.append(card.element);
-      try {
-        const ended = await follow(job, (now) => card.show(now));
-        if (ended.state === "done") this.videos.add(ended.result);
-        if (ended.error) throw new Error(ended.error);
-      } finally {
-        card.element.remove();
-      }
+      await this.watch(await request("/api/videos/made", values));
     });
+  }
+
+  /** Follows what is rendered or recorded already, as when the page is loaded anew. */
+  resume(jobs) {
+    jobs.filter((job) => job.kind === "video" && isAtWork(job)).forEach((job) => attempt(() => this.watch(job)));
+  }
+
+  async watch(job) {
+    const card = new JobCard(job.title, "", () => cancel(job));
+    this.jobs.append(card.element);
+    try {
+      const ended = await follow(job, (now) => card.show(now));
+      if (ended.state === "done") this.videos.add(ended.result);
+      const fault = ended.error || (ended.result && ended.result.note);
+      if (fault) throw new Error(fault);
+    } finally {
+      card.element.remove();
+    }
   }
 
   show(chosen) {
