@@ -17,8 +17,8 @@ import pytest
 
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
-from segtween.video import SAVE_KINDS, SaveOptions, open_sinks, open_source
-from segtween.video.saving import SAVINGS
+from segtween.video import SAVE_KINDS, SaveOptions, open_source
+from segtween.video.saving import SAVINGS, open_sinks
 from segtween.video.sinks import how_made
 
 ALL = [kind for kind in SAVE_KINDS if kind != "rrd" or importlib.util.find_spec("rerun")]

@@ -71,7 +71,6 @@ def licences(records: Sequence[ModelRecord]) -> list[str]:
 
 
 @app.command("inspect")
-@guarded
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
     labels: Annotated[
@@ -80,7 +79,6 @@ def inspect(
     check: Annotated[
         Path | None,
         typer.Option(
-            "--check",
             metavar="IMAGE.png",
             help="Try the usual preprocessings on a picture: ranked by mIoU, without labels by entropy.",
         ),
@@ -91,14 +89,13 @@ def inspect(
     output_kind: Annotated[
         str | None,
         typer.Option(
-            "--output-kind",
             metavar="KIND",
             help="What the output is: logits, probabilities, labels, yolo-seg, maskformer, mask2former, oneformer.",
         ),
     ] = None,
     fixed: Annotated[
         list[str] | None,
-        typer.Option("--fixed", metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
+        typer.Option(metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
     ] = None,
 ) -> None:
     """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
@@ -161,7 +158,6 @@ def _checked(record: ModelRecord, image: Path | None, labels: Path | None) -> Mo
 
 
 @app.command("test")
-@guarded
 def draw_sheet(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A network: shipped name, .onnx, .xml or .pt2 file, function.")

@@ -11,8 +11,8 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.flags import in_flags
-from segtween.cli.grouping import Rare, grouped
-from segtween.cli.guard import BAD_INPUT, guarded, say_error
+from segtween.cli.grouping import Rare
+from segtween.cli.guard import BAD_INPUT, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.errors import SegtweenError, SettingError
 
@@ -31,7 +31,7 @@ class ReadingOptions:
 
     PANEL: ClassVar[str] = "Input"
 
-    start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Begin here.")] = 0.0
+    start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0
     duration: shared.Duration = None
     frame_rate: shared.FrameRate = None
 
@@ -47,7 +47,6 @@ class OutputOptions:
     compare: Annotated[
         str | None,
         typer.Option(
-            "--compare",
             metavar="PRESET",
             help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
@@ -96,8 +95,6 @@ class LiveOptions:
     device: shared.OnDevice = "cpu"
 
 
-@guarded
-@grouped
 def run(
     *,
     inputs: Annotated[

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Presets = Annotated[
-    str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
+    str, typer.Option(metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
 ]
 
 

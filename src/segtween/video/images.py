@@ -104,10 +104,9 @@ def read_image(path: Path) -> Rgb:
 
 def _cut_off(data: np.ndarray) -> bool:
     """Whether the end that JPEG and PNG files have is not there; OpenCV fills what is missing with grey."""
-    head, tail = data[:8].tobytes(), data[-64:].tobytes()
-    if head.startswith(b"\xff\xd8\xff"):
-        return b"\xff\xd9" not in tail and b"\xff\xd9" not in data[-4096:].tobytes()
-    return head.startswith(b"\x89PNG") and b"IEND" not in tail and b"IEND" not in data.tobytes()
+    if data[:3].tobytes() == b"\xff\xd8\xff":
+        return b"\xff\xd9" not in data[-4096:].tobytes()
+    return data[:4].tobytes() == b"\x89PNG" and b"IEND" not in data.tobytes()
 
 
 def _unreadable(path: Path, why: str) -> SourceError:
