@@ -248,7 +248,7 @@ def evaluate_losses(
         make, named = _make(chosen, backend), method_of(build_engine(segmenter, chosen, backend=backend), name=name)
         for interval in wanted:
             engines = [make(shared.scores, motion.flow, interval) for _ in range(interval + 1)]
-            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
+            motion.estimator.bidirectional |= not engines[0].is_causal
             counts = LossCounts(through.clips, classes=len(dataset.labels))
             far = distance or interval
             found.append(Losses(named, name, interval, far, counts))

@@ -13,7 +13,7 @@ from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
 from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
-from segtween.types import Frame, FrameKey, Motion, Rgb
+from segtween.types import FrameKey, Motion, Rgb
 
 
 class FrameScores:
@@ -57,37 +57,26 @@ class FrameScores:
 class FrameMotion:
     """The motion of the current frame, estimated once for all engines that are handed it.
 
-    With `bidirectional` forward flow is estimated too, as bidirectional engines need it.
+    With `estimator.bidirectional` forward flow is estimated too, as bidirectional engines need it.
     """
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:
         self.flow, self._ops = flow, ops
-        self._source = MotionEstimator(flow, ops=ops, appearance=True)
+        self.estimator = MotionEstimator(flow, ops=ops, appearance=True)
         self.current: Motion | None = None
-
-    @property
-    def bidirectional(self) -> bool:
-        return self._source.bidirectional
-
-    @bidirectional.setter
-    def bidirectional(self, bidirectional: bool) -> None:
-        self._source.bidirectional = bidirectional
 
     def begin(self) -> None:
         """The next frame begins a clip."""
-        self._source.reset()
+        self.estimator.reset()
 
-    def select(self, key: str | int) -> None:
-        self._source.select(key)
-
-    def watch(self, frame: Frame) -> None:
-        """The next frame, where it has motion vectors."""
-        self._source.select(frame)
+    def select(self, key: FrameKey) -> None:
+        """The next frame, by name, by index or itself, with its motion vectors."""
+        self.estimator.select(key)
 
     def next(self, rgb: Rgb) -> Motion:
         """The next frame, (H, W, 3)."""
         with self._ops.scope():
-            self.current = self._source(self._ops.image(rgb), Clock())
+            self.current = self.estimator(self._ops.image(rgb), Clock())
         return self.current
 
 
@@ -109,8 +98,9 @@ class Shared:
 
     def select(self, key: FrameKey) -> None:
         """The next frame, by name, by index or itself."""
-        for component in (self.scores, *self._motions.values()):
-            select(component, key)
+        select(self.scores, key)
+        for motion in self._motions.values():
+            motion.select(key)
 
     def next(self, rgb: Rgb) -> None:
         """The next frame, (H, W, 3)."""
