@@ -149,7 +149,7 @@ def test_overlay_format(run, tmp_path):
 
 
 def test_overlay_shows_tint_and_picture(run, read_back, tmp_path, frame_level):
-    _, results = run(tmp_path, ["overlay", "side-by-side"], legend=False)
+    _, results = run(tmp_path, ["overlay", "side-by-side"])
     shown = read_back(tmp_path / "overlay.mp4")[0][1]
     colours = CAMVID11.colourise(results[0].labels)[24, 28].astype(int)
     assert np.abs(shown[24, 28] - (frame_level(0) + colours) / 2).max() < 12

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet
+from segtween.street import renderer_version
 from segtween.training.cache import tracked, write_png
 from segtween.training.recipe import Sampled
 from segtween.types import Flow
@@ -32,7 +32,7 @@ def render(source: Sampled, labels: LabelSet, *, cache: Path, flow: bool = False
     """
     check_rendered(labels.name)
     kind = "street-flow" if flow else "street"
-    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_hash()}"
+    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_version()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
@@ -85,13 +85,3 @@ def _render_clip(seed: int, source: Sampled, labels: LabelSet, pairs: list[tuple
             with whole_file(flow_file(image)) as part, open(part, "wb") as file:  # by name, it would get a suffix
                 np.save(file, small_flow(frame.flow))
         write_png(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
-
-
-def renderer_hash() -> str:
-    """Of the renderer's own code."""
-    import segtween.street as street
-
-    digest = hashlib.sha256()
-    for path in sorted(Path(street.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]

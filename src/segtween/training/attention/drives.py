@@ -24,9 +24,10 @@ from segtween.engine.state import KeyState, Propagation
 from segtween.ops.cpu import CpuOps
 from segtween.refine.blend import Replace
 from segtween.settings import Composed, find_preset
+from segtween.street import renderer_version
 from segtween.training.attention.recipe import Moments
 from segtween.training.cache import new_folder, tracked
-from segtween.training.street import CAMERA_RATE, check_rendered, renderer_hash
+from segtween.training.street import CAMERA_RATE, check_rendered
 from segtween.types import Flow, Rgb
 
 PRESET = "refined"
@@ -78,7 +79,7 @@ def drives_key(source: Moments, labels: str, follower: Follower) -> str:
     with."""
     check_rendered(labels)
     read = {k: v for k, v in asdict(source).items() if k in ("frames", "stride", "begins", "size")}
-    text = json.dumps([read, labels, renderer_hash(), follower.describe()], sort_keys=True)
+    text = json.dumps([read, labels, renderer_version(), follower.describe()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
