@@ -109,10 +109,10 @@ def inspect(
         segtween models inspect my.onnx --check image.png labels.png --write
     """
     from segtween.cli.screen import show
-    from segtween.errors import SinkError
     from segtween.models.records import save_record, sidecar_path
     from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
+    from segtween.video.staging import refuse_existing
 
     proposal = propose(
         file, label_set=label_set, output_kind=cast(Any, output_kind), fixed=dict(map(_fixed, fixed or []))
@@ -126,8 +126,7 @@ def inspect(
         show("Add --write to keep this as the file's sidecar.")
         return
     target = sidecar_path(file)
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    refuse_existing(target, overwrite=overwrite)
     save_record(proposal.record, target)
     show(f"written: {target}" + ("; check the guessed fields" if proposal.record.guessed else ""))
 
@@ -181,11 +180,10 @@ def draw_sheet(
     from segtween.errors import SinkError
     from segtween.run.network_sheet import sheet_of
     from segtween.video.png import encode_png
-    from segtween.video.staging import check_writable, written
+    from segtween.video.staging import check_writable, refuse_existing, written
 
     target = out or Path(f"{Path(model).stem}.test.png")
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    refuse_existing(target, overwrite=overwrite)
     check_writable(target)
     if target.suffix.lower() != ".png":
         raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")

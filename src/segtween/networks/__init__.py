@@ -7,8 +7,8 @@ Needs the extra [train]; running an exported network does not. `NETWORKS` lists 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 from segtween.errors import MissingExtraError, ModelError, SettingError, unknown
@@ -107,20 +107,14 @@ def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
         )
     need_torch(f"network {name} in torch")
     if spec.module:
-        return _named(spec.module)(classes=classes)
+        return resolve_name(spec.module)(classes=classes)
     from segtween.networks.efficientnet_lite import load_imagenet
     from segtween.networks.swiftnet import SwiftNet
 
-    encoder = _named(spec.encoder)()
+    encoder = resolve_name(spec.encoder)()
     if initial == "imagenet":
         load_imagenet(encoder)
     return SwiftNet(encoder, classes=classes)
-
-
-def _named(place: str) -> Any:
-    """What "module:name" names."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
 
 
 def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:

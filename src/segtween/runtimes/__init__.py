@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from segtween.errors import unknown
 from segtween.models.components import Component
@@ -37,8 +37,7 @@ def open_runtime(
     """
     if name not in RUNTIMES:
         raise unknown(f"runtime {name!r} is not known", name, RUNTIMES)
-    module, _, kind = RUNTIMES[name].partition(":")
-    opened: Runtime = getattr(import_module(module), kind)(
+    opened: Runtime = resolve_name(RUNTIMES[name])(
         onnx_path, outputs=outputs, pixels=pixels, int8=int8, options=options
     )
     return opened

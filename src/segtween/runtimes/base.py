@@ -101,6 +101,13 @@ class FileRuntime:
             self.notes.append(line)
             logger.warning(line)
 
+    def _refused(self, shape: tuple[int, ...], why: str) -> ModelError:
+        return ModelError(
+            f"{self.path.name} does not take an input of shape {shape} ({why})",
+            expected="a graph for this size",
+            do="correct `input` in its record (layout, size, multiple_of)",
+        )
+
 
 def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, path: Path) -> tuple[str, ...]:
     """The wanted outputs if the graph has them, all of them if none is wanted; ModelError otherwise."""

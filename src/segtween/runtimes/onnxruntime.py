@@ -115,7 +115,7 @@ class OnnxRuntime(FileRuntime):
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
-            raise self._refused(feed[image].shape, error) from None
+            raise self._refused(feed[image].shape, _message(error)) from None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -152,15 +152,8 @@ class OnnxRuntime(FileRuntime):
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # as in run
-            raise self._refused(image.shape, error) from None
+            raise self._refused(image.shape, _message(error)) from None
         return tuple(binding.get_outputs()[0].shape())
-
-    def _refused(self, shape: tuple[int, ...], error: Exception) -> ModelError:
-        return ModelError(
-            f"{self.path.name} does not take an input of shape {shape} ({_message(error)})",
-            expected="a graph for this size",
-            do="correct `input` in its record (layout, size, multiple_of)",
-        )
 
     def _open(self, library: Any, chosen: str, number: str) -> Any:
         options = library.SessionOptions()
