@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -124,11 +124,11 @@ BASELINES: dict[str, BaselineKind] = {
 }
 
 
-def check_baselines(names: Sequence[str]) -> None:
+def check_baselines(names: Sequence[str], *, among: Collection[str] = BASELINES.keys(), where: str = "") -> None:
     """SettingError for an unknown name, which says the nearest."""
     for name in names:
-        if name not in BASELINES:
-            raise unknown(f"against {name!r}", name, BASELINES)
+        if name not in among:
+            raise unknown(f"against {name!r}{where}", name, among)
 
 
 def _record(segmenter: Any) -> tuple[ModelRecord, Scale]:

@@ -92,9 +92,8 @@ class DeviceFlowNetwork:
         half: bool,
         stride: int | None = None,
     ) -> None:
-        self.component, self.stride, self._dtype = component, stride or STRIDE_FOR_NETWORKS, torch.float32
-        if half:
-            self._dtype = torch.float16
+        self.component, self.stride = component, stride or STRIDE_FOR_NETWORKS
+        self._dtype = torch.float16 if half else torch.float32
         net = build_flow(component.network)
         try:
             tensors = {key: torch.from_numpy(value.copy()) for key, value in weights.items()}

@@ -214,9 +214,7 @@ class CpuOps:
         takes the flow of a cell near by that fits better (`ops.appearance`)."""
         return self._matching.coarse(composed, now, key, SEARCHES[quality].coarse)
 
-    def describe_matching(self, quality: str) -> dict[str, Any]:
-        """Everything about matching that changes the numbers."""
-        return describe_matching(quality)
+    describe_matching = staticmethod(describe_matching)
 
     def match_labels(
         self,
