@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 
 class SegtweenError(Exception):
@@ -70,6 +71,15 @@ class MissingExtraError(SegtweenError):
             expected=f"the extra [{extra}]",
             do=f"pip install 'segtween[{extra}]'",
         )
+
+
+def from_extra(module: str, what: str, *, extra: str) -> Any:
+    """A module of the packages of an extra; where it is not installed MissingExtraError, which says that `what` needs
+    it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingExtraError(what, extra=extra) from None
 
 
 E = TypeVar("E", bound=SegtweenError)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from segtween.build import Processor, build_every_frame
-from segtween.errors import ModelError, SettingError, unknown
+from segtween.errors import ModelError, SettingError, from_extra, unknown
 from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
@@ -75,9 +75,9 @@ def _in_torch(segmenter: Segmenter, size_hw: SizeHW, backend: Processor, *, comp
 def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = False, device: Any = "cpu") -> Any:
     """The segmenter's network in plain torch on every frame, `plain_torch.EveryFrame`; ModelError where there is none
     of it, MissingExtraError without torch."""
-    from segtween.networks import NETWORKS, need_torch
+    from segtween.networks import NETWORKS
 
-    need_torch("a pipeline in plain torch")
+    from_extra("torch", "a pipeline in plain torch", extra="train")
     from segtween.networks.plain_torch import EveryFrame
 
     record, scale = _record(segmenter)

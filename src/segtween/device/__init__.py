@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from segtween.errors import MissingExtraError, SettingError, unknown
+from segtween.errors import SettingError, from_extra, unknown
 
 CPU, TORCH_CPU = "cpu", "torch-cpu"
 
@@ -81,10 +81,7 @@ def torch_device(name: str, *, threads: int = 0) -> Any:
     `threads`, unless 0, are torch's on a processor from here on.
     """
     check_device(name)
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(f"device {name}", extra="gpu") from None
+    torch = from_extra("torch", f"device {name}", extra="gpu")
     if name in (CPU, TORCH_CPU):
         if threads:
             torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
 
-from segtween.errors import MissingExtraError, ModelError, SettingError, unknown
+from segtween.errors import ModelError, SettingError, from_extra, unknown
 from segtween.models.records import ModelRecord
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
@@ -105,7 +105,7 @@ def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
             expected=f"one of {having}",
             do="or initial: random",
         )
-    need_torch(f"network {name} in torch")
+    from_extra("torch", f"network {name} in torch", extra="train")
     if spec.module:
         return resolve_name(spec.module)(classes=classes)
     from segtween.networks.efficientnet_lite import load_imagenet
@@ -125,7 +125,7 @@ def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:
 
 def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -> Path:
     """Write the model folder of a training checkpoint; see `segtween.networks.export.export_checkpoint`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.export import export_checkpoint as export
 
     return export(checkpoint, out, **options)
@@ -147,7 +147,7 @@ def export_network(
 
 def describe_weights(path: str | Path) -> dict[str, Any]:
     """What a weight file holds, as plain values; see `segtween.networks.conversion.describe_weights`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.conversion import describe_weights as describe
 
     return describe(path)
@@ -155,7 +155,7 @@ def describe_weights(path: str | Path) -> dict[str, Any]:
 
 def convert_weights(path: str | Path, out: str | Path, **options: Any) -> list[Path]:
     """Write weights as safetensors or ONNX; see `segtween.networks.conversion.convert_weights`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.conversion import convert_weights as convert
 
     return convert(path, out, **options)
@@ -175,17 +175,9 @@ def parts_of_checkpoint(path: str | Path) -> Path:
         raise ModelError(f"weights {path} are not found", expected="a weight file", do=where_published(path))
 
     def fill(folder: Path) -> None:
-        need_torch("reading a checkpoint")
+        from_extra("torch", "reading a checkpoint", extra="train")
         from segtween.networks.conversion import write_parts
 
         write_parts(path, folder)
 
     return in_cache("parts", sha256_of(path)[:24], fill)
-
-
-def need_torch(what: str) -> None:
-    """Raises MissingExtraError without torch."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(what, extra="train") from None

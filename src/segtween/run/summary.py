@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segtween.errors import MissingExtraError, SegtweenError, SourceError
+from segtween.errors import SegtweenError, SourceError, from_extra
 from segtween.metrics.timing import percentiles
 from segtween.ops.threads import available_threads
 from segtween.texttable import count
@@ -239,12 +240,7 @@ class SessionSummary:
         }
 
 
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise MissingExtraError("to_pandas()", extra="results") from None
-    return pandas
+_pandas = partial(from_extra, "pandas", "to_pandas()", extra="results")
 
 
 def _frames_table(folder: Path) -> Any:

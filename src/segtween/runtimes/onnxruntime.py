@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.errors import MissingExtraError, ModelError, SettingError, from_extra
 from segtween.models.int8 import Int8Record
 from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
@@ -175,12 +175,7 @@ class OnnxRuntime(FileRuntime):
             ) from None
 
 
-def _library() -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtraError("runtime onnxruntime", extra="onnxruntime") from None
-    return onnxruntime
+_library = partial(from_extra, "onnxruntime", "runtime onnxruntime", extra="onnxruntime")
 
 
 def is_on_card(provider: str) -> bool:
