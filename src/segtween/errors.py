@@ -17,7 +17,8 @@ command line prints that line and exits with code 2.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -71,6 +72,15 @@ class MissingExtraError(SegtweenError):
             expected=f"the extra [{extra}]",
             do=f"pip install 'segtween[{extra}]'",
         )
+
+
+@contextmanager
+def os_errors(error: type[SegtweenError], got: str, *, expected: str, do: str) -> Iterator[None]:
+    """Turns what the system raises on a file or folder into such an `error`; the system's reason follows `got`."""
+    try:
+        yield
+    except OSError as problem:
+        raise error(f"{got} ({problem.strerror or problem})", expected=expected, do=do) from None
 
 
 def from_extra(module: str, what: str, *, extra: str) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError, SinkError, os_errors
 from segtween.training import checkpoint
 from segtween.training.kinds import kind_of
 from segtween.training.options import CHECKPOINT, TrainOptions
@@ -158,13 +158,8 @@ def pick_device(name: str, *, precision: str = "float32") -> torch.device:
 
 
 def make_folder(out: Path) -> None:
-    try:
+    got = f"output folder {out} cannot be written"
+    with os_errors(SinkError, got, expected="a writable folder", do="give another out="):
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK):
             raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        raise SinkError(
-            f"output folder {out} cannot be written ({error.strerror})",
-            expected="a writable folder",
-            do="give another out=",
-        ) from None
