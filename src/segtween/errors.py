@@ -17,7 +17,7 @@ command line prints that line and exits with code 2.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
@@ -114,3 +114,9 @@ def unknown(
     near = difflib.get_close_matches(name, names, n=1)
     listed = f"{among} {', '.join(names)}" + (f", {also}" if also else "")
     return error(got, expected=listed, do=f"did you mean {near[0]}?" if near else otherwise)
+
+
+def check_known(got: str, name: str, known: Collection[str]) -> None:
+    """SettingError where a table does not hold a name, as `unknown` has it."""
+    if name not in known:
+        raise unknown(got, name, known)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from segtween.build import Processor, build_every_frame
-from segtween.errors import ModelError, SettingError, from_extra, unknown
+from segtween.errors import ModelError, SettingError, check_known, from_extra
 from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
@@ -127,8 +127,7 @@ BASELINES: dict[str, BaselineKind] = {
 def check_baselines(names: Sequence[str], *, among: Collection[str] = BASELINES.keys(), where: str = "") -> None:
     """SettingError for an unknown name, which says the nearest."""
     for name in names:
-        if name not in among:
-            raise unknown(f"against {name!r}{where}", name, among)
+        check_known(f"against {name!r}{where}", name, among)
 
 
 def _record(segmenter: Any) -> tuple[ModelRecord, Scale]:

@@ -14,7 +14,7 @@ from segtween.cli.flags import in_flags
 from segtween.cli.grouping import Rare
 from segtween.cli.guard import BAD_INPUT, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError, SettingError, check_known
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
@@ -254,12 +254,9 @@ def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool)
 def _compared(name: str, network: dict[str, Any], *, interval: int) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
     from segtween.api import EVERY_FRAME, load
-    from segtween.errors import unknown
     from segtween.settings import PRESETS
 
-    known = (EVERY_FRAME, *PRESETS)
-    if name not in known:
-        raise unknown(f"--compare {name!r}", name, known)
+    check_known(f"--compare {name!r}", name, (EVERY_FRAME, *PRESETS))
     return load(preset=name, interval=interval, **network)
 
 

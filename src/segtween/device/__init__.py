@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from segtween.errors import SettingError, from_extra, unknown
+from segtween.errors import SettingError, check_known, from_extra
 
 CPU, TORCH_CPU = "cpu", "torch-cpu"
 
@@ -50,8 +50,7 @@ class Fast:
         """All but some; SettingError for an unknown name."""
         known = [field.name for field in fields(cls)]
         for name in names:
-            if name not in known:
-                raise unknown(f"without {name!r}", name, known)
+            check_known(f"without {name!r}", name, known)
         return cls(**dict.fromkeys(names, False))
 
     @classmethod

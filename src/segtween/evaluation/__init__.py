@@ -17,7 +17,7 @@ from segtween.build import Backend, Processor, build_engine, build_every_frame
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine.causal import CausalEngine
-from segtween.errors import LabelError, SettingError, unknown
+from segtween.errors import LabelError, SettingError, check_known
 from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Observe, Run, Table, TruthRun, every_frame
@@ -358,8 +358,7 @@ class _Pass:
 
 def _check_measures(measures: Sequence[str], dataset: Dataset) -> None:
     for name in measures:
-        if name not in MEASURES:
-            raise unknown(f"measure {name!r}", name, MEASURES)
+        check_known(f"measure {name!r}", name, MEASURES)
     if "vspw" in measures and not dataset.is_dense:
         raise SettingError(
             f"measures 'vspw' of {dataset.title}, where few frames are labelled",

@@ -11,7 +11,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Literal
 
-from segtween.errors import ModelError, SettingError, from_extra, unknown
+from segtween.errors import ModelError, SettingError, check_known, from_extra
 from segtween.models.records import ModelRecord
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
@@ -84,8 +84,7 @@ NETWORKS: dict[str, Network] = {
 
 def network(name: str) -> Network:
     """The entry of `NETWORKS`; SettingError names the nearest for an unknown one."""
-    if name not in NETWORKS:
-        raise unknown(f"network is {name!r}", name, NETWORKS)
+    check_known(f"network is {name!r}", name, NETWORKS)
     return NETWORKS[name]
 
 

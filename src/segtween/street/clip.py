@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.labels import LABEL_MAPS
 from segtween.street import kernels, shade, textures, truth
 from segtween.street.drive import Drive
@@ -124,8 +124,7 @@ def check_settings(
     *, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, start: Any = 0, traffic: Any = "normal"
 ) -> None:
     """SettingError for what cannot be rendered."""
-    if traffic not in DENSITIES:
-        raise unknown(f"traffic {traffic!r}", str(traffic), DENSITIES)
+    check_known(f"traffic {traffic!r}", str(traffic), DENSITIES)
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise SettingError(f"seed {seed!r}", expected="a whole number of 0 or more", do="choose another seed")
     sizes = tuple(size_hw) if isinstance(size_hw, (tuple, list)) else ()
