@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from segtween.engine.clock import Clock
 from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
-from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
 from segtween.types import FrameKey, Motion, Rgb
 
@@ -20,7 +19,7 @@ class FrameScores:
     """The scores of the frame that `select` chose last, computed at most once for all engines that ask for them."""
 
     def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+        self._segmenter, self.labels = segmenter, segmenter.labels
         self._scores: tuple[NDArray[np.float32], NDArray[Any] | None] | None = None
         self._augmented: dict[KeyTta, FrameScores] = {}
 
@@ -29,10 +28,6 @@ class FrameScores:
         if kind not in self._augmented:
             self._augmented[kind] = FrameScores(Augmented(self._segmenter, kind, plain=self))
         return self._augmented[kind]
-
-    @property
-    def labels(self) -> LabelSet:
-        return self._segmenter.labels
 
     def select(self, key: str | int) -> None:
         """The next frame, by name or index."""

@@ -79,7 +79,7 @@ class OnnxRuntime(FileRuntime):
                 do="use runtime='openvino', or export the network as ONNX",
             )
         super().__init__(check_onnx_file(path), options)
-        self._pixels = pixels
+        self._pixels, self.threads = pixels, options.threads
         name, _, number = (options.provider or "").partition(":")
         chosen, note = _provider(name or None, library)
         if note:
@@ -96,10 +96,6 @@ class OnnxRuntime(FileRuntime):
     @property
     def precision(self) -> str:
         return "float16" if "tensor(float16)" in self._inputs.values() else "float32"
-
-    @property
-    def threads(self) -> int:
-        return self._threads
 
     def run(self, *inputs: Array) -> list[Array]:
         pixels = self._pixels
@@ -158,7 +154,7 @@ class OnnxRuntime(FileRuntime):
     def _open(self, library: Any, chosen: str, number: str) -> Any:
         options = library.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = self.threads
         # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
         exact = {"use_tf32": "0"} if self._asked == "float32" else {}
         own = {"device_id": number} if number else {}
