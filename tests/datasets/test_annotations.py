@@ -17,7 +17,8 @@ from segtween.errors import LabelError
 from segtween.labels import CAMVID11, LabelSet
 from segtween.masks.rle import to_boxed, to_brush, to_coco
 from segtween.types import Frame, Result, ScoreMap, SourceInfo
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
+from segtween.video.saving import open_sinks
 
 SIZE = (37, 53)
 YARD = LabelSet("yard", ("low <1>", 'the "high"', "never"), ((200, 10, 10), (10, 200, 10), (1, 2, 3)), (4, 9, 5))

@@ -22,7 +22,8 @@ from segtween.labels import LabelSet
 from segtween.run.propagation import look_next
 from segtween.types import Frame, ScoreMap, SourceInfo
 from segtween.types import Result as EngineResult
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
+from segtween.video.saving import open_sinks
 from small_sets import picture
 
 SIZE = (48, 64)

@@ -14,9 +14,10 @@ from fakes import textured
 from segtween.errors import MissingExtraError, SettingError
 from segtween.labels import CAMVID11
 from segtween.types import ScoreMap
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
 from segtween.video.cutouts import CutOut
 from segtween.video.rerun_log import Arrows
+from segtween.video.saving import open_sinks
 
 TREE = CAMVID11.index("tree")
 

@@ -17,8 +17,8 @@ import pytest
 
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
-from segtween.video import SAVE_KINDS, SaveOptions, open_sinks, open_source
-from segtween.video.saving import SAVINGS
+from segtween.video import SAVE_KINDS, SaveOptions, open_source
+from segtween.video.saving import SAVINGS, open_sinks
 from segtween.video.sinks import how_made
 
 ALL = [kind for kind in SAVE_KINDS if kind != "rrd" or importlib.util.find_spec("rerun")]
@@ -149,7 +149,7 @@ def test_overlay_format(run, tmp_path):
 
 
 def test_overlay_shows_tint_and_picture(run, read_back, tmp_path, frame_level):
-    _, results = run(tmp_path, ["overlay", "side-by-side"], legend=False)
+    _, results = run(tmp_path, ["overlay", "side-by-side"])
     shown = read_back(tmp_path / "overlay.mp4")[0][1]
     colours = CAMVID11.colourise(results[0].labels)[24, 28].astype(int)
     assert np.abs(shown[24, 28] - (frame_level(0) + colours) / 2).max() < 12

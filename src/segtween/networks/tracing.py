@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segtween.errors import MissingExtraError
+from segtween.errors import from_extra
 
 OPSET = 17
 
@@ -22,10 +22,7 @@ def trace(
 
     Equal weights are merged by the exporter. MissingExtraError without the package onnx.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError("export to ONNX", extra="train") from None
+    onnx = from_extra("onnx", "export to ONNX", extra="train")
     written = io.BytesIO()
     with warnings.catch_warnings():
         # Sizes are traced on purpose, and the tracing exporter, which keeps the weights' names, is marked as old.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,15 @@ class CutOut:
     @property
     def is_composed(self) -> bool:
         return self._background is not None
+
+    @property
+    def codec(self) -> Literal["h264", "vp9"]:
+        """Of a film of it: one that has an alpha channel where there is no background."""
+        return "h264" if self.is_composed else "vp9"
+
+    @property
+    def picture(self) -> Callable[[Frame, Result], NDArray[np.uint8]]:
+        return self.composed if self.is_composed else self.rgba
 
     def matte(self, labels: Labels) -> NDArray[np.uint8]:
         """(H, W): 255 where the label is one of the classes, 0 elsewhere."""

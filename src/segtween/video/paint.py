@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Labels, Rgb, SizeHW
 from segtween.video.text import Entry, balanced, clipped, heights, line_height, text_width, write
@@ -38,8 +38,7 @@ class Style:
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:  # nor is NaN
             raise SettingError(f"alpha={self.alpha}", expected="a share from 0 to 1", do="give alpha=0.5")
-        if self.outline not in get_args(Outline):
-            raise unknown(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
+        check_known(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
 
 
 DEFAULT_STYLE = Style()
