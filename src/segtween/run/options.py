@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from segtween.engine import Engine
@@ -71,7 +72,7 @@ class Outputs:
     outline: Literal["none", "thin"] = "thin"
     recorder: OpenRecorder | None = None
     palette: PaletteName = "usual"
-    background: str | None = None
+    background: str | Path | None = None
     unknown_below: float | None = None
 
 
