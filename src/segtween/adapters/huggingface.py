@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segtween.adapters import need
+from segtween.adapters import need, of_transformers
 from segtween.adapters.cache import FORMAT, KIND, cached_key
 from segtween.adapters.hub import EXTRA, MERGES, folder_of, is_folder
 from segtween.adapters.labels import labels_for, labels_of_words, names_in, of_names, without_labels
@@ -242,15 +242,12 @@ def _processor(folder: Folder) -> Any:
     """The image processor of the folder, None where it has none."""
     if not any((folder.path / name).is_file() for name in (PROCESSOR, "processor_config.json")):
         return None
-    from transformers import AutoImageProcessor
-
+    processors = of_transformers("AutoImageProcessor")
     # OneFormer's would fetch a list of classes from the hub, which only panoptic maps need.
     options: dict[str, Any] = {"class_info_file": None} if folder.architecture == ONEFORMER else {}
     try:
         with _quietly():
-            return AutoImageProcessor.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False, **options
-            )
+            return processors.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers raises
         raise _unreadable(folder.path / PROCESSOR, error) from None
 
@@ -279,7 +276,7 @@ def _module(folder: Folder) -> Any:
 
     import transformers
 
-    kind = getattr(transformers, folder.architecture, None)
+    kind = of_transformers(folder.architecture)
     if kind is None:
         raise ModelError(
             f"hf:{folder.name} is {folder.architecture}",
