@@ -50,8 +50,9 @@ def labels_of_words(given: Any, *, name: str) -> LabelSet:
             do="give the words as label_set=",
         )
     chosen = find_label_set(given)
-    colours = dict(zip(chosen.names, chosen.colours, strict=True))
-    colours.pop(BACKGROUND, None)
+    colours = {
+        name: colour for name, colour in zip(chosen.names, chosen.colours, strict=True) if _plain(name) != BACKGROUND
+    }
     plain = [_plain(word) for word in colours]
     for word in plain:
         if not word or plain.count(word) > 1:
