@@ -7,6 +7,7 @@ import importlib.util
 import io
 import threading
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -97,6 +98,18 @@ def test_confidence_and_masks(run, read_back, tmp_path):
     for (_, mask), result in zip(masks, results, strict=True):
         assert np.array_equal(mask, 255 * (result.labels == CAMVID11.index("car")))
     assert len(masks) == len(frames)
+
+
+def test_masks_of_classes_whose_names_are_one_file_name(make_frames, make_result, read_back, tmp_path):
+    info, (frame,) = make_frames(1)
+    known = LabelSet("clash", ("a b", "a/b", "A-B"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), (0, 1, 2))
+    labels = (np.indices(frame.size_hw).sum(axis=0) % 3).astype(np.uint8)
+    sink = open_sinks(tmp_path, SaveOptions(["masks"]), info=info, labels=known)
+    sink.write(frame, replace(make_result(frame), labels=labels))
+    sink.close()
+    for train_id, name in enumerate(("masks-a-b.mkv", "masks-a-b-2.mkv", "masks-A-B-3.mkv")):
+        (_, mask), *_ = read_back(tmp_path / name, form="gray")
+        assert np.array_equal(mask, 255 * (labels == train_id))
 
 
 def test_masks_of_all_classes(run, tmp_path):

@@ -148,5 +148,5 @@ class SaveOptions:
     alpha: float = 0.5
     outline: Literal["none", "thin"] = "thin"
     palette: PaletteName = "usual"
-    background: str | None = None
+    background: str | Path | None = None
     unknown_below: float | None = None

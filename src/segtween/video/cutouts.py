@@ -30,10 +30,10 @@ class CutOut:
     own, blurred; None for none. SettingError for another one.
     """
 
-    def __init__(self, classes: Sequence[int], background: str | None = None) -> None:
+    def __init__(self, classes: Sequence[int], background: str | Path | None = None) -> None:
         self._inside = np.zeros(256, np.uint8)
         self._inside[list(classes)] = 255
-        self._background = None if background is None else _background(background)
+        self._background = None if background is None else _background(str(background))
 
     @property
     def is_composed(self) -> bool:

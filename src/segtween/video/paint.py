@@ -36,8 +36,8 @@ class Style:
     outline: Outline = "thin"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:  # nor is NaN
-            raise SettingError(f"alpha={self.alpha}", expected="a share from 0 to 1", do="give alpha=0.5")
+        if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):  # nor is NaN
+            raise SettingError(f"alpha={self.alpha!r}", expected="a share from 0 to 1", do="give alpha=0.5")
         check_known(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
 
 

@@ -23,7 +23,7 @@ from segtween.video.cutouts import CutOut
 from segtween.video.cvat import CvatArchive
 from segtween.video.encode import Clock, Codec, VideoWriter
 from segtween.video.frames_table import FRAMES_TABLE, FramesTable
-from segtween.video.inputs import safe_name
+from segtween.video.inputs import safe_name, unique_names
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
 from segtween.video.paint import Painter, Style, full_size
@@ -87,7 +87,8 @@ class Request:
         return VideoSink(writer, film.draw)
 
     def mask_names(self) -> list[str]:
-        return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
+        names = unique_names(safe_name(self.labels.names[c]) for c in self.classes)
+        return [f"masks-{name}.mkv" for name in names]
 
 
 class Saving(NamedTuple):
@@ -251,8 +252,8 @@ def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:
     kinds, least = save_kinds(saving.save), saving.unknown_below
     if saving.ids not in ("train", "dataset"):
         raise SettingError(f"ids={saving.ids!r}", expected="train or dataset", do="choose one of these")
-    if least is not None and not 0 <= least <= 1:
-        raise SettingError(f"unknown_below={least}", expected="a number from 0 to 1", do="correct the number")
+    if least is not None and not (isinstance(least, (int, float)) and 0 <= least <= 1):
+        raise SettingError(f"unknown_below={least!r}", expected="a number from 0 to 1", do="correct the number")
     if saving.background is not None and not {"cutout", "cutouts"} & set(kinds):
         raise SettingError(
             f"background={saving.background!r} without a cut-out",
