@@ -227,10 +227,11 @@ def test_label_files_that_cannot_be_used_are_refused(tmp_path: Path, text: str, 
     [
         (
             {0: "sky", 1: 5},
-            r"label set is \{0: 'sky', 1: 5\}; expected whole numbers from 0 to 255, each with the name",
+            r"label set is \{0: 'sky', 1: 5\}; expected whole numbers from 0 to 255, each once and with",
         ),
-        ({0: "sky", 300: "road"}, "label set is .*; expected whole numbers from 0 to 255, each with"),
-        ({"sky": "road"}, "label set is .*; expected whole numbers from 0 to 255, each with the name of its class"),
+        ({0: "sky", 300: "road"}, "label set is .*; expected whole numbers from 0 to 255, each once"),
+        ({"sky": "road"}, "label set is .*; expected whole numbers from 0 to 255, each once and with the name of its"),
+        ({0: "sky", "0": "road"}, "label set is .*; expected whole numbers from 0 to 255, each once"),
         ({}, "label set is {}; expected a name, a .yaml file, or a list of class names"),
         (True, "label set is True; expected a name"),
         (b"ab", "label set is b'ab'; expected a name, a .yaml file, or a list of class names"),
@@ -255,7 +256,9 @@ def test_what_is_no_label_set_is_refused(which: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("names", "colours", "ids", "message"),
     [
-        (("a", 1), ((0, 0, 0), (1, 1, 1)), (0, 1), "has a name that is no text"),
+        (("a", 1), ((0, 0, 0), (1, 1, 1)), (0, 1), "has the name '1'; expected text of one line"),
+        (("a", "b\nc"), ((0, 0, 0), (1, 1, 1)), (0, 1), "expected text of one line without control"),
+        (("a", "\ud800"), ((0, 0, 0), (1, 1, 1)), (0, 1), "expected text of one line without control"),
         (("a", "b"), ((0, 0, 0), (1, 1, 1)), (True, 2), r"has a colour or id outside 0\.\.255"),
         (("a", "b"), ((0, 0, 0), (1, 1, 300)), (0, 1), r"has a colour or id outside 0\.\.255"),
         (("a", "b"), ((0, 0, 0), (1, 1)), (0, 1), r"has a colour or id outside 0\.\.255"),

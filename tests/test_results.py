@@ -259,6 +259,28 @@ def test_what_holds_no_frames_is_refused(seg: segtween.Segtween, source: Any, me
         list(seg.stream(source))
 
 
+def test_images_of_pillow_in_all_modes(seg: segtween.Segtween) -> None:
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    grey = np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21
+    for mode in ("L", "P", "RGBA"):
+        own = image.fromarray((grey >> 8).astype(np.uint8)).convert(mode)
+        assert np.array_equal(next(seg.stream([own])).rgb, np.asarray(own.convert("RGB")))
+    assert np.array_equal(next(seg.stream([image.fromarray(grey)])).rgb[..., 1], grey >> 8)
+    for values in (grey.astype(np.int32), grey.astype(np.float32)):
+        with pytest.raises(SettingError, match=r"frame is a PIL image of mode [IF]; expected an image of 8 bits"):
+            next(seg.stream([image.fromarray(values)]))
+
+
+def test_images_and_videos_that_are_closed_are_told(seg: segtween.Segtween) -> None:
+    with pytest.raises(SourceError, match="the VideoCapture is not open; expected a file or camera that OpenCV can"):
+        list(seg.stream(cv2.VideoCapture("no-such-file.avi")))
+    image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    held = io.BytesIO()
+    image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(held, "BMP")
+    with pytest.raises(SourceError, match=r"a PIL image cannot be read \(.*truncated"):
+        list(seg.stream([image.open(io.BytesIO(held.getvalue()[:2000]))]))
+
+
 def test_float_tensors_are_refused_with_what_to_do(seg: segtween.Segtween) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     with pytest.raises(SettingError, match=r"frame is torch.float32 of shape \(3, 4, 5\); .*from 0..1 with"):

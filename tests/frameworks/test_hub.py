@@ -34,6 +34,7 @@ class Hub(ThreadingHTTPServer):
         self.files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
         self.spoiled: set[str] = set()
         self.error: str | None = None
+        self.status = 0
         self.asked: list[str] = []
 
     @property
@@ -70,7 +71,9 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append(path)
         files = self.server.files
-        if NAME not in path or self.server.error is not None:
+        if self.server.status:
+            self.answer(self.server.status, b"{}")
+        elif NAME not in path or self.server.error is not None:
             code = self.server.error or "RepoNotFound"
             self.answer(403 if code == "GatedRepo" else 404, b"{}", X_Error_Code=code, X_Error_Message=code)
         elif path.startswith(f"/api/models/{NAME}/tree/"):
@@ -155,6 +158,21 @@ def test_a_file_that_is_not_what_the_hub_says_is_refused(hub: Hub) -> None:
 )
 def test_what_the_hub_refuses_is_told_in_one_line(hub: Hub, error: str, told: str) -> None:
     hub.error = error
+    with pytest.raises(ModelError, match=told):
+        folder_of(NAME)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "refuses it with status 401.*run `hf auth login` with a token"),
+        (403, "refuses it with status 403.*run `hf auth login` with a token"),
+        (404, "answers with status 404.*check the name, try again later"),
+        (503, "answers with status 503.*check the name, try again later"),
+    ],
+)
+def test_a_status_without_a_reason_is_told(hub: Hub, status: int, told: str) -> None:
+    hub.status = status
     with pytest.raises(ModelError, match=told):
         folder_of(NAME)
 

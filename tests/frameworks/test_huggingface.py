@@ -197,8 +197,8 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def change(folder: Path, **values: Any) -> None:
-    path = folder / "config.json"
+def change(folder: Path, name: str = "config.json", **values: Any) -> None:
+    path = folder / name
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
@@ -237,10 +237,67 @@ def test_a_folder_without_configuration_or_weights_is_told(copy: Path, tmp_path_
         segtween.load(f"hf:{copy}")
 
 
-def test_weights_that_do_not_fit_or_are_missing_are_told(copy: Path) -> None:
-    change(copy, decoder_hidden_size=64)
-    with pytest.raises(ModelError, match="cannot be loaded|has no weights for"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"decoder_hidden_size": 64},
+            r"has weights decode_head\.batch_norm\.bias of shape \(32,\); expected \(64,\), as",
+        ),
+        (
+            {"id2label": {"0": "a", "1": "b"}},
+            r"has weights decode_head\.classifier\.bias of shape \(6,\); expected \(2,\)",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_told_by_name_and_nothing_else_is_written(
+    copy: Path, capfd: pytest.CaptureFixture[str], changes: Any, message: str
+) -> None:
+    change(copy, **changes)
+    with pytest.raises(ModelError, match=message):
         segtween.load(f"hf:{copy}")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_mean": [0.5]}, "mean is .0.5.; expected three numbers, one for each channel; correct the file"),
+        ({"image_mean": [float("nan")] * 3}, "mean is .nan, nan, nan.; expected three numbers"),
+        ({"image_std": [0, 0, 0]}, "std is .0, 0, 0.; expected three numbers above 0"),
+        ({"image_std": None}, "preprocessor_config.json cannot be read"),
+        ({"rescale_factor": 0}, "scale is 0.0; expected a number above 0"),
+        ({"rescale_factor": "x"}, "preprocessor_config.json cannot be read"),
+        ({"size": {"height": 0, "width": 0}}, "size is '0x0'; expected WIDTHxHEIGHT"),
+        ({"size": {"height": 99999, "width": 99999}}, "size is '99999x99999'; expected WIDTHxHEIGHT"),
+    ],
+)
+def test_preprocessing_that_cannot_be_is_told(copy: Path, changes: Any, message: str) -> None:
+    change(copy, "preprocessor_config.json", **changes)
+    with pytest.raises(ModelError, match=message):
+        exported_record(f"hf:{copy}")
+
+
+def test_one_number_of_an_image_processor_is_that_of_all_channels(copy: Path) -> None:
+    change(copy, "preprocessor_config.json", image_mean=0.4, image_std=0.2)
+    record = exported_record(f"hf:{copy}")
+    assert (record.input.mean, record.input.std) == ((0.4,) * 3, (0.2,) * 3)
+
+
+@pytest.mark.parametrize(
+    "names", [{str(i + (i > 2)): f"class {i}" for i in range(6)}, {str(i): None for i in range(6)}]
+)
+def test_names_that_are_not_numbered_from_0_are_none(copy: Path, names: Any) -> None:
+    change(copy, id2label=names)
+    with pytest.raises(LabelError, match="comes without labels; expected the names of its 6 classes"):
+        exported_record(f"hf:{copy}")
+    assert exported_record(f"hf:{copy}", label_set=list("abcdef")).labels.names == tuple("abcdef")
+
+
+@pytest.mark.parametrize("ignored", [-100, 3])
+def test_an_ignore_index_that_is_no_id_or_that_of_a_class_is_not_taken(copy: Path, ignored: int) -> None:
+    change(copy, semantic_loss_ignore_index=ignored)
+    assert exported_record(f"hf:{copy}").labels.ignore_id == 255
 
 
 def test_a_backbone_alone_is_no_network(copy: Path) -> None:

@@ -14,8 +14,8 @@ from fakes import panning
 from segtween.errors import SettingError
 from segtween.metrics import TemporalConsistency, VideoConsistency, VspwMeasures
 from segtween.metrics.segmentation import miou
-from segtween.metrics.temporal import WIDEST, Farneback, correspondence
-from segtween.metrics.vspw import VspwCounts, judging_flow, sampling, window_mean
+from segtween.metrics.temporal import WIDEST, Farneback, correspondence, share
+from segtween.metrics.vspw import VspwCounts, judging_flow, sampling
 
 CLASSES = 3
 
@@ -283,7 +283,7 @@ def test_counts_add_up() -> None:
 def test_means_over_any_leading_axes() -> None:
     counts = np.array([[[1, 0, 0], [2, 4, 0], [2, 0, 0]], [[0, 0, 0]] * 3])
     np.testing.assert_array_equal(miou(counts), [0.5, np.nan])
-    np.testing.assert_array_equal(window_mean(np.array([[1.5, 2], [0, 0]])), [0.75, np.nan])
+    np.testing.assert_array_equal(share(np.array([[1.5, 2], [0, 0]])), [0.75, np.nan])
 
 
 def test_the_judging_flow_is_that_of_tc_in_either_direction() -> None:

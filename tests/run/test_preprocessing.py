@@ -85,6 +85,8 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     record, rgb, labels = case(tmp_path, lambda rgb: (rgb / 255 - MEAN) / STD)
     with pytest.raises(LabelError, match="labels of 48x64 for a picture of 96x64; expected one size"):
         try_preprocessing(record, rgb, labels[:, :48])
+    with pytest.raises(LabelError, match="the label image holds no class; expected labels to compare with"):
+        try_preprocessing(record, rgb, np.full_like(labels, 255))
     argmax = inspect_onnx(write_network(tmp_path / "argmax.onnx", last="argmax"))
     with pytest.raises(ModelError, match=r"argmax\.onnx gives no scores, .*; expected a picture with labels"):
         try_preprocessing(argmax, rgb)

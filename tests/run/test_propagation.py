@@ -22,7 +22,8 @@ from segtween.labels import LabelSet
 from segtween.run.propagation import look_next
 from segtween.types import Frame, ScoreMap, SourceInfo
 from segtween.types import Result as EngineResult
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
+from segtween.video.saving import open_sinks
 from small_sets import picture
 
 SIZE = (48, 64)
@@ -252,8 +253,11 @@ def test_labels_beyond_the_end_of_a_video_are_told_when_it_ends(
 
     from segtween.video.images import ImageSource
 
-    real = ImageSource.info.fget  # type: ignore[attr-defined]
-    monkeypatch.setattr(ImageSource, "info", property(lambda self: replace(real(self), n_frames=None)))
+    class OfUnknownLength(ImageSource):
+        def __setattr__(self, name: str, value: SourceInfo) -> None:
+            super().__setattr__(name, replace(value, n_frames=None) if name == "info" else value)
+
+    monkeypatch.setattr("segtween.video.images.ImageSource", OfUnknownLength)
     given = two(tmp_path / "given", ("1", "8"))
     line = refused(clip, "--labels", given, "--label-set", tmp_path / "yard.yaml", "-o", tmp_path / "out", "--quiet")
     assert "label file 8.png belongs to no frame; expected the number of one of the 7 frames" in line

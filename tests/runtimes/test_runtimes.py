@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import itertools
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -190,14 +190,7 @@ def test_a_provider_may_be_given_by_its_short_name(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "onnxruntime":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"onnxruntime needs a package .*pip install 'segtween\[onnxruntime\]'"):
         open_runtime("onnxruntime", write_network(tmp_path / "net.onnx"))
 

@@ -181,6 +181,16 @@ def test_a_module_that_fails_is_told_with_its_reason(tmp_path: Path) -> None:
         load_function(f"{tmp_path}/broken.py:f")
 
 
+def test_a_module_that_ends_the_process_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "ends.py"
+    path.write_text("import sys\nsys.exit(1)")
+    with pytest.raises(ModelError, match=r"ends\.py cannot be imported \(SystemExit: 1\)"):
+        load_function(f"{path}:f")
+    path.write_text("def f(): raise SystemExit(3)")
+    with pytest.raises(ModelError, match=r"ends\.py:f failed with SystemExit: 3"):
+        open_segmenter(f"{path}:f", label_set="camvid11")
+
+
 def test_forms() -> None:
     assert form_of(len) == "callable"
     assert form_of("scores.npz") == "scores"

@@ -119,6 +119,7 @@ def test_files_of_another_network_are_not_read(tmp_path: Path) -> None:
         ({"task": "Detector"}, "end2end.onnx is a Detector, as deploy.json says; expected a Segmentor"),
         ({"normalise": {"mean": "x"}}, "mean in pipeline.json is 'x'; expected three numbers; correct it, or take the"),
         ({"normalise": {"std": [1, 0, 1]}}, "input.std is .*; expected three numbers above 0"),
+        ({"params": {"num_classes": "19"}}, "num_classes in pipeline.json is '19'; expected a whole number"),
         ({"resize": {"size": [96]}}, "Resize.size in pipeline.json is '.96.'; expected width and height"),
     ],
 )

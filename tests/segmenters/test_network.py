@@ -216,6 +216,7 @@ def test_a_scale_for_a_fixed_network_is_refused(tmp_path: Path) -> None:
         ({}, {"layout": "CHW"}, r"has shape \(1, 5, 64, 64\); expected layout CHW, as net.onnx.yaml says; c"),
         ({}, {"stride": 8}, "has 64x64 cells for an image of 256x256; expected stride 8, as .*; correct `out"),
         ({}, {"kind": "labels"}, r"has shape \(1, 5, 64, 64\); expected kind labels"),
+        ({}, {"kind": "probabilities"}, "has values from .* to .*; expected kind probabilities"),
         ({"last": "argmax", "keepdims": True}, {}, "has 1 classes"),
         ({}, {"name": "logits"}, "net.onnx has no output 'logits'; expected one of scores"),
         ({}, {"pixels": replace(RAW, name="x")}, "net.onnx has the inputs image; expected one image input called 'x'"),

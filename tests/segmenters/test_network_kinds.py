@@ -157,6 +157,7 @@ def test_records_of_one_channel_that_do_not_fit(tmp_path: Path, output: Any, mes
         ({"values": (0, 1)}, r"output.values is \(0, 1\); expected none, as it is for labels; correct"),
         ({"masks": "m"}, "output.masks is 'm'; expected none, as it is for instances and queries"),
         ({"iou": 0.5}, "output.iou is 0.5; expected none, as it is for yolo-seg"),
+        ({"kind": "yolo-seg", "masks": "scores"}, "output.masks is 'scores'; expected the output that holds the masks"),
         ({"kind": "mask2former"}, "output.masks is None; expected the output that holds the masks, because output.ki"),
     ],
 )

@@ -77,6 +77,12 @@ def until(condition: Any, *, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def shown(visitor: Visitor, job: dict[str, Any]) -> int:
+    """How many frames of a live view were shown; none before it begins."""
+    live = visitor.json("GET", f"/api/jobs/{job['id']}")["live"]
+    return 0 if live is None else int(live["shown"])
+
+
 def stored(served: Served) -> list[Path]:
     # os.walk passes over folders that go away meanwhile.
     return [Path(folder, name) for folder, _, names in os.walk(served.root) for name in names]
@@ -120,7 +126,7 @@ def test_a_live_view_ends_with_its_viewers_and_the_server_with_it(
     sending.close()
     job = visitor.json("POST", "/api/live", {"video": announced["id"]})
     viewer = visitor.begin("GET", f"/live/{job['id']}")
-    until(lambda: visitor.json("GET", f"/api/jobs/{job['id']}")["live"]["shown"] > 2, seconds=120)
+    until(lambda: shown(visitor, job) > 2, seconds=120)
     assert b"image/jpeg" in viewer.recv(1 << 16)
     viewer.close()
     until(lambda: visitor.json("GET", f"/api/jobs/{job['id']}")["state"] == "done")
@@ -128,5 +134,5 @@ def test_a_live_view_ends_with_its_viewers_and_the_server_with_it(
     again = visitor.json("POST", "/api/live", {"video": announced["id"]})
     watching = visitor.begin("GET", f"/live/{again['id']}")  # still open when the server ends
     opened.append(watching)
-    until(lambda: visitor.json("GET", f"/api/jobs/{again['id']}")["live"]["shown"] > 2, seconds=120)
+    until(lambda: shown(visitor, again) > 2, seconds=120)
     assert b"image/jpeg" in watching.recv(1 << 16)

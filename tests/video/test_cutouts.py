@@ -14,9 +14,10 @@ from fakes import textured
 from segtween.errors import MissingExtraError, SettingError
 from segtween.labels import CAMVID11
 from segtween.types import ScoreMap
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
 from segtween.video.cutouts import CutOut
 from segtween.video.rerun_log import Arrows
+from segtween.video.saving import open_sinks
 
 TREE = CAMVID11.index("tree")
 
@@ -73,8 +74,8 @@ def test_a_cut_out_video_has_alpha(save, tmp_path):
 )
 def test_a_background_shows_where_nothing_is_cut_out(save, tmp_path, background, colour):
     if background == "file":
-        background = str(tmp_path / "behind.png")
-        cv2.imwrite(background, np.full((10, 7, 3), colour[::-1], np.uint8))
+        background = tmp_path / "behind.png"
+        cv2.imwrite(str(background), np.full((10, 7, 3), colour[::-1], np.uint8))
     frames, results = save(tmp_path / "out", ["cutouts", "cutout"], classes=["tree"], background=background)
     cut = read(tmp_path / "out" / "cutouts" / "000000.png")
     inside = results[0].labels == TREE
@@ -101,6 +102,12 @@ def test_what_cannot_be_cut_out_is_refused(save, tmp_path):
             save(tmp_path / kind, [kind])
     with pytest.raises(SettingError, match=r"background='#12'; expected blur, an image file, #rrggbb or black"):
         save(tmp_path / "b", ["cutout"], classes=["tree"], background="#12")
+    with pytest.raises(SettingError, match="background='5'; expected blur"):
+        save(tmp_path / "b", ["cutout"], classes=["tree"], background=5)
+    with pytest.raises(SettingError, match=r"unknown_below='x'; expected a number from 0 to 1"):
+        save(tmp_path / "b", ["labels"], unknown_below="x")
+    with pytest.raises(SettingError, match=r"alpha='x'; expected a share from 0 to 1"):
+        save(tmp_path / "b", ["overlay"], alpha="x")
     with pytest.raises(SettingError, match=r"background='white' without a cut-out; .*leave background= out"):
         save(tmp_path / "b", ["overlay"], classes=["tree"], background="white")
 

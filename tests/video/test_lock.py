@@ -15,9 +15,10 @@ import pytest
 
 from segtween.errors import SinkError
 from segtween.labels import CAMVID11
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
 from segtween.video import lock as lock_module
 from segtween.video.lock import DEAD_AFTER_SECONDS, LOCK_NAME, FolderLock, _this_process
+from segtween.video.saving import open_sinks
 
 
 def write_lock(folder: Path, *, age_seconds: float = 0.0, **changes) -> Path:

@@ -16,9 +16,10 @@ import pytest
 from segtween.errors import SinkError
 from segtween.labels import CAMVID11
 from segtween.types import OutputState
-from segtween.video import SaveOptions, open_sinks
+from segtween.video import SaveOptions
 from segtween.video.interrupt import Terminated, raise_terminated, sigterm_raises
 from segtween.video.outputs import Outputs
+from segtween.video.saving import open_sinks
 from segtween.video.staging import Staged, check_writable
 
 

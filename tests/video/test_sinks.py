@@ -7,6 +7,7 @@ import importlib.util
 import io
 import threading
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,8 +18,8 @@ import pytest
 
 from segtween.errors import LabelError, SettingError, SinkError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
-from segtween.video import SAVE_KINDS, SaveOptions, open_sinks, open_source
-from segtween.video.saving import SAVINGS
+from segtween.video import SAVE_KINDS, SaveOptions, open_source
+from segtween.video.saving import SAVINGS, open_sinks
 from segtween.video.sinks import how_made
 
 ALL = [kind for kind in SAVE_KINDS if kind != "rrd" or importlib.util.find_spec("rerun")]
@@ -99,6 +100,18 @@ def test_confidence_and_masks(run, read_back, tmp_path):
     assert len(masks) == len(frames)
 
 
+def test_masks_of_classes_whose_names_are_one_file_name(make_frames, make_result, read_back, tmp_path):
+    info, (frame,) = make_frames(1)
+    known = LabelSet("clash", ("a b", "a/b", "A-B"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), (0, 1, 2))
+    labels = (np.indices(frame.size_hw).sum(axis=0) % 3).astype(np.uint8)
+    sink = open_sinks(tmp_path, SaveOptions(["masks"]), info=info, labels=known)
+    sink.write(frame, replace(make_result(frame), labels=labels))
+    sink.close()
+    for train_id, name in enumerate(("masks-a-b.mkv", "masks-a-b-2.mkv", "masks-A-B-3.mkv")):
+        (_, mask), *_ = read_back(tmp_path / name, form="gray")
+        assert np.array_equal(mask, 255 * (labels == train_id))
+
+
 def test_masks_of_all_classes(run, tmp_path):
     run(tmp_path, ["masks"], n=1)
     assert [n for n in names(tmp_path) if n != "frames.csv"] == sorted(f"masks-{n}.mkv" for n in CAMVID11.names)
@@ -149,7 +162,7 @@ def test_overlay_format(run, tmp_path):
 
 
 def test_overlay_shows_tint_and_picture(run, read_back, tmp_path, frame_level):
-    _, results = run(tmp_path, ["overlay", "side-by-side"], legend=False)
+    _, results = run(tmp_path, ["overlay", "side-by-side"])
     shown = read_back(tmp_path / "overlay.mp4")[0][1]
     colours = CAMVID11.colourise(results[0].labels)[24, 28].astype(int)
     assert np.abs(shown[24, 28] - (frame_level(0) + colours) / 2).max() < 12

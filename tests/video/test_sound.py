@@ -10,8 +10,9 @@ import pytest
 
 from segtween.errors import SourceError
 from segtween.labels import CAMVID11
-from segtween.video import SaveOptions, open_sinks, open_source
+from segtween.video import SaveOptions, open_source
 from segtween.video.audio_tracks import CopiedTrack
+from segtween.video.saving import open_sinks
 
 
 def run(path, out, make_result, *, end: str = "close", stop: int | None = None, **part):

@@ -20,7 +20,7 @@ import importlib.util
 from dataclasses import replace
 from typing import Any
 
-from segtween.errors import MissingExtraError
+from segtween.errors import MissingExtraError, ModelError
 from segtween.models.records import ModelRecord
 
 
@@ -28,6 +28,22 @@ def need(packages: tuple[str, ...], what: str, *, extra: str) -> None:
     """MissingExtraError, which names the install line, unless all packages are here."""
     if any(importlib.util.find_spec(package) is None for package in packages):
         raise MissingExtraError(what, extra=extra)
+
+
+def of_transformers(name: str) -> Any:
+    """A class of transformers, None where it has none of that name. ModelError where torch and torchvision do not fit
+    each other, which shows when a class is first asked for."""
+    import transformers
+
+    try:
+        return getattr(transformers, name, None)
+    except (ImportError, RuntimeError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ModelError(
+            f"{name} of transformers {transformers.__version__} cannot be imported ({reason})",
+            expected="releases of torch, torchvision and transformers that fit each other",
+            do="pip install 'segtween[huggingface]' into an environment of its own",
+        ) from None
 
 
 def takes_words(model: str) -> bool:

@@ -13,7 +13,7 @@ from segtween.models.weights import cache_folder
 from segtween.types import SizeHW
 
 KIND = "exports"
-FORMAT = "3"
+FORMAT = "4"
 """Part of every digest: raised by hand when what is written changes."""
 LIBRARIES = ("torch", "torchvision", "transformers", "timm", "segmentation-models-pytorch")
 

@@ -78,18 +78,28 @@ def _refused(name: str) -> Iterator[None]:
     except errors.HFValidationError as error:
         problem = f"is no name ({error})", "owner/network", "check the name"
     except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, OSError, ValueError) as error:
-        offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-        why = "HF_HUB_OFFLINE is set" if offline else f"{' '.join(str(error).split())[:200]}"
-        problem = (
-            f"cannot be had from the hub, and is not in its cache ({why})",
-            "a network connection, or a network that was downloaded before",
-            "connect, set HF_ENDPOINT to a server that can be reached, or give a folder",
-        )
+        why, do = _reason(error)
+        what = f"cannot be had from the hub, and is not in its cache ({why})"
+        problem = what, "a network connection, or a network that was downloaded before", do
     except Exception as error:  # of the HTTP library, which is not ours to name
-        problem = f"cannot be had from the hub ({type(error).__name__}: {error})", "an answer", "try again"
+        what = f"cannot be had from the hub ({type(error).__name__}: {error})"
+        problem = what, "an answer of the hub", "check HF_ENDPOINT and the connection, and try again"
     else:
         return
     raise ModelError(f"hf:{name} {problem[0]}", expected=problem[1], do=problem[2])
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Why a network cannot be had, and what to do. What `huggingface_hub` raises may be around what happened."""
+    cause = error.__cause__ or error
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if status in (401, 403):
+        return f"the hub refuses it with status {status}", "run `hf auth login` with a token for it, or give a folder"
+    if status is not None:
+        return f"the hub answers with status {status}", "check the name, try again later, or give a folder"
+    offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+    why = "HF_HUB_OFFLINE is set" if offline else " ".join(str(cause).split())[:200]
+    return why, "connect, set HF_ENDPOINT to a server that can be reached, or give a folder"
 
 
 def _verify(path: Path, name: str) -> None:

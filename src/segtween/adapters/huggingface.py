@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segtween.adapters import need
+from segtween.adapters import need, of_transformers
 from segtween.adapters.cache import FORMAT, KIND, cached_key
 from segtween.adapters.hub import EXTRA, MERGES, folder_of, is_folder
 from segtween.adapters.labels import labels_for, labels_of_words, names_in, of_names, without_labels
@@ -34,7 +34,7 @@ from segtween.models.weights import cache_folder, sha256_of
 from segtween.segmenters import HUGGING_FACE, Preprocessing
 from segtween.segmenters.network import CONTENT, NetworkSegmenter, choose_labels, open_network
 from segtween.types import IGNORE, SizeHW
-from segtween.validation import shown
+from segtween.validation import shown, validate
 
 if TYPE_CHECKING:
     from segtween.adapters.modules import TorchNetwork
@@ -50,6 +50,7 @@ OTHERS = (
 )
 USUAL_ASPECT = 16 / 9
 SIDE_MULTIPLE = 32
+PROCESSOR = "preprocessor_config.json"
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,9 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing, words: L
     changed = _fields(asked)
     names = names_in(folder.config.get("id2label"))
     reduced = bool(getattr(processor, "do_reduce_labels", None))
-    ignore = 0 if reduced else int(folder.config.get("semantic_loss_ignore_index") or IGNORE)
-    own = (
-        None if names is None else of_names(names, first_id=int(reduced), ignore_id=ignore if ignore < 256 else IGNORE)
-    )
-    if words is not None:
-        own = words
+    own = words
+    if words is None and names is not None:
+        own = of_names(names, first_id=int(reduced), ignore_id=0 if reduced else _ignore_id(folder.config, len(names)))
     return module_network(
         _with_text(_module(folder), folder, words),
         _overridden(pixels, asked),
@@ -178,6 +176,12 @@ def network_of(folder: Folder, *, label_set: Any, asked: Preprocessing, words: L
         labels=partial(labels_for, given=label_set if own is None else own, named=None),
         threshold=None if words is None else THRESHOLD,
     )
+
+
+def _ignore_id(config: Mapping[str, Any], classes: int) -> int:
+    """The id of pixels of no class in label files; the usual one where it is none, such as torch's -100."""
+    own = config.get("semantic_loss_ignore_index")
+    return own if type(own) is int and classes <= own <= IGNORE else IGNORE
 
 
 def _with_text(module: Any, folder: Folder, words: LabelSet | None) -> Any:
@@ -236,33 +240,32 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
 
 def _processor(folder: Folder) -> Any:
     """The image processor of the folder, None where it has none."""
-    if not any((folder.path / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+    if not any((folder.path / name).is_file() for name in (PROCESSOR, "processor_config.json")):
         return None
-    from transformers import AutoImageProcessor
-
+    processors = of_transformers("AutoImageProcessor")
     # OneFormer's would fetch a list of classes from the hub, which only panoptic maps need.
     options: dict[str, Any] = {"class_info_file": None} if folder.architecture == ONEFORMER else {}
     try:
         with _quietly():
-            return AutoImageProcessor.from_pretrained(
-                folder.path, local_files_only=True, trust_remote_code=False, **options
-            )
+            return processors.from_pretrained(folder.path, local_files_only=True, trust_remote_code=False, **options)
     except Exception as error:  # whatever transformers raises
-        raise _unreadable(folder.path / "preprocessor_config.json", error) from None
+        raise _unreadable(folder.path / PROCESSOR, error) from None
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the warnings and progress bars of transformers, which are as they were afterwards."""
+    """Without the warnings, reports and progress bars of transformers, which are as they were afterwards."""
     from transformers.utils import logging
 
-    shows_progress = logging.is_progress_bar_enabled()
+    shows_progress, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.set_verbosity(level)
         if shows_progress:
             logging.enable_progress_bar()
 
@@ -273,7 +276,7 @@ def _module(folder: Folder) -> Any:
 
     import transformers
 
-    kind = getattr(transformers, folder.architecture, None)
+    kind = of_transformers(folder.architecture)
     if kind is None:
         raise ModelError(
             f"hf:{folder.name} is {folder.architecture}",
@@ -288,6 +291,7 @@ def _module(folder: Folder) -> Any:
                 use_safetensors=folder.weights[0].suffix == ".safetensors",
                 weights_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are in the report
             )
     except pickle.UnpicklingError:
         raise ModelError(
@@ -302,6 +306,13 @@ def _module(folder: Folder) -> Any:
             expected="weights that fit config.json",
             do="save the network again",
         ) from None
+    if report["mismatched_keys"]:
+        name, stored, built = min(report["mismatched_keys"])
+        raise ModelError(
+            f"hf:{folder.name} has weights {name} of shape {tuple(stored)}",
+            expected=f"{tuple(built)}, as config.json says",
+            do="correct config.json (`id2label` has a name for each class), or save the network again",
+        )
     if report["missing_keys"]:
         raise ModelError(
             f"hf:{folder.name} has no weights for {sorted(report['missing_keys'])[0]} and "
@@ -316,7 +327,18 @@ def _module(folder: Folder) -> Any:
 
 
 def _input(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
-    """The input that the image processor makes, and what of it is a guess."""
+    """The input that the image processor makes, and what of it is a guess. ModelError for values of another form."""
+    path = folder.path / ("config.json" if processor is None else PROCESSOR)
+    try:
+        record, guessed = _processed(processor, folder)
+        values = record.to_dict()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unreadable(path, error) from None
+    source = f"what {path} says of the input"
+    return validate(InputRecord, values, source=source, do="correct the file", error=ModelError), guessed
+
+
+def _processed(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
     from segtween.adapters.modules import IMAGE, input_record
 
     if processor is None:
@@ -332,14 +354,19 @@ def _input(processor: Any, folder: Folder) -> tuple[InputRecord, list[str]]:
         IMAGE,
         channels="BGR" if of("do_flip_channel_order", False) else "RGB",
         scale=1.0 if abs(scale - 1) < 1e-6 else scale,
-        mean=tuple(of("image_mean")) if normalises else (0.0, 0.0, 0.0),
-        std=tuple(of("image_std")) if normalises else (1.0, 1.0, 1.0),
+        mean=_each_channel(of("image_mean")) if normalises else (0.0, 0.0, 0.0),
+        std=_each_channel(of("image_std")) if normalises else (1.0, 1.0, 1.0),
         multiple_of=SIDE_MULTIPLE if size is None else 1,
         size_hw=size,
         resampling=how if resizes else None,
     )
     guessed = ["input.size" if size else "input.multiple_of"] if is_guess else []
     return record, guessed + ["input.resampling"] * (resizes and how is None)
+
+
+def _each_channel(values: Any) -> Any:
+    """One number stands for all three channels, as in transformers."""
+    return (values,) * 3 if isinstance(values, (int, float)) else tuple(values)
 
 
 def _size(processor: Any, config: Mapping[str, Any]) -> tuple[SizeHW | None, bool]:
@@ -350,7 +377,7 @@ def _size(processor: Any, config: Mapping[str, Any]) -> tuple[SizeHW | None, boo
         return (whole, whole), True
     if not getattr(processor, "do_resize", True):
         return None, True
-    size = {key: value for key, value in dict(processor.size).items() if value is not None}
+    size = {key: value for key, value in dict(processor.size or {}).items() if value is not None}
     cropped = bool(getattr(processor, "do_center_crop", False)) or bool(getattr(processor, "keep_aspect_ratio", False))
     if "height" in size and "width" in size:
         return (int(size["height"]), int(size["width"])), cropped

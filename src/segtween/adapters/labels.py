@@ -50,8 +50,9 @@ def labels_of_words(given: Any, *, name: str) -> LabelSet:
             do="give the words as label_set=",
         )
     chosen = find_label_set(given)
-    colours = dict(zip(chosen.names, chosen.colours, strict=True))
-    colours.pop(BACKGROUND, None)
+    colours = {
+        name: colour for name, colour in zip(chosen.names, chosen.colours, strict=True) if _plain(name) != BACKGROUND
+    }
     plain = [_plain(word) for word in colours]
     for word in plain:
         if not word or plain.count(word) > 1:
@@ -92,12 +93,18 @@ def of_names(names: Sequence[str], *, first_id: int = 0, ignore_id: int = IGNORE
     return replace(numbered(len(own)), name="custom", names=own, ids=ids, ignore_id=ignore_id)
 
 
-def names_in(id2label: Mapping[Any, Any] | None) -> list[str] | None:
-    """The class names of a configuration of transformers, in order; None for those that it makes up (LABEL_0, ...)."""
-    if not id2label:
+def names_in(id2label: Any) -> list[str] | None:
+    """The class names of a configuration of transformers, in order; None where they are no names, numbered from 0, and
+    for those that it makes up (LABEL_0, ...)."""
+    if not isinstance(id2label, Mapping) or not id2label:
         return None
-    names = [str(id2label[key]) for key in sorted(id2label, key=int)]
-    return None if any(_PLACEHOLDER.fullmatch(name) for name in names) else names
+    try:
+        by_id = {int(key): name for key, name in id2label.items()}
+    except (TypeError, ValueError):
+        return None
+    names = [by_id.get(i) for i in range(len(id2label))]
+    plain = [name for name in names if isinstance(name, str) and name and not _PLACEHOLDER.fullmatch(name)]
+    return plain if len(plain) == len(names) else None
 
 
 def _plain(name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from segtween.adapters.cache import digest_of_module
 from segtween.adapters.labels import labels_for, names_in
 from segtween.adapters.queries import MERGED_AT, mask_size, merged
-from segtween.errors import ModelError
+from segtween.errors import ModelError, SettingError
 from segtween.labels import LabelSet
 from segtween.models.records import InputRecord, ModelRecord, OutputKind, OutputRecord
 from segtween.segmenters import Preprocessing
@@ -94,14 +95,17 @@ def open_module(
 def torch_network(model: Any, *, label_set: Any, preprocessing: Preprocessing) -> TorchNetwork:
     """A copy of the module, tried on one picture; raises as `open_module`."""
     pixels, guessed = input_record(preprocessing, stored_preprocessing(model))
+    name = type(model).__name__
+    with _prepared(name):
+        content = digest_of_module(model, pixels.size_hw)
     config = getattr(model, "config", None)
     own = getattr(model, "labels", None)
     return module_network(
         model,
         pixels,
         guessed=guessed,
-        name=type(model).__name__,
-        content=digest_of_module(model, pixels.size_hw),
+        name=name,
+        content=content,
         labels=partial(
             labels_for, given=own if label_set is None else label_set, named=names_in(getattr(config, "id2label", None))
         ),
@@ -121,8 +125,9 @@ def module_network(
     """The module and its record, both found right by one picture; `content` is a digest of all that changes its
     numbers, `labels` is `labels_for` but for the number of classes and the name. `threshold`: that of the record's
     output, for logits of classes scored each for itself; a single channel, a class beside the background, is one."""
-    net: Any = Scores(copy.deepcopy(module)).eval().to("cpu", torch.float32)
-    net.requires_grad_(False)
+    with _prepared(name):
+        net: Any = Scores(copy.deepcopy(module)).eval().to("cpu", torch.float32)
+        net.requires_grad_(False)
     size = trial_size(pixels.size_hw)
     answer = _tried(net, pixels, size, name=name)
     is_share = are_probabilities(answer[0])
@@ -142,6 +147,19 @@ def module_network(
         guessed=tuple(guessed),
     )
     return TorchNetwork(net, record)
+
+
+@contextmanager
+def _prepared(name: str) -> Iterator[None]:
+    """ModelError for modules whose weights cannot be read and copied: lazy ones, TorchScript, what holds open files."""
+    try:
+        yield
+    except Exception as error:  # whatever the module raises
+        raise ModelError(
+            f"network {name!r} cannot be copied ({_shown(error)})",
+            expected="a torch.nn.Module with its weights",
+            do="build it as its source does, and load a state dict",
+        ) from None
 
 
 def trial_size(size_hw: SizeHW | None) -> SizeHW:
@@ -177,11 +195,14 @@ def _tried(net: Any, pixels: InputRecord, size_hw: SizeHW, *, name: str) -> NDAr
         raise ModelError(f"network {name!r} {error.got}", expected=error.expected, do=error.do) from None
     except Exception as error:  # whatever the module raises
         raise ModelError(
-            f"network {name!r} fails on an image of {format_size(size_hw)} ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]})",
+            f"network {name!r} fails on an image of {format_size(size_hw)} ({_shown(error)})",
             expected="a network that takes normalised images (1, 3, H, W)",
             do="give size_hw=(H, W), if it takes one size only",
         ) from None
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 # ── What a module sees ────────────────────────────────────────────────────────────────────────
@@ -212,7 +233,8 @@ def stored_preprocessing(module: Any) -> Preprocessing:
         return _of_smp(str(config["encoder_name"]), config.get("encoder_weights"))
     own = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     if isinstance(own, Mapping) and "mean" in own and "std" in own:
-        return Preprocessing(mean=tuple(own["mean"]), std=tuple(own["std"]), channels="RGB")
+        with suppress(SettingError):  # that of another number of channels, say
+            return Preprocessing.of(mean=own["mean"], std=own["std"], channels="RGB")
     return Preprocessing()
 
 
@@ -237,6 +259,8 @@ def _image(answer: Any) -> Tensor:
     if not isinstance(answer, Tensor) or answer.ndim != 4:
         shape = tuple(answer.shape) if isinstance(answer, Tensor) else "no tensor"
         raise _wrong_kind(f"answers with {shape}")
+    if not answer.is_floating_point():
+        raise _wrong_kind(f"answers with {answer.dtype}".replace("torch.", ""))
     return answer
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from segtween.adapters import of_transformers
 from segtween.errors import LabelError, ModelError
 
 TASK = "the task is semantic"
@@ -82,12 +83,11 @@ def with_task(network: Any, folder: Path) -> SemanticTask:
 
 
 def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
     if not any((folder / name).is_file() for name in TOKENS):
         raise _no_tokenizer(folder, "is not there")
+    tokenizers = of_transformers("AutoTokenizer")
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return tokenizers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers raises
         raise _no_tokenizer(folder, f"cannot be read ({' '.join(str(error).split())[:160]})") from None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from segtween.build import Processor, build_every_frame
-from segtween.errors import ModelError, SettingError, unknown
+from segtween.errors import ModelError, SettingError, check_known, from_extra
 from segtween.interfaces import Segmenter
 from segtween.models.records import ModelRecord
 from segtween.models.weights import load_weights
@@ -75,9 +75,9 @@ def _in_torch(segmenter: Segmenter, size_hw: SizeHW, backend: Processor, *, comp
 def in_torch(segmenter: Any, size_hw: SizeHW, *, threads: int, compiled: bool = False, device: Any = "cpu") -> Any:
     """The segmenter's network in plain torch on every frame, `plain_torch.EveryFrame`; ModelError where there is none
     of it, MissingExtraError without torch."""
-    from segtween.networks import NETWORKS, need_torch
+    from segtween.networks import NETWORKS
 
-    need_torch("a pipeline in plain torch")
+    from_extra("torch", "a pipeline in plain torch", extra="train")
     from segtween.networks.plain_torch import EveryFrame
 
     record, scale = _record(segmenter)
@@ -124,11 +124,10 @@ BASELINES: dict[str, BaselineKind] = {
 }
 
 
-def check_baselines(names: Sequence[str]) -> None:
+def check_baselines(names: Sequence[str], *, among: Collection[str] = BASELINES.keys(), where: str = "") -> None:
     """SettingError for an unknown name, which says the nearest."""
     for name in names:
-        if name not in BASELINES:
-            raise unknown(f"against {name!r}", name, BASELINES)
+        check_known(f"against {name!r}{where}", name, among)
 
 
 def _record(segmenter: Any) -> tuple[ModelRecord, Scale]:

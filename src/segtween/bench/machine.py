@@ -120,7 +120,9 @@ def _cards(*, with_torch: bool) -> dict[str, list[str]]:
     seen = {"OpenVINO": [f"{name} {runtime.get_property(name, 'FULL_DEVICE_NAME')}" for name in devices]}
     seen["nvidia-smi"] = _driver_s_cards()
     if with_torch:
-        seen["torch"] = _torch_s_cards()
+        from segtween.device import card_names
+
+        seen["torch"] = card_names()
     return seen
 
 
@@ -133,12 +135,6 @@ def _driver_s_cards() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
-
-
-def _torch_s_cards() -> list[str]:
-    from segtween.device import card_names
-
-    return card_names()
 
 
 def _told(found: dict[str, bool]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
+from segtween.bench.baselines import BASELINES, check_baselines, in_torch
 from segtween.bench.clip import to_and_fro
 from segtween.bench.plan import WARM_UP_PERIODS, Plan
 from segtween.bench.report import Header, MethodReport
@@ -23,21 +24,14 @@ from segtween.build import method as method_of
 from segtween.device.backend import Device
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.engine.clock import Clock
-from segtween.errors import unknown
 from segtween.interfaces import Engine, Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
 from segtween.types import Progress, SizeHW
 
-BASELINES = {
-    "reference": "SwNet-seq in plain torch, light flow",
-    "reference-flownets": "SwNet-seq in plain torch, FlowNetS",
-    "torch": "plain torch",
-    "torch-compile": "torch.compile",
-}
+ON_DEVICE = {name: BASELINES[name] for name in ("reference", "reference-flownets", "torch", "torch-compile")}
 """What a user would pick instead, in float32 on the same device, fed from its memory."""
-KEYED = ("reference", "reference-flownets")
 STAGE_PERIODS = 3
 
 
@@ -89,10 +83,10 @@ def bench_device(
     bidirectional mode a key frame's time holds that of the labels of the period before it, which it completes.
 
     `segmenter` is one of the device's, which also decides about threads; the plan's `against` names entries of
-    `BASELINES`. Raises SettingError for unknown baselines and what the device cannot do; ModelError for baselines of a
+    `ON_DEVICE`. Raises SettingError for unknown baselines and what the device cannot do; ModelError for baselines of a
     network that has no definition in torch.
     """
-    _check_baselines(plan.against, device)
+    check_baselines(plan.against, among=ON_DEVICE, where=f" on device {device.name}")
     frames = [device.arrays.image(rgb) for rgb in plan.frames()]
     intervals = (0, *plan.above)
     engines = [
@@ -104,7 +98,7 @@ def bench_device(
         _Run(interval, call, name=baseline)
         for baseline in dict.fromkeys(plan.against)
         for call in (_baseline(baseline, segmenter, device, plan.size_hw),)
-        for interval in (plan.above if baseline in KEYED else [0])
+        for interval in (plan.above if ON_DEVICE[baseline].has_keys else [0])
     ]
     _interleave([*own, *others], frames, device, plan, progress)
     notes = [note for engine in engines for note in engine.notes]
@@ -120,12 +114,6 @@ def bench_device(
     )
 
 
-def _check_baselines(names: Sequence[str], device: Device) -> None:
-    for name in names:
-        if name not in BASELINES:
-            raise unknown(f"against {name!r} on device {device.name}", name, BASELINES)
-
-
 class Call(Protocol):
     """Labels of the next frame, perhaps not ready yet; `is_key` where somebody else decides it."""
 
@@ -137,13 +125,12 @@ def _pushing(engine: Engine) -> Call:
 
 
 def _baseline(name: str, segmenter: Segmenter, device: Device, size_hw: SizeHW) -> Call:
-    from segtween.bench.baselines import in_torch
     from segtween.networks.plain_torch import ReferencePipeline
 
     every = in_torch(
         segmenter, size_hw, threads=device.arrays.threads, device=device.arrays.device, compiled=name == "torch-compile"
     )
-    if name not in KEYED:
+    if not ON_DEVICE[name].has_keys:
         return every
     flow = "flow-light" if name == "reference" else "flownets"
     return ReferencePipeline(every, classes=len(segmenter.labels), flow=flow)
@@ -203,7 +190,7 @@ class _Run:
     def result(self, own: Sequence[_Run], plain_ms: float) -> dict[str, Any]:
         ms = self.ms_per_frame()
         return {
-            **({"name": self.name, "title": BASELINES[self.name]} if self.name else {}),
+            **({"name": self.name, "title": ON_DEVICE[self.name].title} if self.name else {}),
             "interval": self.interval,
             "ms_per_frame": ms,
             "fps": 1e3 / ms,

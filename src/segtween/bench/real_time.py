@@ -20,7 +20,6 @@ from segtween.build import method as method_of
 from segtween.engine import Engine
 from segtween.engine.frames import frames_buffered
 from segtween.interfaces import Segmenter
-from segtween.labels import LabelSet
 from segtween.metrics.timing import percentiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
@@ -131,12 +130,8 @@ class Watched:
     """A segmenter whose runs are timed."""
 
     def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+        self._segmenter, self.labels = segmenter, segmenter.labels
         self.runs_ms: list[float] = []
-
-    @property
-    def labels(self) -> LabelSet:
-        return self._segmenter.labels
 
     def __call__(self, rgb: Rgb) -> NDArray[np.float32]:
         began = time.perf_counter()

@@ -15,7 +15,7 @@ from segtween.bench.clip import clip_name, to_and_fro
 from segtween.bench.plan import Plan
 from segtween.bench.speed import bench
 from segtween.build import Processor, build_engine
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.interfaces import Segmenter
 from segtween.labels import numbered
 from segtween.metrics.timing import quartiles
@@ -84,8 +84,7 @@ class Patches:
 def check_kinds(kinds: Sequence[str]) -> None:
     """SettingError for an unknown name."""
     for kind in kinds:
-        if kind not in KINDS:
-            raise unknown(f"sweep {kind!r}", kind, KINDS)
+        check_known(f"sweep {kind!r}", kind, KINDS)
 
 
 def sweep(

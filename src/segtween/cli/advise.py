@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from segtween.cli import options, shared
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import NetworkOptions
 from segtween.settings import DEFAULT_PRESET
 
@@ -22,8 +21,6 @@ Network = Annotated[
 ]
 
 
-@guarded
-@grouped
 def advise(
     *,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="A video file, image folder or pattern.")],
@@ -31,15 +28,13 @@ def advise(
     tolerance: Annotated[
         float,
         typer.Option(
-            "--tolerance",
             metavar="SHARE",
             rich_help_panel="Method",
             help="Agreement that speed may cost, against what agrees best: mIoU with the network, 0 to 1.",
         ),
     ] = 0.05,
     seconds: Annotated[
-        float,
-        typer.Option("--seconds", metavar="S", rich_help_panel="Timing", help="How long it may take, roughly."),
+        float, typer.Option(metavar="S", rich_help_panel="Timing", help="How long it may take, roughly.")
     ] = 60.0,
     quiet: shared.Quiet = False,
     json_file: shared.Json = None,

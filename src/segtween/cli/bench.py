@@ -10,8 +10,7 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.commands import Commands, Group
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 from segtween.cli.report_output import ReportOutput
 from segtween.types import SizeHW, format_size
@@ -54,7 +53,7 @@ Size = Annotated[
     str, typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Timing", help="Size of the frames.")
 ]
 Output = Annotated[ReportOutput, Rare("report")]
-Streams = Annotated[int, typer.Option("--streams", metavar="N", rich_help_panel="Timing", help="How many streams.")]
+Streams = Annotated[int, typer.Option(metavar="N", rich_help_panel="Timing", help="How many streams.")]
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,12 @@ class TimingOptions:
     size: Size = "1280x720"
     clip: shared.Clip = "street"
     intervals: Annotated[
-        str,
-        typer.Option(
-            "--intervals", metavar="LIST", help="Frames between key frames, with commas; 0, every frame, is always run."
-        ),
+        str, typer.Option(metavar="LIST", help="Frames between key frames, with commas; 0, every frame, is always run.")
     ] = "0,4"
-    repeats: Annotated[
-        int, typer.Option("--repeats", metavar="N", help="Periods (a key frame to the next) timed per interval.")
-    ] = 7
+    repeats: Annotated[int, typer.Option(metavar="N", help="Periods (a key frame to the next) timed per interval.")] = 7
     against: Annotated[
         str | None,
         typer.Option(
-            "--against",
             metavar="LIST",
             help="Baselines in the same run: reference, reference-flownets, torch, torch-compile, onnxruntime, "
             "openvino, openvino-bfloat16, openvino-int8, repeat.",
@@ -111,9 +104,7 @@ def told(clip: str, size_hw: SizeHW) -> str:
 class SweepTiming(TimingOptions):
     """That of `bench sweep`."""
 
-    most_frames: Annotated[int, typer.Option("--most-frames", metavar="N", help="The longest video, for length.")] = (
-        10_000
-    )
+    most_frames: Annotated[int, typer.Option(metavar="N", help="The longest video, for length.")] = 10_000
 
 
 @dataclass(frozen=True)
@@ -123,9 +114,7 @@ class DeviceTiming(TimingOptions):
     against: Annotated[
         str | None,
         typer.Option(
-            "--against",
-            metavar="LIST",
-            help="Baselines in the same run: reference, reference-flownets, torch, torch-compile.",
+            metavar="LIST", help="Baselines in the same run: reference, reference-flownets, torch, torch-compile."
         ),
     ] = None
 
@@ -133,21 +122,13 @@ class DeviceTiming(TimingOptions):
 OneInterval = Without("intervals", "against")
 
 
-@app.callback()
-def bench() -> None:
-    pass
-
-
 @app.command("speed")
-@guarded
-@grouped
 def speed(
     *,
     timing: TimingOptions,
     accuracy: Annotated[
         str | None,
         typer.Option(
-            "--accuracy",
             metavar="FILES",
             rich_help_panel="Output",
             help="Accuracy to show too: files of segtween evaluate --json, with commas.",
@@ -183,8 +164,6 @@ def speed(
 
 
 @app.command("roofline")
-@guarded
-@grouped
 def roofline(
     *,
     timing: Annotated[TimingOptions, Without("against")],
@@ -214,13 +193,11 @@ def roofline(
 
 
 @app.command("cold-start")
-@guarded
-@grouped
 def cold_start(
     *,
     size: Size = "1280x720",
     repeats: Annotated[
-        int, typer.Option("--repeats", metavar="N", rich_help_panel="Timing", help="Processes that are started.")
+        int, typer.Option(metavar="N", rich_help_panel="Timing", help="Processes that are started.")
     ] = 7,
     network: Annotated[Network, Without("network_threads", *SEEN)],
     method: Synchronous,
@@ -248,8 +225,6 @@ def cold_start(
 
 
 @app.command("sweep")
-@guarded
-@grouped
 def sweep(
     *,
     kinds: Annotated[
@@ -261,9 +236,7 @@ def sweep(
     method: Synchronous,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            "--plot", metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."
-        ),
+        typer.Option(metavar="FOLDER", rich_help_panel="Output", help="Draw the curves there (extra \\[figures])."),
     ] = None,
     output: Output,
 ) -> None:
@@ -300,8 +273,6 @@ def sweep(
 
 
 @app.command("streams")
-@guarded
-@grouped
 def streams(
     *,
     streams: Streams = 4,
@@ -335,13 +306,10 @@ class ArrivalOptions:
 
     PANEL: ClassVar[str] = "Timing"
 
-    rate: Annotated[float, typer.Option("--rate", metavar="FPS", help="Frames of each stream come at this rate.")] = (
-        25.0
-    )
-    seconds: Annotated[float, typer.Option("--seconds", metavar="S", help="How long frames come.")] = 60.0
+    rate: Annotated[float, typer.Option(metavar="FPS", help="Frames of each stream come at this rate.")] = 25.0
+    seconds: Annotated[float, typer.Option(metavar="S", help="How long frames come.")] = 60.0
     streams: Annotated[
-        int | None,
-        typer.Option("--streams", metavar="N", help="N cameras that share the network, instead of one."),
+        int | None, typer.Option(metavar="N", help="N cameras that share the network, instead of one.")
     ] = None
     size: Size = "1280x720"
     clip: shared.Clip = "street"
@@ -354,8 +322,6 @@ class ArrivalOptions:
 
 
 @app.command("real-time")
-@guarded
-@grouped
 def real_time(
     *,
     arrival: Annotated[ArrivalOptions, Rare("clip")],
@@ -400,8 +366,6 @@ def real_time(
 
 
 @app.command("device")
-@guarded
-@grouped
 def device(
     *,
     name: Annotated[str, typer.Argument(metavar="DEVICE", help="cuda or cuda:1, a graphics card (extra \\[gpu]).")],
@@ -409,10 +373,7 @@ def device(
     without: Annotated[
         str | None,
         typer.Option(
-            "--without",
-            metavar="LIST",
-            rich_help_panel="Machine",
-            help="Leave out half, kernels, graphs, compiled, with commas.",
+            metavar="LIST", rich_help_panel="Machine", help="Leave out half, kernels, graphs, compiled, with commas."
         ),
     ] = None,
     network: Network,

@@ -13,7 +13,7 @@ import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
-from segtween.cli.guard import BAD_INPUT, INTERRUPTED, say_error
+from segtween.cli.guard import BAD_INPUT, INTERRUPTED, guarded, say_error
 from segtween.cli.usage import UsageError, explained
 from segtween.errors import SegtweenError, unknown
 
@@ -89,7 +89,11 @@ class Group(typer.Typer):
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        return super().command(name, **{"cls": Command, **settings})
+        """Makes a command of a function: its groups of options become options, its errors one line."""
+        from segtween.cli.grouping import grouped  # which the list of commands does without
+
+        register = super().command(name, **{"cls": Command, **settings})
+        return lambda function: register(guarded(grouped(function)))
 
 
 class Listed(TyperCommand):

@@ -8,23 +8,17 @@ from typing import Annotated
 import typer
 
 from segtween.cli import shared
-from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
 
 
-@guarded
-@grouped
 def demo(
     *,
     out: Annotated[Path, shared.out_folder("Where the video goes.")] = Path("demo"),
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", rich_help_panel="Input", help="Length of the street clip.")
+        float, typer.Option(metavar="S", rich_help_panel="Input", help="Length of the street clip.")
     ] = 3.0,
     animation: Annotated[
         Path | None,
-        typer.Option(
-            "--animation", metavar="FILE", rich_help_panel="Output", help="An animated WebP of the flicker, too."
-        ),
+        typer.Option(metavar="FILE", rich_help_panel="Output", help="An animated WebP of the flicker, too."),
     ] = None,
     keys: shared.KeyFrameOptions,
     threads: shared.Threads = 0,

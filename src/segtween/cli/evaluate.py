@@ -9,8 +9,7 @@ from typing import Annotated, ClassVar
 import typer
 
 from segtween.cli import options, shared, texts
-from segtween.cli.grouping import Rare, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 from segtween.cli.report_output import ReportOutput
 
@@ -32,8 +31,6 @@ class EvaluationOutput(ReportOutput):
     quiet: shared.Quiet = False
 
 
-@guarded
-@grouped
 def evaluate(
     *,
     data: Annotated[MeasuredOptions, Rare("dataset_labels", "label_map", "measures")],
@@ -42,7 +39,6 @@ def evaluate(
     intervals: Annotated[
         str | None,
         typer.Option(
-            "--intervals",
             metavar="LIST",
             rich_help_panel="Method",
             help="Frames between key frames, with commas (0,4; adaptive schedules: none); 0 is every frame.",

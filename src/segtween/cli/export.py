@@ -8,15 +8,11 @@ from typing import Annotated
 import typer
 
 from segtween.cli import shared
-from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
 
 STREET = "street"
 """As a source of pictures to calibrate on: drives through the synthetic street."""
 
 
-@guarded
-@grouped
 def export(
     *,
     what: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A network as for --model, or a weight file.")],
@@ -25,20 +21,13 @@ def export(
     calibrate: Annotated[
         list[str] | None,
         typer.Option(
-            "--calibrate",
             metavar="PATH|street",
             rich_help_panel="Calibration",
             help="Make it ready for int8 with example images, a video, or synthetic drives; may be repeated.",
         ),
     ] = None,
     calibrate_frames: Annotated[
-        int,
-        typer.Option(
-            "--calibrate-frames",
-            metavar="N",
-            rich_help_panel="Calibration",
-            help="Frames taken of each, evenly spaced.",
-        ),
+        int, typer.Option(metavar="N", rich_help_panel="Calibration", help="Frames taken of each, evenly spaced.")
     ] = 64,
     threads: shared.Threads = 0,
     overwrite: shared.Overwrite = False,

@@ -11,8 +11,7 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import MethodOptions, NetworkOptions
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ app = Group(help="Pictures of what the method does, side by side, as PNG.")
 
 Network = Annotated[NetworkOptions, Rare(*options.SELDOM_RUNTIME)]
 Method = Annotated[MethodOptions, options.BY_INTERVAL, Rare("refine", "edge", "flow_quality", "weights", "async_keys")]
-Panel = Annotated[int, typer.Option("--panel", metavar="PIXELS", help="Width of a panel.")]
+Panel = Annotated[int, typer.Option(metavar="PIXELS", help="Width of a panel.")]
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class SequencePicture(PictureOptions):
 class DrivesPicture(PictureOptions):
     """That of `figure failures` and `figure losses`."""
 
-    rows: Annotated[int, typer.Option("--rows", metavar="N", help="Frames to show.")] = 4
+    rows: Annotated[int, typer.Option(metavar="N", help="Frames to show.")] = 4
     panel: Panel = 240
 
 
@@ -82,13 +81,12 @@ class DriveOptions:
 
     PANEL: ClassVar[str] = "Frames"
 
-    seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Drives through the synthetic street.")]
+    seeds: Annotated[str, typer.Option(metavar="LIST", help="Drives through the synthetic street.")]
     traffic: Annotated[
-        Literal["normal", "heavy"],
-        typer.Option("--traffic", metavar="NAME", help="normal or heavy, as in synth."),
+        Literal["normal", "heavy"], typer.Option(metavar="NAME", help="normal or heavy, as in synth.")
     ] = "normal"
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive, one a second.")] = 10
-    size: Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360"
+    frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive, one a second.")] = 10
+    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the frames.")] = "480x360"
 
     def open(self, *, rate: Fraction = Fraction(1)) -> Drives:
         from segtween.reports.figures.failures import Drives
@@ -106,7 +104,7 @@ class DriveOptions:
 class FilmedDriveOptions(DriveOptions):
     """The synthetic street: every frame of each drive."""
 
-    frames: Annotated[int, typer.Option("--frames", metavar="N", help="Frames per drive.")] = 30
+    frames: Annotated[int, typer.Option(metavar="N", help="Frames per drive.")] = 30
 
 
 @dataclass(frozen=True)
@@ -115,17 +113,10 @@ class SceneOptions(options.InputOptions):
 
     PANEL: ClassVar[str] = "Frames"
 
-    clip: Annotated[str, typer.Option("--clip", metavar="NAME|N", help="Clip of the data set, by name or number.")] = (
-        "0"
-    )
+    clip: Annotated[str, typer.Option(metavar="NAME|N", help="Clip of the data set, by name or number.")] = "0"
     label_map: shared.LabelMapName = None
-    street: Annotated[int | None, typer.Option("--street", metavar="SEED", help="Or a drive through the street.")] = (
-        None
-    )
-    size: Annotated[
-        str,
-        typer.Option("--size", metavar="WIDTHxHEIGHT", rich_help_panel="Frames", help="Size of the street's frames."),
-    ] = "640x480"
+    street: Annotated[int | None, typer.Option(metavar="SEED", help="Or a drive through the street.")] = None
+    size: Annotated[str, typer.Option(metavar="WIDTHxHEIGHT", help="Size of the street's frames.")] = "640x480"
 
     INPUTS: ClassVar[tuple[str, ...]] = ("video", "street", "dataset")
     EXPECTED: ClassVar[str] = "one of a video, --street, or --dataset with --root"
@@ -145,25 +136,18 @@ Scene = Annotated[SceneOptions, Rare("dataset_labels", "label_map")]
 
 
 @app.command("clip")
-@guarded
-@grouped
 def clip(
     *,
     picture: ClipPicture,
     scene: Scene,
     frames: Annotated[
         str | None,
-        typer.Option(
-            "--frames", metavar="LIST", rich_help_panel="Frames", help="Frames to show, with commas, one row each."
-        ),
+        typer.Option(metavar="LIST", rich_help_panel="Frames", help="Frames to show, with commas, one row each."),
     ] = None,
     keys: shared.KeyFrameOptions,
     method: Method,
     occlusion: Annotated[
-        str,
-        typer.Option(
-            "--occlusion", metavar="NAME", rich_help_panel="Method", help="Estimate: photometric or forward-backward."
-        ),
+        str, typer.Option(metavar="NAME", rich_help_panel="Method", help="Estimate: photometric or forward-backward.")
     ] = "photometric",
     network: Network,
 ) -> None:
@@ -184,14 +168,12 @@ def clip(
 
 
 @app.command("sequence")
-@guarded
-@grouped
 def sequence(
     *,
     picture: SequencePicture,
     scene: Scene,
     key: Annotated[
-        int | None, typer.Option("--key", metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
+        int | None, typer.Option(metavar="N", rich_help_panel="Frames", help="The key frame to begin with.")
     ] = None,
     keys: shared.KeyFrameOptions,
     method: Method,
@@ -213,8 +195,6 @@ def sequence(
 
 
 @app.command("failures")
-@guarded
-@grouped
 def failures(
     *,
     picture: DrivesPicture,
@@ -240,8 +220,6 @@ def failures(
 
 
 @app.command("losses")
-@guarded
-@grouped
 def losses(
     *,
     picture: DrivesPicture,
@@ -277,8 +255,6 @@ def losses(
 
 
 @app.command("training")
-@guarded
-@grouped
 def training(
     *,
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where `segtween train` wrote to.")],

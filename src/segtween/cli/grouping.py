@@ -1,7 +1,5 @@
 """Options in groups: a dataclass whose fields are options, taken by every command that needs them.
 
-    @guarded
-    @grouped
     def bench(*, network: NetworkOptions, repeats: Repeats = 7) -> None: ...
 
 has the options of all of NetworkOptions's fields besides `--repeats`, and receives them as one NetworkOptions. A field
@@ -94,7 +92,7 @@ def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], d
         parameters += own
     parameters.sort(key=_place)
     has_rare = any(info.hidden for parameter in parameters for info in _infos(parameter.annotation))
-    return [*parameters, *([HELP_ALL] if has_rare else [])], groups
+    return [*parameters, *([HELP_ALL] if has_rare and HELP_ALL.name not in hints else [])], groups
 
 
 def _single(hint: Any) -> Any:

@@ -6,10 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segtween.cli.guard import guarded
 
-
-@guarded
 def info(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,

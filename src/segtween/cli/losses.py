@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from segtween.cli import options, shared, texts
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import MethodOptions, NetworkOptions
 from segtween.cli.synth import StreetOptions
 from segtween.cli.table_output import NoPlot, Presets
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 
 
 IntervalsAboveZero = Annotated[
-    str,
-    typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas."),
+    str, typer.Option("--intervals", metavar="LIST", rich_help_panel="Method", help="Intervals above 0, with commas.")
 ]
 WithOffline = Annotated[bool, typer.Option("--offline/--no-offline", help="With a row of the offline mode.")]
 
@@ -41,7 +39,7 @@ class LabelledOptions:
         str | None,
         typer.Option("--dataset", "-d", metavar="NAME", help="A data set instead of the synthetic street: camvid, ..."),
     ] = None
-    root: Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")] = None
+    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data set lies.")] = None
     split: shared.Split = "val"
     dataset_labels: shared.DatasetLabels = None
     label_map: shared.LabelMapName = None
@@ -85,8 +83,7 @@ class RowOptions:
 
     intervals: IntervalsAboveZero = "4"
     distance: Annotated[
-        int | None,
-        typer.Option("--distance", metavar="N", help="Frames since the key frame; the last before the next one."),
+        int | None, typer.Option(metavar="N", help="Frames since the key frame; the last before the next one.")
     ] = None
     offline: WithOffline = True
     per_class: Annotated[
@@ -114,8 +111,6 @@ def conditions(data: LabelledOptions, street: DrivenOptions, network: NetworkOpt
         )
 
 
-@guarded
-@grouped
 def losses(
     *,
     data: Annotated[LabelledOptions, Rare("dataset_labels", "label_map")],

@@ -71,7 +71,6 @@ def licences(records: Sequence[ModelRecord]) -> list[str]:
 
 
 @app.command("inspect")
-@guarded
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Any ONNX segmentation network.")],
     labels: Annotated[
@@ -80,7 +79,6 @@ def inspect(
     check: Annotated[
         Path | None,
         typer.Option(
-            "--check",
             metavar="IMAGE.png",
             help="Try the usual preprocessings on a picture: ranked by mIoU, without labels by entropy.",
         ),
@@ -91,14 +89,13 @@ def inspect(
     output_kind: Annotated[
         str | None,
         typer.Option(
-            "--output-kind",
             metavar="KIND",
             help="What the output is: logits, probabilities, labels, yolo-seg, maskformer, mask2former, oneformer.",
         ),
     ] = None,
     fixed: Annotated[
         list[str] | None,
-        typer.Option("--fixed", metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
+        typer.Option(metavar="NAME=NUMBERS", help="Values of an input beside the image: size=512,1024."),
     ] = None,
 ) -> None:
     """Propose the sidecar of an ONNX file: preprocessing, layout, stride, label set; guesses are marked.
@@ -112,10 +109,10 @@ def inspect(
         segtween models inspect my.onnx --check image.png labels.png --write
     """
     from segtween.cli.screen import show
-    from segtween.errors import SinkError
     from segtween.models.records import save_record, sidecar_path
     from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
+    from segtween.video.staging import refuse_existing
 
     proposal = propose(
         file, label_set=label_set, output_kind=cast(Any, output_kind), fixed=dict(map(_fixed, fixed or []))
@@ -129,8 +126,7 @@ def inspect(
         show("Add --write to keep this as the file's sidecar.")
         return
     target = sidecar_path(file)
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    refuse_existing(target, overwrite=overwrite)
     save_record(proposal.record, target)
     show(f"written: {target}" + ("; check the guessed fields" if proposal.record.guessed else ""))
 
@@ -161,7 +157,6 @@ def _checked(record: ModelRecord, image: Path | None, labels: Path | None) -> Mo
 
 
 @app.command("test")
-@guarded
 def draw_sheet(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A network: shipped name, .onnx, .xml or .pt2 file, function.")
@@ -185,11 +180,10 @@ def draw_sheet(
     from segtween.errors import SinkError
     from segtween.run.network_sheet import sheet_of
     from segtween.video.png import encode_png
-    from segtween.video.staging import check_writable, written
+    from segtween.video.staging import check_writable, refuse_existing, written
 
     target = out or Path(f"{Path(model).stem}.test.png")
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give --overwrite to replace it")
+    refuse_existing(target, overwrite=overwrite)
     check_writable(target)
     if target.suffix.lower() != ".png":
         raise SinkError(f"{target} is no .png file", expected="a name that ends in .png", do="rename it")

@@ -56,50 +56,42 @@ class NetworkOptions:
     scores: Annotated[
         Path | None,
         typer.Option(
-            "--scores",
             metavar="FILE|labels",
             help="Stored scores (.npz) instead of a network, as with --model; labels: the data set's true ones.",
         ),
     ] = None
     label_set: shared.LabelSetName = None
-    runtime: Annotated[str, typer.Option("--runtime", metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="openvino or onnxruntime.")] = "openvino"
     provider: Annotated[
-        str | None,
-        typer.Option("--provider", metavar="NAME", help="Device or execution provider of the runtime."),
+        str | None, typer.Option(metavar="NAME", help="Device or execution provider of the runtime.")
     ] = None
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision", metavar="P", help="auto, float32 (default), bfloat16 or int8; with --device also float16."
-        ),
+        typer.Option(metavar="P", help="auto, float32 (default), bfloat16 or int8; with --device also float16."),
     ] = None
     scale: Annotated[
         str,
         typer.Option(
-            "--scale",
             metavar="auto|S",
             help="The network gets the frame scaled by this factor; auto: near the size of its training frames, where "
             "its record says it.",
         ),
     ] = AUTO
     mean: Annotated[
-        str | None,
-        typer.Option("--mean", metavar="R,G,B", help="Of a torch network's pixels in 0..1; ImageNet's by default."),
+        str | None, typer.Option(metavar="R,G,B", help="Of a torch network's pixels in 0..1; ImageNet's by default.")
     ] = None
-    std: Annotated[
-        str | None, typer.Option("--std", metavar="R,G,B", help="Of a torch network's pixels in 0..1, likewise.")
-    ] = None
-    channels: Annotated[
-        Literal["RGB", "BGR"] | None, typer.Option("--channels", metavar="ORDER", help="RGB or BGR, likewise.")
-    ] = None
+    std: Annotated[str | None, typer.Option(metavar="R,G,B", help="Of a torch network's pixels in 0..1, likewise.")] = (
+        None
+    )
+    channels: Annotated[Literal["RGB", "BGR"] | None, typer.Option(metavar="ORDER", help="RGB or BGR, likewise.")] = (
+        None
+    )
     input_size: Annotated[
-        str | None,
-        typer.Option("--input-size", metavar="WxH", help="The one size that a torch network takes; any by default."),
+        str | None, typer.Option(metavar="WxH", help="The one size that a torch network takes; any by default.")
     ] = None
     threshold: Annotated[
         float | None,
         typer.Option(
-            "--threshold",
             metavar="P",
             help="Of a network that scores each class for itself: a class is where its probability is above it.",
         ),
@@ -108,7 +100,6 @@ class NetworkOptions:
     network_threads: Annotated[
         int | None,
         typer.Option(
-            "--network-threads",
             metavar="N",
             rich_help_panel="Machine",
             help="Processors for the network alone; with --async-keys the others propagate.",
@@ -205,7 +196,6 @@ class MethodOptions:
     preset: Annotated[
         str,
         typer.Option(
-            "--preset",
             metavar="NAME",
             callback=_preset_name,
             help="Preset of the method: composed, refined, blend, warp, swnet-seq.",
@@ -213,11 +203,7 @@ class MethodOptions:
     ] = DEFAULT_PRESET
     refine: Annotated[
         Literal["attention", "guided", "none"] | None,
-        typer.Option(
-            "--refine",
-            metavar="KIND",
-            help="Refinement of propagated scores: attention, guided (convolution) or none.",
-        ),
+        typer.Option(metavar="KIND", help="Refinement of propagated scores: attention, guided (convolution) or none."),
     ] = None
     edge: Annotated[
         bool | None,
@@ -225,24 +211,18 @@ class MethodOptions:
     ] = None
     match: Annotated[
         Literal["none", "fast", "fine"] | None,
-        typer.Option("--match", metavar="NAME", help="Matching of composed flow by appearance: none, fast, fine."),
+        typer.Option(metavar="NAME", help="Matching of composed flow by appearance: none, fast, fine."),
     ] = None
     flow: Annotated[
-        str | None,
-        typer.Option(
-            "--flow",
-            metavar="NAME|PATH",
-            help=f"Optical flow: {', '.join(flow_names())}; {flow_paths()}.",
-        ),
+        str | None, typer.Option(metavar="NAME|PATH", help=f"Optical flow: {', '.join(flow_names())}; {flow_paths()}.")
     ] = None
     flow_quality: Annotated[
         Literal["fast", "balanced", "fine"] | None,
-        typer.Option("--flow-quality", metavar="NAME", help="How finely dis searches: fast, balanced, fine."),
+        typer.Option(metavar="NAME", help="How finely dis searches: fast, balanced, fine."),
     ] = None
     weights: Annotated[
         str | None,
         typer.Option(
-            "--weights",
             metavar="NAME|PATH",
             help="Weights of refinement and flow network: a published checkpoint, a trained folder or a shipped name.",
         ),
@@ -251,33 +231,23 @@ class MethodOptions:
     schedule: Annotated[
         Literal["fixed", "adaptive"] | None,
         typer.Option(
-            "--schedule",
             metavar="KIND",
             help="Key frames at a fixed interval, or adaptive: where propagated scores become unreliable.",
         ),
     ] = None
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", metavar="N", help="Adaptive: network runs per 100 frames."),
-    ] = None
+    budget: Annotated[float | None, typer.Option(metavar="N", help="Adaptive: network runs per 100 frames.")] = None
     target_ms: Annotated[
-        float | None,
-        typer.Option("--target-ms", metavar="MS", help="Adaptive, instead of a budget: mean milliseconds per frame."),
+        float | None, typer.Option(metavar="MS", help="Adaptive, instead of a budget: mean milliseconds per frame.")
     ] = None
     least_distance: Annotated[
-        int | None,
-        typer.Option(
-            "--least-distance", metavar="N", help="Adaptive: fewest frames from one key frame to the next (1)."
-        ),
+        int | None, typer.Option(metavar="N", help="Adaptive: fewest frames from one key frame to the next (1).")
     ] = None
     most_distance: Annotated[
-        int | None,
-        typer.Option("--most-distance", metavar="N", help="Adaptive: most frames from one key frame to the next (30)."),
+        int | None, typer.Option(metavar="N", help="Adaptive: most frames from one key frame to the next (30).")
     ] = None
     async_keys: Annotated[
         str | None,
         typer.Option(
-            "--async-keys",
             metavar="auto|N",
             help="Frames go on while the network runs; its scores arrive N frames late, or when they are ready (auto).",
         ),
@@ -364,7 +334,7 @@ class DataOptions:
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")
     ]
-    root: Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")]
+    root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the data set lies.")]
     split: shared.Split = "val"
     dataset_labels: shared.DatasetLabels = None
     label_map: shared.LabelMapName = None
@@ -386,7 +356,7 @@ class InputOptions:
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
     ] = None
-    root: Annotated[Path | None, typer.Option("--root", metavar="FOLDER", help="Where the data set lies.")] = None
+    root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data set lies.")] = None
     split: shared.Split = "val"
     dataset_labels: shared.DatasetLabels = None
 

@@ -10,8 +10,6 @@ import typer
 
 from segtween.cli import options, shared
 from segtween.cli.flags import in_flags
-from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,6 @@ class LabelledInput:
     labels: Annotated[
         Path,
         typer.Option(
-            "--labels",
             metavar="FOLDER|FILE",
             help="Labels of some frames: PNG files, or an export of CVAT, COCO, Label Studio or YOLO.",
         ),
@@ -31,7 +28,6 @@ class LabelledInput:
     label_set: Annotated[
         str | None,
         typer.Option(
-            "--label-set",
             metavar="NAME|FILE",
             help="Their classes, where no labelmap.txt names them: a label set's name or a YAML file.",
         ),
@@ -39,9 +35,7 @@ class LabelledInput:
     ids: Annotated[
         Literal["train", "dataset"],
         typer.Option(
-            "--ids",
-            metavar="KIND",
-            help="Numbers in label files, read and written: train ids, or those of the dataset.",
+            metavar="KIND", help="Numbers in label files, read and written: train ids, or those of the dataset."
         ),
     ] = "train"
     duration: shared.Duration = None
@@ -69,8 +63,6 @@ class PropagatedOutput:
     quiet: shared.Quiet = False
 
 
-@guarded
-@grouped
 def propagate(
     *,
     video: Annotated[str, typer.Argument(metavar="INPUT", help="A video file, or a folder of images.")],
@@ -79,10 +71,7 @@ def propagate(
     flow: Annotated[
         str,
         typer.Option(
-            "--flow",
-            metavar="NAME|FILE",
-            rich_help_panel="Method",
-            help="Optical flow: dis, zero, or a network FILE.onnx.",
+            metavar="NAME|FILE", rich_help_panel="Method", help="Optical flow: dis, zero, or a network FILE.onnx."
         ),
     ] = "dis",
     threads: shared.Threads = 0,

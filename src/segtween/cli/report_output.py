@@ -38,10 +38,10 @@ class ReportOutput:
         show(*report.tables(), all_in="--json FILE")
 
     def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
-        from segtween.reports.html.page import save
         from segtween.run.ending import write_json
+        from segtween.video.staging import write_text
 
         if self.json_file is not None:
             write_json(figures, self.json_file)
         if self.report is not None:
-            save(page(), self.report)
+            write_text(page(), self.report)

@@ -11,10 +11,10 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.flags import in_flags
-from segtween.cli.grouping import Rare, grouped
-from segtween.cli.guard import BAD_INPUT, guarded, say_error
+from segtween.cli.grouping import Rare
+from segtween.cli.guard import BAD_INPUT, say_error
 from segtween.cli.options import MethodOptions, NetworkOptions
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError, SettingError, check_known
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
@@ -31,7 +31,7 @@ class ReadingOptions:
 
     PANEL: ClassVar[str] = "Input"
 
-    start: Annotated[float, typer.Option("--start", metavar="SECONDS", help="Begin here.")] = 0.0
+    start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0
     duration: shared.Duration = None
     frame_rate: shared.FrameRate = None
 
@@ -47,7 +47,6 @@ class OutputOptions:
     compare: Annotated[
         str | None,
         typer.Option(
-            "--compare",
             metavar="PRESET",
             help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
@@ -96,8 +95,6 @@ class LiveOptions:
     device: shared.OnDevice = "cpu"
 
 
-@guarded
-@grouped
 def run(
     *,
     inputs: Annotated[
@@ -257,12 +254,9 @@ def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool)
 def _compared(name: str, network: dict[str, Any], *, interval: int) -> Segtween:
     """Another method at the same interval, on a network of its own: each keeps what belongs to its frame."""
     from segtween.api import EVERY_FRAME, load
-    from segtween.errors import unknown
     from segtween.settings import PRESETS
 
-    known = (EVERY_FRAME, *PRESETS)
-    if name not in known:
-        raise unknown(f"--compare {name!r}", name, known)
+    check_known(f"--compare {name!r}", name, (EVERY_FRAME, *PRESETS))
     return load(preset=name, interval=interval, **network)
 
 

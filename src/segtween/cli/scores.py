@@ -9,21 +9,13 @@ import typer
 
 from segtween.cli import shared
 from segtween.cli.commands import Group
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, InputOptions, NetworkOptions
 
 app = Group(help="Store a network's scores, to judge methods without running it again.")
 
 
-@app.callback()
-def scores() -> None:
-    pass
-
-
 @app.command("export")
-@guarded
-@grouped
 def export(
     *,
     out: Annotated[
@@ -34,17 +26,11 @@ def export(
     before: Annotated[
         int | None,
         typer.Option(
-            "--before",
-            metavar="N",
-            rich_help_panel="Input",
-            help="Sparse labels: only N frames before each labelled one.",
+            metavar="N", rich_help_panel="Input", help="Sparse labels: only N frames before each labelled one."
         ),
     ] = None,
     max_frames: Annotated[
-        int | None,
-        typer.Option(
-            "--max-frames", metavar="N", rich_help_panel="Input", help="Only the first N frames of the data set."
-        ),
+        int | None, typer.Option(metavar="N", rich_help_panel="Input", help="Only the first N frames of the data set.")
     ] = None,
     overwrite: shared.Overwrite = False,
 ) -> None:

@@ -15,9 +15,7 @@ from segtween.errors import SettingError
 Every = Annotated[
     int | None,
     typer.Option(
-        "--every",
         metavar="N",
-        rich_help_panel="Method",
         help="Run the network on every Nth frame; 5 for every 5th, as by default.",
     ),
 ]
@@ -27,14 +25,12 @@ Interval = Annotated[
         "--interval",
         "-i",
         metavar="I",
-        rich_help_panel="Method",
         help="The same, as the number of frames between key frames; 4 for every 5th.",
     ),
 ]
 LabelSetName = Annotated[
     str | None,
     typer.Option(
-        "--label-set",
         metavar="NAME|FILE",
         rich_help_panel="Network",
         help="Classes, where the network does not name them: a label set's name, a YAML file, or names with commas.",
@@ -43,46 +39,35 @@ LabelSetName = Annotated[
 DatasetLabels = Annotated[
     str | None,
     typer.Option(
-        "--dataset-labels",
         metavar="NAME|FILE",
         help="Label set of the data set instead of its layout's own; vspw, which has none, takes that of --label-set.",
     ),
 ]
 LabelMapName = Annotated[
-    str | None,
-    typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's."),
+    str | None, typer.Option("--map", metavar="NAME", help="Label map from the network's classes to the data set's.")
 ]
-Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Part of the data set.")]
-MaxFrames = Annotated[
-    int | None,
-    typer.Option("--max-frames", metavar="N", help="Only the first N frames of the data set."),
-]
+Split = Annotated[str, typer.Option(metavar="NAME", help="Part of the data set.")]
+MaxFrames = Annotated[int | None, typer.Option(metavar="N", help="Only the first N frames of the data set.")]
 Clip = Annotated[
     str,
     typer.Option(
         "--clip",
         metavar="street|textured|FILE",
-        rich_help_panel="Timing",
         help="What is timed: the synthetic street, a picture that is broken up everywhere, or a video's first frames.",
     ),
 ]
 Threads = Annotated[
-    int,
-    typer.Option("--threads", metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them."),
+    int, typer.Option(metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them.")
 ]
 OnDevice = Annotated[
     str,
     typer.Option(
-        "--device",
-        metavar="NAME",
-        rich_help_panel="Machine",
-        help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu]).",
+        metavar="NAME", rich_help_panel="Machine", help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu])."
     ),
 ]
 KeyTta = Annotated[
     Literal["none", "mirror", "scales"] | None,
     typer.Option(
-        "--key-tta",
         metavar="KIND",
         rich_help_panel="Network",
         help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 (scales).",
@@ -114,19 +99,14 @@ Lag = Annotated[
         "network's time late.",
     ),
 ]
-Duration = Annotated[
-    float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after this many seconds of input.")
-]
+Duration = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after this many seconds of input.")]
 FrameRate = Annotated[
-    float | None,
-    typer.Option("--frame-rate", metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25)."),
+    float | None, typer.Option(metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25).")
 ]
 Save = Annotated[
     str,
     typer.Option(
-        "--save",
         metavar="KINDS",
-        rich_help_panel="Output",
         help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
         "docs/video.md; with commas.",
     ),
@@ -134,7 +114,6 @@ Save = Annotated[
 Classes = Annotated[
     str | None,
     typer.Option(
-        "--classes",
         metavar="NAMES",
         rich_help_panel="Output",
         help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
@@ -142,50 +121,35 @@ Classes = Annotated[
     ),
 ]
 Alpha = Annotated[
-    float,
-    typer.Option("--alpha", metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1."),
+    float, typer.Option(metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1.")
 ]
 OutlineKind = Annotated[
     Literal["none", "thin"],
-    typer.Option(
-        "--outline", metavar="KIND", rich_help_panel="Output", help="Lines between classes in overlays: none or thin."
-    ),
+    typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin."),
 ]
 Ids = Annotated[
     Literal["train", "dataset"],
     typer.Option(
-        "--ids",
-        metavar="KIND",
-        rich_help_panel="Output",
-        help="Numbers in label files: train ids, or those of the dataset.",
+        metavar="KIND", rich_help_panel="Output", help="Numbers in label files: train ids, or those of the dataset."
     ),
 ]
 Palette = Annotated[
     Literal["usual", "colour-blind"],
     typer.Option(
-        "--palette",
         metavar="NAME",
-        rich_help_panel="Output",
         help="Colours of the classes: usual, or colour-blind, which differ in any colour vision.",
     ),
 ]
 Background = Annotated[
     str | None,
     typer.Option(
-        "--background",
         metavar="COLOUR|IMAGE|blur",
-        rich_help_panel="Output",
         help="What cut-outs are put before; without it they are see-through.",
     ),
 ]
 UnknownBelow = Annotated[
     float | None,
-    typer.Option(
-        "--unknown-below",
-        metavar="X",
-        rich_help_panel="Output",
-        help="Labels of a confidence below X (0 to 1) become unknown.",
-    ),
+    typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown."),
 ]
 
 
@@ -207,19 +171,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel="Output", 
 Measures = Annotated[
     str | None,
     typer.Option(
-        "--measures",
         metavar="LIST",
         rich_help_panel="Output",
         help="Further measures: boundary (along label edges), vspw (as VSPW's public scripts compute them).",
     ),
 ]
 ReportFile = Annotated[
-    Path | None,
-    typer.Option("--report", metavar="FILE", rich_help_panel="Output", help="Write a page with charts: report.html."),
+    Path | None, typer.Option(metavar="FILE", rich_help_panel="Output", help="Write a page with charts: report.html.")
 ]
 Json = Annotated[
-    Path | None,
-    typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON."),
+    Path | None, typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON.")
 ]
 
 

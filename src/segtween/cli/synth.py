@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segtween.cli import shared, texts
-from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
 from segtween.texttable import count
 
 if TYPE_CHECKING:
@@ -51,16 +49,12 @@ class StreetOptions:
                       traffic=self.traffic)  # fmt: skip
 
 
-@guarded
-@grouped
 def synth(
     *,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.")],
     layout: Annotated[
         Literal["camvid", "cityscapes"],
-        typer.Option(
-            "--layout", metavar="NAME", help="Folders and label ids as that data set has them: camvid or cityscapes."
-        ),
+        typer.Option(metavar="NAME", help="Folders and label ids as that data set has them: camvid or cityscapes."),
     ] = "camvid",
     street: StreetOptions,
     film: Annotated[

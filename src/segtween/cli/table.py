@@ -9,8 +9,7 @@ import typer
 
 from segtween.cli import options, shared, texts
 from segtween.cli.commands import Group
-from segtween.cli.grouping import Rare, Without, grouped
-from segtween.cli.guard import guarded
+from segtween.cli.grouping import Rare, Without
 from segtween.cli.losses import IntervalsAboveZero, WithOffline, losses
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
 from segtween.cli.table_output import NoPlot, OutputOptions, Presets, measuring
@@ -37,7 +36,7 @@ class TimingOptions:
 
     PANEL: ClassVar[str] = "Timing"
 
-    repeats: Annotated[int, typer.Option("--repeats", metavar="N", help="Periods timed per interval.")] = 7
+    repeats: Annotated[int, typer.Option(metavar="N", help="Periods timed per interval.")] = 7
     clip: shared.Clip = "street"
 
 
@@ -45,16 +44,16 @@ class TimingOptions:
 class IntervalsOptions(shared.ModeOptions):
     """The rows of `table intervals`."""
 
-    intervals: Annotated[str, typer.Option("--intervals", metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4"
+    intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4"
 
 
 @dataclass(frozen=True)
 class ScalesOptions(shared.ModeOptions):
     """The rows of `table scales`."""
 
-    scales: Annotated[
-        str, typer.Option("--scales", metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")
-    ] = "0.5,0.75,1"
+    scales: Annotated[str, typer.Option(metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")] = (
+        "0.5,0.75,1"
+    )
     interval: AtInterval = 2
 
 
@@ -75,14 +74,7 @@ Method = Annotated[MethodOptions, options.BY_INTERVAL, _CHANGES]
 OfPresets = Annotated[MethodOptions, Without("preset"), options.BY_INTERVAL, _CHANGES]
 
 
-@app.callback()
-def table() -> None:
-    pass
-
-
 @app.command("intervals")
-@guarded
-@grouped
 def intervals(
     *,
     data: Data,
@@ -117,8 +109,6 @@ def intervals(
 
 
 @app.command("scales")
-@guarded
-@grouped
 def scales(
     *,
     data: Data,
@@ -153,17 +143,13 @@ def scales(
 
 
 @app.command("methods")
-@guarded
-@grouped
 def methods(
     *,
     data: Data,
     network: Network,
     presets: Annotated[
         str | None,
-        typer.Option(
-            "--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas (all)."
-        ),
+        typer.Option(metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas (all)."),
     ] = None,
     method: OfPresets,
     rows: MethodsOptions,
@@ -201,8 +187,6 @@ def methods(
 
 
 @app.command("ablation")
-@guarded
-@grouped
 def ablation(
     *,
     data: Data,
@@ -228,8 +212,6 @@ def ablation(
 
 
 @app.command("budgets")
-@guarded
-@grouped
 def budgets(
     *,
     data: Data,
@@ -248,10 +230,7 @@ def budgets(
     starts: Annotated[
         int,
         typer.Option(
-            "--starts",
-            metavar="N",
-            rich_help_panel="Method",
-            help="Run the adaptive schedule from each of the first N frames.",
+            metavar="N", rich_help_panel="Method", help="Run the adaptive schedule from each of the first N frames."
         ),
     ] = 1,
     output: OutputOptions,
@@ -277,8 +256,6 @@ def budgets(
 
 
 @app.command("delays")
-@guarded
-@grouped
 def delays(
     *,
     data: Data,
@@ -319,8 +296,6 @@ def delays(
 
 
 @app.command("codec")
-@guarded
-@grouped
 def codec(
     *,
     data: Data,
@@ -333,13 +308,9 @@ def codec(
     ],
     coding: Annotated[
         str,
-        typer.Option(
-            "--coding", metavar="NAME", rich_help_panel="Data", help="camera: no B pictures; file: libx264's default."
-        ),
+        typer.Option(metavar="NAME", rich_help_panel="Data", help="camera: no B pictures; file: libx264's default."),
     ] = "camera",
-    crf: Annotated[
-        int, typer.Option("--crf", metavar="N", rich_help_panel="Data", help="Constant rate factor, 0 to 51.")
-    ] = 23,
+    crf: Annotated[int, typer.Option(metavar="N", rich_help_panel="Data", help="Constant rate factor, 0 to 51.")] = 23,
     wanted: IntervalsAboveZero = "4,9",
     output: NoPlot,
 ) -> None:
@@ -359,19 +330,14 @@ def codec(
 
 
 @app.command("occlusion")
-@guarded
-@grouped
 def occlusion(
     *,
     seeds: Annotated[
-        str,
-        typer.Option("--seeds", rich_help_panel="Frames", metavar="LIST", help="Drives through the synthetic street."),
+        str, typer.Option(rich_help_panel="Frames", metavar="LIST", help="Drives through the synthetic street.")
     ] = "1,2,3,4",
-    frames: Annotated[
-        int, typer.Option("--frames", rich_help_panel="Frames", metavar="N", help="Frames per drive.")
-    ] = 20,
+    frames: Annotated[int, typer.Option(rich_help_panel="Frames", metavar="N", help="Frames per drive.")] = 20,
     size: Annotated[
-        str, typer.Option("--size", rich_help_panel="Frames", metavar="WIDTHxHEIGHT", help="Size of the frames.")
+        str, typer.Option(rich_help_panel="Frames", metavar="WIDTHxHEIGHT", help="Size of the frames.")
     ] = "480x360",
     method: Annotated[
         MethodOptions,
@@ -408,19 +374,12 @@ def occlusion(
 
 
 @app.command("propagation")
-@guarded
-@grouped
 def propagation(
     *,
     data: Annotated[DataOptions, Without("label_map"), Rare("dataset_labels")],
-    every: Annotated[
-        int, typer.Option("--every", metavar="N", rich_help_panel="Data", help="One labelled frame in N.")
-    ] = 30,
+    every: Annotated[int, typer.Option(metavar="N", rich_help_panel="Data", help="One labelled frame in N.")] = 30,
     flow: Annotated[
-        str,
-        typer.Option(
-            "--flow", metavar="NAME|FILE", rich_help_panel="Method", help="Optical flow: dis, zero, or a network."
-        ),
+        str, typer.Option(metavar="NAME|FILE", rich_help_panel="Method", help="Optical flow: dis, zero, or a network.")
     ] = ("dis"),
     threads: shared.Threads = 0,
     output: NoPlot,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Presets = Annotated[
-    str, typer.Option("--presets", metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
+    str, typer.Option(metavar="LIST", rich_help_panel="Method", help="Presets of the method, with commas.")
 ]
 
 
@@ -57,15 +57,15 @@ class OutputOptions:
     def finish(self, study: Study) -> None:
         """Shows the table, writes it, draws it."""
         from segtween.cli.screen import show
-        from segtween.reports.html.page import save
         from segtween.reports.html.study_page import study_page
         from segtween.reports.tables.budgets import plot_budgets
         from segtween.reports.tables.methods import plot_methods
         from segtween.reports.tables.plot import plot
+        from segtween.video.staging import write_text
 
         show(study.screen(), *study.notes, all_in="--out FOLDER")
         if self.report is not None:
-            save(study_page(study), self.report)
+            write_text(study_page(study), self.report)
         if self.out is None:
             return
         written = study.save(self.out)

@@ -8,18 +8,13 @@ from typing import Annotated
 import typer
 
 from segtween.cli import shared
-from segtween.cli.grouping import grouped
-from segtween.cli.guard import guarded
 
 
-@guarded
-@grouped
 def train(
     *,
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="What to train, on what, and how.")],
     data_root: Annotated[
-        Path | None,
-        typer.Option("--data-root", metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie."),
+        Path | None, typer.Option(metavar="FOLDER", envvar="SEGTWEEN_DATA", help="Where the data sets lie.")
     ] = None,
     out: Annotated[Path | None, shared.out_folder("The run's folder (runs/RECIPE).")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",

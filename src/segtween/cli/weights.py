@@ -10,7 +10,6 @@ import typer
 
 from segtween.cli import shared
 from segtween.cli.commands import Group
-from segtween.cli.guard import guarded
 
 app = Group(help="Look into weight files of any published form; convert them.")
 
@@ -18,7 +17,6 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A torch checkpoint (
 
 
 @app.command("inspect")
-@guarded
 def inspect(
     file: File,
     keys: Annotated[bool, typer.Option("--keys", help="List every key with its shape.")] = False,
@@ -75,14 +73,13 @@ def _by(shape: list[int]) -> str:
 
 
 @app.command("convert")
-@guarded
 def convert(
     file: File,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="OUT.safetensors; OUT.onnx for flow and refinement.")
     ],
     part: Annotated[
-        str | None, typer.Option("--part", metavar="NAME", help="Which state dict: state_dict, state_dict_of, ...")
+        str | None, typer.Option(metavar="NAME", help="Which state dict: state_dict, state_dict_of, ...")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Half the size; values are rounded.")] = False,
     overwrite: shared.Overwrite = False,

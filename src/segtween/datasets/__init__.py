@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Protocol
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
@@ -39,8 +39,7 @@ class DatasetSpec:
     names_classes: bool = True
 
     def open(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
-        module, _, name = self.place.partition(":")
-        opener: Opener = getattr(import_module(module), name)
+        opener: Opener = resolve_name(self.place)
         return opener(root, split=split, labels=labels)
 
 

@@ -33,6 +33,8 @@ Ids = Literal["train", "dataset"]
 
 LABEL_MAP, CLASS_FOLDER, OWN_SET = "labelmap.txt", "SegmentationClass", "labels.yaml"
 _NUMBER = re.compile(r"(?:frame[_-]?)?(\d{1,12})", re.IGNORECASE)
+_BACKGROUND = ("background", (0, 0, 0))
+_ENTRY = re.compile(r"(.+):\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(?::.*)?")
 _FOREIGN = 254  # no train id: a label set has at most 254 classes
 
 
@@ -206,8 +208,8 @@ def _exported(path: Path, labels: str | Path | None) -> tuple[list[str], LabelSe
         )
     lines = content.read(LABEL_MAP).decode("utf-8", "replace").splitlines()
     classes = dict(_entries(lines, path / LABEL_MAP))
-    ignored = {colour: IGNORE for name, colour in classes.items() if name.lower() == "background"}
-    painted = {name: colour for name, colour in classes.items() if name.lower() != "background"}
+    # Of another colour than CVAT's own it is a class of the task.
+    painted = {name: colour for name, colour in classes.items() if (name.lower(), colour) != _BACKGROUND}
     if not painted:
         raise LabelError(f"{path / LABEL_MAP} names no class", expected="name:red,green,blue::", do="export it again")
     known = label_set(tuple(painted)) if labels is None else label_set(labels)
@@ -217,7 +219,7 @@ def _exported(path: Path, labels: str | Path | None) -> tuple[list[str], LabelSe
         raise LabelError(
             f"{path / LABEL_MAP} gives two classes one colour", expected="one each", do="change them in CVAT"
         )
-    colours = _Colours({**ignored, **{colour: known.index(name) for name, colour in painted.items()}}, LABEL_MAP)
+    colours = _Colours({colour: known.index(name) for name, colour in painted.items()}, LABEL_MAP)
     found = [n for n in content.names if n.startswith(f"{CLASS_FOLDER}/") and n.lower().endswith(".png")]
 
     def read(name: str) -> Labels:
@@ -238,11 +240,11 @@ def _entries(lines: Sequence[str], path: Path) -> Iterator[tuple[str, tuple[int,
     for line in lines:
         if not line.strip() or line.startswith("#"):
             continue
-        name, _, rest = line.partition(":")
-        values = rest.split(":")[0].split(",")
-        if len(values) != 3 or not all(v.strip().isdigit() and int(v) <= 255 for v in values):
+        entry = _ENTRY.fullmatch(line)
+        values = [] if entry is None else [int(value) for value in entry.groups()[1:]]
+        if entry is None or max(values) > 255:
             raise LabelError(f"{path} holds {line!r}", expected="name:red,green,blue::", do="export it again")
-        yield name.strip(), (int(values[0]), int(values[1]), int(values[2]))
+        yield entry[1].strip(), (values[0], values[1], values[2])
 
 
 class _Folder:

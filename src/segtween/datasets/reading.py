@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import DatasetError
+from segtween.errors import DatasetError, os_errors
 from segtween.masks.png import SIGNATURE, has_wrong_checksum
 from segtween.types import Flow, Rgb
 
@@ -50,12 +50,8 @@ def names_by_line(text: str, path: Path, *, counts: Collection[int] = (2,)) -> I
 
 
 def _content(path: Path) -> bytes:
-    try:
+    with os_errors(DatasetError, f"{path} cannot be read", expected="an image file", do="check the data set"):
         return path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"{path} cannot be read ({error.strerror})", expected="an image file", do="check the data set"
-        ) from None
 
 
 def _decode(path: Path, content: bytes, flags: int) -> NDArray[Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from fractions import Fraction
-from typing import Any
 
 from segtween.run import kernels
 from segtween.run.kernels import SIZE_HW, Part
@@ -20,13 +19,10 @@ def _street() -> None:
         pass
 
 
-def _last_of_street() -> Any:
-    from segtween.street.truth import hidden
-
-    return hidden
-
-
-PARTS: dict[str, Part] = {"street": Part(_street, _last_of_street, "segtween.demo.kernels"), **kernels.PARTS}
+PARTS: dict[str, Part] = {
+    "street": Part(_street, "segtween.street.truth.hidden", "segtween.demo.kernels"),
+    **kernels.PARTS,
+}
 
 if __name__ == "__main__":
     kernels.main(sys.argv[1:], PARTS)

@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
-from segtween.errors import MissingExtraError, SettingError, unknown
+from segtween.errors import SettingError, check_known, from_extra
 
 CPU, TORCH_CPU = "cpu", "torch-cpu"
 
@@ -50,8 +50,7 @@ class Fast:
         """All but some; SettingError for an unknown name."""
         known = [field.name for field in fields(cls)]
         for name in names:
-            if name not in known:
-                raise unknown(f"without {name!r}", name, known)
+            check_known(f"without {name!r}", name, known)
         return cls(**dict.fromkeys(names, False))
 
     @classmethod
@@ -81,10 +80,7 @@ def torch_device(name: str, *, threads: int = 0) -> Any:
     `threads`, unless 0, are torch's on a processor from here on.
     """
     check_device(name)
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(f"device {name}", extra="gpu") from None
+    torch = from_extra("torch", f"device {name}", extra="gpu")
     if name in (CPU, TORCH_CPU):
         if threads:
             torch.set_num_threads(threads)

@@ -115,8 +115,7 @@ class TorchOps:
         x, y = along(flow)
         return gather(values, x, y), x.inside & y.inside
 
-    def compose_flow(self, near: Tensor, far: Tensor) -> Tensor:
-        return eager.compose_flow(near, far)
+    compose_flow = staticmethod(eager.compose_flow)
 
     def residual(self, current: Tensor, previous: Tensor, flow: Tensor) -> Tensor:
         return self.kernels.residual(_grey(current), _grey(previous), flow.contiguous())
@@ -142,8 +141,7 @@ class TorchOps:
             return fresh + share * (history - fresh)
         return self.kernels.blend_along(fresh, history, self.resize_flow(composed, grid), share)
 
-    def resize_flow(self, flow: Tensor, grid_hw: SizeHW) -> Tensor:
-        return resize_flow(flow, grid_hw)
+    resize_flow = staticmethod(resize_flow)
 
     def resize(self, plane: Tensor, grid_hw: SizeHW) -> Tensor:
         return resize_planes(plane[None], grid_hw)[0]
@@ -195,8 +193,7 @@ class TorchOps:
             found = eager.mixed_labels_along(read[0], read[1], part, size_hw)
         return torch.where(matching.enlarged_cells(changed, size_hw), found, labels)
 
-    def describe_matching(self, quality: str) -> dict[str, Any]:
-        return describe_matching(quality)
+    describe_matching = staticmethod(describe_matching)
 
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("propagation of label images")

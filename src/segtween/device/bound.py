@@ -6,7 +6,7 @@ The frame is preprocessed in torch, the graph reads the result where it lies and
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class BoundSegmenter:
 
     def __init__(self, inner: NetworkSegmenter, *, device: torch.device, kernels: Any = eager) -> None:
         self.inner, self.device, self.labels, self.record = inner, device, inner.labels, inner.record
-        self._runtime = cast(OnnxRuntime, inner.runtime)
+        self.scale, self._runtime = inner.scale, cast(OnnxRuntime, inner.runtime)
         self._kernels, self._dtype = kernels, _DTYPES[self._runtime.types[0]]
         self._answer_dtype = _DTYPES[self._runtime.types[1]]
         self._normalisation = Normalisation.of(inner.record.input, self._dtype)
@@ -59,10 +59,6 @@ class BoundSegmenter:
     def notes(self) -> list[str]:
         """One line for each thing to know before relying on the numbers."""
         return self.inner.notes
-
-    @property
-    def scale(self) -> float | Literal["auto"]:
-        return self.inner.scale
 
     def __call__(self, rgb: Tensor) -> Tensor:
         self._finite.check()

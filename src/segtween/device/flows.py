@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segtween.device import search
-from segtween.errors import ModelError, unknown
+from segtween.errors import ModelError, check_known
 from segtween.flow import FlowOptions
 from segtween.flow.grid import LEAST_SIDE, STRIDE_FOR_NETWORKS, FlowGrid, describe_search
 from segtween.geometry import stride_grid
@@ -34,8 +34,7 @@ class DeviceSearch:
     stays = True
 
     def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
-        if quality not in search.FINEST:
-            raise unknown(f"flow quality {quality!r}", quality, search.FINEST)
+        check_known(f"flow quality {quality!r}", quality, search.FINEST)
         self._kernels, self._by, self._grid, self.quality = kernels, by, FlowGrid(stride=stride), quality
 
     def prepare(self, rgb: Tensor) -> Tensor:
@@ -92,9 +91,8 @@ class DeviceFlowNetwork:
         half: bool,
         stride: int | None = None,
     ) -> None:
-        self.component, self.stride, self._dtype = component, stride or STRIDE_FOR_NETWORKS, torch.float32
-        if half:
-            self._dtype = torch.float16
+        self.component, self.stride = component, stride or STRIDE_FOR_NETWORKS
+        self._dtype = torch.float16 if half else torch.float32
         net = build_flow(component.network)
         try:
             tensors = {key: torch.from_numpy(value.copy()) for key, value in weights.items()}

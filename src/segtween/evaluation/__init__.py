@@ -17,7 +17,7 @@ from segtween.build import Backend, Processor, build_engine, build_every_frame
 from segtween.build import method as method_of
 from segtween.datasets import Dataset
 from segtween.engine.causal import CausalEngine
-from segtween.errors import LabelError, SettingError, unknown
+from segtween.errors import LabelError, SettingError, check_known
 from segtween.evaluation.losses import Losses, LossRun, PlainRun
 from segtween.evaluation.report import HEADINGS, Report
 from segtween.evaluation.runs import Make, MakeAdaptive, Observe, Run, Table, TruthRun, every_frame
@@ -248,7 +248,7 @@ def evaluate_losses(
         make, named = _make(chosen, backend), method_of(build_engine(segmenter, chosen, backend=backend), name=name)
         for interval in wanted:
             engines = [make(shared.scores, motion.flow, interval) for _ in range(interval + 1)]
-            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
+            motion.estimator.bidirectional |= not engines[0].is_causal
             counts = LossCounts(through.clips, classes=len(dataset.labels))
             far = distance or interval
             found.append(Losses(named, name, interval, far, counts))
@@ -358,8 +358,7 @@ class _Pass:
 
 def _check_measures(measures: Sequence[str], dataset: Dataset) -> None:
     for name in measures:
-        if name not in MEASURES:
-            raise unknown(f"measure {name!r}", name, MEASURES)
+        check_known(f"measure {name!r}", name, MEASURES)
     if "vspw" in measures and not dataset.is_dense:
         raise SettingError(
             f"measures 'vspw' of {dataset.title}, where few frames are labelled",

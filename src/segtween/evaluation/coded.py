@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.datasets import Clip, ClipFrame, Dataset
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.types import Frame, FrameKey, Rgb
 from segtween.video import open_source
 
@@ -56,8 +56,7 @@ def coded(dataset: Dataset, coding: str, *, crf: int = 23) -> CodedDataset:
 
     Raises SettingError for another coding or factor, and for frames of odd width or height.
     """
-    if coding not in CODINGS:
-        raise unknown(f"coding {coding!r}", coding, CODINGS)
+    check_known(f"coding {coding!r}", coding, CODINGS)
     if not 0 <= crf <= 51:
         raise SettingError(f"a rate factor of {crf}", expected="0 (lossless) to 51", do="give crf=23")
     given = {one.name: getattr(dataset, one.name) for one in fields(Dataset)}

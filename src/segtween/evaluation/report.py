@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import SinkError
+from segtween.errors import SinkError, os_errors
 from segtween.metrics.bootstrap import bases
 from segtween.texttable import TextTable, count
 from segtween.types import Method
+from segtween.validation import whole_file
 
 HEADINGS = {
     "row": "method",
@@ -110,18 +110,12 @@ class Report:
             for row in self.rows()
             for of in (named.get(row["row"], self.method),)
         ]
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise SinkError(
-                f"{path} cannot be written ({error.strerror})", expected="a folder that can be written", do="choose one"
-            ) from None
+        got = f"{path} cannot be written"
+        errors = os_errors(SinkError, got, expected="a folder that can be written", do="choose one")
+        with errors, whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
 
     def tables(self) -> list[TextTable | str]:
         """What to print: the figures, those of each class, and what has to be known to read them."""

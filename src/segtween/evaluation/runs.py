@@ -108,7 +108,7 @@ class Table:
                 self.at[0] = Row(self.fused, self.plain, self.fused)
                 continue
             engines = [make(segmenter, flow, interval) for _ in range(interval + 1)]
-            motion.bidirectional = motion.bidirectional or not engines[0].is_causal
+            motion.estimator.bidirectional |= not engines[0].is_causal
             row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
             seen = self._seen_as(f"interval {interval}, {MODES[_mode_of(engines[0])]}")

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from segtween.engine.clock import Clock
 from segtween.engine.motion import MotionEstimator
 from segtween.interfaces import ArrayOps, FlowEstimator, Segmenter, segmented, select
-from segtween.labels import LabelSet
 from segtween.segmenters.augmented import Augmented, KeyTta
-from segtween.types import Frame, FrameKey, Motion, Rgb
+from segtween.types import FrameKey, Motion, Rgb
 
 
 class FrameScores:
     """The scores of the frame that `select` chose last, computed at most once for all engines that ask for them."""
 
     def __init__(self, segmenter: Segmenter) -> None:
-        self._segmenter = segmenter
+        self._segmenter, self.labels = segmenter, segmenter.labels
         self._scores: tuple[NDArray[np.float32], NDArray[Any] | None] | None = None
         self._augmented: dict[KeyTta, FrameScores] = {}
 
@@ -29,10 +28,6 @@ class FrameScores:
         if kind not in self._augmented:
             self._augmented[kind] = FrameScores(Augmented(self._segmenter, kind, plain=self))
         return self._augmented[kind]
-
-    @property
-    def labels(self) -> LabelSet:
-        return self._segmenter.labels
 
     def select(self, key: str | int) -> None:
         """The next frame, by name or index."""
@@ -57,37 +52,26 @@ class FrameScores:
 class FrameMotion:
     """The motion of the current frame, estimated once for all engines that are handed it.
 
-    With `bidirectional` forward flow is estimated too, as bidirectional engines need it.
+    With `estimator.bidirectional` forward flow is estimated too, as bidirectional engines need it.
     """
 
     def __init__(self, flow: FlowEstimator, *, ops: ArrayOps) -> None:
         self.flow, self._ops = flow, ops
-        self._source = MotionEstimator(flow, ops=ops, appearance=True)
+        self.estimator = MotionEstimator(flow, ops=ops, appearance=True)
         self.current: Motion | None = None
-
-    @property
-    def bidirectional(self) -> bool:
-        return self._source.bidirectional
-
-    @bidirectional.setter
-    def bidirectional(self, bidirectional: bool) -> None:
-        self._source.bidirectional = bidirectional
 
     def begin(self) -> None:
         """The next frame begins a clip."""
-        self._source.reset()
+        self.estimator.reset()
 
-    def select(self, key: str | int) -> None:
-        self._source.select(key)
-
-    def watch(self, frame: Frame) -> None:
-        """The next frame, where it has motion vectors."""
-        self._source.select(frame)
+    def select(self, key: FrameKey) -> None:
+        """The next frame, by name, by index or itself, with its motion vectors."""
+        self.estimator.select(key)
 
     def next(self, rgb: Rgb) -> Motion:
         """The next frame, (H, W, 3)."""
         with self._ops.scope():
-            self.current = self._source(self._ops.image(rgb), Clock())
+            self.current = self.estimator(self._ops.image(rgb), Clock())
         return self.current
 
 
@@ -109,8 +93,9 @@ class Shared:
 
     def select(self, key: FrameKey) -> None:
         """The next frame, by name, by index or itself."""
-        for component in (self.scores, *self._motions.values()):
-            select(component, key)
+        select(self.scores, key)
+        for motion in self._motions.values():
+            motion.select(key)
 
     def next(self, rgb: Rgb) -> None:
         """The next frame, (H, W, 3)."""

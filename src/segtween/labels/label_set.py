@@ -7,6 +7,7 @@ In memory a label is a train id: uint8, 0..C-1, 255 = ignore. Files may hold a d
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -21,6 +22,9 @@ from segtween.types import IGNORE, Labels, Rgb
 
 MOST_CLASSES = 254
 """A label is one byte, 255 is ignore, and 254 stays free."""
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+"""What files of lines, tables and XML can hold."""
 
 PaletteName = Literal["usual", "colour-blind"]
 
@@ -57,8 +61,13 @@ class LabelSet:
             raise LabelError(
                 f"label set {self.name!r} repeats a name or an id ({twice!r})", expected="each once", do="rename it"
             )
-        if any(not isinstance(name, str) or not name for name in self.names):
-            raise LabelError(f"label set {self.name!r} has a name that is no text", expected="names", do="correct it")
+        unfit = [name for name in self.names if not isinstance(name, str) or not _NAME.fullmatch(name)]
+        if unfit:
+            raise LabelError(
+                f"label set {self.name!r} has the name {str(unfit[0])[:60]!r}",
+                expected="text of one line without control characters",
+                do="correct it",
+            )
         values = [v for c in self.colours for v in c] + [*self.ids, self.ignore_id]
         if any(len(c) != 3 for c in self.colours) or not all(type(v) is int and 0 <= v <= 255 for v in values):
             raise LabelError(

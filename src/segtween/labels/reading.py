@@ -65,10 +65,11 @@ def _by_id(which: Mapping[Any, Any]) -> LabelSet:
     """Train ids go by the order of the ids, which may be written as text (`{"0": "sky"}`)."""
     plain = {int(k) if isinstance(k, str) and k.isdecimal() else k: name for k, name in which.items()}
     named = all(isinstance(name, str) and name for name in plain.values())
-    if not named or not all(type(i) is int and 0 <= i <= 255 for i in plain):
+    is_once = len(plain) == len(which)
+    if not named or not is_once or not all(type(i) is int and 0 <= i <= 255 for i in plain):
         raise LabelError(
             f"label set is {shown(which)}",
-            expected="whole numbers from 0 to 255, each with the name of its class",
+            expected="whole numbers from 0 to 255, each once and with the name of its class",
             do="see docs/labels.md",
         )
     ids = tuple(sorted(plain))

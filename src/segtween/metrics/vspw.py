@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.errors import SettingError
-from segtween.metrics.segmentation import Counts, Fractions, confusion, fraction, miou, overlap
-from segtween.metrics.temporal import farneback, judging_view
+from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap
+from segtween.metrics.temporal import farneback, judging_view, share
 from segtween.types import Flow, Labels, Rgb, format_size
 
 WINDOWS = (8, 16)
@@ -121,14 +121,8 @@ class VspwCounts:
         return {
             "vspw_miou": fraction(miou(self.accuracy)),
             "vspw_tc": fraction(miou(self.pairs)),
-            **{f"vspw_vc{n}": fraction(v) for n, v in zip(WINDOWS, window_mean(self.windows), strict=True)},
+            **{f"vspw_vc{n}": fraction(v) for n, v in zip(WINDOWS, share(self.windows), strict=True)},
         }
-
-
-def window_mean(windows: NDArray[np.generic]) -> Fractions:
-    """(..., 2) sum and number -> (...) mean; NaN where the number is 0."""
-    total, number = np.asarray(windows, np.float64)[..., 0], np.asarray(windows, np.float64)[..., 1]
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 class VspwMeasures:

@@ -160,8 +160,9 @@ class OutputRecord:
         for field_name, (kinds, words) in _FOR_KINDS.items():
             if getattr(self, field_name) is not None and self.kind not in kinds:
                 raise _refuse(f"output.{field_name}", getattr(self, field_name), f"none, as it is for {words}")
-        if self.is_merged and self.masks is None:
-            raise _refuse("output.masks", None, f"the output that holds the masks, because output.kind is {self.kind}")
+        if self.is_merged and self.masks in (None, self.name):
+            expected = f"the output that holds the masks, because output.kind is {self.kind}"
+            raise _refuse("output.masks", self.masks, expected)
         if self.kind != "labels" and not self.has_background and "C" not in self.layout:
             raise _refuse("output.layout", self.layout, f"a layout with C, because output.kind is {self.kind}")
 

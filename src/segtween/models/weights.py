@@ -23,7 +23,7 @@ import numpy as np
 from annotated_types import Interval, MaxLen
 from numpy.typing import NDArray
 
-from segtween.errors import ModelError
+from segtween.errors import ModelError, os_errors
 from segtween.models.onnx_file import check_onnx_file, external_data
 from segtween.models.records import ModelRecord
 from segtween.validation import Expected, read_yaml, validate, whole_folder
@@ -191,15 +191,14 @@ def in_cache(kind: str, name: str, fill: Callable[[Path], object]) -> Path:
     folder = cache_folder() / kind / name
     if folder.is_dir():
         return folder
-    try:
-        with whole_folder(folder) as part:
-            fill(part)
-    except OSError as error:
-        raise ModelError(
-            f"cache folder {cache_folder()} cannot be written ({error.strerror})",
-            expected="room for the network's float32 weights",
-            do="free it, or set SEGTWEEN_CACHE to another folder",
-        ) from None
+    errors = os_errors(
+        ModelError,
+        f"cache folder {cache_folder()} cannot be written",
+        expected="room for the network's float32 weights",
+        do="free it, or set SEGTWEEN_CACHE to another folder",
+    )
+    with errors, whole_folder(folder) as part:
+        fill(part)
     return folder
 
 

@@ -7,11 +7,11 @@ Needs the extra [train]; running an exported network does not. `NETWORKS` lists 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
-from segtween.errors import MissingExtraError, ModelError, SettingError, unknown
+from segtween.errors import ModelError, SettingError, check_known, from_extra
 from segtween.models.records import ModelRecord
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
@@ -84,8 +84,7 @@ NETWORKS: dict[str, Network] = {
 
 def network(name: str) -> Network:
     """The entry of `NETWORKS`; SettingError names the nearest for an unknown one."""
-    if name not in NETWORKS:
-        raise unknown(f"network is {name!r}", name, NETWORKS)
+    check_known(f"network is {name!r}", name, NETWORKS)
     return NETWORKS[name]
 
 
@@ -105,22 +104,16 @@ def build(name: str, *, classes: int, initial: Initial = "random") -> Any:
             expected=f"one of {having}",
             do="or initial: random",
         )
-    need_torch(f"network {name} in torch")
+    from_extra("torch", f"network {name} in torch", extra="train")
     if spec.module:
-        return _named(spec.module)(classes=classes)
+        return resolve_name(spec.module)(classes=classes)
     from segtween.networks.efficientnet_lite import load_imagenet
     from segtween.networks.swiftnet import SwiftNet
 
-    encoder = _named(spec.encoder)()
+    encoder = resolve_name(spec.encoder)()
     if initial == "imagenet":
         load_imagenet(encoder)
     return SwiftNet(encoder, classes=classes)
-
-
-def _named(place: str) -> Any:
-    """What "module:name" names."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
 
 
 def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:
@@ -131,7 +124,7 @@ def fit_size(size_hw: SizeHW, *, multiple_of: int) -> SizeHW:
 
 def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -> Path:
     """Write the model folder of a training checkpoint; see `segtween.networks.export.export_checkpoint`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.export import export_checkpoint as export
 
     return export(checkpoint, out, **options)
@@ -153,7 +146,7 @@ def export_network(
 
 def describe_weights(path: str | Path) -> dict[str, Any]:
     """What a weight file holds, as plain values; see `segtween.networks.conversion.describe_weights`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.conversion import describe_weights as describe
 
     return describe(path)
@@ -161,7 +154,7 @@ def describe_weights(path: str | Path) -> dict[str, Any]:
 
 def convert_weights(path: str | Path, out: str | Path, **options: Any) -> list[Path]:
     """Write weights as safetensors or ONNX; see `segtween.networks.conversion.convert_weights`."""
-    need_torch("reading a checkpoint")
+    from_extra("torch", "reading a checkpoint", extra="train")
     from segtween.networks.conversion import convert_weights as convert
 
     return convert(path, out, **options)
@@ -181,17 +174,9 @@ def parts_of_checkpoint(path: str | Path) -> Path:
         raise ModelError(f"weights {path} are not found", expected="a weight file", do=where_published(path))
 
     def fill(folder: Path) -> None:
-        need_torch("reading a checkpoint")
+        from_extra("torch", "reading a checkpoint", extra="train")
         from segtween.networks.conversion import write_parts
 
         write_parts(path, folder)
 
     return in_cache("parts", sha256_of(path)[:24], fill)
-
-
-def need_torch(what: str) -> None:
-    """Raises MissingExtraError without torch."""
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError(what, extra="train") from None

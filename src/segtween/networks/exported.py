@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import MissingExtraError, ModelError
+from segtween.errors import ModelError, from_extra
 from segtween.models.weights import in_cache, sha256_of
 
 _GRAPH = "graph.xml"
@@ -27,10 +27,7 @@ def translated(path: Path) -> Path:
 
 
 def _translate(path: Path, target: Path) -> None:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError(f"{path.name}, which torch exported,", extra="torch") from None
+    torch = from_extra("torch", f"{path.name}, which torch exported,", extra="torch")
     import openvino
 
     _check_pickles(path)

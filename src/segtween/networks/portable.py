@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from segtween.errors import SinkError
+from segtween.errors import SinkError, os_errors
 from segtween.models.finding import find_record
 from segtween.models.int8 import int8_path, load_int8, save_int8
 from segtween.models.records import ModelRecord, load_record, save_record
@@ -32,13 +32,9 @@ def export_network(
             record = load_record(export_checkpoint(what, folder, label_set=label_set) / "model.yaml")
         else:
             record = find_record(what)
-        try:
+        with os_errors(SinkError, f"{out} cannot be written", expected="a writable folder", do="give another out="):
             out.mkdir(parents=True, exist_ok=True)
             return _write(record, out)
-        except OSError as error:
-            raise SinkError(
-                f"{out} cannot be written ({error.strerror})", expected="a writable folder", do="give another out="
-            ) from None
 
 
 def _write(record: ModelRecord, out: Path) -> list[Path]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from segtween.errors import unknown
+from segtween.errors import check_known, from_extra
 
 if TYPE_CHECKING:
     from segtween.networks.guided import Edge
@@ -47,10 +46,8 @@ def build_flow(name: str) -> Any:
 
     Raises SettingError for an unknown name, MissingExtraError without torch.
     """
-    _check_known("flow network", name, FLOWS)
-    from segtween.networks import need_torch
-
-    need_torch(f"flow network {name} in torch")
+    check_known(f"flow network is {name!r}", name, FLOWS)
+    from_extra("torch", f"flow network {name} in torch", extra="train")
     from segtween.networks.flows import FlowLight, FlowNet2S, FlowNetS
 
     return {"flow-light": FlowLight, "flownets": FlowNetS, "flownet2s": FlowNet2S}[name]()
@@ -61,15 +58,8 @@ def build_refiner(name: str = "guided", *, classes: int, edge: Edge = "laplacian
 
     Raises SettingError for an unknown name or edge, MissingExtraError without torch.
     """
-    _check_known("refinement network", name, REFINERS)
-    from segtween.networks import need_torch
-
-    need_torch(f"refinement network {name} in torch")
+    check_known(f"refinement network is {name!r}", name, REFINERS)
+    from_extra("torch", f"refinement network {name} in torch", extra="train")
     from segtween.networks.guided import GuidedConvolution
 
     return GuidedConvolution(classes=classes, edge=edge)
-
-
-def _check_known(what: str, name: str, known: Iterable[str]) -> None:
-    if name not in known:
-        raise unknown(f"{what} is {name!r}", name, known)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from segtween.errors import MissingExtraError
+from segtween.errors import from_extra
 
 OPSET = 17
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Where it fails, the exporter writes the whole graph to standard output; its switch for that has no effect."""
+    compiled: Any = torch._C
+    own = compiled._jit_onnx_log
+    compiled._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        compiled._jit_onnx_log = own
 
 
 def trace(
@@ -22,12 +35,9 @@ def trace(
 
     Equal weights are merged by the exporter. MissingExtraError without the package onnx.
     """
-    try:
-        import onnx
-    except ImportError:
-        raise MissingExtraError("export to ONNX", extra="train") from None
+    onnx = from_extra("onnx", "export to ONNX", extra="train")
     written = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _without_log():
         # Sizes are traced on purpose, and the tracing exporter, which keeps the weights' names, is marked as old.
         warnings.simplefilter("ignore")
         torch.onnx.export(

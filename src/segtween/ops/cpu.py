@@ -34,16 +34,13 @@ class CpuOps:
 
     def __init__(self, *, threads: int = 0, rows: Rows | None = None) -> None:
         self.rows = rows or Rows(threads)
-        cv2.setNumThreads(self.rows.threads)
+        self.threads = self.rows.threads
+        cv2.setNumThreads(self.threads)
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
         self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
         self._matching = Matching(self.rows)
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
-
-    @property
-    def threads(self) -> int:
-        return self.rows.threads
 
     def sibling(self) -> CpuOps:
         """The same with the same threads, for another stream: each keeps tables of its own key frames."""
@@ -214,9 +211,7 @@ class CpuOps:
         takes the flow of a cell near by that fits better (`ops.appearance`)."""
         return self._matching.coarse(composed, now, key, SEARCHES[quality].coarse)
 
-    def describe_matching(self, quality: str) -> dict[str, Any]:
-        """Everything about matching that changes the numbers."""
-        return describe_matching(quality)
+    describe_matching = staticmethod(describe_matching)
 
     def match_labels(
         self,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -325,9 +326,8 @@ class _Sample:
 
 
 def _sample(request: Request) -> _Sample:
-    source = open_source(request.video)
-    info = source.info
-    source.close()
+    with closing(open_source(request.video)) as source:
+        info = source.info
     if info.n_frames is None or info.frame_rate is None:
         return _Sample(info.size_hw, [0.0])
     clips = min(MOST_CLIPS, max(1, info.n_frames // CLIP))
@@ -337,11 +337,8 @@ def _sample(request: Request) -> _Sample:
 
 
 def _clip(request: Request, start: float, length: int) -> list[Rgb]:
-    source = open_source(request.video, start_seconds=start, threads=request.threads)
-    try:
+    with closing(open_source(request.video, start_seconds=start, threads=request.threads)) as source:
         frames = [frame.rgb for frame in islice(source, length)]
-    finally:
-        source.close()
     if len(frames) < LEAST_FRAMES:
         raise SettingError(
             f"{request.video} has {count(len(frames), 'frame')}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -93,17 +94,13 @@ def pictures(source: str, count: int, made: Mapping[str, Pictures]) -> Iterator[
         files = image_files(source)  # one by one: they need not have one size
         yield from (read_image(files[i]) for i in _spread(count, len(files)))
         return
-    opened = open_source(source)
-    total = opened.info.n_frames
-    try:
-        every = (frame.rgb for frame in opened)
+    with closing(open_source(source)) as opened:
+        total, every = opened.info.n_frames, (frame.rgb for frame in opened)
         if total is None:
             yield from islice(every, 0, STREAM_STEP * count, STREAM_STEP)
         else:
             wanted = set(_spread(count, total))
             yield from (rgb for index, rgb in enumerate(every) if index in wanted)
-    finally:
-        opened.close()
 
 
 def _is_images(source: str) -> bool:

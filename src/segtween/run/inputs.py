@@ -12,8 +12,9 @@ from segtween.labels import LabelSet
 from segtween.metrics.consistency import ConsistencyMeter
 from segtween.run.comparison import Comparison
 from segtween.run.options import Outputs, Reading, Recorder
-from segtween.video import NamedSource, SaveOptions, open_sinks, open_sources
+from segtween.video import NamedSource, open_sources
 from segtween.video.inputs import as_frame_rate, kind_of, unique_names
+from segtween.video.saving import open_sinks
 from segtween.video.side_by_side import ComparedMethod
 
 Input = str | Path | int | Source | NamedSource
@@ -97,17 +98,6 @@ def prepare_job(
     comparison = None if other is None else Comparison(other.engine, other.method, classes=len(other.labels))
     take = None if comparison is None else comparison.take
     compared = None if comparison is None else ComparedMethod(comparison.method.name, caption, comparison.take)
-    saving = SaveOptions(
-        outputs.save,
-        outputs.overwrite,
-        outputs.classes,
-        outputs.ids,
-        alpha=outputs.alpha,
-        outline=outputs.outline,
-        palette=outputs.palette,
-        background=outputs.background,
-        unknown_below=outputs.unknown_below,
-    )
     meter = ConsistencyMeter(len(labels)) if outputs.report or outputs.recorder else None
 
     def opened() -> Opened:
@@ -116,7 +106,7 @@ def prepare_job(
             recorder = None if outputs.recorder is None else outputs.recorder(source.info, labels, take)
             films = {} if recorder is None else recorder.films()
             sink = open_sinks(
-                folder, saving, info=source.info, labels=labels, threads=threads, comparison=compared, films=films
+                folder, outputs, info=source.info, labels=labels, threads=threads, comparison=compared, films=films
             )
         except BaseException:
             source.close()

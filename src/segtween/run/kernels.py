@@ -8,6 +8,7 @@ parts do not hold, the loops of other presets than the default.
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 import time
@@ -71,44 +72,26 @@ def _matching() -> None:
     ops.match_labels(labels, [one, one], seen, share, quality="fine")
 
 
-def _last_of_labels() -> Any:
-    from segtween.ops.along import mix_rows
-
-    return mix_rows
-
-
-def _last_of_motion() -> Any:
-    from segtween.ops.kernels import warp_rows
-
-    return warp_rows
-
-
-def _last_of_matching() -> Any:
-    from segtween.ops.matching import relabel_mixed_rows
-
-    return relabel_mixed_rows
-
-
 @dataclass(frozen=True)
 class Part:
-    """`compile` compiles its loops, `last` gives the one that is compiled last; `module` has a `main` that takes its
+    """`compile` compiles its loops, `last` (`module.function`) as the last one; `module` has a `main` that takes its
     name."""
 
     compile: Callable[[], None]
-    last: Callable[[], Any]
+    last: str
     module: str = "segtween.run.kernels"
 
 
 PARTS: dict[str, Part] = {
-    "labels": Part(_labels, _last_of_labels),
-    "motion": Part(_motion, _last_of_motion),
-    "matching": Part(_matching, _last_of_matching),
+    "labels": Part(_labels, "segtween.ops.along.mix_rows"),
+    "motion": Part(_motion, "segtween.ops.kernels.warp_rows"),
+    "matching": Part(_matching, "segtween.ops.matching.relabel_mixed_rows"),
 }
 
 
 def missing(parts: Mapping[str, Part] = PARTS) -> dict[str, Part]:
     """The parts that are not on disk for the source as it is."""
-    return {name: part for name, part in parts.items() if not _is_kept(part.last())}
+    return {name: part for name, part in parts.items() if not _is_kept(pkgutil.resolve_name(part.last))}
 
 
 def _is_kept(kernel: Any) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from segtween.engine import Engine
 from segtween.errors import unknown
-from segtween.labels import LabelSet, PaletteName
+from segtween.labels import LabelSet
 from segtween.run.comparison import ComparedFrame
 from segtween.types import Frame, Method, Result, SourceInfo
+from segtween.video import SaveOptions
 from segtween.video.sinks import Film
 
 
@@ -43,36 +44,18 @@ class OpenRecorder(Protocol):
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What is written of each input.
+class Outputs(SaveOptions):
+    """What is written of each input: besides run.json what `video.SaveOptions` has fields for.
 
-    save       any of the kinds in `segtween.video.SAVE_KINDS`; frames.csv and run.json are always written
-    overwrite  whether outputs that exist are replaced
-    classes    names of the classes that are tinted and get masks; None: all
-    ids        what label files hold: train ids, or the data set's own
-    report     whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
-    compare    another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
-               `Summary.comparison`): one input only; takes longer
-    alpha      the share of the class's colour in a tinted pixel, 0..1
-    outline    thin: a bright line between classes; none
-    palette    the label set's usual colours, or colour-blind: ones that can be told apart with any colour vision
-    background     what cut-outs are put before: a colour (`#00b140`, white), an image file, or blur; None: nothing
-    unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
-    recorder   watches every frame too, as a report does; flicker is measured then
+    report    whether temporal consistency and flicker are measured (`Summary.consistency`, run.json); takes longer
+    compare   another method, filmed next to this one with the flicker of both below (`compare-<its name>.mp4`,
+              `Summary.comparison`): one input only; takes longer
+    recorder  watches every frame too, as a report does; flicker is measured then
     """
 
-    save: Sequence[str] = ("overlay",)
-    overwrite: bool = False
-    classes: Sequence[str] | None = None
-    ids: Literal["train", "dataset"] = "train"
     report: bool = False
     compare: Compared | None = None
-    alpha: float = 0.5
-    outline: Literal["none", "thin"] = "thin"
     recorder: OpenRecorder | None = None
-    palette: PaletteName = "usual"
-    background: str | None = None
-    unknown_below: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from segtween.models.records import Channels, InputRecord, ModelRecord, Triple
 from segtween.ops.cpu import softmax
 from segtween.segmenters.network import open_network
 from segtween.segmenters.scores import Scores
-from segtween.types import Labels, Progress, Rgb, format_size
+from segtween.types import IGNORE, Labels, Progress, Rgb, format_size
 
 USUAL: dict[str, tuple[float, Triple, Triple]] = {
     "torchvision": (1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -90,6 +90,8 @@ def _check(record: ModelRecord, rgb: Rgb, truth: Labels | None) -> None:
             expected="one size",
             do="give the labels that belong to the picture",
         )
+    if truth is not None and (truth == IGNORE).all():
+        raise LabelError("the label image holds no class", expected="labels to compare with", do="give another picture")
 
 
 def _candidates(record: ModelRecord) -> Iterator[tuple[str, InputRecord]]:

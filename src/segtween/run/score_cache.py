@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from segtween.datasets import Dataset
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError
 from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
 from segtween.texttable import count
 from segtween.types import Progress, Rgb
 from segtween.video.interrupt import Interrupts
-from segtween.video.staging import Staged, sink_errors
+from segtween.video.staging import Staged, refuse_existing, sink_errors
 
 Named = tuple["str | None", Rgb]
 """A frame's name (None: it goes by its index) and its picture."""
@@ -86,8 +87,7 @@ def check_target(target: str | Path, *, overwrite: bool) -> Path:
     path = Path(target)
     if path.suffix.lower() != ".npz":
         raise SettingError(f"scores file {path}", expected="a name that ends in .npz", do=f"give {path.stem}.npz")
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists", expected="no such file yet", do="give overwrite=True to replace it")
+    refuse_existing(path, overwrite=overwrite)
     return path
 
 
@@ -104,11 +104,8 @@ def dataset_frames(dataset: Dataset, *, before: int | None = None) -> Iterator[N
 
 def source_frames(source: Source) -> Iterator[Named]:
     """The frames of a video, by index; closes it."""
-    try:
-        for frame in source:
-            yield None, frame.rgb
-    finally:
-        source.close()
+    with closing(source):
+        yield from ((None, frame.rgb) for frame in source)
 
 
 def _chosen(dataset: Dataset, before: int | None) -> list[tuple[str, Callable[[], Rgb]]]:

@@ -106,11 +106,6 @@ def _written(done: SessionSummary, target: Path) -> SinkError | None:
     return None
 
 
-def _warm_up(engine: Engine, lane: Lane) -> None:
-    """Shows the engine two frames of the input's size: what is compiled, is compiled then."""
-    engine.warm_up(lane.summary.input.size_hw)
-
-
 class _Session:
     """All inputs in progress, by the number of their stream."""
 
@@ -146,7 +141,7 @@ class _Session:
             )
         if self._how.live:
             for stream, lane in self._lanes.items():
-                _warm_up(self._streams.engines[stream], lane)
+                self._streams.engines[stream].warm_up(lane.summary.input.size_hw)  # compiles what is to be compiled
 
     def start(self) -> None:
         self._streams.reset()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segtween.errors import MissingExtraError, SegtweenError, SourceError
+from segtween.errors import SegtweenError, SourceError, from_extra, os_errors
 from segtween.metrics.timing import percentiles
 from segtween.ops.threads import available_threads
 from segtween.texttable import count
@@ -239,24 +240,14 @@ class SessionSummary:
         }
 
 
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError:
-        raise MissingExtraError("to_pandas()", extra="results") from None
-    return pandas
+_pandas = partial(from_extra, "pandas", "to_pandas()", extra="results")
 
 
 def _frames_table(folder: Path) -> Any:
     pandas = _pandas()
-    try:
+    got = f"{folder / FRAMES_TABLE} cannot be read"
+    with os_errors(SourceError, got, expected="the table that the run wrote", do="run it again"):
         return pandas.read_csv(folder / FRAMES_TABLE, index_col="frame")
-    except OSError as error:
-        raise SourceError(
-            f"{folder / FRAMES_TABLE} cannot be read ({error.strerror})",
-            expected="the table that the run wrote",
-            do="run it again",
-        ) from None
 
 
 def _longest_stage(summaries: list[Summary]) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
-from segtween.errors import unknown
+from segtween.errors import check_known
 from segtween.models.components import Component
 from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
@@ -35,10 +35,8 @@ def open_runtime(
 
     Raises SettingError, ModelError or MissingExtraError.
     """
-    if name not in RUNTIMES:
-        raise unknown(f"runtime {name!r} is not known", name, RUNTIMES)
-    module, _, kind = RUNTIMES[name].partition(":")
-    opened: Runtime = getattr(import_module(module), kind)(
+    check_known(f"runtime {name!r} is not known", name, RUNTIMES)
+    opened: Runtime = resolve_name(RUNTIMES[name])(
         onnx_path, outputs=outputs, pixels=pixels, int8=int8, options=options
     )
     return opened

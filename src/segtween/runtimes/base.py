@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import ModelError, SettingError, unknown
+from segtween.errors import ModelError, SettingError, check_known
 from segtween.models.records import InputRecord
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -44,8 +44,7 @@ class RuntimeOptions:
     aside: Aside | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise unknown(f"precision {self.precision!r}", self.precision, get_args(Precision))
+        check_known(f"precision {self.precision!r}", self.precision, get_args(Precision))
         if self.threads < 0:
             raise SettingError(
                 f"threads {self.threads}", expected="0 (the runtime's own choice) or more", do="change threads="
@@ -100,6 +99,13 @@ class FileRuntime:
         if line not in self.notes:
             self.notes.append(line)
             logger.warning(line)
+
+    def _refused(self, shape: tuple[int, ...], why: str) -> ModelError:
+        return ModelError(
+            f"{self.path.name} does not take an input of shape {shape} ({why})",
+            expected="a graph for this size",
+            do="correct `input` in its record (layout, size, multiple_of)",
+        )
 
 
 def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, path: Path) -> tuple[str, ...]:

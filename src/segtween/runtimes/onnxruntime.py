@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtween.errors import MissingExtraError, ModelError, SettingError
+from segtween.errors import MissingExtraError, ModelError, SettingError, from_extra
 from segtween.models.int8 import Int8Record
 from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
@@ -79,7 +79,7 @@ class OnnxRuntime(FileRuntime):
                 do="use runtime='openvino', or export the network as ONNX",
             )
         super().__init__(check_onnx_file(path), options)
-        self._pixels = pixels
+        self._pixels, self.threads = pixels, options.threads
         name, _, number = (options.provider or "").partition(":")
         chosen, note = _provider(name or None, library)
         if note:
@@ -97,10 +97,6 @@ class OnnxRuntime(FileRuntime):
     def precision(self) -> str:
         return "float16" if "tensor(float16)" in self._inputs.values() else "float32"
 
-    @property
-    def threads(self) -> int:
-        return self._threads
-
     def run(self, *inputs: Array) -> list[Array]:
         pixels = self._pixels
         arrays = (
@@ -115,7 +111,7 @@ class OnnxRuntime(FileRuntime):
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
-            raise self._refused(feed[image].shape, error) from None
+            raise self._refused(feed[image].shape, _message(error)) from None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -152,20 +148,13 @@ class OnnxRuntime(FileRuntime):
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # as in run
-            raise self._refused(image.shape, error) from None
+            raise self._refused(image.shape, _message(error)) from None
         return tuple(binding.get_outputs()[0].shape())
-
-    def _refused(self, shape: tuple[int, ...], error: Exception) -> ModelError:
-        return ModelError(
-            f"{self.path.name} does not take an input of shape {shape} ({_message(error)})",
-            expected="a graph for this size",
-            do="correct `input` in its record (layout, size, multiple_of)",
-        )
 
     def _open(self, library: Any, chosen: str, number: str) -> Any:
         options = library.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = self.threads
         # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
         exact = {"use_tf32": "0"} if self._asked == "float32" else {}
         own = {"device_id": number} if number else {}
@@ -182,12 +171,7 @@ class OnnxRuntime(FileRuntime):
             ) from None
 
 
-def _library() -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingExtraError("runtime onnxruntime", extra="onnxruntime") from None
-    return onnxruntime
+_library = partial(from_extra, "onnxruntime", "runtime onnxruntime", extra="onnxruntime")
 
 
 def is_on_card(provider: str) -> bool:

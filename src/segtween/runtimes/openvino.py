@@ -13,8 +13,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from time import perf_counter, thread_time
 from typing import Any
 
@@ -177,7 +177,10 @@ def read_graph(path: str | Path) -> Any:
     unknown operations."""
     path = Path(path)
     known = path.suffix.lower()
-    file = _as_openvino(path) if known in TRANSLATED else path if known == IR else check_onnx_file(path)
+    if known in TRANSLATED:
+        file = resolve_name(TRANSLATED[known])(path)
+    else:
+        file = path if known == IR else check_onnx_file(path)
     try:
         graph = core().read_model(file)
     except RuntimeError as error:
@@ -191,12 +194,6 @@ def read_graph(path: str | Path) -> Any:
         if not port.get_names():
             port.get_tensor().set_names({port.get_node().get_friendly_name()})
     return graph
-
-
-def _as_openvino(path: Path) -> Path:
-    module, _, name = TRANSLATED[path.suffix.lower()].partition(":")
-    translated: Path = getattr(import_module(module), name)(path)
-    return translated
 
 
 def weights_of(path: str | Path) -> dict[str, Any]:
@@ -259,7 +256,7 @@ class OpenVinoRuntime(FileRuntime):
             request.wait()
             return [np.array(request.get_output_tensor(i).data) for i in range(len(self.outputs))]
         except RuntimeError as error:
-            raise self._refusal(arrays[0].shape, error) from None
+            raise self._refused(arrays[0].shape, first_line(error)) from None
 
     def describe(self) -> dict[str, Any]:
         import openvino
@@ -340,12 +337,12 @@ class OpenVinoRuntime(FileRuntime):
         try:
             graph.reshape(dict(zip(graph.inputs, map(list, shapes), strict=True)))
         except (RuntimeError, ValueError) as error:
-            raise self._refusal(shapes[0], error) from None
+            raise self._refused(shapes[0], first_line(error)) from None
         try:
             compiled = self._compile_as(graph, self._asked)
         except RuntimeError as error:
             if self._asked not in _NEXT:
-                raise self._refusal(shapes[0], error) from None
+                raise self._refused(shapes[0], first_line(error)) from None
             refused, self._asked = self._asked, _NEXT[self._asked]
             self._note(f"{self.path.name} does not compile as {refused} ({first_line(error)}); {self._asked} is used")
             return self._compile(shapes)
@@ -359,13 +356,6 @@ class OpenVinoRuntime(FileRuntime):
             config["INFERENCE_NUM_THREADS"] = self._threads
         with own_signal_stack():
             return core().compile_model(graph, self.device, config)
-
-    def _refusal(self, shape: tuple[int, ...], error: Exception) -> ModelError:
-        return ModelError(
-            f"{self.path.name} does not take an input of shape {shape} ({first_line(error)})",
-            expected="a graph for this size",
-            do="correct `input` in its record (layout, size, multiple_of)",
-        )
 
 
 def _here(work: Callable[[], Any]) -> Any:

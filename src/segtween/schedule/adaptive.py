@@ -67,15 +67,8 @@ class Adaptive:
         if target_ms is not None and not 0 < target_ms < math.inf:
             raise SettingError(f"a target of {target_ms} ms", expected="more than 0", do="give target_ms=30")
         self.budget, self.target_ms = budget, target_ms
+        self.longest, self.by_time = most_distance - 1, target_ms is not None
         self.reset()
-
-    @property
-    def longest(self) -> int:
-        return self.most_distance - 1
-
-    @property
-    def by_time(self) -> bool:
-        return self.target_ms is not None
 
     def reset(self) -> None:
         self._index = -1

@@ -20,11 +20,7 @@ class FixedInterval:
                 expected="a whole number, 0 or more",
                 do="give interval=4 (or every=5) for the network on every 5th frame",
             )
-        self.interval = interval
-
-    @property
-    def longest(self) -> int:
-        return self.interval
+        self.interval = self.longest = interval
 
     def reset(self) -> None:
         """Nothing is remembered."""

@@ -113,11 +113,7 @@ class StaggeredPhase:
     by_distance, by_time = False, False
 
     def __init__(self, shared: StaggeredSchedule, stream: int) -> None:
-        self._shared, self._stream = shared, stream
-
-    @property
-    def longest(self) -> int:
-        return self._shared.interval
+        self._shared, self._stream, self.longest = shared, stream, shared.interval
 
     def reset(self) -> None:
         self._shared.drop(self._stream)

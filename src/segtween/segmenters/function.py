@@ -114,7 +114,7 @@ def load_function(spec: str) -> Callable[[Rgb], Any]:
     where, _, name = spec.rpartition(":")
     try:
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{where} cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
             expected="module:function or file.py:function",
@@ -143,7 +143,7 @@ def build(loaded: Any, *, name: str, is_right: Callable[[Any], bool]) -> Any:
         return None
     try:
         built = loaded()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{name} failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}",
             expected="a function without arguments that builds a network",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.texttable import count
 
 if TYPE_CHECKING:
@@ -311,6 +311,5 @@ PRESETS: dict[str, Settings] = {
 
 def find_preset(name: str) -> Settings:
     """A named group of settings; SettingError lists the names."""
-    if name not in PRESETS:
-        raise unknown(f"preset {name!r}", name, PRESETS)
+    check_known(f"preset {name!r}", name, PRESETS)
     return PRESETS[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.settings.method import (
     Adaptive,
     Attention,
@@ -57,8 +57,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
     """
     values = single_values(settings)
     for name, value in changes.items():
-        if name not in values:
-            raise unknown(f"setting {name!r}", name, values)
+        check_known(f"setting {name!r}", name, values)
         if name in CHOICES and value not in (*CHOICES[name], *_OPEN.get(name, ())):
             raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
     values |= changes

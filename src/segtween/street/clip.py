@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.labels import LABEL_MAPS
 from segtween.street import kernels, shade, textures, truth
 from segtween.street.drive import Drive
@@ -124,8 +124,7 @@ def check_settings(
     *, seed: Any, size_hw: Any, frame_rate: Any, frames: Any, start: Any = 0, traffic: Any = "normal"
 ) -> None:
     """SettingError for what cannot be rendered."""
-    if traffic not in DENSITIES:
-        raise unknown(f"traffic {traffic!r}", str(traffic), DENSITIES)
+    check_known(f"traffic {traffic!r}", str(traffic), DENSITIES)
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
         raise SettingError(f"seed {seed!r}", expected="a whole number of 0 or more", do="choose another seed")
     sizes = tuple(size_hw) if isinstance(size_hw, (tuple, list)) else ()
@@ -278,16 +277,8 @@ class _Renderer:
         before = np.stack([self.seen.get(i.uid, i.matrix) for i in cast.instances])
         fresh = np.array([i.uid not in self.seen for i in cast.instances])
         colours = np.array([np.ravel(i.colours) for i in cast.instances], np.float64)
-        return (
-            np.concatenate([m.verts for m in meshes]),
-            np.concatenate([m.faces for m in meshes]),
-            spans,
-            now,
-            before,
-            colours,
-            uids,
-            fresh,
-        )
+        verts, faces = np.concatenate([m.verts for m in meshes]), np.concatenate([m.faces for m in meshes])
+        return verts, faces, spans, now, before, colours, uids, fresh
 
     def _shadows(self, s: float, moving: tuple[Any, ...]) -> None:
         """Sun shadows: the still part is drawn again once per piece, movers are added every frame."""
@@ -303,27 +294,18 @@ class _Renderer:
             for index in sorted(self.pieces):
                 if piece - 2 <= index <= piece + 6:
                     mesh = self.pieces[index].mesh
-                    kernels.cast(
-                        mesh.verts, mesh.faces, np.array([[0, len(mesh)]]), IDENTITY, self.basis, origin, per_metre,
-                        self.textures, self.levels, self.still_shadow, self.scratch,
-                    )  # fmt: skip
+                    still = mesh.verts, mesh.faces, np.array([[0, len(mesh)]]), IDENTITY
+                    self._cast(*still, origin=origin, onto=self.still_shadow)
             self.shadow_piece = piece
         self.shadow[:] = self.still_shadow
         origin = self.env[shade.ENV["shadow_origin"] : shade.ENV["shadow_origin"] + 2]
-        verts, faces, spans, now = moving[:4]
+        self._cast(*moving[:4], origin=origin, onto=self.shadow)
+
+    def _cast(self, verts: Any, faces: Any, spans: Any, now: Any, *, origin: Array, onto: Any) -> None:
         kernels.cast(
-            verts,
-            faces,
-            spans,
-            now,
-            self.basis,
-            origin,
-            per_metre,
-            self.textures,
-            self.levels,
-            self.shadow,
+            verts, faces, spans, now, self.basis, origin, SHADOW_CELLS / SHADOW_SPAN, self.textures, self.levels, onto,
             self.scratch,
-        )
+        )  # fmt: skip
 
     def _contacts(self, s: float, cast: Cast) -> None:
         cells = CONTACT_CELLS / CONTACT_SPAN

@@ -112,6 +112,11 @@ def _wheels(mesh: Mesh, xs: tuple[float, ...], half: float, radius: float, label
             mesh.disc((x, y + side * 0.026, radius), (0, side, 0), radius * 0.2, bolt, sides=6)
 
 
+def _upright(mesh: Mesh, x: float, y: tuple[float, float], z: tuple[float, float], material: Material) -> None:
+    """A rectangle that faces forward or back."""
+    mesh.quads([[(x, y[0], z[0]), (x, y[1], z[0]), (x, y[1], z[1]), (x, y[0], z[1])]], material)
+
+
 def _lamp(mesh: Mesh, at: Any, size: Any, colour: Colour, strength: float, label: str) -> None:
     c, s = np.asarray(at, np.float64), np.asarray(size, np.float64) / 2
     mesh.box(c - s, c + s, Material(LIGHT, label, colour, parameter=strength))
@@ -121,10 +126,8 @@ def car(shape: Shape) -> FrozenMesh:
     """A passenger car; colour slot 0 is its paint."""
     mesh, label = Mesh(), "car"
     body = Material(PAINT, label, slot(0), flags=BOTH_SIDES)
-    dark, trim = (
-        Material(PLAIN, label, (0.03, 0.03, 0.033), flags=BOTH_SIDES),
-        Material(PLAIN, label, (0.05, 0.05, 0.055), flags=BOTH_SIDES),
-    )
+    dark = Material(PLAIN, label, (0.03, 0.03, 0.033), flags=BOTH_SIDES)
+    trim = Material(PLAIN, label, (0.05, 0.05, 0.055), flags=BOTH_SIDES)
     half, L = shape.width / 2, shape.length
     # Shell up to the waist: stations from the rear bumper to the front one.
     x = np.array([0.0, 0.06, 0.25, 0.5, 1.1, L * 0.5, L - 1.5, L - 0.9, L - 0.35, L - 0.1, L])
@@ -165,20 +168,10 @@ def car(shape: Shape) -> FrozenMesh:
     for s in (1.0, -1.0):
         corners = [(r0, s * base, zb), (f0, s * base, zb), (f1, s * roof, lift), (r1, s * roof, lift)]
         _glazed(mesh, corners, label, panes=panes, rim=0.10)
-    _glazed(
-        mesh,
-        [(f0, base, zb), (f0, -base, zb), (f1, -roof, lift), (f1, roof, lift)],
-        label,
-        panes=(0.06, 0.94),
-        rim=0.06,
-    )
-    _glazed(
-        mesh,
-        [(r0, -base, zb), (r0, base, zb), (r1, roof, lift), (r1, -roof, lift)],
-        label,
-        panes=(0.08, 0.92),
-        rim=0.12,
-    )
+    windscreen = [(f0, base, zb), (f0, -base, zb), (f1, -roof, lift), (f1, roof, lift)]
+    _glazed(mesh, windscreen, label, panes=(0.06, 0.94), rim=0.06)
+    rear = [(r0, -base, zb), (r0, base, zb), (r1, roof, lift), (r1, -roof, lift)]
+    _glazed(mesh, rear, label, panes=(0.08, 0.92), rim=0.12)
     xs = np.linspace(r1, f1, 4)
     ys = np.array([1.0, 0.86, 0.4, -0.4, -0.86, -1.0]) * roof
     crown = np.zeros((4, 6, 3))
@@ -189,31 +182,18 @@ def car(shape: Shape) -> FrozenMesh:
     _wheels(mesh, (0.72 - L / 2, L / 2 - 0.78), half * 0.985, shape.wheel, label)
     front, back = L / 2, -L / 2
     for s in (-1.0, 1.0):
-        _lamp(
-            mesh,
+        lit, red = (
             (front - 0.16, s * half * 0.66, shape.bonnet - 0.24),
-            (0.22, 0.36, 0.13),
-            (0.75, 0.78, 0.8),
-            0.35,
-            label,
+            (back + 0.10, s * half * 0.72, shape.boot - 0.17),
         )
-        _lamp(
-            mesh, (back + 0.10, s * half * 0.72, shape.boot - 0.17), (0.2, 0.26, 0.17), (0.55, 0.015, 0.01), 0.5, label
-        )
+        _lamp(mesh, lit, (0.22, 0.36, 0.13), (0.75, 0.78, 0.8), 0.35, label)
+        _lamp(mesh, red, (0.2, 0.26, 0.17), (0.55, 0.015, 0.01), 0.5, label)
         mesh.ball((f0 - 0.25, s * (base + 0.12), zb + 0.06), (0.07, 0.11, 0.07), body, around=6, rings=3)
     yellow = Material(PLAIN, label, NUMBER_PLATE, flags=BOTH_SIDES)
     plate = Material(PLAIN, label, (0.62, 0.62, 0.6), flags=BOTH_SIDES)
-    mesh.quads([[(front + 0.005, -0.26, 0.40), (front + 0.005, 0.26, 0.40), (front + 0.005, 0.26, 0.52),
-                 (front + 0.005, -0.26, 0.52)]], plate)  # fmt: skip
-    mesh.quads([[(back - 0.005, 0.26, 0.50), (back - 0.005, -0.26, 0.50), (back - 0.005, -0.26, 0.62),
-                 (back - 0.005, 0.26, 0.62)]], yellow)  # fmt: skip
-    grille = [
-        (front + 0.004, -0.42, 0.53),
-        (front + 0.004, 0.42, 0.53),
-        (front + 0.004, 0.42, 0.62),
-        (front + 0.004, -0.42, 0.62),
-    ]
-    mesh.quads([grille], dark)
+    _upright(mesh, front + 0.005, (-0.26, 0.26), (0.40, 0.52), plate)
+    _upright(mesh, back - 0.005, (0.26, -0.26), (0.50, 0.62), yellow)
+    _upright(mesh, front + 0.004, (-0.42, 0.42), (0.53, 0.62), dark)
     return mesh.freeze()
 
 
@@ -229,12 +209,11 @@ def bus() -> FrozenMesh:
                    uv=[[(0, 0), (L / 4, 0), (L / 4, 1), (0, 1)]])  # fmt: skip
     mesh.quads([[(-L / 2, -half, top), (L / 2, -half, top), (L / 2, half, top), (-L / 2, half, top)]], body)
     for x, s in ((L / 2, 1.0), (-L / 2, -1.0)):
-        corner = [(x, -s * half, 0.3), (x, s * half, 0.3), (x, s * half, top), (x, -s * half, top)]
-        mesh.quads([corner], body)
+        _upright(mesh, x, (-s * half, s * half), (0.3, top), body)
         e, z0, z1 = x + s * 0.01, 1.15 if s > 0 else 1.6, 2.35
-        mesh.quads([[(e, -s * 1.1, z0), (e, s * 1.1, z0), (e, s * 1.1, z1), (e, -s * 1.1, z1)]], glass)
+        _upright(mesh, e, (-s * 1.1, s * 1.1), (z0, z1), glass)
         board = Material(LIGHT, label, (0.5, 0.33, 0.05), parameter=0.5, flags=BOTH_SIDES)
-        mesh.quads([[(e, -s * 0.8, 2.5), (e, s * 0.8, 2.5), (e, s * 0.8, 2.8), (e, -s * 0.8, 2.8)]], board)
+        _upright(mesh, e, (-s * 0.8, s * 0.8), (2.5, 2.8), board)
         for y in (-1.0, 1.0):
             tint = (0.8, 0.8, 0.78) if s > 0 else (0.55, 0.015, 0.01)
             _lamp(mesh, (x, y * 1.0, 0.75), (0.06, 0.26, 0.22), tint, 0.4, label)
@@ -267,10 +246,10 @@ def truck() -> FrozenMesh:
     mesh.quads(
         [[(x0, -y * 0.95, 2.35), (x1 - 0.35, -y * 0.95, 2.35), (x1 - 0.35, y * 0.95, 2.35), (x0, y * 0.95, 2.35)]], cab
     )
-    mesh.quads([[(x1 + 0.01, -0.7, 0.65), (x1 + 0.01, 0.7, 0.65), (x1 + 0.01, 0.7, 1.0), (x1 + 0.01, -0.7, 1.0)]], dark)
+    _upright(mesh, x1 + 0.01, (-0.7, 0.7), (0.65, 1.0), dark)
     mesh.box((-L / 2 - 0.03, -0.02, 0.95), (-L / 2, 0.02, 3.0), dark)
-    mesh.quads([[(-L / 2 - 0.01, 0.26, 0.6), (-L / 2 - 0.01, -0.26, 0.6), (-L / 2 - 0.01, -0.26, 0.72),
-                 (-L / 2 - 0.01, 0.26, 0.72)]], Material(PLAIN, label, NUMBER_PLATE, flags=BOTH_SIDES))  # fmt: skip
+    plate = Material(PLAIN, label, NUMBER_PLATE, flags=BOTH_SIDES)
+    _upright(mesh, -L / 2 - 0.01, (0.26, -0.26), (0.6, 0.72), plate)
     _wheels(mesh, (-L / 2 + 1.4, L / 2 - 0.95), half - 0.03, 0.42, label)
     return mesh.freeze()
 
@@ -336,10 +315,8 @@ def tree(rng: np.random.Generator, *, kind: str) -> FrozenMesh:
 
 def lamp_post(*, height: float, reach: float) -> FrozenMesh:
     mesh = Mesh()
-    steel, glow = (
-        Material(PLAIN, "pole", (0.16, 0.17, 0.175)),
-        Material(LIGHT, "pole", (0.8, 0.8, 0.75), parameter=0.15),
-    )
+    steel = Material(PLAIN, "pole", (0.16, 0.17, 0.175))
+    glow = Material(LIGHT, "pole", (0.8, 0.8, 0.75), parameter=0.15)
     mesh.tube((0, 0, 0), (0, 0, 1.2), 0.11, 0.10, steel, sides=8)
     mesh.tube((0, 0, 1.2), (0, 0, height), 0.075, 0.055, steel, sides=8)
     mesh.tube((0, 0, height), (0, reach * 0.5, height + 0.35), 0.045, 0.04, steel)
@@ -396,7 +373,7 @@ def traffic_light(state: str) -> FrozenMesh:
     mesh.tube((0, 0, 0), (0, 0, 2.5), 0.06, 0.055, pole, sides=8)
     mesh.box((-0.1, -0.17, 2.45), (0.12, 0.17, 3.45), case, bottom=True)
     board = Material(PLAIN, label, (0.02, 0.021, 0.022), flags=BOTH_SIDES)
-    mesh.quads([[(0.02, 0.28, 2.35), (0.02, -0.28, 2.35), (0.02, -0.28, 3.55), (0.02, 0.28, 3.55)]], board)
+    _upright(mesh, 0.02, (0.28, -0.28), (2.35, 3.55), board)
     lamps = {"red": (3.28, (1.0, 0.03, 0.015)), "amber": (2.95, (1.0, 0.45, 0.02)), "green": (2.62, (0.05, 0.9, 0.35))}
     for name, (z, colour) in lamps.items():
         on = name == state

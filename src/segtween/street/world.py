@@ -42,6 +42,11 @@ CAR_COLOURS: tuple[Colour, ...] = (
     (0.16, 0.02, 0.03), (0.45, 0.16, 0.02), (0.20, 0.30, 0.42),
 )  # fmt: skip
 
+ZONES = {"shops": 0.28, "terrace": 0.16, "offices": 0.12, "gardens": 0.2, "park": 0.14, "wall": 0.10}
+"""What stands along the road, each with its share."""
+HEDGE = Material(TEXTURED, "vegetation", layer=LAYER["hedge"])
+PLANKS = Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"])
+
 Contact = tuple[float, float, float, float, float, float]
 """x, y, heading, half length, half width, darkness of a contact shadow on the ground."""
 
@@ -76,11 +81,8 @@ class Street:
     def __init__(self, seed: int, path: Path, *, foliage: str, side: int, heavy: bool = False) -> None:
         self.seed, self.path, self.side, self.heavy = seed, path, side, heavy
         rng = np.random.default_rng([seed, 21])
-        kinds = (
-            ("round", "round", "round", "tall", "cone")
-            if foliage == "green"
-            else ("bare", "bare", "bare", "cone", "round")
-        )
+        green, bare = ("round", "round", "round", "tall", "cone"), ("bare", "bare", "bare", "cone", "round")
+        kinds = green if foliage == "green" else bare
         self.trees = [models.tree(rng, kind=str(rng.choice(kinds))) for _ in range(7)]
         self.street_trees = [models.tree(rng, kind="bare" if foliage == "bare" else "round") for _ in range(3)]
         self.bushes = [models.tree(rng, kind="bush") for _ in range(3)]
@@ -107,11 +109,7 @@ class Street:
 
     def zone(self, index: int, side: int) -> str:
         rng = np.random.default_rng([self.seed, 32, (index + (2 if side > 0 else 0)) // 4, side + 1])
-        return str(
-            rng.choice(
-                ["shops", "terrace", "offices", "gardens", "park", "wall"], p=[0.28, 0.16, 0.12, 0.2, 0.14, 0.10]
-            )
-        )
+        return str(rng.choice(list(ZONES), p=list(ZONES.values())))
 
     def zone_rng(self, index: int, side: int) -> np.random.Generator:
         """The same choices for neighbours of one zone."""
@@ -189,13 +187,8 @@ class _Builder:
         wide = float(np.hypot(t1 - t0, z1 - z0))
         quads = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
         v0, v1 = (t0 * scale, t1 * scale) if z0 == z1 else (0.0, wide * scale)
-        uv = np.zeros((len(s) - 1, 4, 2))
-        uv[:, 0] = np.stack([s[:-1] * scale, np.full(len(s) - 1, v0)], axis=1)
-        uv[:, 1] = np.stack([s[1:] * scale, np.full(len(s) - 1, v0)], axis=1)
-        uv[:, 2] = np.stack([s[1:] * scale, np.full(len(s) - 1, v1)], axis=1)
-        uv[:, 3] = np.stack([s[:-1] * scale, np.full(len(s) - 1, v1)], axis=1)
         shade = np.tile([light[0], light[0], light[1], light[1]], (len(s) - 1, 1))
-        self.mesh.quads(quads, material, uv=uv, light=shade)
+        self.mesh.quads(quads, material, uv=_along(s * scale, v0, v1), light=shade)
 
     def marks(self, low: float, high: float) -> list[float]:
         """Places along the road where strips are cut: denser in bends."""
@@ -228,11 +221,8 @@ class _Builder:
             marks = self.marks(low, high)
             a, b, c = side * self.half, side * (self.half + 0.16), side * (self.end + 0.9)
             parts = [(a, 0.0, a, KERB, kerb, 0.33), (a, KERB, b, KERB, kerb, 0.33)]
-            if (
-                self.street.verge
-                and self.street.zone(self.index, side) in ("gardens", "park", "wall")
-                and not self.signal
-            ):
+            is_green = self.street.zone(self.index, side) in ("gardens", "park", "wall")
+            if self.street.verge and is_green and not self.signal:
                 grass = Material(TEXTURED, "terrain", self.street.grass, LAYER["grass"], flags=NO_SHADOW)
                 parts.append((b, KERB, b + side * 1.3, KERB, grass, 0.2))
                 b += side * 1.3
@@ -244,9 +234,13 @@ class _Builder:
                 self.strip(marks, t0, z0, t1, z1, m, scale=scale, light=shade if side > 0 else shade[::-1])
         if gap is not None:
             for s in gap:
-                p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * 60, 0)
-                both = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
-                self.mesh.quads([[p, q, q + UP, p + UP]], both, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
+                self.kerb((s, side * self.half), (s, side * 60), 18)
+
+    def kerb(self, begin: tuple[float, float], end: tuple[float, float], length: float) -> None:
+        """A kerb's face between two places of the piece, each along and across the road."""
+        stone = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
+        p, q = (self.path.point(self.s0 + s, t, 0) for s, t in (begin, end))
+        self.mesh.quads([[p, q, q + UP, p + UP]], stone, uv=[[(0, 0), (length, 0), (length, 0.05), (0, 0.05)]])
 
     def corners(self, side: int, low: float, high: float, front: float, back: float) -> Array:
         """Ground corners in the order of `buildings.building`."""
@@ -307,15 +301,7 @@ class _Builder:
         bars = Material(TEXTURED, label, (0.12, 0.14, 0.14), LAYER["railing"], flags=BOTH_SIDES | CUTOUT)
         p, q = self.path.points(marks, side * t, KERB), self.path.points(marks, side * t, KERB + height)
         quads = np.stack([p[:-1], p[1:], q[1:], q[:-1]], axis=1)
-        uv = np.zeros((len(marks) - 1, 4, 2))
-        uv[:, 0, 0], uv[:, 1, 0], uv[:, 2, 0], uv[:, 3, 0] = (
-            marks[:-1] / 2,
-            marks[1:] / 2,
-            marks[1:] / 2,
-            marks[:-1] / 2,
-        )
-        uv[:, 0, 1], uv[:, 1, 1], uv[:, 2, 1], uv[:, 3, 1] = 0.004, 0.004, 0.996, 0.996
-        self.mesh.quads(quads, bars, uv=uv)
+        self.mesh.quads(quads, bars, uv=_along(marks / 2, 0.004, 0.996))
         steel = Material(PLAIN, label, (0.03, 0.035, 0.035))
         for s in np.arange(self.s0 + low, self.s0 + high + 0.01, 3.0):
             at = self.path.point(float(s), side * t, KERB)
@@ -335,18 +321,12 @@ class _Builder:
         if zone.random() < 0.75:
             self.fence(side, 0, CHUNK, self.end + 0.15, 1.15)
         else:
-            self.screen(
-                side, 0, CHUNK, self.end + 0.1, 0.9, 0.8, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5
-            )
+            self.screen(side, 0, CHUNK, self.end + 0.1, 0.9, 0.8, HEDGE, 0.5)
         inner = self.path.at(self.s0 + 12)[3] * side > 1 / 60
+        far = 8 if inner else 20
         for _ in range(5):
-            self.plant(
-                side,
-                rng.uniform(1, 23),
-                self.end + rng.uniform(2.5, 8 if inner else 20),
-                rng,
-                scale=float(rng.uniform(0.9, 1.4)),
-            )
+            s, t = rng.uniform(1, 23), self.end + rng.uniform(2.5, far)
+            self.plant(side, s, t, rng, scale=float(rng.uniform(0.9, 1.4)))
         for _ in range(3):
             self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(1.5, 7), rng, which="bushes")
         if not inner:
@@ -360,25 +340,12 @@ class _Builder:
         low = rng.uniform(8, 16)
         for a, b in ((0.0, low - 0.6), (low + 0.6, float(CHUNK))):
             if kind < 0.35:
-                colour = buildings.BRICKS[int(rng.integers(4))]
-                self.screen(
-                    side, a, b, self.end + 0.1, 0.95, 0.25, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.6
-                )
+                bricks = Material(TEXTURED, "wall", buildings.BRICKS[int(rng.integers(4))], LAYER["gardenwall"])
+                self.screen(side, a, b, self.end + 0.1, 0.95, 0.25, bricks, 0.6)
             elif kind < 0.62:
-                self.screen(
-                    side, a, b, self.end + 0.1, 1.25, 0.7, Material(TEXTURED, "vegetation", layer=LAYER["hedge"]), 0.5
-                )
+                self.screen(side, a, b, self.end + 0.1, 1.25, 0.7, HEDGE, 0.5)
             elif kind < 0.82:
-                self.screen(
-                    side,
-                    a,
-                    b,
-                    self.end + 0.1,
-                    1.4,
-                    0.05,
-                    Material(TEXTURED, "fence", (0.8, 0.72, 0.6), LAYER["planks"]),
-                    0.62,
-                )
+                self.screen(side, a, b, self.end + 0.1, 1.4, 0.05, PLANKS, 0.62)
             else:
                 self.fence(side, a, b, self.end + 0.15, 1.0)
         front = self.end + 3.8
@@ -389,9 +356,8 @@ class _Builder:
             buildings.building(self.mesh, c, rng, style=style, storeys=2, detached=True)
         for s in (2.0, 12.1, 22.0):
             if rng.random() < 0.6:
-                self.plant(
-                    side, s, self.end + rng.uniform(1.4, 2.8), rng, which="bushes", scale=float(rng.uniform(0.7, 1.2))
-                )
+                t = self.end + rng.uniform(1.4, 2.8)
+                self.plant(side, s, t, rng, which="bushes", scale=float(rng.uniform(0.7, 1.2)))
             if rng.random() < 0.35:
                 self.plant(side, s, self.end + 2.0, rng, scale=float(rng.uniform(0.5, 0.75)))
         for s in (0.0, 12.1):
@@ -402,11 +368,9 @@ class _Builder:
         rng = self.rng(5, side + 1)
         zone = self.street.zone_rng(self.index, side)
         colour = (buildings.BRICKS + buildings.STONES)[int(zone.integers(10))]
-        height = zone.uniform(1.9, 2.6)
+        stones = Material(TEXTURED, "wall", colour, LAYER["gardenwall"])
         self.green(side, 0, CHUNK, self.end, 34.0)
-        self.screen(
-            side, 0, CHUNK, self.end + 0.05, height, 0.35, Material(TEXTURED, "wall", colour, LAYER["gardenwall"]), 0.4
-        )
+        self.screen(side, 0, CHUNK, self.end + 0.05, zone.uniform(1.9, 2.6), 0.35, stones, 0.4)
         for _ in range(4):
             self.plant(side, rng.uniform(1, 23), self.end + rng.uniform(3, 7), rng, scale=float(rng.uniform(1.0, 1.4)))
         if zone.random() < 0.6:
@@ -429,16 +393,10 @@ class _Builder:
             t0, t1 = (start, far) if side > 0 else (-far, -start)
             self.strip([self.s0 + a, self.s0 + b], t0, z, t1, z, m, scale=scale)
         # The mouth: the tarmac widens over the first metres, so that no pavement stands in the way.
-        kerb = Material(TEXTURED, "sidewalk", (0.6, 0.59, 0.57), LAYER["concrete"], flags=BOTH_SIDES)
         for s in (low + 2.3, high - 2.3):
-            p, q = self.path.point(self.s0 + s, side * self.half, 0), self.path.point(self.s0 + s, side * far, 0)
-            self.mesh.quads([[p, q, q + UP, p + UP]], kerb, uv=[[(0, 0), (18, 0), (18, 0.05), (0, 0.05)]])
+            self.kerb((s, side * self.half), (s, side * far), 18)
         for s0, s1 in ((low, low + 2.3), (high - 2.3, high)):
-            p, q = (
-                self.path.point(self.s0 + s0, side * self.half, 0),
-                self.path.point(self.s0 + s1, side * self.half, 0),
-            )
-            self.mesh.quads([[p, q, q + UP, p + UP]], kerb, uv=[[(0, 0), (1, 0), (1, 0.05), (0, 0.05)]])
+            self.kerb((s0, side * self.half), (s1, side * self.half), 1)
         rng = self.rng(6, side + 1)
         zone = {"shops": "shops", "offices": "offices"}.get(self.street.zone(self.index, side), "terrace")
         self.row(side, zone, 0.0, low, self.end, 11.0)
@@ -472,66 +430,40 @@ class _Builder:
         def clear(s: float) -> bool:
             return gap is None or not gap[0] - 1 < s < gap[1] + 1
 
+        def stand(model: FrozenMesh, s: float, t: float, contact: tuple[float, float, float], **how: Any) -> None:
+            self.put(model, self.s0 + s, side * t, z=KERB, contact=contact, **how)
+
+        street = self.street
         if (self.index + (side > 0)) % 2 == 0 and clear(3.0):
-            self.put(
-                self.street.lamp,
-                self.s0 + 3.0,
-                side * (self.half + 0.55),
-                z=KERB,
-                turn=0.0 if side < 0 else np.pi,
-                contact=(0.2, 0.2, 0.4),
-            )
+            stand(street.lamp, 3.0, self.half + 0.55, (0.2, 0.2, 0.4), turn=0.0 if side < 0 else np.pi)
         avenue = np.random.default_rng([self.street.seed, 34, self.index // 5, side + 1]).random() < 0.45
         for s in (7.5, 19.5):
             if avenue and clear(s) and not self.signal and zone != "offices":
                 self.plant(side, s, self.half + 1.1, rng, which="street_trees", scale=float(rng.uniform(0.75, 1.0)))
         for s, share in ((14.5, 0.8), (21.0, 0.45), (1.0, 0.2)):
             if rng.random() < share and clear(s):
-                face = int(rng.integers(8))
-                turn = 0.0 if side == self.street.side else np.pi
-                self.put(
-                    self.street.signs[face],
-                    self.s0 + s,
-                    side * (self.half + 0.6),
-                    z=KERB,
-                    turn=turn,
-                    contact=(0.15, 0.15, 0.3),
-                )
+                turn = 0.0 if side == street.side else np.pi
+                stand(street.signs[int(rng.integers(8))], s, self.half + 0.6, (0.15, 0.15, 0.3), turn=turn)
         if rng.random() < 0.25 and clear(22.5):
-            self.put(self.street.tall_post, self.s0 + 22.5, side * (self.end - 0.5), z=KERB, contact=(0.2, 0.2, 0.4))
+            stand(street.tall_post, 22.5, self.end - 0.5, (0.2, 0.2, 0.4))
         if rng.random() < 0.4 and clear(5.0):
-            self.put(self.street.small[0], self.s0 + 5.0, side * (self.half + 0.8), z=KERB, contact=(0.4, 0.4, 0.6))
+            stand(street.small[0], 5.0, self.half + 0.8, (0.4, 0.4, 0.6))
         if rng.random() < 0.22 and not self.signal:
             for s in np.arange(16, 22.5, 1.5):
                 if clear(float(s)):
-                    self.put(
-                        self.street.small[1 + int(rng.random() < 0.0)],
-                        self.s0 + float(s),
-                        side * (self.half + 0.5),
-                        z=KERB,
-                        contact=(0.13, 0.13, 0.4),
-                    )
+                    rng.random()  # what follows is drawn after it
+                    stand(street.small[1], float(s), self.half + 0.5, (0.13, 0.13, 0.4))
         if self.signal:
             self.fence(side, 15.0, 23.0, self.half + 0.4, 1.05)
             self.fence(side, 0.0, 8.0, self.half + 0.4, 1.05)
             for s in (9.8, 13.2):
-                self.put(
-                    self.street.small[1], self.s0 + s, side * (self.half + 0.45), z=KERB, contact=(0.13, 0.13, 0.4)
-                )
+                stand(street.small[1], s, self.half + 0.45, (0.13, 0.13, 0.4))
         elif rng.random() < 0.12 and gap is None and not self.street.heavy:
             self.fence(side, 9.0, 21.0, self.half + 0.45, 1.05)
         if rng.random() < 0.3 and clear(11.0):
             for k in range(int(rng.integers(1, 4))):
-                colour = buildings.Colours.any(rng)
-                self.put(
-                    bicycle(),
-                    self.s0 + 10.0 + 0.7 * k,
-                    side * (self.end - 0.6),
-                    z=KERB,
-                    turn=np.pi / 2 + float(rng.uniform(-0.1, 0.1)),
-                    colours=[colour],
-                    contact=(0.7, 0.2, 0.4),
-                )
+                colours, turn = [buildings.Colours.any(rng)], np.pi / 2 + float(rng.uniform(-0.1, 0.1))
+                stand(bicycle(), 10.0 + 0.7 * k, self.end - 0.6, (0.7, 0.2, 0.4), turn=turn, colours=colours)
 
     def parking_style(self, side: int) -> int:
         """0 none, 1 a few cars, 2 full."""
@@ -555,6 +487,14 @@ class _Builder:
             along, t = self.s0 + s + float(rng.uniform(-0.35, 0.35)), side * (PARKED + float(rng.uniform(-0.08, 0.06)))
             turn += float(rng.normal(0, 0.015))
             self.put(cars()[name], along, t, turn=turn, colours=[colour, (0.6, 0.6, 0.58)], contact=(*half, 0.8))
+
+
+def _along(u: Array, low: float, high: float) -> Array:
+    """(n, 4, 2): texture coordinates of n quads in a row, between the n + 1 places `u`, from `low` to `high`."""
+    uv = np.empty((len(u) - 1, 4, 2))
+    uv[..., 0] = np.stack([u[:-1], u[1:], u[1:], u[:-1]], axis=1)
+    uv[..., 1] = low, low, high, high
+    return uv
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError, SinkError, os_errors
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.street.clip import Density, StreetClip, StreetFrame, check_settings
 from segtween.texttable import count
@@ -203,7 +203,13 @@ def _each(
 def _whole(out: Path, *, overwrite: bool, record: dict[str, Any]) -> Iterator[Path]:
     """A folder to fill that becomes `out` when all went well, and vanishes when not."""
     part = out.parent / f".{out.name}.part"
-    try:
+    errors = os_errors(
+        SinkError,
+        f"{out} cannot be written",
+        expected="a folder that may be written to, with room on its disk",
+        do="choose another folder or free some space",
+    )
+    with errors:
         _check_out(out, overwrite=overwrite)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -215,12 +221,6 @@ def _whole(out: Path, *, overwrite: bool, record: dict[str, Any]) -> Iterator[Pa
             os.replace(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    except OSError as error:
-        raise SinkError(
-            f"{out} cannot be written ({error.strerror or error})",
-            expected="a folder that may be written to, with room on its disk",
-            do="choose another folder or free some space",
-        ) from None
 
 
 def _check_out(out: Path, *, overwrite: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import MissingExtraError
+from segtween.errors import from_extra
 from segtween.training.attention.recipe import AttentionLoss, AttentionRecipe, Disturb, Moments
 from segtween.training.kinds import load_recipe
 from segtween.training.options import Epoch, TrainOptions
@@ -42,7 +42,8 @@ def train(recipe: BaseRecipe, options: TrainOptions) -> dict[str, Any]:
     fit, DatasetError for data that does not fit, ModelError for weights that do not fit or a loss that is no longer
     finite, SinkError for a folder that cannot be written, MissingExtraError without the extra [train].
     """
-    _need_torch()
+    for module in ("kornia", "tensorboard", "torch"):
+        from_extra(module, "training", extra="train")
     from segtween.training.loop import train
 
     root = options.data_root or os.environ.get("SEGTWEEN_DATA") or None
@@ -70,12 +71,3 @@ def train_recipe(
         provenance={"recipe": f"recipes/{Path(path).name}", "recipe_sha256": recipe.sha256},
     )
     return train(recipe, options)
-
-
-def _need_torch() -> None:
-    try:
-        import kornia  # noqa: F401
-        import tensorboard  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("training", extra="train") from None

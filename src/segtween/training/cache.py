@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,13 @@ from segtween.validation import whole_folder, write_whole
 from segtween.video.staging import sink_errors
 
 Row = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
+
+
+def tracked(items: Iterable[T], title: str, count: int | None = None) -> Iterable[T]:
+    """The items, of which there are `count`, with a bar of the progress on a terminal."""
+    console = Console(stderr=True)
+    return track(items, title, count, console=console, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -49,8 +56,7 @@ def computed_once(
 
 def _fill(folder: Path, rows: Iterator[Row], *, count: int, title: str) -> None:
     arrays: dict[str, Any] = {}
-    console = Console(stderr=True)
-    for number, row in enumerate(track(rows, title, count, console=console, disable=not console.is_terminal)):
+    for number, row in enumerate(tracked(rows, title, count)):
         for name, value in row.items():
             if number == 0:
                 shape = (count, *value.shape)

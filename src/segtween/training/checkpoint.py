@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from segtween.errors import ModelError, SettingError, SinkError
+from segtween.errors import ModelError, SettingError, SinkError, os_errors
 from segtween.training.task import Position, Task
 from segtween.validation import whole_file
 
@@ -48,17 +48,16 @@ def restore(path: Path, task: Task, scaler: torch.amp.GradScaler) -> Position:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state`; a kill at any moment leaves the earlier checkpoint or the new one, both whole."""
-    try:
-        with whole_file(path) as part, open(part, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise SinkError(
-            f"checkpoint {path} cannot be written ({error.strerror})",
-            expected="a writable folder with some room",
-            do="free some, then run the same command again: it goes on from the last checkpoint",
-        ) from None
+    errors = os_errors(
+        SinkError,
+        f"checkpoint {path} cannot be written",
+        expected="a writable folder with some room",
+        do="free some, then run the same command again: it goes on from the last checkpoint",
+    )
+    with errors, whole_file(path) as part, open(part, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segtween.datasets.reading import names_by_line, read_ids, read_list, read_rgb
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import LabelSet
-from segtween.training.recipe import Source
+from segtween.training.recipe import Sampled, Source
 from segtween.types import Labels, Rgb, format_size
 
 KEPT_BYTES = 2 << 30
@@ -117,7 +117,7 @@ class Mixed(Protocol):
     """What `plan` asks of a source's items."""
 
     @property
-    def source(self) -> Shared: ...
+    def source(self) -> Sampled: ...
     def __len__(self) -> int: ...
 
 
@@ -125,11 +125,6 @@ class Labelled(Mixed, Protocol):
     """What `class_shares` asks of them."""
 
     def labels_of(self, item: int) -> Labels: ...
-
-
-class Shared(Protocol):
-    @property
-    def share(self) -> float: ...
 
 
 def plan(pools: Sequence[Mixed], *, samples: int, seed: int) -> NDArray[np.int64]:

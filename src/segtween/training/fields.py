@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Interval, MinLen, Predicate
 
-from segtween import validation
 from segtween.errors import SettingError
 from segtween.types import SizeHW
 from segtween.validation import Expected, validate
@@ -67,11 +65,6 @@ def parse_size(text: str) -> SizeHW:
     found = _SIZE.fullmatch(text)
     assert found is not None
     return int(found[2]), int(found[1])
-
-
-def read_yaml(path: Path) -> Any:
-    """The values of a recipe file; SettingError where it cannot be read."""
-    return validation.read_yaml(path, what="recipe", expected="field: value lines")
 
 
 def build(kind: type[Any], values: Any) -> Any:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SettingError
-from segtween.training.fields import build, check, read_yaml
+from segtween.training.fields import build, check
 from segtween.training.recipe import BaseRecipe
+from segtween.validation import read_yaml
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def load_recipe(path: str | Path) -> Any:
     SettingError says which field is wrong.
     """
     path = Path(path)
-    values = read_yaml(path)
+    values = read_yaml(path, what="recipe", expected="field: value lines")
     kind = kind_of(values["trains"] if isinstance(values, dict) and "trains" in values else "").recipe
     first = values.get("after") if isinstance(values, dict) else None
     if first is not None and "after" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]

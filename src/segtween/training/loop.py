@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from segtween.errors import SettingError, SinkError
+from segtween.errors import SettingError, SinkError, os_errors
 from segtween.training import checkpoint
+from segtween.training.kinds import kind_of
 from segtween.training.options import CHECKPOINT, TrainOptions
 from segtween.training.processes import Processes, joined, world
-from segtween.training.progress import Progress, shown
+from segtween.training.progress import Progress
 from segtween.training.recipe import BaseRecipe
 from segtween.training.report import write_report
-from segtween.training.task import Context, Position, Share, Task, open_task
+from segtween.training.task import Context, Position, Share, Task
 
 CHECKPOINT_EVERY = 100  # steps; also at the end of each epoch
 SCALARS_EVERY = 10
@@ -40,7 +42,7 @@ def train(recipe: BaseRecipe, options: TrainOptions) -> dict[str, Any]:
     with joined(device, batch=recipe.batch, parts=recipe.accumulate) as processes:
         make_folder(options.out)
         context = Context(options, device, processes, before)
-        task = open_task(recipe, context)
+        task: Task = kind_of(recipe.trains).open(recipe, context)
         position = _learn(task, context)
         report = {"text": "", "model": str(options.model)}
         if processes.first:
@@ -60,7 +62,8 @@ def _learn(task: Task, context: Context) -> Position:
 
     begun = time.perf_counter() - position.spent_seconds
     events = options.events or options.out / "events"
-    with shown(recipe.name, events, first=position.step, steps=task.steps, shown=processes.first) as progress:
+    bar = Progress(recipe.name, events, first=position.step, steps=task.steps) if processes.first else nullcontext()
+    with bar as progress:
         while position.step < task.steps and not position.stopped(recipe.early_stop):
             factor = recipe.optimiser.factor(position.step, task.steps)
             for group, rate in zip(task.optimiser.param_groups, full, strict=True):
@@ -155,13 +158,8 @@ def pick_device(name: str, *, precision: str = "float32") -> torch.device:
 
 
 def make_folder(out: Path) -> None:
-    try:
+    got = f"output folder {out} cannot be written"
+    with os_errors(SinkError, got, expected="a writable folder", do="give another out="):
         out.mkdir(parents=True, exist_ok=True)
         if not os.access(out, os.W_OK):
             raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        raise SinkError(
-            f"output folder {out} cannot be written ({error.strerror})",
-            expected="a writable folder",
-            do="give another out=",
-        ) from None

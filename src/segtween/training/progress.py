@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -17,16 +15,6 @@ from rich.progress import Progress as RichProgress
 from torch.utils.tensorboard import SummaryWriter
 
 LINE_EVERY_SECONDS = 30.0
-
-
-@contextmanager
-def shown(name: str, events: Path, *, first: int, steps: int, shown: bool) -> Iterator[Progress | None]:
-    """A `Progress`, or None in processes whose training another one shows."""
-    if not shown:
-        yield None
-        return
-    with Progress(name, events, first=first, steps=steps) as progress:
-        yield progress
 
 
 class Progress:

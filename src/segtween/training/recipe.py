@@ -55,13 +55,16 @@ Excluded = Annotated[
 
 
 class Sampled(Checked):
-    """What every source of a recipe says of its names and its rendered clips."""
+    """What every source of a recipe says of its share, its names and its rendered clips."""
 
     kind: str
     name: str
+    share: float
     list: str
     exclude: Excluded
     seeds: Seeds
+    frames: int
+    stride: int
     size: str
 
     @property

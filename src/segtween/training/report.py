@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import kornia
@@ -36,7 +35,10 @@ def write_report(task: Task, position: Position, context: Context) -> dict[str, 
         **task.finish(position, data),
         "model": str(context.options.model),
     }
-    return _save(report, as_text(report, *task.remarks(report)), out=context.options.out)
+    text = as_text(report, *task.remarks(report))
+    for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
+        write_whole(context.options.out / name, content)
+    return {**report, "text": text}
 
 
 def as_text(report: dict[str, Any], after_first: list[str], at_end: list[str]) -> str:
@@ -71,10 +73,3 @@ def versions() -> dict[str, str]:
         "kornia": kornia.__version__,
         "python": platform.python_version(),
     }
-
-
-def _save(report: dict[str, Any], text: str, *, out: Path) -> dict[str, Any]:
-    """`report.json` and `report.txt`, each under its name only when whole; returns the report with its text."""
-    for name, content in (("report.json", json.dumps(report, indent=2) + "\n"), ("report.txt", text)):
-        write_whole(out / name, content)
-    return {**report, "text": text}

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from segtween.errors import SettingError
 from segtween.labels import LabelSet
-from segtween.training.cache import write_png
-from segtween.types import Flow, SizeHW
+from segtween.street import renderer_version
+from segtween.training.cache import tracked, write_png
+from segtween.training.recipe import Sampled
+from segtween.types import Flow
 from segtween.validation import whole_file
 from segtween.video.staging import sink_errors
 
@@ -25,24 +23,7 @@ RENDERED = ("camvid11", "cityscapes19")
 FLOW_STRIDE = 8
 
 
-class Drives(Protocol):
-    """What a source says of the clips to render."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def seeds(self) -> tuple[int, int]: ...
-    @property
-    def frames(self) -> int: ...
-    @property
-    def stride(self) -> int: ...
-    @property
-    def size(self) -> str: ...
-    @property
-    def size_hw(self) -> SizeHW: ...
-
-
-def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False) -> tuple[tuple[Path, Path], ...]:
+def render(source: Sampled, labels: LabelSet, *, cache: Path, flow: bool = False) -> tuple[tuple[Path, Path], ...]:
     """Image and label files of every clip of a source, clip by clip; labels hold the label set's ids.
 
     With `flow` a file `flow_file(image)` lies beside each image: the exact backward flow on a grid of 1/8.
@@ -51,14 +32,13 @@ def render(source: Drives, labels: LabelSet, *, cache: Path, flow: bool = False)
     """
     check_rendered(labels.name)
     kind = "street-flow" if flow else "street"
-    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_hash()}"
+    folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_version()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
     files = {s: [_pair(folder, s, i) for i in range(source.frames)] for s in seeds}
     missing = [s for s, pairs in files.items() if not all(label.is_file() for _, label in pairs)]
     with sink_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        console = Console(stderr=True)
-        for seed in track(missing, f"rendering {source.name}", console=console, disable=not console.is_terminal):
+        for seed in tracked(missing, f"rendering {source.name}"):
             _render_clip(seed, source, labels, files[seed], flow=flow)
     return tuple(pair for pairs in files.values() for pair in pairs)
 
@@ -93,7 +73,7 @@ def _pair(folder: Path, seed: int, index: int) -> tuple[Path, Path]:
     return folder / f"{stem}.png", folder / f"{stem}_labels.png"
 
 
-def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[Path, Path]], *, flow: bool) -> None:
+def _render_clip(seed: int, source: Sampled, labels: LabelSet, pairs: list[tuple[Path, Path]], *, flow: bool) -> None:
     from segtween.street import StreetClip
 
     # A slower camera sees the same drive in longer steps.
@@ -105,13 +85,3 @@ def _render_clip(seed: int, source: Drives, labels: LabelSet, pairs: list[tuple[
             with whole_file(flow_file(image)) as part, open(part, "wb") as file:  # by name, it would get a suffix
                 np.save(file, small_flow(frame.flow))
         write_png(label, labels.encode(frame.camvid11 if labels.name == "camvid11" else frame.cityscapes19))
-
-
-def renderer_hash() -> str:
-    """Of the renderer's own code."""
-    import segtween.street as street
-
-    digest = hashlib.sha256()
-    for path in sorted(Path(street.__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]

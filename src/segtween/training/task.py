@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from segtween.errors import ModelError
 from segtween.training.options import TrainOptions
 from segtween.training.processes import Processes
-from segtween.training.recipe import BaseRecipe
 
 
 @dataclass(frozen=True)
@@ -146,14 +145,6 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     """What a recipe's `precision` means: weights stay float32, products are of the named type."""
     kind = torch.float16 if precision == "float16" else torch.bfloat16
     return torch.autocast(device.type, kind, enabled=precision != "float32")
-
-
-def open_task(recipe: BaseRecipe, context: Context) -> Task:
-    """The task that the recipe's `trains` names."""
-    from segtween.training.kinds import kind_of
-
-    opened: Task = kind_of(recipe.trains).open(recipe, context)
-    return opened
 
 
 def before_folder(context: Context) -> Path:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import SegtweenError
+from segtween.errors import SegtweenError, os_errors
 
 
 @contextmanager
@@ -63,9 +63,5 @@ def yaml_text(values: Mapping[str, Any]) -> str:
 def write_yaml(values: Mapping[str, Any], path: Path, *, error: type[SegtweenError]) -> None:
     """The file has its final name only when it is whole; an `error` where it cannot be written."""
     text = yaml_text(values)
-    try:
+    with os_errors(error, f"{path} cannot be written", expected="a folder that can be written", do="check it"):
         write_whole(path, text)
-    except OSError as problem:
-        raise error(
-            f"{path} cannot be written ({problem.strerror})", expected="a folder that can be written", do="check it"
-        ) from None

@@ -5,24 +5,19 @@ The two tables name every kind; what a kind needs (PyAV, OpenCV) is imported whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from segtween.errors import SettingError, SourceError
-from segtween.interfaces import Sink, Source
-from segtween.labels import LabelSet, PaletteName
-from segtween.types import SourceInfo
+from segtween.interfaces import Source
+from segtween.labels import PaletteName
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
-if TYPE_CHECKING:
-    from segtween.video.side_by_side import ComparedMethod
-    from segtween.video.sinks import Film
-
 __all__ = [
-    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "SaveOptions", "open_sinks", "open_source", "open_sources",
+    "SAVE_KINDS", "SOURCES", "NamedSource", "SaveKind", "SaveOptions", "open_source", "open_sources",
 ]  # fmt: skip
 
 SaveKind = Literal[
@@ -135,43 +130,23 @@ def _clips_or_itself(spec: str) -> list[str]:
 class SaveOptions:
     """Which outputs a clip gets.
 
-    kinds          any of `SAVE_KINDS`; frames.csv is always written
+    save           any of `SAVE_KINDS`; frames.csv is always written
     overwrite      whether outputs that exist are replaced
     classes        names of the classes that are tinted, cut out and get masks; None: all
     ids            what label files hold: train ids, or the data set's own
-    legend         whether overlays have a legend
     alpha          the share of the class's colour in a tinted pixel, 0..1
     outline        thin: a bright line between classes; none
-    palette        the label set's usual colours, or ones that can be told apart with any colour vision
-    background     what cut-outs are put before: a colour, an image file, or blur; None: nothing
+    palette        the label set's usual colours, or colour-blind: ones that can be told apart with any colour vision
+    background     what cut-outs are put before: a colour (`#00b140`, white), an image file, or blur; None: nothing
     unknown_below  labels of a lower confidence, 0..1, become ignore in all outputs
     """
 
-    kinds: Sequence[str]
+    save: Sequence[str] = ("overlay",)
     overwrite: bool = False
     classes: Sequence[str] | None = None
     ids: Literal["train", "dataset"] = "train"
-    legend: bool = True
     alpha: float = 0.5
     outline: Literal["none", "thin"] = "thin"
     palette: PaletteName = "usual"
-    background: str | None = None
+    background: str | Path | None = None
     unknown_below: float | None = None
-
-
-def open_sinks(
-    folder: str | Path,
-    saving: SaveOptions,
-    *,
-    info: SourceInfo,
-    labels: LabelSet,
-    threads: int = 1,
-    comparison: ComparedMethod | None = None,
-    films: Mapping[str, Film] | None = None,
-) -> Sink:
-    """The outputs of one clip in `folder`, as one sink; see `saving.open_sinks`."""
-    from segtween.video import saving as builders
-
-    return builders.open_sinks(
-        folder, saving, info=info, labels=labels, threads=threads, comparison=comparison, films=films
-    )

@@ -70,11 +70,7 @@ class ContainerSource:
         self._waiting: Any = None
         self._early = True
         self._pictures = self._seek_and_decode()
-        self._info = self._describe()
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
+        self.info = self._describe()
 
     def close(self) -> None:
         self._waiting = None
@@ -84,10 +80,10 @@ class ContainerSource:
         while self._waiting is not None:
             ticks, picture = self._waiting
             rgb = self._convert(picture)
-            if rgb.shape[:2] != self._info.size_hw:
+            if rgb.shape[:2] != self.info.size_hw:
                 raise SourceError(
                     f"frame {self._count} of {self._opened.spec} is {format_size((rgb.shape[0], rgb.shape[1]))}",
-                    expected=f"{format_size(self._info.size_hw)} like the frames before it",
+                    expected=f"{format_size(self.info.size_hw)} like the frames before it",
                     do="the frames before are kept; convert the video to one size",
                 )
             vectors = None if self._vectors is None else self._vectors(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,23 @@ class CutOut:
     own, blurred; None for none. SettingError for another one.
     """
 
-    def __init__(self, classes: Sequence[int], background: str | None = None) -> None:
+    def __init__(self, classes: Sequence[int], background: str | Path | None = None) -> None:
         self._inside = np.zeros(256, np.uint8)
         self._inside[list(classes)] = 255
-        self._background = None if background is None else _background(background)
+        self._background = None if background is None else _background(str(background))
 
     @property
     def is_composed(self) -> bool:
         return self._background is not None
+
+    @property
+    def codec(self) -> Literal["h264", "vp9"]:
+        """Of a film of it: one that has an alpha channel where there is no background."""
+        return "h264" if self.is_composed else "vp9"
+
+    @property
+    def picture(self) -> Callable[[Frame, Result], NDArray[np.uint8]]:
+        return self.composed if self.is_composed else self.rgba
 
     def matte(self, labels: Labels) -> NDArray[np.uint8]:
         """(H, W): 255 where the label is one of the classes, 0 elsewhere."""

@@ -57,11 +57,11 @@ class CvatArchive:
         if self._zip is None:
             return
         with self._dropped_on_error():
-            lines = [
-                f"{n}:{r},{g},{b}::" for n, (r, g, b) in zip(self._labels.names, self._labels.colours, strict=True)
-            ]
-            head = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
-            self._add("labelmap.txt", ("\n".join([*head, *lines]) + "\n").encode())
+            classes = dict(zip(self._labels.names, self._labels.colours, strict=True))
+            # A class of that name is one of its own, as in CVAT; black is ignore all the same.
+            entries = classes if "background" in classes else {"background": (0, 0, 0), **classes}
+            lines = [f"{name}:{r},{g},{b}::\n" for name, (r, g, b) in entries.items()]
+            self._add("labelmap.txt", "".join(["# label:color_rgb:parts:actions\n", *lines]).encode())
             self._add("ImageSets/Segmentation/default.txt", "".join(self._written).encode())
             self._zip.close()
             self._file.close()

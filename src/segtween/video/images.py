@@ -47,7 +47,7 @@ class ImageSource:
             )
         self._closed = False
         self._first = read_image(self._numbered[0][1])
-        self._info = SourceInfo(
+        self.info = SourceInfo(
             name=name or clip_name(spec),
             path=spec,
             size_hw=(self._first.shape[0], self._first.shape[1]),
@@ -57,23 +57,19 @@ class ImageSource:
             end_seconds=end,
         )
 
-    @property
-    def info(self) -> SourceInfo:
-        return self._info
-
     def __iter__(self) -> Iterator[Frame]:
-        assert self._info.time_base is not None
+        assert self.info.time_base is not None
         for index, (number, path) in enumerate(self._numbered):
             if self._closed:
                 return
             rgb = self._first if index == 0 else read_image(path)
-            if rgb.shape[:2] != self._info.size_hw:
+            if rgb.shape[:2] != self.info.size_hw:
                 raise SourceError(
                     f"image {path} (frame {index}) is {format_size((rgb.shape[0], rgb.shape[1]))}",
-                    expected=f"{format_size(self._info.size_hw)} like the images before it",
+                    expected=f"{format_size(self.info.size_hw)} like the images before it",
                     do="put images of one size into one folder; the frames before are kept",
                 )
-            yield Frame(index, number * self._info.time_base, rgb)
+            yield Frame(index, number * self.info.time_base, rgb)
 
     def close(self) -> None:
         self._closed = True
@@ -104,10 +100,9 @@ def read_image(path: Path) -> Rgb:
 
 def _cut_off(data: np.ndarray) -> bool:
     """Whether the end that JPEG and PNG files have is not there; OpenCV fills what is missing with grey."""
-    head, tail = data[:8].tobytes(), data[-64:].tobytes()
-    if head.startswith(b"\xff\xd8\xff"):
-        return b"\xff\xd9" not in tail and b"\xff\xd9" not in data[-4096:].tobytes()
-    return head.startswith(b"\x89PNG") and b"IEND" not in tail and b"IEND" not in data.tobytes()
+    if data[:3].tobytes() == b"\xff\xd8\xff":
+        return b"\xff\xd9" not in data[-4096:].tobytes()
+    return data[:4].tobytes() == b"\x89PNG" and b"IEND" not in data.tobytes()
 
 
 def _unreadable(path: Path, why: str) -> SourceError:

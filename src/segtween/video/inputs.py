@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-from segtween.errors import SettingError, SourceError
+from segtween.errors import SettingError, SourceError, os_errors
 
 SourceKind = Literal["stdin", "camera", "stream", "images", "file"]
 
@@ -230,14 +230,9 @@ def _expand(spec: str) -> list[Path]:
 
 
 def _children(folder: Path) -> list[Path]:
-    try:
+    got = f"folder {folder} cannot be read"
+    with os_errors(SourceError, got, expected="a folder you may read", do="check its rights"):
         return list(folder.iterdir())
-    except OSError as error:
-        raise SourceError(
-            f"folder {folder} cannot be read ({error.strerror})",
-            expected="a folder you may read",
-            do="check its rights",
-        ) from None
 
 
 def _with_suffix(paths: Iterable[Path], suffixes: frozenset[str]) -> list[Path]:

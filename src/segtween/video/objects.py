@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from segtween.errors import SettingError
+from segtween.errors import SettingError, SourceError
 from segtween.types import Frame, Rgb, check_rgb
 from segtween.video.images import read_image
 from segtween.video.pictures import ToRgb
@@ -48,7 +48,7 @@ def picture(item: Any) -> Rgb:
     if isinstance(item, (str, Path)):
         return read_image(Path(item))
     if _is_made_by(item, "PIL", "Image"):
-        return np.asarray(item.convert("RGB"))
+        return _from_pil(item)
     if _is_made_by(item, "torch", "Tensor"):
         return _from_tensor(item)
     return check_rgb(item)
@@ -77,6 +77,24 @@ def _from_tensor(tensor: Any) -> Any:
     return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
+def _from_pil(image: Any) -> Rgb:
+    try:
+        if image.mode.startswith("I;16"):  # Pillow itself would cut all above 255 off
+            grey = (np.asarray(image) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if image.mode not in ("I", "F"):
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"a PIL image cannot be read ({error})", expected="a whole image that is not closed", do="open it again"
+        ) from None
+    raise SettingError(
+        f"frame is a PIL image of mode {image.mode}",
+        expected="an image of 8 bits, or of mode I;16",
+        do="scale its values to 0..255 and convert it to RGB",
+    )
+
+
 def _at(index: int, seconds: float, rgb: Rgb) -> Frame:
     return Frame(index, Fraction(seconds).limit_denominator(1_000_000), rgb)
 
@@ -84,6 +102,12 @@ def _at(index: int, seconds: float, rgb: Rgb) -> Frame:
 def _captured(capture: Any) -> Iterator[Frame]:
     import cv2
 
+    if not capture.isOpened():
+        raise SourceError(
+            "the VideoCapture is not open",
+            expected="a file or camera that OpenCV can read",
+            do="check what it was given",
+        )
     index = 0
     while True:
         has_frame, bgr = capture.read()

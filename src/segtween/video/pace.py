@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from segtween.interfaces import Source
-from segtween.types import Frame, SourceInfo
+from segtween.types import Frame
 
 
 class AtItsRate:
@@ -16,11 +16,7 @@ class AtItsRate:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._source.info
+        self._source, self.info = source, source.info
 
     def close(self) -> None:
         self._source.close()

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.labels import LabelSet
 from segtween.types import IGNORE, Labels, Rgb, SizeHW
 from segtween.video.text import Entry, balanced, clipped, heights, line_height, text_width, write
@@ -36,10 +36,9 @@ class Style:
     outline: Outline = "thin"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.alpha <= 1:  # nor is NaN
-            raise SettingError(f"alpha={self.alpha}", expected="a share from 0 to 1", do="give alpha=0.5")
-        if self.outline not in get_args(Outline):
-            raise unknown(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
+        if not (isinstance(self.alpha, (int, float)) and 0 <= self.alpha <= 1):  # nor is NaN
+            raise SettingError(f"alpha={self.alpha!r}", expected="a share from 0 to 1", do="give alpha=0.5")
+        check_known(f"outline={self.outline!r}", str(self.outline), get_args(Outline))
 
 
 DEFAULT_STYLE = Style()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from segtween.errors import MissingExtraError
+from segtween.errors import from_extra
 from segtween.labels import LabelSet
 from segtween.types import Frame, Result, Rgb, SourceInfo
 from segtween.video.staging import Staged, sink_errors
@@ -45,11 +45,8 @@ class RerunLog:
     """
 
     def __init__(self, target: Path, info: SourceInfo, labels: LabelSet) -> None:
-        try:
-            import rerun
-        except ImportError:
-            raise MissingExtraError("save='rrd'", extra="rerun") from None
-        self.staged, self._rerun = Staged(target), rerun
+        self._rerun = from_extra("rerun", "save='rrd'", extra="rerun")
+        self.staged = Staged(target)
         self._name, self._labels = info.name, labels
         self._stream: Any = None
         self._arrows = Arrows()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from segtween.video.cutouts import CutOut
 from segtween.video.cvat import CvatArchive
 from segtween.video.encode import Clock, Codec, VideoWriter
 from segtween.video.frames_table import FRAMES_TABLE, FramesTable
-from segtween.video.inputs import safe_name
+from segtween.video.inputs import safe_name, unique_names
 from segtween.video.lock import FolderLock
 from segtween.video.outputs import Output, Outputs
 from segtween.video.paint import Painter, Style, full_size
@@ -70,9 +70,6 @@ class Request:
         )
         return VideoSink(writer, draw)
 
-    def text(self, name: str, form: Form) -> TextOutput:
-        return TextOutput(self.folder / name, form)
-
     @property
     def chosen(self) -> CutOut:
         """What cuts the chosen classes out; SettingError where none were chosen."""
@@ -90,111 +87,78 @@ class Request:
         return VideoSink(writer, film.draw)
 
     def mask_names(self) -> list[str]:
-        return [f"masks-{safe_name(self.labels.names[c])}.mkv" for c in self.classes]
+        names = unique_names(safe_name(self.labels.names[c]) for c in self.classes)
+        return [f"masks-{name}.mkv" for name in names]
 
 
-@dataclass(frozen=True)
-class Saving:
-    """The names in the folder, and how the outputs are made."""
+class Saving(NamedTuple):
+    """What an output is called in the folder, or what names the outputs of a kind; and what makes the one of a name."""
 
-    names: Callable[[Request], list[str]]
-    build: Callable[[Request], list[Output]]
+    name: str | Callable[[Request], list[str]]
+    make: Callable[[Request, str], Output]
+
+    def names(self, request: Request) -> list[str]:
+        return [self.name] if isinstance(self.name, str) else self.name(request)
 
 
-def _labels_video(request: Request) -> list[Output]:
+def _labels_video(request: Request, name: str) -> Output:
     values = values_in_file(request.labels, request.ids)[0]
-    return [request.video("labels.mkv", "ffv1", lambda _, result: values(result.labels))]
+    return request.video(name, "ffv1", lambda _, result: values(result.labels))
 
 
-def _masks(request: Request) -> list[Output]:
-    pairs = zip(request.mask_names(), request.classes, strict=True)
-    return [request.video(name, "ffv1", mask_picture(train_id)) for name, train_id in pairs]
+def _mask(request: Request, name: str) -> Output:
+    train_id = request.classes[request.mask_names().index(name)]
+    return request.video(name, "ffv1", mask_picture(train_id))
 
 
-def _cut_out_name(request: Request) -> str:
-    return "cutout.mp4" if request.cut_out is not None and request.cut_out.is_composed else "cutout.webm"
+def _cut_out_names(request: Request) -> list[str]:
+    return ["cutout.mp4" if request.cut_out is not None and request.cut_out.is_composed else "cutout.webm"]
 
 
-def _cut_out_video(request: Request) -> list[Output]:
-    cut_out, name = request.chosen, _cut_out_name(request)
-    if cut_out.is_composed:
-        return [request.video(name, "h264", cut_out.composed)]
-    return [request.video(name, "vp9", cut_out.rgba)]
+def _cut_out_files(request: Request, name: str) -> Output:
+    draw = request.chosen.picture
+    return FrameFiles(request.folder / name, lambda frame, result: encode_png(draw(frame, result)))
 
 
-def _cut_out_files(request: Request) -> list[Output]:
+def _mattes(request: Request, name: str) -> Output:
     cut_out = request.chosen
-    draw = cut_out.composed if cut_out.is_composed else cut_out.rgba
-    return [FrameFiles(request.folder / "cutouts", lambda frame, result: encode_png(draw(frame, result)))]
-
-
-def _mattes(request: Request) -> list[Output]:
-    cut_out = request.chosen
-    return [FrameFiles(request.folder / "mattes", lambda _, result: encode_png(cut_out.matte(result.labels)))]
+    return FrameFiles(request.folder / name, lambda _, result: encode_png(cut_out.matte(result.labels)))
 
 
 def _text(name: str, form: Callable[..., Form], **how: Any) -> Saving:
     """A file that is made of a form of the input's name and label set."""
-    return Saving(lambda _: [name], lambda r: [r.text(name, form(r.info, r.labels, **how))])
+    return Saving(name, lambda r, name: TextOutput(r.folder / name, form(r.info, r.labels, **how)))
 
 
-def _recording(request: Request) -> list[Output]:
+def _recording(request: Request, name: str) -> Output:
     from segtween.video.rerun_log import RerunLog
 
-    return [RerunLog(request.folder / "clip.rrd", request.info, request.labels)]
+    return RerunLog(request.folder / name, request.info, request.labels)
 
 
 SAVINGS: dict[SaveKind, Saving] = {
-    "overlay": Saving(
-        lambda _: ["overlay.mp4"],
-        lambda r: [r.video("overlay.mp4", "h264", r.painter)],
-    ),
-    "side-by-side": Saving(
-        lambda _: ["side-by-side.mp4"],
-        lambda r: [r.video("side-by-side.mp4", "h264", r.painter.beside_input)],
-    ),
-    "labels": Saving(
-        lambda _: ["labels"],
-        lambda r: [label_images(r.folder / "labels", r.labels, ids=r.ids)],
-    ),
-    "labels-video": Saving(lambda _: ["labels.mkv"], _labels_video),
-    "confidence": Saving(
-        lambda _: ["confidence.mkv"],
-        lambda r: [r.video("confidence.mkv", "ffv1", confidence_picture)],
-    ),
-    "masks": Saving(Request.mask_names, _masks),
-    "cutout": Saving(lambda r: [_cut_out_name(r)], _cut_out_video),
-    "cutouts": Saving(lambda _: ["cutouts"], _cut_out_files),
-    "mattes": Saving(lambda _: ["mattes"], _mattes),
-    "cvat": Saving(
-        lambda _: ["cvat.zip"],
-        lambda r: [CvatArchive(r.folder / "cvat.zip", r.labels)],
-    ),
+    "overlay": Saving("overlay.mp4", lambda r, name: r.video(name, "h264", r.painter)),
+    "side-by-side": Saving("side-by-side.mp4", lambda r, name: r.video(name, "h264", r.painter.beside_input)),
+    "labels": Saving("labels", lambda r, name: label_images(r.folder / name, r.labels, ids=r.ids)),
+    "labels-video": Saving("labels.mkv", _labels_video),
+    "confidence": Saving("confidence.mkv", lambda r, name: r.video(name, "ffv1", confidence_picture)),
+    "masks": Saving(Request.mask_names, _mask),
+    "cutout": Saving(_cut_out_names, lambda r, name: r.video(name, r.chosen.codec, r.chosen.picture)),
+    "cutouts": Saving("cutouts", _cut_out_files),
+    "mattes": Saving("mattes", _mattes),
+    "cvat": Saving("cvat.zip", lambda r, name: CvatArchive(r.folder / name, r.labels)),
     "cvat-images": _text("cvat-images.xml", CvatXml, kind="images"),
     "cvat-video": _text("cvat-video.xml", CvatXml, kind="video"),
     "coco": _text("coco.json", Coco),
     "coco-polygons": _text("coco-polygons.json", Coco, polygons=True),
-    "yolo": Saving(lambda _: ["yolo"], lambda r: [yolo_files(r.folder / "yolo", r.labels)]),
+    "yolo": Saving("yolo", lambda r, name: yolo_files(r.folder / name, r.labels)),
     "label-studio": _text("label-studio.json", ImageTasks),
     "label-studio-video": _text("label-studio-video.json", VideoTask),
-    "rrd": Saving(lambda _: ["clip.rrd"], _recording),
+    "rrd": Saving("clip.rrd", _recording),
 }
-"""Every kind that can be saved: the names it has in the folder, and its builder."""
+"""Every kind that can be saved: the names it has in the folder, and what makes it."""
 
-_FILE_NAMES: dict[str, SaveKind] = {
-    "overlay.mp4": "overlay",
-    "side-by-side.mp4": "side-by-side",
-    "labels.mkv": "labels-video",
-    "confidence.mkv": "confidence",
-    "cvat.zip": "cvat",
-    "cvat-images.xml": "cvat-images",
-    "cvat-video.xml": "cvat-video",
-    "coco.json": "coco",
-    "coco-polygons.json": "coco-polygons",
-    "label-studio.json": "label-studio",
-    "label-studio-video.json": "label-studio-video",
-    "clip.rrd": "rrd",
-}
+_KIND_OF_NAME = {saving.name: kind for kind, saving in SAVINGS.items() if isinstance(saving.name, str)}
 
 
 def save_kinds(save: Sequence[str]) -> list[SaveKind]:
@@ -202,7 +166,7 @@ def save_kinds(save: Sequence[str]) -> list[SaveKind]:
     kinds: list[SaveKind] = []
     for name in save:
         key = name.strip().lower()
-        kind = _FILE_NAMES.get(key, key)
+        kind = _KIND_OF_NAME.get(key, key)
         if kind not in SAVINGS:
             raise unknown(f"save={name!r} is not known", kind, SAVINGS, among="some of", otherwise="choose among these")
         if kind not in kinds:
@@ -235,7 +199,7 @@ def open_sinks(
     report = OutputReport(notes=list(renamed))
     tinted = None if classes is None else chosen
     style = Style(tinted, saving.alpha, saving.outline)
-    painter = SharedPainter(Painter(labels, style, legend=saving.legend))
+    painter = SharedPainter(Painter(labels, style))
     cut_out = None if tinted is None else CutOut(tinted, saving.background)
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
     compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
@@ -267,7 +231,7 @@ def _build(
     outputs: list[Output] = []
     try:
         for kind in kinds:
-            outputs += SAVINGS[kind].build(request)
+            outputs += (SAVINGS[kind].make(request, name) for name in SAVINGS[kind].names(request))
         outputs += [request.video(name, "h264", draw) for name, draw in compared.items()]
         outputs += [request.film(name, film) for name, film in films.items()]
         # Last: a line in the table says that the frame is in the other files.
@@ -285,11 +249,11 @@ def _films(comparison: ComparedMethod, labels: LabelSet, style: Style, frames: i
 
 def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:
     """What is saved; SettingError for options that cannot be, or say nothing of it."""
-    kinds, least = save_kinds(saving.kinds), saving.unknown_below
+    kinds, least = save_kinds(saving.save), saving.unknown_below
     if saving.ids not in ("train", "dataset"):
         raise SettingError(f"ids={saving.ids!r}", expected="train or dataset", do="choose one of these")
-    if least is not None and not 0 <= least <= 1:
-        raise SettingError(f"unknown_below={least}", expected="a number from 0 to 1", do="correct the number")
+    if least is not None and not (isinstance(least, (int, float)) and 0 <= least <= 1):
+        raise SettingError(f"unknown_below={least!r}", expected="a number from 0 to 1", do="correct the number")
     if saving.background is not None and not {"cutout", "cutouts"} & set(kinds):
         raise SettingError(
             f"background={saving.background!r} without a cut-out",

@@ -68,6 +68,12 @@ def check_writable(target: Path) -> None:
     staged.discard()
 
 
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """SinkError where something is there that is not to be replaced."""
+    if target.exists() and not overwrite:
+        raise SinkError(f"{target} exists", expected="no such file yet", do="give overwrite=True to replace it")
+
+
 def _no_file(target: Path) -> SinkError:
     return SinkError(f"{target} is a folder", expected="the name of a file", do="choose a name that no folder has")
 
@@ -77,6 +83,13 @@ def written(target: Path) -> Iterator[Path]:
     """A path to write the file `target` to, which gets its name when all went well; SinkError where that fails."""
     with sink_errors(target), whole_file(target) as part:
         yield part
+
+
+def write_text(text: str, target: Path) -> Path:
+    """A text file, UTF-8, under its final name when it is whole. Raises SinkError."""
+    with written(target) as part:
+        part.write_text(text, encoding="utf-8")
+    return target
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from segtween.reports.html.page import (
     paragraph,
     picture,
     record,
-    save,
     section,
     table,
 )
+from segtween.video.staging import write_text
 
 EVIL = '<b onclick="x">&\'</script>'
 
@@ -52,14 +52,14 @@ def test_nested_values_are_told_by_their_path() -> None:
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "report.html"
-    assert save("old", target) == target
+    assert write_text("old", target) == target
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(SinkError, match="no space is left to write"):
-        save("new", target)
+        write_text("new", target)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 

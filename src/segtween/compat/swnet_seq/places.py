@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TextIO
 
 from segtween.compat.swnet_seq.flags import Options
-from segtween.errors import MissingExtraError, SettingError, SinkError
+from segtween.errors import MissingExtraError, SettingError, SinkError, os_errors
 from segtween.types import Rgb
 
 BEST, LAST = "model_best.pth.tar", "checkpoint.pth.tar"
@@ -64,15 +64,10 @@ class RunLog:
 
     def __enter__(self) -> RunLog:
         if not self.silent:
-            try:
+            got = f"{self.folder} cannot be written"
+            with os_errors(SinkError, got, expected="a folder that you may write to", do="give another --log-folder"):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._file = (self.folder / "run.log").open("w", encoding="utf-8")
-            except OSError as error:
-                raise SinkError(
-                    f"{self.folder} cannot be written ({error.strerror})",
-                    expected="a folder that you may write to",
-                    do="give another --log-folder",
-                ) from None
             self._events = _open_events(self.folder)
             if self._events is None:
                 self.say(f"note: {MissingExtraError('TensorBoard', extra='train')}; no events are written")

@@ -10,7 +10,7 @@ import numpy as np
 from segtween.errors import SettingError, SinkError
 from segtween.labels import LabelSet
 from segtween.types import Labels, Rgb, SizeHW
-from segtween.video.staging import sink_errors, written
+from segtween.video.staging import refuse_existing, sink_errors, written
 from segtween.video.text import Entry, flow, text_width, write, write_entries
 
 FAINT = (110, 120, 130)
@@ -101,6 +101,5 @@ def check_picture(target: str | Path, *, overwrite: bool) -> Path:
     path = Path(target)
     if path.suffix.lower() != ".png":
         raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")
-    if path.exists() and not overwrite:
-        raise SinkError(f"{path} exists", expected="no such file yet", do="give overwrite=True to replace it")
+    refuse_existing(path, overwrite=overwrite)
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -113,16 +114,14 @@ class VideoShots:
         self.title = Path(spec).name
 
     def read(self, first: int, last: int) -> Iterator[Shot]:
-        source, count = open_source(self.spec, threads=self.threads), 0
-        try:
+        count = 0
+        with closing(open_source(self.spec, threads=self.threads)) as source:
             for frame in source:
                 count = frame.index + 1
                 if frame.index >= first:
                     yield Shot(frame.index, frame.index, frame.rgb)
                 if frame.index == last:
                     return
-        finally:
-            source.close()
         raise _too_few(last, count, self.title)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from segtween.bench.machine import processor_name
@@ -13,12 +12,11 @@ from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.ops.threads import available_threads
 from segtween.reports.html import charts
 from segtween.reports.html.page import Html, code, details, numbers, page, paragraph, record, section, text_table
+from segtween.reports.tables.plot import CURVES
 from segtween.texttable import TextTable
 
 if TYPE_CHECKING:
     from segtween.bench.sweeps import Sweep
-
-CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
 
 
 def bench_page(report: Report, *, command: str) -> Html:
@@ -91,14 +89,8 @@ def _stages(named: Sequence[tuple[str, dict[str, Any]]]) -> Html:
         )
         for name, result in named
     ]
-    keys = " ".join(
-        f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(stage)}</span>'
-        for stage, colour in colours.items()
-    )
-    return (
-        charts.bars(rows, caption="Milliseconds per frame by stage: medians, whose sum need not be that of a frame")
-        + f'<p class="note">{keys}</p>'
-    )
+    caption = "Milliseconds per frame by stage: medians, whose sum need not be that of a frame"
+    return charts.bars(rows, caption=caption) + f'<p class="note">{charts.key_lines(colours.items())}</p>'
 
 
 def _curves(sweep: Sweep) -> Html:

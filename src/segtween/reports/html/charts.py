@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import count
 from typing import NamedTuple
@@ -49,6 +49,14 @@ def css(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
+def key_lines(lines: Iterable[tuple[str, str]]) -> Html:
+    """What tells the lines of a chart apart: the name and the CSS colour of each."""
+    return " ".join(
+        f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(name)}</span>'
+        for name, colour in lines
+    )
+
+
 def line_chart(title: str, series: Sequence[Series], *, x: str, y: str, whole_x: bool = False) -> Html:
     """Lines, with whiskers where they have bounds. `x` and `y` say what the axes are; values of y are percent or what
     `y` says."""
@@ -60,10 +68,7 @@ def line_chart(title: str, series: Sequence[Series], *, x: str, y: str, whole_x:
     marks = "".join(_grid(xs, ys, x, y, whole=whole_x)) + "".join(
         _drawn(one, xs, ys, shift=SHIFT * (row - (len(drawn) - 1) / 2)) for row, one in enumerate(drawn)
     )
-    keys = " ".join(
-        f'<span><span class="keyline" style="border-color:{one.colour}"></span>{escape(one.name)}</span>'
-        for one in drawn
-    )
+    keys = key_lines((one.name, one.colour) for one in drawn)
     words = "; ".join(f"{one.name}: {', '.join(f'{_n(b)} at {_n(a)}' for a, b in one.points)}" for one in drawn)
     svg = _svg(f"0 0 {WIDTH} {HEIGHT}", marks, title=title, words=f"{y} over {x}. {words}.")
     return f'<figure><figcaption>{escape(title)}: {keys}</figcaption><div class="chart scroll">{svg}</div></figure>'
@@ -100,11 +105,7 @@ def strip(
         for _, values, colour in curves
         for part in _runs(values, span)
     )
-    names = " ".join(
-        f'<span><span class="keyline" style="border-color:{colour}"></span>{escape(name)}</span>'
-        for name, _, colour in curves
-        if name
-    )
+    names = key_lines((name, colour) for name, _, colour in curves if name)
     return _row(title, names, lines, words, "")
 
 

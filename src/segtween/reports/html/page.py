@@ -15,7 +15,7 @@ from segtween._version import __version__
 from segtween.errors import SinkError
 from segtween.texttable import TextTable
 from segtween.types import Rgb
-from segtween.video.staging import written
+from segtween.video.staging import refuse_existing
 
 Html = str
 """Markup; whatever is in it has been escaped."""
@@ -43,15 +43,7 @@ def check_target(target: Path, *, overwrite: bool = True) -> None:
         raise SinkError(
             f"report {target}", expected="a file in a folder that is there", do="give a name such as report.html"
         )
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give overwrite=True to replace it")
-
-
-def save(text: Html, target: Path) -> Path:
-    """Under its final name when it is whole. Raises SinkError."""
-    with written(target) as part:
-        part.write_text(text, encoding="utf-8")
-    return target
+    refuse_existing(target, overwrite=overwrite)
 
 
 def section(title: str, *parts: Html) -> Html:

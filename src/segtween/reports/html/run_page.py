@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from segtween.api import load
 from segtween.reports.html import charts
-from segtween.reports.html.page import Html, code, details, jpeg, numbers, page, paragraph, record, save, section
+from segtween.reports.html.page import Html, code, details, jpeg, numbers, page, paragraph, record, section
 from segtween.reports.html.recording import LABELS_FILM, MOST_TIMES, PICTURE_FILM, ROWS, WIDEST, RunRecorder, fitted
 from segtween.run.summary import Summary
 from segtween.texttable import count
 from segtween.types import format_size
 from segtween.video.flicker_chart import round_up
+from segtween.video.staging import write_text
 
 REPORT = "report.html"
 BEFORE, AFTER, ACCENT = "var(--before)", "var(--after)", "var(--accent)"
@@ -61,7 +62,7 @@ def _arguments(values: Mapping[str, Any]) -> str:
 
 def write_run_report(summary: Summary, recorder: RunRecorder, asked: Asked) -> Path:
     """`report.html` in the run's folder, beside its films. Raises SinkError."""
-    return save(run_page(summary, recorder, asked), summary.folder / REPORT)
+    return write_text(run_page(summary, recorder, asked), summary.folder / REPORT)
 
 
 def run_page(summary: Summary, recorder: RunRecorder, asked: Asked) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from segtween.bench.machine import processor_name
@@ -141,12 +141,7 @@ def _flow_ms(dataset: CodedDataset, methods: Mapping[str, Settings], *, threads:
 
 def _pairs(dataset: CodedDataset) -> Iterator[tuple[Frame, Frame]]:
     for clip in dataset.clips:
-        before: Frame | None = None
-        for one in clip.frames:
-            frame = dataset.frame_of(one)
-            if before is not None:
-                yield before, frame
-            before = frame
+        yield from pairwise(map(dataset.frame_of, clip.frames))
 
 
 def _timed(flow: FlowEstimator, previous: Frame, frame: Frame, *, both: bool) -> float:

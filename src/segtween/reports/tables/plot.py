@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 INK, GRID = "#1f2933", "#d9dee3"
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8e6bbf", "#b8860b", "#4c9a9a", "#c2559d", "#7a5c3e")
+CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
+"""What is drawn of a sweep."""
 
 
 def require_matplotlib() -> None:
@@ -51,8 +53,7 @@ def _draw_sweep(sweep: Sweep) -> Any:
 
     figure = Figure(figsize=(5.6, 3.4), layout="constrained")
     axes = figure.add_subplot()
-    lines = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other frame", "label_ms": "of it labels"}
-    for colour, (key, name) in zip(COLOURS, lines.items(), strict=False):
+    for colour, (key, name) in zip(COLOURS, CURVES.items(), strict=False):
         points = [(row["at"], row[key]) for row in sweep.rows if row.get(key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)

@@ -118,7 +118,7 @@ def _answers(
     one = build_labelled(*given, backend=backend, flow=flow, kind=_FromBefore)
     both = build_labelled(*given, backend=backend, flow=flow)
     motion = FrameMotion(flow, ops=both.ops)
-    motion.bidirectional = True
+    motion.estimator.bidirectional = True
     for index, (from_one, from_both) in enumerate(_side_by_side(dataset, clip, one, both, motion)):
         nearest = min(keys, key=lambda k, i=index: abs(k - i))  # type: ignore[misc]
         yield abs(nearest - index), (truth[nearest], from_one.labels, from_both.labels)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segtween.errors import SinkError
 from segtween.run.ending import write_json
 from segtween.texttable import TextTable
-from segtween.video.staging import sink_errors, written
+from segtween.video.staging import refuse_existing, sink_errors, write_text
 
 FORMS = (".md", ".csv", ".json")
 
@@ -95,18 +94,10 @@ class Study:
         return [place / f"{self.name}{form}" for form in FORMS]
 
 
-def write_text(text: str, target: Path) -> None:
-    with written(target) as part:
-        part.write_text(text, encoding="utf-8")
-
-
 def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) -> None:
     """SinkError where one of the files exists already: reported before anything is measured."""
     for name in names:
-        if (Path(folder) / name).exists() and not overwrite:
-            raise SinkError(
-                f"{Path(folder) / name} exists", expected="no such file yet", do="give overwrite=True to replace it"
-            )
+        refuse_existing(Path(folder) / name, overwrite=overwrite)
 
 
 def percent(value: float) -> str:

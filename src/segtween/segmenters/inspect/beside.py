@@ -200,6 +200,8 @@ def _three(source: str, place: str, values: Any) -> tuple[float, ...]:
 
 def _mm_output(path: Path, params: Any) -> Facts:
     channels, classes = _get(params, "out_channels"), _get(params, "num_classes")
+    if classes is not None and type(classes) is not int:
+        raise _unreadable("pipeline.json", "num_classes", classes, "a whole number")
     facts = _facts("pipeline.json", {"classes": classes})
     if channels == 1:
         facts |= _facts(

@@ -16,20 +16,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
 from segtween.build import build_flow
 from segtween.engine.clock import Clock
 from segtween.engine.motion import MotionEstimator
 from segtween.engine.state import KeyState, Propagation
-from segtween.errors import SettingError
 from segtween.ops.cpu import CpuOps
 from segtween.refine.blend import Replace
 from segtween.settings import Composed, find_preset
+from segtween.street import renderer_version
 from segtween.training.attention.recipe import Moments
-from segtween.training.cache import new_folder
-from segtween.training.street import CAMERA_RATE, RENDERED, renderer_hash
+from segtween.training.cache import new_folder, tracked
+from segtween.training.street import CAMERA_RATE, check_rendered
 from segtween.types import Flow, Rgb
 
 PRESET = "refined"
@@ -79,22 +77,17 @@ def open_follower(*, threads: int) -> Follower:
 def drives_key(source: Moments, labels: str, follower: Follower) -> str:
     """Of everything that a drive depends on but its seed; SettingError for labels that streets are not rendered
     with."""
-    if labels not in RENDERED:
-        raise SettingError(
-            f"labels is {labels!r}, with a source of kind street",
-            expected=f"one of {', '.join(RENDERED)}",
-            do="leave the street source out or choose another label set",
-        )
+    check_rendered(labels)
     read = {k: v for k, v in asdict(source).items() if k in ("frames", "stride", "begins", "size")}
-    text = json.dumps([read, labels, renderer_hash(), follower.describe()], sort_keys=True)
+    text = json.dumps([read, labels, renderer_version(), follower.describe()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def open_drives(source: Moments, labels: str, follower: Follower, *, cache: Path) -> list[Drive]:
     """The drives of a source, rendered into `cache`, a folder each, where that has not been done yet."""
     folder = cache / f"drives-{drives_key(source, labels, follower)[:16]}"
-    console, seeds = Console(stderr=True), range(source.seeds[0], source.seeds[1] + 1)
-    for seed in track(seeds, f"rendering {source.name}", console=console, disable=not console.is_terminal):
+    seeds = range(source.seeds[0], source.seeds[1] + 1)
+    for seed in tracked(seeds, f"rendering {source.name}"):
         if not (folder / str(seed)).is_dir():
             with new_folder(folder / str(seed)) as part:
                 for name, array in _rendered(seed, source, labels, follower).items():

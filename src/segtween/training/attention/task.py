@@ -117,8 +117,7 @@ def open_task(recipe: AttentionRecipe, context: Context) -> AttentionTask:
     order = plan(pools, samples=recipe.steps * recipe.batch, seed=recipe.seed)
     total = sum(pool.source.share for pool in pools)
     shares = sum(pool.source.share / total * pool.class_shares(len(recipe.label_set)) for pool in pools)
-    weights = class_weights(np.asarray(shares), recipe.loss)
-    weights = None if weights is None else weights.to(context.device)
+    weights = class_weights(np.asarray(shares), recipe.loss, device=context.device)
     reader = open_reader(recipe, pools, order, extractors.follower.propagation.ops)
 
     torch.manual_seed(recipe.seed)

@@ -158,8 +158,7 @@ def open_task(recipe: Recipe, context: Context) -> SegmenterTask:
         found = [open_pool(s, labels, data_root=options.data_root, cache=options.cache_folder) for s in sources]
     pools = tuple(found[: len(recipe.train)])
     order = plan(pools, samples=recipe.steps * recipe.batch, seed=recipe.seed)
-    weights = class_weights(class_shares(pools, classes=len(labels)), recipe.loss)
-    weights = None if weights is None else weights.to(device)
+    weights = class_weights(class_shares(pools, classes=len(labels)), recipe.loss, device=device)
 
     torch.manual_seed(recipe.seed)
     net = build(recipe.network, classes=len(labels), initial=recipe.initial)

@@ -167,8 +167,7 @@ def open_task(recipe: PropagationRecipe, context: Context) -> PropagationTask:
     steps = recipe.steps or recipe.epochs * epoch_steps
     order = plan(pools, samples=steps * recipe.batch, seed=recipe.seed)
     labelled = [pool for pool in clip_pools(pools) if pool.has_labels]
-    weights = class_weights(class_shares(labelled, classes=len(teacher.labels)), recipe.loss)
-    weights = None if weights is None else weights.to(device)
+    weights = class_weights(class_shares(labelled, classes=len(teacher.labels)), recipe.loss, device=device)
 
     torch.manual_seed(recipe.seed)
     chain = Chain(build_flow(recipe.flow), build_refiner(classes=len(teacher.labels), edge=recipe.edge)).to(device)
