@@ -272,6 +272,7 @@ def slow_network(path: Path, *lines: str) -> str:
     return f"{path}:f"
 
 
+@pytest.mark.slow
 def test_a_frame_is_done_before_sigterm_stops_a_run(tmp_path: Path) -> None:
     done = tmp_path / "done"
     lines = ("if frames == 3:", "    signal.raise_signal(signal.SIGTERM)", f"    open({str(done)!r}, 'w').close()")

@@ -42,6 +42,7 @@ def drive(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own_labels_every_frame(drive: Path, tmp_path: Path) -> None:
     told = call("webcam.py", drive, tmp_path / "out").splitlines()
     assert told[0] == "0 network"

@@ -40,6 +40,7 @@ def plain(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (cv2.dilate(labels, k) == cv2.erode(labels, k)).astype(np.uint8)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     first, second, other = frames(3, 3), frames(3, 3), frames(4, 3)
     for a, b in zip(first, second, strict=True):

@@ -105,6 +105,7 @@ def test_it_says_where_it_is_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob("segtween-ui-*")) == []
 
 
+@pytest.mark.slow
 @SERVES
 def test_a_token_is_part_of_the_address(tmp_path: Path) -> None:
     with serving(tmp_path, "--no-browser", "--token", "a b", "-o", str(tmp_path / "kept")) as (process, lines):

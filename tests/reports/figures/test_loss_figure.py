@@ -58,6 +58,7 @@ def test_what_it_cannot_show_is_refused() -> None:
             loss_figure(ByBrightness(), change(Settings().at(1), **changes), DRIVES)
 
 
+@pytest.mark.slow
 def test_command_writes_the_page(tmp_path: Path) -> None:
     out = tmp_path / "losses.png"
     words = f"figure losses --seeds 1 --frames 2 --interval 1 --size 128x96 --traffic heavy --panel 100 -o {out}"
