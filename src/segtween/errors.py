@@ -74,6 +74,16 @@ class MissingExtraError(SegtweenError):
         )
 
 
+def one_line(problem: object, most: int = 200) -> str:
+    """What another library says, in one line of at most so many characters."""
+    return " ".join(str(problem).split())[:most]
+
+
+def one_line_of_kind(problem: BaseException) -> str:
+    """The same after the name of the exception's class."""
+    return f"{type(problem).__name__}: {one_line(problem)}"
+
+
 @contextmanager
 def os_errors(error: type[SegtweenError], got: str, *, expected: str, do: str) -> Iterator[None]:
     """Turns what the system raises on a file or folder into such an `error`; the system's reason follows `got`."""

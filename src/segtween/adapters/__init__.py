@@ -20,7 +20,7 @@ import importlib.util
 from dataclasses import replace
 from typing import Any
 
-from segtween.errors import MissingExtraError, ModelError
+from segtween.errors import MissingExtraError, ModelError, one_line
 from segtween.models.records import ModelRecord
 
 
@@ -38,7 +38,7 @@ def of_transformers(name: str) -> Any:
     try:
         return getattr(transformers, name, None)
     except (ImportError, RuntimeError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:200]
+        reason = one_line(error.__cause__ or error)
         raise ModelError(
             f"{name} of transformers {transformers.__version__} cannot be imported ({reason})",
             expected="releases of torch, torchvision and transformers that fit each other",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segtween.adapters import need
-from segtween.errors import ModelError
+from segtween.errors import ModelError, one_line
 from segtween.models.weights import sha256_of
 
 EXTRA = "huggingface"
@@ -98,7 +98,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     if status is not None:
         return f"the hub answers with status {status}", "check the name, try again later, or give a folder"
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
-    why = "HF_HUB_OFFLINE is set" if offline else " ".join(str(cause).split())[:200]
+    why = "HF_HUB_OFFLINE is set" if offline else one_line(cause)
     return why, "connect, set HF_ENDPOINT to a server that can be reached, or give a folder"
 
 

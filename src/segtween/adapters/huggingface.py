@@ -26,7 +26,7 @@ from segtween.adapters import need, of_transformers
 from segtween.adapters.cache import FORMAT, KIND, cached_key
 from segtween.adapters.hub import EXTRA, MERGES, folder_of, is_folder
 from segtween.adapters.labels import labels_for, labels_of_words, names_in, of_names, without_labels
-from segtween.errors import ModelError
+from segtween.errors import ModelError, one_line
 from segtween.labels import LabelSet
 from segtween.labels import label_set as find_label_set
 from segtween.models.records import RECORD_FILE, InputRecord, ModelRecord, load_record, resampling_of
@@ -234,8 +234,9 @@ def _json(path: Path) -> Mapping[str, Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
-    text = " ".join(str(error).split())[:200]
-    return ModelError(f"{path} cannot be read ({text})", expected="a configuration", do="save the network again")
+    return ModelError(
+        f"{path} cannot be read ({one_line(error)})", expected="a configuration", do="save the network again"
+    )
 
 
 def _processor(folder: Folder) -> Any:
@@ -300,9 +301,8 @@ def _module(folder: Folder) -> Any:
             do="get the network as safetensors",
         ) from None
     except Exception as error:  # whatever transformers raises
-        text = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"hf:{folder.name} cannot be loaded ({type(error).__name__}: {text})",
+            f"hf:{folder.name} cannot be loaded ({type(error).__name__}: {one_line(error, 300)})",
             expected="weights that fit config.json",
             do="save the network again",
         ) from None

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from segtween.adapters.cache import digest_of_module
 from segtween.adapters.labels import labels_for, names_in
 from segtween.adapters.queries import MERGED_AT, mask_size, merged
-from segtween.errors import ModelError, SettingError
+from segtween.errors import ModelError, SettingError, one_line_of_kind
 from segtween.labels import LabelSet
 from segtween.models.records import InputRecord, ModelRecord, OutputKind, OutputRecord
 from segtween.segmenters import Preprocessing
@@ -156,7 +156,7 @@ def _prepared(name: str) -> Iterator[None]:
         yield
     except Exception as error:  # whatever the module raises
         raise ModelError(
-            f"network {name!r} cannot be copied ({_shown(error)})",
+            f"network {name!r} cannot be copied ({one_line_of_kind(error)})",
             expected="a torch.nn.Module with its weights",
             do="build it as its source does, and load a state dict",
         ) from None
@@ -195,14 +195,10 @@ def _tried(net: Any, pixels: InputRecord, size_hw: SizeHW, *, name: str) -> NDAr
         raise ModelError(f"network {name!r} {error.got}", expected=error.expected, do=error.do) from None
     except Exception as error:  # whatever the module raises
         raise ModelError(
-            f"network {name!r} fails on an image of {format_size(size_hw)} ({_shown(error)})",
+            f"network {name!r} fails on an image of {format_size(size_hw)} ({one_line_of_kind(error)})",
             expected="a network that takes normalised images (1, 3, H, W)",
             do="give size_hw=(H, W), if it takes one size only",
         ) from None
-
-
-def _shown(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 # ── What a module sees ────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from segtween.adapters import of_transformers
-from segtween.errors import LabelError, ModelError
+from segtween.errors import LabelError, ModelError, one_line
 
 TASK = "the task is semantic"
 TOKENS = ("tokenizer.json", "vocab.json")
@@ -89,7 +89,7 @@ def _tokenizer(folder: Path) -> Any:
     try:
         return tokenizers.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever transformers raises
-        raise _no_tokenizer(folder, f"cannot be read ({' '.join(str(error).split())[:160]})") from None
+        raise _no_tokenizer(folder, f"cannot be read ({one_line(error, 160)})") from None
 
 
 def _no_tokenizer(folder: Path, why: str) -> ModelError:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import unknown
+from segtween.errors import check_known
 from segtween.flow.grid import LEAST_SIDE, describe_search
 from segtween.flow.search import PatchSearch, Search
 from segtween.flow.view import GreyView
@@ -40,8 +40,7 @@ class DisFlow:
     """
 
     def __init__(self, *, quality: str = "balanced", stride: int | None = None, threads: int = 0) -> None:
-        if quality not in QUALITIES:
-            raise unknown(f"flow quality {quality!r}", quality, QUALITIES)
+        check_known(f"flow quality {quality!r}", quality, QUALITIES)
         self.quality, self._view = quality, GreyView(stride=stride, threads=threads)
         self._search = PatchSearch(search=SEARCHES[quality], threads=threads)
 

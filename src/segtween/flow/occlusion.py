@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import SettingError, unknown
+from segtween.errors import SettingError, check_known
 from segtween.flow.view import GreyView
 from segtween.interfaces import ArrayOps, FlowEstimator, Selecting
 from segtween.ops.reference import pad_image
@@ -198,6 +198,5 @@ OCCLUSIONS: dict[str, Callable[..., Occlusion]] = {
 
 def open_occlusion(name: str, **options: Any) -> Occlusion:
     """An estimate by name; SettingError lists the names."""
-    if name not in OCCLUSIONS:
-        raise unknown(f"occlusion {name!r}", name, OCCLUSIONS)
+    check_known(f"occlusion {name!r}", name, OCCLUSIONS)
     return OCCLUSIONS[name](**options)

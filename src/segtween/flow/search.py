@@ -8,7 +8,7 @@ Convention: backward flow, current(x, y) = previous(x + dx, y + dy).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import cv2
@@ -57,7 +57,7 @@ class PatchSearch:
         found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
         for now, before in reversed(levels):
             size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
-            settled = self.search.settled or 0.0 if now is levels[0][0] else 0.0
+            settled = self.search.settled if now is levels[0][0] else None
             found, coarser = self._level((now, before), found, coarser, size_hw, settled), size_hw
         flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
 
@@ -67,22 +67,17 @@ class PatchSearch:
         self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
 
-    def _level(self, images: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW, settled: float) -> Flow:
+    def _level(self, images: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW, settled: float | None) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one."""
-        places, limits = self._places(size_hw), (self.search.steps, np.float32(SIDE * SIDE * settled**2))
+        places, limits = self._places(size_hw), (self.search.steps, np.float32(SIDE * SIDE * (settled or 0.0) ** 2))
         nearest, shape = _nearest_patches(size_hw, start_hw, self.search.apart), (len(places[1]), len(places[0]))
-
-        def search(found: Any) -> Any:
-            return lambda a, b: patches.search_rows(*images, places, start, nearest, limits, found, a, b)
-
-        def spread(before: Any, found: Any) -> Any:
-            return lambda a, b: patches.spread_rows(*images, places, before, limits, found, a, b)
-
-        found = _patches(shape)
-        self._rows(search(found), shape[0], least=_fewest_rows(shape[1]))
+        least, found = _fewest_rows(shape[1]), _patches(shape)
+        search = partial(patches.search_rows, *images, places, start, nearest, limits, found)
+        self._rows(search, shape[0], least=least)
         for _ in range(self.search.rounds):
             before, found = found, _patches(shape)
-            self._rows(spread(before, found), shape[0], least=_fewest_rows(shape[1]))
+            spread = partial(patches.spread_rows, *images, places, before, limits, found)
+            self._rows(spread, shape[0], least=least)
         return found[0]
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:

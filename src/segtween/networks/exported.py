@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import ModelError, from_extra
+from segtween.errors import ModelError, from_extra, one_line
 from segtween.models.weights import in_cache, sha256_of
 
 _GRAPH = "graph.xml"
@@ -38,7 +38,7 @@ def _translate(path: Path, target: Path) -> None:
             graph = openvino.convert_model(program)
         except Exception as error:  # both raise whatever they meet
             raise ModelError(
-                f"{path.name} cannot be read as an exported program ({' '.join(str(error).split())[:200]})",
+                f"{path.name} cannot be read as an exported program ({one_line(error)})",
                 expected="a file of torch.export.save of operations that OpenVINO knows",
                 do="export it again with this version of torch, or as ONNX",
             ) from None
@@ -73,7 +73,7 @@ def _check_pickles(path: Path) -> None:
                     torch.load(io.BytesIO(content), weights_only=True)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RecursionError) as error:
         raise ModelError(
-            f"{path} cannot be read ({' '.join(str(error).split())[:120]})",
+            f"{path} cannot be read ({one_line(error, 120)})",
             expected="a file of torch.export.save",
             do="export it again",
         ) from None

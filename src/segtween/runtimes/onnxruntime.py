@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from segtween.errors import MissingExtraError, ModelError, SettingError, from_extra
+from segtween.errors import MissingExtraError, ModelError, SettingError, from_extra, one_line
 from segtween.models.int8 import Int8Record
 from segtween.models.onnx_file import check_onnx_file
 from segtween.models.records import InputRecord
@@ -111,7 +111,7 @@ class OnnxRuntime(FileRuntime):
         try:
             return list(self._session.run(list(self.outputs), feed))
         except Exception as error:  # the library raises classes of its own, all straight from Exception
-            raise self._refused(feed[image].shape, _message(error)) from None
+            raise self._refused(feed[image].shape, one_line(error)) from None
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -148,7 +148,7 @@ class OnnxRuntime(FileRuntime):
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # as in run
-            raise self._refused(image.shape, _message(error)) from None
+            raise self._refused(image.shape, one_line(error)) from None
         return tuple(binding.get_outputs()[0].shape())
 
     def _open(self, library: Any, chosen: str, number: str) -> Any:
@@ -165,7 +165,7 @@ class OnnxRuntime(FileRuntime):
             return library.InferenceSession(str(self.path), options, providers=providers)
         except Exception as error:  # as in run
             raise ModelError(
-                f"{self.path} cannot be opened by ONNX Runtime ({_message(error)})",
+                f"{self.path} cannot be opened by ONNX Runtime ({one_line(error)})",
                 expected="an ONNX graph of operations that it knows",
                 do="try runtime='openvino', or export with another opset",
             ) from None
@@ -188,10 +188,6 @@ def missing_on_card(provider: str) -> str | None:
     if any(_short(name) == _short(provider) for name in available):
         return None
     return f"this ONNX Runtime has no execution provider {provider}; install onnxruntime-gpu"
-
-
-def _message(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _provider(wanted: str | None, library: Any) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import LabelError, ScoresError
+from segtween.errors import LabelError, ScoresError, one_line
 from segtween.labels import LabelSet, label_set, label_set_from_record, usual
 from segtween.models.weights import sha256_of
 from segtween.segmenters.scores import Scores, check_finite
@@ -114,7 +114,7 @@ def _read(path: Path) -> tuple[NDArray[Any], float, list[str], LabelSet | None, 
             held = {key: file[key] for key in file.files if key in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ScoresError(
-            f"scores file {path} cannot be read ({' '.join(str(error).split())[:120]})",
+            f"scores file {path} cannot be read ({one_line(error, 120)})",
             expected="an .npz file of plain arrays",
             do="store the scores again",
         ) from None
@@ -154,7 +154,7 @@ def _read_labels(path: Path, stored: NDArray[Any] | None) -> LabelSet | None:
         return label_set_from_record(json.loads(str(stored)), name=path.stem)
     except (ValueError, LabelError) as error:
         raise ScoresError(
-            f"scores file {path} holds a label set that cannot be read ({' '.join(str(error).split())[:120]})",
+            f"scores file {path} holds a label set that cannot be read ({one_line(error, 120)})",
             expected="the JSON of a label set",
             do="store the scores again",
         ) from None

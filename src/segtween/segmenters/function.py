@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import LabelError, ModelError, ScoresError
+from segtween.errors import LabelError, ModelError, ScoresError, one_line_of_kind
 from segtween.labels import Which
 from segtween.labels import label_set as find_label_set
 from segtween.segmenters.answers import Answer
@@ -72,7 +72,7 @@ class CallableSegmenter:
             returned = self.function(image)
         except Exception as error:
             raise ScoresError(
-                f"{who} failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}",
+                f"{who} failed with {one_line_of_kind(error)}",
                 expected="scores (classes, height, width)",
                 do="correct the function",
             ) from error
@@ -116,7 +116,7 @@ def load_function(spec: str) -> Callable[[Rgb], Any]:
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
     except (Exception, SystemExit) as error:
         raise ModelError(
-            f"{where} cannot be imported ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+            f"{where} cannot be imported ({one_line_of_kind(error)})",
             expected="module:function or file.py:function",
             do="check its name, and that it imports by itself",
         ) from error
@@ -145,7 +145,7 @@ def build(loaded: Any, *, name: str, is_right: Callable[[Any], bool]) -> Any:
         built = loaded()
     except (Exception, SystemExit) as error:
         raise ModelError(
-            f"{name} failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            f"{name} failed with {one_line_of_kind(error)}",
             expected="a function without arguments that builds a network",
             do="correct it",
         ) from error

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError, SettingError, one_line
 
 LARGEST_BYTES = 1_000_000
 MOST_VALUES = 20_000
@@ -43,7 +43,7 @@ def read_yaml(
     except _UnreadableError as problem:
         raise error(f"{what} {path} {problem}", expected=expected, do=do) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        reason = " ".join(str(problem).split())[:120]
+        reason = one_line(problem, 120)
         raise error(f"{what} {path} is not YAML ({reason})", expected=expected, do=do) from None
     except (OSError, ValueError) as problem:  # ValueError: a path with a zero byte
         reason = getattr(problem, "strerror", None) or str(problem)

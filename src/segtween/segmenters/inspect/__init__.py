@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from segtween.errors import ModelError, unknown
+from segtween.errors import ModelError, check_known
 from segtween.labels import MOST_CLASSES, LabelSet, numbered, usual
 from segtween.labels import label_set as find_label_set
 from segtween.models.finding import check_graph_file
@@ -122,8 +122,8 @@ def propose(
 
 
 def _given(label_set: Any, kind: OutputKind | None, fixed: Mapping[str, Any] | None) -> dict[str, Fact]:
-    if kind is not None and kind not in get_args(OutputKind):
-        raise unknown(f"output_kind {kind!r}", kind, get_args(OutputKind))
+    if kind is not None:
+        check_known(f"output_kind {kind!r}", kind, get_args(OutputKind))
     values = {
         "labels": None if label_set is None else find_label_set(label_set),
         "output.kind": kind,
