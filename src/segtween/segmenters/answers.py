@@ -158,9 +158,10 @@ def check_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, labels
     channels = planes.size // (planes.shape[-2] * planes.shape[-1])
     if output.kind == "labels" and channels != 1:
         raise misfit(record, "kind", output.kind, f"has shape {answer.shape}")
-    least, most = float(answer.min()), float(answer.max())
-    if output.kind == "probabilities" and (least < -ROUNDING or most > 1 + ROUNDING):
-        raise misfit(record, "kind", output.kind, f"has values from {least:.3g} to {most:.3g}")
+    if output.kind == "probabilities":
+        least, most = float(answer.min()), float(answer.max())
+        if least < -ROUNDING or most > 1 + ROUNDING:
+            raise misfit(record, "kind", output.kind, f"has values from {least:.3g} to {most:.3g}")
     if output.kind != "labels" and not output.has_background and channels == 1 and len(labels_of) == 2:
         raise misfit(record, "threshold", "0.5 or another", f"has one channel (shape {answer.shape})")
     classes = len(output.values or labels_of) if output.kind == "labels" else channels + output.has_background

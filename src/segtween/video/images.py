@@ -102,7 +102,8 @@ def _cut_off(data: np.ndarray) -> bool:
     """Whether the end that JPEG and PNG files have is not there; OpenCV fills what is missing with grey."""
     if data[:3].tobytes() == b"\xff\xd8\xff":
         return b"\xff\xd9" not in data[-4096:].tobytes()
-    return data[:4].tobytes() == b"\x89PNG" and b"IEND" not in data.tobytes()
+    is_png, tail = data[:4].tobytes() == b"\x89PNG", data[-64:].tobytes()
+    return is_png and b"IEND" not in tail and b"IEND" not in data.tobytes()
 
 
 def _unreadable(path: Path, why: str) -> SourceError:
