@@ -12,6 +12,7 @@ import pytest
 import segtween
 from fakes import textured
 from segtween.errors import LabelError, MissingExtraError, ModelError, SettingError
+from segtween.models.records import OutputRecord
 
 pytestmark = pytest.mark.train
 
@@ -137,6 +138,22 @@ def test_the_module_is_left_as_it_is() -> None:
     assert net.training
     assert all(parameter.requires_grad for parameter in net[2].parameters())
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+def test_ties_are_left_to_rounding_and_labels_of_a_leading_class_are_not() -> None:
+    """Whatever the order in which a processor adds: classes that are as good as equal have no label to keep."""
+    from segtween.adapters.export import compared
+
+    rng = np.random.default_rng(3)
+    scores = np.repeat(rng.normal(size=(1, 1, 24, 32)), 3, axis=1).astype(np.float32)
+    scores[:, 0] -= 4
+    rounded = scores + 1e-6 * rng.normal(size=scores.shape).astype(np.float32)
+    output = OutputRecord(name="scores")
+    assert (scores.argmax(axis=1) != rounded.argmax(axis=1)).any()
+    assert compared(scores, rounded, output) == (pytest.approx(0.0, abs=1e-5), 1.0)
+    scores[:, 2, :, :16] += 0.5
+    assert compared(scores, scores[:, [0, 2, 1]], output)[1] == 0.0
+    assert compared(scores[:, :1], scores[:, :1] + 1, output) == (1.0, 1.0)
 
 
 def test_it_is_exported_once_for_its_weights_and_size(cache: Path) -> None:

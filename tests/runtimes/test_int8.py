@@ -299,9 +299,9 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
-def answer_with(**held: str) -> int:
-    """`int8_weight_bits` of a process of its own: oneDNN reads its variables once."""
-    code = "from segtween.runtimes.openvino import int8_weight_bits as bits; print(bits())"
+def answer_with(asked: str = "int8_weight_bits", **held: str) -> int:
+    """Of a process of its own: oneDNN reads its variables once."""
+    code = f"from segtween.runtimes.openvino import {asked}; print(int({asked}()))"
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     done = subprocess.run([sys.executable, "-c", code], env=kept | held, capture_output=True, text=True, check=True)
     return int(done.stdout)
@@ -311,6 +311,32 @@ def answer_with(**held: str) -> int:
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_an_instruction_set_that_is_held_back_counts_as_missing(variable: str) -> None:
     assert answer_with(**{variable: "AVX2"}) == 7
+
+
+@pytest.mark.skipif(not X86, reason="the variables name instruction sets of x86")
+def test_bfloat16_is_not_computed_in_where_it_is_held_back() -> None:
+    """With it, the default of a processor that has it, sums would be zeros and NaN."""
+    assert answer_with("bfloat16_is_right", ONEDNN_MAX_CPU_ISA="AVX2") == (not has_bfloat16())
+    assert answer_with("bfloat16_is_right") == 1
+
+
+def has_bfloat16() -> bool:
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.parametrize("asked", ["auto", "bfloat16", "int8"])
+def test_where_bfloat16_is_wrong_float32_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Any
+) -> None:
+    monkeypatch.setattr(openvino_module, "bfloat16_is_right", lambda: False)
+    take(Form(7, 2.0), monkeypatch)
+    path = write_network(tmp_path / "net.onnx")
+    runtime = open_runtime("openvino", path, pixels=PIXELS, int8=RANGES, options=RuntimeOptions(precision=asked))
+    runtime.run(colour_image((64, 64))[None])
+    told = "net.onnx does not compile as bfloat16 (its sums are wrong with the instructions that OpenVINO may use here)"
+    assert runtime.notes == ([f"{told}; float32 is used"] if asked == "bfloat16" else [])
+    beside = runtime.precision if asked == "bfloat16" else runtime.describe()["int8_beside"]
+    assert beside == "float32"
 
 
 @pytest.mark.skipif(not (X86 and Path("/proc/cpuinfo").exists()), reason="features as Linux lists them on x86")

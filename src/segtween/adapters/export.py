@@ -33,6 +33,8 @@ SECOND_HW: SizeHW = (160, 128)
 LEAST_AGREEMENT = 0.999
 LARGEST_DIFFERENCE = 0.01
 """Of the scores, as a share of their range: float32 is computed in another order."""
+TIE = 1e-4
+"""Where a class leads the next by no more than this share of the range of the scores, rounding decides the label."""
 
 
 def exported(network: TorchNetwork) -> ModelRecord:
@@ -134,8 +136,8 @@ def _sizes(network: TorchNetwork) -> list[SizeHW]:
 
 
 def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> tuple[float, float]:
-    """The largest difference of the scores, and the share of cells with the same label; ModelError if it is no more
-    than rounding."""
+    """The largest difference of the scores, and the share of cells with the same label among those where a class leads
+    (`TIE`); ModelError if it is more than rounding."""
     rgb, is_free = trial_picture(size_hw), record.input.size_hw is None
     where = f"network {record.name!r} on an image of {format_size(size_hw)}"
     try:
@@ -146,7 +148,7 @@ def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> 
         raise ModelError(
             f"{where} fails once exported ({first_line(error)})", expected="scores", do=_otherwise(is_free)
         ) from None
-    worst, agreement = _compared(in_torch, found, record.output)
+    worst, agreement = compared(in_torch, found, record.output)
     span = max(float(np.ptp(in_torch)), 1e-6)
     if not (worst <= LARGEST_DIFFERENCE * span and agreement >= LEAST_AGREEMENT):
         raise ModelError(
@@ -158,8 +160,13 @@ def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> 
     return worst, agreement
 
 
-def _compared(ours: NDArray[Any], others: NDArray[Any], output: OutputRecord) -> tuple[float, float]:
+def compared(ours: NDArray[Any], others: NDArray[Any], output: OutputRecord) -> tuple[float, float]:
+    """Two networks' scores (1, C, h, w): their largest difference, and the share of cells with the same label among
+    those where a class leads; infinity and 0 for other shapes."""
     if ours.shape != others.shape:
         return float("inf"), 0.0
-    labels, other_labels = (scored(scores[0], output).argmax(axis=0) for scores in (ours, others))
-    return float(np.abs(ours - others).max()), float((labels == other_labels).mean())
+    planes, other_planes = (scored(scores[0], output) for scores in (ours, others))
+    second, first = np.partition(planes, -2, axis=0)[-2:] if len(planes) > 1 else (np.float32(-np.inf), planes[0])
+    leads = first - second > TIE * np.ptp(planes)
+    same = planes.argmax(axis=0) == other_planes.argmax(axis=0)
+    return float(np.abs(ours - others).max()), float(same[leads].mean()) if leads.any() else 1.0

@@ -92,6 +92,19 @@ def core() -> Any:
 
 
 @cache
+def bfloat16_is_right() -> bool:
+    """Whether a CPU that OpenVINO would use bfloat16 on computes it right, True where it would not use it.
+
+    Held to an instruction set without it (ONEDNN_MAX_CPU_ISA), OpenVINO still chooses it: then graphs do not compile,
+    or give zeros and NaN. So a convolution is run once per process.
+    """
+    if core().get_property("CPU", "INFERENCE_PRECISION_HINT").to_string() != "bf16":
+        return True
+    compiled = _compiled_alone(graph := _convolution(channels=32, size_hw=(8, 8)), _HINTS["bfloat16"])
+    return compiled is not None and _sum_is_right(compiled, graph)
+
+
+@cache
 def int8_weight_bits() -> int:
     """Bits of the weights with which OpenVINO's int8 kernels add up bytes right on this CPU: 8, 7, or 0 for neither.
 
@@ -114,7 +127,8 @@ def int8_is_faster(weight_bits: int) -> bool:
     if weight_bits == 8 and has_byte_dot_products():
         return True
     graph = _convolution(channels=64, size_hw=(16, 32))
-    found = [_compiled_alone(g) for g in (graph, _rounded_bytes(graph, weight_bits))]
+    hints = _hints("auto", "CPU")
+    found = [_compiled_alone(g, hints) for g in (graph, _rounded_bytes(graph, weight_bits))]
     if None in found:
         return False
     image, times = np.ones(graph.input(0).get_shape(), np.float32), np.empty((_TURNS, len(found)))
@@ -139,9 +153,12 @@ def has_byte_dot_products() -> bool:
 
 def _sums_are_exact(weight_bits: int) -> bool:
     graph = _convolution(channels=32, size_hw=(8, 8))
-    compiled = _compiled_alone(_rounded_bytes(graph, weight_bits))
-    if compiled is None or _effective_precision(compiled) != "int8":
-        return False
+    compiled = _compiled_alone(_rounded_bytes(graph, weight_bits), _HINTS["float32"])
+    return compiled is not None and _effective_precision(compiled) == "int8" and _sum_is_right(compiled, graph)
+
+
+def _sum_is_right(compiled: Any, graph: Any) -> bool:
+    """Of the largest bytes, by a `_convolution`."""
     shape = list(graph.input(0).get_shape())
     found, right = compiled([np.full(shape, 255, np.float32)])[0], 255 * shape[1] * 3**2
     return bool(np.allclose(found, right, rtol=0.01))  # bfloat16: 0.4%
@@ -163,11 +180,11 @@ def _rounded_bytes(graph: Any, weight_bits: int) -> Any:
     return quantised(graph, Int8Record({"image": (0.0, 255.0)}), name="convolution", weight_bits=weight_bits)
 
 
-def _compiled_alone(graph: Any) -> Any | None:
+def _compiled_alone(graph: Any, hints: dict[str, str]) -> Any | None:
     """Compiled for one thread, None where it does not compile."""
     try:
         with own_signal_stack():
-            return core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1})
+            return core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1, **hints})
     except RuntimeError:
         return None
 
@@ -351,11 +368,20 @@ class OpenVinoRuntime(FileRuntime):
         return compiled
 
     def _compile_as(self, graph: Any, precision: Precision) -> Any:
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", **_HINTS[precision]}
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", **_hints(precision, self.device)}
         if self._threads and self.device == "CPU":
             config["INFERENCE_NUM_THREADS"] = self._threads
         with own_signal_stack():
             return core().compile_model(graph, self.device, config)
+
+
+def _hints(precision: Precision, device: str) -> dict[str, str]:
+    """RuntimeError for bfloat16 that is computed wrong."""
+    if precision == "float32" or device != "CPU" or bfloat16_is_right():
+        return _HINTS[precision]
+    if precision == "bfloat16":
+        raise RuntimeError("its sums are wrong with the instructions that OpenVINO may use here")
+    return _HINTS["float32"]
 
 
 def _here(work: Callable[[], Any]) -> Any:
