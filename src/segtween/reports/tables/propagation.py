@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.build import Backend, Processor, build_labelled
-from segtween.datasets import Clip, Dataset
+from segtween.datasets import Clip, Dataset, of_one_size
 from segtween.engine.sources import LabelKeys, Sides
 from segtween.errors import SettingError
 from segtween.evaluation.sharing import FrameMotion
@@ -127,8 +127,7 @@ def _answers(
 def _side_by_side(
     dataset: Dataset, clip: Clip, one: Engine, both: Engine, motion: FrameMotion
 ) -> Iterator[tuple[Result, Result]]:
-    for frame in clip.frames:
-        rgb = dataset.read_rgb(frame)
+    for rgb in of_one_size(clip.frames, dataset.read_rgb):
         moved = motion.next(rgb)
         yield from zip(one.push(rgb, motion=moved), both.push(rgb, motion=moved), strict=True)
     yield from zip(one.finish(), both.finish(), strict=True)
