@@ -147,8 +147,8 @@ def evaluate(
     `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
     `observe` is called with every scored frame of the method (`runs.Judged`).
 
-    Raises SettingError for intervals and starts that no clip can hold and for unknown measures, LabelError where the labels do not
-    fit each other, DatasetError for unreadable files.
+    Raises SettingError for intervals and starts that no clip can hold and for unknown measures, LabelError where the
+    labels do not fit each other, DatasetError for unreadable files and for frames of another size within a clip.
     """
     wanted, free, dataset = _checked(intervals, flow), adaptive or {}, dataset.limited(max_frames)
     _check_starts(starts, dataset)

@@ -32,8 +32,8 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
     """`<name>.png` and `<name>.svg` in the folder: average (line) and minimum mIoU (dashed; without edge
     dotted) over frames per second.
 
-    `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed or no accuracy
-    was measured.
+    `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed or no
+    accuracy was measured.
     """
     check_has_accuracy(study)
     series = _series(study)
