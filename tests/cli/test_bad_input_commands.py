@@ -377,6 +377,8 @@ def test_files_are_looked_at_before_anything_is_measured(
     assert f"{clip} is a folder; expected the name of a file; choose a name that no folder has" in line
     line = refused("bench", "--model", MODEL, "--accuracy", "none.json")
     assert "none.json holds no accuracy (No such file or directory); expected a file of segtween evaluate" in line
+    line = refused("bench", "--model", MODEL, "--accuracy", "")
+    assert "--accuracy ''; expected files of segtween evaluate --json, with commas; name one" in line
     Path("a.json").write_text('{"every_frame": NaN}')
     assert "a.json holds no accuracy (NaN is no figure)" in refused("bench", "--model", MODEL, "--accuracy", "a.json")
 

@@ -13,6 +13,7 @@ from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 from segtween.cli.report_output import ReportOutput
+from segtween.errors import SettingError
 from segtween.types import SizeHW, format_size
 
 if TYPE_CHECKING:
@@ -157,6 +158,10 @@ def speed(
 
     output.check()
     accuracies = [of for file in texts.words(accuracy) or () for of in read_accuracy(file)]
+    if accuracy is not None and not accuracies:
+        raise SettingError(
+            f"--accuracy {accuracy!r}", expected="files of segtween evaluate --json, with commas", do="name one"
+        )
     plan, modes = timing.plan(threads=network.threads), method.measured(mode.asked())
     segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
