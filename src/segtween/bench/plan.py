@@ -76,11 +76,11 @@ class RatePlan(_OnFrames):
 
     def __post_init__(self) -> None:
         check_clip(self.clip)
-        in_range = 0 < self.rate <= MOST_RATE and 0 < self.seconds <= MOST_SECONDS
+        in_range, least = 0 < self.rate <= MOST_RATE and 0 < self.seconds <= MOST_SECONDS, f"{LEAST_SIDE}x{LEAST_SIDE}"
         if not in_range or self.due < 1 or min(self.size_hw) < LEAST_SIDE:
             raise SettingError(
                 f"{self.rate:g} frames per second for {self.seconds:g} s, of {format_size(self.size_hw)}",
-                expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, at most a day, of at least {LEAST_SIDE}x{LEAST_SIDE}",
+                expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, at most a day, of at least {least}",
                 do="correct rate, seconds or size",
             )
 
