@@ -341,14 +341,18 @@ NOTHING = CliRunner(env={"COLUMNS": "200"})
         ("table", "delays", "-o", "t", "--interval", "2", "--delays", "0,1", "--report", "o.html"),
         ("table", "codec", "-o", "t", "--report", "o.html"),
         ("table", "losses", "-o", "t", "--report", "o.html"),
+        ("table", "propagation", "-o", "t", "--every", "2", "--report", "o.html"),
     ],
 )
 def test_labels_that_are_all_ignore_give_tables_without_figures(
     command: tuple[str, ...], void: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    intervals = () if {"delays", "adaptive"} & {*command} else ("--intervals", "2")
+    intervals = () if {"delays", "adaptive", "propagation"} & {*command} else ("--intervals", "2")
     words = [str(word) for word in (*folders(void, command=command), *intervals, "--threads", "1")]
+    if "propagation" in command:
+        words.remove(MODEL)
+        words.remove("--model")
     done = NOTHING.invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert not re.search(r"\b(nan|None)\b", done.output + Path("o.html").read_text())

@@ -139,10 +139,8 @@ def unfit(segmenter: Segmenter, settings: Settings) -> str | None:
     return None
 
 
-def signed(value: float | None, low: float | None = None, high: float | None = None) -> str:
+def signed(value: float, low: float | None = None, high: float | None = None) -> str:
     """A difference with its interval: `+1.2 (+0.4 to +1.9)`."""
-    if value is None:
-        return "-"
     sure = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
     return f"{100 * value:+.1f}{sure}"
 

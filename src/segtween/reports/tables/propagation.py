@@ -13,9 +13,10 @@ from segtween.build import Backend, Processor, build_labelled
 from segtween.datasets import Clip, Dataset, of_one_size
 from segtween.engine.sources import LabelKeys, Sides
 from segtween.errors import SettingError
+from segtween.evaluation.report import interval_note
 from segtween.evaluation.sharing import FrameMotion
 from segtween.interfaces import Engine, FlowEstimator
-from segtween.metrics.bootstrap import Bootstrap, bases, block_numbers
+from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
 from segtween.reports.tables.compare import signed
@@ -46,12 +47,12 @@ def propagation_table(conditions: Conditions, *, every: int = 30, settings: Sett
     tallies = _tallies(replace(conditions, dataset=dataset), every, settings or Settings(Bidirectional()), bootstrap)
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
+    gains = {name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}
     notes = [
         f"data: {dataset.title}, {count(dataset.n_frames, 'frame')} in "
         f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
-        "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
-        + bases({name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}),
+        f"mIoU in percent; {interval_note(gains, level=bootstrap.level, of='paired difference to copying')}",
     ]
     title, command = f"One frame in {every} labelled", conditions.command
     return Study("propagation", title, _columns(ranges), rows, notes, {"every": every}, command)
@@ -155,7 +156,7 @@ def _row(
 ) -> dict[str, object]:
     gain = tally.gain_over(copied, bootstrap)
     shown = None
-    if tally is not copied:
+    if tally is not copied and gain["value"] is not None:
         shown = signed(gain["value"], gain["low"], gain["high"])
     by_distance = tally.overlap.sum(axis=0)
     return {
