@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from measured import documents, measuring, store, tables
-from measured_tree import BLOCK, COLUMNS, FIGURES, RESTS, TABLE, Tree
+from measured_tree import BLOCK, COLUMNS, FIGURES, PRINTED, RESTS, TABLE, Tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,7 +40,7 @@ def test_what_has_to_be_known_is_kept_without_places_of_the_machine(tree: Tree) 
     head = subprocess.run(["git", "-C", tree.root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     assert record["commit"] == head.stdout.strip()
     assert record["figures"] == {**FIGURES, "root": "CamVid"}
-    assert record["printed"] == f"on tree 76.3\nall figures in percent; {RESTS}\n"
+    assert record["printed"] == f"on tree 76.3\nall figures in percent; {RESTS}\n{PRINTED}\n"
     assert not list(tree.place.glob(".*"))
 
 

@@ -147,13 +147,13 @@ def evaluate(
     `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
     `observe` is called with every scored frame of the method (`runs.Judged`).
 
-    Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
-    fit each other, DatasetError for unreadable files.
+    Raises SettingError for intervals and starts that no clip can hold and for unknown measures, LabelError where the
+    labels do not fit each other, DatasetError for unreadable files and for frames of another size within a clip.
     """
-    wanted, free = _checked(intervals, flow), adaptive or {}
+    wanted, free, dataset = _checked(intervals, flow), adaptive or {}, dataset.limited(max_frames)
+    _check_starts(starts, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
-    through = _Pass(dataset.limited(max_frames), segmenter, mapping, wanted, measures, bootstrap or Bootstrap(),
-                    whole=bool(free))  # fmt: skip
+    through = _Pass(dataset, segmenter, mapping, wanted, measures, bootstrap or Bootstrap(), whole=bool(free))
     table, shared = through.table(observe=observe), through.shared
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
@@ -390,6 +390,22 @@ def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
         )
     return sorted(set(intervals))
+
+
+def _check_starts(starts: int, dataset: Dataset) -> None:
+    if starts != 1 and not dataset.is_dense:
+        raise SettingError(
+            f"{starts} starts in {dataset.title}, where few frames are labelled",
+            expected="1: a run leads up to each label",
+            do="leave starts= out",
+        )
+    longest = max(len(clip) for clip in dataset.clips)
+    if not 1 <= starts <= longest:
+        raise SettingError(
+            f"{starts} starts",
+            expected=f"1 to {longest}, as many as the longest clip has frames",
+            do="give starts=1 for one run from the first frame on",
+        )
 
 
 def _checked_distances(intervals: Sequence[int], distance: int | None) -> list[int]:
