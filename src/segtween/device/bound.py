@@ -69,11 +69,9 @@ class BoundSegmenter:
         return scores
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
-        """What an image of this size is resized to."""
         return self.inner.input_size(size_hw)
 
     def scale_at(self, size_hw: SizeHW) -> float:
-        """The scale at which an image of this size is seen."""
         return self.inner.scale_at(size_hw)
 
     def describe(self) -> dict[str, Any]:
@@ -83,7 +81,8 @@ class BoundSegmenter:
         """The graph's answer to (1, 3, h, w); its shape is asked for once for each size."""
         size_hw = image.shape[2], image.shape[3]
         image = (image.permute(0, 2, 3, 1) if self.record.input.layout == "NHWC" else image).contiguous()
-        self._wait()  # the runtime has a stream of its own
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()  # the runtime has a stream of its own
         if size_hw not in self._shapes:
             self._shapes[size_hw] = self._runtime.run_bound(_place(image), None)
         answer = torch.empty(self._shapes[size_hw], dtype=self._answer_dtype, device=self.device)
@@ -95,10 +94,6 @@ class BoundSegmenter:
         planes = (answer[0] if layout.startswith("N") else answer).float()
         planes = as_logits(planes.movedim(layout.removeprefix("N").index("C"), 0), self.record.output)
         return reduce_planes(planes, reduced_size((planes.shape[1], planes.shape[2]), stride)).contiguous()
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
 
 
 def reduce_planes(planes: Tensor, grid_hw: SizeHW) -> Tensor:

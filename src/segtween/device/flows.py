@@ -27,36 +27,9 @@ if TYPE_CHECKING:
     from segtween.device.backend import Device
 
 
-class DeviceSearch:
-    """`segtween.device.search` on the grey view of `segtween.flow.dis`: the twin of `DisFlow`, with other numbers of
-    rounds and steps. `stays`, here and below: everything stays on the device, so that calls can be captured."""
-
-    stays = True
-
-    def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
-        check_known(f"flow quality {quality!r}", quality, search.FINEST)
-        self._kernels, self._by, self._grid, self.quality = kernels, by, FlowGrid(stride=stride), quality
-
-    def prepare(self, rgb: Tensor) -> Tensor:
-        return self._kernels.grey_view(rgb, self._grid.grid((rgb.shape[0], rgb.shape[1])))
-
-    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
-        if min(current.shape) < LEAST_SIDE:
-            return torch.zeros((*current.shape, 2), device=current.device)
-        return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.quality])
-
-    def describe(self) -> dict[str, Any]:
-        numbers = {
-            "halved": search.FINEST[self.quality],
-            "apart": search.STRIDE,
-            "steps": search.STEPS,
-            "rounds": search.ROUNDS,
-        }
-        return describe_search(self.quality, self._grid, implementation="torch", search=numbers)
-
-
 class DeviceStill:
-    """No motion (`segtween.flow.zero`)."""
+    """No motion (`segtween.flow.zero`), on the grey view of `segtween.flow.dis`. `stays`, here and below: everything
+    stays on the device, so that calls can be captured."""
 
     stays = True
 
@@ -71,6 +44,29 @@ class DeviceStill:
 
     def describe(self) -> dict[str, Any]:
         return {"flow": "zero"}
+
+
+class DeviceSearch(DeviceStill):
+    """`segtween.device.search` on that view: the twin of `DisFlow`, with other numbers of rounds and steps."""
+
+    def __init__(self, *, kernels: Any, by: Any = search, quality: str = "balanced", stride: int | None = None) -> None:
+        check_known(f"flow quality {quality!r}", quality, search.FINEST)
+        super().__init__(kernels=kernels, stride=stride)
+        self._by, self.quality = by, quality
+
+    def __call__(self, current: Tensor, previous: Tensor) -> Tensor:
+        if min(current.shape) < LEAST_SIDE:
+            return torch.zeros((*current.shape, 2), device=current.device)
+        return search.dense_flow(current, previous, by=self._by, finest=search.FINEST[self.quality])
+
+    def describe(self) -> dict[str, Any]:
+        numbers = {
+            "halved": search.FINEST[self.quality],
+            "apart": search.STRIDE,
+            "steps": search.STEPS,
+            "rounds": search.ROUNDS,
+        }
+        return describe_search(self.quality, self._grid, implementation="torch", search=numbers)
 
 
 class DeviceFlowNetwork:

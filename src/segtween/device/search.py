@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from segtween.device.sampling import enlarge, gather, resize_planes, samples
+from segtween.device.sampling import gather, resize_flow, resize_planes, samples
 from segtween.types import SizeHW
 
 PATCH, STRIDE = 8, 4
@@ -78,11 +78,7 @@ def pyramid(current: Tensor, previous: Tensor, finest: int) -> list[Level]:
 # ── The four loops, in plain torch ────────────────────────────────────────────────────────────
 
 
-def enlarged(flow: Tensor, size_hw: SizeHW) -> Tensor:
-    """(h, w, 2) on a finer grid, bilinear, its vectors scaled with it."""
-    h, w = flow.shape[:2]
-    finer = enlarge(enlarge(flow, size_hw[0], axis=0), size_hw[1], axis=1)
-    return torch.stack((finer[..., 0] * (size_hw[1] / w), finer[..., 1] * (size_hw[0] / h)), 2)
+enlarged = resize_flow
 
 
 def begin(flow: Tensor, level: Level) -> Tensor:

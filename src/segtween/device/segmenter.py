@@ -89,11 +89,9 @@ class DeviceSegmenter:
         return scores
 
     def input_size(self, size_hw: SizeHW) -> SizeHW:
-        """What an image of this size is resized to."""
         return input_size(self.record, size_hw, scale=self.scale)
 
     def scale_at(self, size_hw: SizeHW) -> float:
-        """The scale at which an image of this size is seen."""
         return scale_at(self.record, size_hw, scale=self.scale)
 
     def describe(self) -> dict[str, Any]:

@@ -79,8 +79,6 @@ def _by_id(which: Mapping[Any, Any]) -> LabelSet:
 
 @dataclass(frozen=True)
 class _Form:
-    """A label file."""
-
     names: Annotated[tuple[Name, ...], MinLen(1)]
     name: Name | None = None
     colours: tuple[_Colour, ...] | None = None

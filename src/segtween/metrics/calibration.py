@@ -111,7 +111,6 @@ class Calibration:
         return sums
 
     def compute(self) -> dict[str, Any]:
-        """As `calibration_figures`."""
         return calibration_figures(self.sums)
 
     def reset(self) -> None:

@@ -114,21 +114,39 @@ def consistency(overlaps: NDArray[Any], *, counted: NDArray[np.bool_] | None = N
     return mean_of_known(iou if counted is None else np.where(counted, iou, np.nan))
 
 
-class TemporalConsistency:
-    """TC: pooled mIoU between the previous prediction, moved along the flow, and the current one.
-
-    Samples from outside the image or from where they were hidden, and pixels without a class, are not counted. A
-    constant mask scores 1.
-    """
+class RunCounts:
+    """Whole numbers of a `shape` that are summed up over runs of frames."""
 
     counts: Counts
 
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
+    def __init__(self, *shape: int) -> None:
+        self._shape = shape
         self.reset()
 
     def begin(self) -> None:
+        """The next frame is a run's first."""
         self._previous: Labels | None = None
+
+    def take(self) -> Counts:
+        """Those since the last `take`, as the class says."""
+        counts, self.counts = self.counts, np.zeros(self._shape, np.int64)
+        return counts
+
+    def reset(self) -> None:
+        self.begin()
+        self.counts = np.zeros(self._shape, np.int64)
+
+
+class TemporalConsistency(RunCounts):
+    """TC: pooled mIoU between the previous prediction, moved along the flow, and the current one.
+
+    Samples from outside the image or from where they were hidden, and pixels without a class, are not counted. A
+    constant mask scores 1. Counts are (3, classes): intersection, union, and pixels of the previous prediction.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        super().__init__(3, classes)
 
     def update(self, prediction: Labels, motion: Correspondence | None) -> None:
         """`motion` leads from this frame to the one before; None: no pair to compare."""
@@ -137,29 +155,19 @@ class TemporalConsistency:
             pairs = pair_counts(motion.warp(previous), prediction, classes=self.classes)
             self.counts += overlap(pairs[:-1, :-1])
 
-    def take(self) -> Counts:
-        """(3, classes) since the last `take`: intersection, union, and pixels of the previous prediction."""
-        counts, self.counts = self.counts, np.zeros((3, self.classes), np.int64)
-        return counts
-
     def compute(self, *, counted: NDArray[np.bool_] | None = None) -> dict[str, float | None]:
         """`tc`, over the classes that are `counted`, as in `consistency`."""
         return {"tc": fraction(consistency(self.counts, counted=counted))}
 
-    def reset(self) -> None:
-        self.begin()
-        self.counts = np.zeros((3, self.classes), np.int64)
 
-
-class VideoConsistency:
+class VideoConsistency(RunCounts):
     """VC: among the pixels whose true label (not ignore) is constant over a window of frames, the share whose
-    prediction is constant too (Miao et al.: VSPW, CVPR 2021). All windows of consecutive frames are pooled."""
-
-    counts: Counts
+    prediction is constant too (Miao et al.: VSPW, CVPR 2021). All windows of consecutive frames are pooled.
+    Counts are (windows, 2): pixels constant in both, pixels constant in truth."""
 
     def __init__(self, windows: Sequence[int] = (8, 16)) -> None:
         self.windows = tuple(windows)
-        self.reset()
+        super().__init__(len(self.windows), 2)
 
     def begin(self) -> None:
         cap = max(self.windows)
@@ -178,17 +186,8 @@ class VideoConsistency:
                 constant = (true >= window) & (truth != IGNORE)
                 self.counts[row] += np.count_nonzero(constant & (predicted >= window)), np.count_nonzero(constant)
 
-    def take(self) -> Counts:
-        """(windows, 2): pixels constant in both, pixels constant in truth, since the last `take`."""
-        counts, self.counts = self.counts, np.zeros((len(self.windows), 2), np.int64)
-        return counts
-
     def compute(self) -> dict[str, float | None]:
         return {f"vc{n}": fraction(v) for n, v in zip(self.windows, share(self.counts), strict=True)}
-
-    def reset(self) -> None:
-        self.begin()
-        self.counts = np.zeros((len(self.windows), 2), np.int64)
 
 
 class _RunLength:
@@ -211,16 +210,12 @@ class _RunLength:
         return self._run
 
 
-class KeyFlicker:
-    """How much more labels change at key frames than elsewhere; 1 = no visible rhythm."""
-
-    counts: Counts
+class KeyFlicker(RunCounts):
+    """How much more labels change at key frames than elsewhere; 1 = no visible rhythm. Counts are (2, 2): changed
+    pixels and all pixels, at key frames and at the others."""
 
     def __init__(self) -> None:
-        self.reset()
-
-    def begin(self) -> None:
-        self._previous: Labels | None = None
+        super().__init__(2, 2)
 
     def update(self, prediction: Labels, *, is_key: bool, is_cut: bool = False) -> None:
         """The next frame's labels (H, W); nothing is compared at a scene cut."""
@@ -228,21 +223,12 @@ class KeyFlicker:
         if previous is not None and not is_cut:
             self.counts[0 if is_key else 1] += np.count_nonzero(prediction != previous), prediction.size
 
-    def take(self) -> Counts:
-        """(2, 2): changed pixels and all pixels, at key frames and at the others, since the last `take`."""
-        counts, self.counts = self.counts, np.zeros((2, 2), np.int64)
-        return counts
-
     def compute(self) -> dict[str, float | None]:
         return flicker(self.counts)
 
-    def reset(self) -> None:
-        self.begin()
-        self.counts = np.zeros((2, 2), np.int64)
-
 
 def flicker(counts: Counts) -> dict[str, float | None]:
-    """From counts as `KeyFlicker.take` gives them; None where a rate or the ratio does not exist."""
+    """From counts as `KeyFlicker` has them; None where a rate or the ratio does not exist."""
     at_keys, elsewhere = share(counts)
     ratio = at_keys / elsewhere if elsewhere > 0 else np.nan
     return {

@@ -93,7 +93,6 @@ def store_as_float16(model: Any) -> None:
 
 
 def part_record(kind: Kind, graph: str, *, outputs: list[str], edge: str | None) -> dict[str, Any]:
-    """The plain values of the record."""
     spec = FLOWS.get(kind.network) or REFINERS[kind.network]
     pixels = {"channels": spec.channels, "scale": 255, "mean": list(spec.mean), "std": list(spec.std)}
     record: dict[str, Any] = {"network": kind.network, "graph": graph}

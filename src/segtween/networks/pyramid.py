@@ -9,39 +9,32 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segtween.networks.resnet import BasicBlock, ResNet18
 from segtween.networks.swiftnet import WIDTH, NormReluConv, enlarge
 
 SCALES = 3
-CHANNELS = (64, 128, 256, 512)
 
 
-class PyramidBlock(nn.Module):
-    """Basic block of ResNet-18 whose norms depend on the scale; the norm of the shortcut is shared.
+class PyramidBlock(BasicBlock):
+    """Basic block whose norms depend on the scale; the norm of the shortcut is shared.
 
     Returns (N, out, H/stride, W/stride) after the last ReLU and the sum before it.
     """
 
     def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = _norms(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = _norms(outputs)
-        self.downsample: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        super().__init__(inputs, outputs, stride=stride)
+        self.bn1, self.bn2 = _norms(outputs), _norms(outputs)
 
-    def forward(self, x: Tensor, scale: int) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, scale: int = 0) -> Any:
         y = F.relu(self.bn1[scale](self.conv1(x)))
         total = self.bn2[scale](self.conv2(y)) + self.downsample(x)
         return F.relu(total), total
 
 
-class PyramidEncoder(nn.Module):
+class PyramidEncoder(ResNet18):
     """(N, 3, H, W) normalised -> (N, 128, H/4, W/4), everything but the classifier.
 
     Small images are bicubic (a = -0.75, half-pixel-centred, no antialiasing). Their sides are rounded up, as a
@@ -49,25 +42,19 @@ class PyramidEncoder(nn.Module):
     these are the published sizes.
     """
 
+    block = PyramidBlock
+
     def __init__(self) -> None:
         super().__init__()
-        # Published checkpoints hold these two; the normalisation itself belongs to the model record.
-        self.register_buffer("img_mean", torch.tensor([73.15, 82.90, 72.3]).view(1, 3, 1, 1))
-        self.register_buffer("img_std", torch.tensor([47.67, 48.49, 47.73]).view(1, 3, 1, 1))
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = _norms(64)
-        widths = (64, *CHANNELS)
-        for i in range(4):
-            first = PyramidBlock(widths[i], widths[i + 1], stride=1 if i == 0 else 2)
-            self.add_module(f"layer{i + 1}", nn.ModuleList([first, PyramidBlock(CHANNELS[i], CHANNELS[i], stride=1)]))
-        self.upsample_bottlenecks = nn.ModuleList(nn.Conv2d(c, WIDTH, 1, bias=False) for c in reversed(CHANNELS))
-        blends = len(CHANNELS) + SCALES - 2
+        self.upsample_bottlenecks = nn.ModuleList(nn.Conv2d(c, WIDTH, 1, bias=False) for c in reversed(self.channels))
+        blends = len(self.channels) + SCALES - 2
         self.upsample_blends = nn.ModuleList(
             nn.ModuleDict({"blend_conv": NormReluConv(WIDTH, WIDTH, 3)}) for _ in range(blends)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        by_stride: list[list[Tensor]] = [[] for _ in range(len(CHANNELS) + SCALES - 1)]  # strides 4, 8, ... 128
+        by_stride: list[list[Tensor]] = [[] for _ in range(len(self.channels) + SCALES - 1)]  # strides 4, 8, ... 128
         height, width = x.shape[-2], x.shape[-1]
         for scale in range(SCALES):
             step = 2**scale
@@ -87,7 +74,7 @@ class PyramidEncoder(nn.Module):
         skips = []
         for i in range(4):
             total = x
-            for block in cast(nn.ModuleList, self.get_submodule(f"layer{i + 1}")):
+            for block in cast(nn.Sequential, self.get_submodule(f"layer{i + 1}")):
                 x, total = block(x, scale)
             skips.append(self.upsample_bottlenecks[3 - i](total))
         return skips

@@ -33,6 +33,7 @@ class ResNet18(nn.Module):
     """
 
     channels = (64, 128, 256, 512)
+    block: type[nn.Module] = BasicBlock
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +44,8 @@ class ResNet18(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         widths = (64, *self.channels)
         for i in range(4):
-            first = BasicBlock(widths[i], widths[i + 1], stride=1 if i == 0 else 2)
-            second = BasicBlock(widths[i + 1], widths[i + 1], stride=1)
+            first = self.block(widths[i], widths[i + 1], stride=1 if i == 0 else 2)
+            second = self.block(widths[i + 1], widths[i + 1], stride=1)
             self.add_module(f"layer{i + 1}", nn.Sequential(first, second))
 
     def features(self, x: Tensor) -> list[Tensor]:

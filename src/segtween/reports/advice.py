@@ -92,7 +92,6 @@ class Candidate:
         self._key_ms, self._other_ms = list[float](), list[float]()
 
     def push(self, rgb: Rgb, network: Labels) -> None:
-        """The next frame, with the network's labels."""
         self._waiting.append(network)
         self._note(self.engine.push(rgb))
 
@@ -289,7 +288,6 @@ class _Session:
             candidate.push(frame, labels)
 
     def finish(self) -> None:
-        """Ends a clip."""
         for candidate in self._candidates:
             candidate.finish()
 

@@ -44,17 +44,11 @@ class ResidualCuts:
         return {"cuts": "residual", "threshold": self.threshold, "outside": OUTSIDE}
 
 
-class NoCuts:
+class NoCuts(ResidualCuts):
     """Takes the whole input as one scene."""
 
     def score(self, motion: Motion) -> float:  # noqa: ARG002
         return 0.0
-
-    def is_cut(self, score: float) -> bool:  # noqa: ARG002
-        return False
-
-    def __call__(self, motion: Motion) -> bool:  # noqa: ARG002
-        return False
 
     def describe(self) -> dict[str, Any]:
         return {"cuts": "off"}

@@ -202,9 +202,9 @@ def how_to_keep(path: str, index: int) -> Literal["copy", "convert"] | None:
     Both are tried on the first packets, in memory: what cannot be known from the codec's name (channels without a
     layout, headers that are missing) shows there.
     """
-    if _can_copy(path, index):
+    if _works(path, index, CopiedTrack):
         return "copy"
-    return "convert" if encoder() is not None and _can_convert(path, index) else None
+    return "convert" if encoder() is not None and _works(path, index, ConvertedTrack) else None
 
 
 def encoder() -> Any:
@@ -217,53 +217,24 @@ def encoder() -> Any:
         return None
 
 
-def _can_copy(path: str, index: int) -> bool:
-    import av
-
-    def copy(container: Any) -> None:
-        stream = container.streams[index]
-        if stream.codec_context is None or stream.codec_context.name not in COPIED:
-            raise ValueError("a codec that MP4 does not hold")
-        packets, file = _first_packets(container, stream), io.BytesIO()
-        with av.open(file, "w", format="mp4") as output:
-            track = CopiedTrack(stream, output)
-            output.start_encoding()
-            for packet in packets:
-                track.put(packet, Fraction(0))
-                output.mux(track.packets(None))
-        if packets:
-            with av.open(io.BytesIO(file.getvalue())) as written:
-                next(written.decode(audio=0))
-
-    return _works(path, copy)
-
-
-def _can_convert(path: str, index: int) -> bool:
-    import av
-
-    def convert(container: Any) -> None:
-        stream = container.streams[index]
-        if stream.codec_context is None:
-            raise ValueError("an unknown codec")
-        with av.open(io.BytesIO(), "w", format="mp4") as output:
-            track, packets = ConvertedTrack(stream, output), _first_packets(container, stream)
-            output.start_encoding()
-            for packet in packets:
-                track.put(packet, Fraction(0))
-            encoded = track.finish(None)
-            output.mux(encoded)
-        if packets and not encoded:
-            raise ValueError("nothing can be decoded")
-
-    return _works(path, convert)
-
-
-def _works(path: str, attempt: Any) -> bool:
+def _works(path: str, index: int, kind: type[CopiedTrack] | type[ConvertedTrack]) -> bool:
     import av
 
     try:
         with av.open(path, "r", metadata_errors="replace") as container:
-            attempt(container)
+            stream, file = container.streams[index], io.BytesIO()
+            if kind is CopiedTrack and stream.codec_context.name not in COPIED:
+                return False
+            packets = _first_packets(container, stream)
+            with av.open(file, "w", format="mp4") as output:
+                track = kind(stream, output)
+                output.start_encoding()
+                for packet in packets:
+                    track.put(packet, Fraction(0))
+                output.mux(track.finish(None))
+            if packets:
+                with av.open(io.BytesIO(file.getvalue())) as written:
+                    next(written.decode(audio=0))
     except Exception:  # whatever it is, it is about the sound, which is tried another way or left out then
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -82,10 +82,8 @@ class CvatArchive:
             if self._zip is not None:
                 self._zip.fp = None
                 self._zip = None
-                try:
+                with suppress(OSError):
                     self._file.close()  # which writes what is buffered
-                except OSError:
-                    pass
             self.staged.discard()
             raise sink_error(self.staged.target, error) from None
 

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,8 @@ def _age_seconds(path: Path) -> float:
     except OSError:
         now = time.time()
     finally:
-        try:
+        with suppress(OSError):
             probe.unlink(missing_ok=True)
-        except OSError:
-            pass
     try:
         return now - path.stat().st_mtime
     except OSError:
@@ -139,11 +138,14 @@ def _under_way(folder: Path, record: dict[str, Any]) -> SinkError:
 
 def _this_process() -> dict[str, Any]:
     """What tells this process from all others: `ticks` is when it started, as its system counts."""
+    namespace = ""
+    with suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
     return {
         "process": os.getpid(),
         "host": socket.gethostname(),
         "boot": _read_or_empty("/proc/sys/kernel/random/boot_id"),
-        "namespace": _link_or_empty("/proc/self/ns/pid"),
+        "namespace": namespace,
         "ticks": _start_ticks(os.getpid()),
     }
 
@@ -162,13 +164,6 @@ def _stat_fields(process: int) -> list[str]:
 def _read_or_empty(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _link_or_empty(path: str) -> str:
-    try:
-        return os.readlink(path)
     except OSError:
         return ""
 
@@ -192,20 +187,17 @@ def _record(text: str) -> dict[str, Any]:
 
 def _touch(path: Path, text: str, ended: threading.Event) -> None:
     while not ended.wait(TOUCHED_EVERY_SECONDS):
-        try:
+        with suppress(OSError):  # a disk or a share that is gone for a while
             if _text_of(path) != text:
                 return
             os.utime(path)
-        except OSError:
-            pass  # a disk or a share that is gone for a while
 
 
 def _release(path: Path, text: str, ended: threading.Event, made: Sequence[Path]) -> None:
     ended.set()
-    try:
+    # It holds outputs, is gone, or may no longer be written to: then the lock is stale when the process ends.
+    with suppress(OSError):
         if _record(text)["process"] == os.getpid() and _text_of(path) == text:  # not in a fork of the run's process
             path.unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
-    except OSError:
-        pass  # it holds outputs, is gone, or may no longer be written to: the lock is stale when the process ends

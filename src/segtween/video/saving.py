@@ -58,15 +58,17 @@ class Request:
     painter: SharedPainter
     cut_out: CutOut | None
 
-    def video(self, name: str, codec: Codec, draw: Draw) -> VideoSink:
+    def video(self, name: str, codec: Codec, draw: Draw, *, x264: Mapping[str, str] | None = None) -> VideoSink:
+        """With its own options of the encoder it is a film, and has no sound."""
         writer = VideoWriter(
             self.folder / name,
             codec=codec,
             clock=Clock.of(self.info),
             threads=self.threads,
-            audio_path=self.info.audio_path,
+            audio_path=self.info.audio_path if x264 is None else None,
             end_seconds=self.info.end_seconds,
             notice=self.notice,
+            x264=x264,
         )
         return VideoSink(writer, draw)
 
@@ -80,11 +82,6 @@ class Request:
                 do="give classes=['person'], or others",
             )
         return self.cut_out
-
-    def film(self, name: str, film: Film) -> VideoSink:
-        clock = Clock.of(self.info)
-        writer = VideoWriter(self.folder / name, codec="h264", clock=clock, threads=self.threads, x264=film.x264)
-        return VideoSink(writer, film.draw)
 
     def mask_names(self) -> list[str]:
         names = unique_names(safe_name(self.labels.names[c]) for c in self.classes)
@@ -233,7 +230,7 @@ def _build(
         for kind in kinds:
             outputs += (SAVINGS[kind].make(request, name) for name in SAVINGS[kind].names(request))
         outputs += [request.video(name, "h264", draw) for name, draw in compared.items()]
-        outputs += [request.film(name, film) for name, film in films.items()]
+        outputs += [request.video(name, "h264", film.draw, x264=film.x264) for name, film in films.items()]
         # Last: a line in the table says that the frame is in the other files.
         outputs.append(FramesTable(request.folder / FRAMES_TABLE, request.labels))
     except BaseException:

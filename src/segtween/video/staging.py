@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segtween.errors import SinkError
@@ -141,10 +141,8 @@ def _replace_or_restore(part: Path, target: Path, old: Path) -> None:
 
 
 def _try_remove(path: Path) -> None:
-    try:
+    with suppress(OSError):
         _remove(path)
-    except OSError:
-        pass
 
 
 def _remove(path: Path) -> None:

@@ -18,7 +18,6 @@ Mask = NDArray[np.bool_]
 
 
 def photo(rgb: Rgb, size_hw: SizeHW) -> Rgb:
-    """The picture itself."""
     return _resize(rgb, size_hw)
 
 
@@ -87,7 +86,6 @@ def flow(vectors: Flow, size_hw: SizeHW, *, full: float) -> Rgb:
 
 
 def empty(size_hw: SizeHW) -> Rgb:
-    """Nothing to show."""
     return np.full((*size_hw, 3), 236, np.uint8)
 
 

@@ -22,25 +22,24 @@ PAIRS = 30
 def evaluation_page(report: Report, *, labels: LabelSet, worst: WorstFrames, command: str) -> Html:
     """`labels` are those of the data."""
     method = report.method
+    methods = [method, *(other.method for other in report.others)]
     tables = report.tables()
-    remarks = [part for part in tables if isinstance(part, str)]
+    remarks = [
+        "".join(paragraph(line, note=True) for line in part.splitlines()) for part in tables if isinstance(part, str)
+    ]
     others = [text_table(part) for part in tables if isinstance(part, TextTable)]
     frames = scored(report.frames, report.clips, is_dense=report.protocol == "dense")
     sections = [
-        section("Figures", numbers(_figures(report)), others[0], *(_lines(text) for text in remarks)),
+        section("Figures", numbers(_figures(report)), others[0], *remarks),
         section("Accuracy by distance to the key frame", _by_distance(report)),
         section("Classes", _classes(report), *others[1:2]),
         section("Confusion", *_confusions(report, labels)),
         section("Worst frames", _worst(worst, labels)),
         section("More measures", *others[2:]),
         section("How to repeat it", code(command)),
-        section("Method", *(details(f"{of.name} {of.hash}", record(of.to_json())) for of in _methods(report))),
+        section("Method", *(details(f"{of.name} {of.hash}", record(of.to_json())) for of in methods)),
     ]
     return page(f"{report.title}: accuracy", f"{method.name} {method.hash}; {frames}", sections)
-
-
-def _methods(report: Report) -> list[Any]:
-    return [report.method, *(other.method for other in report.others)]
 
 
 def _rows(report: Report) -> list[tuple[str, dict[str, Any]]]:
@@ -162,10 +161,6 @@ def _legend(labels: LabelSet) -> Html:
         for name, colour in zip(labels.names, labels.colours, strict=True)
     )
     return f'<ul class="legend">{items}</ul>'
-
-
-def _lines(text: str) -> Html:
-    return "".join(paragraph(line, note=True) for line in text.splitlines())
 
 
 def _percent(value: float | None) -> str:

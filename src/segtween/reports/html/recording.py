@@ -137,7 +137,6 @@ class Recorders:
         return self._made[-1]
 
     def of(self, info: SourceInfo) -> RunRecorder:
-        """The recorder of the input that is `info` itself."""
         return next(one for one in self._made if one.info is info)
 
 

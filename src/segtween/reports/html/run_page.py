@@ -52,12 +52,9 @@ class Asked:
         return "\n".join([*lines, f"seg.run({source!r}, {folder!r}{how})"])
 
 
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
-
-
 def _arguments(values: Mapping[str, Any]) -> str:
-    return "".join(f", {name}={_plain(value)!r}" for name, value in values.items())
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    return "".join(f", {name}={value!r}" for name, value in plain.items())
 
 
 def write_run_report(summary: Summary, recorder: RunRecorder, asked: Asked) -> Path:
@@ -127,7 +124,8 @@ def player(summary: Summary, recorder: RunRecorder, *, films: str = "", classes:
     """The player with its legend; `films` goes before the names of its films. All but `classes` are switched off at
     first; None: none of them."""
     height, width = fitted(summary.input.size_hw, WIDEST)
-    before = "picture" if summary.comparison is None else _name_of(summary.comparison["method"]["name"])
+    before = "picture" if summary.comparison is None else summary.comparison["method"]["name"]
+    before = "network on every frame" if before == "every-frame" else before
     note = (
         "" if recorder.has_before else " Run with --compare every-frame to have the network on every frame on the left."
     )
@@ -140,10 +138,6 @@ def player(summary: Summary, recorder: RunRecorder, *, films: str = "", classes:
         described=escape(f"{summary.input.name}: {before} on the left, segtween on the right of the divider"),
         legend=_legend(recorder, classes), note=escape(note),
     )  # fmt: skip
-
-
-def _name_of(name: str) -> str:
-    return "network on every frame" if name == "every-frame" else name
 
 
 def _legend(recorder: RunRecorder, classes: Sequence[str] | None) -> Html:
@@ -227,14 +221,11 @@ def _stages(summary: Summary) -> Html:
 
 
 def _input(summary: Summary) -> dict[str, Any]:
+    """Totals as people read them: with four significant digits."""
     told = summary.to_json()
-    told["totals"] = {key: _rounded(value) for key, value in told["totals"].items()}
+    totals = told["totals"].items()
+    told["totals"] = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in totals}
     return {key: told[key] for key in ("input", "interval", "saved", "totals", "error") if told[key] is not None}
-
-
-def _rounded(value: Any) -> Any:
-    """As people read it: four significant digits of what is no whole number."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def player_data(recorder: RunRecorder) -> dict[str, Any]:

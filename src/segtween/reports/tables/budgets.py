@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import SettingError
-from segtween.evaluation import Report, evaluate_method
+from segtween.evaluation import evaluate_method
 from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
@@ -58,34 +58,29 @@ def budgets_table(
     records: list[dict[str, Any]] = []
     notes: list[str] = []
     for preset, settings in presets.items():
-        report = _evaluated(conditions, segmenter, preset, settings, wanted, starts)
+        report = evaluate_method(
+            dataset,
+            segmenter=segmenter,
+            settings=settings.fixed(wanted[0]),
+            name=preset,
+            intervals=wanted,
+            adaptive=[change(settings.fixed(i), schedule="adaptive") for i in wanted],
+            starts=starts,
+            options=conditions.of_evaluation(),
+        )
         rows += [_row(preset, None, report.every_frame)] if not rows else []
         rows += [_row(preset, report.every_frame, result) for result in report.results]
         records.append({"preset": preset, **report.to_json()})
         method = report.method
         notes.append(f"method {method.name} {method.hash}, {method.mode_word}; labels by {report.label_map}")
+    runs = "one run from the first frame" if starts == 1 else f"runs from the first {starts} frames, pooled"
     notes.append(
         f"data: {dataset.title}, {scored(records[0]['frames'], records[0]['clips'], is_dense=dataset.is_dense)}; "
-        f"fixed: all phases; adaptive: {_starts_note(starts)}; worst distance: among those of 30 frames or more; "
+        f"fixed: all phases; adaptive: {runs}; worst distance: among those of 30 frames or more; "
         + _interval_note(records)
     )
     title = f"Accuracy against network runs: {dataset.title}"
     return Study("budgets", title, COLUMNS, rows, notes, {"evaluations": records}, conditions.command)
-
-
-def _evaluated(
-    conditions: Conditions, segmenter: Segmenter, name: str, settings: Settings, intervals: list[int], starts: int
-) -> Report:
-    return evaluate_method(
-        conditions.dataset,
-        segmenter=segmenter,
-        settings=settings.fixed(intervals[0]),
-        name=name,
-        intervals=intervals,
-        adaptive=[change(settings.fixed(i), schedule="adaptive") for i in intervals],
-        starts=starts,
-        options=conditions.of_evaluation(),
-    )
 
 
 def _interval_note(records: Sequence[Mapping[str, Any]]) -> str:
@@ -118,10 +113,6 @@ def _row(preset: str, plain: dict[str, Any] | None, figures: dict[str, Any]) -> 
         **spread(gain, "gain"),
         **spread(gain.get("min_miou"), "min_gain"),
     }
-
-
-def _starts_note(starts: int) -> str:
-    return "one run from the first frame" if starts == 1 else f"runs from the first {starts} frames, pooled"
 
 
 def plot_budgets(study: Study, folder: str | Path) -> list[Path]:

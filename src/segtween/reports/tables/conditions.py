@@ -39,7 +39,6 @@ class Conditions:
         )
 
     def plan(self, intervals: Sequence[int]) -> Plan:
-        """Timing on frames of the data's size."""
         return Plan(frame_size(self.dataset), intervals=intervals, repeats=self.repeats, threads=self.threads,
                     clip=self.clip)  # fmt: skip
 

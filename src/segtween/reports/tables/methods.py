@@ -157,15 +157,11 @@ def _figures(
         "error_removed": None,
         "vc8": figures["vc8"],
         "tc": figures["tc"],
-        **_along_edges(figures),
+        **{key: figures["boundary"][key] for key in EDGES if "boundary" in figures},
         "ms_per_frame": None if speed is None else speed["ms_per_frame"],
         "times_faster": None if speed is None else speed["times_faster"],
         "hash": method.hash,
     }
-
-
-def _along_edges(figures: dict[str, Any]) -> dict[str, float | None]:
-    return {key: figures["boundary"][key] for key in EDGES} if "boundary" in figures else {}
 
 
 def _add_error_removed(rows: list[dict[str, Any]]) -> None:

@@ -54,7 +54,6 @@ class Study:
         return [[column.cell(row) for column in self.columns] for row in self.rows]
 
     def screen(self) -> TextTable:
-        """For the terminal."""
         return TextTable(self.title, self.headings(), self.cells())
 
     def remarks(self) -> list[str]:
