@@ -222,16 +222,16 @@ def advise(
     """
     refuse_stored(segmenter, {})
     began = time.perf_counter()
-    sample = _sample(request)
+    size_hw, starts = _sample(request)
     session = _Session(segmenter, backend or Processor(request.threads))
-    clip = session.warm_up(_clip(request, sample.starts[0], CLIP), seconds=request.seconds)
+    clip = session.warm_up(_clip(request, starts[0], CLIP), seconds=request.seconds)
     clips = 0
-    for start in sample.starts:
+    for start in starts:
         frames = clip if not clips else _clip(request, start, len(clip))
         for done, frame in enumerate(frames, 1):
             session.push(frame)
             if progress is not None:
-                progress(clips * len(clip) + done, len(sample.starts) * len(clip))
+                progress(clips * len(clip) + done, len(starts) * len(clip))
         session.finish()
         clips += 1
         spent = time.perf_counter() - began
@@ -241,7 +241,7 @@ def advise(
     chosen, reason = choose(rows, tolerance=request.tolerance)
     return Advice(
         request=request,
-        size_hw=sample.size_hw,
+        size_hw=size_hw,
         frames=len(session.plain_ms),
         clips=clips,
         plain_ms=float(np.median(session.plain_ms)),
@@ -315,23 +315,16 @@ def _candidates(segmenter: Segmenter, frames: int, backend: Backend) -> Iterator
                 yield Candidate(preset, interval, settings, engine, classes=classes)
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Where clips begin, in seconds: each of them halves the gaps that those before it left."""
-
-    size_hw: SizeHW
-    starts: Sequence[float]
-
-
-def _sample(request: Request) -> _Sample:
+def _sample(request: Request) -> tuple[SizeHW, list[float]]:
+    """The frames' size, and where clips begin, in seconds: each of them halves the gaps that those before it left."""
     with closing(open_source(request.video)) as source:
         info = source.info
     if info.n_frames is None or info.frame_rate is None:
-        return _Sample(info.size_hw, [0.0])
+        return info.size_hw, [0.0]
     clips = min(MOST_CLIPS, max(1, info.n_frames // CLIP))
     room = max(0, info.n_frames - CLIP)
     order = sorted(range(clips), key=lambda clip: f"{clip:03b}"[::-1])
-    return _Sample(info.size_hw, [float(room * clip // max(1, clips - 1) / info.frame_rate) for clip in order])
+    return info.size_hw, [float(room * clip // max(1, clips - 1) / info.frame_rate) for clip in order]
 
 
 def _clip(request: Request, start: float, length: int) -> list[Rgb]:

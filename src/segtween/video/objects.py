@@ -32,7 +32,7 @@ def frames_of(source: Any) -> Iterable[Frame] | Iterable[Rgb]:
     if _is_made_by(source, "cv2", "VideoCapture"):
         return _captured(source)
     if _is_made_by(source, "av", "InputContainer"):
-        return _decoded(source.decode(video=0))
+        return _mixed(source.decode(video=0))
     if _is_made_by(source, "torchcodec", "VideoDecoder"):
         decoded = ((i, source.get_frame_at(i)) for i in range(len(source)))
         return (_at(i, float(frame.pts_seconds), _from_tensor(frame.data)) for i, frame in decoded)
@@ -115,12 +115,6 @@ def _captured(capture: Any) -> Iterator[Frame]:
             return
         yield _at(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         index += 1
-
-
-def _decoded(frames: Iterable[Any]) -> Iterator[Frame]:
-    convert = ToRgb()
-    for index, frame in enumerate(frames):
-        yield _at(index, frame.time or 0.0, convert(frame))
 
 
 def _mixed(items: Iterable[Any]) -> Iterator[Any]:

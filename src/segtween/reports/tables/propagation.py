@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtween.build import Backend, Processor, build_labelled
 from segtween.datasets import Clip, Dataset, of_one_size
@@ -64,30 +63,24 @@ def _tallies(conditions: Conditions, every: int, settings: Settings, bootstrap: 
     classes = len(dataset.labels)
     backend = Processor(threads)
     flow = backend.flow(settings, classes=classes)
-    clips = [_Numbered(clip, block_numbers(len(clip), block_frames=bootstrap.block_frames)) for clip in dataset.clips]
-    of_blocks = np.repeat(np.arange(len(clips)), [int(clip.blocks[-1]) + 1 for clip in clips])
+    blocks = [block_numbers(len(clip), block_frames=bootstrap.block_frames) for clip in dataset.clips]
+    of_blocks = np.repeat(np.arange(len(blocks)), [int(own[-1]) + 1 for own in blocks])
     tallies = [Tally(dataset.labels, clips=of_blocks, distances=every) for _ in METHODS]
-    first, done, total = 0, 0, every * sum(len(clip.clip) for clip in clips)
-    for clip in clips:
-        truth = [_truth(dataset, clip.clip, i) for i in range(len(clip.clip))]
+    first, done, total = 0, 0, every * dataset.n_frames
+    for clip, own in zip(dataset.clips, blocks, strict=True):
+        truth = [_truth(dataset, clip, i) for i in range(len(clip))]
         for phase in range(min(every, len(truth))):
-            answers = _answers(dataset, clip.clip, truth, range(phase, len(truth), every), settings, backend, flow)
+            answers = _answers(dataset, clip, truth, range(phase, len(truth), every), settings, backend, flow)
             for index, (nearest, labels) in enumerate(answers):
                 if index >= phase:
                     for tally, answer in zip(tallies, labels, strict=True):
                         counts = confusion(answer, truth[index], classes=classes)
-                        tally.score(counts, block=first + int(clip.blocks[index]), distance=nearest)
+                        tally.score(counts, block=first + int(own[index]), distance=nearest)
                 done += 1
                 if conditions.progress is not None:
                     conditions.progress(done, total)
-        first += int(clip.blocks[-1]) + 1
+        first += int(own[-1]) + 1
     return tallies
-
-
-@dataclass(frozen=True)
-class _Numbered:
-    clip: Clip
-    blocks: NDArray[np.intp]
 
 
 class _FromBefore(LabelKeys):
