@@ -12,7 +12,9 @@ from pkgutil import resolve_name
 from typing import Any, Literal
 
 from segtween.errors import ModelError, SettingError, check_known, from_extra
-from segtween.models.records import ModelRecord
+from segtween.models.published import where_published
+from segtween.models.weights import in_cache, sha256_of
+from segtween.networks.portable import export_network
 from segtween.networks.propagation import FLOWS, REFINERS, build_flow, build_refiner
 from segtween.types import SizeHW
 
@@ -130,20 +132,6 @@ def export_checkpoint(checkpoint: str | Path, out: str | Path, **options: Any) -
     return export(checkpoint, out, **options)
 
 
-def export_network(
-    what: str | Path | ModelRecord, out: str | Path, *, overwrite: bool = False, label_set: str | None = None
-) -> list[Path]:
-    """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
-
-    `what` is a shipped name, a model folder, a record, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which
-    alone torch is needed; `label_set` is that of weights that do not say theirs.
-    Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
-    """
-    from segtween.networks.portable import export_network as export
-
-    return export(what, Path(out), overwrite=overwrite, label_set=label_set)
-
-
 def describe_weights(path: str | Path) -> dict[str, Any]:
     """What a weight file holds, as plain values; see `segtween.networks.conversion.describe_weights`."""
     from_extra("torch", "reading a checkpoint", extra="train")
@@ -166,9 +154,6 @@ def parts_of_checkpoint(path: str | Path) -> Path:
     It is made once per content of the file and kept in the cache; only making it needs torch. Raises ModelError for a
     file that is not found, cannot be read or holds neither, MissingExtraError without torch.
     """
-    from segtween.models.published import where_published
-    from segtween.models.weights import in_cache, sha256_of
-
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"weights {path} are not found", expected="a weight file", do=where_published(path))

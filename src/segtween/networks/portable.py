@@ -18,9 +18,15 @@ CHECKPOINTS = (".pt", ".pth", ".tar", ".safetensors")
 
 
 def export_network(
-    what: str | Path | ModelRecord, out: Path, *, overwrite: bool, label_set: str | None = None
+    what: str | Path | ModelRecord, out: str | Path, *, overwrite: bool = False, label_set: str | None = None
 ) -> list[Path]:
-    """See `segtween.networks.export_network`."""
+    """Write a network for use anywhere: `graph.onnx`, its weights `weights.bin` as external data, `model.yaml`.
+
+    `what` is a shipped name, a model folder, a record, or a weight file (.pt, .pth, .pth.tar, .safetensors), for which
+    alone torch is needed; `label_set` is that of weights that do not say theirs.
+    Returns the files. Raises SinkError where `out` holds something and `overwrite` is not given.
+    """
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not overwrite:
         raise SinkError(f"{out} exists", expected="a new or empty folder", do="give another out=, or overwrite=True")
     with tempfile.TemporaryDirectory() as folder:

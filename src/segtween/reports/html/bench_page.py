@@ -66,17 +66,16 @@ def _glance(name: str, result: dict[str, Any]) -> tuple[str, str, str]:
 
 def _limits(named: Sequence[tuple[str, dict[str, Any]]]) -> Html:
     rows = [
-        charts.Bar(f"interval {name}", [(result["share_of_limit"], "var(--accent)")], _of_limit(result))
+        charts.Bar(
+            f"interval {name}",
+            [(result["share_of_limit"], "var(--accent)")],
+            f"{result['times_faster']:.1f}x of {result['times_possible']}x ({100 * result['share_of_limit']:.0f}%)",
+        )
         for name, result in named
         if result["interval"]
     ]
     said = "How much faster than the network on every frame; a full bar: frames between key frames take no time"
     return charts.bars(rows, caption=said, most=1.0) if rows else ""
-
-
-def _of_limit(result: dict[str, Any]) -> str:
-    share = result["share_of_limit"]
-    return f"{result['times_faster']:.1f}x of {result['times_possible']}x ({100 * share:.0f}%)"
 
 
 def _stages(named: Sequence[tuple[str, dict[str, Any]]]) -> Html:

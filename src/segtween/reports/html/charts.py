@@ -119,16 +119,14 @@ def marks(title: str, frames: Sequence[int], total: int, *, words: str) -> Html:
 
 def areas(title: str, shares: NDArray[np.float64], colours: Sequence[Colour], *, words: str) -> Html:
     """A row of a timeline: shares (classes, bins), 0..1, stacked in the classes' colours."""
-    tops = np.cumsum(shares, axis=0)
-    bins = shares.shape[1]
-    xs = [1000 * i / max(1, bins - 1) for i in range(bins)] if bins > 1 else [0.0, 1000.0]
+    shares = np.repeat(shares, 2, axis=1) if shares.shape[1] == 1 else shares  # as wide as the row
+    tops, bins = np.cumsum(shares, axis=0), shares.shape[1]
+    xs = [1000 * i / (bins - 1) for i in range(bins)]
     pieces = []
     for row, colour in enumerate(colours):
         if not shares[row].any():
             continue
         upper, lower = tops[row], tops[row] - shares[row]
-        if bins == 1:
-            upper, lower = np.repeat(upper, 2), np.repeat(lower, 2)
         there = " ".join(f"{x:.1f},{100 - 100 * v:.1f}" for x, v in zip(xs, upper, strict=True))
         back = " ".join(f"{x:.1f},{100 - 100 * v:.1f}" for x, v in zip(reversed(xs), lower[::-1], strict=True))
         pieces.append(f'<polygon points="{there} {back}" fill="{css(colour)}"/>')
