@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.masks.rle import Mask
+from segtween.masks.rle import Mask, box_of
 from segtween.types import SizeHW
 
 Polygon = NDArray[np.float64]
@@ -24,11 +24,10 @@ def to_polygons(mask: Mask) -> list[Polygon]:
     width, because most formats have no holes."""
     import cv2
 
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    if not mask.any():
         return []
-    corner = np.array((columns[0], rows[0]), np.float64)
-    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    left, top, width, height = box_of(mask)
+    mask = mask[top : top + height, left : left + width]
     pieces = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[1]
     outer: dict[int, Polygon] = {}
     holes: list[tuple[int, Polygon]] = []
@@ -40,7 +39,7 @@ def to_polygons(mask: Mask) -> list[Polygon]:
             holes.append((int(pieces[y - 1, x]), ring))
     for piece, ring in holes:
         outer[piece] = _joined(outer[piece], ring)
-    return [outer[piece] + corner for piece in sorted(outer)]
+    return [outer[piece] + np.array((left, top), np.float64) for piece in sorted(outer)]
 
 
 def from_polygons(polygons: Iterable[NDArray[np.floating]], size_hw: SizeHW) -> Mask:

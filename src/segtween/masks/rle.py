@@ -28,6 +28,13 @@ def from_run_lengths(counts: Sequence[int] | NDArray[np.int64]) -> Mask:
     return np.repeat(values, np.asarray(counts, np.int64))
 
 
+def box_of(mask: Mask) -> tuple[int, int, int, int]:
+    """Left, top, width, height of what is in a mask that is not empty."""
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    top, left = int(rows[0]), int(columns[0])
+    return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
+
+
 # ── COCO ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -159,13 +166,11 @@ class _Bits:
 def to_boxed(mask: Mask) -> dict[str, Any] | None:
     """(H, W) -> CVAT's `mask`: `left`, `top`, `width`, `height` of the box around it, and `rle`, the run lengths in it
     row by row; None for an empty one."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    if not mask.any():
         return None
-    top, left, height, width = rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
+    left, top, width, height = box_of(mask)
     counts = run_lengths(mask[top : top + height, left : left + width].ravel())
-    box = {"left": left, "top": top, "width": width, "height": height}
-    return {**{name: int(n) for name, n in box.items()}, "rle": ", ".join(map(str, counts))}
+    return {"left": left, "top": top, "width": width, "height": height, "rle": ", ".join(map(str, counts))}
 
 
 def from_boxed(values: dict[str, Any], size_hw: SizeHW) -> Mask:

@@ -7,9 +7,9 @@ from typing import Any
 
 from segtween.labels import LabelSet
 from segtween.masks.polygons import to_polygons
-from segtween.masks.rle import Mask, to_coco
+from segtween.masks.rle import Mask, box_of, to_coco
 from segtween.types import Frame, Result, SourceInfo
-from segtween.video.annotations.text import box_of, frame_name, masks_of
+from segtween.video.annotations.text import frame_name, masks_of
 
 
 class Coco:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from segtween.labels import LabelSet
-from segtween.masks.rle import to_brush
+from segtween.masks.rle import box_of, to_brush
 from segtween.types import Frame, Result, SourceInfo
-from segtween.video.annotations.text import box_of, frame_name, masks_of
+from segtween.video.annotations.text import frame_name, masks_of
 
 
 class ImageTasks:

@@ -73,10 +73,3 @@ def masks_of(labels: Labels, known: LabelSet) -> Iterator[tuple[int, Mask]]:
     for train_id in class_counts(labels).nonzero()[0].tolist():
         if train_id != IGNORE and train_id < len(known):
             yield train_id, labels == train_id
-
-
-def box_of(mask: Mask) -> tuple[int, int, int, int]:
-    """Left, top, width, height of what is in a mask that is not empty."""
-    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
-    top, left = int(rows[0]), int(columns[0])
-    return left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
