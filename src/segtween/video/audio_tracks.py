@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,6 @@ _TRIED_PACKETS, _SEARCHED_PACKETS = 12, 4000
 
 Samples = NDArray[np.float32]
 """(channels, n) float32."""
-
-
-class Track(Protocol):
-    """A track being written: packets of the input go in, packets of the output come out."""
-
-    def put(self, packet: Any, zero: Fraction) -> None: ...
-    def packets(self, until: Fraction | None) -> list[Any]: ...
-    def finish(self, until: Fraction | None) -> list[Any]: ...
 
 
 class CopiedTrack:
@@ -110,6 +102,10 @@ class ConvertedTrack:
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, at, Fraction(1, self._rate)
         return list(self._stream.encode(frame))
+
+
+Track = CopiedTrack | ConvertedTrack
+"""A track being written: packets of the input go in, packets of the output come out."""
 
 
 @dataclass
@@ -217,7 +213,7 @@ def encoder() -> Any:
         return None
 
 
-def _works(path: str, index: int, kind: type[CopiedTrack] | type[ConvertedTrack]) -> bool:
+def _works(path: str, index: int, kind: type[Track]) -> bool:
     import av
 
     try:

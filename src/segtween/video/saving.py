@@ -199,14 +199,16 @@ def open_sinks(
     painter = SharedPainter(Painter(labels, style))
     cut_out = None if tinted is None else CutOut(tinted, saving.background)
     request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
-    compared = {} if comparison is None else _films(comparison, labels, style, info.n_frames)
-    more = films or {}
+    further = dict(films or {})
+    if comparison is not None:
+        picture = ComparisonPicture(comparison, labels, style=style, frames=info.n_frames)
+        further = {f"compare-{safe_name(comparison.name)}.mp4": Film(picture), **further}
     lock = FolderLock(root)
     try:
-        names = [FRAMES_TABLE, *compared, *more, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
+        names = [FRAMES_TABLE, *further, *(name for kind in kinds for name in SAVINGS[kind].names(request))]
         if not saving.overwrite:
             _refuse_existing([root / name for name in names])
-        outputs = _build(request, kinds, compared, more)
+        outputs = _build(request, kinds, further)
     except BaseException:
         lock.release()
         raise
@@ -222,14 +224,11 @@ def _without_unsure(frame: Frame, result: Result, *, least: float) -> Result:
     return replace(result, labels=np.where(unsure, np.uint8(IGNORE), result.labels))
 
 
-def _build(
-    request: Request, kinds: Sequence[SaveKind], compared: Mapping[str, Draw], films: Mapping[str, Film]
-) -> list[Output]:
+def _build(request: Request, kinds: Sequence[SaveKind], films: Mapping[str, Film]) -> list[Output]:
     outputs: list[Output] = []
     try:
         for kind in kinds:
             outputs += (SAVINGS[kind].make(request, name) for name in SAVINGS[kind].names(request))
-        outputs += [request.video(name, "h264", draw) for name, draw in compared.items()]
         outputs += [request.video(name, "h264", film.draw, x264=film.x264) for name, film in films.items()]
         # Last: a line in the table says that the frame is in the other files.
         outputs.append(FramesTable(request.folder / FRAMES_TABLE, request.labels))
@@ -237,11 +236,6 @@ def _build(
         Outputs(outputs).abort()
         raise
     return outputs
-
-
-def _films(comparison: ComparedMethod, labels: LabelSet, style: Style, frames: int | None) -> dict[str, Draw]:
-    picture = ComparisonPicture(comparison, labels, style=style, frames=frames)
-    return {f"compare-{safe_name(comparison.name)}.mp4": picture}
 
 
 def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:

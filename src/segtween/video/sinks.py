@@ -21,10 +21,10 @@ Draw = Callable[[Frame, Result], NDArray[np.uint8]]
 
 
 class Film(NamedTuple):
-    """A further video: what it shows of each frame, and options of its encoder, x264. It has no sound."""
+    """A further video: what it shows of each frame, and options of its encoder, x264; with its own it has no sound."""
 
     draw: Draw
-    x264: Mapping[str, str]
+    x264: Mapping[str, str] | None = None
 
 
 class VideoSink:

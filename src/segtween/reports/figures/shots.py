@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.datasets import Clip, Dataset
 from segtween.errors import SettingError
-from segtween.labels import CAMVID11, CITYSCAPES19, LabelMap, LabelSet, label_map
+from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet, label_map
 from segtween.types import Labels, Rgb, SizeHW
 from segtween.video import open_source
 
@@ -34,20 +34,6 @@ class Shot:
     rgb: Rgb
     truth: Labels | None = None
     occlusion: NDArray[np.bool_] | None = None
-
-
-class Shots(Protocol):
-    """Frames of one scene, by index. `labels` are those of the truth, `mapping` leads to them from the network's."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def labels(self) -> LabelSet: ...
-    @property
-    def mapping(self) -> LabelMap: ...
-    def read(self, first: int, last: int) -> Iterator[Shot]:
-        """Frames first..last, both included; SettingError where there are fewer."""
-        ...
 
 
 class StreetShots:
@@ -123,6 +109,11 @@ class VideoShots:
                 if frame.index == last:
                     return
         raise _too_few(last, count, self.title)
+
+
+Shots = StreetShots | DatasetShots | VideoShots
+"""Frames of one scene, by index. `labels` are those of the truth, `mapping` leads to them from the network's; `read`
+gives frames first..last, both included, SettingError where there are fewer."""
 
 
 def _find_clip(dataset: Dataset, which: str) -> Clip:
