@@ -21,7 +21,7 @@ from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
 from segtween.ops.searches import SEARCHES, describe_matching
-from segtween.types import Appearance, Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
+from segtween.types import Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 Made = TypeVar("Made")
 
@@ -174,8 +174,7 @@ class TorchOps:
         (one, near), (other, far) = first, second
         return eager.mixed_labels_along((one.values, near), (other.values, far), share, size_hw)
 
-    def appearance(self, rgb: Tensor, grid_hw: SizeHW) -> Appearance:
-        return matching.appearance(rgb, grid_hw)
+    appearance = staticmethod(matching.appearance)
 
     def match(self, composed: Tensor, now: Any, key: Any, *, quality: str) -> Tensor:
         return matching.match(composed, now.coarse, key.coarse, SEARCHES[quality].coarse)

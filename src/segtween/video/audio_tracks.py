@@ -20,6 +20,7 @@ COPIED = frozenset(
 BLOCK = 1024
 """Samples of one AAC packet."""
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Those that AAC has, by their channels; others can only be mixed to two."""
 _TRIED_PACKETS, _SEARCHED_PACKETS = 12, 4000
 
 Samples = NDArray[np.float32]
@@ -53,7 +54,7 @@ class ConvertedTrack:
     def __init__(self, stream: Any, output: Any) -> None:
         context = stream.codec_context
         rate = context.sample_rate if context.sample_rate in encoder().audio_rates else 48_000
-        layout = _layout(context.layout) or "stereo"
+        layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
         self._stream = output.add_stream("aac", rate=rate, layout=layout)
         self._stream.bit_rate = min(96_000, 6 * rate) * self._stream.codec_context.channels
         self._queue = SampleQueue(self._stream.codec_context.channels, rate)
@@ -240,11 +241,6 @@ def _first_packets(container: Any, stream: Any) -> list[Any]:
     searched = islice(container.demux(), _SEARCHED_PACKETS)
     found = (p for p in searched if p.stream.index == stream.index and p.dts is not None)
     return list(islice(found, _TRIED_PACKETS))
-
-
-def _layout(layout: Any) -> str | None:
-    """A layout that AAC has for that many channels; None where they can only be mixed to two."""
-    return _LAYOUTS.get(layout.nb_channels)
 
 
 def _with_known_layout(frame: Any) -> Any:
