@@ -68,12 +68,16 @@ def numbers(values: Sequence[tuple[str, str, str]]) -> Html:
     return f'<dl class="numbers">{"".join(cells)}</dl>'
 
 
-def text_table(given: TextTable) -> Html:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "") -> Html:
     """Numbers are set to the right: all columns but the first."""
-    head = "".join(f'<th scope="col"{_right(i)}>{escape(heading)}</th>' for i, heading in enumerate(given.columns))
-    body = "".join(f"<tr>{''.join(_cell(i, cell) for i, cell in enumerate(row))}</tr>\n" for row in given.rows)
-    said = f"<caption>{escape(given.title)}</caption>" if given.title else ""
+    head = "".join(f'<th scope="col"{_right(i)}>{escape(heading)}</th>' for i, heading in enumerate(headings))
+    body = "".join(f"<tr>{''.join(_cell(i, cell) for i, cell in enumerate(row))}</tr>\n" for row in rows)
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f'<div class="scroll"><table>{said}<thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def text_table(given: TextTable) -> Html:
+    return table(given.columns, given.rows, caption=given.title)
 
 
 def record(values: Mapping[str, Any]) -> Html:
