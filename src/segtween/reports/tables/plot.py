@@ -22,7 +22,8 @@ CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other
 
 def require_matplotlib() -> None:
     """MissingExtraError without it: reported before anything is measured."""
-    from_extra("matplotlib", "a plot", extra="figures")
+    for module in ("matplotlib", "matplotlib.figure"):
+        from_extra(module, "a plot", extra="figures")
 
 
 def plot(study: Study, folder: str | Path) -> list[Path]:
