@@ -28,7 +28,7 @@ from segtween.interfaces import Engine, Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
-from segtween.types import Progress, SizeHW
+from segtween.types import Progress, SizeHW, steps
 
 ON_DEVICE = {name: BASELINES[name] for name in ("reference", "reference-flownets", "torch", "torch-compile")}
 """What a user would pick instead, in float32 on the same device, fed from its memory."""
@@ -140,14 +140,12 @@ def _interleave(
     runs: Sequence[_Run], frames: Sequence[Any], device: Device, plan: Plan, progress: Progress | None
 ) -> None:
     periods = 2 * plan.periods
-    done, total = 0, periods * sum(run.interval + 1 for run in runs)
+    step = steps(progress, periods * sum(run.interval + 1 for run in runs))
     for period in range(periods):
         in_a_row, timed = period % 2 == 1, period >= 2 * WARM_UP_PERIODS
         for run in runs:
             run.period(frames, device, in_a_row=in_a_row, timed=timed)
-            done += run.interval + 1
-            if progress is not None:
-                progress(done, total)
+            step(run.interval + 1)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import count as counted
-from segtween.types import Progress, Result, Rgb
+from segtween.types import Progress, Result, Rgb, steps
 
 
 def bench(
@@ -98,13 +98,11 @@ class _Timed(Protocol):
 
 def _interleave(runs: Sequence[_Timed], plan: Plan, progress: Progress | None) -> None:
     frames = plan.frames()
-    done, total = 0, plan.periods * sum(run.interval + 1 for run in runs)
+    step = steps(progress, plan.periods * sum(run.interval + 1 for run in runs))
     for period in range(plan.periods):
         for run in runs:
             run.period(frames, timed=period >= WARM_UP_PERIODS)
-            done += run.interval + 1
-            if progress is not None:
-                progress(done, total)
+            step(run.interval + 1)
 
 
 def _baseline_runs(segmenter: Segmenter, plan: Plan, backend: Processor) -> list[_BaselineRun]:

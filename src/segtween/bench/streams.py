@@ -22,7 +22,7 @@ from segtween.metrics.timing import percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import Progress, Rgb
+from segtween.types import Progress, Rgb, steps
 
 COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "memory, MB")
 
@@ -156,13 +156,13 @@ def _check(settings: Settings) -> None:
 
 
 def _interleave(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
+    step = steps(progress, plan.periods)
     for period in range(plan.periods):
         for run in runs.values():
             if period == WARM_UP_PERIODS:
                 run.forget_runs()
             run.period(timed=period >= WARM_UP_PERIODS)
-        if progress is not None:
-            progress(period + 1, plan.periods)
+        step()
 
 
 def resident_mb() -> float | None:

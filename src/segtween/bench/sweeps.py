@@ -22,7 +22,7 @@ from segtween.metrics.timing import quartiles
 from segtween.ops.cpu import resize_planes
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
-from segtween.types import Progress, Rgb, SizeHW, format_size
+from segtween.types import Progress, Rgb, SizeHW, format_size, steps
 
 Kind = Literal["pixels", "classes", "interval", "length"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -152,13 +152,13 @@ def _lengths(
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []
     times: list[float] = []
+    step = steps(progress, most_frames)
     for i in range(most_frames):
         rgb = to_and_fro(clip, i)
         began = time.perf_counter()
         engine.step(rgb)
         times.append((time.perf_counter() - began) * 1e3)
-        if progress is not None:
-            progress(i + 1, most_frames)
+        step()
         if i + 1 in marks:
             rows.append(
                 {

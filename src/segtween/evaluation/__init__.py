@@ -31,7 +31,7 @@ from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.texttable import count
-from segtween.types import Method, Progress
+from segtween.types import Method, Progress, steps
 
 __all__ = [
     "HEADINGS",
@@ -303,7 +303,7 @@ class _Pass:
     def walk(self, runs: Sequence[Run | TruthRun | PlainRun | LossRun], progress: Progress | None) -> int:
         """All runs through all frames. Returns how many scene cuts there were, each counted once where windows
         overlap."""
-        done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in self._windows)
+        cuts, step = set[Path](), steps(progress, sum(len(window.blocks) for window in self._windows))
         for window in self._windows:
             for run in runs:
                 run.begin(window)
@@ -312,11 +312,9 @@ class _Pass:
                 self.shared.next(moment.rgb)
                 for run in runs:
                     run.step(moment)
-                done += 1
                 if moment.is_cut:
                     cuts.add(window.clip.frames[window.first + moment.offset].image_path)
-                if progress is not None:
-                    progress(done, total)
+                step()
             for run in runs:
                 run.end()
         return len(cuts)

@@ -12,7 +12,7 @@ from segtween.errors import SettingError
 from segtween.models.finding import find_record
 from segtween.models.int8 import Int8Record, int8_path, save_int8
 from segtween.texttable import count
-from segtween.types import Progress, Rgb
+from segtween.types import Progress, Rgb, steps
 
 CHECKED = 16
 STREAM_STEP = 15
@@ -52,14 +52,14 @@ def calibrate_folder(
 
     record, kept = find_record(folder), list[Rgb]()
     every = max(1, frames * len(sources) // CHECKED)
+    step = steps(progress, frames * len(sources))
 
     def images() -> Iterator[Rgb]:
         for index, rgb in enumerate(chain.from_iterable(pictures(source, frames, known) for source in sources)):
             if index % every == 0:
                 kept.append(rgb)
             yield rgb
-            if progress is not None:
-                progress(index + 1, frames * len(sources))
+            step()
 
     measured_on = {"sources": [source if source in known else _called(source) for source in sources]}
     found = calibrate(record, images(), scale=scale, threads=threads, measured_on=measured_on)

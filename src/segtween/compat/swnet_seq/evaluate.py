@@ -20,7 +20,7 @@ from segtween.datasets.reading import read_rgb
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
 from segtween.settings import Settings
-from segtween.types import Labels, Progress, Rgb
+from segtween.types import Labels, Progress, Rgb, steps
 
 
 @dataclass
@@ -147,15 +147,13 @@ def measure(
     wanted = [(f, w.is_dense or i == len(w.frames) - 1) for w in windows for i, f in enumerate(w.frames)]
     ahead = options.batch_size * (passes.longest + 1)
     frames = read_ahead(wanted, read, workers=options.num_worker, ahead=ahead)
-    done = 0
+    step = steps(progress, len(wanted))
     for window in windows:
         for moment in passes.through(window, _take(frames, len(window.frames))):
             scores.add(moment)
             if seen is not None:
                 seen(moment)
-            done += 1
-            if progress is not None:
-                progress(done, len(wanted))
+            step()
     return scores
 
 
@@ -172,14 +170,13 @@ def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> 
         return read_rgb(frame.image_path), None
 
     frames = read_ahead(every, read, workers=options.num_worker, ahead=options.batch_size * (passes.longest + 1))
-    done = 0
+    step = steps(progress, len(every))
     for clip in clips:
         for moment in passes.along(clip, _take(frames, len(clip))):
             answer = moment.measured[0]
             predictions.image(moment.frame.name, answer.distance, answer.labels)
             predictions.show(moment)
-            done += 1
-            progress(done, len(every))
+            step()
     log.say(f"{len(every)} frames of {len(clips)} clips, method {method.name} {method.hash}")
     log.say(f"{predictions.images} label images, {predictions.strips} strips: {places.predictions}")
     return {
