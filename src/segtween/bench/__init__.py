@@ -7,7 +7,7 @@
 | `cold_start` | from the start of a process to its first labels |
 | `sweeps` | how cost grows with pixels, classes, the interval and the length of the video |
 | `streams` | several streams with one network against separate runs |
-| `real_time`, `real_time_streams` | latency of labels when frames come at a rate |
+| `real_time` | latency of labels when frames come at a rate |
 | `on_device` | speed on a graphics card |
 | `machine` | what processor, runtime and cards offer |
 

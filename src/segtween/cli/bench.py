@@ -345,8 +345,7 @@ def real_time(
 
         segtween bench real-time --rate 10 --lag
     """
-    from segtween.bench.real_time import bench_real_time
-    from segtween.bench.real_time_streams import bench_real_time_streams
+    from segtween.bench.real_time import bench_real_time, bench_real_time_streams
     from segtween.cli.screen import progress_bar
 
     output.check()
