@@ -3,7 +3,7 @@
 | module | what it measures |
 | --- | --- |
 | `speed` | milliseconds per frame at several intervals, against the network on every frame and `baselines` |
-| `roofline`, `roofline_report` | how far each stage is from what memory and processor allow |
+| `roofline` | how far each stage is from what memory and processor allow |
 | `cold_start` | from the start of a process to its first labels |
 | `sweeps` | how cost grows with pixels, classes, the interval and the length of the video |
 | `streams` | several streams with one network against separate runs |

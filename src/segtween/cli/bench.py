@@ -164,7 +164,7 @@ def speed(
 
 
 @app.command("roofline")
-def roofline(
+def against_the_roofline(
     *,
     timing: Annotated[TimingOptions, Without("against")],
     network: Network,
@@ -178,9 +178,7 @@ def roofline(
         segtween bench roofline --model swiftnet-r18 --size 2048x1024 --scale 0.75
     """
     from segtween.bench import bench as measure
-    from segtween.bench.roofline import measure_machine
-    from segtween.bench.roofline import roofline as find_roofline
-    from segtween.bench.roofline_report import RooflineReport
+    from segtween.bench.roofline import RooflineReport, measure_machine, roofline
     from segtween.cli.screen import progress_bar
 
     output.check()
@@ -189,7 +187,7 @@ def roofline(
     with progress_bar("bench") as progress:
         report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
     machine = measure_machine(threads=network.threads)
-    output.finish(RooflineReport(report, find_roofline(report, segmenter, settings=settings, machine=machine)))
+    output.finish(RooflineReport(report, roofline(report, segmenter, settings=settings, machine=machine)))
 
 
 @app.command("cold-start")

@@ -66,7 +66,7 @@ def evaluate(
     from segtween.reports.html.worst import WorstFrames
 
     output.check()
-    dataset = data.open(network_labels=network.label_set)
+    dataset = data.labelled(network_labels=network.label_set)
     worst = WorstFrames(dataset.labels)
     settings = method.settings(mode.asked())
     if intervals is None:

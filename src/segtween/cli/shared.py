@@ -12,22 +12,6 @@ import typer
 
 from segtween.errors import SettingError
 
-Every = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Run the network on every Nth frame; 5 for every 5th, as by default.",
-    ),
-]
-Interval = Annotated[
-    int | None,
-    typer.Option(
-        "--interval",
-        "-i",
-        metavar="I",
-        help="The same, as the number of frames between key frames; 4 for every 5th.",
-    ),
-]
 LabelSetName = Annotated[
     str | None,
     typer.Option(
@@ -63,31 +47,6 @@ OnDevice = Annotated[
     str,
     typer.Option(
         metavar="NAME", rich_help_panel="Machine", help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu])."
-    ),
-]
-KeyTta = Annotated[
-    Literal["none", "mirror", "scales"] | None,
-    typer.Option(
-        metavar="KIND",
-        rich_help_panel="Network",
-        help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 (scales).",
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        rich_help_panel="Method",
-        help="Labels from the key frames before and after each frame, as for files by default: more accurate, a period "
-        "late.",
-    ),
-]
-Online = Annotated[
-    bool,
-    typer.Option(
-        "--online",
-        rich_help_panel="Method",
-        help="Labels from the past alone, at once, as for cameras, streams and --live by default.",
     ),
 ]
 Lag = Annotated[
@@ -190,8 +149,19 @@ class KeyFrameOptions:
 
     PANEL: ClassVar[str] = "Method"
 
-    every: Every = None
-    interval: Interval = None
+    every: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Run the network on every Nth frame; 5 for every 5th, as by default."),
+    ] = None
+    interval: Annotated[
+        int | None,
+        typer.Option(
+            "--interval",
+            "-i",
+            metavar="I",
+            help="The same, as the number of frames between key frames; 4 for every 5th.",
+        ),
+    ] = None
 
     def resolve(self) -> int:
         """The interval, the usual one where nothing is said; SettingError where both are given and differ."""
@@ -206,8 +176,20 @@ class ModeOptions:
 
     PANEL: ClassVar[str] = "Method"
 
-    online: Online = False
-    offline: Offline = False
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Labels from the past alone, at once, as for cameras, streams and --live by default."
+        ),
+    ] = False
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Labels from the key frames before and after each frame, as for files by default: more accurate, a "
+            "period late.",
+        ),
+    ] = False
 
     def asked(self, *, lag: bool = False) -> Literal["causal", "bidirectional"] | None:
         """The mode that was asked for, None where it is open; `lag` asks for both sides, too. SettingError where both

@@ -96,7 +96,7 @@ def measuring(
     output.check(name)
     with progress_bar(name) as progress:
         yield Conditions(
-            data.open(network_labels=network.label_set),
+            data.labelled(network_labels=network.label_set),
             map_name=data.label_map,
             max_frames=data.max_frames,
             repeats=repeats,

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from segtween.errors import SettingError
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.jobs import Job
 from segtween.ui.live import LiveChoices, View, watch
@@ -38,7 +37,7 @@ async def pictures(request: Request) -> Response:
     job = here.session.job(request.path_params["id"])
     view: View | None = here.session.extra.get(VIEWS, {}).get(job.id)
     if view is None:
-        raise Refusal(NOT_FOUND, SettingError(f"job {job.id!r}", expected="a live one", do="reload the page"))
+        raise Refusal(NOT_FOUND, f"job {job.id!r}", expected="a live one", do="reload the page")
     return StreamingResponse(_parts(view, job), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
 
 

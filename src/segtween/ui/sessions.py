@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import SettingError
 from segtween.ui.answers import Refusal
 from segtween.ui.jobs import Job
 from segtween.video.staging import sink_errors
@@ -77,10 +76,7 @@ class Session:
 
     def _found(self, table: dict[str, Any], which: object, what: str) -> Any:
         if not isinstance(which, str) or which not in table:
-            raise Refusal(
-                NOT_FOUND,
-                SettingError(f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page"),
-            )
+            raise Refusal(NOT_FOUND, f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page")
         return table[which]
 
 
@@ -117,9 +113,9 @@ class Sessions:
             if len(self._sessions) >= self._most:
                 raise Refusal(
                     BUSY,
-                    SettingError(
-                        f"{self._most} sessions are open", expected="fewer", do="close the page elsewhere, or try later"
-                    ),
+                    f"{self._most} sessions are open",
+                    expected="fewer",
+                    do="close the page elsewhere, or try later",
                 )
             number = secrets.token_urlsafe(24)
             folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"

@@ -9,7 +9,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from segtween.errors import SettingError
 from segtween.settings import DEFAULT_MODEL
 from segtween.ui.answers import Refusal
 from segtween.ui.guard import Access
@@ -67,7 +66,5 @@ def of_request(request: Request) -> Here:
     state: State = request.app.state.segtween
     session = state.sessions.find(request.cookies.get(state.options.access.session_cookie))
     if session is None:
-        raise Refusal(
-            GONE, SettingError("this session has ended", expected="an open one", do="reload the page to begin another")
-        )
+        raise Refusal(GONE, "this session has ended", expected="an open one", do="reload the page to begin another")
     return Here(state, session)
