@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def measure(
     frames = read_ahead(wanted, read, workers=options.num_worker, ahead=ahead)
     step = steps(progress, len(wanted))
     for window in windows:
-        for moment in passes.through(window, _take(frames, len(window.frames))):
+        for moment in passes.through(window, islice(frames, len(window.frames))):
             scores.add(moment)
             if seen is not None:
                 seen(moment)
@@ -172,7 +173,7 @@ def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> 
     frames = read_ahead(every, read, workers=options.num_worker, ahead=options.batch_size * (passes.longest + 1))
     step = steps(progress, len(every))
     for clip in clips:
-        for moment in passes.along(clip, _take(frames, len(clip))):
+        for moment in passes.along(clip, islice(frames, len(clip))):
             answer = moment.measured[0]
             predictions.image(moment.frame.name, answer.distance, answer.labels)
             predictions.show(moment)
@@ -218,9 +219,3 @@ def _passes(options: Options, method: Method, log: RunLog, *, steps: Sequence[in
     for line in notes:
         log.say(f"note: {line}")
     return Passes(segmenter, method.settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
-
-
-def _take(frames: Iterator[Any], count: int) -> Iterator[Any]:
-    """The next `count` of a shared iterator."""
-    for _ in range(count):
-        yield next(frames)

@@ -75,13 +75,8 @@ def store(
 ) -> StoredPool:
     """See every frame once, into `cache`, where that has not been done yet."""
     folder = cache / f"stored-{_key(pool, recipe, teacher)}"
-    arrays: Any = computed_once(
-        folder,
-        lambda: _each(pool, recipe, teacher, device),
-        count=sum(len(clip) for clip in pool.clips),
-        title=f"seeing {pool.source.name}",
-    )
-    lengths = [len(clip) for clip in pool.clips]
+    lengths, rows = [len(clip) for clip in pool.clips], _each(pool, recipe, teacher, device)
+    arrays: Any = computed_once(folder, rows, count=sum(lengths), title=f"seeing {pool.source.name}")
     return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), **arrays)
 
 
