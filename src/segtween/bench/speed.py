@@ -190,7 +190,6 @@ class _BaselineRun:
         self._position = 0
 
     def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
-        """A key frame and the frames up to the next one."""
         for i in range(self.interval + 1):
             rgb = to_and_fro(frames, self._position)
             began = time.perf_counter()

@@ -82,7 +82,6 @@ class Patches:
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
-    """SettingError for an unknown name."""
     for kind in kinds:
         check_known(f"sweep {kind!r}", kind, KINDS)
 

@@ -87,7 +87,6 @@ def _method_words(row: Mapping[str, Any] | None) -> list[str]:
 
 
 def _network_words(network: NetworkOptions) -> list[str]:
-    """What differs from the defaults."""
     given = {field.name: (getattr(network, field.name), field.default) for field in fields(network)}
     changed = {name: value for name, (value, default) in given.items() if value != default}
     return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]

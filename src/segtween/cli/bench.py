@@ -102,15 +102,11 @@ def told(clip: str, size_hw: SizeHW) -> str:
 
 @dataclass(frozen=True)
 class SweepTiming(TimingOptions):
-    """That of `bench sweep`."""
-
     most_frames: Annotated[int, typer.Option(metavar="N", help="The longest video, for length.")] = 10_000
 
 
 @dataclass(frozen=True)
 class DeviceTiming(TimingOptions):
-    """That of `bench device`."""
-
     against: Annotated[
         str | None,
         typer.Option(

@@ -105,7 +105,6 @@ class Listed(TyperCommand):
         self.place = place
 
     def load(self) -> Any:
-        """The command itself."""
         module, attribute = self.place.split(":")
         full = module if module.startswith("segtween.") else f"segtween.cli.{module}"
         found = getattr(importlib.import_module(full), attribute)

@@ -16,15 +16,11 @@ from segtween.cli.report_output import ReportOutput
 
 @dataclass(frozen=True)
 class MeasuredOptions(DataOptions):
-    """The clips, and what is measured of them."""
-
     measures: shared.Measures = None
 
 
 @dataclass(frozen=True)
 class EvaluationOutput(ReportOutput):
-    """Where the report goes."""
-
     PANEL: ClassVar[str] = "Output"
 
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None

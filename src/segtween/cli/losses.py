@@ -73,8 +73,6 @@ class DrivenOptions(StreetOptions):
 
 @dataclass(frozen=True)
 class RowOptions:
-    """The rows of the table."""
-
     PANEL: ClassVar[str] = "Method"
 
     intervals: IntervalsAboveZero = "4"

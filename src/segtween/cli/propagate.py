@@ -44,8 +44,6 @@ class LabelledInput:
 
 @dataclass(frozen=True)
 class PropagatedOutput:
-    """What is written, and where."""
-
     PANEL: ClassVar[str] = "Output"
 
     out: shared.Folder

@@ -30,7 +30,6 @@ class ReportOutput:
             check_target(self.report)
 
     def finish(self, report: Report) -> None:
-        """Shows the report and writes it."""
         from segtween.cli.screen import show
         from segtween.reports.html.bench_page import bench_page
 

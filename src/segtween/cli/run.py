@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """Which part of an input is read."""
-
     PANEL: ClassVar[str] = "Input"
 
     start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0
@@ -38,8 +36,6 @@ class ReadingOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is written, and where."""
-
     PANEL: ClassVar[str] = "Output"
 
     out: shared.Folder

@@ -66,7 +66,6 @@ def network_of(method: Method) -> str:
 
 
 def where(folder: Path, save: Sequence[str]) -> str:
-    """The outputs and their folder."""
     return f"writes {', '.join([*save, 'frames.csv', 'run.json'])} to {folder}"
 
 

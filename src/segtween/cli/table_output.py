@@ -55,7 +55,6 @@ class OutputOptions:
             check_targets(self.out, [f"{name}{form}" for form in forms], overwrite=self.overwrite)
 
     def finish(self, study: Study) -> None:
-        """Shows the table, writes it, draws it."""
         from segtween.cli.screen import show
         from segtween.reports.html.study_page import study_page
         from segtween.reports.tables.budgets import plot_budgets

@@ -50,7 +50,6 @@ def write_summary(summary: Summary, report: OutputReport, error: BaseException |
 
 
 def _error_text(error: BaseException | None, failure: SinkError | None) -> str | None:
-    """For `run.json`."""
     if isinstance(error, Terminated):
         words = "stopped by SIGTERM"
     elif isinstance(error, KeyboardInterrupt):

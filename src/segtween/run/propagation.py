@@ -199,7 +199,6 @@ def look_next(
 
 
 def report(done: Propagated) -> list[str]:
-    """What was done, in lines for a person."""
     summary, given = done.summary, done.labelled
     lines = [f"{summary.input.name}: {count(summary.frames, 'frame')} from {count(len(given.files), 'labelled one')}"]
     if given.blank:

@@ -171,7 +171,6 @@ def segmenter_spec(model: Model) -> SegmenterSpec:
 
 
 def form_of(model: Model) -> str:
-    """The name of a model's form."""
     return segmenter_spec(model).name
 
 

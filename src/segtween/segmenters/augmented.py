@@ -41,7 +41,6 @@ class Augmented:
 
     @property
     def notes(self) -> list[str]:
-        """Those of the segmenter itself."""
         return notes_of(self.inner)
 
     def __call__(self, rgb: Rgb) -> Scores:

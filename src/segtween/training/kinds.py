@@ -22,12 +22,10 @@ class Kind:
 
     @property
     def recipe(self) -> type[BaseRecipe]:
-        """The class of its recipes."""
         found: type[BaseRecipe] = import_module(f"{self.package}.recipe").RECIPE
         return found
 
     def open(self, recipe: BaseRecipe, context: Any) -> Any:
-        """Its task, opened."""
         return import_module(f"{self.package}.task").open_task(recipe, context)
 
 

@@ -45,7 +45,6 @@ class Job:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it has been asked to end."""
         return self._asked.is_set()
 
     def cancel(self) -> None:

@@ -108,7 +108,6 @@ async def propagate(request: Request) -> Response:
 
 @answering
 async def picture(request: Request) -> Response:
-    """A frame as JPEG."""
     _, labelling = _found(request)
     return FileResponse(labelling.picture(_frame(request)), media_type="image/jpeg")
 
@@ -135,7 +134,6 @@ async def save(request: Request) -> Response:
 
 @answering
 async def remove(request: Request) -> Response:
-    """Removes the saved labels of a frame."""
     _, labelling = _found(request)
     return await _done(labelling, labelling.remove, _frame(request))
 
@@ -153,7 +151,6 @@ async def upload(request: Request) -> Response:
 
 @answering
 async def download(request: Request) -> Response:
-    """The saved labels as a zip file."""
     _, labelling = _found(request)
     data = await run_in_threadpool(labelling.archive)
     attached = {"content-disposition": 'attachment; filename="labels.zip"'}

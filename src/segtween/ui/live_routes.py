@@ -22,7 +22,6 @@ BOUNDARY = "segtween-frame"
 
 @answering
 async def start(request: Request) -> Response:
-    """Queues a live job."""
     here, view = of_request(request), View()
     choices = LiveChoices.of(await body(request), here.session, here.state.options)
     job = here.queue("live", choices.title, partial(watch, choices, view))

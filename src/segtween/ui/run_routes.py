@@ -49,7 +49,6 @@ async def setup(request: Request) -> Response:
 
 @answering
 async def start(request: Request) -> Response:
-    """Queues a run."""
     here = of_request(request)
     choices = Choices.of(await body(request), here.session, here.state.options)
     check_room(here.session.folder, choices.video.path.stat().st_size)
@@ -58,14 +57,12 @@ async def start(request: Request) -> Response:
 
 @answering
 async def job(request: Request) -> Response:
-    """Where a job stands."""
     here = of_request(request)
     return here.answer(here.session.job(request.path_params["id"]))
 
 
 @answering
 async def cancel(request: Request) -> Response:
-    """Asks a job to end."""
     here = of_request(request)
     asked = here.session.job(request.path_params["id"])
     here.state.queue.cancel(asked)
@@ -74,7 +71,6 @@ async def cancel(request: Request) -> Response:
 
 @answering
 async def result(request: Request) -> Response:
-    """What a run that came to its end shows."""
     here, which = of_request(request), request.path_params["id"]
     found: RunResult | None = here.session.extra.get(RESULTS, {}).get(here.session.job(which).id)
     if found is None:

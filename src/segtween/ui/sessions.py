@@ -147,7 +147,6 @@ class Sessions:
                 self._remove(session)
 
     def close(self) -> None:
-        """Ends all of them, at once."""
         for session in list(self._sessions.values()):
             self.end(session)
             self._remove(session)

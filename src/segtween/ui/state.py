@@ -30,8 +30,6 @@ class Options:
 
 @dataclass(frozen=True)
 class State:
-    """What the application holds."""
-
     options: Options
     sessions: Sessions
     queue: JobQueue
@@ -45,13 +43,11 @@ class Here:
     session: Session
 
     def queue(self, kind: str, title: str, work: Callable[[Job], Any]) -> Job:
-        """Queues work of the session."""
         job = self.state.queue.submit(self.session.id, kind, title, work)
         self.session.jobs[job.id] = job
         return job
 
     def submit(self, kind: str, title: str, work: Callable[[Job], Any]) -> Response:
-        """Queues it; the answer is the job."""
         return self.answer(self.queue(kind, title, work))
 
     def answer(self, job: Job) -> Response:

@@ -195,7 +195,6 @@ class NamedFile:
 
 
 def open_video(video: Video) -> Source:
-    """Opens it. Raises SourceError."""
     from segtween.video import open_source
 
     with named(video.path, video.name):

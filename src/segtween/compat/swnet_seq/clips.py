@@ -65,7 +65,6 @@ def labelled_clips(options: Options, *, split: str, listing: str, before: int) -
 
 
 def split_exists(options: Options, split: str) -> bool:
-    """Whether the data folder has this split."""
     root = need_root(options)
     if LAYOUTS[options.dataset].folders == "cityscapes":
         return (root / IMAGES / split).is_dir()
