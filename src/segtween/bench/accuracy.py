@@ -20,7 +20,8 @@ def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchRepo
     """
     notes: list[str] = []
     measured = _copied(report)
-    for values in (of for file in files for of in _modes(_read(file))):
+    read = [_read(file) for file in files]
+    for values in (mode for whole in read for mode in (whole, whole.get("offline")) if mode is not None):
         found = [pair for own in (measured, *measured.others) for pair in _accuracy(own, values) or ()]
         if not found:
             continue
@@ -45,11 +46,6 @@ def _copied(report: BenchReport) -> BenchReport:
         against=[dict(row) for row in report.against],
         others=[_copied(other) for other in report.others],
     )
-
-
-def _modes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """The values of each mode that a file holds."""
-    return [values, *([values["offline"]] if "offline" in values else [])]
 
 
 def _accuracy(report: BenchReport, values: dict[str, Any]) -> list[tuple[dict[str, Any], float | None]] | None:

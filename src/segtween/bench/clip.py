@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segtween import street
 from segtween.errors import SettingError, unknown
@@ -86,30 +85,21 @@ def _street(size_hw: SizeHW, seed: int) -> list[Rgb]:
     """From the cache folder, or rendered and, where that folder can be written, kept there."""
     path = _kept_at(size_hw, seed)
     with suppress(OSError, ValueError, KeyError, zlib.error):  # not there, or damaged
-        return list(_unpacked(path, size_hw))
+        values = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
+        return list(np.cumsum(values.reshape(CLIP_FRAMES, *size_hw, 3), axis=2, dtype=np.uint8))
     drive = street.StreetClip(seed, size_hw=size_hw, frame_rate=STREET_RATE, frames=CLIP_FRAMES, start=STREET_START)
     frames = [frame.rgb.copy() for frame in drive]
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path, writer=f".{os.getpid()}") as part:
-            part.write_bytes(_packed(frames))
+            clip = np.stack(frames)
+            clip[:, :, 1:] -= clip[:, :, :-1]  # differences to the pixel on the left pack to half the size
+            part.write_bytes(zlib.compress(clip.data, 1))
     return frames
 
 
 def _kept_at(size_hw: SizeHW, seed: int) -> Path:
     return cache_folder() / "clips" / f"street-{seed}-{format_size(size_hw)}-{street.renderer_version()}.zlib"
-
-
-def _packed(frames: Sequence[Rgb]) -> bytes:
-    """Differences to the pixel on the left, which pack to half the size, frame after frame."""
-    clip = np.stack(frames)
-    clip[:, :, 1:] -= clip[:, :, :-1]
-    return zlib.compress(clip.data, 1)
-
-
-def _unpacked(path: Path, size_hw: SizeHW) -> NDArray[np.uint8]:
-    values = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
-    return np.cumsum(values.reshape(CLIP_FRAMES, *size_hw, 3), axis=2, dtype=np.uint8)
 
 
 def _of_file(spec: str, size_hw: SizeHW, part: int) -> list[Rgb]:

@@ -13,6 +13,7 @@ from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
 from segtween.cli.report_output import ReportOutput
+from segtween.errors import SettingError
 from segtween.types import SizeHW, format_size
 
 if TYPE_CHECKING:
@@ -382,7 +383,6 @@ def device(
     """
     from segtween.bench.on_device import bench_device
     from segtween.cli.screen import progress_bar
-    from segtween.errors import SettingError
 
     output.check()
     plan = timing.plan(threads=network.threads)

@@ -20,7 +20,8 @@ def report_session(done: SessionSummary, out: Path, *, quiet: bool) -> None:
     from segtween.cli.screen import show
 
     for outcome in done.failed:
-        say_error(_named(outcome))
+        message = str(outcome.error)
+        say_error(message if outcome.name in message else f"{outcome.name}: {message}")
     if not quiet and done.frames:  # else nothing was written
         show(table(done), *remarks(done, out))
     if done.failed:
@@ -66,8 +67,3 @@ def _row(outcome: Outcome, *, live: bool) -> list[str]:
 
 def _counts(frames: int, network_runs: int) -> list[str]:
     return [f"{frames}", f"{network_runs}", f"{100 * network_runs / max(1, frames):.1f}"]
-
-
-def _named(outcome: Outcome) -> str:
-    message = str(outcome.error)
-    return message if outcome.name in message else f"{outcome.name}: {message}"

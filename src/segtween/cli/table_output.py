@@ -13,6 +13,7 @@ import typer
 from segtween.cli import shared, texts
 from segtween.cli.grouping import Without
 from segtween.cli.options import DataOptions, NetworkOptions
+from segtween.errors import SettingError
 
 if TYPE_CHECKING:
     from segtween.reports.tables.conditions import Conditions
@@ -39,7 +40,6 @@ class OutputOptions:
 
     def check(self, name: str) -> None:
         """Whether the files can be written: reported before anything is measured."""
-        from segtween.errors import SettingError
         from segtween.reports.html.page import check_target
         from segtween.reports.tables.plot import FORMATS, require_matplotlib
         from segtween.reports.tables.study import FORMS, check_targets

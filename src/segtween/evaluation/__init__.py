@@ -264,7 +264,9 @@ def _make(settings: Settings, backend: Backend) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
             return build_every_frame(network, backend=backend)
-        return build_engine(network, _fixed(settings, interval), backend=backend, flow=flow)
+        # At interval 0, where every frame has scores of its own, they do not come late.
+        chosen = change(settings, async_keys=None) if interval == 0 else settings
+        return build_engine(network, chosen.fixed(interval), backend=backend, flow=flow)
 
     if settings.delay == "auto":
         raise SettingError(
@@ -372,11 +374,6 @@ def _row_name(settings: Settings) -> str:
         return f"adaptive, {schedule.target_ms:g} ms"
     budget = 100 / (schedule.interval + 1) if schedule.budget is None else schedule.budget
     return f"adaptive, {budget:.3g} per 100"
-
-
-def _fixed(settings: Settings, interval: int) -> Settings:
-    """At a fixed interval; at interval 0, where every frame has scores of its own, they do not come late."""
-    return (change(settings, async_keys=None) if interval == 0 else settings).fixed(interval)
 
 
 def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:

@@ -172,11 +172,13 @@ class Table:
 
     def _figures(self, row: Row, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
         tally = row.own
+        flicker = tally.flicker()
         return {
             **_spread("avg_miou", tally.average(settings)),
             **per_distance,
             **tally.agreement(),
-            **_temporal(tally, is_dense=self.dataset.is_dense),
+            **tally.temporal_figures(),
+            **(flicker if self.dataset.is_dense else dict.fromkeys(flicker)),
             "calibration": tally.calibration_figures(),
             **tally.vspw_figures(),
             **tally.boundary_figures(),
@@ -209,11 +211,6 @@ def _spread(key: str, interval: Interval) -> dict[str, Any]:
     """A figure under its key, and its interval with what that is based on under `<key>_low` and so on."""
     figures = interval.to_json()
     return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
-
-
-def _temporal(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
-    flicker = tally.flicker()
-    return {**tally.temporal_figures(), **(flicker if is_dense else dict.fromkeys(flicker))}
 
 
 class _Measured:

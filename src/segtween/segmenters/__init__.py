@@ -10,8 +10,8 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Predicate
@@ -27,10 +27,6 @@ Model = str | Path | Callable[[Rgb], Any] | Segmenter
 HUGGING_FACE = "hf:"
 """Begins the name or folder of a network in Hugging Face's form."""
 _FUNCTION = re.compile(r"(.+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*")
-
-
-def _truth(model: Any, **_: Any) -> Segmenter:
-    return model
 
 
 def _callable(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
@@ -135,7 +131,7 @@ class SegmenterSpec:
 
 
 SEGMENTERS = (
-    SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, _truth),
+    SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, lambda model, **_: model),
     SegmenterSpec(
         "module",
         "a `torch.nn.Module`, or `file.py:build` that returns one",
@@ -174,12 +170,6 @@ def form_of(model: Model) -> str:
     return segmenter_spec(model).name
 
 
-def resolve(place: str) -> Any:
-    """What "module:name" of a row stands for."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
-
-
 def built_module(loaded: Any, *, name: str) -> Any:
     """The `torch.nn.Module` that an object is, or that it builds when it is called without arguments; None for a
     function of a frame. ModelError for what fails, or builds something else."""
@@ -200,7 +190,7 @@ def in_torch(model: Model, *, label_set: Any, preprocessing: Preprocessing | Non
     if row.in_torch is None:
         _networks_alone(row.name, **_given(preprocessing))
         return None
-    return resolve(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
+    return resolve_name(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
 
 
 def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
@@ -255,7 +245,7 @@ def open_segmenter(
         _networks_alone(row.name, **own)
     elif row.in_torch is None and row.name != "function":
         _networks_alone(row.name, **own, threshold=threshold)
-    opener = resolve(row.open) if isinstance(row.open, str) else row.open
+    opener = resolve_name(row.open) if isinstance(row.open, str) else row.open
     return opener(
         model,
         **own,

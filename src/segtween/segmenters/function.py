@@ -66,7 +66,8 @@ class CallableSegmenter:
         return f"function {self.name!r}"
 
     def _answer(self, image: Rgb) -> tuple[Answer, SizeHW]:
-        """What the function returns, and the grid that scores are kept on."""
+        """What the function returns, and the grid that scores are kept on: its own, or that of stride 4 if it is
+        finer."""
         who = self._who
         try:
             returned = self.function(image)
@@ -77,8 +78,8 @@ class CallableSegmenter:
                 do="correct the function",
             ) from error
         values = self._planes(_as_array(returned, who), who)
-        size = image.shape[0], image.shape[1]
-        kept_hw = _coarser((values.shape[-2], values.shape[-1]), size)
+        most = [-(-side // REDUCED_STRIDE) for side in image.shape[:2]]
+        kept_hw = min(values.shape[-2], most[0]), min(values.shape[-1], most[1])
         if values.ndim == 2:
             return Answer(labels=values), kept_hw
         scores = check_finite(values.astype(np.float32), labels_of=self.labels, who=who, do="correct the function")
@@ -186,12 +187,6 @@ def _as_array(returned: Any, who: str) -> NDArray[Any]:
             do="return the array itself, for dictionaries and tuples the entry with the scores",
         )
     return returned
-
-
-def _coarser(grid_hw: SizeHW, size_hw: SizeHW) -> SizeHW:
-    """The grid itself, or that of stride 4 where it is finer."""
-    most = [-(-side // REDUCED_STRIDE) for side in size_hw]
-    return min(grid_hw[0], most[0]), min(grid_hw[1], most[1])
 
 
 def are_probabilities(scores: Scores) -> bool:

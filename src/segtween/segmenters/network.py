@@ -103,14 +103,15 @@ class NetworkSegmenter:
             seen, place = fitted(self.record, image, seen_hw)
             return self._seen(seen) if place is None else within(self._seen(seen), place)
         seen, step_hw = resize(image, seen_hw, pixels.resampling), pixels.window_stride_hw
-        return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
+
+        def scores_of(window: Rgb) -> Scores:
+            return self._seen(window).scores(labels_of=self.labels, who=self._who())
+
+        return Answer(slide(scores_of, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
 
     def _seen(self, image: Rgb) -> Answer:
         size_hw = image.shape[0], image.shape[1]
         return read_answer(self.runtime.run(image[None]), self.record, size_hw=size_hw, who=self._who())
-
-    def _scores_of_window(self, image: Rgb) -> Scores:
-        return self._seen(image).scores(labels_of=self.labels, who=self._who())
 
     def _reduced(self, answer: Answer, who: str) -> Scores:
         scores = answer.scores(labels_of=self.labels, who=who, grid_hw=answer.kept_hw)

@@ -206,16 +206,12 @@ def _labelled(
             waiting[count] = frame, reader.arrived
             count += 1
             for result in engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds)):
-                yield *_of(waiting, result), reader.dropped
+                labelled, came = waiting.pop(result.index)
+                yield labelled, result, came, reader.dropped
     finally:
         reader.stop()
         with suppress(SegtweenError):
             engine.finish()
-
-
-def _of(waiting: dict[int, tuple[Frame, float]], result: Result) -> tuple[Frame, Result, float]:
-    frame, arrived = waiting.pop(result.index)
-    return frame, result, arrived
 
 
 def picture(rgb: Rgb, result: Result, paint: Painter) -> bytes:

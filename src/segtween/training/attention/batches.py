@@ -98,7 +98,8 @@ class Reader:
         image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine[inner, inner])
         truth = torch.from_numpy(np.array(clip.labels[now][box], np.int64))
         parts = [image, moved, about(path, distance, corner, (h, w))]
-        parts += [_read(scores, _places(path, corner, (h, w))), _read(scores, fine), truth]
+        at_cells = _led(torch.from_numpy(path), *_around(corner, (h, w), 0))
+        parts += [_read(scores, at_cells), _read(scores, fine), truth]
         if flip:
             parts = [part.flip(-1) for part in parts]
             parts[2][4] = -2.0 / columns - parts[2][4]  # the column c is now columns - 1 - c
@@ -185,12 +186,6 @@ def about(path: Flow, distance: int, corner: tuple[int, int], crop_hw: SizeHW) -
 def _pixels(rgb: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) of 0..255 -> (3, H, W) of -1..1."""
     return torch.from_numpy(np.array(np.moveaxis(rgb, 2, 0), np.float32)) / MIDDLE - 1
-
-
-def _places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
-    """(h, w, 2) in -1..1: where the cells of a crop are led."""
-    rows, columns = _around(corner, crop_hw, 0)
-    return _led(torch.from_numpy(path), rows, columns)
 
 
 def _fine_places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
