@@ -10,8 +10,8 @@ import pytest
 
 from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, Plan, bench, moving_clip
-from segtween.bench.accuracy import with_accuracy
 from segtween.bench.baselines import BASELINES
+from segtween.bench.speed_report import with_accuracy
 from segtween.build import Processor
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter

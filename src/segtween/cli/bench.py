@@ -149,7 +149,7 @@ def speed(
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
     """
     from segtween.bench import bench_modes
-    from segtween.bench.accuracy import with_accuracy
+    from segtween.bench.speed_report import with_accuracy
     from segtween.cli.screen import progress_bar
 
     output.check()

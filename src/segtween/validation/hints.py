@@ -1,13 +1,18 @@
-"""Reading type hints: the fields and items below one, its metadata, and a description of what it accepts."""
+"""Type hints: metadata of `typing.Annotated` that says what a field accepts besides its type, and types that many
+records need; the fields and items below a hint, its metadata, and a description of what it accepts.
+
+Bounds are those of the package annotated_types: `Annotated[float, Gt(0)]`, `Annotated[int, Interval(ge=1, le=9)]`.
+"""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from segtween.validation.fields import Expected
+from annotated_types import Gt, Interval, MinLen, Predicate
 
 
 def layers(kind: Any) -> Iterator[tuple[Any, Sequence[Any]]]:
@@ -101,3 +106,39 @@ def _bounds(marks: Sequence[Any]) -> str:
 
 _LENGTHS = ("min_length", "max_length")
 _BOUNDS = ("gt", "ge", "lt", "le")
+
+
+LONGEST_PATH = 1000
+LONGEST_NAME = 255
+"""Bytes of one name in a path, on every usual file system."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the field wants, in words that follow "expected". Needed where its type alone does not say it."""
+
+    words: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The field is written in another form, which `parse` reads; ValueError where it cannot."""
+
+    parse: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(self.parse, handler(source))
+
+
+def _is_path(text: str) -> bool:
+    parts = PurePath(text).parts
+    short = len(text) <= LONGEST_PATH and all(len(part.encode(errors="replace")) <= LONGEST_NAME for part in parts)
+    return bool(parts) and short and "\0" not in text
+
+
+Name = Annotated[str, MinLen(1), Expected("a name")]
+FileName = Annotated[str, Predicate(_is_path), Expected("the name of a file")]
+Positive = Annotated[float, Gt(0)]
+Whole = Annotated[int, Interval(ge=0, le=2**63 - 1)]

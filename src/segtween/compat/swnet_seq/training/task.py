@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.batches import Batch, chain_length, load_batch
 from segtween.compat.swnet_seq.training.clips import ClipPool, open_clips
-from segtween.compat.swnet_seq.training.finish import export, save_best
 from segtween.compat.swnet_seq.training.losses import chain_loss
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
-from segtween.compat.swnet_seq.training.start import begin_with
 from segtween.compat.swnet_seq.training.stored import StoredPool, store
 from segtween.compat.swnet_seq.training.teacher import Teacher, open_teacher
+from segtween.compat.swnet_seq.training.weights import begin_with, export, save_best
 from segtween.networks import build_flow, build_refiner
 from segtween.networks.chain import Chain
 from segtween.training import Epoch
