@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from segtween.bench.baselines import BASELINES, check_baselines, in_torch
 from segtween.bench.clip import to_and_fro
@@ -114,10 +114,8 @@ def bench_device(
     )
 
 
-class Call(Protocol):
-    """Labels of the next frame, perhaps not ready yet; `is_key` where somebody else decides it."""
-
-    def __call__(self, rgb: Any, *, is_key: bool) -> Any: ...
+Call = Callable[..., Any]
+"""(rgb, *, is_key) -> labels of the next frame, perhaps not ready yet; `is_key` where somebody else decides it."""
 
 
 def _pushing(engine: Engine) -> Call:

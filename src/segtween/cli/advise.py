@@ -49,8 +49,8 @@ def advise(
 
         segtween advise drive.mp4 --model my.onnx --tolerance 0.02 --json advice.json
     """
+    from segtween.cli.run_texts import compiling
     from segtween.cli.screen import progress_bar, show
-    from segtween.cli.startup import compiling
     from segtween.device import CPU
     from segtween.reports.advice import Request
     from segtween.reports.advice import advise as measure

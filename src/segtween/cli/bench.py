@@ -12,7 +12,7 @@ from segtween.cli import options, shared, texts
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
-from segtween.cli.report_output import ReportOutput
+from segtween.cli.outputs import ReportOutput
 from segtween.errors import SettingError
 from segtween.types import SizeHW, format_size
 

@@ -11,7 +11,7 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
-from segtween.cli.report_output import ReportOutput
+from segtween.cli.outputs import ReportOutput
 
 
 @dataclass(frozen=True)

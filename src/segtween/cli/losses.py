@@ -13,8 +13,8 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.outputs import NoPlot, Presets
 from segtween.cli.synth import StreetOptions
-from segtween.cli.table_output import NoPlot, Presets
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.losses import IntervalsAboveZero, WithOffline, losses
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
-from segtween.cli.table_output import NoPlot, OutputOptions, Presets, measuring
+from segtween.cli.outputs import NoPlot, OutputOptions, Presets, measuring
 from segtween.settings import DEFAULT_PRESET
 
 app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")

@@ -34,17 +34,9 @@ from segtween.texttable import count
 from segtween.types import Method, Progress, steps
 
 __all__ = [
-    "HEADINGS",
-    "Losses",
-    "Make",
-    "MakeAdaptive",
-    "Report",
-    "evaluate",
-    "evaluate_losses",
-    "evaluate_method",
-    "evaluate_methods",
-    "evaluate_modes",
-]
+    "HEADINGS", "Losses", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_losses", "evaluate_method",
+    "evaluate_methods", "evaluate_modes",
+]  # fmt: skip
 
 MEASURES = ("vspw", "boundary")
 """Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`), and agreement along label edges

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.engine.clock import Clock
@@ -27,17 +26,6 @@ LEAST_GAP_SECONDS = 0.2
 
 Moving = tuple[Frame, "Motion | None"]
 """A frame, and its motion where it was estimated ahead."""
-
-
-class Reader(Protocol):
-    """A thread that reads: `pipeline.Prefetcher`, or `LatestFrame` of what does not wait."""
-
-    arrived: float | None
-
-    @property
-    def dropped(self) -> int: ...
-    def take(self) -> tuple[Moving, float] | None: ...
-    def stop(self) -> None: ...
 
 
 def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
@@ -104,7 +92,7 @@ class Lane:
         self._sink, self._meter, self._comparison = opened.sink, opened.meter, opened.comparison
         self._recorder = opened.recorder
         self._engine, self._alone, self._passed_on = engine, alone, passed_on
-        self._reader: Reader | None = None
+        self._reader: Prefetcher[Moving] | LatestFrame[Moving] | None = None
         self._closing: threading.Thread | None = None
 
     @property

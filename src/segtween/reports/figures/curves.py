@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import MissingExtraError, SettingError
+from segtween.errors import SettingError, from_extra
 from segtween.reports.tables.plot import COLOURS, require_matplotlib, rule
 from segtween.training.options import BEFORE, CHECKPOINT
 from segtween.video.staging import sink_errors, written
@@ -40,11 +40,7 @@ def read_losses(folder: str | Path) -> list[Part]:
             expected="the output folder of a training",
             do="give what `segtween train` wrote to",
         )
-    try:
-        from segtween.training.checkpoint import load
-    except ImportError:
-        raise MissingExtraError("reading a checkpoint", extra="train") from None
-    state = load(path)
+    state = from_extra("segtween.training.checkpoint", "reading a checkpoint", extra="train").load(path)
     name = json.loads(state["recipe_values"])["name"]
     earlier = read_losses(folder / BEFORE) if (folder / BEFORE).is_dir() else []
     return [*earlier, Part(name, tuple(state["losses"]))]

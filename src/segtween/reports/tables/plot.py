@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segtween.errors import MissingExtraError, SettingError
+from segtween.errors import SettingError, from_extra
 from segtween.reports.tables.study import Study
 from segtween.video.staging import sink_errors, written
 
@@ -22,10 +22,7 @@ CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other
 
 def require_matplotlib() -> None:
     """MissingExtraError without it: reported before anything is measured."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("a plot", extra="figures") from None
+    from_extra("matplotlib.figure", "a plot", extra="figures")
 
 
 def plot(study: Study, folder: str | Path) -> list[Path]:

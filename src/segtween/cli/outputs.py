@@ -1,12 +1,12 @@
-"""What the commands of `segtween table` have in common: where a table goes, and the conditions of its rows."""
+"""Where figures and tables go besides the screen, and what the commands of `segtween table` have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -105,3 +105,41 @@ def measuring(
             command=texts.command_line(),
             progress=progress,
         )
+
+
+if TYPE_CHECKING:
+    from segtween.bench.report import Report
+
+
+@dataclass(frozen=True)
+class ReportOutput:
+    """Where the figures go besides the screen."""
+
+    json_file: shared.Json = None
+    report: shared.ReportFile = None
+
+    def check(self) -> None:
+        """Whether the files can be written: reported before anything is measured."""
+        from segtween.reports.html.page import check_target
+        from segtween.video.staging import check_writable
+
+        if self.json_file is not None:
+            check_writable(self.json_file)
+        if self.report is not None:
+            check_target(self.report)
+
+    def finish(self, report: Report) -> None:
+        from segtween.cli.screen import show
+        from segtween.reports.html.bench_page import bench_page
+
+        self.write(report.to_json(), lambda: bench_page(report, command=texts.command_line()))
+        show(*report.tables(), all_in="--json FILE")
+
+    def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
+        from segtween.run.ending import write_json
+        from segtween.video.staging import write_text
+
+        if self.json_file is not None:
+            write_json(figures, self.json_file)
+        if self.report is not None:
+            write_text(page(), self.report)
