@@ -56,6 +56,11 @@ ScoreKind = Literal["probabilities", "logits"]
 IGNORE = 255
 
 
+def size_of(image: NDArray[Any]) -> SizeHW:
+    """(H, W) of an array (H, W, ...)."""
+    return image.shape[0], image.shape[1]
+
+
 def format_size(size_hw: SizeHW) -> str:
     """Size for people: `2048x1024` (width x height)."""
     return f"{size_hw[1]}x{size_hw[0]}"

@@ -26,7 +26,7 @@ from segtween.metrics.timing import percentiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import IGNORE, Progress, Result, Rgb
+from segtween.types import IGNORE, Progress, Result, Rgb, size_of
 
 WARM_UP_FRAMES = 2
 SHOWN = ("p50", "p95", "p99", "most")
@@ -251,7 +251,7 @@ def _measure(
     for i in range(WARM_UP_FRAMES):
         streams.push([to_and_fro(clip, i) for clip in clips])
     streams.finish()
-    streams.engines[0].warm_up((clips[0][0].shape[0], clips[0][0].shape[1]))  # after which the network runs alone
+    streams.engines[0].warm_up(size_of(clips[0][0]))  # after which the network runs alone
     streams.reset()
     streams.forget_runs()
     alone_ms = network.runs_ms[-1]

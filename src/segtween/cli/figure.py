@@ -44,10 +44,10 @@ class PictureOptions:
     def save(self, page: Rgb) -> None:
         from segtween.cli.screen import show
         from segtween.reports.figures.page import save_png
-        from segtween.types import format_size
+        from segtween.types import format_size, size_of
 
         path = save_png(page, self.out)
-        show(f"written: {path}, {format_size((page.shape[0], page.shape[1]))} (width x height)")
+        show(f"written: {path}, {format_size(size_of(page))} (width x height)")
 
 
 @dataclass(frozen=True)

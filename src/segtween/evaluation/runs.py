@@ -24,7 +24,7 @@ from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
-from segtween.types import MODES, Labels, Result, Rgb, SizeHW
+from segtween.types import MODES, Labels, Result, Rgb, SizeHW, size_of
 
 Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
 """(segmenter, flow, interval) -> a new engine. Flow None gives the plain network on every frame."""
@@ -345,7 +345,7 @@ class Run(_Measured):
 
         count(result.confidence, score_map.grid_hw, "keys" if result.is_key else "others")
         if result.reliability is not None:
-            grid_hw = result.reliability.shape[0], result.reliability.shape[1]
+            grid_hw = size_of(result.reliability)
             # Products of rounded weights may exceed 1.
             count(np.minimum(result.reliability, np.float32(1)), grid_hw, "reliability")
 

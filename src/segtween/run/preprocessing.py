@@ -14,7 +14,7 @@ from segtween.models.records import Channels, InputRecord, ModelRecord, Triple
 from segtween.ops.cpu import softmax
 from segtween.segmenters.network import open_network
 from segtween.segmenters.scores import Scores
-from segtween.types import IGNORE, Labels, Progress, Rgb, format_size, steps
+from segtween.types import IGNORE, Labels, Progress, Rgb, format_size, size_of, steps
 
 USUAL: dict[str, tuple[float, Triple, Triple]] = {
     "torchvision": (1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -84,8 +84,7 @@ def _check(record: ModelRecord, rgb: Rgb, truth: Labels | None) -> None:
         )
     if truth is not None and truth.shape != rgb.shape[:2]:
         raise LabelError(
-            f"labels of {format_size((truth.shape[0], truth.shape[1]))} for a picture of "
-            f"{format_size((rgb.shape[0], rgb.shape[1]))}",
+            f"labels of {format_size(size_of(truth))} for a picture of {format_size(size_of(rgb))}",
             expected="one size",
             do="give the labels that belong to the picture",
         )

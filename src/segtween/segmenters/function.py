@@ -18,7 +18,7 @@ from segtween.labels import Which
 from segtween.labels import label_set as find_label_set
 from segtween.segmenters.answers import Answer
 from segtween.segmenters.scores import REDUCED_STRIDE, Scores, check_finite, logits_from_probabilities
-from segtween.types import Rgb, SizeHW, check_rgb
+from segtween.types import Rgb, SizeHW, check_rgb, size_of
 
 
 class CallableSegmenter:
@@ -57,7 +57,7 @@ class CallableSegmenter:
 
     def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
         """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
-        (answer, kept_hw), size_hw = self._answer(check_rgb(rgb)), (rgb.shape[0], rgb.shape[1])
+        (answer, kept_hw), size_hw = self._answer(check_rgb(rgb)), size_of(rgb)
         scores = answer.scores(labels_of=self.labels, who=self._who, grid_hw=kept_hw)
         return scores, answer.detail(size_hw, kept_hw, labels_of=self.labels, who=self._who)
 

@@ -27,7 +27,7 @@ from segtween.segmenters.resampling import ANTIALIASED, antialiased, reads_neigh
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
-from segtween.types import Rgb, SizeHW, check_rgb, format_size
+from segtween.types import Rgb, SizeHW, check_rgb, format_size, size_of
 
 Scale = float | Literal["auto"]
 LARGEST_SCALE = 4.0
@@ -77,7 +77,7 @@ class NetworkSegmenter:
     def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
         """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
         self._frames += 1
-        answer, size_hw = self._answer(check_rgb(rgb), None), (rgb.shape[0], rgb.shape[1])
+        answer, size_hw = self._answer(check_rgb(rgb), None), size_of(rgb)
         scores = self._reduced(answer, self._who())
         return scores, answer.detail(size_hw, answer.kept_hw, labels_of=self.labels, who=self._who())
 
@@ -97,7 +97,7 @@ class NetworkSegmenter:
 
     def _answer(self, image: Rgb, scale: float | None) -> Answer:
         pixels, stride = self.record.input, self.record.output.stride
-        size_hw, image_hw = pixels.size_hw, (image.shape[0], image.shape[1])
+        size_hw, image_hw = pixels.size_hw, size_of(image)
         seen_hw = input_size(self.record, image_hw, scale=self.scale if scale is None else scale)
         if size_hw is None or pixels.window_stride_hw is None:
             seen, place = fitted(self.record, image, seen_hw)
@@ -110,7 +110,7 @@ class NetworkSegmenter:
         return Answer(slide(scores_of, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
 
     def _seen(self, image: Rgb) -> Answer:
-        size_hw = image.shape[0], image.shape[1]
+        size_hw = size_of(image)
         return read_answer(self.runtime.run(image[None]), self.record, size_hw=size_hw, who=self._who())
 
     def _reduced(self, answer: Answer, who: str) -> Scores:
@@ -263,11 +263,11 @@ def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: Scale = 1.0) -> S
 def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rgb]:
     """What the network sees of an image: all of it, resized, or windows of it."""
     size_hw, step_hw = record.input.size_hw, record.input.window_stride_hw
-    seen, _ = fitted(record, image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
+    seen, _ = fitted(record, image, input_size(record, size_of(image), scale=scale))
     if size_hw is None or step_hw is None:
         yield seen
         return
-    for top, left in places((seen.shape[0], seen.shape[1]), size_hw, step_hw):
+    for top, left in places(size_of(seen), size_hw, step_hw):
         yield np.ascontiguousarray(seen[top : top + size_hw[0], left : left + size_hw[1]])
 
 
@@ -277,7 +277,7 @@ def fitted(record: ModelRecord, image: Rgb, size_hw: SizeHW) -> tuple[Rgb, Place
     if record.input.fit == "stretch":
         return resize(image, size_hw, how), None
     cell = 1 if record.output.is_merged else record.output.stride
-    place = place_in(size_hw, (image.shape[0], image.shape[1]), cell=cell)
+    place = place_in(size_hw, size_of(image), cell=cell)
     return letterboxed(resize(image, (place.height, place.width), how), place, size_hw), place
 
 
@@ -289,6 +289,6 @@ def resize(rgb: Rgb, size_hw: SizeHW, how: Resampling | None = None) -> Rgb:
         return rgb
     if how in ANTIALIASED:
         return antialiased(rgb, size_hw, how)
-    is_bilinear = reads_neighbours(size_hw, (rgb.shape[0], rgb.shape[1]), how)
+    is_bilinear = reads_neighbours(size_hw, size_of(rgb), how)
     resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_LINEAR if is_bilinear else cv2.INTER_AREA)
     return resized

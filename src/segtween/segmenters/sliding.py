@@ -13,7 +13,7 @@ import numpy as np
 from segtween.errors import ModelError
 from segtween.models.records import ModelRecord
 from segtween.segmenters.scores import Scores
-from segtween.types import Rgb, SizeHW, format_size
+from segtween.types import Rgb, SizeHW, format_size, size_of
 
 
 def check_windows(record: ModelRecord) -> None:
@@ -50,7 +50,7 @@ def slide(scores_of: Callable[[Rgb], Scores], image: Rgb, *, window_hw: SizeHW, 
 
     `scores_of` takes a window and gives scores (C, h / cell, w / cell); the image's sides are multiples of `cell`.
     """
-    size_hw = image.shape[0], image.shape[1]
+    size_hw = size_of(image)
     count = np.zeros((size_hw[0] // cell, size_hw[1] // cell), np.float32)
     total: Scores | None = None
     for top, left in places(size_hw, window_hw, step_hw):

@@ -21,7 +21,7 @@ from segtween.datasets.reading import read_rgb
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
 from segtween.settings import Settings
-from segtween.types import Labels, Method, Progress, Rgb
+from segtween.types import Labels, Method, Progress, Rgb, size_of
 from segtween.types import steps as counted
 
 
@@ -142,7 +142,7 @@ def measure(
     def read(item: tuple[ClipFrame, bool]) -> tuple[Rgb, Labels | None]:
         frame, counts = item
         rgb = data.read_rgb(frame)
-        return rgb, data.read_labels(frame, size_hw=(rgb.shape[0], rgb.shape[1])) if counts else None
+        return rgb, data.read_labels(frame, size_hw=size_of(rgb)) if counts else None
 
     wanted = [(f, w.is_dense or i == len(w.frames) - 1) for w in windows for i, f in enumerate(w.frames)]
     ahead = options.batch_size * (passes.longest + 1)
