@@ -15,7 +15,7 @@ from fakes import FakeRuntime
 from segtween.errors import ModelError
 from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, load_record, save_record
-from segtween.segmenters.calibrate import calibrate
+from segtween.run.calibration import calibrate
 from segtween.segmenters.letterbox import place_in
 from segtween.segmenters.network import NetworkSegmenter, open_network
 from tiny_onnx import cell_scores, colour_image, write_network
