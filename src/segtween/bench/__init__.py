@@ -14,8 +14,7 @@
 All but sweeps give a `report.Report`.
 """
 
-from segtween.bench.clip import moving_clip
-from segtween.bench.plan import Plan
+from segtween.bench.plan import Plan, moving_clip
 from segtween.bench.speed import bench, bench_modes, bench_presets
 from segtween.bench.speed_report import BenchReport
 

@@ -15,8 +15,7 @@ from functools import partial
 from typing import Any
 
 from segtween.bench.baselines import BASELINES, check_baselines, in_torch
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, to_and_fro
 from segtween.bench.report import Header, MethodReport
 from segtween.bench.speed_report import STAGES
 from segtween.build import build_engine, build_every_frame

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import RatePlan, refuse_stored
+from segtween.bench.plan import RatePlan, refuse_stored, to_and_fro
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.bench.clip import moving_clip
+from segtween.bench.plan import moving_clip
 from segtween.bench.report import Report
 from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.build import Processor, build_engine

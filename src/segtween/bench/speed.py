@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segtween.bench.baselines import BASELINES, Baseline, check_baselines
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored, to_and_fro
 from segtween.bench.report import Header
 from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.build import Processor, build_engine, build_every_frame

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored, to_and_fro
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of

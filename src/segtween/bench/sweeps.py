@@ -11,8 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench.clip import clip_name, to_and_fro
-from segtween.bench.plan import Plan
+from segtween.bench.plan import Plan, clip_name, to_and_fro
 from segtween.bench.speed import bench
 from segtween.build import Processor, build_engine
 from segtween.errors import SettingError, check_known

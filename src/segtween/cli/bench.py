@@ -93,7 +93,7 @@ class TimingOptions:
 
 def told(clip: str, size_hw: SizeHW) -> str:
     """The clip itself, after a line that says so where its frames are to be rendered, which takes long."""
-    from segtween.bench.clip import is_at_hand
+    from segtween.bench.plan import is_at_hand
     from segtween.cli.screen import notes
 
     if not is_at_hand(clip, size_hw):

@@ -83,7 +83,7 @@ def ui(
         from_extra(module, "segtween ui", extra="ui")
     from segtween.ui.guard import Access
     from segtween.ui.server import listen, offered, serve_in
-    from segtween.ui.state import Options
+    from segtween.ui.sessions import Options
 
     server.check()
     names = offered(model or [])

@@ -21,8 +21,7 @@ from segtween.ui.answers import Refusal, answering, body, received
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import MOST_BYTES, take_file
 from segtween.ui.labelling import Labelling
-from segtween.ui.sessions import LABELLING, NOT_FOUND, Session
-from segtween.ui.state import Here, of_request
+from segtween.ui.sessions import LABELLING, NOT_FOUND, Here, Session, of_request
 from segtween.ui.videos import no_room
 
 KIND, PROPAGATION = LABELLING, "propagation"

@@ -28,8 +28,7 @@ from segtween.types import Frame, Result, Rgb
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.jobs import Job
 from segtween.ui.runs import classes_of, every_of, network_of
-from segtween.ui.sessions import NOT_FOUND, Session, Video
-from segtween.ui.state import Options, of_request
+from segtween.ui.sessions import NOT_FOUND, Options, Session, Video, of_request
 from segtween.ui.videos import address_of, compiled, named, open_video
 from segtween.video.jpeg import encode_jpeg
 from segtween.video.paint import Painter, Style

@@ -16,8 +16,7 @@ from segtween.reports.html.recording import LABELS_FILM, PICTURE_FILM
 from segtween.reports.html.run_page import REPORT
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.runs import RESULTS, Choices, RunResult, networks, run
-from segtween.ui.sessions import NOT_FOUND
-from segtween.ui.state import Here, of_request
+from segtween.ui.sessions import NOT_FOUND, Here, of_request
 from segtween.ui.videos import check_room
 from segtween.video.staging import written
 

@@ -30,8 +30,7 @@ from segtween.ui import labelling_routes, live_routes, run_routes, video_routes
 from segtween.ui.answers import Refusal, answering
 from segtween.ui.guard import ANYWHERE, Access, Guard
 from segtween.ui.jobs import JobQueue
-from segtween.ui.sessions import Sessions
-from segtween.ui.state import Options, State, of_request
+from segtween.ui.sessions import Options, Sessions, State, of_request
 from segtween.video.staging import sink_errors
 
 REAP_SECONDS = 2.0

@@ -13,8 +13,7 @@ from starlette.routing import Route
 
 from segtween.errors import SegtweenError
 from segtween.ui.answers import Refusal, answering, body
-from segtween.ui.sessions import NOT_FOUND
-from segtween.ui.state import of_request
+from segtween.ui.sessions import NOT_FOUND, of_request
 from segtween.ui.videos import (
     MOST_VIDEOS,
     NO_VIDEO,
