@@ -35,11 +35,7 @@ class ReadingOptions:
 
 
 @dataclass(frozen=True)
-class OutputOptions:
-    PANEL: ClassVar[str] = "Output"
-
-    out: shared.Folder
-    save: shared.Save = "overlay"
+class OutputOptions(options.SaveOptions):
     compare: Annotated[
         str | None,
         typer.Option(
@@ -47,14 +43,7 @@ class OutputOptions:
             help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
     ] = None
-    overwrite: shared.Overwrite = False
-    classes: shared.Classes = None
-    alpha: shared.Alpha = 0.5
-    outline: shared.OutlineKind = "thin"
     ids: shared.Ids = "train"
-    palette: shared.Palette = "usual"
-    background: shared.Background = None
-    unknown_below: shared.UnknownBelow = None
     report: Annotated[
         bool,
         typer.Option(
@@ -62,7 +51,6 @@ class OutputOptions:
             help="Measure temporal consistency and flicker of the labels, and write report.html; takes longer.",
         ),
     ] = False
-    quiet: shared.Quiet = False
 
 
 @dataclass(frozen=True)
@@ -144,7 +132,7 @@ def run(
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, replace(part, motion_vectors=reads_vectors(method.flow)), threads=network.threads)
     _check_lag(how, todo)
-    wanted = options.outputs(output, ids=output.ids)
+    wanted = output.outputs(ids=output.ids)
     save_kinds(wanted.save)  # a misspelt kind is said before anything takes long
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     of_network = _with_words(network.for_load(), wanted.classes)

@@ -62,53 +62,11 @@ Duration = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop af
 FrameRate = Annotated[
     float | None, typer.Option(metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25).")
 ]
-Save = Annotated[
-    str,
-    typer.Option(
-        metavar="KINDS",
-        help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
-        "docs/video.md; with commas.",
-    ),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAMES",
-        rich_help_panel="Output",
-        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
-        "looks for these, unless --label-set names more.",
-    ),
-]
-Alpha = Annotated[
-    float, typer.Option(metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1.")
-]
-OutlineKind = Annotated[
-    Literal["none", "thin"],
-    typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin."),
-]
 Ids = Annotated[
     Literal["train", "dataset"],
     typer.Option(
         metavar="KIND", rich_help_panel="Output", help="Numbers in label files: train ids, or those of the dataset."
     ),
-]
-Palette = Annotated[
-    Literal["usual", "colour-blind"],
-    typer.Option(
-        metavar="NAME",
-        help="Colours of the classes: usual, or colour-blind, which differ in any colour vision.",
-    ),
-]
-Background = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLOUR|IMAGE|blur",
-        help="What cut-outs are put before; without it they are see-through.",
-    ),
-]
-UnknownBelow = Annotated[
-    float | None,
-    typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown."),
 ]
 
 
