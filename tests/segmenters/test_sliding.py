@@ -19,7 +19,7 @@ from segtween.run.calibration import calibrate
 from segtween.runtimes import RUNTIMES
 from segtween.segmenters.augmented import Augmented
 from segtween.segmenters.network import NetworkSegmenter, open_network
-from segtween.segmenters.sliding import places, slide
+from segtween.segmenters.one_size import places, slide
 from tiny_onnx import cell_scores, colour_image, write_network
 
 WINDOWS = InputRecord("image", scale=255, multiple_of=1, size_hw=(32, 48), window_stride_hw=(20, 24))

@@ -279,7 +279,7 @@ def _stride(grid_hw: SizeHW, size_hw: SizeHW, *, name: str) -> int:
     return stride
 
 
-# ── Class and mask queries ───────────────────────────────────────────────────────────────────
+# ── Class and mask queries ────────────────────────────────────────────────────────────────────
 
 
 LEAST_SCORE = 1e-6

@@ -121,7 +121,7 @@ def refuse_stored(segmenter: Segmenter, presets: Mapping[str, Settings]) -> None
             )
 
 
-# ── Clips ────────────────────────────────────────────────────────────────────────────────────
+# ── Clips ─────────────────────────────────────────────────────────────────────────────────────
 #
 # A few frames of a moving clip, played forwards and backwards, without end and without a cut. `street` is the synthetic
 # street, whose regions are about as broken up as those of real video; it is rendered once and kept in the cache folder.

@@ -163,7 +163,7 @@ def _spread(stage: dict[str, float] | None) -> str:
     return "-" if stage is None else f"{stage['median']:.1f} ({stage['q1']:.1f} to {stage['q3']:.1f})"
 
 
-# ── Accuracy, from files that `segtween evaluate --json` wrote ─────────────────────────────────
+# ── Accuracy, from files that `segtween evaluate --json` wrote ────────────────────────────────
 
 
 def with_accuracy(report: BenchReport, files: Sequence[str | Path]) -> BenchReport:

@@ -20,6 +20,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.labels import Which
 from segtween.models.records import LARGEST_SIDE, Channels, Triple
+from segtween.segmenters.truth import TrueLabels
 from segtween.types import Rgb
 from segtween.validation import Expected, validate
 
@@ -57,12 +58,6 @@ def _network(model: Any, **options: Any) -> Segmenter:
     from segtween.segmenters.network import open_network
 
     return open_network(find_record(model), **options)
-
-
-def _is_truth(model: Any) -> bool:
-    from segtween.segmenters.truth import TrueLabels
-
-    return isinstance(model, TrueLabels)
 
 
 def is_module(model: Any) -> bool:
@@ -131,7 +126,9 @@ class SegmenterSpec:
 
 
 SEGMENTERS = (
-    SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, lambda model, **_: model),
+    SegmenterSpec(
+        "truth", "true labels of a data set (`evaluation.truth`)", lambda m: isinstance(m, TrueLabels), lambda m, **_: m
+    ),
     SegmenterSpec(
         "module",
         "a `torch.nn.Module`, or `file.py:build` that returns one",

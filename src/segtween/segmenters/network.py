@@ -22,10 +22,18 @@ from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
-from segtween.segmenters.letterbox import Place, check_letterbox, letterboxed, place_in, within
+from segtween.segmenters.one_size import (
+    Place,
+    check_letterbox,
+    check_windows,
+    letterboxed,
+    place_in,
+    places,
+    slide,
+    within,
+)
 from segtween.segmenters.resampling import ANTIALIASED, antialiased, reads_neighbours
 from segtween.segmenters.scores import Scores, check_finite
-from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
 from segtween.types import Rgb, SizeHW, check_rgb, format_size, size_of
 
@@ -48,7 +56,7 @@ class NetworkSegmenter:
     `scale` times its size (auto: `auto_scale`), rounded to the nearest multiple of `input.multiple_of` in each
     direction (at least one), or to the network's fixed size: nothing is padded, so the grid of scores spans the image
     exactly (with `input.fit` letterbox what is of the border is cut off). With `input.window_stride_hw` the network
-    sees windows of that fixed size instead, whose scores are averaged where they overlap (`segmenters.sliding`). A
+    sees windows of that fixed size instead, whose scores are averaged where they overlap (`segmenters.one_size`). A
     trial on random pixels when it is made finds records that do not fit their graph. One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).

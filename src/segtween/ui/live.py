@@ -228,7 +228,7 @@ def picture(rgb: Rgb, result: Result, paint: Painter) -> bytes:
     return encode_jpeg(painted, quality=QUALITY)
 
 
-# ── Addresses ────────────────────────────────────────────────────────────────────────────────
+# ── Addresses ─────────────────────────────────────────────────────────────────────────────────
 
 
 VIEWS = "views"

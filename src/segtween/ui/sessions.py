@@ -168,7 +168,7 @@ class Sessions:
             shutil.rmtree(session.folder, ignore_errors=True)
 
 
-# ── What the endpoints share, and what a request has of it ───────────────────────────────────
+# ── What the endpoints share, and what a request has of it ────────────────────────────────────
 
 
 GONE = 409

@@ -158,7 +158,7 @@ def _strict(schema: Any) -> Any:
     return new
 
 
-# ── Type hints ───────────────────────────────────────────────────────────────────────────────
+# ── Type hints ────────────────────────────────────────────────────────────────────────────────
 
 
 def layers(kind: Any) -> Iterator[tuple[Any, Sequence[Any]]]:

@@ -259,7 +259,7 @@ def _stored_best(path: Path) -> float | None:
     return None if found is None else float(found)
 
 
-# ── What a training starts from: its clips, apart from those that judge it, and its weights ──
+# ── What a training starts from: its clips, apart from those that judge it, and its weights ───
 
 
 BEGUN = "begun_with"

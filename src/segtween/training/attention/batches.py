@@ -222,7 +222,7 @@ def _read(values: Tensor, places: Tensor) -> Tensor:
     return F.grid_sample(values[None], places[None], "bilinear", "border", align_corners=False)[0]
 
 
-# ── Paths of stills ──────────────────────────────────────────────────────────────────────────
+# ── Paths of stills ───────────────────────────────────────────────────────────────────────────
 #
 # A path (h, w, 2) float32 leads from each cell to a place in the key frame, x first, in cells. Made-up ones have the
 # errors that matching by appearance leaves: a still, where every place has its exact match, is not matched.

@@ -13,8 +13,7 @@ import numpy as np
 
 from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
-from segtween.datasets.cityscapes import void_ids
-from segtween.datasets.numbering import frames_before
+from segtween.datasets.cityscapes import frames_before, void_ids
 from segtween.datasets.reading import names_by_line, read_list, read_rgb
 from segtween.errors import DatasetError, LabelError
 from segtween.labels import LabelSet
