@@ -67,7 +67,7 @@ def slide(scores_of: Callable[[Rgb], Scores], image: Rgb, *, window_hw: SizeHW, 
     return total
 
 
-# ── Letterbox: an image within the size, its proportions kept, as networks of Ultralytics see it
+# ── Letterbox: all of an image within the size, its proportions kept, as Ultralytics has it ───
 
 
 GREY = 114
