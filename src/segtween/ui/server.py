@@ -26,7 +26,7 @@ from starlette.routing import Route
 from segtween.errors import SettingError
 from segtween.models.finding import find_record, shipped_models
 from segtween.settings import DEFAULT_MODEL
-from segtween.ui import labelling_routes, live_routes, run_routes, video_routes
+from segtween.ui import labelling_routes, live, run_routes, video_routes
 from segtween.ui.answers import Refusal, answering
 from segtween.ui.guard import ANYWHERE, Access, Guard
 from segtween.ui.jobs import JobQueue
@@ -52,7 +52,7 @@ def create_app(root: Path, options: Options, *, keep: bool = False) -> Starlette
         Route("/api/session/leave", leave, methods=["POST"]),
         *video_routes.ROUTES,
         *run_routes.ROUTES,
-        *live_routes.ROUTES,
+        *live.ROUTES,
         *labelling_routes.ROUTES,
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, access=options.access)], lifespan=_lifespan)
