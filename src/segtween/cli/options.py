@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
     from segtween.run.modes import ModeName
-    from segtween.run.options import Outputs
     from segtween.settings import Settings
 
 PRESET_ALIASES = {"mend": "refined"}
@@ -404,64 +403,3 @@ def device(
     from segtween.device.backend import open_device
 
     return open_device(name, processor=Processor(threads), without=tuple(without), keeps_frame=keeps_frame)
-
-
-@dataclass(frozen=True)
-class SaveOptions:
-    """What is written of each frame, and where."""
-
-    PANEL: ClassVar[str] = "Output"
-
-    out: shared.Folder
-    save: Annotated[
-        str,
-        typer.Option(
-            metavar="KINDS",
-            help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
-            "docs/video.md; with commas.",
-        ),
-    ] = "overlay"
-    overwrite: shared.Overwrite = False
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAMES",
-            help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
-            "looks for these, unless --label-set names more.",
-        ),
-    ] = None
-    alpha: Annotated[float, typer.Option(metavar="A", help="How strongly overlays are tinted: 0 to 1.")] = 0.5
-    outline: Annotated[
-        Literal["none", "thin"], typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin.")
-    ] = "thin"
-    palette: Annotated[
-        Literal["usual", "colour-blind"],
-        typer.Option(
-            metavar="NAME", help="Colours of the classes: usual, or colour-blind, which differ in any colour vision."
-        ),
-    ] = "usual"
-    background: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLOUR|IMAGE|blur", help="What cut-outs are put before; without it they are see-through."
-        ),
-    ] = None
-    unknown_below: Annotated[
-        float | None, typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown.")
-    ] = None
-    quiet: shared.Quiet = False
-
-    def outputs(self, *, ids: Literal["train", "dataset"]) -> Outputs:
-        from segtween.run.options import Outputs
-
-        return Outputs(
-            texts.words(self.save) or [],
-            overwrite=self.overwrite,
-            classes=texts.words(self.classes),
-            ids=ids,
-            alpha=self.alpha,
-            outline=self.outline,
-            palette=self.palette,
-            background=self.background,
-            unknown_below=self.unknown_below,
-        )

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import shared
 from segtween.cli.flags import in_flags
 
 
@@ -43,7 +43,7 @@ class LabelledInput:
 
 
 @dataclass(frozen=True)
-class PropagatedOutput(options.SaveOptions):
+class PropagatedOutput(shared.SaveOptions):
     next_frames: Annotated[
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5

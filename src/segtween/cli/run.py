@@ -35,7 +35,7 @@ class ReadingOptions:
 
 
 @dataclass(frozen=True)
-class OutputOptions(options.SaveOptions):
+class OutputOptions(shared.SaveOptions):
     compare: Annotated[
         str | None,
         typer.Option(

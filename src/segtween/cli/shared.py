@@ -1,4 +1,4 @@
-"""Single options that several commands share, and two groups of them."""
+"""Single options that several commands share, and some groups of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from segtween.cli import texts
 from segtween.errors import SettingError
+
+if TYPE_CHECKING:
+    from segtween.run.options import Outputs
 
 LabelSetName = Annotated[
     str | None,
@@ -99,6 +103,67 @@ ReportFile = Annotated[
 Json = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", rich_help_panel="Output", help="Write the figures as JSON.")
 ]
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """What is written of each frame, and where."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: Folder
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS",
+            help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
+            "docs/video.md; with commas.",
+        ),
+    ] = "overlay"
+    overwrite: Overwrite = False
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
+            "looks for these, unless --label-set names more.",
+        ),
+    ] = None
+    alpha: Annotated[float, typer.Option(metavar="A", help="How strongly overlays are tinted: 0 to 1.")] = 0.5
+    outline: Annotated[
+        Literal["none", "thin"], typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin.")
+    ] = "thin"
+    palette: Annotated[
+        Literal["usual", "colour-blind"],
+        typer.Option(
+            metavar="NAME", help="Colours of the classes: usual, or colour-blind, which differ in any colour vision."
+        ),
+    ] = "usual"
+    background: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLOUR|IMAGE|blur", help="What cut-outs are put before; without it they are see-through."
+        ),
+    ] = None
+    unknown_below: Annotated[
+        float | None, typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown.")
+    ] = None
+    quiet: Quiet = False
+
+    def outputs(self, *, ids: Literal["train", "dataset"]) -> Outputs:
+        from segtween.run.options import Outputs
+
+        return Outputs(
+            texts.words(self.save) or [],
+            overwrite=self.overwrite,
+            classes=texts.words(self.classes),
+            ids=ids,
+            alpha=self.alpha,
+            outline=self.outline,
+            palette=self.palette,
+            background=self.background,
+            unknown_below=self.unknown_below,
+        )
 
 
 @dataclass(frozen=True)
