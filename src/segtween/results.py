@@ -72,7 +72,9 @@ class Result(types.Result):
 
     def to_pil(self) -> Any:
         """The labels as a PIL image of mode P: train ids, in the classes' colours."""
-        Image = from_extra("PIL.Image", "Result.to_pil()", extra="results")
+        from_extra("PIL", "Result.to_pil()", extra="results")
+        from PIL import Image
+
         image = Image.fromarray(self._host_labels, mode=None)
         image.putpalette(self.label_set.palette.tobytes())
         return image
