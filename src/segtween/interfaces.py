@@ -7,10 +7,10 @@ method record and its hash.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from segtween.types import (
     SizeHW,
     SourceInfo,
 )
+
+Made = TypeVar("Made")
 
 Described = dict[str, Any]
 
@@ -77,6 +79,14 @@ class FlowEstimator(Protocol):
     def prepare(self, rgb: Rgb) -> NDArray[np.uint8]: ...
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow: ...
     def describe(self) -> Described: ...
+
+
+@runtime_checkable
+class BothWays(Protocol):
+    """What flow estimators offer that take less time for both directions together."""
+
+    def both_ways(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> tuple[Flow, Flow]:
+        """The flow from the current frame to the previous one, and back."""
 
 
 class ResamplingRefiner(Protocol):
@@ -197,6 +207,7 @@ class ArrayOps(ReadingOps, Protocol):
     def mixed_cells(self) -> float: ...
     def scope(self) -> AbstractContextManager[object]: ...
     def sibling(self) -> ArrayOps: ...
+    def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]: ...
     def image(self, rgb: Rgb) -> Rgb: ...
     def host(self, values: Any, *, like: Any) -> Any: ...
     def score_map(

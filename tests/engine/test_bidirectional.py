@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from fakes import BrightnessSegmenter, panning, textured, uncovering
-from segtween.build import build_engine, build_every_frame, build_labelled, method
+from segtween.build import Processor, build_engine, build_every_frame, build_labelled, method
 from segtween.engine.bidirectional import BidirectionalEngine, share
 from segtween.engine.state import KeyState
 from segtween.errors import LabelError, SettingError
@@ -22,8 +23,9 @@ SIZE = (96, 128)
 PATH = find_preset("composed")
 
 
-def offline(interval: int = 4, **changes: Any) -> BidirectionalEngine:
-    return build_engine(BrightnessSegmenter(), change(PATH, interval=interval, mode="bidirectional", **changes))
+def offline(interval: int = 4, *, threads: int = 0, **changes: Any) -> BidirectionalEngine:
+    settings = change(PATH, interval=interval, mode="bidirectional", **changes)
+    return build_engine(BrightnessSegmenter(), settings, backend=Processor(threads))
 
 
 def all_of(sided: BidirectionalEngine, frames: Sequence[np.ndarray]) -> list[Result]:
@@ -74,6 +76,33 @@ def test_a_fused_key_frame_is_read_from_the_later_one_too() -> None:
     assert alone[0] == both[0] == 0
     assert alone[3] > 0.5, "the network's own labels"
     assert both[3] < 0.1, "0.7 of what it says, 0.3 of the first; then a third of the last"
+
+
+def test_threads_do_not_change_what_is_read_beside_one_another() -> None:
+    frames = [*panning(8, SIZE), *uncovering(5, SIZE)]
+    one, many = (all_of(offline(3, threads=threads), frames) for threads in (1, 3))
+    assert len(one) == len(many) == 13
+    for mine, theirs in zip(one, many, strict=True):
+        assert np.array_equal(mine.labels, theirs.labels)
+        assert np.array_equal(mine.score_map.values, theirs.score_map.values)
+
+
+def test_frames_that_are_read_at_a_time_share_the_time_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sided = offline(3, threads=2, history_weight=0.0)
+    plain = sided.keys.read
+
+    def slow(sides: Any, size_hw: Any) -> Any:
+        time.sleep(0.05)
+        return plain(sides, size_hw)
+
+    monkeypatch.setattr(sided.keys, "read", slow)
+    for rgb in panning(4, SIZE):
+        sided.push(rgb)
+    began = time.perf_counter()
+    results = sided.push(panning(5, SIZE)[4])
+    took_ms = (time.perf_counter() - began) * 1e3
+    assert [r.index for r in results] == [1, 2, 3, 4]
+    assert 100 < sum(r.stages_ms["label"] for r in results) <= took_ms
 
 
 def test_the_nearer_of_two_key_frames_counts_more() -> None:

@@ -34,6 +34,17 @@ def test_threads_and_earlier_pairs_do_not_change_the_flow(size: tuple[int, int])
     assert np.array_equal(one(frames[2], frames[1]), two(frames[2], frames[1]))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_both_directions_together_are_those_one_by_one(threads: int) -> None:
+    frames = [grey(rgb) for rgb in panning(2, (96, 160), step=3, cell=10)]
+    flow = DisFlow(quality="fine", threads=threads)
+    there, back = flow.both_ways(frames[1], frames[0])
+    assert np.array_equal(there, flow(frames[1], frames[0]))
+    assert np.array_equal(back, flow(frames[0], frames[1]))
+    tiny = np.zeros((8, 8), np.uint8)
+    assert not any(way.any() for way in flow.both_ways(tiny, tiny))
+
+
 def test_the_same_picture_does_not_move() -> None:
     view = grey(textured((64, 96), cell=10))
     assert np.abs(PatchSearch(search=Search(), threads=1)(view, view)).max() < 1e-3

@@ -26,6 +26,15 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
+def pytest_fixture_setup() -> None:
+    """Random weights are the same in every run, whichever tests ran before."""
+    torch.manual_seed(1)
+
+
+def pytest_runtest_call() -> None:
+    torch.manual_seed(1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     before = os.environ.get("SEGTWEEN_CACHE")

@@ -60,13 +60,13 @@ def clipseg_processor() -> Any:
     return transformers.CLIPSegProcessor(images, letters())
 
 
-def own_labels(net: Any, rgb: Any, words: Sequence[str] = WORDS, *, threshold: float = 0.5) -> Any:
+def own_labels(net: Any, rgb: Any, words: Sequence[str] = WORDS, *, threshold: float = 0.5, size_hw: Any = None) -> Any:
     """The library's call, which sees the image once for each word; then its probabilities, enlarged: the most likely
     word, 0 where none is more likely than the threshold."""
     inputs = clipseg_processor()(text=list(words), images=[rgb] * len(words), padding=True, return_tensors="pt")
     with torch.no_grad():
         scores = net(**inputs).logits[:, None]
-    full = torch.nn.functional.interpolate(scores, rgb.shape[:2], mode="bilinear", align_corners=False)[:, 0]
+    full = torch.nn.functional.interpolate(scores, size_hw or rgb.shape[:2], mode="bilinear", align_corners=False)[:, 0]
     best = full.max(dim=0)
     return torch.where(best.values.sigmoid() > threshold, best.indices + 1, 0).numpy()
 
@@ -83,8 +83,8 @@ class TestClipSeg(FolderContract):
     def made(cls, folder: Path) -> tuple[Any, Any]:
         net, processor = clipseg(), clipseg_processor()
 
-        def own(rgb: Any) -> Any:
-            return own_labels(net, rgb)
+        def own(rgb: Any, size_hw: Any = None) -> Any:
+            return own_labels(net, rgb, size_hw=size_hw)
 
         own.images = processor.image_processor  # type: ignore[attr-defined]
         return saved(net, processor, folder), own

@@ -229,16 +229,16 @@ def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None
         rows(kernel, 64)
         return who
 
+    kernels("labelling")
     ahead = Prefetcher((kernels("reading") for _ in range(1)), most=1)
     assert [item for item, _ in ahead] == ["reading"]
     behind = AsyncWriter(kernels, most=1)
     behind.put("writing")
     behind.finish()
-    kernels("labelling")
     assert used["reading"] == [("segtween-ahead", 64)]
     assert used["writing"] == [("segtween-behind", 64)]
     assert sorted({name for name, _ in used["labelling"]}) == ["MainThread", "segtween-ops"]
-    assert [n for _, n in used["labelling"]] == [16, 16, 16, 16]
+    assert [n for _, n in used["labelling"]] == [8] * 8
 
 
 def test_an_error_behind_is_raised_once() -> None:

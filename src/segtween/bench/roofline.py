@@ -134,8 +134,8 @@ def measure_machine(*, threads: int = 0, rounds: int = 5) -> Machine:
     rows = Rows(threads)
     a, b, c = (np.ones((rows.threads * 16, STREAM_VALUES // (rows.threads * 16)), np.float32) for _ in range(3))
     values = np.ones((rows.threads, FMA_VALUES), np.float32)
-    moved = _best(lambda: rows(lambda i, j: _triad_rows(a, b, c, i, j), a.shape[0], least=1), rounds)
-    done = _best(lambda: rows(lambda i, j: _fma_rows(values, FMA_ROUNDS, i, j), rows.threads, least=1), rounds)
+    moved = _best(lambda: rows(lambda i, j: _triad_rows(a, b, c, i, j), a.shape[0]), rounds)
+    done = _best(lambda: rows(lambda i, j: _fma_rows(values, FMA_ROUNDS, i, j), rows.threads), rounds)
     return Machine(3 * a.nbytes / moved / 1e9, 2 * CHAIN * FMA_ROUNDS * values.size / done / 1e9, rows.threads)
 
 

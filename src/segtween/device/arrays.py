@@ -8,9 +8,9 @@ classes are within 1e-4 of each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from segtween.errors import SettingError
 from segtween.geometry import shrink_to
 from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.types import Appearance, Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
+
+Made = TypeVar("Made")
 
 
 class TorchOps:
@@ -67,6 +69,10 @@ class TorchOps:
     def sibling(self) -> TorchOps:
         """The same for another stream."""
         return TorchOps(self.device, kernels=self.kernels)
+
+    def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]:
+        """What several works return: one after the other, as each has the whole card."""
+        return [work() for work in works]
 
     mixed_cells = 0.0
     """Every pixel is interpolated, none by cells."""

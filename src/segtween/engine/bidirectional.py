@@ -29,7 +29,7 @@ from segtween.engine.sources import KeySource, Sides
 from segtween.engine.state import Float, KeyState
 from segtween.errors import SettingError
 from segtween.interfaces import CutDetector, MotionSource, notes_of
-from segtween.types import Appearance, Frame, FrameKey, Motion, Result, Rgb, SizeHW
+from segtween.types import Appearance, Frame, FrameKey, Labels, Motion, Result, Rgb, SizeHW
 
 LEAST_RELIABILITY = 1e-3
 """Added to both sides' reliability, so that where neither is reliable the nearer one counts more."""
@@ -341,32 +341,48 @@ class BidirectionalEngine(Streaming):
         while True:
             frames = self._spans[0].frames
             if frames and _is_read_alone(frames[0]):
-                done.append(self._result(frames.pop(0), None))
+                alone = frames.pop(0)
+                done += self._read([alone], [self._sides(alone, None)])
             if len(self._spans) == 1 or not self._spans[0].is_known:
                 return done
             done += self._results(self._spans.popleft())
 
     def _results(self, span: _Span) -> list[Result]:
-        done = []
+        sides = []
         after = None if span.after is None else span.after.state
         for waiting in reversed(span.frames):
             if after is not None:
                 assert waiting.onward is not None, "a frame came after it"
                 with waiting.clock("propagate"):
                     after = self.propagation.follow(after, waiting.onward)
-            done.append(self._result(waiting, after))
-        return done[::-1]
+            sides.append(self._sides(waiting, after))
+        return self._read(span.frames, sides[::-1])
 
     def _state_of(self, waiting: _Waiting) -> KeyState | None:
         """The earlier key frame as a frame sees it, with its scores."""
         return None if waiting.before is None else _with_scores(waiting.before, waiting.key)
 
-    def _result(self, waiting: _Waiting, after: KeyState | None) -> Result:
+    def _sides(self, waiting: _Waiting, after: KeyState | None) -> Sides:
         before = self._state_of(waiting)
-        nearest = before or after
-        with waiting.clock("label"):
-            sides = Sides(before, after, share(before, after, evenness=self.keys.evenness), waiting.appearance)
-            labels = self.keys.read(sides, waiting.size_hw)
+        return Sides(before, after, share(before, after, evenness=self.keys.evenness), waiting.appearance)
+
+    def _read(self, frames: list[_Waiting], sides: list[Sides]) -> list[Result]:
+        """The results of frames whose labels are read beside one another; each frame takes its part of the time."""
+        clocks, whole = [self.clock() for _ in frames], self.clock()
+
+        def read(waiting: _Waiting, its: Sides, clock: Clock) -> Labels:
+            with clock("label"):
+                return self.keys.read(its, waiting.size_hw)
+
+        with whole("label"):
+            labels = self.ops.each([partial(read, *each) for each in zip(frames, sides, clocks, strict=True)])
+        part = whole.total_ms / max(1e-9, sum(clock.total_ms for clock in clocks))
+        for waiting, clock in zip(frames, clocks, strict=True):
+            waiting.clock.add("label", part * clock.total_ms)
+        return [self._result(*each) for each in zip(frames, sides, labels, strict=True)]
+
+    def _result(self, waiting: _Waiting, sides: Sides, labels: Labels) -> Result:
+        nearest = sides.before or sides.after
         return Result(
             waiting.index,
             waiting.pts_seconds,

@@ -26,4 +26,7 @@ class Clock:
         finally:
             if self._wait is not None:
                 self._wait()
-            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + (time.perf_counter() - began) * 1e3
+            self.add(stage, (time.perf_counter() - began) * 1e3)
+
+    def add(self, stage: str, ms: float) -> None:
+        self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + ms

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segtween.engine.clock import Clock
-from segtween.interfaces import ArrayOps, FlowEstimator, notes_of, select
+from segtween.interfaces import ArrayOps, BothWays, FlowEstimator, notes_of, select
 from segtween.types import Frame, FrameKey, Motion, Rgb
 
 View = NDArray[np.uint8]
@@ -45,8 +46,22 @@ class MotionEstimator:
         previous, self.view = self.view, view
         if previous is None or previous.shape != view.shape:
             return Motion(view, appearance=seen)
-        motion = replace(self.between(view, previous, clock), previous=previous, appearance=seen)
-        return replace(motion, forward=self.forward(motion, clock)) if self.bidirectional else motion
+        estimate = self._both_ways if self.bidirectional else self.between
+        motion = estimate(view, previous, clock)
+        return replace(motion, previous=previous, appearance=seen)
+
+    def _both_ways(self, view: View, previous: View, clock: Clock) -> Motion:
+        """`between` with the motion that leads the other way."""
+        if not isinstance(self.flow, BothWays):
+            return replace(self.between(view, previous, clock), forward=self.between(previous, view, clock))
+        with clock("flow"):
+            there, back = self.flow.both_ways(view, previous)
+        residual = self.ops.residual
+        with clock("propagate"):
+            left, left_back = self.ops.each(
+                [partial(residual, view, previous, there), partial(residual, previous, view, back)]
+            )
+        return Motion(view, there, left, forward=Motion(previous, back, left_back))
 
     def between(self, view: View, neighbour: View, clock: Clock) -> Motion:
         """The motion that leads from a frame to a neighbour."""

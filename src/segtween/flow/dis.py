@@ -52,6 +52,11 @@ class DisFlow:
             return np.zeros((*current.shape, 2), np.float32)
         return self._search(current, previous)
 
+    def both_ways(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> tuple[Flow, Flow]:
+        if min(current.shape) < LEAST_SIDE:
+            return self(current, previous), self(previous, current)
+        return self._search.both_ways(current, previous)
+
     def describe(self) -> dict[str, Any]:
         search = {name: value for name, value in asdict(self._search.search).items() if value is not None}
         return describe_search(self.quality, self._view, implementation="numba", search=search)

@@ -24,8 +24,6 @@ from segtween.types import Flow, SizeHW
 
 LEAST_SIDE = 12
 """The coarsest level's shorter side is this or more."""
-FEWEST_PATCHES = 400
-"""Fewer patches than twice this are not worth a second thread."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +62,27 @@ class PatchSearch:
         def densify(first: int, last: int) -> None:
             patches.densify_rows(now, before, places, found, bands, flow, first, last)
 
-        self._rows(densify, len(bands[3]) - 1, least=_fewest_rows(len(places[0])))
+        self._rows(densify, len(bands[3]) - 1)
         return self._enlarged(flow, (current.shape[0], current.shape[1]))
+
+    def both_ways(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> tuple[Flow, Flow]:
+        """From current to previous, and back, each on half of the threads."""
+        for image in (previous, current):
+            self._kept(image, partial(self._levels, image))
+        there, back = self._rows.each([partial(self, current, previous), partial(self, previous, current)])
+        return there, back
 
     def _level(self, images: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW, settled: float | None) -> Flow:
         """The patches' flow on a level, from what was found on a coarser one."""
         places, limits = self._places(size_hw), (self.search.steps, np.float32(SIDE * SIDE * (settled or 0.0) ** 2))
         nearest, shape = _nearest_patches(size_hw, start_hw, self.search.apart), (len(places[1]), len(places[0]))
-        least, found = _fewest_rows(shape[1]), _patches(shape)
+        found = _patches(shape)
         search = partial(patches.search_rows, *images, places, start, nearest, limits, found)
-        self._rows(search, shape[0], least=least)
+        self._rows(search, shape[0])
         for _ in range(self.search.rounds):
             before, found = found, _patches(shape)
             spread = partial(patches.spread_rows, *images, places, before, limits, found)
-            self._rows(spread, shape[0], least=least)
+            self._rows(spread, shape[0])
         return found[0]
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
@@ -88,7 +93,7 @@ class PatchSearch:
             scale = np.array([size_hw[1] / w, size_hw[0] / h], np.float32)
             return np.asarray(cv2.resize(flow, size_hw[::-1], interpolation=cv2.INTER_LINEAR) * scale)
         out = np.empty((2 * h, 2 * w, 2), np.float32)
-        self._rows(lambda a, b: double_rows(flow, out, a, b), len(out), least=64)
+        self._rows(lambda a, b: double_rows(flow, out, a, b), len(out))
         return self._enlarged(out, size_hw)
 
     def _places(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -114,14 +119,10 @@ def _patches(shape: tuple[int, int]) -> tuple[Flow, NDArray[np.float32], NDArray
     return np.empty((*shape, 2), np.float32), np.empty(shape, np.float32), np.empty(shape, np.bool_)
 
 
-def _fewest_rows(patches_in_row: int) -> int:
-    return -(-FEWEST_PATCHES // patches_in_row)
-
-
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
     """A level of an image itself."""
     level = np.empty((image.shape[0] + 2 * PAD, image.shape[1] + 2 * PAD), np.float32)
-    rows(lambda a, b: patches.pad_rows(image, level, a, b), len(level), least=64)
+    rows(lambda a, b: patches.pad_rows(image, level, a, b), len(level))
     return level
 
 
@@ -132,7 +133,7 @@ def _halved(image: NDArray[np.float32], size_hw: SizeHW, rows: Rows) -> NDArray[
         half = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.copyMakeBorder(half, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE))
     level = np.empty((h + 2 * PAD, w + 2 * PAD), np.float32)
-    rows(lambda a, b: patches.halve_rows(image, level, a, b), len(level), least=64)
+    rows(lambda a, b: patches.halve_rows(image, level, a, b), len(level))
     return level
 
 

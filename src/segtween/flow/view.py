@@ -26,7 +26,7 @@ class GreyView(FlowGrid):
         (h, w), size_hw = self.grid((rgb.shape[0], rgb.shape[1])), rgb.shape[:2]
         if size_hw[0] * w == size_hw[1] * h and size_hw[0] % (4 * h) == 0 and rgb.flags.c_contiguous:
             view = np.empty((h, w), np.uint8)
-            self._rows(lambda a, b: shrink_rows(rgb, view, a, b), h, least=32)
+            self._rows(lambda a, b: shrink_rows(rgb, view, a, b), h)
             return view
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         if (h, w) == grey.shape:

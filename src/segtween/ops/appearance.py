@@ -25,8 +25,6 @@ from segtween.ops.threads import Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, SizeHW
 
 Cells = NDArray[np.int32]
-FEWEST_CELLS = 256
-"""Fewer cells than twice this are not worth a second thread."""
 
 
 class Matching:
@@ -93,7 +91,7 @@ class Matching:
             def spread(first: int, last: int, step: int = step) -> None:
                 matching.spread_rows(now, key, flow, cells, step, costs, found, first, last)
 
-            self._rows(spread, len(cells), least=FEWEST_CELLS)
+            self._rows(spread, len(cells))
             matching.put(found, cells, flow)
         changed = np.empty_like(cells)
         return changed[: matching.changed(found, before, cells, changed)]
@@ -123,7 +121,7 @@ class Matching:
         def halved() -> NDArray[np.uint8]:
             around = self._padded(key)
             out = np.empty((2, 2, *around.shape), np.uint8)
-            self._rows(lambda a, b: matching.halve_cells_rows(around, out, a, b), len(around), least=64)
+            self._rows(lambda a, b: matching.halve_cells_rows(around, out, a, b), len(around))
             return out.reshape(-1)
 
         return self._now[level](now, lambda: self._padded(now).reshape(-1)), self._keys[level](key, halved)
@@ -131,7 +129,7 @@ class Matching:
     def _padded(self, view: NDArray[np.uint8]) -> NDArray[np.uint8]:
         h, w = view.shape[:2]
         out = np.empty((h + 2, w + 2), "<u4")
-        self._rows(lambda a, b: matching.pad_rows(view, out, a, b), h + 2, least=64)
+        self._rows(lambda a, b: matching.pad_rows(view, out, a, b), h + 2)
         return out.view(np.uint8).reshape(h + 2, w + 2, 4)
 
 

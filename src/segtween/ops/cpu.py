@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
-from segtween.ops.appearance import FEWEST_CELLS, Matching
+from segtween.ops.appearance import Matching
 from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.searches import SEARCHES, describe_matching
-from segtween.ops.threads import Rows
+from segtween.ops.threads import Made, Rows
 from segtween.types import Appearance, Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 Float = NDArray[np.float32]
@@ -45,6 +45,10 @@ class CpuOps:
     def sibling(self) -> CpuOps:
         """The same with the same threads, for another stream: each keeps tables of its own key frames."""
         return type(self)(rows=self.rows)
+
+    def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]:
+        """What several works return that need nothing of one another."""
+        return self.rows.each(works)
 
     def scope(self) -> AbstractContextManager[None]:
         """What the work of a frame is done in: nothing special."""
@@ -199,7 +203,7 @@ class CpuOps:
         def part(a: int, b: int) -> None:
             mixed.append(kernels.enlarge_labels_rows(values, best, among, weight_x, starts_x, top, weight_y, out, a, b))
 
-        self.rows(part, size_hw[0], least=64)
+        self.rows(part, size_hw[0])
         return out, sum(mixed)
 
     def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance:
@@ -239,7 +243,7 @@ class CpuOps:
             both, two = tuple(parts), np.stack(moved, axis=1)
             part = self.resize(share, grid)[cells[:, 1], cells[:, 0]]
             relabel = lambda a, b: matching.relabel_mixed_rows(both, part, cells, two, grid, labels, a, b)  # noqa: E731
-        self.rows(relabel, len(cells), least=FEWEST_CELLS)
+        self.rows(relabel, len(cells))
         return labels
 
     def _on_fine_grid(self, composed: Flow, grid_hw: SizeHW) -> Flow:
@@ -298,7 +302,7 @@ class CpuOps:
         scale, out = np.array([size_hw[1] / grid[1], size_hw[0] / grid[0]], np.float32), np.empty(size_hw, np.uint8)
         maps = (np.ascontiguousarray(one), near * scale, np.ascontiguousarray(other), far * scale)
         where = _positions(size_hw, grid)
-        self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*maps, share, *where, out, a, b), size_hw[0], least=64)
+        self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*maps, share, *where, out, a, b), size_hw[0])
         return out
 
     def _source(self, scores: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
@@ -334,7 +338,7 @@ class CpuOps:
     def _read(self, kernel: Callable[..., int], out: Labels, grid: SizeHW) -> Labels:
         (gh, gw), mixed = grid, list[int]()
         starts = _starts(out.shape[0], gh), _starts(out.shape[1], gw)
-        self.rows(lambda a, b: mixed.append(kernel(*starts, out, a, b)), gh + 1, least=4)
+        self.rows(lambda a, b: mixed.append(kernel(*starts, out, a, b)), gh + 1)
         self.mixed_cells = sum(mixed) / ((gh + 1) * (gw + 1))
         return out
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from time import perf_counter
 from typing import TypeVar
 
 from segtween.errors import SettingError
@@ -52,40 +53,87 @@ def in_background(work: Callable[[], Made]) -> Made:
         return thread.submit(work).result()
 
 
-_mine = threading.local()
+class _Mine(threading.local):
+    """`threads` is the most that kernels use which this thread starts."""
+
+    threads = sys.maxsize
+
+
+_mine = _Mine()
 
 
 def run_inline() -> None:
     """From now on this thread does all rows of a kernel itself (`Rows`): where several threads have work of their own,
     sharing each piece of it costs more than it brings."""
-    _mine.is_alone = True
+    _mine.threads = 1
 
 
-PIECES = 4
+MOST_PIECES = 4
 """Pieces that the rows of a kernel are cut into, for each thread: rows do not all take the same time."""
+LEAST_SECONDS = 1e-4
+"""A thread is given no less work than this, and a piece no less than half: to wake a thread takes about as long."""
+MOST_KNOWN = 1024
 
 
 class Rows:
-    """Runs a kernel over a range of rows, split among threads. `kernel(first, last)` must release the GIL."""
+    """Runs kernels over ranges of rows, or several works, on its threads."""
 
     def __init__(self, threads: int) -> None:
         self.threads = check_threads(threads)
         self._pool = ThreadPoolExecutor(self.threads - 1, "segtween-ops") if self.threads > 1 else None
+        self._took: dict[tuple[object, int], float] = {}
 
-    def __call__(self, kernel: Callable[[int, int], None], rows: int, *, least: int = 16) -> None:
-        """Calls `kernel` on pieces of 0..rows of at least `least` rows, each thread taking the next one that is left;
-        returns when all are done."""
-        pieces = max(1, min(PIECES * self.threads, rows // least))
-        if self._pool is None or pieces == 1 or getattr(_mine, "is_alone", False):
-            kernel(0, rows)
-            return
-        bounds, left = [rows * i // pieces for i in range(pieces + 1)], count()
+    def __call__(self, kernel: Callable[[int, int], object], rows: int) -> None:
+        """Calls `kernel(first, last)`, which must release the GIL, on pieces of 0..rows, each thread taking the next
+        one that is left; returns when all are done.
+
+        At first every thread takes part, later no more than what it took the last time over as many rows is worth.
+        """
+        which = getattr(kernel, "func", None) or getattr(kernel, "__code__", kernel), rows
+        worth = self._took.get(which, MOST_PIECES * self.threads * LEAST_SECONDS) / LEAST_SECONDS
+        threads = max(1, min(self.threads, _mine.threads, int(worth), rows))
+        pieces = min(MOST_PIECES * threads, int(2 * worth), rows) if threads > 1 else 1
+        bounds, left, times = [rows * i // pieces for i in range(pieces + 1)], count(), list[float]()
 
         def work() -> None:
             while (piece := next(left)) < pieces:
+                began = perf_counter()
                 kernel(bounds[piece], bounds[piece + 1])
+                times.append(perf_counter() - began)
 
-        waiting = [self._pool.submit(work) for _ in range(min(self.threads, pieces) - 1)]
-        work()
-        for other in waiting:
+        self._at_once(work, threads)
+        if len(self._took) >= MOST_KNOWN:
+            self._took.clear()
+        self._took[which] = sum(times)
+
+    def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]:
+        """What each of several works returns, done beside one another: each has its part of the threads for its own
+        kernels, whichever `Rows` run them."""
+        allowed = min(self.threads, _mine.threads)
+        threads = min(allowed, len(works))
+        if threads < 2:
+            return [work() for work in works]
+        done, left = dict[int, Made](), count()
+
+        def work() -> None:
+            before, _mine.threads = _mine.threads, allowed // threads
+            try:
+                while (i := next(left)) < len(works):
+                    done[i] = works[i]()
+            finally:
+                _mine.threads = before
+
+        self._at_once(work, threads)
+        return [done[i] for i in range(len(works))]
+
+    def _at_once(self, work: Callable[[], None], threads: int) -> None:
+        """Calls `work`, which takes what is left to do until nothing is, in so many threads, of which this is one."""
+        helping = [] if self._pool is None else [self._pool.submit(work) for _ in range(threads - 1)]
+        try:
+            work()
+        finally:
+            begun = [other for other in helping if not other.cancel()]  # the rest would find nothing to do
+            for other in begun:
+                other.exception()
+        for other in begun:
             other.result()
