@@ -12,7 +12,7 @@ from segtween.engine.frames import frames_buffered
 from segtween.engine.multistream import Arrival
 from segtween.errors import SegtweenError
 from segtween.interfaces import Engine, Source
-from segtween.run.ending import close_outputs, write_summary
+from segtween.run.ending import close_outputs, ended, write_summary
 from segtween.run.inputs import Opened
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
 from segtween.run.summary import Outcome, Summary
@@ -181,7 +181,9 @@ class Lane:
         self._sink.abort()
 
     def _close(self, given: BaseException | None) -> None:
-        error = close_outputs(self._sink, self._stopped(given))
+        assert self._reader is not None, "it has begun"
+        error = ended(given, self._reader.stop, self._writer.finish, self._writer.check)
+        error = close_outputs(self._sink, error)
         try:
             self._sum_up()
             error = write_summary(self.summary, self._sink.report, error)
@@ -191,19 +193,6 @@ class Lane:
             self.outcome.error = error
         elif error is not given:
             self.crash = error
-
-    def _stopped(self, error: BaseException | None) -> BaseException | None:
-        """What the input ends with, once its threads are through."""
-        assert self._reader is not None, "it has begun"
-        try:
-            self._reader.stop()
-            self._writer.finish()
-            self._writer.check()
-        except SegtweenError as other:
-            return error or other
-        except BaseException as fault:
-            return fault
-        return error
 
     def _sum_up(self) -> None:
         summary = self.summary
