@@ -22,7 +22,7 @@ CURVES = {"ms_per_frame": "per frame", "key_ms": "key frame", "other_ms": "other
 
 def require_matplotlib() -> None:
     """MissingExtraError without it: reported before anything is measured."""
-    from_extra("matplotlib.figure", "a plot", extra="figures")
+    from_extra("matplotlib", "a plot", extra="figures")
 
 
 def plot(study: Study, folder: str | Path) -> list[Path]:
