@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,23 @@ def numbered_frames(root: Path, *, frames: int = 5, size_hw: tuple[int, int] = (
         picture(root / f"val/A_{i}.png", np.full((*size_hw, 3), i, np.uint8))
         picture(root / f"valannot/A_{i}.png", np.zeros(size_hw, np.uint8))
     return open_dataset("camvid", root, split="val", labels=TWO)
+
+
+def test_the_documentation_names_every_key(tmp_path: Path) -> None:
+    report, _ = fading(numbered_frames(tmp_path), [2], measures=("vspw", "boundary"))
+    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
+    named = set(re.findall(r"`(\w+)`", text))
+    values = {"method", "tc_flow", "bootstrap", "per_class", "predicted_only", "boundary_f_per_class"}
+
+    def keys(found: Any) -> set[str]:
+        if isinstance(found, list):
+            return set().union(*map(keys, found))
+        if not isinstance(found, dict):
+            return set()
+        return set(found).union(*(keys(value) for key, value in found.items() if key not in values))
+
+    of_intervals = re.compile(r"avg_miou_\w+")
+    assert {key for key in keys(report.to_json()) - named if not of_intervals.fullmatch(key)} == set()
 
 
 def test_dense_labels_one_run_per_phase(tmp_path: Path) -> None:

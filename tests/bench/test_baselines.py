@@ -10,8 +10,8 @@ import pytest
 
 from fakes import BrightnessSegmenter
 from segtween.bench import BenchReport, Plan, bench, moving_clip
+from segtween.bench.accuracy import read_accuracy, with_accuracy
 from segtween.bench.baselines import BASELINES
-from segtween.bench.speed_report import with_accuracy
 from segtween.build import Processor
 from segtween.errors import MissingExtraError, ModelError, SettingError
 from segtween.interfaces import Segmenter
@@ -128,7 +128,7 @@ def accuracy_file(path: Path, report: BenchReport, **changes: Any) -> Path:
 
 
 def test_accuracy_stands_beside_speed_under_one_hash(repeated: BenchReport, tmp_path: Path) -> None:
-    report = with_accuracy(repeated, [accuracy_file(tmp_path / "own.json", repeated)])
+    report = with_accuracy(repeated, read_accuracy(accuracy_file(tmp_path / "own.json", repeated)))
     assert [row["miou"] for row in report.results] == [0.5, 0.625]
     table = report.tables()[1]
     assert not isinstance(table, str)
@@ -144,7 +144,7 @@ def test_accuracy_of_both_modes_stands_beside_their_speed(repeated: BenchReport,
     values = json.loads(file.read_text())
     offline = {**values, "method": method.to_json(), "results": [{"interval": 2, "avg_miou": 0.75}]}
     file.write_text(json.dumps({**values, "offline": offline}))
-    report = with_accuracy(both, [file])
+    report = with_accuracy(both, read_accuracy(file))
     assert [row["miou"] for row in report.results] == [0.5, 0.625]
     assert [row["miou"] for row in report.others[0].results] == [0.5, 0.75]
     table = report.tables()[1]
@@ -156,7 +156,28 @@ def test_accuracy_of_both_modes_stands_beside_their_speed(repeated: BenchReport,
 def test_accuracy_of_another_method_is_refused(repeated: BenchReport, tmp_path: Path) -> None:
     other = accuracy_file(tmp_path / "other.json", repeated, hash="0" * 12)
     with pytest.raises(SettingError, match=rf"accuracy of other methods .*; expected a file of method {'.' * 12}: the"):
-        with_accuracy(repeated, [other])
-    other.write_text("{}")
-    with pytest.raises(SettingError, match=r"other.json holds no accuracy .*; expected a file of segtween evaluate"):
-        with_accuracy(repeated, [other])
+        with_accuracy(repeated, read_accuracy(other))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", r"\(Expecting value: line 1 column 1 \(char 0\)\)"),
+        ("{}", r"\(no 'method'\)"),
+        ("[1]", r"\(list indices must be integers or slices, not str\)"),
+        ("[" * 100_000, r"\(.*recursion"),
+        ({"every_frame": {"miou": float("nan")}}, r"\(NaN is no figure\)"),
+        ({"every_frame": {"miou": 74.3}}, r"\(mIoU 74.3, not a number from 0 to 1\)"),
+        ({"every_frame": {"miou": "0.5"}}, r"\(mIoU '0.5', not a number from 0 to 1\)"),
+        ({"results": [{"interval": 2}]}, r"\(no 'avg_miou'\)"),
+        ({"offline": {}}, r"\(no 'method'\)"),
+    ],
+)
+def test_a_file_without_accuracy_is_refused(repeated: BenchReport, tmp_path: Path, content: Any, told: str) -> None:
+    file = accuracy_file(tmp_path / "other.json", repeated)
+    file.write_text(content if isinstance(content, str) else json.dumps({**json.loads(file.read_text()), **content}))
+    expected = r"; expected a file of segtween evaluate, in JSON; give what that command wrote"
+    with pytest.raises(SettingError, match=rf"other.json holds no accuracy {told}.*{expected}"):
+        read_accuracy(file)
+    with pytest.raises(SettingError, match=r"none.json holds no accuracy \(No such file or directory\)"):
+        read_accuracy(tmp_path / "none.json")

@@ -104,6 +104,9 @@ def test_the_record_and_what_is_printed() -> None:
     [
         ({"rate": 0}, "0 frames per second for 1 s, of 192x128; expected a rate of up to 1000, 1 frame or more"),
         ({"seconds": 0.01}, "25 frames per second for 0.01 s, of 192x128; expected .* correct rate"),
+        ({"seconds": float("nan")}, "25 frames per second for nan s, of 192x128; expected .* at most a day"),
+        ({"seconds": float("inf")}, "25 frames per second for inf s, of 192x128; expected .* at most a day"),
+        ({"seconds": 1e6}, r"25 frames per second for 1e\+06 s, of 192x128; expected .* at most a day"),
         ({"size_hw": (16, 16)}, "of 16x16; expected .* at least 64x64"),
     ],
 )

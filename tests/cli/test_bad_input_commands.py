@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -276,6 +277,114 @@ def test_label_ids_outside_the_table(
         "3.png holds ids [77]; expected the ids of label set 'labels': [0, 1, 2, 3, 255]; choose the label set" in line
     )
     assert not [name for name in ("o.json", "t", "f.png") if Path(name).exists()]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--json", "o.json", "--model", MODEL, "--intervals", "2"),
+        ("table", "codec", "-o", "t", "--model", MODEL, "--intervals", "2"),
+        ("table", "losses", "-o", "t", "--model", MODEL, "--intervals", "2"),
+        ("table", "propagation", "-o", "t", "--every", "2"),
+    ],
+)
+def test_frames_of_two_sizes_in_a_clip(
+    command: tuple[str, ...], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(clip / "val/frames/a/3.png", grey((32, 40)))
+    picture(clip / "val/labels/a/3.png", np.zeros((32, 40), np.uint8))
+    line = refused(*command, "--dataset", "folders", "--root", clip, "--threads", "1")
+    assert "a/3.png is 40x32; expected 96x64 (width x height), the size of 0.png; make clips of one size each" in line
+    assert not [name for name in ("o.json", "t") if Path(name).exists()]
+
+
+@pytest.mark.parametrize(
+    ("starts", "text"),
+    [
+        ("0", "0 starts; expected 1 to 6, as many as the longest clip has frames; give --starts 1 for one run"),
+        ("-1", "-1 starts; expected 1 to 6"),
+        ("7", "7 starts; expected 1 to 6"),
+    ],
+)
+def test_starts_that_a_clip_does_not_have(
+    starts: str, text: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    budgets = folders(clip, command=("table", "budgets", "-o", "t", "--intervals", "2"))
+    assert text in refused(*budgets, "--starts", starts)
+    for path in (clip / "val/labels/a").glob("[0-4].png"):
+        path.unlink()
+    line = refused(*budgets, "--starts", "2")
+    assert "2 starts in set val (folders layout), where few frames are labelled; expected 1: a run leads up to" in line
+    assert not Path("t").exists()
+
+
+@pytest.fixture
+def void(clip: Path) -> Path:
+    """The clip with labels that are all ignore."""
+    for path in (clip / "val/labels/a").iterdir():
+        picture(path, np.full((64, 96), 255, np.uint8))
+    return clip
+
+
+NOTHING = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--json", "o.json", "--csv", "o.csv", "--report", "o.html", "--measures", "vspw,boundary"),
+        ("evaluate", "--schedule", "adaptive", "--json", "o.json", "--report", "o.html"),
+        ("table", "methods", "-o", "t", "--presets", "blend", "--repeats", "1", "--report", "o.html"),
+        ("table", "budgets", "-o", "t", "--report", "o.html"),
+        ("table", "delays", "-o", "t", "--interval", "2", "--delays", "0,1", "--report", "o.html"),
+        ("table", "codec", "-o", "t", "--report", "o.html"),
+        ("table", "losses", "-o", "t", "--report", "o.html"),
+        ("table", "propagation", "-o", "t", "--every", "2", "--report", "o.html"),
+    ],
+)
+def test_labels_that_are_all_ignore_give_tables_without_figures(
+    command: tuple[str, ...], void: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    intervals = () if {"delays", "adaptive", "propagation"} & {*command} else ("--intervals", "2")
+    words = [str(word) for word in (*folders(void, command=command), *intervals, "--threads", "1")]
+    if "propagation" in command:
+        words.remove(MODEL)
+        words.remove("--model")
+    done = NOTHING.invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert not re.search(r"\b(nan|None)\b", done.output + Path("o.html").read_text())
+    for path in (*tmp_path.glob("*.json"), *tmp_path.glob("t/*.json")):
+        assert "NaN" not in path.read_text()
+
+
+@pytest.mark.parametrize("command", ["methods", "budgets", "intervals"])
+def test_a_plot_of_nothing_is_refused(
+    command: str, void: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    words = folders(void, command=("table", command, "-o", "t", "--plot", "--presets", "blend", "--intervals", "2"))
+    line = refused(*words, *(() if command == "budgets" else ("--repeats", "1")), "--threads", "1")
+    assert "a plot without accuracies; expected data with labels of a class; leave the plot out" in line
+
+
+def test_files_are_looked_at_before_anything_is_measured(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("segtween.evaluation.evaluate_modes", None)
+    monkeypatch.setattr("segtween.bench.bench_modes", None)
+    line = refused(*folders(clip, command=("evaluate", "--csv", str(clip))))
+    assert f"{clip} is a folder; expected the name of a file; choose a name that no folder has" in line
+    line = refused("bench", "--model", MODEL, "--accuracy", "none.json")
+    assert "none.json holds no accuracy (No such file or directory); expected a file of segtween evaluate" in line
+    line = refused("bench", "--model", MODEL, "--accuracy", "")
+    assert "--accuracy ''; expected files of segtween evaluate --json, with commas; name one" in line
+    Path("a.json").write_text('{"every_frame": NaN}')
+    assert "a.json holds no accuracy (NaN is no figure)" in refused("bench", "--model", MODEL, "--accuracy", "a.json")
 
 
 # ── Training ──────────────────────────────────────────────────────────────────────────────────

@@ -187,6 +187,8 @@ def test_labels_from_both_sides_beat_those_from_one_and_copies(data: Dataset) ->
     assert [column.key for column in study.columns][4:] == ["d1_1", "d2_2", "d3_4"]
     assert study.rows[0]["gain"] is None
     assert str(study.rows[2]["gain"]).startswith("+")
+    assert study.notes[1].startswith("mIoU in percent; no interval ("), "nothing stands in brackets"
+    assert "(" not in str(study.rows[2]["gain"])
 
 
 @pytest.mark.parametrize("every", [1, FRAMES])

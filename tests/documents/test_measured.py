@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from measured import documents, measuring, store, tables
-from measured_tree import BLOCK, COLUMNS, FIGURES, RESTS, TABLE, Tree
+from measured_tree import BLOCK, COLUMNS, FIGURES, PRINTED, RESTS, TABLE, Tree
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,8 +40,15 @@ def test_what_has_to_be_known_is_kept_without_places_of_the_machine(tree: Tree) 
     head = subprocess.run(["git", "-C", tree.root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     assert record["commit"] == head.stdout.strip()
     assert record["figures"] == {**FIGURES, "root": "CamVid"}
-    assert record["printed"] == f"on tree 76.3\nall figures in percent; {RESTS}\n"
+    assert record["printed"] == f"on tree 76.3\nall figures in percent; {RESTS}\n{PRINTED}\n"
     assert not list(tree.place.glob(".*"))
+
+
+def test_variables_may_stand_before_the_program(tree: Tree) -> None:
+    code = "import json, os, sys; json.dump({'held': os.environ['HELD']}, open(sys.argv[1], 'w'))"
+    command = f'HELD=AVX2 python -c "{code}" OUT/f.json'
+    tree.yaml("measurements", {"fake": {"command": command, "figures": "f.json"}})
+    assert tree.measure()["figures"] == {"held": "AVX2"}
 
 
 def test_without_json_the_table_says_that_nothing_was_measured(tree: Tree) -> None:
@@ -248,7 +256,7 @@ def test_every_view_is_of_a_measurement_and_every_measurement_is_shown() -> None
     measurements = store.read_yaml(ROOT / store.PLACE / "measurements.yaml")
     shown = {name for of in views.values() for name in tables.names(of)}
     assert {name for name in shown if "/" not in name} <= set(measurements)
-    assert all(of["command"].startswith(("segtween ", "python ")) for of in measurements.values())
+    assert all(re.match(r"([A-Z_]+=\S+ )*(segtween|python) ", of["command"]) for of in measurements.values())
     known = store.read_yaml(ROOT / store.PLACE / "data.yaml")
     for of in measurements.values():
         roots = [word for before, word in zip(of["command"].split(), of["command"].split()[1:], strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,123 @@ def test_other_figures_in_the_json_fail(tree: Tree) -> None:
     path = tree.place / "fake.json"
     path.write_text(path.read_text().replace("0.737", "0.739"))
     assert tree.faults() == "README.md: the table all is not what its JSON says; run tools/measured write"
+    tree.call("write")
+    assert tree.faults() == "README.md: the table all holds 73.9, which no command printed; run it again"
+
+
+def test_figures_are_compared_with_what_was_printed_as_either_is_rounded(tree: Tree) -> None:
+    record = tree.measure()
+    tree.call("write")
+    path = tree.place / "fake.json"
+    for printed, is_right in (("73.71", True), ("73.7x", True), ("73.76", False), ("1,273.7", False), ("-", False)):
+        path.write_text(
+            json.dumps(
+                {**record, "command": "segtween fake CamVid", "printed": record["printed"].replace("73.7", printed)}
+            )
+        )
+        assert (tree.faults() == "") == is_right, printed
+    path.write_text(json.dumps({**record, "command": "segtween fake CamVid", "printed": ""}))
+    tree.yaml("views", {"all": {"of": "fake", "columns": {"method": "{row}", "mIoU": "{miou:%}"}}})
+    tree.call("write")
+    assert tree.faults() == "", "a command may print nothing"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("gain_low", 0.002, "0.2"),
+        ("times_faster", 3.25, "3.25"),
+        ("avg_miou", 0.743, "74.3"),
+    ],
+)
+def test_rows_of_a_table_are_what_the_command_printed(tree: Tree, key: str, value: float, told: str) -> None:
+    """Even where the figure stands elsewhere in what was printed, or the documents do not show it."""
+    from segtween.reports.tables.methods import COLUMNS as OWN
+
+    record = tree.measure()
+    row = dict.fromkeys((column.key for column in OWN), None) | {"row": "every frame", "interval": 0, "hash": "0" * 12}
+    row |= {"avg_miou": 0.743, "gain": 0.016, "gain_low": 0.007, "gain_high": 0.025, "times_faster": 1.95, "tc": 0.812}
+    printed = record["printed"] + " | ".join(column.cell(row) for column in OWN)
+    tree.readme.write_text("")
+    tree.yaml("views", {})
+    known = {**record, "command": "segtween fake CamVid", "printed": printed}
+    path = tree.place / "fake.json"
+    path.write_text(json.dumps({**known, "figures": {"table": "methods", "title": "", "rows": [row]}}))
+    assert tree.faults() == ""
+    rows = [{**row, key: value}, *([row] if key == "avg_miou" else [])]
+    path.write_text(json.dumps({**known, "figures": {"table": "methods", "title": "", "rows": rows * 2}}))
+    assert "in rows of its table, which its command did not print there; run it again" in tree.faults()
+    assert told in tree.faults()
+
+
+def test_a_commit_outside_of_the_history_fails(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = tree.measure()
+    tree.call("write")
+    path = tree.place / "fake.json"
+    path.write_text(json.dumps({**record, "command": "segtween fake CamVid", "commit": "abcdef0"}))
+    tree.call("write")
+    told = "fake.json: measured at commit abcdef0, which is not in this history; run it again"
+    assert tree.faults() == told
+    shallow = tree.root / ".git" / "shallow"
+    shallow.write_text(subprocess.check_output(["git", "-C", tree.root, "rev-parse", "HEAD"], text=True))
+    assert tree.faults() == "", "a clone without history cannot tell"
+    shallow.unlink()
+    assert tree.faults() == told
+    monkeypatch.setenv("PATH", str(tree.root))
+    assert tree.faults() == "", "without git nothing can"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["It reaches 79.3 mIoU at interval 4.", "Runs 4.7x faster.", "It is 4.7 times as fast.", "It is 5 times as fast.",
+     "A frame takes 12 ms.", "Up to 45 frames per second.", "Up to\n45 fps.", "Flicker falls by 43%.",
+     "Flicker falls by 43 percent.", "It gains 2.3 points.", "- mIoU: 79.3\n- TC: 95.1", "## 79.3 mIoU on CamVid",
+     "<table><tr><td>mIoU</td><td>79.3</td></tr></table>", "![mIoU of 79.3](x.png)", "> TC is **91.4**.",
+     "300 frames take 2.8 GB.", "The loss falls from 2.5 to 0.5."],
+)  # fmt: skip
+def test_a_figure_in_a_sentence_fails(tree: Tree, sentence: str) -> None:
+    tree.measure()
+    tree.readme.write_text(f"{BLOCK}\n{sentence}\n\nMore.\n")
+    tree.call("write")
+    first = sentence.splitlines()[0].lstrip("->").strip()
+    assert tree.faults() == f"README.md: figures without a measurement: {first}"
+    for mark in ("<!-- not measured: a target -->\n", "<!-- not measured: a target -->\n\n"):
+        tree.readme.write_text(f"{BLOCK}\n{mark}{sentence}\n\nMore.\n")
+        tree.call("write")
+        assert tree.faults() == ""
+    tree.readme.write_text(f"{BLOCK}\n<!-- not measured: a target -->\nA target.\n\n{sentence}\n")
+    tree.call("write")
+    assert tree.faults() != "", "the mark is for one paragraph"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["In brackets the 95% interval of mIoU.", "Needs python3 (3.10 or newer).", "CamVid val at 15 Hz.",
+     "A weight of 0.5 suits it.", "Images of 480x360.", "`--scale 0.75` is faster.", "mIoU, see [here](a/0.5.md).",
+     "It is about mIoU. A weight of 0.5 suits it.",
+     "The mIoU is <!-- value: fake rows.1.miou % -->73.7<!-- /value -->.",
+     "TC of OpenVINO 2026.4.1.", "Twice as fast.", "Wait 20 frames."],
+)  # fmt: skip
+def test_other_numbers_in_a_sentence_need_no_mark(tree: Tree, sentence: str) -> None:
+    tree.measure()
+    tree.readme.write_text(f"{BLOCK}\n{sentence}\n")
+    tree.call("write")
+    assert tree.faults() == ""
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["```text\nmethod  mIoU\npath    73.7\n```\n", "```console\n$ segtween bench\nmethod  mIoU\npath    73.7\n```\n",
+     "```\nsegtween evaluate \\\n  --scale 0.5\nmethod  mIoU\npath    73.7\n```\n",
+     "```python\nrun()  # TC of 79.3\n```\n",
+     "It prints\n\n    method  mIoU\n    path    73.7\n"],
+    ids=["text", "console", "below its command", "comment", "indented"],
+)  # fmt: skip
+def test_no_printed_block_escapes(tree: Tree, block: str) -> None:
+    tree.measure()
+    tree.readme.write_text(f"{BLOCK}\n{block}")
+    tree.call("write")
+    assert tree.faults().startswith("README.md: figures without a measurement: ")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +224,9 @@ def test_what_a_command_printed_is_a_table_too(tree: Tree) -> None:
 @pytest.mark.parametrize(
     "text",
     ["```\nsrc/\n  engine.py     the step\n```\n", "```yaml\nclasses: 19.5\n```\n", "a | b, 74.3 in a sentence\n",
-     "~~~\n```\na  b\n```\n~~~\n"],
+     "~~~\n```\na  b\n```\n~~~\n", "```\nsegtween bench \\\n  --scale 0.5\nmake demo\n```\n",
+     "- a list\n\n    of 0.5  and  2\n",
+     "```python\nscale = 0.5  # of the frame\n```\n"],
 )  # fmt: skip
 def test_other_text_needs_no_mark(tree: Tree, text: str) -> None:
     tree.measure()

@@ -87,14 +87,14 @@ def test_each_work_has_its_part_of_the_threads() -> None:
     """And afterwards the thread has all of them again."""
     rows, meet = Rows(4), threading.Barrier(2, timeout=SECONDS)
 
-    def work() -> int:
+    def work(count: int) -> int:
         meet.wait()
         seen: list[tuple[int, int, str]] = []
-        rows(taking(0.0, 64, seen), 64)
+        rows(taking(0.0, count, seen), count)
         return len(seen)
 
-    assert rows.each([work, work]) == [8, 8]
-    assert len(used(rows, 0.0, times=1)) == 16
+    assert rows.each([partial(work, 64), partial(work, 65)]) == [8, 8]
+    assert len(used(rows, 0.0, times=1, count=66)) == 16
 
 
 def test_works_of_many_threads_at_a_time_wait_for_nothing_that_waits_for_them() -> None:

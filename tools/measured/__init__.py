@@ -5,7 +5,8 @@
     python tools/measured run --missing               those that have no JSON yet
     python tools/measured write                       the tables in README.md and docs/
     python tools/measured draw                        the pictures of docs/measured/pictures.yaml (needs [figures])
-    python tools/measured check                       exits with 1 where a table is not what its JSON says
+    python tools/measured check                       exits with 1 where a table is not what its JSON says, and where
+                                                      the JSON is not what its command printed
 
 In `docs/measured/`: `measurements.yaml` names each measurement's command, the file in which the command leaves its
 figures, and the minutes that it takes on two slow cores; `data.yaml` the data that the commands name; `NAME.json` the
@@ -16,7 +17,9 @@ table shows. In a document
     <!-- value: NAME PATH FORMAT -->75.6<!-- /value -->               is one figure in a sentence or cell
 
 A table or a printed block outside of such marks, indented or quoted as it may be, holds no decimal fractions, times,
-ratios and percentages, and no cell that is a whole number, unless `<!-- not measured: REASON -->` stands above it.
+ratios and percentages, and no cell that is a whole number, unless `<!-- not measured: REASON -->` stands above it. Nor
+does a paragraph or list hold what reads like a result: a time, a rate, a ratio, a percentage, points, memory, or a
+decimal fraction in a sentence with the name of a measure.
 Below a table that shows intervals stands what they rest on, as its command printed it.
 
 A view:

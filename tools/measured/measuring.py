@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,13 @@ def _figures(path: Path) -> Any:
 
 
 def _call(command: Sequence[str]) -> str:
-    """What the command prints; `python` and `segtween` are this interpreter's. MeasuredError where it fails."""
+    """What the command prints; `python` and `segtween` are this interpreter's, variables may stand before them.
+    MeasuredError where it fails."""
     own = {"segtween": [sys.executable, "-m", "segtween"], "python": [sys.executable]}
-    words = [*own.get(command[0], command[:1]), *command[1:]]
-    wide = {**os.environ, "COLUMNS": "120"}
+    variables = list(takewhile(lambda word: "=" in word, command))
+    program, *rest = command[len(variables) :]
+    words = [*own.get(program, [program]), *rest]
+    wide = {**os.environ, "COLUMNS": "120", **dict(word.split("=", 1) for word in variables)}
     try:
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, env=wide)
     except OSError as error:

@@ -25,6 +25,7 @@ from segtween.validation import whole_file
 
 LEAST_SIDE = 64
 MOST_RATE = 1000.0
+MOST_SECONDS = 86_400.0
 WARM_UP_PERIODS = 2
 CLIP_FRAMES = 8
 STREET, TEXTURED = "street", "textured"
@@ -79,8 +80,8 @@ class Plan(_OnFrames):
 class RatePlan(_OnFrames):
     """Frames of `size_hw` that come at `rate` per second for `seconds`, whether they are waited for or not.
 
-    SettingError for sizes below 64x64, a rate that is not above 0 and at most 1000, less than one frame in all, and an
-    unknown clip.
+    SettingError for sizes below 64x64, a rate that is not above 0 and at most 1000, less than one frame in all, more
+    than a day, and an unknown clip.
     """
 
     size_hw: SizeHW
@@ -91,10 +92,11 @@ class RatePlan(_OnFrames):
 
     def __post_init__(self) -> None:
         check_clip(self.clip)
-        if not 0 < self.rate <= MOST_RATE or self.due < 1 or min(self.size_hw) < LEAST_SIDE:
+        in_range, least = 0 < self.rate <= MOST_RATE and 0 < self.seconds <= MOST_SECONDS, f"{LEAST_SIDE}x{LEAST_SIDE}"
+        if not in_range or self.due < 1 or min(self.size_hw) < LEAST_SIDE:
             raise SettingError(
                 f"{self.rate:g} frames per second for {self.seconds:g} s, of {format_size(self.size_hw)}",
-                expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, of at least {LEAST_SIDE}x{LEAST_SIDE}",
+                expected=f"a rate of up to {MOST_RATE:g}, 1 frame or more, at most a day, of at least {least}",
                 do="correct rate, seconds or size",
             )
 

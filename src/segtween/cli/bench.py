@@ -149,15 +149,20 @@ def speed(
         segtween bench --size 2048x1024 --intervals 0,4 --precision int8 --against reference,torch,onnxruntime,repeat
     """
     from segtween.bench import bench_modes
-    from segtween.bench.speed_report import with_accuracy
+    from segtween.bench.accuracy import read_accuracy, with_accuracy
     from segtween.cli.screen import progress_bar
 
     output.check()
+    accuracies = [of for file in texts.words(accuracy) or () for of in read_accuracy(file)]
+    if accuracy is not None and not accuracies:
+        raise SettingError(
+            f"--accuracy {accuracy!r}", expected="files of segtween evaluate --json, with commas", do="name one"
+        )
     plan, modes = timing.plan(threads=network.threads), method.measured(mode.asked())
     segmenter = network.open(background=any(settings.delay is not None for settings in modes.values()))
     with progress_bar("bench") as progress:
         report = bench_modes(segmenter, modes=modes, plan=plan, progress=progress)
-    output.finish(report if accuracy is None else with_accuracy(report, texts.words(accuracy) or ()))
+    output.finish(report if accuracy is None else with_accuracy(report, accuracies))
 
 
 @app.command("roofline")

@@ -26,6 +26,13 @@ class EvaluationOutput(ReportOutput):
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None
     quiet: shared.Quiet = False
 
+    def check(self) -> None:
+        from segtween.video.staging import check_writable
+
+        super().check()
+        if self.csv_file is not None:
+            check_writable(self.csv_file)
+
 
 def evaluate(
     *,

@@ -11,8 +11,8 @@ _SAME = (
     "interval", "intervals", "key_tta", "label_set", "labels", "least_distance", "live", "match", "max_frames", "mean",
     "measures", "model", "most_distance", "most_frames", "network_threads", "occlusion", "out", "outline",
     "output_kind", "overwrite", "palette", "part", "precision", "preset", "provider", "rate", "refine", "repeats",
-    "report", "root", "runtime", "save", "scale", "schedule", "seconds", "split", "std", "target_ms", "threads",
-    "threshold", "tolerance", "unknown_below", "weights", "without",
+    "report", "root", "runtime", "save", "scale", "schedule", "seconds", "split", "starts", "std", "target_ms",
+    "threads", "threshold", "tolerance", "unknown_below", "weights", "without",
 )  # fmt: skip
 FLAGS = {name: f"--{name.replace('_', '-')}" for name in _SAME} | {
     "duration_seconds": "--duration",

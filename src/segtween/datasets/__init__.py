@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
 
-from segtween.datasets.clips import Clip, ClipFrame, Dataset
+from segtween.datasets.clips import Clip, ClipFrame, Dataset, of_one_size
 from segtween.errors import DatasetError, unknown
 from segtween.labels import LabelSet, label_set
 
-__all__ = ["DATASETS", "Clip", "ClipFrame", "Dataset", "DatasetSpec", "open_dataset"]
+__all__ = ["DATASETS", "Clip", "ClipFrame", "Dataset", "DatasetSpec", "of_one_size", "open_dataset"]
 
 
 @dataclass(frozen=True)

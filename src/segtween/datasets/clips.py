@@ -6,7 +6,7 @@ are measured differently (docs/evaluation.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -168,6 +168,22 @@ class Dataset:
         kind = "dense" if self.is_dense else "sparse"
         size = f"{count(self.n_frames, 'frame')}, {count(len(self.clips), 'clip')}"
         return f"Dataset({self.name} {self.split}, {size}, {kind} labels)"
+
+
+def of_one_size(frames: Iterable[ClipFrame], read: Callable[[ClipFrame], Rgb]) -> Iterator[Rgb]:
+    """The pictures of a clip's frames, one after the other; DatasetError for one of another size than the first."""
+    first: tuple[ClipFrame, SizeHW] | None = None
+    for frame in frames:
+        rgb = read(frame)
+        size_hw = rgb.shape[0], rgb.shape[1]
+        first = first or (frame, size_hw)
+        if size_hw != first[1]:
+            raise DatasetError(
+                f"{frame.image_path} is {format_size(size_hw)}",
+                expected=f"{format_size(first[1])} (width x height), the size of {first[0].image_path.name}",
+                do="make clips of one size each",
+            )
+        yield rgb
 
 
 def _check_size(frame: ClipFrame, found_hw: SizeHW, size_hw: SizeHW) -> None:

@@ -122,17 +122,17 @@ def evaluate(
     `measures` are those of `MEASURES` that are wanted besides the usual ones; vspw needs labels on every frame.
     `observe` is called with every scored frame of the method (`runs.Judged`).
 
-    Raises SettingError for intervals that no clip can hold and for unknown measures, LabelError where the labels do not
-    fit each other, DatasetError for unreadable files.
+    Raises SettingError for intervals and starts that no clip can hold and for unknown measures, LabelError where the
+    labels do not fit each other, DatasetError for unreadable files and for frames of another size within a clip.
     """
-    wanted, free = _checked(intervals), adaptive or {}
+    wanted, free, dataset = _checked(intervals), adaptive or {}, dataset.limited(max_frames)
     if wanted and flow is None:
         raise SettingError(
             "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
         )
+    _check_starts(starts, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
-    through = _Pass(dataset.limited(max_frames), segmenter, mapping, wanted, measures, bootstrap or Bootstrap(),
-                    whole=bool(free))  # fmt: skip
+    through = _Pass(dataset, segmenter, mapping, wanted, measures, bootstrap or Bootstrap(), whole=bool(free))
     table, shared = through.table(observe=observe), through.shared
     motion = None if flow is None else shared.motion_of(flow, make(segmenter, None, 0).ops)
     runs = table.runs(make, shared.scores, motion, intervals=wanted, adaptive=free, starts=starts, mapping=mapping)
@@ -173,11 +173,11 @@ def evaluate_methods(
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
     """
-    device, wanted = options.device(), _checked(intervals)
+    device, wanted, dataset = options.device(), _checked(intervals), dataset.limited(options.max_frames)
+    _check_starts(starts, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(options.map_name, segmenter, dataset))
     free = {name: [*([own] if own.is_adaptive else []), *adaptive] for name, own in methods.items()}
-    through = _Pass(dataset.limited(options.max_frames), segmenter, mapping, wanted, options.measures,
-                    whole=any(free.values()))  # fmt: skip
+    through = _Pass(dataset, segmenter, mapping, wanted, options.measures, whole=any(free.values()))
     shared, tables = through.shared, dict[str, Table]()
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
@@ -369,6 +369,22 @@ def _checked(intervals: Sequence[int]) -> list[int]:
     if wrong:
         raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give intervals=[0, 4, 9]")
     return sorted(set(intervals))
+
+
+def _check_starts(starts: int, dataset: Dataset) -> None:
+    if starts != 1 and not dataset.is_dense:
+        raise SettingError(
+            f"{starts} starts in {dataset.title}, where few frames are labelled",
+            expected="1: a run leads up to each label",
+            do="leave starts= out",
+        )
+    longest = max(len(clip) for clip in dataset.clips)
+    if not 1 <= starts <= longest:
+        raise SettingError(
+            f"{starts} starts",
+            expected=f"1 to {longest}, as many as the longest clip has frames",
+            do="give starts=1 for one run from the first frame on",
+        )
 
 
 def _checked_distances(intervals: Sequence[int], distance: int | None) -> list[int]:

@@ -8,10 +8,11 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from segtween.datasets import Clip, ClipFrame, Dataset
+from segtween.datasets import Clip, ClipFrame, Dataset, of_one_size
 from segtween.errors import SettingError, check_known
 from segtween.types import Frame, FrameKey, Rgb
 from segtween.video import open_source
@@ -75,7 +76,7 @@ class _Reading:
 
     def __call__(self, dataset: CodedDataset, clip: Clip, index: int) -> Frame:
         if clip is not self._clip:
-            encode(self._path, (Dataset.read_rgb(dataset, frame) for frame in clip.frames), dataset)
+            encode(self._path, of_one_size(clip.frames, partial(Dataset.read_rgb, dataset)), dataset)
         if clip is not self._clip or self._last is None or index < self._last.index:
             self._clip, self._last = clip, None
             self._frames = iter(open_source(self._path, motion_vectors=True))

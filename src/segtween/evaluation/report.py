@@ -232,9 +232,13 @@ def scored(frames: int, clips: int, *, is_dense: bool) -> str:
 
 
 def interval_note(
-    gains: Mapping[str, Mapping[str, Any] | None], *, level: float, keys: Sequence[str] = ("value",)
+    gains: Mapping[str, Mapping[str, Any] | None],
+    *,
+    level: float,
+    keys: Sequence[str] = ("value",),
+    of: str = "paired difference",
 ) -> str:
-    """What the intervals of differences, by row name (None: no difference), are based on; or why there are none.
+    """What the intervals `of` differences, by row name (None: no difference), are based on; or why there are none.
 
     `keys`: of a difference, the figures whose intervals are shown: `value`, and `min_miou` for the last distance.
     """
@@ -248,7 +252,7 @@ def interval_note(
     rests = bases(figures) if figures else "no interval (nothing to compare)"
     if all(figure["kind"] is None for figure in figures.values()):
         return rests
-    return f"in brackets the {100 * level:g}% interval of the paired difference: {rests}"
+    return f"in brackets the {100 * level:g}% interval of the {of}: {rests}"
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.datasets import Clip, ClipFrame, Dataset
+from segtween.datasets import Clip, ClipFrame, Dataset, of_one_size
 from segtween.datasets.reading import read_occlusion
 from segtween.errors import SettingError
 from segtween.evaluation.pairing import FrameRecord
@@ -123,9 +123,9 @@ def moments(dataset: Dataset, window: Window, shared: Shared, *, measures: Colle
     `measures` are those of `evaluation.MEASURES` that are asked for."""
     previous: Rgb | None = None
     judge = _JudgingMotion(dataset)
-    for offset, block in enumerate(window.blocks):
-        frame = window.clip.frames[window.first + offset]
-        rgb = dataset.read_rgb(frame)
+    frames = window.clip.frames[window.first : window.first + len(window.blocks)]
+    pictures = of_one_size(frames, dataset.read_rgb)
+    for offset, (block, frame, rgb) in enumerate(zip(window.blocks, frames, pictures, strict=True)):
         size_hw = size_of(rgb)
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)

@@ -240,36 +240,42 @@ def enlarge_labels_rows(
 def residual_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
     """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image.
 
-    Row by row: places, the four pixels around each, residuals; all but the second are vectorised.
+    Row by row: places and what is outside, x and y in turns as the flow has them; the four pixels around each place;
+    residuals. All but the second are vectorised, which takes few arrays in a loop, read one after the other.
     """
     h, w = current.shape
     flat, right, below = previous.reshape(-1), np.uintp(min(1, w - 1)), np.uintp(w * min(1, h - 1))
-    most_x, most_y, column, row = np.float32(w - 1), np.float32(h - 1), np.int32(max(w - 2, 0)), np.int32(max(h - 2, 0))
-    where, inside, pixels = np.empty(w, np.int32), np.empty(w, np.bool_), np.empty((4, w), np.uint8)
-    part_x, part_y, none = np.empty(w, np.float32), np.empty(w, np.float32), np.float32(0)
+    here, most, before = np.empty(2 * w, np.float32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
+    for x in range(w):
+        here[2 * x], most[2 * x], most[2 * x + 1] = x, w - 1, h - 1
+        before[2 * x], before[2 * x + 1] = max(w - 2, 0), max(h - 2, 0)
+    whole, part, is_out = np.empty(2 * w, np.int32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
+    upper, lower, pitch, none = np.empty(w, np.uint16), np.empty(w, np.uint16), np.int32(w), np.float32(0)
+    byte, bits = np.int32(255), np.int32(8)
     for y in range(first, last):
+        vectors, now, to = flow[y].reshape(-1), current[y], out[y]
         for x in range(w):
-            sx = np.float32(x) + flow[y, x, 0]
-            sy = np.float32(y) + flow[y, x, 1]
-            is_inside = (sx >= none) & (sx <= most_x) & (sy >= none) & (sy <= most_y)
-            sx, sy = sx if is_inside else none, sy if is_inside else none
-            x0, y0 = min(np.int32(sx), column), min(np.int32(sy), row)
-            inside[x], where[x] = is_inside, y0 * np.int32(w) + x0
-            part_x[x], part_y[x] = sx - np.float32(x0), sy - np.float32(y0)
+            here[2 * x + 1] = y
+        for k in range(2 * w):
+            place = here[k] + vectors[k]
+            place = place if place > none else none  # NaN is 0
+            place = place if place < most[k] else most[k]
+            whole[k] = min(np.int32(place), before[k])
+            part[k] = place - np.float32(whole[k])
+        for k in range(2 * w):
+            place = here[k] + vectors[k]
+            is_out[k] = not ((place >= none) & (place <= most[k]))
         for x in range(w):
-            k = np.uintp(where[x])
-            pixels[0, x], pixels[1, x] = flat[k], flat[k + right]
-            pixels[2, x], pixels[3, x] = flat[k + below], flat[k + below + right]
+            k = np.uintp(whole[2 * x + 1] * pitch + whole[2 * x])
+            upper[x] = flat[k] | (np.uint16(flat[k + right]) << 8)
+            lower[x] = flat[k + below] | (np.uint16(flat[k + below + right]) << 8)
         for x in range(w):
-            a, b, p, q = (
-                np.float32(pixels[0, x]),
-                np.float32(pixels[1, x]),
-                np.float32(pixels[2, x]),
-                np.float32(pixels[3, x]),
-            )
-            upper, lower = a + part_x[x] * (b - a), p + part_x[x] * (q - p)
-            residual = abs(np.float32(current[y, x]) - (upper + part_y[x] * (lower - upper)))
-            out[y, x] = residual if inside[x] else np.float32(255)
+            high, low = np.int32(upper[x]), np.int32(lower[x])
+            a, b = np.float32(high & byte), np.float32(high >> bits)
+            p, q = np.float32(low & byte), np.float32(low >> bits)
+            a, p = a + part[2 * x] * (b - a), p + part[2 * x] * (q - p)
+            residual = abs(np.float32(now[x]) - (a + part[2 * x + 1] * (p - a)))
+            to[x] = np.float32(255) if is_out[2 * x] | is_out[2 * x + 1] else residual
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

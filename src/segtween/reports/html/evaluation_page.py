@@ -69,7 +69,7 @@ def _by_distance(report: Report) -> Html:
         known = [(d, value) for d, value in enumerate(result["per_distance"]) if value is not None]
         bounds = [_bounds(result, d) for d, _ in known]
         series.append(charts.Series(name, [(d, 100 * value) for d, value in known], bounds))
-    if not series:
+    if not any(one.points for one in series):
         return ""
     most = max(d for one in series for d, _ in one.points)
     plain = report.every_frame["miou"]

@@ -12,7 +12,7 @@ from segtween.evaluation.report import interval_note, scored
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import signed, spread
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.plot import COLOURS, INK, rule, save
+from segtween.reports.tables.plot import COLOURS, INK, check_has_accuracy, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings, change
 
@@ -127,8 +127,9 @@ def _starts_note(starts: int) -> str:
 def plot_budgets(study: Study, folder: str | Path) -> list[Path]:
     """`budgets.png` and `budgets.svg`: average (line) and minimum mIoU (dashed) over network runs.
 
-    Raises MissingExtraError and SinkError.
+    Raises MissingExtraError, SinkError, and SettingError where no accuracy was measured.
     """
+    check_has_accuracy(study)
     return save(lambda: _draw(study), study.name, folder)
 
 
@@ -145,6 +146,8 @@ def _draw(study: Study) -> Any:
     for i, ((preset, schedule), rows) in enumerate(lines.items()):
         for key, style, words in DRAWN:
             points = sorted((row["runs_per_100"], 100 * row[key]) for row in rows if row[key] is not None)
+            if not points:  # no labelled frame lies just before a key frame
+                continue
             axes.plot(
                 *zip(*points, strict=True),
                 style,

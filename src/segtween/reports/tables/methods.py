@@ -11,7 +11,7 @@ from segtween.evaluation.report import BOUNDARY
 from segtween.interfaces import Segmenter
 from segtween.reports.tables.compare import Compared, compare, signed, spread, unfit
 from segtween.reports.tables.conditions import Conditions
-from segtween.reports.tables.plot import COLOURS, INK, rule, save
+from segtween.reports.tables.plot import COLOURS, INK, check_has_accuracy, rule, save
 from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Settings
 from segtween.types import Method, method_name
@@ -182,7 +182,8 @@ def _add_error_removed(rows: list[dict[str, Any]]) -> None:
 
 def plot_methods(study: Study, folder: str | Path) -> list[Path]:
     """`methods.png` and `methods.svg`: average and minimum mIoU over ms per frame (where measured) and over network
-    runs. Raises MissingExtraError and SinkError."""
+    runs. Raises MissingExtraError, SinkError, and SettingError where no accuracy was measured."""
+    check_has_accuracy(study)
     return save(lambda: _draw(study), study.name, folder)
 
 
@@ -194,7 +195,7 @@ def _draw(study: Study) -> Any:
     figure = Figure(figsize=(1.5 + 4.8 * len(keys), 4.6), layout="constrained")
     panels = figure.subplots(1, len(keys), sharey=True, squeeze=False)[0]
     lines: dict[str, list[dict[str, Any]]] = {}
-    for row in (row for row in study.rows if row["avg_miou"] is not None):
+    for row in (row for row in study.rows if row["avg_miou"] is not None and row["min_miou"] is not None):
         lines.setdefault(row["row"], []).append(row)
     for axes, key in zip(panels, keys, strict=True):
         axes.axhline(100 * lines[EVERY][0]["avg_miou"], color=INK, linewidth=0.8, linestyle=":")

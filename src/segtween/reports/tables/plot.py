@@ -29,12 +29,20 @@ def plot(study: Study, folder: str | Path) -> list[Path]:
     """`<name>.png` and `<name>.svg` in the folder: average (line) and minimum mIoU (dashed; without edge
     dotted) over frames per second.
 
-    `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed was measured.
+    `study` is one of `tables.speed`. Raises MissingExtraError, SinkError, and SettingError where no speed or no
+    accuracy was measured.
     """
+    check_has_accuracy(study)
     series = _series(study)
     if not series:
         raise SettingError("a plot without speeds", expected="a network that can be timed", do="leave the plot out")
     return save(lambda: _draw(study, series), study.name, folder)
+
+
+def check_has_accuracy(study: Study) -> None:
+    """SettingError where the data hold nothing that an accuracy could be measured against."""
+    if all(row["avg_miou"] is None for row in study.rows):
+        raise SettingError("a plot without accuracies", expected="data with labels of a class", do="leave the plot out")
 
 
 def plot_sweep(sweep: Sweep, folder: str | Path) -> list[Path]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.build import Backend, Processor, build_labelled
-from segtween.datasets import Clip, Dataset
+from segtween.datasets import Clip, Dataset, of_one_size
 from segtween.engine.sources import LabelKeys, Sides
 from segtween.errors import SettingError
+from segtween.evaluation.report import interval_note
 from segtween.evaluation.sharing import FrameMotion
 from segtween.interfaces import Engine, FlowEstimator
-from segtween.metrics.bootstrap import Bootstrap, bases, block_numbers
+from segtween.metrics.bootstrap import Bootstrap, block_numbers
 from segtween.metrics.segmentation import confusion, fraction, miou
 from segtween.metrics.tally import Tally
 from segtween.reports.tables.compare import signed
@@ -46,12 +47,12 @@ def propagation_table(conditions: Conditions, *, every: int = 30, settings: Sett
     tallies = _tallies(replace(conditions, dataset=dataset), every, settings or Settings(Bidirectional()), bootstrap)
     ranges = _ranges(every)
     rows = [_row(name, tally, tallies[0], ranges, bootstrap) for name, tally in zip(METHODS, tallies, strict=True)]
+    gains = {name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}
     notes = [
         f"data: {dataset.title}, {count(dataset.n_frames, 'frame')} in "
         f"{count(len(dataset.clips), 'clip')}; "
         f"true labels of one frame in {every}, all {every} phases pooled",
-        "mIoU in percent; in brackets the 95% interval of the paired difference to copying: "
-        + bases({name: t.gain_over(tallies[0], bootstrap) for name, t in zip(METHODS[1:], tallies[1:], strict=True)}),
+        f"mIoU in percent; {interval_note(gains, level=bootstrap.level, of='paired difference to copying')}",
     ]
     title, command = f"One frame in {every} labelled", conditions.command
     return Study("propagation", title, _columns(ranges), rows, notes, {"every": every}, command)
@@ -127,8 +128,7 @@ def _answers(
 def _side_by_side(
     dataset: Dataset, clip: Clip, one: Engine, both: Engine, motion: FrameMotion
 ) -> Iterator[tuple[Result, Result]]:
-    for frame in clip.frames:
-        rgb = dataset.read_rgb(frame)
+    for rgb in of_one_size(clip.frames, dataset.read_rgb):
         moved = motion.next(rgb)
         yield from zip(one.push(rgb, motion=moved), both.push(rgb, motion=moved), strict=True)
     yield from zip(one.finish(), both.finish(), strict=True)
@@ -156,7 +156,7 @@ def _row(
 ) -> dict[str, object]:
     gain = tally.gain_over(copied, bootstrap)
     shown = None
-    if tally is not copied:
+    if tally is not copied and gain["value"] is not None:
         shown = signed(gain["value"], gain["low"], gain["high"])
     by_distance = tally.overlap.sum(axis=0)
     return {

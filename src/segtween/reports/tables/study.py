@@ -100,5 +100,5 @@ def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) 
         refuse_existing(Path(folder) / name, overwrite=overwrite)
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
