@@ -32,11 +32,10 @@ from segtween.metrics.segmentation import Segmentation
 from segtween.models.finding import find_record
 from segtween.models.records import ModelRecord
 from segtween.models.weights import materialise
-from segtween.run.calibration import pictures
+from segtween.run.calibration import calibrate, pictures
 from segtween.runtimes.base import RuntimeOptions, pixel_affine
 from segtween.runtimes.openvino import OpenVinoRuntime, int8_weight_bits
 from segtween.runtimes.quantise import quantised
-from segtween.segmenters.calibrate import calibrate
 from segtween.segmenters.network import NetworkSegmenter, input_size, resize
 from segtween.street.pictures import calibration_pictures
 from segtween.types import Rgb

@@ -35,7 +35,7 @@ collect() {
         "${platforms[@]}" --constraint "$root/constraints.txt" --dest "$folder/wheels" $CARRIED $TOOLS
     SEGTWEEN_CACHE="$folder/cache" PYTHONPATH="$root/src" "$python" -c '
 import sys
-from segtween.bench.clip import clip_frames
+from segtween.bench.plan import clip_frames
 width, height = map(int, sys.argv[1].split("x"))
 clip_frames("street", (height, width))' "$size"
     ls "$folder/wheels" "$folder/cache/clips"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from segtween import types
 from segtween.engine.multistream import Arrival, MultiStream
-from segtween.errors import MissingExtraError, SegtweenError, SettingError, from_extra
+from segtween.errors import SegtweenError, SettingError, from_extra
 from segtween.labels import LabelSet, PaletteName
 from segtween.masks.polygons import Polygon, to_polygons
 from segtween.masks.rle import Mask, to_coco
@@ -72,10 +72,9 @@ class Result(types.Result):
 
     def to_pil(self) -> Any:
         """The labels as a PIL image of mode P: train ids, in the classes' colours."""
-        try:
-            from PIL import Image
-        except ImportError:
-            raise MissingExtraError("Result.to_pil()", extra="results") from None
+        from_extra("PIL", "Result.to_pil()", extra="results")
+        from PIL import Image
+
         image = Image.fromarray(self._host_labels, mode=None)
         image.putpalette(self.label_set.palette.tobytes())
         return image

@@ -37,8 +37,28 @@ SizeHW = tuple[int, int]
 Progress = Callable[[int, int | None], None]
 """Called as work goes on, mostly after every frame, with the steps done and, where known, all steps."""
 
+
+def steps(progress: Progress | None, total: int | None) -> Callable[..., None]:
+    """What is called after each step, or with the number of steps that were taken; it tells `progress`, if there is
+    one, how many are done."""
+    done = 0
+
+    def step(taken: int = 1) -> None:
+        nonlocal done
+        done += taken
+        if progress is not None:
+            progress(done, total)
+
+    return step
+
+
 ScoreKind = Literal["probabilities", "logits"]
 IGNORE = 255
+
+
+def size_of(image: NDArray[Any]) -> SizeHW:
+    """(H, W) of an array (H, W, ...)."""
+    return image.shape[0], image.shape[1]
 
 
 def format_size(size_hw: SizeHW) -> str:

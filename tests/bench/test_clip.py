@@ -15,7 +15,7 @@ import pytest
 from fakes import panning
 from segtween import street
 from segtween.bench import Plan
-from segtween.bench.clip import CLIP_FRAMES, clip_frames, clip_name, is_at_hand
+from segtween.bench.plan import CLIP_FRAMES, clip_frames, clip_name, is_at_hand
 from segtween.errors import SettingError
 
 SIZE = (64, 96)

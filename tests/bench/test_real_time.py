@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench.plan import RatePlan
-from segtween.bench.real_time import RealTimeReport, bench_real_time
-from segtween.bench.real_time_streams import bench_real_time_streams
+from segtween.bench.real_time import RealTimeReport, bench_real_time, bench_real_time_streams
 from segtween.build import build_engine
 from segtween.cli import app
 from segtween.errors import SettingError

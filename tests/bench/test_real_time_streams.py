@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
 from segtween.bench.plan import RatePlan
-from segtween.bench.real_time_streams import (
+from segtween.bench.real_time import (
     RealTimeStreamsReport,
     bench_real_time_streams,
 )

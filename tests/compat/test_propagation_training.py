@@ -95,11 +95,11 @@ def test_only_the_last_steps_carry_gradient(tmp_path: Path) -> None:
 def test_loss_of_parts_adds_up_to_that_of_the_batch(tmp_path: Path) -> None:
     from dataclasses import fields, replace
 
-    from segtween.compat.swnet_seq.training.losses import Counts, chain_loss
+    from segtween.compat.swnet_seq.training.losses import chain_loss
 
     recipe = some_recipe(tmp_path, loss={"ce": 3.0, "distil": 2.0, "photometric": 0.5, "flow": 0.7})
     chain, batch = parts_of(recipe).eval(), some_batch(4)
-    counts = Counts(float((batch.labels != 255).sum()), 4)
+    counts = float((batch.labels != 255).sum()), 4
 
     def loss(part: Any) -> tuple[Any, dict[str, float]]:
         steps = chain(part.key, part.images.unbind(1), gradient_steps=2)[-2:]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segtween.datasets.numbering import frames_before, split_number
+from segtween.datasets.cityscapes import frames_before, split_number
 
 
 def touch(folder: Path, *names: str) -> Path:

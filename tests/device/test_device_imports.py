@@ -14,7 +14,7 @@ import pytest
 
 from fakes import panning
 from segtween import street
-from segtween.bench.clip import clip_frames
+from segtween.bench.plan import clip_frames
 
 BLOCKED = ("openvino", "av", "cv2", "numba", "llvmlite", "onnxruntime")
 SIZE = (64, 96)

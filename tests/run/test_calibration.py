@@ -20,12 +20,11 @@ from segtween.models.int8 import Int8Record, int8_path, load_int8, save_int8
 from segtween.models.records import SHIPPED, InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.models.weights import materialise
 from segtween.networks import export_network
-from segtween.run.calibration import calibrate_folder, pictures
+from segtween.run.calibration import agreement, calibrate, calibrate_folder, pictures
 from segtween.runtimes import openvino as openvino_module
 from segtween.runtimes.base import INT8_OF_7_BITS
 from segtween.runtimes.openvino import int8_is_faster, int8_weight_bits, read_graph
 from segtween.runtimes.quantise import convolution_inputs, folded, weights_digest
-from segtween.segmenters.calibrate import agreement, calibrate
 from segtween.segmenters.network import open_network
 from segtween.street.pictures import calibration_pictures
 from tiny_onnx import colour_image, write_network

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from segtween.cli import screen
-from segtween.cli.startup import compiling
+from segtween.cli.run_texts import compiling
 from segtween.demo.kernels import PARTS as OF_DEMO
 from segtween.run import kernels
 from segtween.run.kernels import Part, _is_kept, compiled_ahead, missing

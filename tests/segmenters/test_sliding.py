@@ -15,11 +15,11 @@ from fakes import FakeRuntime, textured
 from segtween.errors import ModelError, SettingError
 from segtween.labels import numbered
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, load_record, save_record
+from segtween.run.calibration import calibrate
 from segtween.runtimes import RUNTIMES
 from segtween.segmenters.augmented import Augmented
-from segtween.segmenters.calibrate import calibrate
 from segtween.segmenters.network import NetworkSegmenter, open_network
-from segtween.segmenters.sliding import places, slide
+from segtween.segmenters.one_size import places, slide
 from tiny_onnx import cell_scores, colour_image, write_network
 
 WINDOWS = InputRecord("image", scale=255, multiple_of=1, size_hw=(32, 48), window_stride_hw=(20, 24))

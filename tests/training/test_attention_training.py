@@ -272,7 +272,7 @@ def test_kept_drives_belong_to_the_way_they_were_followed() -> None:
 
 
 def test_made_up_paths_have_errors_of_some_size() -> None:
-    from segtween.training.attention.paths import made_up_path
+    from segtween.training.attention.batches import made_up_path
 
     sizes = []
     for seed in range(20):

@@ -57,7 +57,7 @@ def serve(root: Path, **options: Any) -> Iterator[Served]:
     """A server on a free port, in a thread."""
     from segtween.ui.guard import Access
     from segtween.ui.server import Server, create_app, listen
-    from segtween.ui.state import Options
+    from segtween.ui.sessions import Options
 
     keep, token = options.pop("keep", False), options.pop("token", None)
     sock: socket.socket = listen("127.0.0.1", 0)

@@ -41,7 +41,7 @@ class Page:
 def make_app(root: Path, **options: Any) -> Any:
     from segtween.ui.guard import Access
     from segtween.ui.server import create_app
-    from segtween.ui.state import Options
+    from segtween.ui.sessions import Options
 
     keep, token, host = options.pop("keep", False), options.pop("token", None), options.pop("host", "127.0.0.1")
     return create_app(root, Options(Access(host, PORT, token), (MODEL,), threads=1, **options), keep=keep)

@@ -83,7 +83,7 @@ def page(tmp_path: Path) -> Iterator[Client]:
 
     from segtween.ui.guard import Access
     from segtween.ui.server import create_app
-    from segtween.ui.state import Options
+    from segtween.ui.sessions import Options
 
     (tmp_path / "sessions").mkdir()
     app = create_app(tmp_path / "sessions", Options(Access("127.0.0.1", 8000), (MODEL,), threads=1))

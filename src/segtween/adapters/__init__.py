@@ -2,8 +2,7 @@
 
 | module | what it is |
 | --- | --- |
-| `modules` | a `torch.nn.Module`: which of its outputs are scores, what it sees, its record |
-| `queries` | class and mask queries merged to scores, by the rule of their library |
+| `modules` | a `torch.nn.Module`: its scores, or queries that are merged to them; what it sees, its record |
 | `export`, `cache` | written once as ONNX, checked against torch, kept in the cache |
 | `text` | networks that are given text, encoded once |
 | `labels` | the classes' names |

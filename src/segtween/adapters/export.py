@@ -54,7 +54,9 @@ def write(network: TorchNetwork, folder: Path) -> ModelRecord:
     need(("onnx",), "export to ONNX", extra="torch")
     record = replace(network.record, path=folder / RECORD_FILE)
     write_whole(record.graph_path, _graph(network))
-    differences = [_difference(network, record, size) for size in _sizes(network)]
+    # Where any size is taken, a second one of another shape.
+    sizes = [network.trial_hw, *([SECOND_HW] if record.input.size_hw is None else [])]
+    differences = [_difference(network, record, size) for size in sizes]
     worst, agreement = max(d for d, _ in differences), min(a for _, a in differences)
     checked = f"exported from torch: scores differ by {worst:.1e} at most, labels agree at {agreement:.2%} of cells"
     provenance = {"source": f"torch module {record.name}", "versions": versions(), CHECKED: checked}
@@ -128,11 +130,6 @@ def _means(side: int, cells: int) -> Tensor:
 
 
 # ── Against torch ─────────────────────────────────────────────────────────────────────────────
-
-
-def _sizes(network: TorchNetwork) -> list[SizeHW]:
-    """The sizes that are compared: a second one, of another shape, where any is taken."""
-    return [network.trial_hw] + ([SECOND_HW] if network.record.input.size_hw is None else [])
 
 
 def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> tuple[float, float]:

@@ -103,8 +103,10 @@ def exported_record(model: str, *, label_set: Any = None, preprocessing: Preproc
     folder = read_folder(model)
     words = labels_of_words(label_set, name=model) if folder.takes_words else None
     digest = folder.digest(asked.size_hw, words)
-    record = _known(digest)
-    if record is None:
+    key = cached_key(digest)
+    if key is not None:
+        record = load_record(cache_folder() / KIND / key / RECORD_FILE)
+    else:
         _need_torch(folder)
         from segtween.adapters.export import exported
 
@@ -191,11 +193,6 @@ def _with_text(module: Any, folder: Folder, words: LabelSet | None) -> Any:
     if words is not None:
         return prompted(module, folder.path, words.names[1:])
     return with_task(module, folder.path) if folder.architecture == ONEFORMER else module
-
-
-def _known(digest: str) -> ModelRecord | None:
-    key = cached_key(digest)
-    return None if key is None else load_record(cache_folder() / KIND / key / RECORD_FILE)
 
 
 def _need_torch(folder: Folder) -> None:

@@ -1,4 +1,5 @@
-"""A `torch.nn.Module` as a network: which of its outputs are scores, what it sees, and its record."""
+"""A `torch.nn.Module` as a network: which of its outputs are scores, what it sees, and its record. Class and mask
+queries become class scores by the rule of the library that the network comes from."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from segtween.adapters.cache import digest_of_module
 from segtween.adapters.labels import labels_for, names_in
-from segtween.adapters.queries import MERGED_AT, mask_size, merged
 from segtween.errors import ModelError, SettingError, one_line_of_kind
 from segtween.labels import LabelSet
 from segtween.models.records import InputRecord, ModelRecord, OutputKind, OutputRecord
@@ -25,6 +26,7 @@ from segtween.segmenters import Preprocessing
 from segtween.segmenters.function import are_probabilities
 from segtween.segmenters.inspect.inputs import IMAGENET_MEAN, IMAGENET_STD, USUAL_MULTIPLE
 from segtween.segmenters.inspect.outputs import LARGEST_STRIDE, USUAL_THRESHOLD, stride_of
+from segtween.segmenters.merging import MASKS_AT, class_sums
 from segtween.segmenters.network import CONTENT, NetworkSegmenter, open_network
 from segtween.types import Rgb, SizeHW, format_size
 
@@ -275,3 +277,33 @@ def _stride(grid_hw: SizeHW, size_hw: SizeHW, *, name: str) -> int:
             do="give a semantic segmentation network",
         )
     return stride
+
+
+# ── Class and mask queries ────────────────────────────────────────────────────────────────────
+
+
+LEAST_SCORE = 1e-6
+MERGED_AT: dict[str, SizeHW | None] = {**MASKS_AT, "eomt": None, "eomt_dinov3": None}
+"""`model_type` of networks that are merged, and the size that their masks are resized to first; None: as they are, but
+for `image_size` of the configuration, where there is one (transformers 5, `post_process_semantic_segmentation`)."""
+
+
+def mask_size(config: Any) -> SizeHW | None:
+    """The size that a network's masks are resized to before they are merged; None: as they are."""
+    kind = str(getattr(config, "model_type", ""))
+    side = getattr(config, "image_size", None) if kind.startswith("eomt") else None
+    return (int(side), int(side)) if isinstance(side, int) else MERGED_AT.get(kind)
+
+
+def merged(classes: Tensor, masks: Tensor, *, size_hw: SizeHW | None, image_hw: Sequence[int]) -> Tensor:
+    """Class queries (N, Q, C + 1), the last class being none, and mask queries (N, Q, h, w) as logits (N, C, H, W) of
+    the image's size.
+
+    The sums of `merging.class_sums` are enlarged as the library does, and their logarithm is returned: that of coarser
+    scores, enlarged, would put edges between classes elsewhere.
+    """
+    if size_hw is not None:
+        masks = interpolate(masks, size=size_hw, mode="bilinear", align_corners=False)
+    sums: Tensor = class_sums(classes, masks, xp=torch)
+    enlarged = interpolate(sums, size=tuple(image_hw), mode="bilinear", align_corners=False)
+    return enlarged.clamp(min=LEAST_SCORE).log()

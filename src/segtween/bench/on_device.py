@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from segtween.bench.baselines import BASELINES, check_baselines, in_torch
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, to_and_fro
 from segtween.bench.report import Header, MethodReport
 from segtween.bench.speed_report import STAGES
 from segtween.build import build_engine, build_every_frame
@@ -28,7 +27,7 @@ from segtween.interfaces import Engine, Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
-from segtween.types import Progress, SizeHW
+from segtween.types import Progress, SizeHW, steps
 
 ON_DEVICE = {name: BASELINES[name] for name in ("reference", "reference-flownets", "torch", "torch-compile")}
 """What a user would pick instead, in float32 on the same device, fed from its memory."""
@@ -114,10 +113,8 @@ def bench_device(
     )
 
 
-class Call(Protocol):
-    """Labels of the next frame, perhaps not ready yet; `is_key` where somebody else decides it."""
-
-    def __call__(self, rgb: Any, *, is_key: bool) -> Any: ...
+Call = Callable[..., Any]
+"""(rgb, *, is_key) -> labels of the next frame, perhaps not ready yet; `is_key` where somebody else decides it."""
 
 
 def _pushing(engine: Engine) -> Call:
@@ -140,14 +137,12 @@ def _interleave(
     runs: Sequence[_Run], frames: Sequence[Any], device: Device, plan: Plan, progress: Progress | None
 ) -> None:
     periods = 2 * plan.periods
-    done, total = 0, periods * sum(run.interval + 1 for run in runs)
+    step = steps(progress, periods * sum(run.interval + 1 for run in runs))
     for period in range(periods):
         in_a_row, timed = period % 2 == 1, period >= 2 * WARM_UP_PERIODS
         for run in runs:
             run.period(frames, device, in_a_row=in_a_row, timed=timed)
-            done += run.interval + 1
-            if progress is not None:
-                progress(done, total)
+            step(run.interval + 1)
 
 
 @dataclass

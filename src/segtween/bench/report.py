@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segtween.adapters.cache import versions as installed
-from segtween.bench.clip import clip_name
-from segtween.bench.plan import Plan, RatePlan
+from segtween.bench.plan import Plan, RatePlan, clip_name
 from segtween.interfaces import Segmenter, scale_of
 from segtween.texttable import TextTable
 from segtween.types import Method, SizeHW, format_size

@@ -10,11 +10,10 @@ import time
 from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from segtween.bench.baselines import BASELINES, Baseline, check_baselines
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored, to_and_fro
 from segtween.bench.report import Header
 from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.build import Processor, build_engine, build_every_frame
@@ -24,7 +23,7 @@ from segtween.interfaces import Segmenter
 from segtween.metrics.timing import Timing, percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import count as counted
-from segtween.types import Progress, Result, Rgb
+from segtween.types import Progress, Result, Rgb, steps
 
 
 def bench(
@@ -70,7 +69,12 @@ def bench_presets(
         for name, settings in presets.items()
     }
     whole = {name: _Run(0, build_engine(segmenter, presets[name].at(0), backend=backend)) for name in fused}
-    others = _baseline_runs(segmenter, plan, backend)
+    others = [
+        _BaselineRun(baseline, interval, opened)
+        for baseline in dict.fromkeys(plan.against)
+        for opened in (BASELINES[baseline].open(segmenter, plan.size_hw, backend),)
+        for interval in (plan.above if BASELINES[baseline].has_keys else [0])
+    ]
     _interleave([plain, *whole.values(), *(run for some in own.values() for run in some), *others], plan, progress)
     plain_ms = plain.ms_per_frame()
 
@@ -89,31 +93,13 @@ def bench_presets(
     return {name: report(name) for name in presets}
 
 
-class _Timed(Protocol):
-    interval: int
-
-    def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
-        """A key frame and the frames up to the next one."""
-
-
-def _interleave(runs: Sequence[_Timed], plan: Plan, progress: Progress | None) -> None:
+def _interleave(runs: Sequence[_Run | _BaselineRun], plan: Plan, progress: Progress | None) -> None:
     frames = plan.frames()
-    done, total = 0, plan.periods * sum(run.interval + 1 for run in runs)
+    step = steps(progress, plan.periods * sum(run.interval + 1 for run in runs))
     for period in range(plan.periods):
         for run in runs:
             run.period(frames, timed=period >= WARM_UP_PERIODS)
-            done += run.interval + 1
-            if progress is not None:
-                progress(done, total)
-
-
-def _baseline_runs(segmenter: Segmenter, plan: Plan, backend: Processor) -> list[_BaselineRun]:
-    return [
-        _BaselineRun(name, interval, baseline)
-        for name in dict.fromkeys(plan.against)
-        for baseline in (BASELINES[name].open(segmenter, plan.size_hw, backend),)
-        for interval in (plan.above if BASELINES[name].has_keys else [0])
-    ]
+            step(run.interval + 1)
 
 
 @dataclass
@@ -203,7 +189,6 @@ class _BaselineRun:
         self._position = 0
 
     def period(self, frames: Sequence[Rgb], *, timed: bool) -> None:
-        """A key frame and the frames up to the next one."""
         for i in range(self.interval + 1):
             rgb = to_and_fro(frames, self._position)
             began = time.perf_counter()

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segtween.bench.clip import to_and_fro
-from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored
+from segtween.bench.plan import WARM_UP_PERIODS, Plan, refuse_stored, to_and_fro
 from segtween.bench.report import Header, MethodReport
 from segtween.build import Processor, build_engine, build_streams
 from segtween.build import method as method_of
-from segtween.engine import Engine
 from segtween.engine.multistream import MultiStream
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
@@ -22,7 +20,7 @@ from segtween.metrics.timing import percentiles, quartiles
 from segtween.settings import Settings
 from segtween.texttable import TextTable
 from segtween.texttable import count as counted
-from segtween.types import Progress, Rgb
+from segtween.types import Progress, Rgb, steps
 
 COLUMNS = ("", "ms per tick", "ms per frame", "median tick", "p95", "at most", "memory, MB")
 
@@ -114,36 +112,33 @@ def bench_streams(
     empty, segmenter = resident_mb(), open_segmenter()
     refuse_stored(segmenter, {name: settings})
     backend = Processor(plan.threads)
-    staggered = _Ticks(build_streams(segmenter, settings, count, backend=backend), clips, settings)
+    streams = build_streams(segmenter, settings, count, backend=backend)
+    staggered = _Ticks([(streams, clips)], settings)
     staggered.period(timed=False)
     shared = resident_mb()
-    separate = _Separate([_engine(open_segmenter(), settings, plan) for _ in clips], clips, settings)
+    alone = [build_engine(open_segmenter(), settings, backend=Processor(plan.threads)) for _ in clips]
+    separate = _Ticks([(MultiStream([engine]), [clip]) for engine, clip in zip(alone, clips, strict=True)], settings)
     separate.period(timed=False)
     memory = {"staggered": _grown(empty, shared), "separate": _grown(shared, resident_mb())}
-    alike = build_streams(segmenter, settings, count, backend=backend, is_staggered=False)
-    same_tick = _Ticks(alike, clips, settings)
-    runs: dict[str, _Ticks | _Separate] = {"staggered": staggered, "same_tick": same_tick, "separate": separate}
+    same_tick = _Ticks(
+        [(build_streams(segmenter, settings, count, backend=backend, is_staggered=False), clips)], settings
+    )
+    runs = {"staggered": staggered, "same_tick": same_tick, "separate": separate}
     _interleave(runs, plan, progress)
     shares = [own / other for own, other in zip(staggered.period_ms, separate.period_ms, strict=True)]
+    ways = {key: run.result(memory.get(key)) for key, run in runs.items()}
+    ways["separate"]["ticks_ms"] = None  # its engines share no tick
+    method, threads = method_of(streams.engines[0], name=name), streams.engines[0].ops.threads
     return StreamsReport(
-        _header(segmenter, staggered.streams.engines[0], name, plan),
+        Header.of(segmenter, method, plan=plan, threads=threads),
         count=count,
         interval=settings.interval,
         repeats=plan.repeats,
-        ways={key: run.result(settings.interval + 1, memory.get(key)) for key, run in runs.items()},
+        ways=ways,
         share_of_separate=quartiles(shares),
-        network_runs_per_tick=staggered.streams.runs(),
+        network_runs_per_tick=streams.runs(),
         cuts=sum(run.cuts for run in runs.values()),
     )
-
-
-def _engine(segmenter: Segmenter, settings: Settings, plan: Plan) -> Engine:
-    return build_engine(segmenter, settings, backend=Processor(plan.threads))
-
-
-def _header(segmenter: Segmenter, engine: Engine, name: str, plan: Plan) -> Header:
-    threads = engine.ops.threads
-    return Header.of(segmenter, method_of(engine, name=name), plan=plan, threads=threads)
 
 
 def _check(settings: Settings) -> None:
@@ -155,14 +150,14 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _interleave(runs: dict[str, _Ticks | _Separate], plan: Plan, progress: Progress | None) -> None:
+def _interleave(runs: dict[str, _Ticks], plan: Plan, progress: Progress | None) -> None:
+    step = steps(progress, plan.periods)
     for period in range(plan.periods):
         for run in runs.values():
             if period == WARM_UP_PERIODS:
                 run.forget_runs()
             run.period(timed=period >= WARM_UP_PERIODS)
-        if progress is not None:
-            progress(period + 1, plan.periods)
+        step()
 
 
 def resident_mb() -> float | None:
@@ -179,60 +174,34 @@ def _grown(before: float | None, after: float | None) -> float | None:
 
 
 class _Ticks:
-    """Streams on their run through their clips, and the times of their ticks."""
+    """Streams on their run through their clips, one group of them after the other, and the times of their ticks."""
 
-    def __init__(self, streams: MultiStream, clips: Sequence[Sequence[Rgb]], settings: Settings) -> None:
-        self.streams, self._clips, self._ticks = streams, clips, settings.interval + 1
+    def __init__(self, groups: Sequence[tuple[MultiStream, Sequence[Sequence[Rgb]]]], settings: Settings) -> None:
+        self.groups, self._ticks = groups, settings.interval + 1
         self.period_ms, self._tick_ms = array("d"), array("d")
         self._position = self.cuts = 0
 
     def period(self, *, timed: bool) -> None:
         whole = 0.0
-        for _ in range(self._ticks):
-            frames = [to_and_fro(clip, self._position) for clip in self._clips]
-            began = time.perf_counter()
-            results = self.streams.step(frames)
-            tick_ms = (time.perf_counter() - began) * 1e3
-            self._position += 1
-            whole += tick_ms
-            if timed:
-                self._tick_ms.append(tick_ms)
-                self.cuts += sum(result is not None and result.is_cut for result in results)
+        for streams, clips in self.groups:
+            for i in range(self._ticks):
+                frames = [to_and_fro(clip, self._position + i) for clip in clips]
+                began = time.perf_counter()
+                results = streams.step(frames)
+                tick_ms = (time.perf_counter() - began) * 1e3
+                whole += tick_ms
+                if timed:
+                    self._tick_ms.append(tick_ms)
+                    self.cuts += sum(result is not None and result.is_cut for result in results)
+        self._position += self._ticks
         if timed:
             self.period_ms.append(whole)
 
     def forget_runs(self) -> None:
         """Runs of the network are counted from here on."""
-        self.streams.forget_runs()
+        for streams, _ in self.groups:
+            streams.forget_runs()
 
-    def result(self, ticks: int, memory_mb: float | None) -> dict[str, Any]:
-        tick_ms = quartiles([ms / ticks for ms in self.period_ms])
+    def result(self, memory_mb: float | None) -> dict[str, Any]:
+        tick_ms = quartiles([ms / self._ticks for ms in self.period_ms])
         return {"tick_ms": tick_ms, "ticks_ms": percentiles(self._tick_ms), "memory_mb": memory_mb}
-
-
-class _Separate:
-    """Engines that have nothing in common, one after the other through a period of their clips."""
-
-    def __init__(self, engines: Sequence[Engine], clips: Sequence[Sequence[Rgb]], settings: Settings) -> None:
-        self._runs = [
-            _Ticks(MultiStream([engine]), [clip], settings) for engine, clip in zip(engines, clips, strict=True)
-        ]
-        self.period_ms = array("d")
-
-    @property
-    def cuts(self) -> int:
-        return sum(run.cuts for run in self._runs)
-
-    def period(self, *, timed: bool) -> None:
-        for run in self._runs:
-            run.period(timed=timed)
-        if timed:
-            self.period_ms.append(sum(run.period_ms[-1] for run in self._runs))
-
-    def forget_runs(self) -> None:
-        for run in self._runs:
-            run.forget_runs()
-
-    def result(self, ticks: int, memory_mb: float | None) -> dict[str, Any]:
-        tick_ms = quartiles([ms / ticks for ms in self.period_ms])
-        return {"tick_ms": tick_ms, "ticks_ms": None, "memory_mb": memory_mb}

@@ -11,8 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.bench.clip import clip_name, to_and_fro
-from segtween.bench.plan import Plan
+from segtween.bench.plan import Plan, clip_name, to_and_fro
 from segtween.bench.speed import bench
 from segtween.build import Processor, build_engine
 from segtween.errors import SettingError, check_known
@@ -22,7 +21,7 @@ from segtween.metrics.timing import quartiles
 from segtween.ops.cpu import resize_planes
 from segtween.settings import Settings
 from segtween.texttable import TextTable, count
-from segtween.types import Progress, Rgb, SizeHW, format_size
+from segtween.types import Progress, Rgb, SizeHW, format_size, steps
 
 Kind = Literal["pixels", "classes", "interval", "length"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -82,7 +81,6 @@ class Patches:
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
-    """SettingError for an unknown name."""
     for kind in kinds:
         check_known(f"sweep {kind!r}", kind, KINDS)
 
@@ -152,13 +150,13 @@ def _lengths(
     marks = sorted({*(n for n in LENGTHS if n <= most_frames), most_frames})
     rows: list[dict[str, Any]] = []
     times: list[float] = []
+    step = steps(progress, most_frames)
     for i in range(most_frames):
         rgb = to_and_fro(clip, i)
         began = time.perf_counter()
         engine.step(rgb)
         times.append((time.perf_counter() - began) * 1e3)
-        if progress is not None:
-            progress(i + 1, most_frames)
+        step()
         if i + 1 in marks:
             rows.append(
                 {

@@ -49,8 +49,8 @@ def advise(
 
         segtween advise drive.mp4 --model my.onnx --tolerance 0.02 --json advice.json
     """
+    from segtween.cli.run_texts import compiling
     from segtween.cli.screen import progress_bar, show
-    from segtween.cli.startup import compiling
     from segtween.device import CPU
     from segtween.reports.advice import Request
     from segtween.reports.advice import advise as measure
@@ -87,7 +87,6 @@ def _method_words(row: Mapping[str, Any] | None) -> list[str]:
 
 
 def _network_words(network: NetworkOptions) -> list[str]:
-    """What differs from the defaults."""
     given = {field.name: (getattr(network, field.name), field.default) for field in fields(network)}
     changed = {name: value for name, (value, default) in given.items() if value != default}
     return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", str(value))]

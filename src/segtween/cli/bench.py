@@ -12,7 +12,7 @@ from segtween.cli import options, shared, texts
 from segtween.cli.commands import Commands, Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import SEEN, MethodOptions, NetworkOptions
-from segtween.cli.report_output import ReportOutput
+from segtween.cli.outputs import ReportOutput
 from segtween.errors import SettingError
 from segtween.types import SizeHW, format_size
 
@@ -93,7 +93,7 @@ class TimingOptions:
 
 def told(clip: str, size_hw: SizeHW) -> str:
     """The clip itself, after a line that says so where its frames are to be rendered, which takes long."""
-    from segtween.bench.clip import is_at_hand
+    from segtween.bench.plan import is_at_hand
     from segtween.cli.screen import notes
 
     if not is_at_hand(clip, size_hw):
@@ -103,15 +103,11 @@ def told(clip: str, size_hw: SizeHW) -> str:
 
 @dataclass(frozen=True)
 class SweepTiming(TimingOptions):
-    """That of `bench sweep`."""
-
     most_frames: Annotated[int, typer.Option(metavar="N", help="The longest video, for length.")] = 10_000
 
 
 @dataclass(frozen=True)
 class DeviceTiming(TimingOptions):
-    """That of `bench device`."""
-
     against: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +166,7 @@ def speed(
 
 
 @app.command("roofline")
-def roofline(
+def against_the_roofline(
     *,
     timing: Annotated[TimingOptions, Without("against")],
     network: Network,
@@ -184,9 +180,7 @@ def roofline(
         segtween bench roofline --model swiftnet-r18 --size 2048x1024 --scale 0.75
     """
     from segtween.bench import bench as measure
-    from segtween.bench.roofline import measure_machine
-    from segtween.bench.roofline import roofline as find_roofline
-    from segtween.bench.roofline_report import RooflineReport
+    from segtween.bench.roofline import RooflineReport, measure_machine, roofline
     from segtween.cli.screen import progress_bar
 
     output.check()
@@ -195,7 +189,7 @@ def roofline(
     with progress_bar("bench") as progress:
         report = measure(segmenter, settings=settings, name=method.name, plan=plan, progress=progress)
     machine = measure_machine(threads=network.threads)
-    output.finish(RooflineReport(report, find_roofline(report, segmenter, settings=settings, machine=machine)))
+    output.finish(RooflineReport(report, roofline(report, segmenter, settings=settings, machine=machine)))
 
 
 @app.command("cold-start")
@@ -351,8 +345,7 @@ def real_time(
 
         segtween bench real-time --rate 10 --lag
     """
-    from segtween.bench.real_time import bench_real_time
-    from segtween.bench.real_time_streams import bench_real_time_streams
+    from segtween.bench.real_time import bench_real_time, bench_real_time_streams
     from segtween.cli.screen import progress_bar
 
     output.check()
@@ -395,7 +388,6 @@ def device(
     """
     from segtween.bench.on_device import bench_device
     from segtween.cli.screen import progress_bar
-    from segtween.errors import SettingError
 
     output.check()
     plan = timing.plan(threads=network.threads)

@@ -18,10 +18,6 @@ from segtween.cli.usage import UsageError, explained
 from segtween.errors import SegtweenError, unknown
 
 
-def _no_type(ctx: Any) -> None:
-    """Of an argument the help shows no type."""
-
-
 class _Explaining:
     """Parses words as Typer does, and reports in our form what is wrong with them."""
 
@@ -39,7 +35,7 @@ class _Explaining:
             if getattr(param, "is_flag", False) and param.metavar is None:
                 param.metavar = ""
             if param.param_type_name == "argument":
-                param.display_type_rich = _no_type
+                param.display_type_rich = lambda ctx: None  # noqa: ARG005
         return list(params)
 
 
@@ -105,7 +101,6 @@ class Listed(TyperCommand):
         self.place = place
 
     def load(self) -> Any:
-        """The command itself."""
         module, attribute = self.place.split(":")
         full = module if module.startswith("segtween.") else f"segtween.cli.{module}"
         found = getattr(importlib.import_module(full), attribute)

@@ -11,20 +11,16 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
-from segtween.cli.report_output import ReportOutput
+from segtween.cli.outputs import ReportOutput
 
 
 @dataclass(frozen=True)
 class MeasuredOptions(DataOptions):
-    """The clips, and what is measured of them."""
-
     measures: shared.Measures = None
 
 
 @dataclass(frozen=True)
 class EvaluationOutput(ReportOutput):
-    """Where the report goes."""
-
     PANEL: ClassVar[str] = "Output"
 
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table as CSV.")] = None
@@ -73,7 +69,7 @@ def evaluate(
     from segtween.reports.html.worst import WorstFrames
 
     output.check()
-    dataset = data.open(network_labels=network.label_set)
+    dataset = data.labelled(network_labels=network.label_set)
     worst = WorstFrames(dataset.labels)
     settings = method.settings(mode.asked())
     if intervals is None:

@@ -30,8 +30,6 @@ Panel = Annotated[int, typer.Option(metavar="PIXELS", help="Width of a panel.")]
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """The file that is written."""
-
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.png", help="The picture to write.")]
     overwrite: shared.Overwrite = False
 
@@ -46,31 +44,25 @@ class PictureOptions:
     def save(self, page: Rgb) -> None:
         from segtween.cli.screen import show
         from segtween.reports.figures.page import save_png
-        from segtween.types import format_size
+        from segtween.types import format_size, size_of
 
         path = save_png(page, self.out)
-        show(f"written: {path}, {format_size((page.shape[0], page.shape[1]))} (width x height)")
+        show(f"written: {path}, {format_size(size_of(page))} (width x height)")
 
 
 @dataclass(frozen=True)
 class ClipPicture(PictureOptions):
-    """That of `figure clip`."""
-
     panel: Panel = 360
 
 
 @dataclass(frozen=True)
 class SequencePicture(PictureOptions):
-    """That of `figure sequence`."""
-
     truth: Annotated[bool, typer.Option("--truth", help="Add a row of the truth, where it is known.")] = False
     panel: Panel = 320
 
 
 @dataclass(frozen=True)
 class DrivesPicture(PictureOptions):
-    """That of `figure failures` and `figure losses`."""
-
     rows: Annotated[int, typer.Option(metavar="N", help="Frames to show.")] = 4
     panel: Panel = 240
 

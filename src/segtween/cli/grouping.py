@@ -91,7 +91,8 @@ def _parameters(command: Callable[..., Any]) -> tuple[list[inspect.Parameter], d
             own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=_single(hint))]
         parameters += own
     parameters.sort(key=_place)
-    has_rare = any(info.hidden for parameter in parameters for info in _infos(parameter.annotation))
+    infos = [info for parameter in parameters for info in getattr(parameter.annotation, "__metadata__", ())]
+    has_rare = any(info.hidden for info in infos if isinstance(info, OptionInfo))
     return [*parameters, *([HELP_ALL] if has_rare and HELP_ALL.name not in hints else [])], groups
 
 
@@ -99,10 +100,6 @@ def _single(hint: Any) -> Any:
     """An option that belongs to no group."""
     is_rare = any(isinstance(mark, Rare) for mark in getattr(hint, "__metadata__", ()))
     return _shown(hint, panel=None, hidden=is_rare) if get_origin(hint) is Annotated else hint
-
-
-def _infos(hint: Any) -> list[OptionInfo]:
-    return [info for info in getattr(hint, "__metadata__", ()) if isinstance(info, OptionInfo)]
 
 
 def _place(parameter: inspect.Parameter) -> int:

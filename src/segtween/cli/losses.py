@@ -13,8 +13,8 @@ import typer
 from segtween.cli import options, shared, texts
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.options import MethodOptions, NetworkOptions
+from segtween.cli.outputs import NoPlot, Presets
 from segtween.cli.synth import StreetOptions
-from segtween.cli.table_output import NoPlot, Presets
 from segtween.errors import SettingError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ WithOffline = Annotated[bool, typer.Option("--offline/--no-offline", help="With 
 
 
 @dataclass(frozen=True)
-class LabelledOptions:
+class LabelledOptions(options.LayoutOptions):
     """A data set with labels; without one, drives through the synthetic street are rendered."""
 
     PANEL: ClassVar[str] = "Data"
@@ -40,8 +40,6 @@ class LabelledOptions:
         typer.Option("--dataset", "-d", metavar="NAME", help="A data set instead of the synthetic street: camvid, ..."),
     ] = None
     root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data set lies.")] = None
-    split: shared.Split = "val"
-    dataset_labels: shared.DatasetLabels = None
     label_map: shared.LabelMapName = None
     max_frames: shared.MaxFrames = None
 
@@ -56,13 +54,11 @@ class LabelledOptions:
             raise SettingError(
                 "--dataset or --root alone", expected="both, or neither", do="give both, or leave both out"
             )
-        if self.dataset is None or self.root is None:
+        if self.dataset is None:
             with rendered(street.drives(), progress) as dataset:
                 yield dataset
         else:
-            yield options.labelled_data(
-                self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
-            )
+            yield self.labelled(network_labels=network_labels)
 
 
 @dataclass(frozen=True)
@@ -77,8 +73,6 @@ class DrivenOptions(StreetOptions):
 
 @dataclass(frozen=True)
 class RowOptions:
-    """The rows of the table."""
-
     PANEL: ClassVar[str] = "Method"
 
     intervals: IntervalsAboveZero = "4"

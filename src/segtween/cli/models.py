@@ -13,6 +13,7 @@ import typer
 from segtween.cli import shared
 from segtween.cli.commands import Group
 from segtween.cli.guard import guarded
+from segtween.errors import SettingError, SinkError
 
 if TYPE_CHECKING:
     from segtween.models.records import ModelRecord
@@ -135,7 +136,6 @@ def _checked(record: ModelRecord, image: Path | None, labels: Path | None) -> Mo
     """The record with the preprocessing that does best on a picture; shows how all of them do."""
     from segtween.cli.screen import progress_bar, show
     from segtween.datasets.reading import read_ids
-    from segtween.errors import SettingError
     from segtween.run.preprocessing import confirmed, try_preprocessing
     from segtween.texttable import TextTable
     from segtween.video.images import read_image
@@ -177,7 +177,6 @@ def draw_sheet(
         segtween models test my.onnx drive.mp4
     """
     from segtween.cli.screen import show
-    from segtween.errors import SinkError
     from segtween.run.network_sheet import sheet_of
     from segtween.video.png import encode_png
     from segtween.video.staging import check_writable, refuse_existing, written
@@ -195,8 +194,6 @@ def draw_sheet(
 
 def _fixed(text: str) -> tuple[str, Any]:
     """`size=512,1024` -> size, [512, 1024], and `alpha=1` -> alpha, 1; whole numbers stay whole."""
-    from segtween.errors import SettingError
-
     name, _, numbers = text.rpartition("=")
     try:
         values = [int(n) if n.strip().lstrip("-").isdigit() else float(n) for n in numbers.split(",")]

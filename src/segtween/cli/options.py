@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from segtween.device.backend import Device
     from segtween.interfaces import Segmenter
     from segtween.run.modes import ModeName
-    from segtween.run.options import Outputs
     from segtween.settings import Settings
 
 PRESET_ALIASES = {"mend": "refined"}
@@ -253,7 +252,15 @@ class MethodOptions:
         ),
     ] = None
 
-    key_tta: shared.KeyTta = None
+    key_tta: Annotated[
+        Literal["none", "mirror", "scales"] | None,
+        typer.Option(
+            metavar="KIND",
+            rich_help_panel="Network",
+            help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 "
+            "(scales).",
+        ),
+    ] = None
 
     @property
     def name(self) -> str:
@@ -326,7 +333,26 @@ BY_INTERVAL = Without("schedule", "budget", "target_ms", "least_distance", "most
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class LayoutOptions:
+    """A data set in a known layout, of which a command needs to have none."""
+
+    dataset: str | None
+    root: Path | None
+    split: shared.Split = "val"
+    dataset_labels: shared.DatasetLabels = None
+
+    def labelled(self, *, network_labels: str | None) -> Dataset:
+        """The data set that is named; a layout without a label set of its own takes the network's."""
+        from segtween.datasets import DATASETS, open_dataset
+
+        name, labels = str(self.dataset), self.dataset_labels
+        if labels is None and name in DATASETS and not DATASETS[name].names_classes:
+            labels = network_labels
+        return open_dataset(name, str(self.root), split=self.split, labels=labels)
+
+
+@dataclass(frozen=True)
+class DataOptions(LayoutOptions):
     """Labelled clips that a method is judged on."""
 
     PANEL: ClassVar[str] = "Data"
@@ -335,19 +361,12 @@ class DataOptions:
         str, typer.Option("--dataset", "-d", metavar="NAME", help="Layout: camvid, cityscapes, folders or vspw.")
     ]
     root: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the data set lies.")]
-    split: shared.Split = "val"
-    dataset_labels: shared.DatasetLabels = None
     label_map: shared.LabelMapName = None
     max_frames: shared.MaxFrames = None
 
-    def open(self, *, network_labels: str | None) -> Dataset:
-        return labelled_data(
-            self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
-        )
-
 
 @dataclass(frozen=True)
-class InputOptions:
+class InputOptions(LayoutOptions):
     """Frames from a video or from a data set, one of the two."""
 
     PANEL: ClassVar[str] = "Input"
@@ -357,8 +376,6 @@ class InputOptions:
         str | None, typer.Option("--dataset", "-d", metavar="NAME", help="Or a data set: camvid, cityscapes, ...")
     ] = None
     root: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the data set lies.")] = None
-    split: shared.Split = "val"
-    dataset_labels: shared.DatasetLabels = None
 
     INPUTS: ClassVar[tuple[str, ...]] = ("video", "dataset")
     EXPECTED: ClassVar[str] = "either a video, or --dataset with --root"
@@ -368,11 +385,7 @@ class InputOptions:
         given = [name for name in self.INPUTS if getattr(self, name) is not None]
         if len(given) != 1 or (self.dataset is None) != (self.root is None):
             raise SettingError("the input is not clear", expected=self.EXPECTED, do="give one of them")
-        if self.dataset is None or self.root is None:
-            return None
-        return labelled_data(
-            self.dataset, self.root, split=self.split, labels=self.dataset_labels, network_labels=network_labels
-        )
+        return None if self.dataset is None else self.labelled(network_labels=network_labels)
 
 
 def device(
@@ -390,29 +403,3 @@ def device(
     from segtween.device.backend import open_device
 
     return open_device(name, processor=Processor(threads), without=tuple(without), keeps_frame=keeps_frame)
-
-
-def outputs(group: Any, *, ids: Literal["train", "dataset"]) -> Outputs:
-    """What is written, from a command's own group of the options for that."""
-    from segtween.run.options import Outputs
-
-    return Outputs(
-        texts.words(group.save) or [],
-        overwrite=group.overwrite,
-        classes=texts.words(group.classes),
-        ids=ids,
-        alpha=group.alpha,
-        outline=group.outline,
-        palette=group.palette,
-        background=group.background,
-        unknown_below=group.unknown_below,
-    )
-
-
-def labelled_data(name: str, root: Path, *, split: str, labels: str | None, network_labels: str | None) -> Dataset:
-    """The data set, with `labels` where given. A layout without a label set of its own takes the network's."""
-    from segtween.datasets import DATASETS, open_dataset
-
-    if labels is None and name in DATASETS and not DATASETS[name].names_classes:
-        labels = network_labels
-    return open_dataset(name, root, split=split, labels=labels)

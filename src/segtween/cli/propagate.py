@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import typer
 
-from segtween.cli import options, shared
+from segtween.cli import shared
 from segtween.cli.flags import in_flags
 
 
@@ -43,24 +43,10 @@ class LabelledInput:
 
 
 @dataclass(frozen=True)
-class PropagatedOutput:
-    """What is written, and where."""
-
-    PANEL: ClassVar[str] = "Output"
-
-    out: shared.Folder
-    save: shared.Save = "overlay"
+class PropagatedOutput(shared.SaveOptions):
     next_frames: Annotated[
         int, typer.Option("--next", metavar="N", help="Name N frames that are worth labelling next.")
     ] = 5
-    classes: shared.Classes = None
-    alpha: shared.Alpha = 0.5
-    outline: shared.OutlineKind = "thin"
-    palette: shared.Palette = "usual"
-    background: shared.Background = None
-    unknown_below: shared.UnknownBelow = None
-    overwrite: shared.Overwrite = False
-    quiet: shared.Quiet = False
 
 
 def propagate(
@@ -91,7 +77,7 @@ def propagate(
     from segtween.run.propagation import propagate as run_propagation
     from segtween.settings import Bidirectional, Settings, change
 
-    outputs = options.outputs(output, ids=given.ids)
+    outputs = output.outputs(ids=given.ids)
     settings = change(Settings(Bidirectional()), flow=flow)
     part = Reading(duration_seconds=given.duration, frame_rate=given.frame_rate)
     if note := note_on_rate([video], part):

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """Which part of an input is read."""
-
     PANEL: ClassVar[str] = "Input"
 
     start: Annotated[float, typer.Option(metavar="SECONDS", help="Begin here.")] = 0.0
@@ -37,13 +35,7 @@ class ReadingOptions:
 
 
 @dataclass(frozen=True)
-class OutputOptions:
-    """What is written, and where."""
-
-    PANEL: ClassVar[str] = "Output"
-
-    out: shared.Folder
-    save: shared.Save = "overlay"
+class OutputOptions(shared.SaveOptions):
     compare: Annotated[
         str | None,
         typer.Option(
@@ -51,14 +43,7 @@ class OutputOptions:
             help="Film another method, or every-frame, next to this one, with the flicker of both; takes longer.",
         ),
     ] = None
-    overwrite: shared.Overwrite = False
-    classes: shared.Classes = None
-    alpha: shared.Alpha = 0.5
-    outline: shared.OutlineKind = "thin"
     ids: shared.Ids = "train"
-    palette: shared.Palette = "usual"
-    background: shared.Background = None
-    unknown_below: shared.UnknownBelow = None
     report: Annotated[
         bool,
         typer.Option(
@@ -66,7 +51,6 @@ class OutputOptions:
             help="Measure temporal consistency and flicker of the labels, and write report.html; takes longer.",
         ),
     ] = False
-    quiet: shared.Quiet = False
 
 
 @dataclass(frozen=True)
@@ -134,9 +118,8 @@ def run(
         segtween run camera:0 -o out/ --live --lag
     """
     from segtween.api import load
-    from segtween.cli.multi import report_session
+    from segtween.cli.run_texts import compiling, report_one, report_session, start_line, start_line_of_many
     from segtween.cli.screen import notes, progress_bar
-    from segtween.cli.startup import compiling, start_line, start_line_of_many
     from segtween.flow import reads_vectors
     from segtween.reports.html.recording import Recorders
     from segtween.reports.html.run_page import Asked
@@ -149,7 +132,7 @@ def run(
     part = Reading(reading.start, reading.duration, reading.frame_rate)
     todo = resolve(inputs, replace(part, motion_vectors=reads_vectors(method.flow)), threads=network.threads)
     _check_lag(how, todo)
-    wanted = options.outputs(output, ids=output.ids)
+    wanted = output.outputs(ids=output.ids)
     save_kinds(wanted.save)  # a misspelt kind is said before anything takes long
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     of_network = _with_words(network.for_load(), wanted.classes)
@@ -209,7 +192,7 @@ def run(
             say_error(error)
             continue
         if not quiet:
-            _report(summary)
+            report_one(summary)
     if failed:
         if len(todo) > 1:
             notes.print(f"{len(todo) - failed} of {len(todo)} inputs done, {failed} failed")
@@ -279,60 +262,3 @@ def _write_report(summary: Summary, outputs: Outputs, asked: Asked) -> None:
 
     if isinstance(outputs.recorder, Recorders) and summary.frames:
         write_run_report(summary, outputs.recorder.of(summary.input), asked)
-
-
-def _report(summary: Summary) -> None:
-    from segtween.cli.screen import console
-    from segtween.cli.startup import network_of
-    from segtween.ops.threads import available_threads
-    from segtween.texttable import count
-
-    stages = ", ".join(f"{stage} {share:.0%}" for stage, share in summary.stage_shares().items() if share >= 0.005)
-    console.print(
-        f"{summary.input.name}: network on {summary.network_runs} of {count(summary.frames, 'frame')} "
-        f"({100 * summary.network_runs / max(1, summary.frames):.1f} per 100), {summary.fps:.1f} frames per second"
-        + (", with the comparison" if summary.comparison is not None else "")
-        + (f", {count(summary.cuts, 'scene cut')}" if summary.cuts else "")
-    )
-    console.print(f"  time: {stages}; limited by: {summary.limited_by()}")
-    if summary.busy is not None:
-        console.print(f"  processors busy: {summary.busy:.0%} of {available_threads()}")
-    if summary.latency_ms:
-        console.print(f"  {_live(summary.live())}")
-    if summary.consistency is not None:
-        console.print(f"  {_temporal(summary.consistency)}")
-    if summary.comparison is not None:
-        named = summary.comparison["method"]["name"]
-        console.print(f"  compared with {named}: {_temporal(summary.comparison['consistency'])}")
-        if summary.consistency is None:
-            console.print(f"  this one: {_temporal(summary.comparison['own_consistency'])}")
-    used = summary.method
-    console.print(f"  method: {used.name} {used.hash}, {used.mode_word}, {network_of(used)}")
-    for note in summary.outputs.notes:
-        console.print(f"  {note}", markup=False)
-    films = [] if summary.comparison is None else ["compare"]
-    films += [] if summary.consistency is None else ["report.html"]
-    console.print(f"  written: {', '.join([*summary.saved, *films, 'frames.csv', 'run.json'])} in {summary.folder}")
-
-
-def _live(figures: dict[str, Any]) -> str:
-    from segtween.texttable import count
-
-    ms = figures["latency_ms"]
-    return (
-        f"live: {count(figures['dropped_frames'], 'frame')} dropped; labels after {ms['p50']:.0f} ms (half of the "
-        f"frames), {ms['p95']:.0f} ms (95%), {ms['p99']:.0f} ms (99%), {ms['most']:.0f} ms (the slowest)"
-    )
-
-
-def _temporal(figures: dict[str, Any]) -> str:
-    if figures["tc"] is None:
-        return "temporal consistency: no two frames to compare"
-    text = (
-        f"temporal consistency {figures['tc']:.1%}; "
-        f"flicker: {figures['flicker']:.2%} of pixels per frame change back and forth"
-    )
-    if figures["change_rate_at_keys"] is not None and figures["change_rate_elsewhere"] is not None:
-        at_keys, elsewhere = figures["change_rate_at_keys"], figures["change_rate_elsewhere"]
-        text += f"; {at_keys:.1%} change label at key frames, {elsewhere:.1%} at others"
-    return text + ("; all of one class, which is always steady" if figures["classes_seen"] == 1 else "")

@@ -1,4 +1,4 @@
-"""Single options that several commands share, and two groups of them."""
+"""Single options that several commands share, and some groups of them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from segtween.cli import texts
 from segtween.errors import SettingError
 
-Every = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        help="Run the network on every Nth frame; 5 for every 5th, as by default.",
-    ),
-]
-Interval = Annotated[
-    int | None,
-    typer.Option(
-        "--interval",
-        "-i",
-        metavar="I",
-        help="The same, as the number of frames between key frames; 4 for every 5th.",
-    ),
-]
+if TYPE_CHECKING:
+    from segtween.run.options import Outputs
+
 LabelSetName = Annotated[
     str | None,
     typer.Option(
@@ -65,31 +53,6 @@ OnDevice = Annotated[
         metavar="NAME", rich_help_panel="Machine", help="cpu; cuda or cuda:1 for a graphics card (extra \\[gpu])."
     ),
 ]
-KeyTta = Annotated[
-    Literal["none", "mirror", "scales"] | None,
-    typer.Option(
-        metavar="KIND",
-        rich_help_panel="Network",
-        help="At key frames: mean of the scores of frame and mirror image (mirror), also at 0.75 and 1.25 (scales).",
-    ),
-]
-Offline = Annotated[
-    bool,
-    typer.Option(
-        "--offline",
-        rich_help_panel="Method",
-        help="Labels from the key frames before and after each frame, as for files by default: more accurate, a period "
-        "late.",
-    ),
-]
-Online = Annotated[
-    bool,
-    typer.Option(
-        "--online",
-        rich_help_panel="Method",
-        help="Labels from the past alone, at once, as for cameras, streams and --live by default.",
-    ),
-]
 Lag = Annotated[
     bool,
     typer.Option(
@@ -103,53 +66,11 @@ Duration = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop af
 FrameRate = Annotated[
     float | None, typer.Option(metavar="FPS", rich_help_panel="Input", help="Frame rate of image folders (25).")
 ]
-Save = Annotated[
-    str,
-    typer.Option(
-        metavar="KINDS",
-        help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
-        "docs/video.md; with commas.",
-    ),
-]
-Classes = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAMES",
-        rich_help_panel="Output",
-        help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
-        "looks for these, unless --label-set names more.",
-    ),
-]
-Alpha = Annotated[
-    float, typer.Option(metavar="A", rich_help_panel="Output", help="How strongly overlays are tinted: 0 to 1.")
-]
-OutlineKind = Annotated[
-    Literal["none", "thin"],
-    typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin."),
-]
 Ids = Annotated[
     Literal["train", "dataset"],
     typer.Option(
         metavar="KIND", rich_help_panel="Output", help="Numbers in label files: train ids, or those of the dataset."
     ),
-]
-Palette = Annotated[
-    Literal["usual", "colour-blind"],
-    typer.Option(
-        metavar="NAME",
-        help="Colours of the classes: usual, or colour-blind, which differ in any colour vision.",
-    ),
-]
-Background = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLOUR|IMAGE|blur",
-        help="What cut-outs are put before; without it they are see-through.",
-    ),
-]
-UnknownBelow = Annotated[
-    float | None,
-    typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown."),
 ]
 
 
@@ -185,13 +106,85 @@ Json = Annotated[
 
 
 @dataclass(frozen=True)
+class SaveOptions:
+    """What is written of each frame, and where."""
+
+    PANEL: ClassVar[str] = "Output"
+
+    out: Folder
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="KINDS",
+            help="overlay, side-by-side, labels, labels-video, confidence, masks, cutout, cvat, coco, yolo, ...: "
+            "docs/video.md; with commas.",
+        ),
+    ] = "overlay"
+    overwrite: Overwrite = False
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Only these classes in overlays, masks and cut-outs: car,person. A network that takes words (CLIPSeg) "
+            "looks for these, unless --label-set names more.",
+        ),
+    ] = None
+    alpha: Annotated[float, typer.Option(metavar="A", help="How strongly overlays are tinted: 0 to 1.")] = 0.5
+    outline: Annotated[
+        Literal["none", "thin"], typer.Option(metavar="KIND", help="Lines between classes in overlays: none or thin.")
+    ] = "thin"
+    palette: Annotated[
+        Literal["usual", "colour-blind"],
+        typer.Option(
+            metavar="NAME", help="Colours of the classes: usual, or colour-blind, which differ in any colour vision."
+        ),
+    ] = "usual"
+    background: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLOUR|IMAGE|blur", help="What cut-outs are put before; without it they are see-through."
+        ),
+    ] = None
+    unknown_below: Annotated[
+        float | None, typer.Option(metavar="X", help="Labels of a confidence below X (0 to 1) become unknown.")
+    ] = None
+    quiet: Quiet = False
+
+    def outputs(self, *, ids: Literal["train", "dataset"]) -> Outputs:
+        from segtween.run.options import Outputs
+
+        return Outputs(
+            texts.words(self.save) or [],
+            overwrite=self.overwrite,
+            classes=texts.words(self.classes),
+            ids=ids,
+            alpha=self.alpha,
+            outline=self.outline,
+            palette=self.palette,
+            background=self.background,
+            unknown_below=self.unknown_below,
+        )
+
+
+@dataclass(frozen=True)
 class KeyFrameOptions:
     """How often the network runs."""
 
     PANEL: ClassVar[str] = "Method"
 
-    every: Every = None
-    interval: Interval = None
+    every: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Run the network on every Nth frame; 5 for every 5th, as by default."),
+    ] = None
+    interval: Annotated[
+        int | None,
+        typer.Option(
+            "--interval",
+            "-i",
+            metavar="I",
+            help="The same, as the number of frames between key frames; 4 for every 5th.",
+        ),
+    ] = None
 
     def resolve(self) -> int:
         """The interval, the usual one where nothing is said; SettingError where both are given and differ."""
@@ -206,8 +199,20 @@ class ModeOptions:
 
     PANEL: ClassVar[str] = "Method"
 
-    online: Online = False
-    offline: Offline = False
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Labels from the past alone, at once, as for cameras, streams and --live by default."
+        ),
+    ] = False
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Labels from the key frames before and after each frame, as for files by default: more accurate, a "
+            "period late.",
+        ),
+    ] = False
 
     def asked(self, *, lag: bool = False) -> Literal["causal", "bidirectional"] | None:
         """The mode that was asked for, None where it is open; `lag` asks for both sides, too. SettingError where both

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from segtween.cli import shared, texts
+from segtween.errors import SettingError
 from segtween.texttable import count
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ class StreetOptions:
 
     def drives(self) -> Drives:
         """SettingError for a rate or a size that is none."""
-        from segtween.errors import SettingError
         from segtween.street import Drives
 
         try:

@@ -12,7 +12,7 @@ from segtween.cli.commands import Group
 from segtween.cli.grouping import Rare, Without
 from segtween.cli.losses import IntervalsAboveZero, WithOffline, losses
 from segtween.cli.options import DataOptions, MethodOptions, NetworkOptions
-from segtween.cli.table_output import NoPlot, OutputOptions, Presets, measuring
+from segtween.cli.outputs import NoPlot, OutputOptions, Presets, measuring
 from segtween.settings import DEFAULT_PRESET
 
 app = Group(help="Tables of accuracy and speed, as Markdown, CSV, JSON and a plot.")
@@ -42,15 +42,11 @@ class TimingOptions:
 
 @dataclass(frozen=True)
 class IntervalsOptions(shared.ModeOptions):
-    """The rows of `table intervals`."""
-
     intervals: Annotated[str, typer.Option(metavar="LIST", help="Intervals, with commas.")] = "0,1,2,3,4"
 
 
 @dataclass(frozen=True)
 class ScalesOptions(shared.ModeOptions):
-    """The rows of `table scales`."""
-
     scales: Annotated[str, typer.Option(metavar="LIST", rich_help_panel="Network", help="Scales, with commas.")] = (
         "0.5,0.75,1"
     )
@@ -59,8 +55,6 @@ class ScalesOptions(shared.ModeOptions):
 
 @dataclass(frozen=True)
 class MethodsOptions:
-    """The rows and columns of `table methods`."""
-
     PANEL: ClassVar[str] = "Method"
 
     intervals: IntervalsAboveZero = "4"

@@ -43,7 +43,6 @@ def scales(text: str, *, option: str = "--scales") -> list[float]:
 
 
 def command_line() -> str:
-    """What was typed."""
     return shlex.join(["segtween", *sys.argv[1:]])
 
 

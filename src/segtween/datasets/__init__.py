@@ -7,17 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Protocol
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset, of_one_size
 from segtween.errors import DatasetError, unknown
 from segtween.labels import LabelSet, label_set
 
 __all__ = ["DATASETS", "Clip", "ClipFrame", "Dataset", "DatasetSpec", "of_one_size", "open_dataset"]
-
-
-class Opener(Protocol):
-    def __call__(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset: ...
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,8 @@ class DatasetSpec:
     names_classes: bool = True
 
     def open(self, root: Path, *, split: str, labels: LabelSet | None = None) -> Dataset:
-        opener: Opener = resolve_name(self.place)
-        return opener(root, split=split, labels=labels)
+        opened: Dataset = resolve_name(self.place)(root, split=split, labels=labels)
+        return opened
 
 
 def _by_name(*rows: DatasetSpec) -> dict[str, DatasetSpec]:

@@ -146,7 +146,10 @@ def _json(path: Path) -> Annotated:
 def _coco(path: Path, values: Mapping[str, Any]) -> Annotated:
     names = {category["id"]: str(category["name"]) for category in values["categories"]}
     colours = {str(c["name"]): _colour(c.get("color")) for c in values["categories"]}
-    images = {image["id"]: _frame_of(image) for image in values["images"]}
+    images = {
+        image["id"]: _numbered(image["frame_index"]) if "frame_index" in image else str(image["file_name"])
+        for image in values["images"]
+    }
     sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in values["images"]}
     frames: dict[str, list[Shape]] = {name: [] for name in images.values()}
     for annotation in values["annotations"]:
@@ -154,10 +157,6 @@ def _coco(path: Path, values: Mapping[str, Any]) -> Annotated:
         shape = _coco_shape(annotation["segmentation"], sizes[image])
         frames[images[image]].append(Shape(names[annotation["category_id"]], shape))
     return Annotated(str(path), colours, frames)
-
-
-def _frame_of(image: Mapping[str, Any]) -> str:
-    return _numbered(image["frame_index"]) if "frame_index" in image else str(image["file_name"])
 
 
 def _numbered(index: Any) -> str:

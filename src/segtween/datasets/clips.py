@@ -18,7 +18,7 @@ from segtween.datasets.reading import read_flow, read_ids, read_occlusion, read_
 from segtween.errors import DatasetError, LabelError, SettingError
 from segtween.labels import LabelSet
 from segtween.texttable import count
-from segtween.types import Flow, FrameKey, Labels, Rgb, SizeHW, format_size
+from segtween.types import Flow, FrameKey, Labels, Rgb, SizeHW, format_size, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Dataset:
         ids = read_ids(frame.label_path)
         if ids.shape[:2] != size_hw:
             raise LabelError(
-                f"{frame.label_path} is {format_size((ids.shape[0], ids.shape[1]))}",
+                f"{frame.label_path} is {format_size(size_of(ids))}",
                 expected=f"{format_size(size_hw)} (width x height), the size of {frame.image_path.name}",
                 do="give labels at the pictures' own size",
             )
@@ -154,14 +154,14 @@ class Dataset:
         if frame.flow_path is None:
             return None
         flow = read_flow(frame.flow_path)
-        _check_size(frame, (flow.shape[0], flow.shape[1]), size_hw)
+        _check_size(frame, size_of(flow), size_hw)
         return flow
 
     def read_occlusion(self, frame: ClipFrame, *, size_hw: SizeHW) -> NDArray[np.bool_] | None:
         """(H, W) True where a pixel was not visible in the frame before; None where that is not stored."""
         occlusion = None if frame.flow_path is None else read_occlusion(frame.flow_path)
         if occlusion is not None:
-            _check_size(frame, (occlusion.shape[0], occlusion.shape[1]), size_hw)
+            _check_size(frame, size_of(occlusion), size_hw)
         return occlusion
 
     def __repr__(self) -> str:

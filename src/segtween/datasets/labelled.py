@@ -27,7 +27,7 @@ from segtween.datasets.reading import read_ids
 from segtween.errors import LabelError
 from segtween.labels import LabelSet, label_set
 from segtween.masks.png import has_wrong_checksum
-from segtween.types import IGNORE, Labels, SizeHW, format_size
+from segtween.types import IGNORE, Labels, SizeHW, format_size, size_of
 
 Ids = Literal["train", "dataset"]
 
@@ -76,7 +76,7 @@ def open_labelled(
         values = labels_of(index)
         if values.shape != size_hw:
             raise LabelError(
-                f"label file {name} is {format_size((values.shape[0], values.shape[1]))}",
+                f"label file {name} is {format_size(size_of(values))}",
                 expected=f"{format_size(size_hw)} (width x height), the size of the frames",
                 do="save the labels at the frames' own size",
             )

@@ -34,7 +34,7 @@ from segtween.segmenters import open_segmenter
 from segtween.settings import DEFAULT_MODEL, DEFAULT_PRESET, find_preset
 from segtween.street import StreetClip, StreetFrame
 from segtween.texttable import TextTable
-from segtween.types import Frame, Progress, Result
+from segtween.types import Frame, Progress, Result, steps
 from segtween.video.animation import AnimationWriter
 
 SEED = 7
@@ -180,7 +180,7 @@ def _run_all(runs: Sequence[Run], count: int, films: _Films, progress: Progress 
     try:
         clip = StreetClip(SEED, size_hw=SIZE_HW, frame_rate=FRAME_RATE, frames=count)
         waiting = (deque[Shown](), deque[Shown]())
-        done = 0
+        step = steps(progress, count)
         for frame in chain(clip, [None]):
             for run in runs[2:]:
                 for _ in run.push(frame):
@@ -189,9 +189,7 @@ def _run_all(runs: Sequence[Run], count: int, films: _Films, progress: Progress 
                 shown.extend(run.push(frame))
             while all(waiting):
                 films.write(waiting[0].popleft(), waiting[1].popleft())
-                done += 1
-                if progress is not None:
-                    progress(done, count)
+                step()
     except BaseException:
         films.abort()
         raise

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from segtween.build import Backend, Processor, build_engine, build_every_frame
 from segtween.build import method as method_of
@@ -31,20 +30,12 @@ from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.texttable import count
-from segtween.types import Method, Progress
+from segtween.types import Method, Progress, steps
 
 __all__ = [
-    "HEADINGS",
-    "Losses",
-    "Make",
-    "MakeAdaptive",
-    "Report",
-    "evaluate",
-    "evaluate_losses",
-    "evaluate_method",
-    "evaluate_methods",
-    "evaluate_modes",
-]
+    "HEADINGS", "Losses", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_losses", "evaluate_method",
+    "evaluate_methods", "evaluate_modes",
+]  # fmt: skip
 
 MEASURES = ("vspw", "boundary")
 """Measures that are made on request: those of VSPW's public scripts (`metrics.vspw`), and agreement along label edges
@@ -93,32 +84,16 @@ def evaluate_method(
     An adaptive schedule of the settings is a row of its own, and so are those of `adaptive`, settings that differ in
     the schedule alone; `starts` as in `evaluate`.
     """
-    wanted = [*([settings] if settings.is_adaptive else []), *adaptive]
-    device = options.device()
-
-    def free(chosen: Settings) -> MakeAdaptive:
-        def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
-            engine = build_engine(network, chosen, backend=device, flow=flow)
-            assert isinstance(engine, CausalEngine), "an adaptive schedule is causal"
-            return engine
-
-        return make
-
-    return evaluate(
+    reports = evaluate_methods(
         dataset,
         segmenter=segmenter,
-        flow=device.flow(settings, classes=len(segmenter.labels)),
-        make=_make(settings, device),
+        methods={name: settings},
         intervals=intervals,
-        adaptive={_row_name(chosen): free(chosen) for chosen in wanted},
+        adaptive=adaptive,
         starts=starts,
-        method=method_of(build_engine(segmenter, settings, backend=device), name=name),
-        label_map=_named_map(options.map_name, segmenter, dataset),
-        progress=options.progress,
-        max_frames=options.max_frames,
-        measures=options.measures,
-        observe=options.observe,
+        options=options,
     )
+    return reports[name]
 
 
 def evaluate(
@@ -150,7 +125,11 @@ def evaluate(
     Raises SettingError for intervals and starts that no clip can hold and for unknown measures, LabelError where the
     labels do not fit each other, DatasetError for unreadable files and for frames of another size within a clip.
     """
-    wanted, free, dataset = _checked(intervals, flow), adaptive or {}, dataset.limited(max_frames)
+    wanted, free, dataset = _checked(intervals), adaptive or {}, dataset.limited(max_frames)
+    if wanted and flow is None:
+        raise SettingError(
+            "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
+        )
     _check_starts(starts, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, label_map)
     through = _Pass(dataset, segmenter, mapping, wanted, measures, bootstrap or Bootstrap(), whole=bool(free))
@@ -171,11 +150,8 @@ def evaluate_modes(
 ) -> Report:
     """`evaluate_methods` for one method in one or more modes, by name, as one report: that of the first, which has the
     `others`. One mode alone may have an adaptive schedule."""
-    given: dict[str, Any] = {"segmenter": segmenter, "intervals": intervals, "options": options}
-    if len(modes) == 1:
-        ((name, settings),) = modes.items()
-        return evaluate_method(dataset, settings=settings, name=name, **given)
-    first, *others = evaluate_methods(dataset, methods=modes, **given).values()
+    reports = evaluate_methods(dataset, segmenter=segmenter, methods=modes, intervals=intervals, options=options)
+    first, *others = reports.values()
     return replace(first, others=others)
 
 
@@ -185,27 +161,30 @@ def evaluate_methods(
     segmenter: Segmenter,
     methods: Mapping[str, Settings],
     intervals: Sequence[int],
+    adaptive: Sequence[Settings] = (),
+    starts: int = 1,
     against: str | None = None,
     options: EvaluationOptions = USUAL,
 ) -> dict[str, Report]:
-    """`evaluate_method` for several methods by name, with fixed intervals, in one pass: the plain network runs once,
-    and methods with one flow estimator share its flows. The reports are those of separate evaluations, but that TC is
-    averaged over the classes that all methods give (`Report.tc_left_out` names the others).
+    """`evaluate_method` for several methods by name in one pass: the plain network runs once, and methods with one flow
+    estimator share its flows. The reports are those of separate evaluations, but that TC is averaged over the classes
+    that all methods give (`Report.tc_left_out` names the others).
 
     With `against`, one of the names, every result also says how it differs from that method at the same interval, as
     `gain_over_method` with its 95% intervals. Raises what `evaluate` raises.
     """
-    device, wanted = options.device(), sorted(set(intervals))
+    device, wanted, dataset = options.device(), _checked(intervals), dataset.limited(options.max_frames)
+    _check_starts(starts, dataset)
     mapping = _mapping(segmenter.labels, dataset.labels, _named_map(options.map_name, segmenter, dataset))
-    through = _Pass(dataset.limited(options.max_frames), segmenter, mapping, wanted, options.measures)
+    free = {name: [*([own] if own.is_adaptive else []), *adaptive] for name, own in methods.items()}
+    through = _Pass(dataset, segmenter, mapping, wanted, options.measures, whole=any(free.values()))
     shared, tables = through.shared, dict[str, Table]()
     runs: list[Run | TruthRun] = []
     for name, chosen in methods.items():
         motion = shared.motion_of(device.flow(chosen, classes=len(segmenter.labels)), device.ops(chosen))
-        _checked(intervals, motion.flow)
         table = tables[name] = through.table(next(iter(tables.values()), None), observe=options.observe)
-        make = _make(chosen, device)
-        runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive={}, starts=1, mapping=mapping)
+        make, rows = _make(chosen, device), {_row_name(one): _make_adaptive(one, device) for one in free[name]}
+        runs += table.runs(make, shared.scores, motion, intervals=wanted, adaptive=rows, starts=starts, mapping=mapping)
     cuts = through.walk(runs, options.progress)
     lacking = share_tc_classes([tally for table in tables.values() for tally in table.tallies()])
     other = None if against is None else tables[against]
@@ -264,7 +243,9 @@ def _make(settings: Settings, backend: Backend) -> Make:
     def make(network: Segmenter, flow: FlowEstimator | None, interval: int) -> Engine:
         if flow is None:
             return build_every_frame(network, backend=backend)
-        return build_engine(network, _fixed(settings, interval), backend=backend, flow=flow)
+        # At interval 0, where every frame has scores of its own, they do not come late.
+        chosen = change(settings, async_keys=None) if interval == 0 else settings
+        return build_engine(network, chosen.fixed(interval), backend=backend, flow=flow)
 
     if settings.delay == "auto":
         raise SettingError(
@@ -272,6 +253,15 @@ def _make(settings: Settings, backend: Backend) -> Make:
             expected="a number: when scores arrive would depend on the machine",
             do="give a number of frames",
         )
+    return make
+
+
+def _make_adaptive(settings: Settings, backend: Backend) -> MakeAdaptive:
+    def make(network: Segmenter, flow: FlowEstimator) -> CausalEngine:
+        engine = build_engine(network, settings, backend=backend, flow=flow)
+        assert isinstance(engine, CausalEngine), "an adaptive schedule is causal"
+        return engine
+
     return make
 
 
@@ -303,7 +293,7 @@ class _Pass:
     def walk(self, runs: Sequence[Run | TruthRun | PlainRun | LossRun], progress: Progress | None) -> int:
         """All runs through all frames. Returns how many scene cuts there were, each counted once where windows
         overlap."""
-        done, cuts, total = 0, set[Path](), sum(len(window.blocks) for window in self._windows)
+        cuts, step = set[Path](), steps(progress, sum(len(window.blocks) for window in self._windows))
         for window in self._windows:
             for run in runs:
                 run.begin(window)
@@ -312,11 +302,9 @@ class _Pass:
                 self.shared.next(moment.rgb)
                 for run in runs:
                     run.step(moment)
-                done += 1
                 if moment.is_cut:
                     cuts.add(window.clip.frames[window.first + moment.offset].image_path)
-                if progress is not None:
-                    progress(done, total)
+                step()
             for run in runs:
                 run.end()
         return len(cuts)
@@ -376,19 +364,10 @@ def _row_name(settings: Settings) -> str:
     return f"adaptive, {budget:.3g} per 100"
 
 
-def _fixed(settings: Settings, interval: int) -> Settings:
-    """At a fixed interval; at interval 0, where every frame has scores of its own, they do not come late."""
-    return (change(settings, async_keys=None) if interval == 0 else settings).fixed(interval)
-
-
-def _checked(intervals: Sequence[int], flow: FlowEstimator | None) -> list[int]:
+def _checked(intervals: Sequence[int]) -> list[int]:
     wrong = [i for i in intervals if isinstance(i, bool) or not isinstance(i, int) or i < 0]
     if wrong:
         raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give intervals=[0, 4, 9]")
-    if intervals and flow is None:
-        raise SettingError(
-            "intervals without a flow estimator", expected="a flow, or no intervals", do="leave the intervals out"
-        )
     return sorted(set(intervals))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segtween.datasets import Dataset
 from segtween.evaluation.sharing import FrameMotion
-from segtween.evaluation.windows import Moment, Window
+from segtween.evaluation.windows import Moment, Window, judging_flow
 from segtween.interfaces import Engine
 from segtween.labels import LabelMap
 from segtween.metrics.losses import LossCounts, sort_pixels, visible_before
@@ -120,8 +120,4 @@ class Losses:
 
 def knows_hidden(dataset: Dataset) -> bool:
     """Whether exact flow and occlusion are stored with the first pair of frames; of the others as well then."""
-    if not dataset.has_flow:
-        return False
-    second = next(clip.frames[1] for clip in dataset.clips if len(clip) > 1)
-    rgb = dataset.read_rgb(second)
-    return dataset.read_occlusion(second, size_hw=(rgb.shape[0], rgb.shape[1])) is not None
+    return judging_flow(dataset)["occlusion"] == "left out"

@@ -193,12 +193,14 @@ class Report:
         return [*self.others, self]
 
     def _results(self) -> list[tuple[str, Method, dict[str, Any]]]:
-        """The results of all modes, each with its row's name and its method."""
-        return [
-            (f"{_result_name(result)}, {of.method.mode_word}", of.method, result)
+        """The results of all modes, each with its row's name, which is its interval unless it has one, and its
+        method."""
+        named = [
+            (str(result.get("row", f"interval {result['interval']}")), of.method, result)
             for of in self._all_modes()
             for result in of.results
         ]
+        return [(f"{name}, {method.mode_word}", method, result) for name, method, result in named]
 
     def _blocks(self) -> list[dict[str, Any]]:
         fused = [] if self.every_frame_fused is None else [self.every_frame_fused]
@@ -251,11 +253,6 @@ def interval_note(
     if all(figure["kind"] is None for figure in figures.values()):
         return rests
     return f"in brackets the {100 * level:g}% interval of the {of}: {rests}"
-
-
-def _result_name(result: Mapping[str, Any]) -> str:
-    """An adaptive schedule's own, or its interval."""
-    return str(result.get("row", f"interval {result['interval']}"))
 
 
 def _row(name: str, block: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from segtween.metrics.segmentation import Counts, confusion
 from segtween.metrics.tally import Calibrated, Tally, per_distance_figures
 from segtween.metrics.temporal import KeyFlicker, TemporalConsistency, VideoConsistency
 from segtween.metrics.vspw import VspwMeasures
-from segtween.types import MODES, Labels, Result, Rgb, SizeHW
+from segtween.types import MODES, Labels, Result, Rgb, SizeHW, size_of
 
 Make = Callable[[Segmenter, "FlowEstimator | None", int], Engine]
 """(segmenter, flow, interval) -> a new engine. Flow None gives the plain network on every frame."""
@@ -111,7 +111,8 @@ class Table:
             motion.estimator.bidirectional |= not engines[0].is_causal
             row, companions = self._row(self._tally(engines[0].longest), self.fused)
             self.at[interval] = row
-            seen = self._seen_as(f"interval {interval}, {MODES[_mode_of(engines[0])]}")
+            mode = MODES["causal" if engines[0].is_causal else "bidirectional"]
+            seen = self._seen_as(f"interval {interval}, {mode}")
             runs += [new(engine, row.own, phase=p, companions=companions, **seen) for p, engine in enumerate(engines)]
         for name, of in adaptive.items():
             engine = of(segmenter, flow)
@@ -171,21 +172,19 @@ class Table:
 
     def _figures(self, row: Row, settings: Bootstrap, per_distance: dict[str, Any]) -> dict[str, Any]:
         tally = row.own
+        flicker = tally.flicker()
         return {
             **_spread("avg_miou", tally.average(settings)),
             **per_distance,
             **tally.agreement(),
-            **_temporal(tally, is_dense=self.dataset.is_dense),
+            **tally.temporal_figures(),
+            **(flicker if self.dataset.is_dense else dict.fromkeys(flicker)),
             "calibration": tally.calibration_figures(),
             **tally.vspw_figures(),
             **tally.boundary_figures(),
             "gain_over_every_frame": tally.gain_over(row.plain, settings),
             "gain_over_every_frame_fused": tally.gain_over(row.fused, settings),
         }
-
-
-def _mode_of(engine: Engine) -> str:
-    return "causal" if engine.is_causal else "bidirectional"
 
 
 def _between(row: Row, other: Row, settings: Bootstrap) -> dict[str, Any]:
@@ -214,12 +213,34 @@ def _spread(key: str, interval: Interval) -> dict[str, Any]:
     return {key: figures.pop("value"), **{f"{key}_{name}": value for name, value in figures.items()}}
 
 
-def _temporal(tally: Tally, *, is_dense: bool) -> dict[str, float | None]:
-    flicker = tally.flicker()
-    return {**tally.temporal_figures(), **(flicker if is_dense else dict.fromkeys(flicker))}
+class _Measured:
+    """What is measured of labels of one frame after the other in windows."""
+
+    def __init__(self, tally: Tally, *, with_vspw: bool) -> None:
+        self.tally, self._classes = tally, len(tally.labels)
+        self._tc, self._vc = TemporalConsistency(self._classes), VideoConsistency()
+        self._vspw = VspwMeasures(self._classes) if with_vspw else None
+
+    def begin(self, window: Window) -> None:
+        self._tc.begin()
+        self._vc.begin()
+        if self._vspw is not None:
+            self._vspw.begin()
+        self._is_dense = window.is_dense
+
+    def _follow(self, labels: Labels, moment: Moment) -> None:
+        """The frame's labels beside those of the frame before."""
+        if moment.is_cut:
+            self._vc.begin()
+        self._tc.update(labels, moment.motion)
+
+    def _follow_vspw(self, labels: Labels, moment: Moment) -> None:
+        if self._vspw is not None:
+            self._vspw.update(labels, moment.truth, moment.vspw)
+            self.tally.add_vspw(self._vspw.take())
 
 
-class Run:
+class Run(_Measured):
     """One engine's run through a window, and what is measured of it.
 
     A reference leaves what it counted of each frame to the `companions` of other runs. `motion` holds the current
@@ -240,24 +261,19 @@ class Run:
         observe: Observe | None = None,
         row: str = "",
     ) -> None:
-        self.engine, self.tally, self.phase, self.start = engine, tally, phase, 0
+        super().__init__(tally, with_vspw=with_vspw)
+        self.engine, self.phase, self.start = engine, phase, 0
         self._motion, self._observe, self._row = motion, observe, row
         self._is_reference, self._companions = is_reference, companions
-        self._classes = len(tally.labels)
         self._mapping = None if mapping.table == tuple(range(self._classes)) else mapping
-        self._tc, self._vc, self._flicker = TemporalConsistency(self._classes), VideoConsistency(), KeyFlicker()
-        self._vspw = VspwMeasures(self._classes) if with_vspw else None
+        self._flicker = KeyFlicker()
 
     def begin(self, window: Window) -> None:
+        super().begin(window)
         self.engine.reset()
         self._waiting = deque[Moment]()
-        self._tc.begin()
-        self._vc.begin()
         self._flicker.begin()
-        if self._vspw is not None:
-            self._vspw.begin()
         self.start = window.start_of(self.phase)
-        self._is_dense = window.is_dense
         self._last: tuple[tuple[Counts, BoundaryCounts | None], int, FrameRecord] | None = None
         self._has_frames = False
 
@@ -278,15 +294,11 @@ class Run:
 
     def _judge(self, result: Result, moment: Moment) -> None:
         labels = result.labels if self._mapping is None else self._mapping(result.labels)
-        if moment.is_cut:
-            self._vc.begin()
-        self._tc.update(labels, moment.motion)
+        self._follow(labels, moment)
         self._flicker.update(labels, is_key=result.is_key, is_cut=moment.is_cut)
         edges = None if moment.edges is None else moment.edges.agreement(labels)
         counts = None if moment.truth is None else self._agree(result, labels, moment, moment.truth, edges)
-        if self._vspw is not None:
-            self._vspw.update(labels, moment.truth, moment.vspw)
-            self.tally.add_vspw(self._vspw.take())
+        self._follow_vspw(labels, moment)
         tc, vc = self._tc.take(), self._vc.take()
         self.tally.add(block=moment.block, is_key=result.is_key, tc=tc, vc=vc, changes=self._flicker.take())
         if self._is_reference:
@@ -333,7 +345,7 @@ class Run:
 
         count(result.confidence, score_map.grid_hw, "keys" if result.is_key else "others")
         if result.reliability is not None:
-            grid_hw = result.reliability.shape[0], result.reliability.shape[1]
+            grid_hw = size_of(result.reliability)
             # Products of rounded weights may exceed 1.
             count(np.minimum(result.reliability, np.float32(1)), grid_hw, "reliability")
 
@@ -347,31 +359,15 @@ class Run:
         self.tally.score(counts, block=block, distance=distance, boundary=edges)
 
 
-class TruthRun:
+class TruthRun(_Measured):
     """The true labels as if a method had given them: their own temporal consistency is what a method can reach."""
-
-    def __init__(self, tally: Tally, *, with_vspw: bool = False) -> None:
-        self.tally, self._classes = tally, len(tally.labels)
-        self._tc, self._vc = TemporalConsistency(self._classes), VideoConsistency()
-        self._vspw = VspwMeasures(self._classes) if with_vspw else None
-
-    def begin(self, window: Window) -> None:
-        self._tc.begin()
-        self._vc.begin()
-        if self._vspw is not None:
-            self._vspw.begin()
-        self._is_dense = window.is_dense
 
     def step(self, moment: Moment) -> None:
         if moment.truth is None or not self._is_dense:
             return
-        if moment.is_cut:
-            self._vc.begin()
-        self._tc.update(moment.truth, moment.motion)
+        self._follow(moment.truth, moment)
         self._vc.update(moment.truth, moment.truth)
-        if self._vspw is not None:
-            self._vspw.update(moment.truth, moment.truth, moment.vspw)
-            self.tally.add_vspw(self._vspw.take())
+        self._follow_vspw(moment.truth, moment)
         self.tally.score(confusion(moment.truth, moment.truth, classes=self._classes), block=moment.block, distance=0)
         changes = np.zeros((2, 2), np.int64)
         self.tally.add(block=moment.block, is_key=False, tc=self._tc.take(), vc=self._vc.take(), changes=changes)

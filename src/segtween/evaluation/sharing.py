@@ -30,7 +30,6 @@ class FrameScores:
         return self._augmented[kind]
 
     def select(self, key: str | int) -> None:
-        """The next frame, by name or index."""
         self._scores = None
         for other in self._augmented.values():
             other.select(key)
@@ -65,11 +64,9 @@ class FrameMotion:
         self.estimator.reset()
 
     def select(self, key: FrameKey) -> None:
-        """The next frame, by name, by index or itself, with its motion vectors."""
         self.estimator.select(key)
 
     def next(self, rgb: Rgb) -> Motion:
-        """The next frame, (H, W, 3)."""
         with self._ops.scope():
             self.current = self.estimator(self._ops.image(rgb), Clock())
         return self.current
@@ -92,12 +89,10 @@ class Shared:
             motion.begin()
 
     def select(self, key: FrameKey) -> None:
-        """The next frame, by name, by index or itself."""
         select(self.scores, key)
         for motion in self._motions.values():
             motion.select(key)
 
     def next(self, rgb: Rgb) -> None:
-        """The next frame, (H, W, 3)."""
         for motion in self._motions.values():
             motion.next(rgb)

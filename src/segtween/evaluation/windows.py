@@ -21,7 +21,7 @@ from segtween.metrics.vspw import Sampling, sampling
 from segtween.metrics.vspw import judging_flow as vspw_flow
 from segtween.schedule.cuts import ResidualCuts
 from segtween.texttable import count
-from segtween.types import Labels, Motion, Rgb
+from segtween.types import Labels, Motion, Rgb, size_of
 
 SHORTEST_HISTORY = 4
 """Sparse labels: frames before the labelled one that "every frame, fused" gets at least, where the clip has them."""
@@ -126,7 +126,7 @@ def moments(dataset: Dataset, window: Window, shared: Shared, *, measures: Colle
     frames = window.clip.frames[window.first : window.first + len(window.blocks)]
     pictures = of_one_size(frames, dataset.read_rgb)
     for offset, (block, frame, rgb) in enumerate(zip(window.blocks, frames, pictures, strict=True)):
-        size_hw = rgb.shape[0], rgb.shape[1]
+        size_hw = size_of(rgb)
         scored = window.is_dense or offset == len(window.blocks) - 1
         motion, is_cut = judge(frame, rgb, is_first=offset == 0)
         shared.select(dataset.key_of(frame))
@@ -168,7 +168,7 @@ class _JudgingMotion:
         """The motion to the frame before, and whether there is a cut between: no motion then."""
         import cv2
 
-        size_hw = rgb.shape[0], rgb.shape[1]
+        size_hw = size_of(rgb)
         if self._has_flow:
             flow = None if is_first else self._dataset.read_flow(frame, size_hw=size_hw)
             occlusion = None if flow is None else self._dataset.read_occlusion(frame, size_hw=size_hw)

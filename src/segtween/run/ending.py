@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +20,21 @@ if TYPE_CHECKING:
 _lock = threading.Lock()  # several inputs that end together share what ended them
 
 
-def close_outputs(sink: Sink, error: BaseException | None) -> BaseException | None:
-    """Finishes the outputs, or, after an error, keeps what is whole of them. Returns what the run ends with."""
+def ended(error: BaseException | None, *left: Callable[[], object]) -> BaseException | None:
+    """Does what is left to do after an `error`, if there was one. Returns what the run ends with."""
     try:
-        if error is None:
-            sink.close()
-        else:
-            sink.abort()
+        for work in left:
+            work()
     except SegtweenError as other:
         return error or other
-    except BaseException as fault:  # Ctrl-C, which waited until all was closed; or a fault of the program
+    except BaseException as fault:  # Ctrl-C, which waited until all was done; or a fault of the program
         return fault
     return error
+
+
+def close_outputs(sink: Sink, error: BaseException | None) -> BaseException | None:
+    """Finishes the outputs, or, after an error, keeps what is whole of them. Returns what the run ends with."""
+    return ended(error, sink.close if error is None else sink.abort)
 
 
 def write_summary(summary: Summary, report: OutputReport, error: BaseException | None) -> BaseException | None:
@@ -50,7 +54,6 @@ def write_summary(summary: Summary, report: OutputReport, error: BaseException |
 
 
 def _error_text(error: BaseException | None, failure: SinkError | None) -> str | None:
-    """For `run.json`."""
     if isinstance(error, Terminated):
         words = "stopped by SIGTERM"
     elif isinstance(error, KeyboardInterrupt):

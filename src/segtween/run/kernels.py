@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from segtween.labels import CAMVID11
-from segtween.types import Progress
+from segtween.types import Progress, size_of
 
 GRID = (60, 80)
 SIZE_HW = (480, 640)
@@ -62,7 +62,7 @@ def _matching() -> None:
 
     ops = CpuOps()
     seen = ops.appearance(np.random.default_rng(0).integers(0, 255, (*SIZE_HW, 3), np.uint8), (240, 320))
-    coarse = seen.coarse.shape[0], seen.coarse.shape[1]
+    coarse = size_of(seen.coarse)
     path, share = np.zeros((*coarse, 2), np.float32), np.full(coarse, 0.5, np.float32)
     path[:, ::3] = 9
     scores = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from segtween.engine.bidirectional import BidirectionalEngine
 from segtween.engine.clock import Clock
@@ -13,7 +12,7 @@ from segtween.engine.frames import frames_buffered
 from segtween.engine.multistream import Arrival
 from segtween.errors import SegtweenError
 from segtween.interfaces import Engine, Source
-from segtween.run.ending import close_outputs, write_summary
+from segtween.run.ending import close_outputs, ended, write_summary
 from segtween.run.inputs import Opened
 from segtween.run.pipeline import AsyncWriter, LatestFrame, Prefetcher
 from segtween.run.summary import Outcome, Summary
@@ -27,17 +26,6 @@ LEAST_GAP_SECONDS = 0.2
 
 Moving = tuple[Frame, "Motion | None"]
 """A frame, and its motion where it was estimated ahead."""
-
-
-class Reader(Protocol):
-    """A thread that reads: `pipeline.Prefetcher`, or `LatestFrame` of what does not wait."""
-
-    arrived: float | None
-
-    @property
-    def dropped(self) -> int: ...
-    def take(self) -> tuple[Moving, float] | None: ...
-    def stop(self) -> None: ...
 
 
 def read_ahead(engine: Engine, source: Source) -> Prefetcher[Moving]:
@@ -104,7 +92,7 @@ class Lane:
         self._sink, self._meter, self._comparison = opened.sink, opened.meter, opened.comparison
         self._recorder = opened.recorder
         self._engine, self._alone, self._passed_on = engine, alone, passed_on
-        self._reader: Reader | None = None
+        self._reader: Prefetcher[Moving] | LatestFrame[Moving] | None = None
         self._closing: threading.Thread | None = None
 
     @property
@@ -193,7 +181,9 @@ class Lane:
         self._sink.abort()
 
     def _close(self, given: BaseException | None) -> None:
-        error = close_outputs(self._sink, self._stopped(given))
+        assert self._reader is not None, "it has begun"
+        error = ended(given, self._reader.stop, self._writer.finish, self._writer.check)
+        error = close_outputs(self._sink, error)
         try:
             self._sum_up()
             error = write_summary(self.summary, self._sink.report, error)
@@ -203,19 +193,6 @@ class Lane:
             self.outcome.error = error
         elif error is not given:
             self.crash = error
-
-    def _stopped(self, error: BaseException | None) -> BaseException | None:
-        """What the input ends with, once its threads are through."""
-        assert self._reader is not None, "it has begun"
-        try:
-            self._reader.stop()
-            self._writer.finish()
-            self._writer.check()
-        except SegtweenError as other:
-            return error or other
-        except BaseException as fault:
-            return fault
-        return error
 
     def _sum_up(self) -> None:
         summary = self.summary

@@ -22,7 +22,7 @@ from segtween.models.records import sidecar_path
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.inspect import propose
 from segtween.segmenters.network import open_network
-from segtween.types import Labels, Rgb, format_size
+from segtween.types import Labels, Rgb, format_size, size_of
 from segtween.video import open_source
 from segtween.video.paint import class_counts
 
@@ -57,7 +57,7 @@ def sheet_of(model: str | Path, source: str | Path, *, label_set: Any = None, th
     described = segmenter.describe()
     words = (
         f"{described['name']}: {described['runtime']}, {described['precision']}",
-        f"input {format_size((rgb.shape[0], rgb.shape[1]))}, scores {format_size(result.score_map.grid_hw)}, "
+        f"input {format_size(size_of(rgb))}, scores {format_size(result.score_map.grid_hw)}, "
         f"{len(segmenter.labels)} classes ({segmenter.labels.name})",
         f"{milliseconds:.1f} ms for a frame on this machine (median), mean confidence {result.confidence.mean():.2f}",
         *notes_of(segmenter),

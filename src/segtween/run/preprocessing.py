@@ -14,7 +14,7 @@ from segtween.models.records import Channels, InputRecord, ModelRecord, Triple
 from segtween.ops.cpu import softmax
 from segtween.segmenters.network import open_network
 from segtween.segmenters.scores import Scores
-from segtween.types import IGNORE, Labels, Progress, Rgb, format_size
+from segtween.types import IGNORE, Labels, Progress, Rgb, format_size, size_of, steps
 
 USUAL: dict[str, tuple[float, Triple, Triple]] = {
     "torchvision": (1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -59,11 +59,10 @@ def try_preprocessing(
     """
     _check(record, rgb, truth)
     candidates = list(_candidates(record))
-    attempts = []
-    for done, (name, pixels) in enumerate(candidates, 1):
+    attempts, step = [], steps(progress, len(candidates))
+    for name, pixels in candidates:
         attempts.append(_attempt(replace(record, input=pixels), name, rgb, truth, threads))
-        if progress is not None:
-            progress(done, len(candidates))
+        step()
     return sorted(attempts, key=lambda attempt: -attempt.figure)
 
 
@@ -85,8 +84,7 @@ def _check(record: ModelRecord, rgb: Rgb, truth: Labels | None) -> None:
         )
     if truth is not None and truth.shape != rgb.shape[:2]:
         raise LabelError(
-            f"labels of {format_size((truth.shape[0], truth.shape[1]))} for a picture of "
-            f"{format_size((rgb.shape[0], rgb.shape[1]))}",
+            f"labels of {format_size(size_of(truth))} for a picture of {format_size(size_of(rgb))}",
             expected="one size",
             do="give the labels that belong to the picture",
         )

@@ -19,7 +19,7 @@ from segtween.run.session import Labelling, run_one
 from segtween.run.summary import Summary
 from segtween.settings import Bidirectional, Settings
 from segtween.texttable import count
-from segtween.types import Frame, OutputReport, Progress, Result, SourceInfo
+from segtween.types import Frame, OutputReport, Progress, Result
 from segtween.video.inputs import image_files, kind_of
 
 NEXT_FRAMES = "next.json"
@@ -96,7 +96,11 @@ def propagate(
     names = [p.stem for p in image_files(named.spec)] if kind_of(named.spec) == "images" else None
     opened = named.open()
     try:
-        info = _recorded(opened.info)
+        info = opened.info
+        if info.live:
+            raise SettingError(
+                f"{info.name} is live", expected="a video file or a folder of images", do="record it first"
+            )
         given = open_labelled(
             Path(labels), size_hw=info.size_hw, frames=info.n_frames, names=names, labels=how.label_set, ids=outputs.ids
         )
@@ -126,12 +130,6 @@ def propagate(
     candidates = write_next()
     _check_within(given.files, summary.frames)
     return Propagated(summary, given, candidates)
-
-
-def _recorded(info: SourceInfo) -> SourceInfo:
-    if info.live:
-        raise SettingError(f"{info.name} is live", expected="a video file or a folder of images", do="record it first")
-    return info
 
 
 def _check_within(files: Mapping[int, str], frames: int) -> None:
@@ -199,7 +197,6 @@ def look_next(
 
 
 def report(done: Propagated) -> list[str]:
-    """What was done, in lines for a person."""
     summary, given = done.summary, done.labelled
     lines = [f"{summary.input.name}: {count(summary.frames, 'frame')} from {count(len(given.files), 'labelled one')}"]
     if given.blank:

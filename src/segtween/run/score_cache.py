@@ -11,7 +11,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter, Source, select
 from segtween.segmenters.score_file import ScoresWriter, Stored
 from segtween.texttable import count
-from segtween.types import Progress, Rgb
+from segtween.types import Progress, Rgb, size_of, steps
 from segtween.video.interrupt import Interrupts
 from segtween.video.staging import Staged, refuse_existing, sink_errors
 
@@ -72,14 +72,14 @@ def _run(
     progress: Progress | None,
     interrupts: Interrupts,
 ) -> None:
+    step = steps(progress, total)
     for index, (name, rgb) in enumerate(frames):
         select(segmenter, index if name is None else name)
         scores = segmenter(rgb)
         with sink_errors(staged.target), interrupts.held():
-            writer.add(scores, size_hw=(rgb.shape[0], rgb.shape[1]), name=name)
+            writer.add(scores, size_hw=size_of(rgb), name=name)
         interrupts.raise_if_asked()
-        if progress is not None:
-            progress(index + 1, total)
+        step()
 
 
 def check_target(target: str | Path, *, overwrite: bool) -> Path:

@@ -88,22 +88,15 @@ def run_session(
         ended = session.join() or ended
     done.seconds, done.processor_seconds = time.perf_counter() - began, time.process_time() - used
     done.runs = streams.runs()
-    failure = None if folder is None else _written(done, Path(folder) / SESSION)
-    ended = ended or failure
+    try:
+        if folder is not None and done.frames:
+            write_json(done.to_json(), Path(folder) / SESSION)
+    except SinkError as error:
+        ended = ended or error
     if ended is not None:
         raise ended
     interrupts.raise_if_asked()
     return done
-
-
-def _written(done: SessionSummary, target: Path) -> SinkError | None:
-    """Writes it where there was any frame; the error where it cannot be written."""
-    try:
-        if done.frames:
-            write_json(done.to_json(), target)
-    except SinkError as error:
-        return error
-    return None
 
 
 class _Session:

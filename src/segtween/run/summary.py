@@ -108,7 +108,13 @@ class Summary:
         return {
             "method": self.method.to_json(),
             "interval": self.interval,
-            "input": _source_json(self.input),
+            "input": {
+                "name": self.input.name,
+                "path": self.input.path,
+                "size": format_size(self.input.size_hw),
+                "frame_rate": None if self.input.frame_rate is None else str(self.input.frame_rate),
+                "n_frames": self.input.n_frames,
+            },
             "saved": list(self.saved),
             "outputs": self.outputs.to_json(),
             "notes": list(self.outputs.notes),
@@ -262,16 +268,6 @@ def _longest_stage(summaries: list[Summary]) -> str | None:
     ]
     busiest = max(threads, key=lambda busy: sum(busy.values()))
     return max(busiest, key=busiest.__getitem__) if any(busiest.values()) else None
-
-
-def _source_json(info: SourceInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "path": info.path,
-        "size": format_size(info.size_hw),
-        "frame_rate": str(info.frame_rate) if info.frame_rate is not None else None,
-        "n_frames": info.n_frames,
-    }
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Predicate
@@ -20,6 +20,7 @@ from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.labels import Which
 from segtween.models.records import LARGEST_SIDE, Channels, Triple
+from segtween.segmenters.truth import TrueLabels
 from segtween.types import Rgb
 from segtween.validation import Expected, validate
 
@@ -27,10 +28,6 @@ Model = str | Path | Callable[[Rgb], Any] | Segmenter
 HUGGING_FACE = "hf:"
 """Begins the name or folder of a network in Hugging Face's form."""
 _FUNCTION = re.compile(r"(.+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*")
-
-
-def _truth(model: Any, **_: Any) -> Segmenter:
-    return model
 
 
 def _callable(model: Any, *, label_set: Any, **_: Any) -> Segmenter:
@@ -61,12 +58,6 @@ def _network(model: Any, **options: Any) -> Segmenter:
     from segtween.segmenters.network import open_network
 
     return open_network(find_record(model), **options)
-
-
-def _is_truth(model: Any) -> bool:
-    from segtween.segmenters.truth import TrueLabels
-
-    return isinstance(model, TrueLabels)
 
 
 def is_module(model: Any) -> bool:
@@ -135,7 +126,9 @@ class SegmenterSpec:
 
 
 SEGMENTERS = (
-    SegmenterSpec("truth", "true labels of a data set (`evaluation.truth`)", _is_truth, _truth),
+    SegmenterSpec(
+        "truth", "true labels of a data set (`evaluation.truth`)", lambda m: isinstance(m, TrueLabels), lambda m, **_: m
+    ),
     SegmenterSpec(
         "module",
         "a `torch.nn.Module`, or `file.py:build` that returns one",
@@ -171,14 +164,7 @@ def segmenter_spec(model: Model) -> SegmenterSpec:
 
 
 def form_of(model: Model) -> str:
-    """The name of a model's form."""
     return segmenter_spec(model).name
-
-
-def resolve(place: str) -> Any:
-    """What "module:name" of a row stands for."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
 
 
 def built_module(loaded: Any, *, name: str) -> Any:
@@ -201,7 +187,7 @@ def in_torch(model: Model, *, label_set: Any, preprocessing: Preprocessing | Non
     if row.in_torch is None:
         _networks_alone(row.name, **_given(preprocessing))
         return None
-    return resolve(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
+    return resolve_name(row.in_torch)(model, label_set=label_set, preprocessing=preprocessing or Preprocessing())
 
 
 def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
@@ -256,7 +242,7 @@ def open_segmenter(
         _networks_alone(row.name, **own)
     elif row.in_torch is None and row.name != "function":
         _networks_alone(row.name, **own, threshold=threshold)
-    opener = resolve(row.open) if isinstance(row.open, str) else row.open
+    opener = resolve_name(row.open) if isinstance(row.open, str) else row.open
     return opener(
         model,
         **own,

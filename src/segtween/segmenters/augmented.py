@@ -11,7 +11,7 @@ from segtween.interfaces import Segmenter, Selecting, notes_of
 from segtween.runtimes.base import KeepsSizes
 from segtween.segmenters.network import resize
 from segtween.segmenters.scores import Scores
-from segtween.types import Rgb, SizeHW, check_rgb, format_size
+from segtween.types import Rgb, SizeHW, check_rgb, format_size, size_of
 
 KeyTta = Literal["none", "mirror", "scales"]
 
@@ -41,7 +41,6 @@ class Augmented:
 
     @property
     def notes(self) -> list[str]:
-        """Those of the segmenter itself."""
         return notes_of(self.inner)
 
     def __call__(self, rgb: Rgb) -> Scores:
@@ -61,7 +60,7 @@ class Augmented:
         """The scores of one changed copy on the grid of `like`, as if of the frame itself."""
         height, width = (max(1, round(side * scale)) for side in frame.shape[:2])
         seen = resize(np.ascontiguousarray(frame[:, ::-1]) if is_mirrored else frame, (height, width))
-        scores = self._scores(seen, of_hw=(frame.shape[0], frame.shape[1]))
+        scores = self._scores(seen, of_hw=size_of(frame))
         if scale == 1 and scores.shape != like.shape:
             found, wanted = ((v.shape[1], v.shape[2]) for v in (scores, like))
             raise ScoresError(

@@ -17,7 +17,7 @@ from segtween.labels import LabelSet, label_set, label_set_from_record, usual
 from segtween.models.weights import sha256_of
 from segtween.segmenters.scores import Scores, check_finite
 from segtween.texttable import count
-from segtween.types import Rgb, SizeHW, check_rgb, format_size
+from segtween.types import Rgb, SizeHW, check_rgb, format_size, size_of
 
 
 class CachedScores:
@@ -79,7 +79,7 @@ class CachedScores:
         if self._size_hw not in (None, rgb.shape[:2]):
             raise ScoresError(
                 f"{self.path.name} holds scores of frames of {format_size(self._size_hw)}",
-                expected=f"{format_size((rgb.shape[0], rgb.shape[1]))}, as the frames are",
+                expected=f"{format_size(size_of(rgb))}, as the frames are",
                 do="give the scores that belong to these frames",
             )
 

@@ -18,7 +18,7 @@ from segtween.labels import Which
 from segtween.labels import label_set as find_label_set
 from segtween.segmenters.answers import Answer
 from segtween.segmenters.scores import REDUCED_STRIDE, Scores, check_finite, logits_from_probabilities
-from segtween.types import Rgb, SizeHW, check_rgb
+from segtween.types import Rgb, SizeHW, check_rgb, size_of
 
 
 class CallableSegmenter:
@@ -57,7 +57,7 @@ class CallableSegmenter:
 
     def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
         """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
-        (answer, kept_hw), size_hw = self._answer(check_rgb(rgb)), (rgb.shape[0], rgb.shape[1])
+        (answer, kept_hw), size_hw = self._answer(check_rgb(rgb)), size_of(rgb)
         scores = answer.scores(labels_of=self.labels, who=self._who, grid_hw=kept_hw)
         return scores, answer.detail(size_hw, kept_hw, labels_of=self.labels, who=self._who)
 
@@ -66,7 +66,8 @@ class CallableSegmenter:
         return f"function {self.name!r}"
 
     def _answer(self, image: Rgb) -> tuple[Answer, SizeHW]:
-        """What the function returns, and the grid that scores are kept on."""
+        """What the function returns, and the grid that scores are kept on: its own, or that of stride 4 if it is
+        finer."""
         who = self._who
         try:
             returned = self.function(image)
@@ -77,8 +78,8 @@ class CallableSegmenter:
                 do="correct the function",
             ) from error
         values = self._planes(_as_array(returned, who), who)
-        size = image.shape[0], image.shape[1]
-        kept_hw = _coarser((values.shape[-2], values.shape[-1]), size)
+        most = [-(-side // REDUCED_STRIDE) for side in image.shape[:2]]
+        kept_hw = min(values.shape[-2], most[0]), min(values.shape[-1], most[1])
         if values.ndim == 2:
             return Answer(labels=values), kept_hw
         scores = check_finite(values.astype(np.float32), labels_of=self.labels, who=who, do="correct the function")
@@ -186,12 +187,6 @@ def _as_array(returned: Any, who: str) -> NDArray[Any]:
             do="return the array itself, for dictionaries and tuples the entry with the scores",
         )
     return returned
-
-
-def _coarser(grid_hw: SizeHW, size_hw: SizeHW) -> SizeHW:
-    """The grid itself, or that of stride 4 where it is finer."""
-    most = [-(-side // REDUCED_STRIDE) for side in size_hw]
-    return min(grid_hw[0], most[0]), min(grid_hw[1], most[1])
 
 
 def are_probabilities(scores: Scores) -> bool:

@@ -22,12 +22,20 @@ from segtween.ops.threads import in_background
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
-from segtween.segmenters.letterbox import Place, check_letterbox, letterboxed, place_in, within
+from segtween.segmenters.one_size import (
+    Place,
+    check_letterbox,
+    check_windows,
+    letterboxed,
+    place_in,
+    places,
+    slide,
+    within,
+)
 from segtween.segmenters.resampling import ANTIALIASED, antialiased, reads_neighbours
 from segtween.segmenters.scores import Scores, check_finite
-from segtween.segmenters.sliding import check_windows, places, slide
 from segtween.texttable import ordinal
-from segtween.types import Rgb, SizeHW, check_rgb, format_size
+from segtween.types import Rgb, SizeHW, check_rgb, format_size, size_of
 
 Scale = float | Literal["auto"]
 LARGEST_SCALE = 4.0
@@ -48,7 +56,7 @@ class NetworkSegmenter:
     `scale` times its size (auto: `auto_scale`), rounded to the nearest multiple of `input.multiple_of` in each
     direction (at least one), or to the network's fixed size: nothing is padded, so the grid of scores spans the image
     exactly (with `input.fit` letterbox what is of the border is cut off). With `input.window_stride_hw` the network
-    sees windows of that fixed size instead, whose scores are averaged where they overlap (`segmenters.sliding`). A
+    sees windows of that fixed size instead, whose scores are averaged where they overlap (`segmenters.one_size`). A
     trial on random pixels when it is made finds records that do not fit their graph. One call at a time.
 
     Raises SettingError (scale), ModelError (record and graph), ScoresError (values not finite).
@@ -77,7 +85,7 @@ class NetworkSegmenter:
     def detailed(self, rgb: Rgb) -> tuple[Scores, NDArray[Any] | None]:
         """The logits, and what they leave out (`interfaces.Detailed`): of scores and labels on a finer grid all."""
         self._frames += 1
-        answer, size_hw = self._answer(check_rgb(rgb), None), (rgb.shape[0], rgb.shape[1])
+        answer, size_hw = self._answer(check_rgb(rgb), None), size_of(rgb)
         scores = self._reduced(answer, self._who())
         return scores, answer.detail(size_hw, answer.kept_hw, labels_of=self.labels, who=self._who())
 
@@ -97,20 +105,21 @@ class NetworkSegmenter:
 
     def _answer(self, image: Rgb, scale: float | None) -> Answer:
         pixels, stride = self.record.input, self.record.output.stride
-        size_hw, image_hw = pixels.size_hw, (image.shape[0], image.shape[1])
+        size_hw, image_hw = pixels.size_hw, size_of(image)
         seen_hw = input_size(self.record, image_hw, scale=self.scale if scale is None else scale)
         if size_hw is None or pixels.window_stride_hw is None:
             seen, place = fitted(self.record, image, seen_hw)
             return self._seen(seen) if place is None else within(self._seen(seen), place)
         seen, step_hw = resize(image, seen_hw, pixels.resampling), pixels.window_stride_hw
-        return Answer(slide(self._scores_of_window, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
+
+        def scores_of(window: Rgb) -> Scores:
+            return self._seen(window).scores(labels_of=self.labels, who=self._who())
+
+        return Answer(slide(scores_of, seen, window_hw=size_hw, step_hw=step_hw, cell=stride), stride)
 
     def _seen(self, image: Rgb) -> Answer:
-        size_hw = image.shape[0], image.shape[1]
+        size_hw = size_of(image)
         return read_answer(self.runtime.run(image[None]), self.record, size_hw=size_hw, who=self._who())
-
-    def _scores_of_window(self, image: Rgb) -> Scores:
-        return self._seen(image).scores(labels_of=self.labels, who=self._who())
 
     def _reduced(self, answer: Answer, who: str) -> Scores:
         scores = answer.scores(labels_of=self.labels, who=who, grid_hw=answer.kept_hw)
@@ -262,11 +271,11 @@ def input_size(record: ModelRecord, size_hw: SizeHW, *, scale: Scale = 1.0) -> S
 def views(record: ModelRecord, image: Rgb, *, scale: float = 1.0) -> Iterator[Rgb]:
     """What the network sees of an image: all of it, resized, or windows of it."""
     size_hw, step_hw = record.input.size_hw, record.input.window_stride_hw
-    seen, _ = fitted(record, image, input_size(record, (image.shape[0], image.shape[1]), scale=scale))
+    seen, _ = fitted(record, image, input_size(record, size_of(image), scale=scale))
     if size_hw is None or step_hw is None:
         yield seen
         return
-    for top, left in places((seen.shape[0], seen.shape[1]), size_hw, step_hw):
+    for top, left in places(size_of(seen), size_hw, step_hw):
         yield np.ascontiguousarray(seen[top : top + size_hw[0], left : left + size_hw[1]])
 
 
@@ -276,7 +285,7 @@ def fitted(record: ModelRecord, image: Rgb, size_hw: SizeHW) -> tuple[Rgb, Place
     if record.input.fit == "stretch":
         return resize(image, size_hw, how), None
     cell = 1 if record.output.is_merged else record.output.stride
-    place = place_in(size_hw, (image.shape[0], image.shape[1]), cell=cell)
+    place = place_in(size_hw, size_of(image), cell=cell)
     return letterboxed(resize(image, (place.height, place.width), how), place, size_hw), place
 
 
@@ -288,6 +297,6 @@ def resize(rgb: Rgb, size_hw: SizeHW, how: Resampling | None = None) -> Rgb:
         return rgb
     if how in ANTIALIASED:
         return antialiased(rgb, size_hw, how)
-    is_bilinear = reads_neighbours(size_hw, (rgb.shape[0], rgb.shape[1]), how)
+    is_bilinear = reads_neighbours(size_hw, size_of(rgb), how)
     resized: Rgb = cv2.resize(rgb, size_hw[::-1], interpolation=cv2.INTER_LINEAR if is_bilinear else cv2.INTER_AREA)
     return resized

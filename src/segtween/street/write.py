@@ -32,7 +32,7 @@ from segtween.errors import SettingError, SinkError, os_errors
 from segtween.labels import CAMVID11, CITYSCAPES19
 from segtween.street.clip import Density, StreetClip, StreetFrame, check_settings
 from segtween.texttable import count
-from segtween.types import Progress, SizeHW, format_size
+from segtween.types import Progress, SizeHW, format_size, steps
 
 CITY = "street"
 CLIP_FRAMES, LABELLED_INDEX = 30, 19
@@ -89,14 +89,12 @@ class Drives:
 
     def render(self, rate: Fraction, progress: Progress | None) -> Iterator[tuple[int, StreetFrame]]:
         """The frames of all clips, each with its clip's seed; `progress(done, total)` counts frames."""
-        done = 0
+        step = steps(progress, self.clips * self.frames)
         for seed in range(self.seed, self.seed + self.clips):
             clip = StreetClip(seed, size_hw=self.size_hw, frame_rate=rate, frames=self.frames, traffic=self.traffic)
             for frame in clip:
                 yield seed, frame
-                done += 1
-                if progress is not None:
-                    progress(done, self.clips * self.frames)
+                step()
 
 
 class FrameWriter(Protocol):

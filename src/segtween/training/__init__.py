@@ -19,17 +19,8 @@ from segtween.training.recipe import Augment, BaseRecipe
 from segtween.training.segmenter.recipe import Recipe
 
 __all__ = [
-    "AttentionLoss",
-    "AttentionRecipe",
-    "Augment",
-    "Disturb",
-    "Epoch",
-    "Moments",
-    "Recipe",
-    "TrainOptions",
-    "load_recipe",
-    "train",
-    "train_recipe",
+    "AttentionLoss", "AttentionRecipe", "Augment", "Disturb", "Epoch", "Moments", "Recipe", "TrainOptions",
+    "load_recipe", "train", "train_recipe",
 ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,9 +40,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     write_whole(path, data.tobytes())
 
 
-def computed_once(
-    folder: Path, rows: Callable[[], Iterator[Row]], *, count: int, title: str
-) -> dict[str, NDArray[Any]]:
+def computed_once(folder: Path, rows: Iterable[Row], *, count: int, title: str) -> dict[str, NDArray[Any]]:
     """The arrays of `folder`, by name, mapped from disk; it is filled from `count` rows where it is not there yet.
 
     There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The
@@ -50,11 +48,11 @@ def computed_once(
     """
     if not folder.is_dir():
         with new_folder(folder) as part:
-            _fill(part, rows(), count=count, title=title)
+            _fill(part, rows, count=count, title=title)
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 
 
-def _fill(folder: Path, rows: Iterator[Row], *, count: int, title: str) -> None:
+def _fill(folder: Path, rows: Iterable[Row], *, count: int, title: str) -> None:
     arrays: dict[str, Any] = {}
     for number, row in enumerate(tracked(rows, title, count)):
         for name, value in row.items():

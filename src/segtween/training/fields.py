@@ -31,13 +31,9 @@ SizeOrNone = Annotated[str, Predicate(lambda text: text == "" or _SIZE.fullmatch
 Range = tuple[float, float]
 
 
-def _rising(pair: tuple[float, float]) -> bool:
-    return pair[0] <= pair[1]
-
-
 Seeds = Annotated[
     tuple[Annotated[int, Ge(0)], Annotated[int, Ge(0)]],
-    Predicate(_rising),
+    Predicate(lambda pair: pair[0] <= pair[1]),
     Expected("two numbers from 0, the smaller first"),
 ]
 

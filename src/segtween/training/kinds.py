@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,37 +12,26 @@ from segtween.training.fields import build, check
 from segtween.training.recipe import BaseRecipe
 from segtween.validation import read_yaml
 
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind, whose modules are loaded when they are needed: a task needs torch, and an edge of the library may
-    bring a kind of its own."""
-
-    package: str
-
-    @property
-    def recipe(self) -> type[BaseRecipe]:
-        """The class of its recipes."""
-        found: type[BaseRecipe] = import_module(f"{self.package}.recipe").RECIPE
-        return found
-
-    def open(self, recipe: BaseRecipe, context: Any) -> Any:
-        """Its task, opened."""
-        return import_module(f"{self.package}.task").open_task(recipe, context)
-
-
 KINDS = {
-    "": Kind("segtween.training.segmenter"),
-    "propagation": Kind("segtween.compat.swnet_seq.training"),
-    "attention": Kind("segtween.training.attention"),
+    "": "segtween.training.segmenter",
+    "propagation": "segtween.compat.swnet_seq.training",
+    "attention": "segtween.training.attention",
 }
+"""The package of each kind, whose modules are loaded when they are needed: a task needs torch, and an edge of the
+library may bring a kind of its own."""
 
 
-def kind_of(trains: Any) -> Kind:
+def recipe_class(trains: Any) -> type[BaseRecipe]:
     """SettingError for something that nothing trains."""
     named = [name for name in KINDS if name]
     check(trains in KINDS, "trains", trains, f"{' or '.join(named)}, or nothing for a segmenter")
-    return KINDS[trains]
+    found: type[BaseRecipe] = import_module(f"{KINDS[trains]}.recipe").RECIPE
+    return found
+
+
+def open_task(recipe: BaseRecipe, context: Any) -> Any:
+    """The task of a recipe, opened."""
+    return import_module(f"{KINDS[recipe.trains]}.task").open_task(recipe, context)
 
 
 def load_recipe(path: str | Path) -> Any:
@@ -52,7 +41,7 @@ def load_recipe(path: str | Path) -> Any:
     """
     path = Path(path)
     values = read_yaml(path, what="recipe", expected="field: value lines")
-    kind = kind_of(values["trains"] if isinstance(values, dict) and "trains" in values else "").recipe
+    kind = recipe_class(values["trains"] if isinstance(values, dict) and "trains" in values else "")
     first = values.get("after") if isinstance(values, dict) else None
     if first is not None and "after" in {f.name for f in fields(kind)}:  # type: ignore[arg-type]
         check(isinstance(first, str), "after", first, "the name of a recipe file")

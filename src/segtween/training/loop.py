@@ -18,7 +18,7 @@ import torch
 
 from segtween.errors import SettingError, SinkError, os_errors
 from segtween.training import checkpoint
-from segtween.training.kinds import kind_of
+from segtween.training.kinds import open_task
 from segtween.training.options import CHECKPOINT, TrainOptions
 from segtween.training.processes import Processes, joined, world
 from segtween.training.progress import Progress
@@ -42,7 +42,7 @@ def train(recipe: BaseRecipe, options: TrainOptions) -> dict[str, Any]:
     with joined(device, batch=recipe.batch, parts=recipe.accumulate) as processes:
         make_folder(options.out)
         context = Context(options, device, processes, before)
-        task: Task = kind_of(recipe.trains).open(recipe, context)
+        task: Task = open_task(recipe, context)
         position = _learn(task, context)
         report = {"text": "", "model": str(options.model)}
         if processes.first:

@@ -10,7 +10,7 @@
 | `jobs` | the queue: one job at a time, others wait and know their place |
 | `videos`, `video_routes` | videos of a session: uploaded, rendered, recorded |
 | `runs`, `run_routes` | a run, and what its result shows |
-| `live`, `live_routes` | a camera, a stream or a video at its rate, with labels |
+| `live` | a camera, a stream or a video at its rate, with labels |
 | `labelling`, `label_upload`, `labelling_routes` | labels that a person makes of some frames, propagated to all |
 | `static/` | the page: HTML, CSS and JavaScript modules, without a build step |
 

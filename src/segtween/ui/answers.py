@@ -15,12 +15,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 BAD_REQUEST = 400
 
 
-class Refusal(Exception):  # noqa: N818 it is no fault
-    """What is not done, with the status of the answer: `error` is what the page shows."""
+class Refusal(SettingError):  # noqa: N818 it is no fault
+    """What is not done, with the status of the answer."""
 
-    def __init__(self, status: int, error: SegtweenError) -> None:
-        super().__init__(str(error))
-        self.status, self.error = status, error
+    def __init__(self, status: int, got: str, *, expected: str, do: str) -> None:
+        super().__init__(got, expected=expected, do=do)
+        self.status = status
+
+    @classmethod
+    def of(cls, status: int, error: SegtweenError) -> Refusal:
+        return cls(status, error.got, expected=error.expected, do=error.do)
 
 
 def failure(status: int, text: str) -> JSONResponse:
@@ -36,10 +40,8 @@ def answering(endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except Refusal as refusal:
-            return failure(refusal.status, str(refusal.error))
         except SegtweenError as error:
-            return failure(BAD_REQUEST, str(error))
+            return failure(error.status if isinstance(error, Refusal) else BAD_REQUEST, str(error))
         except ClientDisconnect:
             return Response(status_code=BAD_REQUEST)  # which nobody reads
 

@@ -13,7 +13,7 @@ import typer
 from segtween.cli import shared
 from segtween.cli.grouping import grouped
 from segtween.cli.guard import guarded, leave_at_once
-from segtween.errors import MissingExtraError, SettingError
+from segtween.errors import SettingError, from_extra
 from segtween.ui import LOOPBACK
 
 GIGABYTE = 1 << 30
@@ -79,15 +79,11 @@ def ui(
     """
     from segtween.cli.screen import notes
 
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("segtween ui", extra="ui") from None
+    for module in ("starlette", "uvicorn"):
+        from_extra(module, "segtween ui", extra="ui")
     from segtween.ui.guard import Access
-    from segtween.ui.server import listen
-    from segtween.ui.serving import offered, serve_in
-    from segtween.ui.state import Options
+    from segtween.ui.server import listen, offered, serve_in
+    from segtween.ui.sessions import Options
 
     server.check()
     names = offered(model or [])

@@ -102,13 +102,10 @@ class Guard:
             return response
         if not access.has_token(request):
             return PlainTextResponse(OPEN_THE_ADDRESS, status_code=401)
-        if request.method not in ("GET", "HEAD") and not self._is_from_here(request):
+        origin, host = request.headers.get("origin"), request.headers.get("host")
+        if request.method not in ("GET", "HEAD") and (origin is None or _parts(origin).netloc != host):
             return failure(403, "the request comes from another page; use the page of this server")
         return None
-
-    def _is_from_here(self, request: Request) -> bool:
-        origin = request.headers.get("origin")
-        return origin is not None and _parts(origin).netloc == request.headers.get("host")
 
 
 def _parts(address: str) -> SplitResult:

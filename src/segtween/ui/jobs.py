@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from segtween.cli.screen import seconds_left
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError
 from segtween.ui.answers import Refusal
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -45,7 +45,6 @@ class Job:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether it has been asked to end."""
         return self._asked.is_set()
 
     def cancel(self) -> None:
@@ -82,7 +81,7 @@ class Job:
             self.state = "done"
         except Cancelled:
             self.state = "cancelled"
-        except (SegtweenError, Refusal) as error:
+        except SegtweenError as error:
             self.error, self.state = str(error), "failed"
         except BaseException as fault:  # such as the exit that a network's own code asks for: the queue goes on
             logging.getLogger(__name__).exception("a job failed")
@@ -117,9 +116,9 @@ class JobQueue:
             if sum(job.state == "waiting" for job in self._jobs) >= self._most:
                 raise Refusal(
                     TOO_MANY,
-                    SettingError(
-                        f"{self._most} jobs are waiting already", expected="a place in the queue", do="try again later"
-                    ),
+                    f"{self._most} jobs are waiting already",
+                    expected="a place in the queue",
+                    do="try again later",
                 )
             job = Job(session, kind, title, work)
             self._jobs.append(job)

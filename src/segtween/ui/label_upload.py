@@ -10,7 +10,6 @@ import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from segtween.datasets.annotations import CVAT_XML, ZIP_FAULTS
@@ -54,7 +53,12 @@ def _opened(labelling: Labelling, name: str, data: bytes, incoming: Path) -> Lab
     with sink_errors(incoming):
         if pngs is None:
             if suffix not in EXPORTS:
-                raise _unusable(name)
+                raise LabelError(
+                    f"file {name}",
+                    expected="a PNG file named by the number of its frame, a zip file of them, or an export (.zip, "
+                    ".json, .xml)",
+                    do="choose another file",
+                )
             export = incoming / f"labels{suffix}"
             export.write_bytes(data)
             with named(export, name):
@@ -84,14 +88,6 @@ def _is_png(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() == ".png"
 
 
-def _unusable(name: str) -> LabelError:
-    return LabelError(
-        f"file {name}",
-        expected="a PNG file named by the number of its frame, a zip file of them, or an export (.zip, .json, .xml)",
-        do="choose another file",
-    )
-
-
 def check_png(name: str, content: bytes, size_hw: SizeHW) -> None:
     """Raises LabelError for another size than the frames', before anything is decoded; DatasetError for no PNG."""
     if content[:8] != SIGNATURE or len(content) < 24:
@@ -114,15 +110,10 @@ def _plain_members(name: str, data: bytes) -> list[tuple[str, bytes]] | None:
                 raise LabelError(f"{name} holds too much", expected=f"{MOST_BYTES >> 20} MB at most", do="take fewer")
             if {LABEL_MAP, CVAT_XML} & {one.filename for one in members}:
                 return None
-            return list(_pngs(file, members))
+            paths = [(one, PurePosixPath(one.filename)) for one in members]
+            pngs = [one for one, path in paths if _is_png(one.filename) and not path.name.startswith(".")]
+            return [(one.filename, file.read(one)) for one in pngs]
     except ZIP_FAULTS as error:
         raise DatasetError(
             f"{name} cannot be read ({error})", expected="a whole zip file", do="pack it again"
         ) from None
-
-
-def _pngs(file: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> Iterator[tuple[str, bytes]]:
-    for one in members:
-        plain = PurePosixPath(one.filename)
-        if plain.suffix.lower() == ".png" and not plain.name.startswith("."):
-            yield one.filename, file.read(one)

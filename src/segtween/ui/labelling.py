@@ -117,7 +117,6 @@ class Labelling:
         return sorted(int(path.stem) for path in (self.folder / "saved").glob("*.png"))
 
     def picture(self, frame: int) -> Path:
-        """The JPEG of a frame."""
         return self.folder / FRAMES / f"{self._check(frame):06d}.jpg"
 
     def labels_of(self, frame: int, origin: str) -> Labels:

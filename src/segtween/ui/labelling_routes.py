@@ -21,9 +21,8 @@ from segtween.ui.answers import Refusal, answering, body, received
 from segtween.ui.jobs import Job
 from segtween.ui.label_upload import MOST_BYTES, take_file
 from segtween.ui.labelling import Labelling
-from segtween.ui.sessions import LABELLING, NOT_FOUND, Session
-from segtween.ui.state import Here, of_request
-from segtween.ui.videos import NO_ROOM, no_room
+from segtween.ui.sessions import LABELLING, NOT_FOUND, Here, Session, of_request
+from segtween.ui.videos import no_room
 
 KIND, PROPAGATION = LABELLING, "propagation"
 """Of its jobs: the one that opens a video, and the others. The session keeps the labelling under the first."""
@@ -108,7 +107,6 @@ async def propagate(request: Request) -> Response:
 
 @answering
 async def picture(request: Request) -> Response:
-    """A frame as JPEG."""
     _, labelling = _found(request)
     return FileResponse(labelling.picture(_frame(request)), media_type="image/jpeg")
 
@@ -120,7 +118,7 @@ async def labels(request: Request) -> Response:
     try:
         found = await run_in_threadpool(labelling.labels_of, _frame(request), request.path_params["origin"])
     except LabelError as error:
-        raise Refusal(NOT_FOUND, error) from None
+        raise Refusal.of(NOT_FOUND, error) from None
     packed = gzip.compress(found.tobytes(), compresslevel=1)
     return Response(packed, media_type="application/octet-stream", headers={"content-encoding": "gzip"})
 
@@ -135,7 +133,6 @@ async def save(request: Request) -> Response:
 
 @answering
 async def remove(request: Request) -> Response:
-    """Removes the saved labels of a frame."""
     _, labelling = _found(request)
     return await _done(labelling, labelling.remove, _frame(request))
 
@@ -153,7 +150,6 @@ async def upload(request: Request) -> Response:
 
 @answering
 async def download(request: Request) -> Response:
-    """The saved labels as a zip file."""
     _, labelling = _found(request)
     data = await run_in_threadpool(labelling.archive)
     attached = {"content-disposition": 'attachment; filename="labels.zip"'}
@@ -170,9 +166,7 @@ def _found(request: Request) -> tuple[Here, Labelling]:
     here = of_request(request)
     labelling: Labelling | None = here.session.extra.get(KIND)
     if labelling is None or labelling.id != request.path_params["id"]:
-        raise Refusal(
-            NOT_FOUND, SettingError("this video is not open any more", expected="an open video", do="reload the page")
-        )
+        raise Refusal(NOT_FOUND, "this video is not open any more", expected="an open video", do="reload the page")
     return here, labelling
 
 
@@ -182,27 +176,25 @@ def _room() -> Iterator[None]:
     try:
         yield
     except SinkError as error:
-        raise Refusal(NO_ROOM, no_room(error)) from None
+        raise no_room(error) from None
 
 
 def _frame(request: Request) -> int:
     text: str = request.path_params["frame"]
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Refusal(NOT_FOUND, SettingError("a frame without number", expected="a number", do="reload the page"))
+        raise Refusal(NOT_FOUND, "a frame without number", expected="a number", do="reload the page")
     return int(text)
 
 
 def _check_idle(here: Here) -> None:
     if any(job.kind in (KIND, PROPAGATION) and not job.has_ended for job in here.session.jobs.values()):
-        raise Refusal(
-            BUSY, SettingError("labels are at work already", expected="one run at a time", do="wait, or cancel it")
-        )
+        raise Refusal(BUSY, "labels are at work already", expected="one run at a time", do="wait, or cancel it")
 
 
 async def _bytes(request: Request, *, most: int) -> bytes:
     """What was sent; Refusal (413) for more than `most`."""
-    error = SettingError("what was sent is too large", expected=f"{most} bytes at most", do="send less")
-    return await received(request, most_bytes=most, too_much=Refusal(TOO_LARGE, error))
+    too_much = Refusal(TOO_LARGE, "what was sent is too large", expected=f"{most} bytes at most", do="send less")
+    return await received(request, most_bytes=most, too_much=too_much)
 
 
 ROUTES = [

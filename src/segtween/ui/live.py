@@ -1,11 +1,13 @@
-"""A camera, a stream or a video at its rate: the newest frames, labelled, as pictures for those who watch."""
+"""A camera, a stream or a video at its rate: the newest frames, labelled, as pictures for those who watch: a multipart
+stream, which an `<img>` shows."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -14,16 +16,19 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from segtween.api import load
 from segtween.errors import SegtweenError, SettingError
 from segtween.interfaces import Engine, Source
 from segtween.run.lane import read_latest
 from segtween.types import Frame, Result, Rgb
+from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.jobs import Job
 from segtween.ui.runs import classes_of, every_of, network_of
-from segtween.ui.sessions import Session, Video
-from segtween.ui.state import Options
+from segtween.ui.sessions import NOT_FOUND, Options, Session, Video, of_request
 from segtween.ui.videos import address_of, compiled, named, open_video
 from segtween.video.jpeg import encode_jpeg
 from segtween.video.paint import Painter, Style
@@ -206,16 +211,12 @@ def _labelled(
             waiting[count] = frame, reader.arrived
             count += 1
             for result in engine.push(frame.rgb, pts_seconds=float(frame.pts_seconds)):
-                yield *_of(waiting, result), reader.dropped
+                labelled, came = waiting.pop(result.index)
+                yield labelled, result, came, reader.dropped
     finally:
         reader.stop()
         with suppress(SegtweenError):
             engine.finish()
-
-
-def _of(waiting: dict[int, tuple[Frame, float]], result: Result) -> tuple[Frame, Result, float]:
-    frame, arrived = waiting.pop(result.index)
-    return frame, result, arrived
 
 
 def picture(rgb: Rgb, result: Result, paint: Painter) -> bytes:
@@ -225,3 +226,44 @@ def picture(rgb: Rgb, result: Result, paint: Painter) -> bytes:
     if width > WIDEST:
         painted = smaller(painted, (round(height * WIDEST / width), WIDEST))
     return encode_jpeg(painted, quality=QUALITY)
+
+
+# ── Addresses ─────────────────────────────────────────────────────────────────────────────────
+
+
+VIEWS = "views"
+BOUNDARY = "segtween-frame"
+
+
+@answering
+async def start(request: Request) -> Response:
+    here, view = of_request(request), View()
+    choices = LiveChoices.of(await body(request), here.session, here.state.options)
+    job = here.queue("live", choices.title, partial(watch, choices, view))
+    here.session.extra.setdefault(VIEWS, {})[job.id] = view
+    return here.answer(job)
+
+
+@answering
+async def pictures(request: Request) -> Response:
+    """The pictures of a live job, each as soon as it is there, until it ends."""
+    here = of_request(request)
+    job = here.session.job(request.path_params["id"])
+    view: View | None = here.session.extra.get(VIEWS, {}).get(job.id)
+    if view is None:
+        raise Refusal(NOT_FOUND, f"job {job.id!r}", expected="a live one", do="reload the page")
+    return StreamingResponse(_parts(view, job), media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+
+
+async def _parts(view: View, job: Job) -> AsyncIterator[bytes]:
+    number = 0
+    while (found := await asyncio.to_thread(view.next, number)) is not None:
+        number, jpeg = found
+        if jpeg:
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            yield head.encode() + jpeg + b"\r\n"
+        elif job.has_ended:  # before it began
+            return
+
+
+ROUTES = [Route("/api/live", start, methods=["POST"]), Route("/live/{id}", pictures)]

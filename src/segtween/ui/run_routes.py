@@ -12,13 +12,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from segtween.errors import SettingError
 from segtween.reports.html.recording import LABELS_FILM, PICTURE_FILM
 from segtween.reports.html.run_page import REPORT
 from segtween.ui.answers import Refusal, answering, body
 from segtween.ui.runs import RESULTS, Choices, RunResult, networks, run
-from segtween.ui.sessions import NOT_FOUND
-from segtween.ui.state import Here, of_request
+from segtween.ui.sessions import NOT_FOUND, Here, of_request
 from segtween.ui.videos import check_room
 from segtween.video.staging import written
 
@@ -50,7 +48,6 @@ async def setup(request: Request) -> Response:
 
 @answering
 async def start(request: Request) -> Response:
-    """Queues a run."""
     here = of_request(request)
     choices = Choices.of(await body(request), here.session, here.state.options)
     check_room(here.session.folder, choices.video.path.stat().st_size)
@@ -59,14 +56,12 @@ async def start(request: Request) -> Response:
 
 @answering
 async def job(request: Request) -> Response:
-    """Where a job stands."""
     here = of_request(request)
     return here.answer(here.session.job(request.path_params["id"]))
 
 
 @answering
 async def cancel(request: Request) -> Response:
-    """Asks a job to end."""
     here = of_request(request)
     asked = here.session.job(request.path_params["id"])
     here.state.queue.cancel(asked)
@@ -75,11 +70,10 @@ async def cancel(request: Request) -> Response:
 
 @answering
 async def result(request: Request) -> Response:
-    """What a run that came to its end shows."""
     here, which = of_request(request), request.path_params["id"]
     found: RunResult | None = here.session.extra.get(RESULTS, {}).get(here.session.job(which).id)
     if found is None:
-        raise Refusal(NOT_FOUND, SettingError("a run without result", expected="one that is done", do="run it again"))
+        raise Refusal(NOT_FOUND, "a run without result", expected="one that is done", do="run it again")
     return JSONResponse({**found.to_json(f"/files/{which}/"), "downloads": downloads(found.folder)})
 
 
@@ -109,7 +103,7 @@ async def file(request: Request) -> Response:
     if name in ARCHIVES and not path.is_file():
         await run_in_threadpool(pack, path.parent, name)
     if name not in (*FILES, *ARCHIVES) or not path.is_file():
-        raise Refusal(NOT_FOUND, SettingError(f"file {name!r}", expected="a file of this run", do="reload the page"))
+        raise Refusal(NOT_FOUND, f"file {name!r}", expected="a file of this run", do="reload the page")
     headers = {"content-security-policy": OF_REPORTS} if name == REPORT else None
     saved = "save" in request.query_params or name in ARCHIVES
     return FileResponse(path, filename=name if saved else None, headers=headers)
@@ -118,7 +112,7 @@ async def file(request: Request) -> Response:
 def _folder(here: Here, which: str) -> Path:
     made = here.session.job(which).result
     if not isinstance(made, dict) or "folder" not in made:
-        raise Refusal(NOT_FOUND, SettingError("a job without files", expected="a run", do="reload the page"))
+        raise Refusal(NOT_FOUND, "a job without files", expected="a run", do="reload the page")
     return Path(made["folder"])
 
 

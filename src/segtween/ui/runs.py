@@ -18,8 +18,7 @@ from segtween.run.modes import ModeName
 from segtween.run.options import Outputs
 from segtween.run.summary import Summary
 from segtween.ui.jobs import Job
-from segtween.ui.sessions import RUNS, Session, Video
-from segtween.ui.state import Options
+from segtween.ui.sessions import RUNS, Options, Session, Video
 from segtween.ui.videos import as_argument, compiled, named, open_video
 from segtween.video import NamedSource
 

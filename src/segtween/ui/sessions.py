@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segtween.errors import SettingError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from segtween.settings import DEFAULT_MODEL
 from segtween.ui.answers import Refusal
-from segtween.ui.jobs import Job
+from segtween.ui.guard import Access
+from segtween.ui.jobs import Job, JobQueue
 from segtween.video.staging import sink_errors
 
 BUSY, NOT_FOUND = 503, 404
@@ -77,10 +81,7 @@ class Session:
 
     def _found(self, table: dict[str, Any], which: object, what: str) -> Any:
         if not isinstance(which, str) or which not in table:
-            raise Refusal(
-                NOT_FOUND,
-                SettingError(f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page"),
-            )
+            raise Refusal(NOT_FOUND, f"{what} {which!r}", expected=f"a {what} of this session", do="reload the page")
         return table[which]
 
 
@@ -117,9 +118,9 @@ class Sessions:
             if len(self._sessions) >= self._most:
                 raise Refusal(
                     BUSY,
-                    SettingError(
-                        f"{self._most} sessions are open", expected="fewer", do="close the page elsewhere, or try later"
-                    ),
+                    f"{self._most} sessions are open",
+                    expected="fewer",
+                    do="close the page elsewhere, or try later",
                 )
             number = secrets.token_urlsafe(24)
             folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
@@ -151,7 +152,6 @@ class Sessions:
                 self._remove(session)
 
     def close(self) -> None:
-        """Ends all of them, at once."""
         for session in list(self._sessions.values()):
             self.end(session)
             self._remove(session)
@@ -166,3 +166,57 @@ class Sessions:
                 session.folder.rmdir()
         else:
             shutil.rmtree(session.folder, ignore_errors=True)
+
+
+# ── What the endpoints share, and what a request has of it ────────────────────────────────────
+
+
+GONE = 409
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the page is served. `networks` are the names or files that are offered, the first of them chosen."""
+
+    access: Access
+    networks: tuple[str, ...] = (DEFAULT_MODEL,)
+    most_upload_bytes: int = 2 << 30
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class State:
+    options: Options
+    sessions: Sessions
+    queue: JobQueue
+
+
+@dataclass(frozen=True)
+class Here:
+    """A request's session, and all that is around it."""
+
+    state: State
+    session: Session
+
+    def queue(self, kind: str, title: str, work: Callable[[Job], Any]) -> Job:
+        job = self.state.queue.submit(self.session.id, kind, title, work)
+        self.session.jobs[job.id] = job
+        return job
+
+    def submit(self, kind: str, title: str, work: Callable[[Job], Any]) -> Response:
+        return self.answer(self.queue(kind, title, work))
+
+    def answer(self, job: Job) -> Response:
+        return JSONResponse(self.described(job))
+
+    def described(self, job: Job) -> dict[str, Any]:
+        return job.to_json(place=self.state.queue.place(job))
+
+
+def of_request(request: Request) -> Here:
+    """Refusal (409) where the session has ended."""
+    state: State = request.app.state.segtween
+    session = state.sessions.find(request.cookies.get(state.options.access.session_cookie))
+    if session is None:
+        raise Refusal(GONE, "this session has ended", expected="an open one", do="reload the page to begin another")
+    return Here(state, session)

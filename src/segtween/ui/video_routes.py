@@ -11,10 +11,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from segtween.errors import SegtweenError, SettingError
+from segtween.errors import SegtweenError
 from segtween.ui.answers import Refusal, answering, body
-from segtween.ui.sessions import NOT_FOUND
-from segtween.ui.state import of_request
+from segtween.ui.sessions import NOT_FOUND, of_request
 from segtween.ui.videos import (
     MOST_VIDEOS,
     NO_VIDEO,
@@ -46,13 +45,13 @@ async def send(request: Request) -> Response:
     here = of_request(request)
     upload = here.session.extra.get("uploads", {}).pop(request.path_params["id"], None)
     if upload is None:
-        raise Refusal(NOT_FOUND, SettingError("an upload that was not announced", expected="one that was", do="reload"))
+        raise Refusal(NOT_FOUND, "an upload that was not announced", expected="one that was", do="reload")
     path = await upload.store(request.stream(), here.session)
     try:
         video = await run_in_threadpool(look_into, path, upload.name, number=upload.id)
     except SegtweenError as error:
         shutil.rmtree(path.parent, ignore_errors=True)
-        raise Refusal(NO_VIDEO, error) from None
+        raise Refusal.of(NO_VIDEO, error) from None
     here.session.videos[video.id] = video
     return JSONResponse(video.to_json())
 
@@ -83,7 +82,7 @@ async def remove(request: Request) -> Response:
     here = of_request(request)
     video = here.session.video(request.path_params["id"])
     if here.state.queue.is_busy(here.session.id):
-        raise Refusal(409, SettingError("a job is at work", expected="none", do="wait for it, or cancel it"))
+        raise Refusal(409, "a job is at work", expected="none", do="wait for it, or cancel it")
     del here.session.videos[video.id]
     shutil.rmtree(video.path.parent, ignore_errors=True)
     return JSONResponse({})

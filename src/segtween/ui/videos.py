@@ -60,10 +60,15 @@ class Upload:
         if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise SettingError("an upload without name or size", expected="both", do="reload the page")
         if size > most_bytes:
-            raise Refusal(TOO_LARGE, _too_large(name, size, most_bytes))
+            raise Refusal(
+                TOO_LARGE,
+                f"{_printable(name)} has {gigabytes(size)}",
+                expected=f"at most {gigabytes(most_bytes)}",
+                do="cut it, or start the page with --max-upload",
+            )
         suffix = Path(name).suffix.lower()
         if suffix not in VIDEO_SUFFIXES or size == 0:
-            raise Refusal(NO_VIDEO, _no_video(name, "it is empty" if size == 0 else f"its name ends in {suffix!r}"))
+            raise _no_video(name, "it is empty" if size == 0 else f"its name ends in {suffix!r}")
         check_room(session.folder, size)
         check_count(session)
         return cls(secrets.token_urlsafe(9), shown_name(name), size)
@@ -77,44 +82,31 @@ class Upload:
                 head = b""
                 async for part in parts:
                     if file.tell() + len(part) > self.size:
-                        raise Refusal(TOO_LARGE, self._more_than_announced())
+                        raise Refusal(
+                            TOO_LARGE,
+                            f"more bytes of {self.name} came than were announced",
+                            expected=count(self.size, "byte"),
+                            do="send it again with its size",
+                        )
                     if len(head) < HEAD_BYTES:
                         head += part[:HEAD_BYTES]
-                        self._check_head(head)
+                        if len(head) >= min(HEAD_BYTES, self.size) and not CONTAINERS.match(head):
+                            raise _no_video(self.name, "it does not begin as one")
                     file.write(part)
                 if file.tell() < self.size:
                     raise SourceError(f"{self.name} was cut off", expected=count(self.size, "byte"), do="send it again")
         except SinkError as error:
             shutil.rmtree(target.parent, ignore_errors=True)
-            raise Refusal(NO_ROOM, no_room(error)) from None
+            raise no_room(error) from None
         except BaseException:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise
         return target
 
-    def _more_than_announced(self) -> SourceError:
-        return SourceError(
-            f"more bytes of {self.name} came than were announced",
-            expected=count(self.size, "byte"),
-            do="send it again with its size",
-        )
 
-    def _check_head(self, head: bytes) -> None:
-        """Refusal (415) once enough has come of what is no video."""
-        if len(head) >= min(HEAD_BYTES, self.size) and not CONTAINERS.match(head):
-            raise Refusal(NO_VIDEO, _no_video(self.name, "it does not begin as one"))
-
-
-def _too_large(name: str, size: int, most: int) -> SettingError:
-    return SettingError(
-        f"{_printable(name)} has {gigabytes(size)}",
-        expected=f"at most {gigabytes(most)}",
-        do="cut it, or start the page with --max-upload",
-    )
-
-
-def _no_video(name: str, why: str) -> SourceError:
-    return SourceError(
+def _no_video(name: str, why: str) -> Refusal:
+    return Refusal(
+        NO_VIDEO,
         f"{_printable(name)} is no video ({why})",
         expected="a video file (MP4, MKV, AVI, WebM, ...)",
         do="choose another",
@@ -126,9 +118,9 @@ def _printable(name: str) -> str:
     return "".join(sign for sign in name[:80] if sign.isprintable())
 
 
-def no_room(error: SegtweenError) -> SegtweenError:
+def no_room(error: SinkError) -> Refusal:
     """An error of writing, without the path, which nobody chose."""
-    return SinkError("the disk is full or cannot be written", expected="room for it", do=error.do or "make room")
+    return Refusal(NO_ROOM, "the disk is full or cannot be written", expected="room for it", do=error.do or "make room")
 
 
 def gigabytes(size: int) -> str:
@@ -153,17 +145,14 @@ def check_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size + RESERVE_BYTES:
         raise Refusal(
-            NO_ROOM,
-            SinkError(f"the disk has {gigabytes(free)} left", expected=gigabytes(size + RESERVE_BYTES), do="make room"),
+            NO_ROOM, f"the disk has {gigabytes(free)} left", expected=gigabytes(size + RESERVE_BYTES), do="make room"
         )
 
 
 def check_count(session: Session) -> None:
     """Refusal (413) where the session has many videos."""
     if len(session.videos) >= MOST_VIDEOS:
-        raise Refusal(
-            TOO_LARGE, SettingError(f"{MOST_VIDEOS} videos are here", expected="fewer", do="remove one of them first")
-        )
+        raise Refusal(TOO_LARGE, f"{MOST_VIDEOS} videos are here", expected="fewer", do="remove one of them first")
 
 
 def look_into(path: Path, name: str, *, number: str | None = None) -> Video:
@@ -206,7 +195,6 @@ class NamedFile:
 
 
 def open_video(video: Video) -> Source:
-    """Opens it. Raises SourceError."""
     from segtween.video import open_source
 
     with named(video.path, video.name):

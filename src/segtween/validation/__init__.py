@@ -4,15 +4,12 @@
 | --- | --- |
 | `reading` | a YAML file -> plain values, within bounds of size, depth and repetition |
 | `writing` | files and folders that have their name only when they are whole; plain values -> a YAML file |
-| `fields` | what a field accepts, given with its type |
-| `hints` | what a type's fields are called in a file, and a description of what it accepts |
-| `checking` | plain values -> a dataclass; one line of text for what does not fit |
+| `checking` | plain values -> a dataclass by its types, which say what is accepted; one line for what does not fit |
 """
 
 from __future__ import annotations
 
-from segtween.validation.checking import shown, validate
-from segtween.validation.fields import Expected, FileName, Name, Parsed, Positive, Whole
+from segtween.validation.checking import Expected, FileName, Name, Parsed, Positive, Whole, shown, validate
 from segtween.validation.reading import read_yaml
 from segtween.validation.writing import whole_file, whole_folder, write_whole, write_yaml, yaml_text
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from segtween.compat.swnet_seq.flags import Options, data_root
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
 from segtween.datasets.camvid import equal_runs
-from segtween.datasets.cityscapes import IMAGES, void_ids
-from segtween.datasets.numbering import frames_before, split_number
+from segtween.datasets.cityscapes import IMAGES, frames_before, split_number, void_ids
 from segtween.datasets.reading import names_by_line, read_list
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
@@ -65,7 +64,6 @@ def labelled_clips(options: Options, *, split: str, listing: str, before: int) -
 
 
 def split_exists(options: Options, split: str) -> bool:
-    """Whether the data folder has this split."""
     root = need_root(options)
     if LAYOUTS[options.dataset].folders == "cityscapes":
         return (root / IMAGES / split).is_dir()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from segtween.datasets.reading import read_rgb
 from segtween.labels import LabelSet
 from segtween.metrics.segmentation import Counts, confusion, fraction, miou, overlap, per_class, reference_scores
 from segtween.settings import Settings
-from segtween.types import Labels, Progress, Rgb
+from segtween.types import Labels, Method, Progress, Rgb, size_of
+from segtween.types import steps as counted
 
 
 @dataclass
@@ -96,9 +98,9 @@ def evaluate(options: Options, places: Places, log: RunLog, progress: Progress) 
     """Measure, print, write what --save-res and --save-seq-res ask for; returns what `results.json` holds."""
     # Alone, the network needs no frames before the labelled one, but for a strip.
     steps = () if options.eval_single and not options.save_seq_res else options.eval_multi_step
-    chosen = _method(options, places)
+    files, settings = _method(options, places)
     data = labelled_clips(options, split=options.split or "val", listing=options.val_list, before=max(steps, default=0))
-    passes = _passes(options, chosen, log, steps=steps)
+    passes = _passes(options, files, settings, log, steps=steps)
     method = passes.method(weights.PRESET)
     predictions = Predictions(places.predictions, data.labels, single=options.eval_single)
     windows = [window for clip in data.clips for window in windows_of(clip, steps)]
@@ -116,9 +118,7 @@ def evaluate(options: Options, places: Places, log: RunLog, progress: Progress) 
     for k in sorted(scores.counts):
         log.scalar("eval/mIoU by frames since key", scores.miou(k) or 0.0, k)
     found = {
-        "method": method.to_json(),
-        "options": options.to_json(),
-        "weights": chosen.to_json(),
+        **_made_with(options, method, files),
         "data": {"dataset": data.name, "split": data.split, "clips": len(data.clips)},
         **scores.to_json(),
     }
@@ -142,28 +142,26 @@ def measure(
     def read(item: tuple[ClipFrame, bool]) -> tuple[Rgb, Labels | None]:
         frame, counts = item
         rgb = data.read_rgb(frame)
-        return rgb, data.read_labels(frame, size_hw=(rgb.shape[0], rgb.shape[1])) if counts else None
+        return rgb, data.read_labels(frame, size_hw=size_of(rgb)) if counts else None
 
     wanted = [(f, w.is_dense or i == len(w.frames) - 1) for w in windows for i, f in enumerate(w.frames)]
     ahead = options.batch_size * (passes.longest + 1)
     frames = read_ahead(wanted, read, workers=options.num_worker, ahead=ahead)
-    done = 0
+    step = counted(progress, len(wanted))
     for window in windows:
-        for moment in passes.through(window, _take(frames, len(window.frames))):
+        for moment in passes.through(window, islice(frames, len(window.frames))):
             scores.add(moment)
             if seen is not None:
                 seen(moment)
-            done += 1
-            if progress is not None:
-                progress(done, len(wanted))
+            step()
     return scores
 
 
 def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> dict[str, Any]:
     """Write the labels of every frame of every clip: a key frame, `longest` frames after it, the next key frame."""
-    chosen = _method(options, places)
+    files, settings = _method(options, places)
     clips = unlabelled_clips(options)
-    passes = _passes(options, chosen, log, steps=(options.longest,))
+    passes = _passes(options, files, settings, log, steps=(options.longest,))
     method = passes.method(weights.PRESET)
     predictions = Predictions(places.predictions, LAYOUTS[options.dataset].labels, single=options.eval_single)
     every = [frame for clip in clips for frame in clip.frames]
@@ -172,58 +170,46 @@ def infer(options: Options, places: Places, log: RunLog, progress: Progress) -> 
         return read_rgb(frame.image_path), None
 
     frames = read_ahead(every, read, workers=options.num_worker, ahead=options.batch_size * (passes.longest + 1))
-    done = 0
+    step = counted(progress, len(every))
     for clip in clips:
-        for moment in passes.along(clip, _take(frames, len(clip))):
+        for moment in passes.along(clip, islice(frames, len(clip))):
             answer = moment.measured[0]
             predictions.image(moment.frame.name, answer.distance, answer.labels)
             predictions.show(moment)
-            done += 1
-            progress(done, len(every))
+            step()
     log.say(f"{len(every)} frames of {len(clips)} clips, method {method.name} {method.hash}")
     log.say(f"{predictions.images} label images, {predictions.strips} strips: {places.predictions}")
     return {
-        "method": method.to_json(),
-        "options": options.to_json(),
-        "weights": chosen.to_json(),
+        **_made_with(options, method, files),
         "data": {"clips": len(clips), "frames": len(every)},
         "predictions": {"images": predictions.images, "strips": predictions.strips},
     }
 
 
-@dataclass(frozen=True)
-class Method:
-    """The weight files that are used, by what they are for, and the settings of the preset; None: the network alone."""
-
-    files: dict[str, Path]
-    settings: Settings | None
-
-    def to_json(self) -> dict[str, str]:
-        return {name: str(path) for name, path in self.files.items()}
+def _made_with(options: Options, method: Method, files: dict[str, Path]) -> dict[str, Any]:
+    weights = {name: str(path) for name, path in files.items()}
+    return {"method": method.to_json(), "options": options.to_json(), "weights": weights}
 
 
-def _method(options: Options, places: Places) -> Method:
-    """ModelError for a weight file that is missing, before anything is computed."""
+def _method(options: Options, places: Places) -> tuple[dict[str, Path], Settings | None]:
+    """The weight files that are used, by what they are for, and the settings of the preset; None: the network alone.
+    ModelError for a weight file that is missing, before anything is computed."""
     files = {"segmentation": weights.key_network_file(options, places)}
     if options.eval_single:
-        return Method(files, None)
+        return files, None
     files["propagation"] = weights.propagation_file(options, places)
     settings = weights.method_settings(options, files["propagation"])
     if Path(settings.flow.name).is_file():
         files["flow"] = Path(settings.flow.name)
-    return Method(files, settings)
+    return files, settings
 
 
-def _passes(options: Options, method: Method, log: RunLog, *, steps: Sequence[int]) -> Passes:
-    for name, path in method.files.items():
+def _passes(
+    options: Options, files: dict[str, Path], settings: Settings | None, log: RunLog, *, steps: Sequence[int]
+) -> Passes:
+    for name, path in files.items():
         log.say(f"weights of {name}: {path}")
-    segmenter, notes = weights.open_key_network(options, method.files["segmentation"])
+    segmenter, notes = weights.open_key_network(options, files["segmentation"])
     for line in notes:
         log.say(f"note: {line}")
-    return Passes(segmenter, method.settings, steps=steps, threads=options.threads, strips=options.save_seq_res)
-
-
-def _take(frames: Iterator[Any], count: int) -> Iterator[Any]:
-    """The next `count` of a shared iterator."""
-    for _ in range(count):
-        yield next(frames)
+    return Passes(segmenter, settings, steps=steps, threads=options.threads, strips=options.save_seq_res)

@@ -9,7 +9,7 @@ from segtween.compat.swnet_seq.passes import Moment
 from segtween.labels import LabelSet
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, save_png, seen_classes
-from segtween.types import Labels, Rgb
+from segtween.types import Labels, Rgb, size_of
 from segtween.validation import write_whole
 from segtween.video.png import encode_png
 from segtween.video.staging import sink_errors
@@ -38,7 +38,7 @@ class Strips:
             self.done(moment.frame.name, ours.distance, self._page(moment.frame.name))
 
     def _page(self, name: str) -> Rgb:
-        size_hw = (self._shown[0][0].shape[0], self._shown[0][0].shape[1])
+        size_hw = size_of(self._shown[0][0])
         network, ours = [n for _, n, _, _ in self._shown], [o for _, _, o, _ in self._shown]
         rows = [[photo for photo, *_ in self._shown], [panels.classes(n, self.labels, size_hw) for n in network]]
         names = ["input", "network on\nevery frame"]

@@ -103,7 +103,6 @@ class Passes:
         return self._engines[:count]
 
     def method(self, name: str) -> Method:
-        """The record of what changes the numbers."""
         engines = self.engines(1)
         return method(engines[0] if engines else self.plain, name=name if engines else "every-frame")
 

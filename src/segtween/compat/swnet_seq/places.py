@@ -92,11 +92,9 @@ class RunLog:
         self._write(line)
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """One figure among the events."""
         self._add(step, tag=name, simple_value=value)
 
     def picture(self, name: str, rgb: Rgb, step: int) -> None:
-        """One picture among the events."""
         from segtween.video.png import encode_png
 
         if self._events is not None:
@@ -136,7 +134,6 @@ def _open_events(folder: Path) -> object | None:
 
 
 def command_line() -> str:
-    """What was typed."""
     import shlex
 
     return shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -39,19 +39,14 @@ def key_network_file(options: Options, places: Places) -> Path:
     return own if options.resume and own.is_file() else segmenter_file(options)
 
 
-def published_propagation(options: Options) -> Path:
-    """Where the published refinement and light flow would lie."""
-    prefix = f"{LAYOUTS[options.dataset].prefix}-{NETWORKS[options.segnet][0]}"
-    return Path(options.weights_folder) / f"{prefix}_model_best.pth.tar"
-
-
 def propagation_file(options: Options, places: Places) -> Path:
     """The experiment's own best with --resume 1, where it has one; else the published file. ModelError without it."""
     own = places.checkpoints / BEST
     if options.resume and own.is_file():
         return own
-    classes = len(LAYOUTS[options.dataset].labels)
-    return _there(published_propagation(options), f"the refinement and light flow network for {classes} classes")
+    layout = LAYOUTS[options.dataset]
+    published = Path(options.weights_folder) / f"{layout.prefix}-{NETWORKS[options.segnet][0]}_model_best.pth.tar"
+    return _there(published, f"the refinement and light flow network for {len(layout.labels)} classes")
 
 
 def flow_file(options: Options) -> Path:
@@ -61,7 +56,6 @@ def flow_file(options: Options) -> Path:
 
 def method_settings(options: Options, propagation: Path) -> Settings:
     """The preset with these weights; the flow network is FlowNet2S where that was asked for."""
-
     flow = "light" if options.optical_flow_network == "light" else "flownets"
     if flow == "flownets" and not _holds_flownet(propagation):
         flow = str(flow_file(options))

@@ -15,7 +15,7 @@ from segtween.metrics.segmentation import confusion, miou, overlap
 from segtween.reports.figures import panels
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import StreetShots
-from segtween.types import Labels, Progress, Rgb, SizeHW
+from segtween.types import Labels, Progress, Rgb, SizeHW, steps
 
 if TYPE_CHECKING:
     from segtween.street.clip import Density
@@ -74,11 +74,11 @@ def failure_figure(
     network labels them. SettingError for no rows."""
     check_count("rows", rows)
     engine, worst = build_every_frame(segmenter, backend=Processor(threads)), []
-    for done, seed in enumerate(drives.seeds):
+    step = steps(progress, len(drives.seeds))
+    for seed in drives.seeds:
         shots = drives.open(seed, segmenter)
         worst.append(min(_failures(shots, engine, drives.frames), key=lambda failure: failure.miou))
-        if progress is not None:
-            progress(done + 1, len(drives.seeds))
+        step()
     shown = sorted(worst, key=lambda failure: failure.miou)[:rows]
     labels, panel = shots.labels, panel_size(drives.size_hw, width)
     page = compose(

@@ -15,7 +15,7 @@ from segtween.reports.figures.failures import Drives, check_count, frame_miou
 from segtween.reports.figures.page import compose, panel_size, seen_classes
 from segtween.reports.figures.shots import Shot, StreetShots
 from segtween.settings import Settings, change
-from segtween.types import Labels, Progress, Rgb, SizeHW
+from segtween.types import Labels, Progress, Rgb, SizeHW, steps
 
 HEADINGS = ("input", "truth", "network on every frame", "without matching", "matched by appearance")
 
@@ -85,11 +85,11 @@ def loss_figure(
     """
     _check(settings, drives, rows)
     contest, worst = Contest(segmenter, settings, backend=Processor(threads)), list[Loss]()
-    for done, seed in enumerate(drives.seeds):
+    step = steps(progress, len(drives.seeds))
+    for seed in drives.seeds:
         shots = drives.open(seed, segmenter)
         worst.append(max(contest.frames(shots, drives.frames), key=lambda loss: loss.fall))
-        if progress is not None:
-            progress(done + 1, len(drives.seeds))
+        step()
     shown = sorted(worst, key=lambda loss: -loss.fall)[:rows]
     return _page(shown, shots, panel_size(drives.size_hw, width), _footer(contest.matched, settings, drives)), shown
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segtween.bench import Plan
-from segtween.bench.clip import STREET
+from segtween.bench.plan import STREET
 from segtween.datasets import Dataset
 from segtween.evaluation import EvaluationOptions
 from segtween.types import Progress, SizeHW
@@ -15,7 +15,7 @@ from segtween.types import Progress, SizeHW
 @dataclass(frozen=True)
 class Conditions:
     """The data, of which at most `max_frames` frames are used, with the label map of that name (None: the fitting one);
-    `repeats` periods of a `clip` (`bench.clip`) timed at each interval; `threads` 0 uses every processor;
+    `repeats` periods of a `clip` (`bench.plan`) timed at each interval; `threads` 0 uses every processor;
     `measures` are as in `evaluation.evaluate`. `command` is what asked for the table.
     """
 

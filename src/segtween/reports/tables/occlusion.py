@@ -19,7 +19,7 @@ from segtween.reports.tables.study import Column, Study, percent
 from segtween.settings import Published, Settings
 from segtween.street import StreetClip
 from segtween.texttable import count
-from segtween.types import Progress, Rgb, SizeHW, format_size
+from segtween.types import Progress, Rgb, SizeHW, format_size, steps
 
 FRAME_RATE = Fraction(15)
 SWEEP: dict[str, list[dict[str, Any]]] = {
@@ -94,7 +94,8 @@ def _counted(
 ) -> tuple[NDArray[np.int64], int]:
     """Cells found and occluded, found, occluded: a row for each estimate; and how many cells there are in all."""
     counts = np.zeros((len(estimates), 3), np.int64)
-    ops, cells, done, total = Processor().ops(settings), 0, 0, sum(drive.frames or 0 for drive in drives)
+    ops, cells = Processor().ops(settings), 0
+    step = steps(progress, sum(drive.frames or 0 for drive in drives))
     for drive in drives:
         before: Rgb | None = None
         for frame in drive:
@@ -107,9 +108,7 @@ def _counted(
                     found = estimate(pair)
                     row += np.count_nonzero(found & truth), np.count_nonzero(found), np.count_nonzero(truth)
             before = frame.rgb
-            done += 1
-            if progress is not None:
-                progress(done, total)
+            step()
     return counts, cells
 
 

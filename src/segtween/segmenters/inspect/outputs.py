@@ -20,6 +20,8 @@ BINARY = ("background", "foreground")
 _FEWEST_BOXES, _MOST_KEPT = 100, 1000
 _BOXES_PER_PIXEL = (21 / 1024, 63 / 1024)
 """Of a detector with one box, or three, in each cell of strides 8, 16 and 32."""
+_LAYOUTS: dict[int, tuple[OutputLayout, ...]] = {4: ("NCHW", "NHWC"), 3: ("NHW", "CHW", "HWC"), 2: ("HW",)}
+"""Those that an output of so many axes may have."""
 Answers = Mapping[str, NDArray[Any]]
 
 
@@ -54,7 +56,7 @@ def candidates(graph: Any, answers: Answers, size_hw: SizeHW) -> list[Candidate]
 
 
 def _candidate(graph: Any, name: str, answer: NDArray[Any], size_hw: SizeHW) -> Candidate | None:
-    for layout in _layouts(answer.ndim):
+    for layout in _LAYOUTS.get(answer.ndim, ()):
         grid = answer.shape[layout.index("H")], answer.shape[layout.index("W")]
         stride = stride_of(grid, size_hw)
         if stride is None or ("N" in layout and answer.shape[0] != 1):
@@ -88,11 +90,6 @@ def _one_channel(graph: Any, answer: NDArray[Any], place: Mapping[str, Any]) -> 
     kind: OutputKind = "probabilities" if is_share else "logits"
     unsure = ["output.threshold"] if is_share else ["output.kind", "output.threshold"]
     return Candidate(OutputRecord(**place, kind=kind, threshold=USUAL_THRESHOLD), 2, cells, tuple(unsure))
-
-
-def _layouts(dimensions: int) -> tuple[OutputLayout, ...]:
-    table: dict[int, tuple[OutputLayout, ...]] = {4: ("NCHW", "NHWC"), 3: ("NHW", "CHW", "HWC"), 2: ("HW",)}
-    return table.get(dimensions, ())
 
 
 def stride_of(grid_hw: SizeHW, size_hw: SizeHW) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from segtween.errors import SettingError
 from segtween.interfaces import ArrayOps
 from segtween.networks.attention import MIDDLE, RADII
 from segtween.training.attention.drives import pair_row
-from segtween.training.attention.paths import made_up_path
 from segtween.training.attention.recipe import AttentionRecipe, Disturb
 from segtween.training.attention.sources import Clip, MomentPool
 from segtween.types import Flow, SizeHW
@@ -98,7 +98,8 @@ class Reader:
         image, moved = _pixels(clip.images[now][box]), _read(_pixels(clip.images[key]), fine[inner, inner])
         truth = torch.from_numpy(np.array(clip.labels[now][box], np.int64))
         parts = [image, moved, about(path, distance, corner, (h, w))]
-        parts += [_read(scores, _places(path, corner, (h, w))), _read(scores, fine), truth]
+        at_cells = _led(torch.from_numpy(path), *_around(corner, (h, w), 0))
+        parts += [_read(scores, at_cells), _read(scores, fine), truth]
         if flip:
             parts = [part.flip(-1) for part in parts]
             parts[2][4] = -2.0 / columns - parts[2][4]  # the column c is now columns - 1 - c
@@ -187,12 +188,6 @@ def _pixels(rgb: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.array(np.moveaxis(rgb, 2, 0), np.float32)) / MIDDLE - 1
 
 
-def _places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
-    """(h, w, 2) in -1..1: where the cells of a crop are led."""
-    rows, columns = _around(corner, crop_hw, 0)
-    return _led(torch.from_numpy(path), rows, columns)
-
-
 def _fine_places(path: Flow, corner: tuple[int, int], crop_hw: SizeHW) -> Tensor:
     """(2h + 4 MARGIN, 2w + 4 MARGIN, 2) in -1..1: where the pixels of a crop and around it are led, two to a cell's
     side as in `path`; around the image its border repeats."""
@@ -225,3 +220,55 @@ def _led(path: Tensor, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> T
 def _read(values: Tensor, places: Tensor) -> Tensor:
     """(C, h, w) of values (C, rows, columns) on any grid over the image, bilinear, border clamped."""
     return F.grid_sample(values[None], places[None], "bilinear", "border", align_corners=False)[0]
+
+
+# ── Paths of stills ───────────────────────────────────────────────────────────────────────────
+#
+# A path (h, w, 2) float32 leads from each cell to a place in the key frame, x first, in cells. Made-up ones have the
+# errors that matching by appearance leaves: a still, where every place has its exact match, is not matched.
+
+
+Rng = np.random.Generator
+
+
+def made_up_path(labels: NDArray[np.uint8], rng: Rng) -> Flow:
+    """What a path may have of errors, on a picture of labels (2h, 2w): a smooth one, things that moved with what is
+    around them, and a border that the camera saw only later."""
+    h, w = labels.shape[0] // 2, labels.shape[1] // 2
+    path = _smooth((h, w), rng, knots=8, size=0.15) + _smooth((h, w), rng, knots=20, size=0.1)
+    cells = labels[::2, ::2]
+    for _ in range(rng.integers(1, 5)):
+        path[_thing(cells, rng)] += rng.normal(0, 2, 2).astype(np.float32)
+    if rng.random() < 0.6:
+        _uncover(path, rng)
+    return path
+
+
+def _smooth(grid: SizeHW, rng: Rng, *, knots: int, size: float) -> Flow:
+    values = rng.standard_normal((knots, knots, 2)).astype(np.float32) * np.float32(size)
+    return np.asarray(cv2.resize(values, grid[::-1], interpolation=cv2.INTER_CUBIC))
+
+
+def _thing(cells: NDArray[np.uint8], rng: Rng) -> NDArray[np.bool_]:
+    """Cells of one label in a box, or the whole box; widened, as a flow drags what is around a thing along."""
+    h, w = cells.shape
+    tall, wide = (int(rng.integers(min(6, side), min(40, side) + 1)) for side in (h, w))
+    top, left = int(rng.integers(0, h - tall + 1)), int(rng.integers(0, w - wide + 1))
+    found = np.zeros((h, w), np.uint8)
+    box = (slice(top, top + tall), slice(left, left + wide))
+    whole = rng.random() >= 0.6
+    found[box] = 1 if whole else cells[box] == cells[top + tall // 2, left + wide // 2]
+    around = int(rng.integers(0, 4))
+    if around:
+        found = np.asarray(cv2.dilate(found, np.ones((2 * around + 1, 2 * around + 1), np.uint8)))
+    return found.astype(bool)
+
+
+def _uncover(path: Flow, rng: Rng) -> None:
+    """A strip along one side that leads out of the picture, the further out the nearer to the side."""
+    h, w = path.shape[:2]
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    wide, steep, side = int(rng.integers(1, 14)), rng.uniform(1.1, 1.75), int(rng.integers(4))
+    near = (wide - x, x - (w - 1 - wide), wide / 2 - y, y - (h - 1 - wide))[side]
+    out = np.float32(steep) * np.maximum(near, 0)
+    path[..., 0 if side < 2 else 1] += -out if side in (0, 2) else out

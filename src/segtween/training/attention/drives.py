@@ -28,7 +28,7 @@ from segtween.street import renderer_version
 from segtween.training.attention.recipe import Moments
 from segtween.training.cache import new_folder, tracked
 from segtween.training.street import CAMERA_RATE, check_rendered
-from segtween.types import Flow, Rgb
+from segtween.types import Flow, Rgb, size_of
 
 PRESET = "refined"
 """Whose flow and propagation the network is trained for."""
@@ -47,7 +47,7 @@ class Follower:
         self.motion.reset()
         states: list[KeyState] = []
         for rgb in frames:
-            motion, image_hw = self.motion(rgb, Clock()), (rgb.shape[0], rgb.shape[1])
+            motion, image_hw = self.motion(rgb, Clock()), size_of(rgb)
             states = [self.propagation.follow(state, motion) for state in states]
             yield [state.composed for state in states if state.composed is not None]
             states.append(self.propagation.key(_NO_SCORES, None, image_hw=image_hw, appearance=motion.appearance))

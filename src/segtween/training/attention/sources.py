@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from segtween.errors import SettingError
 from segtween.interfaces import Segmenter
 from segtween.segmenters import open_segmenter
-from segtween.training.attention.drives import Drive, Follower, drives_key, open_drives, open_follower
+from segtween.training.attention.drives import Follower, drives_key, open_drives, open_follower
 from segtween.training.attention.recipe import AttentionRecipe, Moments
 from segtween.training.cache import computed_once
-from segtween.training.data import Pool, open_pool
+from segtween.training.data import open_pool
 from segtween.training.recipe import Source
 from segtween.types import Labels, Rgb, SizeHW
 
@@ -102,28 +101,18 @@ def open_moments(
         made_of = json.dumps([source.seeds, drives_key(source, recipe.labels, extractors.follower)])
         drives = open_drives(source, recipe.labels, extractors.follower, cache=cache)
         count, arrays["composed"] = len(drives), [drive.composed for drive in drives]
-        rows = partial(_street_rows, drives, extractors)
+        rows = (_row(drive.rgb, drive.truth, extractors) for drive in drives)
     else:
         listed = Source("list", name=source.name, list=source.list, exclude=source.exclude)
         pool = open_pool(listed, recipe.label_set, data_root=data_root, cache=cache)
         count, made_of = len(pool), pool.sha256()
-        rows = partial(_still_rows, pool, extractors)
+        stills = map(pool.read, range(count))
+        rows = (_row(rgb[None], truth[None], extractors) for rgb, truth in stills)
     text = json.dumps([made_of, extractors.describe()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     folder = cache / f"attention-{digest[:16]}"
     arrays |= computed_once(folder, rows, count=count, title=f"seeing {source.name}")
     return MomentPool(source, arrays, digest)
-
-
-def _street_rows(drives: list[Drive], extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
-    for drive in drives:
-        yield _row(drive.rgb, drive.truth, extractors)
-
-
-def _still_rows(pool: Pool, extractors: Extractors) -> Iterator[dict[str, NDArray[Any]]]:
-    for item in range(len(pool)):
-        rgb, truth = pool.read(item)
-        yield _row(rgb[None], truth[None], extractors)
 
 
 def _row(frames: NDArray[np.uint8], truths: NDArray[np.uint8], extractors: Extractors) -> dict[str, NDArray[Any]]:

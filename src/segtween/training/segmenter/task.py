@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from segtween.metrics.segmentation import Segmentation
 from segtween.models.weights import sha256_of
-from segtween.networks import Network, build, network
+from segtween.networks import Network, build, fit_size, network
 from segtween.networks.export import export_model, round_to_float16
 from segtween.training.augment import augment, draw, normalise, shown_size
 from segtween.training.checkpoint import load
@@ -23,9 +25,8 @@ from segtween.training.options import CHECKPOINT
 from segtween.training.segmenter.distil import Teacher, distil_loss, forward, open_teacher
 from segtween.training.segmenter.losses import loss_of
 from segtween.training.segmenter.recipe import Recipe
-from segtween.training.segmenter.score import score
 from segtween.training.task import Context, Position, Share, Task, autocast, before_folder
-from segtween.types import IGNORE, SizeHW
+from segtween.types import IGNORE, Labels, Rgb, SizeHW
 
 Part = tuple[Tensor, Tensor]  # images (n, 3, H, W) normalised, labels (n, H, W)
 
@@ -188,3 +189,27 @@ def make_optimiser(net: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimize
 
 def _percent(value: float | None) -> str:
     return "absent" if value is None else f"{100 * value:.2f}"
+
+
+@torch.no_grad()
+def predict(net: torch.nn.Module, rgb: Rgb, *, spec: Network, device: torch.device) -> Labels:
+    """(H, W, 3) -> (H, W) train ids: image to the nearest fitting size, logits enlarged to the image, argmax."""
+    height, width = fit_size(rgb.shape[:2], multiple_of=spec.multiple_of)
+    resized = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
+    image = torch.from_numpy(resized).to(device).permute(2, 0, 1)[None].float() / 255  # (1, 3, height, width)
+    logits = net(normalise(image, mean=spec.mean, std=spec.std))  # (1, classes, height/4, width/4)
+    enlarged = torch.nn.functional.interpolate(logits, size=rgb.shape[:2], mode="bilinear", align_corners=False)
+    return enlarged[0].argmax(0).to(torch.uint8).cpu().numpy()
+
+
+def score(net: torch.nn.Module, pool: Pool, *, spec: Network, device: torch.device) -> dict[str, Any]:
+    """`frames`, `miou` and `per_class` of one source, in float32 and eval mode, pooled over all its frames."""
+    was_training = net.training
+    net.eval()
+    metric = Segmentation(pool.labels)
+    for item in range(len(pool)):
+        rgb, truth = pool.read(item)
+        metric.update(np.ascontiguousarray(predict(net, rgb, spec=spec, device=device)), truth)
+    net.train(was_training)
+    measured = metric.compute()
+    return {"frames": len(pool), "miou": measured["miou"], "per_class": measured["per_class"]}

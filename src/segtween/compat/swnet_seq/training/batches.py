@@ -122,8 +122,7 @@ def _load(recipe: PropagationRecipe, pool: ClipPool | StoredPool, item: int, num
     crop_hw, grid = recipe.crop_hw, grid_of(recipe.crop_hw)
     if isinstance(pool, StoredPool):
         d = draw(recipe.augment, size_hw=crop_hw, crop_hw=crop_hw, seed=recipe.seed, sample=number)
-        held = pool.read(item, length, mirrored=bool(d.matrix[0, 0] < 0))
-        return _Sample(d, held.images, held.labels, held.flow, held.scores)
+        return _Sample(d, *pool.read(item, length, mirrored=bool(d.matrix[0, 0] < 0)))
     frames = pool.frames(item, length)
     pictures = _same_size([pool.read_rgb(frame) for frame in frames])
     size_hw = pictures[0].shape[:2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,7 @@ import numpy as np
 
 from segtween.compat.swnet_seq.training.recipe import Clips
 from segtween.datasets import Clip, ClipFrame, Dataset, open_dataset
-from segtween.datasets.cityscapes import void_ids
-from segtween.datasets.numbering import frames_before
+from segtween.datasets.cityscapes import frames_before, void_ids
 from segtween.datasets.reading import names_by_line, read_list, read_rgb
 from segtween.errors import DatasetError, LabelError
 from segtween.labels import LabelSet
@@ -83,8 +82,14 @@ def open_clips(source: Clips, labels: LabelSet, *, longest: int, data_root: Path
 
     DatasetError where a clip has fewer frames than the longest chain needs, or the labels are of another set.
     """
-    opener = {"street": _street, "dataset": _dataset, "list-clips": _list_clips, "video": _videos}[source.kind]
-    clips, dataset = opener(source, labels, longest, data_root, cache)
+    if source.kind == "street":
+        clips, dataset = _street(source, labels, cache)
+    elif source.kind == "dataset":
+        clips, dataset = _dataset(source, labels, data_root)
+    elif source.kind == "list-clips":
+        clips, dataset = _list_clips(source, labels, longest, data_root)
+    else:
+        clips, dataset = tuple(_video(_below(data_root, name, source), source, cache) for name in source.files), None
     if dataset is not None and dataset.labels.names != labels.names:
         raise LabelError(
             f"source {source.name!r} has the labels {dataset.labels.name}",
@@ -116,8 +121,7 @@ def _ends(clip: Clip, source: Clips, longest: int) -> list[int]:
 _Opened = tuple[tuple[Clip, ...], Dataset | None]
 
 
-def _street(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
-    del longest, data_root
+def _street(source: Clips, labels: LabelSet, cache: Path) -> _Opened:
     pairs = render(source, labels, cache=cache, flow=True)
     frames = [ClipFrame(image.stem, image, label) for image, label in pairs]
     starts = range(0, len(frames), source.frames)
@@ -125,16 +129,14 @@ def _street(source: Clips, labels: LabelSet, longest: int, data_root: Path | Non
     return clips, Dataset("street", source.name, labels, clips)
 
 
-def _dataset(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
-    del longest, cache
+def _dataset(source: Clips, labels: LabelSet, data_root: Path | None) -> _Opened:
     given = None if source.layout in ("camvid", "cityscapes") else labels
     root = _below(data_root, source.root, source)
     dataset = open_dataset(source.layout, root, split=source.split, labels=given)
     return tuple(dataset.clips), dataset
 
 
-def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
-    del cache
+def _list_clips(source: Clips, labels: LabelSet, longest: int, data_root: Path | None) -> _Opened:
     path = _below(data_root, source.list, source)
     root = _below(data_root, source.root, source) if source.root else path.parent
     text = read_list(path, do="check its name and the data folder")
@@ -171,11 +173,6 @@ def _check_there(listing: Path, clips: list[Clip]) -> None:
         )
 
 
-def _videos(source: Clips, labels: LabelSet, longest: int, data_root: Path | None, cache: Path) -> _Opened:
-    del labels, longest
-    return tuple(_video(_below(data_root, name, source), source, cache) for name in source.files), None
-
-
 def _video(path: Path, source: Clips, cache: Path) -> Clip:
     if not path.is_file():
         raise DatasetError(f"video {path} is not found", expected="a video file", do="check its name and data_root=")
@@ -187,21 +184,16 @@ def _video(path: Path, source: Clips, cache: Path) -> Clip:
 
 
 def _decode(path: Path, source: Clips, folder: Path) -> None:
-    """All frames as pictures."""
-    for index, rgb in _every(path, source.stride):
-        if source.size:
-            height, width = source.size_hw
-            rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-        write_png(folder / f"{index:06d}.png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-
-
-def _every(path: Path, stride: int) -> Iterator[tuple[int, Rgb]]:
+    """Every `stride`-th frame as a picture."""
     from segtween.video import open_source
 
     with closing(open_source(path)) as frames:
         for frame in frames:
-            if frame.index % stride == 0:
-                yield frame.index, frame.rgb
+            if frame.index % source.stride == 0:
+                rgb = frame.rgb
+                if source.size:
+                    rgb = cv2.resize(rgb, source.size_hw[::-1], interpolation=cv2.INTER_AREA)
+                write_png(folder / f"{frame.index:06d}.png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
 
 
 def _listed(root: Path, name: str) -> Path:

@@ -7,7 +7,6 @@ gradients, add up over parts and processes to those of the batch in one piece.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,32 +22,25 @@ from segtween.types import IGNORE
 SMOOTH = 0.1  # below this, in pixels or in standard deviations, a distance counts as its square
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Of the whole batch: labelled pixels (at least 1), samples."""
-
-    pixels: float
-    samples: float
-
-
 def chain_loss(
-    steps: Sequence[Step], batch: Batch, settings: ChainLoss, *, weights: Tensor | None, counts: Counts
+    steps: Sequence[Step], batch: Batch, settings: ChainLoss, *, weights: Tensor | None, counts: tuple[float, float]
 ) -> tuple[Tensor, dict[str, float]]:
-    """The loss to minimise and its terms' values, unweighted; `steps` are those that carry gradient."""
-    scores = steps[-1].scores.float()
+    """The loss to minimise and its terms' values, unweighted; `steps` are those that carry gradient, `counts` the whole
+    batch's labelled pixels (at least 1) and samples."""
+    scores, (pixels, samples) = steps[-1].scores.float(), counts
     terms = {
-        "ce": cross_entropy(scores, batch.labels, weights) / counts.pixels,
-        "distil": divergence(scores, batch.target) / counts.samples,
+        "ce": cross_entropy(scores, batch.labels, weights) / pixels,
+        "distil": divergence(scores, batch.target) / samples,
     }
     loss = settings.ce * (terms["ce"] + settings.distil * terms["distil"])
     if batch.whole is not None:
-        terms["segmenter"] = cross_entropy(batch.whole, batch.labels, weights) / counts.pixels
+        terms["segmenter"] = cross_entropy(batch.whole, batch.labels, weights) / pixels
         loss = loss + settings.ce * terms["segmenter"]
     if settings.photometric:
-        terms["photometric"] = photometric(steps, batch.images) / counts.samples
+        terms["photometric"] = photometric(steps, batch.images) / samples
         loss = loss + settings.photometric * terms["photometric"]
     if settings.flow:
-        terms["flow"] = flow_error(steps, batch.flow) / counts.samples
+        terms["flow"] = flow_error(steps, batch.flow) / samples
         loss = loss + settings.flow * terms["flow"]
     return loss, {name: float(value.detach()) for name, value in terms.items()}
 

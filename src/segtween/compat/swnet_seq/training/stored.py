@@ -30,16 +30,6 @@ IMAGES, SCORES, LABELS, FLOW = "images", "scores", "labels", "flow"
 
 
 @dataclass(frozen=True)
-class Held:
-    """One chain: images (k + 1, 3, h, w) RGB in 0..1, scores (2, C, h, w) of both ends, labels, flow (k, 2, h, w)."""
-
-    images: Tensor
-    scores: Tensor
-    labels: Tensor
-    flow: Tensor
-
-
-@dataclass(frozen=True)
 class StoredPool:
     """A `ClipPool` whose frames have been seen; the arrays lie on disk, one row a frame, clip after clip."""
 
@@ -57,7 +47,9 @@ class StoredPool:
     def source(self) -> Clips:
         return self.pool.source
 
-    def read(self, item: int, length: int, *, mirrored: bool) -> Held:
+    def read(self, item: int, length: int, *, mirrored: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One chain: images (k + 1, 3, h, w) RGB in 0..1, labels, flow (k, 2, h, w), scores (2, C, h, w) of both
+        ends."""
         clip, index = self.pool.samples[item]
         last = self.firsts[clip] + index
         images = _float(self.images[last - length : last + 1]) / 255
@@ -67,7 +59,7 @@ class StoredPool:
         if mirrored:
             images, labels = images.flip(-1), labels.flip(-1)
             flow = flow.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
-        return Held(images, scores, labels, flow)
+        return images, labels, flow, scores
 
 
 def store(
@@ -75,13 +67,8 @@ def store(
 ) -> StoredPool:
     """See every frame once, into `cache`, where that has not been done yet."""
     folder = cache / f"stored-{_key(pool, recipe, teacher)}"
-    arrays: Any = computed_once(
-        folder,
-        lambda: _each(pool, recipe, teacher, device),
-        count=sum(len(clip) for clip in pool.clips),
-        title=f"seeing {pool.source.name}",
-    )
-    lengths = [len(clip) for clip in pool.clips]
+    lengths, rows = [len(clip) for clip in pool.clips], _each(pool, recipe, teacher, device)
+    arrays: Any = computed_once(folder, rows, count=sum(lengths), title=f"seeing {pool.source.name}")
     return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), **arrays)
 
 

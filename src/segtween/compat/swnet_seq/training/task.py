@@ -17,12 +17,11 @@ from torch import Tensor, nn
 from segtween.compat.swnet_seq.places import BEST
 from segtween.compat.swnet_seq.training.batches import Batch, chain_length, load_batch
 from segtween.compat.swnet_seq.training.clips import ClipPool, open_clips
-from segtween.compat.swnet_seq.training.finish import export, save_best
-from segtween.compat.swnet_seq.training.losses import Counts, chain_loss
+from segtween.compat.swnet_seq.training.losses import chain_loss
 from segtween.compat.swnet_seq.training.recipe import PropagationRecipe
-from segtween.compat.swnet_seq.training.start import begin_with
 from segtween.compat.swnet_seq.training.stored import StoredPool, store
 from segtween.compat.swnet_seq.training.teacher import Teacher, open_teacher
+from segtween.compat.swnet_seq.training.weights import begin_with, export, save_best
 from segtween.networks import build_flow, build_refiner
 from segtween.networks.chain import Chain
 from segtween.training import Epoch
@@ -91,7 +90,7 @@ class PropagationTask(Task):
         with autocast(self.context.device, recipe.precision):
             steps = self.chain(part.key, part.images.unbind(1), gradient_steps=recipe.gradient_steps)
         pixels, samples = share.counts
-        counts = Counts(max(1.0, pixels), samples)
+        counts = max(1.0, pixels), samples
         return chain_loss(steps[-recipe.gradient_steps :], part, recipe.loss, weights=self.weights, counts=counts)
 
     def validate(self, position: Position, loss: float, rates: dict[str, float]) -> float | None:

@@ -1,18 +1,19 @@
-"""What the commands of `segtween table` have in common: where a table goes, and the conditions of its rows."""
+"""Where figures and tables go besides the screen, and what the commands of `segtween table` have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
 from segtween.cli import shared, texts
 from segtween.cli.grouping import Without
 from segtween.cli.options import DataOptions, NetworkOptions
+from segtween.errors import SettingError
 
 if TYPE_CHECKING:
     from segtween.reports.tables.conditions import Conditions
@@ -39,7 +40,6 @@ class OutputOptions:
 
     def check(self, name: str) -> None:
         """Whether the files can be written: reported before anything is measured."""
-        from segtween.errors import SettingError
         from segtween.reports.html.page import check_target
         from segtween.reports.tables.plot import FORMATS, require_matplotlib
         from segtween.reports.tables.study import FORMS, check_targets
@@ -55,7 +55,6 @@ class OutputOptions:
             check_targets(self.out, [f"{name}{form}" for form in forms], overwrite=self.overwrite)
 
     def finish(self, study: Study) -> None:
-        """Shows the table, writes it, draws it."""
         from segtween.cli.screen import show
         from segtween.reports.html.study_page import study_page
         from segtween.reports.tables.budgets import plot_budgets
@@ -96,7 +95,7 @@ def measuring(
     output.check(name)
     with progress_bar(name) as progress:
         yield Conditions(
-            data.open(network_labels=network.label_set),
+            data.labelled(network_labels=network.label_set),
             map_name=data.label_map,
             max_frames=data.max_frames,
             repeats=repeats,
@@ -106,3 +105,41 @@ def measuring(
             command=texts.command_line(),
             progress=progress,
         )
+
+
+if TYPE_CHECKING:
+    from segtween.bench.report import Report
+
+
+@dataclass(frozen=True)
+class ReportOutput:
+    """Where the figures go besides the screen."""
+
+    json_file: shared.Json = None
+    report: shared.ReportFile = None
+
+    def check(self) -> None:
+        """Whether the files can be written: reported before anything is measured."""
+        from segtween.reports.html.page import check_target
+        from segtween.video.staging import check_writable
+
+        if self.json_file is not None:
+            check_writable(self.json_file)
+        if self.report is not None:
+            check_target(self.report)
+
+    def finish(self, report: Report) -> None:
+        from segtween.cli.screen import show
+        from segtween.reports.html.bench_page import bench_page
+
+        self.write(report.to_json(), lambda: bench_page(report, command=texts.command_line()))
+        show(*report.tables(), all_in="--json FILE")
+
+    def write(self, figures: dict[str, Any], page: Callable[[], str]) -> None:
+        from segtween.run.ending import write_json
+        from segtween.video.staging import write_text
+
+        if self.json_file is not None:
+            write_json(figures, self.json_file)
+        if self.report is not None:
+            write_text(page(), self.report)
