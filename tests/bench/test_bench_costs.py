@@ -15,7 +15,8 @@ from fakes import BrightnessSegmenter
 from segtween.bench import Plan, bench, sweeps
 from segtween.bench import roofline as roofline_module
 from segtween.bench.cold_start import Process, measure_cold_start
-from segtween.bench.roofline import Machine, Need, RooflineReport, measure_machine, roofline
+from segtween.bench.roofline import measure_machine, roofline
+from segtween.bench.roofline_report import Machine, Need, RooflineReport
 from segtween.bench.sweeps import Patches, sweep
 from segtween.cli import app
 from segtween.errors import SettingError

@@ -145,7 +145,8 @@ def test_one_of_two_files_is_refused(page: Any, clip: Path) -> None:
 
 def test_an_upload_is_cancelled(page: Any, clip: Path) -> None:
     page.route("**/api/videos/*", lambda _: None)  # its bytes never arrive
-    page.set_input_files("#run input[type=file]", str(clip))
+    with page.expect_request("**/api/videos/*"):
+        page.set_input_files("#run input[type=file]", str(clip))
     with page.expect_event("requestfailed"):
         page.locator("#run .job").get_by_role("button", name="Cancel").click()
     page.wait_for_selector("#run .job", state="detached")

@@ -180,7 +180,8 @@ def against_the_roofline(
         segtween bench roofline --model swiftnet-r18 --size 2048x1024 --scale 0.75
     """
     from segtween.bench import bench as measure
-    from segtween.bench.roofline import RooflineReport, measure_machine, roofline
+    from segtween.bench.roofline import measure_machine, roofline
+    from segtween.bench.roofline_report import RooflineReport
     from segtween.cli.screen import progress_bar
 
     output.check()

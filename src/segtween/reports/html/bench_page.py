@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segtween.bench.machine import processor_name
 from segtween.bench.report import MethodReport, Report
-from segtween.bench.roofline import RooflineReport
+from segtween.bench.roofline_report import RooflineReport
 from segtween.bench.speed_report import STAGES, BenchReport
 from segtween.ops.threads import available_threads
 from segtween.reports.html import charts
