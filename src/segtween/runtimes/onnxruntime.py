@@ -155,6 +155,8 @@ class OnnxRuntime(FileRuntime):
         options = library.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = self.threads
+        # Between runs its threads would else keep processors busy that other stages want.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         # TensorFloat-32 keeps ten bits of each factor: not what "float32" promises.
         exact = {"use_tf32": "0"} if self._asked == "float32" else {}
         own = {"device_id": number} if number else {}
