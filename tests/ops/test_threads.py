@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -137,3 +140,19 @@ def test_an_error_of_a_kernel_is_raised() -> None:
 
     with pytest.raises(ValueError, match="no"):
         Rows(2)(kernel, 10)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no processes are forked there")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """What is given to those that stayed behind would be waited for without end."""
+    code = f"""
+import os
+from segtween.ops.threads import Pool
+pool = Pool(1, "test")
+assert pool.submit(os.getpid).result({SECONDS}) == os.getpid()
+child = os.fork()
+if child == 0:
+    os._exit(0 if pool.submit(os.getpid).result({SECONDS}) == os.getpid() else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=4 * SECONDS)

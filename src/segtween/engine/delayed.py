@@ -16,7 +16,7 @@ meanwhile, and the frame after a long wait looks like another cut.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
@@ -29,6 +29,7 @@ from segtween.engine.keys import KeyFrames
 from segtween.engine.state import KeyState, Propagation
 from segtween.geometry import stride_grid
 from segtween.interfaces import Schedule, Segmenter, Situation, segmented
+from segtween.ops.threads import Pool
 from segtween.types import Appearance, Motion, Rgb, ScoreMap, SizeHW
 
 Logits = NDArray[np.float32]
@@ -57,7 +58,7 @@ class NetworkThread:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "segtween-network")
+        self._pool = Pool(1, "segtween-network")
         self._latest: Future[Any] | None = None
 
     @property
@@ -66,7 +67,7 @@ class NetworkThread:
         return self._latest is None or self._latest.done()
 
     def send(self, segmenter: Callable[[Rgb], Sent], rgb: Rgb) -> Future[Sent]:
-        sent = self._pool.submit(segmenter, rgb)
+        sent = self._pool.submit(partial(segmenter, rgb))
         self._latest = sent
         return sent
 

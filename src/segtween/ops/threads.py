@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 from time import perf_counter
 from typing import TypeVar
@@ -53,6 +53,22 @@ def in_background(work: Callable[[], Made]) -> Made:
         return thread.submit(work).result()
 
 
+class Pool:
+    """Threads for work, started anew in a process that is forked: there are none in it, and nothing would be done."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._threads, self._name = threads, name
+        self._start()
+
+    def _start(self) -> None:
+        self._process, self._pool = os.getpid(), ThreadPoolExecutor(self._threads, self._name)
+
+    def submit(self, work: Callable[[], Made]) -> Future[Made]:
+        if self._process != os.getpid():
+            self._start()
+        return self._pool.submit(work)
+
+
 class _Mine(threading.local):
     """`threads` is the most that kernels use which this thread starts."""
 
@@ -80,7 +96,7 @@ class Rows:
 
     def __init__(self, threads: int) -> None:
         self.threads = check_threads(threads)
-        self._pool = ThreadPoolExecutor(self.threads - 1, "segtween-ops") if self.threads > 1 else None
+        self._pool = Pool(self.threads - 1, "segtween-ops") if self.threads > 1 else None
         self._took: dict[tuple[object, int], float] = {}
 
     def __call__(self, kernel: Callable[[int, int], object], rows: int) -> None:
