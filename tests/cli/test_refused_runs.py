@@ -118,6 +118,13 @@ def test_a_single_frame_is_one_frame(clip: Path, tmp_path: Path) -> None:
     assert " 1 frames" not in text
 
 
+def test_a_note_of_the_runtime_is_said_once(clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    done = command("run", clip, "-o", tmp_path / "out", "--provider", "NPU")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split()).count("OpenVINO finds no device NPU here; CPU is used")
+    assert (said, caplog.messages) == (1, [])
+
+
 def test_part_of_a_video_is_propagated_into(clip: Path, tmp_path: Path) -> None:
     picture(tmp_path / "labels" / "0.png", np.full((64, 96), 1, np.uint8))
     args = ("--labels", tmp_path / "labels", *LABELS, "--frame-rate", "2", "--duration", "2")

@@ -118,7 +118,7 @@ def run(
         segtween run camera:0 -o out/ --live --lag
     """
     from segtween.api import load
-    from segtween.cli.run_texts import compiling, report_one, report_session, start_line, start_line_of_many
+    from segtween.cli.run_texts import compiling, notes_held, report_one, report_session, start_line, start_line_of_many
     from segtween.cli.screen import notes, progress_bar
     from segtween.flow import reads_vectors
     from segtween.reports.html.recording import Recorders
@@ -142,13 +142,14 @@ def run(
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
     if note := note_on_rate([item.spec for item in todo], part):
-        notes.print(in_flags(note))
-    with shared.errors_of_lag(how.lag), compiling(network.chosen_model(), device=how.device, quiet=quiet):
+        notes.print(in_flags(note), markup=False)
+    opening = compiling(network.chosen_model(), device=how.device, quiet=quiet)
+    with shared.errors_of_lag(how.lag), opening, notes_held():
         seg = load(**load_options)
     at_once = _are_at_once(todo, how.multi, live=live)
     used = [seg.in_mode_for(todo, live=live)] if at_once else [seg.in_mode_for(item, live=live) for item in todo]
     for note in dict.fromkeys(note for one in used for note in one.notes):
-        notes.print(in_flags(note))
+        notes.print(in_flags(note), markup=False)
     compared = None if output.compare is None else _compared(output.compare, of_network, interval=seg.settings.interval)
     outputs = replace(
         wanted,
@@ -179,7 +180,7 @@ def run(
         try:
             source = item.open()
             for note in seg.notes_on(source.info) if part == Reading() else ():
-                notes.print(note)
+                notes.print(note, markup=False)
             if not quiet:
                 scale = seg.scale_at(source.info.size_hw)
                 notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds, scale=scale), markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,17 @@ def compiling(model: str, *, device: str, quiet: bool) -> Iterator[None]:
         compiled_ahead(parts, progress=move if parts and not quiet else None),
     ):
         yield
+
+
+@contextmanager
+def notes_held() -> Iterator[None]:
+    """What runtimes note in the body is not logged, for a caller that prints their notes."""
+    logger = logging.getLogger("segtween.runtimes")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def start_line(

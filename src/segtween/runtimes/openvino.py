@@ -359,7 +359,11 @@ class OpenVinoRuntime(FileRuntime):
             compiled = self._compile_as(graph, self._asked)
         except RuntimeError as error:
             if self._asked not in _NEXT:
-                raise self._refused(shapes[0], first_line(error)) from None
+                raise ModelError(
+                    f"{self.path.name} does not compile for an input of shape {shapes[0]} ({first_line(error)})",
+                    expected=f"a graph for which OpenVINO has kernels on this {self.device}",
+                    do="try runtime='onnxruntime', and unset ONEDNN_MAX_CPU_ISA where it is set",
+                ) from None
             refused, self._asked = self._asked, _NEXT[self._asked]
             self._note(f"{self.path.name} does not compile as {refused} ({first_line(error)}); {self._asked} is used")
             return self._compile(shapes)
