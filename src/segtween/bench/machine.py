@@ -23,7 +23,14 @@ FEATURES = {
 """Instructions that decide about precisions and speed: LLVM's name -> the usual one."""
 OF_ARM = ("dotprod", "i8mm", "bf16")
 ARM = ("aarch64", "arm64")
-VARIABLES = ("SEGTWEEN_CACHE", "ONEDNN_MAX_CPU_ISA", "NUMBA_DISABLE_JIT", "NUMBA_CACHE_DIR", "NUMBA_CPU_NAME")
+VARIABLES = (
+    "SEGTWEEN_CACHE",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "NUMBA_DISABLE_JIT",
+    "NUMBA_CACHE_DIR",
+    "NUMBA_CPU_NAME",
+)
 """Of the environment: those that change what is computed with, or where."""
 CARDS = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 PATIENCE_SECONDS = 5.0
