@@ -96,8 +96,8 @@ def test_each_work_has_its_part_of_the_threads() -> None:
         rows(taking(0.0, count, seen), count)
         return len(seen)
 
-    assert rows.each([partial(work, 64), partial(work, 65)]) == [8, 8]
-    assert len(used(rows, 0.0, times=1, count=66)) == 16
+    assert rows.each([partial(work, 64), partial(work, 128)]) == [8, 8]
+    assert len(used(rows, 0.0, times=1, count=256)) == 16
 
 
 def test_works_of_many_threads_at_a_time_wait_for_nothing_that_waits_for_them() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,8 @@ from segtween.device.sampling import along, gather, resize_flow, resize_planes
 from segtween.errors import SettingError
 from segtween.geometry import shrink_to
 from segtween.ops.searches import SEARCHES, describe_matching
+from segtween.ops.threads import Made
 from segtween.types import Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
-
-Made = TypeVar("Made")
 
 
 class TorchOps:

@@ -88,7 +88,6 @@ MOST_PIECES = 4
 """Pieces that the rows of a kernel are cut into, for each thread: rows do not all take the same time."""
 LEAST_SECONDS = 1e-4
 """A thread is given no less work than this, and a piece no less than half: to wake a thread takes about as long."""
-MOST_KNOWN = 1024
 
 
 class Rows:
@@ -97,16 +96,18 @@ class Rows:
     def __init__(self, threads: int) -> None:
         self.threads = check_threads(threads)
         self._pool = Pool(self.threads - 1, "segtween-ops") if self.threads > 1 else None
-        self._took: dict[tuple[object, int], float] = {}
+        self._seconds_per_row: dict[tuple[object, int], float] = {}
 
     def __call__(self, kernel: Callable[[int, int], object], rows: int) -> None:
         """Calls `kernel(first, last)`, which must release the GIL, on pieces of 0..rows, each thread taking the next
         one that is left; returns when all are done.
 
-        At first every thread takes part, later no more than what it took the last time over as many rows is worth.
+        At first every thread takes part, later no more than what a row took the last time is worth, over about as many
+        rows: the fewer a grid has, the shorter they are.
         """
-        which = getattr(kernel, "func", None) or getattr(kernel, "__code__", kernel), rows
-        worth = self._took.get(which, MOST_PIECES * self.threads * LEAST_SECONDS) / LEAST_SECONDS
+        which = getattr(kernel, "func", None) or getattr(kernel, "__code__", kernel), rows.bit_length()
+        took = self._seconds_per_row.get(which)
+        worth = MOST_PIECES * self.threads if took is None else took * rows / LEAST_SECONDS
         threads = max(1, min(self.threads, _mine.threads, int(worth), rows))
         pieces = min(MOST_PIECES * threads, int(2 * worth), rows) if threads > 1 else 1
         bounds, left, times = [rows * i // pieces for i in range(pieces + 1)], count(), list[float]()
@@ -118,9 +119,7 @@ class Rows:
                 times.append(perf_counter() - began)
 
         self._at_once(work, threads)
-        if len(self._took) >= MOST_KNOWN:
-            self._took.clear()
-        self._took[which] = sum(times)
+        self._seconds_per_row[which] = sum(times) / max(rows, 1)
 
     def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]:
         """What each of several works returns, done beside one another: each has its part of the threads for its own
