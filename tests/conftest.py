@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from segtween.ops import threads
 from segtween.runtimes.openvino import own_signal_stack
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
@@ -52,6 +53,12 @@ def _own_signal_stack() -> Iterator[None]:
     """For tests that compile with OpenVINO themselves: a later Ctrl-C must not meet a signal stack that is gone."""
     with own_signal_stack():
         yield
+
+
+@pytest.fixture
+def many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as a test asks for, however few processors the machine has."""
+    monkeypatch.setattr(threads, "available_threads", lambda: 16)
 
 
 @pytest.fixture(scope="session")

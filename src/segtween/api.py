@@ -104,7 +104,8 @@ def load(
     precision     auto, float32 (the default), bfloat16, int8; on a card float16 (the default there) or float32
     device        cpu; cuda, cuda:1: a card, frames may be torch tensors there (docs/gpu.md; extra [gpu]).
                   `without` names what is left out there of half, kernels, graphs, compiled
-    threads       0 uses every processor; network_threads are those of the network alone, if they are to differ
+    threads       0, or more than there are, uses every processor; network_threads are those of the network alone, if
+                  they are to differ
     scale         the network sees the frame enlarged by this factor, above 0. auto: by one that brings the frame near
                   the size of its training frames, where its record says it, else by 1 (`Segtween.scale_at`)
     mean, std, channels, size_hw

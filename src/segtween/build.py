@@ -33,7 +33,7 @@ from segtween.interfaces import (
 from segtween.labels import LabelSet
 from segtween.models.component_search import find_attention, find_refinement
 from segtween.networks import parts_of_checkpoint
-from segtween.ops.threads import Rows
+from segtween.ops.threads import Rows, limit_threads
 from segtween.refine.blend import ReliabilityBlend, Replace
 from segtween.runtimes import open_component
 from segtween.runtimes.base import KeepsSizes
@@ -73,13 +73,15 @@ class Backend(Protocol):
 
 
 class Processor:
-    """The processor: NumPy and Numba. Its engines share one set of threads (0 = every processor)."""
+    """The processor: NumPy and Numba. Its engines share one set of threads (0 = every processor).
+
+    `threads` are those for runtimes, 0 leaving the number to them."""
 
     name = CPU
 
     def __init__(self, threads: int = 0) -> None:
         self.rows = Rows(threads)
-        self.threads = threads
+        self.threads = limit_threads(threads)
 
     def check(self, settings: Settings) -> None:
         """Everything works here."""

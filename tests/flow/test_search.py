@@ -26,6 +26,7 @@ def test_every_size_from_sixteen_on_has_a_flow_of_its_own_grid(size: tuple[int, 
     assert np.isfinite(flow).all()
 
 
+@pytest.mark.usefixtures("many_processors")
 @pytest.mark.parametrize("size", [(160, 256), (161, 255)])
 def test_threads_and_earlier_pairs_do_not_change_the_flow(size: tuple[int, int]) -> None:
     frames = [grey(rgb) for rgb in panning(3, size, step=3, cell=10)]

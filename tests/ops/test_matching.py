@@ -244,6 +244,7 @@ def test_what_leads_next_to_where_a_cell_is_led_already_is_not_tried(ops: CpuOps
     assert not np.array_equal(match(ops, 2 * flow, now, key, quality), 2 * flow)
 
 
+@pytest.mark.usefixtures("many_processors")
 def test_matching_is_the_same_on_every_thread_count() -> None:
     size = (90, 64)
     key = noise(size, 1)
@@ -346,6 +347,7 @@ def test_between_two_key_frames_both_count_by_their_share(
     check(ops.match_labels(labels.copy(), [first, second], now, share, quality=quality), labels, changed, wanted)
 
 
+@pytest.mark.usefixtures("many_processors")
 @pytest.mark.parametrize("mixed", [False, True])
 def test_labels_are_the_same_on_every_thread_count(mixed: bool) -> None:
     size = grid = (96, 80)

@@ -12,9 +12,11 @@ from functools import partial
 
 import pytest
 
+from segtween.build import Processor
 from segtween.ops import threads as threads_module
-from segtween.ops.threads import Rows, run_inline
+from segtween.ops.threads import Rows, limit_threads, run_inline
 
+pytestmark = pytest.mark.usefixtures("many_processors")
 SECONDS = 30
 
 
@@ -47,6 +49,14 @@ def test_every_row_is_done_once(threads: int, count: int) -> None:
     for _ in range(3):
         seen = used(rows, 1e-3, times=1, count=count)
         assert [row for first, last, _ in seen for row in range(first, last)] == list(range(count))
+
+
+def test_no_more_threads_take_part_than_there_are_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads_module, "available_threads", lambda: 2)
+    assert [Rows(threads).threads for threads in (0, 1, 2, 16)] == [2, 1, 2, 2]
+    assert [limit_threads(threads) for threads in (0, 1, 2, 16)] == [0, 1, 2, 2]
+    assert [Processor(threads).threads for threads in (0, 16)] == [0, 2]
+    assert len(used(Rows(16), 0.0, times=1)) == 8
 
 
 def test_a_thread_helps_where_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from segtween.errors import ModelError, ScoresError, SettingError
 from segtween.labels import numbered
 from segtween.models.finding import find_record
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, save_record
+from segtween.ops import threads as threads_module
 from segtween.runtimes import RUNTIMES
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import (
@@ -349,6 +350,15 @@ def test_guesses_that_nobody_confirmed_are_noted(tmp_path: Path) -> None:
     path = write_network(tmp_path / "net.onnx")
     record = replace(make_record(path), guessed=("input.mean", "labels"))
     assert open_network(record).notes == ["guessed in net.onnx.yaml, not confirmed: input.mean, labels"]
+
+
+def test_a_network_gets_no_more_threads_than_there_are_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads_module, "available_threads", lambda: 2)
+    record = make_record(write_network(tmp_path / "net.onnx"))
+    opened = [open_network(record, runtime="onnxruntime", threads=threads) for threads in (0, 1, 16)]
+    assert [segmenter.runtime.threads for segmenter in opened] == [0, 1, 2]
 
 
 def test_an_onnx_file_with_its_sidecar_opens_by_path_and_takes_other_labels(tmp_path: Path) -> None:

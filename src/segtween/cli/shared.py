@@ -45,7 +45,10 @@ Clip = Annotated[
     ),
 ]
 Threads = Annotated[
-    int, typer.Option(metavar="N", rich_help_panel="Machine", help="Processors to use; 0 for all of them.")
+    int,
+    typer.Option(
+        metavar="N", rich_help_panel="Machine", help="Processors to use; 0, or more than there are, for all of them."
+    ),
 ]
 OnDevice = Annotated[
     str,

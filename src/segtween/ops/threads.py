@@ -29,10 +29,16 @@ def available_threads() -> int:
 
 
 def check_threads(threads: int) -> int:
-    """`threads` itself, or every available processor for 0; SettingError below 0."""
+    """`threads` itself, but no more than there are processors that this process may use, on which they would wait for one
+    another; all of them for 0; SettingError below 0."""
     if threads < 0:
         raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give threads=0 or a count")
-    return threads or available_threads()
+    return min(threads or sys.maxsize, available_threads())
+
+
+def limit_threads(threads: int) -> int:
+    """The same for libraries in which 0 means their own choice: 0 stays 0."""
+    return threads and check_threads(threads)
 
 
 def lower_priority() -> None:

@@ -18,7 +18,7 @@ from segtween.labels import label_set as find_label_set
 from segtween.models.int8 import load_int8, not_calibrated
 from segtween.models.records import ModelRecord, Resampling
 from segtween.models.weights import fingerprint, materialise
-from segtween.ops.threads import in_background
+from segtween.ops.threads import in_background, limit_threads
 from segtween.runtimes import open_runtime
 from segtween.runtimes.base import Runtime, RuntimeOptions
 from segtween.segmenters.answers import Answer, check_answer, read_answer
@@ -152,6 +152,7 @@ def open_network(
     provider, precision and threads as `RuntimeOptions` has them."""
     record = with_threshold(record, threshold)
     computing = RuntimeOptions(aside=in_background if background else None, **options)
+    computing = replace(computing, threads=limit_threads(computing.threads))
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from segtween.errors import SettingError, SourceError
 from segtween.interfaces import Source
 from segtween.labels import PaletteName
+from segtween.ops.threads import limit_threads
 from segtween.video.inputs import SourceKind, clip_name, gather_images, kind_of, split_clips, unique_names
 
 __all__ = [
@@ -95,7 +96,7 @@ def open_source(
         name=name,
         start_seconds=start_seconds,
         duration_seconds=duration_seconds,
-        threads=threads,
+        threads=limit_threads(threads),
         frame_rate=frame_rate,
         motion_vectors=motion_vectors,
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from segtween.errors import SettingError, SinkError, unknown
 from segtween.labels import LabelSet
+from segtween.ops.threads import limit_threads
 from segtween.types import IGNORE, Frame, OutputReport, Result, SourceInfo
 from segtween.video import SaveKind, SaveOptions
 from segtween.video.annotations.coco import Coco
@@ -198,7 +199,7 @@ def open_sinks(
     style = Style(tinted, saving.alpha, saving.outline)
     painter = SharedPainter(Painter(labels, style))
     cut_out = None if tinted is None else CutOut(tinted, saving.background)
-    request = Request(root, info, labels, chosen, saving.ids, threads, report.note, painter, cut_out)
+    request = Request(root, info, labels, chosen, saving.ids, limit_threads(threads), report.note, painter, cut_out)
     further = dict(films or {})
     if comparison is not None:
         picture = ComparisonPicture(comparison, labels, style=style, frames=info.n_frames)
