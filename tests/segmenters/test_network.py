@@ -20,6 +20,7 @@ from segtween.models.finding import find_record
 from segtween.models.records import InputRecord, ModelRecord, OutputRecord, save_record
 from segtween.ops import threads as threads_module
 from segtween.runtimes import RUNTIMES
+from segtween.runtimes import openvino as openvino_module
 from segtween.segmenters import open_segmenter
 from segtween.segmenters.network import (
     LARGEST_AUTO,
@@ -359,6 +360,21 @@ def test_a_network_gets_no_more_threads_than_there_are_processors(
     record = make_record(write_network(tmp_path / "net.onnx"))
     opened = [open_network(record, runtime="onnxruntime", threads=threads) for threads in (0, 1, 16)]
     assert [segmenter.runtime.threads for segmenter in opened] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("record_file", "called"), [("net.onnx.yaml", "net.onnx"), ("model.yaml", "tiny")])
+def test_messages_of_a_runtime_call_a_network_as_its_user_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_file: str, called: str
+) -> None:
+    """The graph of a folder may be a copy in the cache, of any name."""
+    monkeypatch.setattr(openvino_module, "bfloat16_is_right", lambda: False)
+    record = replace(make_record(write_network(tmp_path / "net.onnx")), path=tmp_path / record_file)
+    runtime = open_network(record, precision="bfloat16").runtime
+    assert [note.partition(" does not compile as bfloat16")[0] for note in runtime.notes] == [called]
+    with pytest.raises(ModelError, match=f"^{called} does not take an input of shape"):
+        runtime.run(np.zeros((1, 8, 8, 2), np.uint8))
+    with pytest.raises(ModelError, match=f"^output 'scores' of {called} has 5 classes"):
+        open_network(replace(record, labels=numbered(2)))
 
 
 def test_an_onnx_file_with_its_sidecar_opens_by_path_and_takes_other_labels(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def _difference(network: TorchNetwork, record: ModelRecord, size_hw: SizeHW) -> 
     where = f"network {record.name!r} on an image of {format_size(size_hw)}"
     try:
         in_torch = answer_of(network.net, record.input, rgb)
-        runtime = OpenVinoRuntime(record.graph_path, pixels=record.input, options=RuntimeOptions())
+        runtime = OpenVinoRuntime(record.graph_path, pixels=record.input, options=RuntimeOptions(called=record.called))
         found = runtime.run(rgb[None])[0]
     except Exception as error:  # torch and OpenVINO raise what they do
         raise ModelError(

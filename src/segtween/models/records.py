@@ -250,6 +250,11 @@ class ModelRecord:
         return self.path.parent / self.graph
 
     @property
+    def called(self) -> str:
+        """What messages call the network: its graph's file where the record is that file's sidecar, else its name."""
+        return self.graph if self.path == sidecar_path(self.graph_path) else self.name
+
+    @property
     def is_random(self) -> bool:
         """True for a network that is here for its speed only."""
         return self.weights is not None and self.weights.is_random

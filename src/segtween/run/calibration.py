@@ -142,7 +142,8 @@ def calibrate(
     on. Raises SettingError without images, ModelError for a network without convolutions.
     """
     path = materialise(record)
-    runtime = OpenVinoRuntime(path, pixels=record.input, options=RuntimeOptions(threads=threads), change=range_outputs)
+    options = RuntimeOptions(threads=threads, called=record.called)
+    runtime = OpenVinoRuntime(path, pixels=record.input, options=options, change=range_outputs)
     ends, count = np.empty((0, len(runtime.outputs)), np.float32), 0
     for image in images:
         count += 1

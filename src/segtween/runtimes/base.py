@@ -34,6 +34,7 @@ class RuntimeOptions:
     threads    0 leaves their number to the runtime
     aside      calls what starts the runtime's threads, which have its priority then; what calls `run` waits for them
                (with ONNX Runtime, runs alongside them)
+    called     what messages call the graph; None: its file's name
 
     Raises SettingError.
     """
@@ -42,6 +43,7 @@ class RuntimeOptions:
     precision: Precision = "float32"
     threads: int = 0
     aside: Aside | None = None
+    called: str | None = None
 
     def __post_init__(self) -> None:
         check_known(f"precision {self.precision!r}", self.precision, get_args(Precision))
@@ -88,10 +90,10 @@ class KeepsSizes(Protocol):
 
 
 class FileRuntime:
-    """What the runtimes of a file begin with: its path, what was asked for, and notes that are logged once."""
+    """What the runtimes of a file begin with: its path, what messages call it, what was asked for, and notes that are logged once."""
 
     def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
-        self.path = Path(path)
+        self.path, self.called = Path(path), options.called or Path(path).name
         self.notes: list[str] = []
         self._asked, self._threads, self._aside = options.precision, options.threads, options.aside
 
@@ -102,32 +104,32 @@ class FileRuntime:
 
     def _refused(self, shape: tuple[int, ...], why: str) -> ModelError:
         return ModelError(
-            f"{self.path.name} does not take an input of shape {shape} ({why})",
+            f"{self.called} does not take an input of shape {shape} ({why})",
             expected="a graph for this size",
             do="correct `input` in its record (layout, size, multiple_of)",
         )
 
 
-def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, path: Path) -> tuple[str, ...]:
+def choose_outputs(wanted: tuple[str, ...] | None, given: list[str], *, called: str) -> tuple[str, ...]:
     """The wanted outputs if the graph has them, all of them if none is wanted; ModelError otherwise."""
     if wanted is None:
         return tuple(given)
     for name in wanted:
         if name not in given:
             raise ModelError(
-                f"{path.name} has no output {name!r}",
+                f"{called} has no output {name!r}",
                 expected="one of " + ", ".join(given),
                 do="correct `output.name` in its record",
             )
     return wanted
 
 
-def fixed_inputs(pixels: InputRecord, given: list[str], *, path: Path) -> dict[str, Array]:
+def fixed_inputs(pixels: InputRecord, given: list[str], *, called: str) -> dict[str, Array]:
     """The values of the graph's inputs beside the image, in the graph's order; ModelError where it has others."""
     if sorted(given) != sorted([pixels.name, *pixels.fixed]):
         also = "".join(f", and {name!r}" for name in pixels.fixed)
         raise ModelError(
-            f"{path.name} has the inputs {', '.join(given)}",
+            f"{called} has the inputs {', '.join(given)}",
             expected=f"one image input called {pixels.name!r}{also}",
             do="correct `input.name` in its record, give the values of others under `input.fixed`, or export the "
             "network with one input",

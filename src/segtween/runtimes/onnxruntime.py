@@ -89,9 +89,9 @@ class OnnxRuntime(FileRuntime):
         self.provider = str(self._session.get_providers()[0])
         if self.provider != chosen:
             self._note(f"{chosen} could not be started; {self.provider} is used")
-        self.outputs = choose_outputs(outputs, [o.name for o in self._session.get_outputs()], path=self.path)
+        self.outputs = choose_outputs(outputs, [o.name for o in self._session.get_outputs()], called=self.called)
         self._inputs = {i.name: i.type for i in self._session.get_inputs()}
-        self._fixed = {} if pixels is None else fixed_inputs(pixels, list(self._inputs), path=self.path)
+        self._fixed = {} if pixels is None else fixed_inputs(pixels, list(self._inputs), called=self.called)
 
     @property
     def precision(self) -> str:

@@ -241,7 +241,7 @@ class OpenVinoRuntime(FileRuntime):
         if note:
             self._note(note)
         graph = read_graph(path) if change is None else change(read_graph(path))
-        self.outputs = choose_outputs(outputs, [name_of(o, outputs or ()) for o in graph.outputs], path=self.path)
+        self.outputs = choose_outputs(outputs, [name_of(o, outputs or ()) for o in graph.outputs], called=self.called)
         self._int8 = int8
         rounded = self._rounded(graph)
         self._graph = self._prepared(graph, pixels)
@@ -318,7 +318,7 @@ class OpenVinoRuntime(FileRuntime):
         if self._int8 is None:
             raise not_calibrated(self.path.stem)
         try:
-            rounded = quantised(graph, self._int8, name=self.path.name, weight_bits=bits)
+            rounded = quantised(graph, self._int8, name=self.called, weight_bits=bits)
         except ModelError as error:
             if self._asked == "int8":
                 raise
@@ -329,11 +329,11 @@ class OpenVinoRuntime(FileRuntime):
 
     def _prepared(self, graph: Any, pixels: InputRecord | None) -> Any:
         graph = only(graph, self.outputs)
-        return graph if pixels is None else with_pixels(graph, pixels, self.path)
+        return graph if pixels is None else with_pixels(graph, pixels, called=self.called)
 
     def _latest(self) -> Any:
         if not self._compiled:
-            raise ModelError(f"{self.path.name} has not run yet", do="run it once before asking what it uses")
+            raise ModelError(f"{self.called} has not run yet", do="run it once before asking what it uses")
         return next(reversed(self._compiled.values()))[0]
 
     def _request(self, shapes: tuple[Any, ...]) -> Any:
@@ -360,15 +360,15 @@ class OpenVinoRuntime(FileRuntime):
         except RuntimeError as error:
             if self._asked not in _NEXT:
                 raise ModelError(
-                    f"{self.path.name} does not compile for an input of shape {shapes[0]} ({first_line(error)})",
+                    f"{self.called} does not compile for an input of shape {shapes[0]} ({first_line(error)})",
                     expected=f"a graph for which OpenVINO has kernels on this {self.device}",
                     do="try runtime='onnxruntime', and unset ONEDNN_MAX_CPU_ISA where it is set",
                 ) from None
             refused, self._asked = self._asked, _NEXT[self._asked]
-            self._note(f"{self.path.name} does not compile as {refused} ({first_line(error)}); {self._asked} is used")
+            self._note(f"{self.called} does not compile as {refused} ({first_line(error)}); {self._asked} is used")
             return self._compile(shapes)
         if self._asked in ("bfloat16", "int8") and (used := _effective_precision(compiled)) != self._asked:
-            self._note(f"{self._asked} was asked for, but {self.device} computes {self.path.name} in {used}")
+            self._note(f"{self._asked} was asked for, but {self.device} computes {self.called} in {used}")
         return compiled
 
     def _compile_as(self, graph: Any, precision: Precision) -> Any:

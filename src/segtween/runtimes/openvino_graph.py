@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from segtween.errors import ModelError
@@ -33,13 +32,13 @@ def only(graph: Any, names: tuple[str, ...]) -> Any:
     return openvino.Model(results, graph.get_parameters(), graph.get_friendly_name())
 
 
-def with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
+def with_pixels(graph: Any, pixels: InputRecord, *, called: str) -> Any:
     """The graph taking uint8 (1, H, W, 3) RGB images; layout, channel order and normalisation inside."""
     from openvino import Layout, Type
     from openvino.preprocess import PrePostProcessor
 
     names = [name_of(port, (pixels.name, *pixels.fixed)) for port in graph.inputs]
-    _fix(graph, fixed_inputs(pixels, names, path=path), path)
+    _fix(graph, fixed_inputs(pixels, names, called=called), called)
     mean, divisor = pixel_affine(pixels.scale, pixels.mean, pixels.std)
     process = PrePostProcessor(graph)
     port = process.input(pixels.name)
@@ -53,13 +52,13 @@ def with_pixels(graph: Any, pixels: InputRecord, path: Path) -> Any:
         return process.build()
     except RuntimeError as error:
         raise ModelError(
-            f"{path.name} does not take images as its record says ({first_line(error)})",
+            f"{called} does not take images as its record says ({first_line(error)})",
             expected=f"an input {pixels.layout} of three channels",
             do="correct `input` in its record",
         ) from None
 
 
-def _fix(graph: Any, values: Mapping[str, Array], path: Path) -> None:
+def _fix(graph: Any, values: Mapping[str, Array], called: str) -> None:
     """Puts constants in the place of inputs."""
     from openvino import opset13 as op
 
@@ -68,7 +67,7 @@ def _fix(graph: Any, values: Mapping[str, Array], path: Path) -> None:
         constant = op.constant(value.astype(port.get_element_type().to_dtype()))
         if not port.get_partial_shape().compatible(constant.output(0).get_partial_shape()):
             raise ModelError(
-                f"input {name!r} of {path.name} has the shape {port.get_partial_shape()}",
+                f"input {name!r} of {called} has the shape {port.get_partial_shape()}",
                 expected=f"one that takes the values of shape {value.shape} in its record",
                 do=f"correct `input.fixed.{name}`",
             )

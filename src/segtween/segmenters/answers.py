@@ -167,7 +167,7 @@ def check_answer(answers: Sequence[NDArray[Any]], record: ModelRecord, *, labels
     classes = len(output.values or labels_of) if output.kind == "labels" else channels + output.has_background
     if classes != len(labels_of):
         raise ModelError(
-            f"output {output.name!r} of {record.graph_path.name} has {classes} classes "
+            f"output {output.name!r} of {record.called} has {classes} classes "
             f"(shape {answer.shape}, read as {output.layout})",
             expected=f"{len(labels_of)}, as label set {labels_of.name!r} has",
             do=f"correct `labels` or `output.layout` in {record.path.name}",
@@ -184,7 +184,7 @@ def _check_merged(answers: Sequence[NDArray[Any]], record: ModelRecord, labels_o
     classes = classes_of(kind, table, masks)
     if classes is not None and classes != own:
         raise ModelError(
-            f"output {record.output.name!r} of {record.graph_path.name} has {classes} classes (shape {table.shape})",
+            f"output {record.output.name!r} of {record.called} has {classes} classes (shape {table.shape})",
             expected=f"{own}, as label set {labels_of.name!r} has" + (" beside its background" * (kind == "yolo-seg")),
             do=f"correct `labels` in {record.path.name}",
         )
@@ -201,7 +201,7 @@ def check_grid(record: ModelRecord, grid_hw: SizeHW, size_hw: SizeHW) -> None:
 
 def misfit(record: ModelRecord, field: str, value: str, found: str) -> ModelError:
     return ModelError(
-        f"output {record.output.name!r} of {record.graph_path.name} {found}",
+        f"output {record.output.name!r} of {record.called} {found}",
         expected=f"{field} {value}, as {record.path.name} says",
         do=f"correct `output.{field}`, or take what `segtween models inspect {record.graph_path}` proposes",
     )

@@ -152,7 +152,7 @@ def open_network(
     provider, precision and threads as `RuntimeOptions` has them."""
     record = with_threshold(record, threshold)
     computing = RuntimeOptions(aside=in_background if background else None, **options)
-    computing = replace(computing, threads=limit_threads(computing.threads))
+    computing = replace(computing, threads=limit_threads(computing.threads), called=record.called)
     int8 = load_int8(record) if computing.precision in ("auto", "int8") else None
     if computing.precision == "int8" and int8 is None and runtime == "openvino":
         raise not_calibrated(record.name)
