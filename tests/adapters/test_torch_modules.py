@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def test_a_size_that_is_fixed_in_the_graph_is_noticed() -> None:
         (lambda s: s[..., :5, :3], "has 3x5 cells for an image of 192x128; expected a grid that spans the image"),
         (lambda s: {"class_queries_logits": s, "masks_queries_logits": s}, "queries of a kind that is not known"),
         (lambda s: s.no_such_thing, "fails on an image of 192x128 .AttributeError.*give size_hw="),
+        (lambda _: sys.exit(3), "fails on an image of 192x128 .SystemExit: 3"),
     ],
 )
 def test_another_kind_of_network_is_refused(answer: Any, told: str) -> None:

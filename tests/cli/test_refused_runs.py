@@ -49,6 +49,20 @@ def scores(path: Path, *, frames: int = 6, size_hw: tuple[int, int] = (64, 96)) 
     return path
 
 
+@pytest.mark.parametrize("mode", ["--online", "--offline"])
+def test_a_function_that_ends_the_process_ends_its_run_in_one_line(clip: Path, tmp_path: Path, mode: str) -> None:
+    (tmp_path / "ends.py").write_text(
+        "import sys\nimport numpy as np\ncalls = []\n"
+        "def net(rgb):\n    calls.append(1)\n    if len(calls) > 2:\n        sys.exit('no licence')\n"
+        "    return np.zeros(rgb.shape[:2], np.uint8)\n"
+    )
+    told = refused("run", clip, "-o", tmp_path / "out", "--model", f"{tmp_path}/ends.py:net", *LABELS, "--every", "2",
+                   "--save", "labels", mode)  # fmt: skip
+    assert "failed with SystemExit: no licence; expected scores" in told
+    assert (tmp_path / "out" / "run.json").is_file()
+    assert len(list((tmp_path / "out" / "labels").iterdir())) >= 2, "what is labelled is kept"
+
+
 @pytest.mark.parametrize("words", [("run",), ("propagate", "--labels", "labels"), ("export",), ("train",)])
 def test_an_empty_name_is_no_folder(words: tuple[str, ...], clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(clip.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,25 @@ def test_a_function_that_fails_is_named_with_its_reason() -> None:
     ) as e:
         CallableSegmenter(broken, CAMVID11)(RGB)
     assert isinstance(e.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), CancelledError(3)])
+def test_a_function_that_ends_the_process_is_told(raised: BaseException) -> None:
+    def ends(_rgb: Any) -> Any:
+        raise raised
+
+    told = f"function 'ends' failed with {type(raised).__name__}: 3"
+    with pytest.raises(ScoresError, match=told) as e:
+        CallableSegmenter(ends, CAMVID11)(RGB)
+    assert e.value.__cause__ is raised
+
+
+def test_a_function_may_be_interrupted() -> None:
+    def interrupted(_rgb: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CallableSegmenter(interrupted, CAMVID11)(RGB)
 
 
 def test_labels_are_needed_and_may_stand_at_the_function() -> None:

@@ -195,7 +195,7 @@ def _tried(net: Any, pixels: InputRecord, size_hw: SizeHW, *, name: str) -> NDAr
         return answer_of(net, pixels, trial_picture(size_hw))
     except ModelError as error:
         raise ModelError(f"network {name!r} {error.got}", expected=error.expected, do=error.do) from None
-    except Exception as error:  # whatever the module raises
+    except (Exception, SystemExit) as error:  # whatever the module raises
         raise ModelError(
             f"network {name!r} fails on an image of {format_size(size_hw)} ({one_line_of_kind(error)})",
             expected="a network that takes normalised images (1, 3, H, W)",

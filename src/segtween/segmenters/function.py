@@ -71,7 +71,9 @@ class CallableSegmenter:
         who = self._who
         try:
             returned = self.function(image)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit, too
             raise ScoresError(
                 f"{who} failed with {one_line_of_kind(error)}",
                 expected="scores (classes, height, width)",
@@ -115,7 +117,9 @@ def load_function(spec: str) -> Callable[[Rgb], Any]:
     where, _, name = spec.rpartition(":")
     try:
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too
         raise ModelError(
             f"{where} cannot be imported ({one_line_of_kind(error)})",
             expected="module:function or file.py:function",
@@ -144,7 +148,9 @@ def build(loaded: Any, *, name: str, is_right: Callable[[Any], bool]) -> Any:
         return None
     try:
         built = loaded()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too
         raise ModelError(
             f"{name} failed with {one_line_of_kind(error)}",
             expected="a function without arguments that builds a network",
