@@ -63,6 +63,12 @@ def test_a_function_that_ends_the_process_ends_its_run_in_one_line(clip: Path, t
     assert len(list((tmp_path / "out" / "labels").iterdir())) >= 2, "what is labelled is kept"
 
 
+@pytest.mark.parametrize("scale", ["0", "nan", "0.5"])
+def test_a_function_sees_frames_as_they_are(clip: Path, tmp_path: Path, scale: str) -> None:
+    told = refused("run", clip, "-o", tmp_path / "out", "--model", MODEL, *LABELS, "--scale", scale)
+    assert f"--scale {float(scale)} for a model of form function; expected a shipped network" in told
+
+
 @pytest.mark.parametrize("words", [("run",), ("propagate", "--labels", "labels"), ("export",), ("train",)])
 def test_an_empty_name_is_no_folder(words: tuple[str, ...], clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(clip.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import CancelledError
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segtween.errors import LabelError, ModelError, ScoresError
+from segtween.errors import LabelError, ModelError, ScoresError, SettingError
 from segtween.labels import CAMVID11, numbered
 from segtween.segmenters import form_of, open_segmenter
 from segtween.segmenters.function import CallableSegmenter, load_function
 
 RGB = np.zeros((24, 32, 3), np.uint8)
 SCORES = np.random.default_rng(0).normal(size=(5, 6, 8)).astype(np.float32)
+
+
+def two_classes(rgb: Any) -> Any:
+    return np.zeros((2, *rgb.shape[:2]), np.float32)
 
 
 def answering(value: Any) -> CallableSegmenter:
@@ -138,6 +143,21 @@ def test_a_function_may_be_interrupted() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         CallableSegmenter(interrupted, CAMVID11)(RGB)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("scale", 0.0), ("scale", float("nan")), ("scale", 0.5), ("precision", "bfloat16"), ("precision", "float8"),
+     ("runtime", "onnxruntime"), ("provider", "cuda")],
+)  # fmt: skip
+def test_options_of_networks_are_refused(tmp_path: Path, option: str, value: Any) -> None:
+    np.savez(tmp_path / "stored.npz", scores=np.zeros((1, 2, 4, 4), np.float32), frames=["a"])
+    models = {"callable": two_classes, "function": f"{__file__}:two_classes", "scores": tmp_path / "stored.npz"}
+    for form, model in models.items():
+        told = re.escape(f"{option}={value} for a model of form {form}; expected a shipped network, an ONNX file or ")
+        with pytest.raises(SettingError, match=told):
+            open_segmenter(model, label_set=["a", "b"], **{option: value})
+        open_segmenter(model, label_set=["a", "b"], scale="auto", precision="auto")
 
 
 def test_labels_are_needed_and_may_stand_at_the_function() -> None:

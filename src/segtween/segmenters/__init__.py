@@ -194,10 +194,26 @@ def _given(preprocessing: Preprocessing | None) -> dict[str, Any]:
     return {"preprocessing": preprocessing} if preprocessing is not None and preprocessing.given else {}
 
 
+_DOES_NOTHING: dict[str, tuple[Any, ...]] = {
+    "scale": (1, "auto"),
+    "precision": (None, "float32", "auto"),
+    "runtime": ("openvino",),
+    "provider": (None,),
+}
+"""Options of networks, and those of their values that ask nothing of other models."""
+
+
 def _networks_alone(
-    form: str, *, preprocessing: Preprocessing | None = None, threshold: float | None = None, **_: Any
+    form: str, *, preprocessing: Preprocessing | None = None, threshold: float | None = None, **options: Any
 ) -> None:
     """SettingError for what a model of another form than a network cannot be given."""
+    for name, values in _DOES_NOTHING.items():
+        if name in options and options[name] not in values:
+            raise SettingError(
+                f"{name}={options[name]} for a model of form {form}",
+                expected="a shipped network, an ONNX file or a network in torch",
+                do="leave it out: functions and stored scores are taken as they are",
+            )
     if threshold is not None:
         raise SettingError(
             f"threshold={threshold} for a model of form {form}",
@@ -241,7 +257,9 @@ def open_segmenter(
     if row.name == "network":
         _networks_alone(row.name, **own)
     elif row.in_torch is None and row.name != "function":
-        _networks_alone(row.name, **own, threshold=threshold)
+        _networks_alone(
+            row.name, **own, threshold=threshold, scale=scale, precision=precision, runtime=runtime, provider=provider
+        )
     opener = resolve_name(row.open) if isinstance(row.open, str) else row.open
     return opener(
         model,
