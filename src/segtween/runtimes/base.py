@@ -90,7 +90,8 @@ class KeepsSizes(Protocol):
 
 
 class FileRuntime:
-    """What the runtimes of a file begin with: its path, what messages call it, what was asked for, and notes that are logged once."""
+    """What the runtimes of a file begin with: its path, what messages call it, what was asked for, and notes that
+    are logged once."""
 
     def __init__(self, path: str | Path, options: RuntimeOptions) -> None:
         self.path, self.called = Path(path), options.called or Path(path).name
