@@ -63,6 +63,45 @@ def test_a_function_that_ends_the_process_ends_its_run_in_one_line(clip: Path, t
     assert len(list((tmp_path / "out" / "labels").iterdir())) >= 2, "what is labelled is kept"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run CLIP -o FILE/out",
+        "run CLIP -o FILE",
+        "table losses -o FILE/out",
+        "table losses --report FILE/report.html",
+        "bench --report FILE/report.html",
+        "bench sweep interval --plot FILE/out",
+        "scores export CLIP -o FILE/scores.npz",
+        "figure failures --seeds 1 -o FILE/picture.png",
+    ],
+)
+def test_outputs_that_cannot_be_written_are_told_before_a_network_is_loaded(
+    clip: Path, tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "net.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\nnet = len")
+    model = ("--model", f"{tmp_path}/net.py:net", *LABELS)
+    places = {"CLIP": str(clip), "FILE": str(tmp_path / "file")}
+    for name, place in places.items():
+        words = words.replace(name, place)
+    told = refused(*words.split(), *model)
+    assert "cannot be written" in told or "a folder that is there" in told, told
+    assert not (tmp_path / "loaded").exists()
+
+
+def test_labels_and_exports_cannot_be_written_below_a_file(clip: Path, tmp_path: Path) -> None:
+    """Nor is what they are made of looked at before: it is not there."""
+    (tmp_path / "file").write_text("")
+    for words in (
+        ("propagate", clip, "--labels", tmp_path / "none"),
+        ("export", "none"),
+        ("weights", "convert", "none"),
+    ):
+        ending = ".safetensors" if words[0] == "weights" else ""
+        assert "cannot be written" in refused(*words, "-o", tmp_path / "file" / f"out{ending}")
+
+
 @pytest.mark.parametrize("scale", ["0", "nan", "0.5"])
 def test_a_function_sees_frames_as_they_are(clip: Path, tmp_path: Path, scale: str) -> None:
     told = refused("run", clip, "-o", tmp_path / "out", "--model", MODEL, *LABELS, "--scale", scale)

@@ -20,7 +20,7 @@ from segtween.video import SaveOptions
 from segtween.video.interrupt import Terminated, raise_terminated, sigterm_raises
 from segtween.video.outputs import Outputs
 from segtween.video.saving import open_sinks
-from segtween.video.staging import Staged, check_writable
+from segtween.video.staging import Staged, check_folder, check_writable
 
 
 def names(folder: Path) -> list[str]:
@@ -266,6 +266,16 @@ def test_sigterm_waits_as_ctrl_c_does(make_frames, make_result, tmp_path):
         sink.abort()
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(names(tmp_path / "labels")) == len(table(tmp_path / "frames.csv")) == 1
+
+
+def test_a_folder_is_checked_without_a_trace(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "new" / "folder"):
+        check_folder(folder)
+    assert not [*tmp_path.iterdir()]
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(SinkError, match=r"file.* cannot be written \(.*\); expected a writable folder"):
+            check_folder(folder)
 
 
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:

@@ -252,10 +252,12 @@ def sweep(
     from segtween.cli.screen import progress_bar, show
     from segtween.reports.html.bench_page import sweep_page
     from segtween.reports.tables.plot import plot_sweep, require_matplotlib
+    from segtween.video.staging import check_folder
 
     check_kinds(kinds)
     if plot is not None:
         require_matplotlib()
+        check_folder(plot)
     output.check()
     plan, settings = timing.plan(threads=network.threads), method.settings().at(keys.resolve())
     segmenter, curves = network.open(), []

@@ -49,11 +49,13 @@ def export(
     from segtween.adapters import exported_model
     from segtween.cli.screen import console, progress_bar, show
     from segtween.networks import export_network
+    from segtween.video.staging import check_folder
 
     if calibrate:
         from segtween.run.calibration import check_sources
 
         check_sources(calibrate, frames=calibrate_frames, made=(STREET,))
+    check_folder(out)
     foreign = exported_model(what, label_set=label_set)
     own = None if foreign else label_set  # a foreign network's record has it
     written = export_network(foreign or what, out, overwrite=overwrite, label_set=own)

@@ -113,8 +113,12 @@ def inspect(
     from segtween.models.records import save_record, sidecar_path
     from segtween.segmenters.inspect import propose
     from segtween.texttable import TextTable
-    from segtween.video.staging import refuse_existing
+    from segtween.video.staging import check_writable, refuse_existing
 
+    target = sidecar_path(file)
+    if write:
+        refuse_existing(target, overwrite=overwrite)
+        check_writable(target)
     proposal = propose(
         file, label_set=label_set, output_kind=cast(Any, output_kind), fixed=dict(map(_fixed, fixed or []))
     )
@@ -126,8 +130,6 @@ def inspect(
     if not write:
         show("Add --write to keep this as the file's sidecar.")
         return
-    target = sidecar_path(file)
-    refuse_existing(target, overwrite=overwrite)
     save_record(proposal.record, target)
     show(f"written: {target}" + ("; check the guessed fields" if proposal.record.guessed else ""))
 

@@ -76,12 +76,14 @@ def propagate(
     from segtween.run.propagation import Labelled, report
     from segtween.run.propagation import propagate as run_propagation
     from segtween.settings import Bidirectional, Settings, change
+    from segtween.video.staging import check_folder
 
     outputs = output.outputs(ids=given.ids)
     settings = change(Settings(Bidirectional()), flow=flow)
     part = Reading(duration_seconds=given.duration, frame_rate=given.frame_rate)
     if note := note_on_rate([video], part):
         notes.print(in_flags(note))
+    check_folder(output.out)
     how = Labelled(given.label_set, settings, output.next_frames, part, threads)
     with progress_bar(video) as bar:
         progress = None if output.quiet else bar

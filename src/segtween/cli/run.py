@@ -127,6 +127,7 @@ def run(
     from segtween.run.modes import is_finite
     from segtween.run.options import Reading
     from segtween.video.saving import save_kinds
+    from segtween.video.staging import check_folder
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
     part = Reading(reading.start, reading.duration, reading.frame_rate)
@@ -139,6 +140,7 @@ def run(
     load_options |= {**of_network, **method.for_load()}
     if len(todo) == 1 and is_finite(todo[0]):
         todo[0].open().close()  # so is a file that cannot be read
+    check_folder(out)
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
     if note := note_on_rate([item.spec for item in todo], part):

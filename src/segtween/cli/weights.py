@@ -94,6 +94,8 @@ def convert(
     """
     from segtween.cli.screen import console
     from segtween.networks import convert_weights
+    from segtween.video.staging import check_folder
 
+    check_folder(out.parent)
     written = convert_weights(file, out, part=part, float16=float16, overwrite=overwrite)
     console.print("written: " + ", ".join(str(path) for path in written))

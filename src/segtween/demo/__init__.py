@@ -143,10 +143,11 @@ def run_demo(
         raise SettingError(f"seconds is {seconds}", expected="room for a frame, at most an hour", do="give seconds=3")
     count = int(seconds * FRAME_RATE)
     folder, say = Path(out), tell or (lambda _: None)
-    from segtween.video.staging import sink_errors
+    from segtween.video.staging import check_folder, sink_errors
 
     with sink_errors(folder):  # before anything that takes long
         folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder)
     moving = None if animation is None else AnimationWriter(Path(animation), frame_rate=FRAME_RATE)
     from segtween.demo.kernels import PARTS  # a module that is run by itself, too
 

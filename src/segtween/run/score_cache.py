@@ -13,7 +13,7 @@ from segtween.segmenters.score_file import ScoresWriter, Stored
 from segtween.texttable import count
 from segtween.types import Progress, Rgb, size_of, steps
 from segtween.video.interrupt import Interrupts
-from segtween.video.staging import Staged, refuse_existing, sink_errors
+from segtween.video.staging import Staged, check_writable, refuse_existing, sink_errors
 
 Named = tuple["str | None", Rgb]
 """A frame's name (None: it goes by its index) and its picture."""
@@ -88,6 +88,7 @@ def check_target(target: str | Path, *, overwrite: bool) -> Path:
     if path.suffix.lower() != ".npz":
         raise SettingError(f"scores file {path}", expected="a name that ends in .npz", do=f"give {path.stem}.npz")
     refuse_existing(path, overwrite=overwrite)
+    check_writable(path)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,6 +67,14 @@ def check_writable(target: Path) -> None:
     with sink_errors(target):
         staged.part.touch()
     staged.discard()
+
+
+def check_folder(folder: Path) -> None:
+    """Says before long work that nothing can be written into `folder`, or that it cannot be made: SinkError. Neither
+    makes it nor leaves anything in it."""
+    with sink_errors(folder):
+        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        os.rmdir(tempfile.mkdtemp(prefix=".segtween.", dir=there))
 
 
 def refuse_existing(target: Path, *, overwrite: bool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from segtween.errors import SettingError, SinkError
 from segtween.labels import LabelSet
 from segtween.types import Labels, Rgb, SizeHW
-from segtween.video.staging import refuse_existing, sink_errors, written
+from segtween.video.staging import check_folder, refuse_existing, sink_errors, written
 from segtween.video.text import Entry, flow, text_width, write, write_entries
 
 FAINT = (110, 120, 130)
@@ -102,4 +102,5 @@ def check_picture(target: str | Path, *, overwrite: bool) -> Path:
     if path.suffix.lower() != ".png":
         raise SettingError(f"picture {path}", expected="a name that ends in .png", do=f"give {path.stem}.png")
     refuse_existing(path, overwrite=overwrite)
+    check_folder(path.parent)
     return path

@@ -15,7 +15,7 @@ from segtween._version import __version__
 from segtween.errors import SinkError
 from segtween.texttable import TextTable
 from segtween.types import Rgb
-from segtween.video.staging import refuse_existing
+from segtween.video.staging import check_writable, refuse_existing
 
 Html = str
 """Markup; whatever is in it has been escaped."""
@@ -44,6 +44,7 @@ def check_target(target: Path, *, overwrite: bool = True) -> None:
             f"report {target}", expected="a file in a folder that is there", do="give a name such as report.html"
         )
     refuse_existing(target, overwrite=overwrite)
+    check_writable(target)
 
 
 def section(title: str, *parts: Html) -> Html:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from segtween.run.ending import write_json
 from segtween.texttable import TextTable
-from segtween.video.staging import refuse_existing, sink_errors, write_text
+from segtween.video.staging import check_folder, refuse_existing, sink_errors, write_text
 
 FORMS = (".md", ".csv", ".json")
 
@@ -94,7 +94,8 @@ class Study:
 
 
 def check_targets(folder: str | Path, names: Sequence[str], *, overwrite: bool) -> None:
-    """SinkError where one of the files exists already: reported before anything is measured."""
+    """SinkError where the files cannot be written, or one exists already: reported before anything is measured."""
+    check_folder(Path(folder))
     for name in names:
         refuse_existing(Path(folder) / name, overwrite=overwrite)
 
