@@ -62,7 +62,12 @@ def test_a_map_is_applied_after_the_argmax_and_keeps_ignore() -> None:
             "cityscapes19-to-camvid11",
             "goes from 'cityscapes19' to 'camvid11'; expected a map from 'camvid11'",
         ),
-        (numbered(5), None, "no map is known from label set 'classes5' to 'camvid11'"),
+        (
+            numbered(5),
+            None,
+            r"no map is known from label set 'classes5' to 'camvid11'; expected a network with the classes of "
+            r"'camvid11', or of one from which there is a map to it \(cityscapes19, idd26, mapillary65\); give another",
+        ),
     ],
 )
 def test_maps_that_do_not_fit_are_refused(source: LabelSet, name: str | None, text: str) -> None:
@@ -135,6 +140,10 @@ def test_the_driving_sets_are_mapped_to_each_other_where_a_class_has_a_counterpa
         "bicyclist", "road", "sky", None,
     ]  # fmt: skip
     assert mapped("cityscapes19", "mapillary65", "train", "rider") == ["On Rails", None]
+    assert mapped("camvid11", "idd26", "pavement", "pedestrian", "bicyclist") == ["sidewalk", "person/animal", None]
+    assert mapped("camvid11", "mapillary65", "tree", "sign-symbol", "bicyclist") == [
+        "Vegetation", "Traffic Sign (Front)", None,
+    ]  # fmt: skip
 
 
 def test_a_class_may_have_another_name_and_it_is_said() -> None:

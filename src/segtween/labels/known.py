@@ -105,6 +105,8 @@ LABEL_MAPS: dict[str, LabelMap] = {
         _CITYSCAPES_TO_MAPILLARY,
         _by_way_of(_IDD_TO_CITYSCAPES, _CITYSCAPES_TO_CAMVID),
         _by_way_of(_MAPILLARY_TO_CITYSCAPES, _CITYSCAPES_TO_CAMVID),
+        _by_way_of(_CAMVID_TO_CITYSCAPES, _CITYSCAPES_TO_IDD),
+        _by_way_of(_CAMVID_TO_CITYSCAPES, _CITYSCAPES_TO_MAPILLARY),
     )
 }
 """Maps by name. `bdd19` and `kitti` have the classes of `cityscapes19`, and so its maps."""

@@ -123,8 +123,10 @@ def label_map(source: LabelSet, target: LabelSet, *, name: str | None = None) ->
     for known in LABEL_MAPS.values():
         if known.source.names == source.names and known.target.names == target.names:
             return known
+    mapped = sorted(known.source.name for known in LABEL_MAPS.values() if known.target.names == target.names)
     raise LabelError(
         f"no map is known from label set {source.name!r} to {target.name!r}",
-        expected=f"labels of {target.name!r}, or one of the maps {', '.join(sorted(LABEL_MAPS))}",
-        do="give map_name=, another label set for the data set, or a network with its classes",
+        expected=f"a network with the classes of {target.name!r}, or of one from which there is a map to it "
+        f"({', '.join(mapped) or 'there is none'})",
+        do="give another network, or another label set for the data set",
     )

@@ -29,8 +29,8 @@ def available_threads() -> int:
 
 
 def check_threads(threads: int) -> int:
-    """`threads` itself, but no more than there are processors that this process may use: more would wait for one another.
-    All of them for 0; SettingError below 0."""
+    """`threads` itself, but no more than there are processors that this process may use: more would wait for one
+    another. All of them for 0; SettingError below 0."""
     if threads < 0:
         raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give threads=0 or a count")
     return min(threads or sys.maxsize, available_threads())
