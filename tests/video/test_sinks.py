@@ -232,9 +232,33 @@ def test_cvat_layout(run, tmp_path):
 
 def test_cvat_needs_distinct_colours(make_frames, tmp_path):
     same = LabelSet("same", ("a", "b"), ((9, 9, 9), (9, 9, 9)), (0, 1))
-    with pytest.raises(SinkError, match=r"uses a colour twice, .*; expected one colour per class.*; change the label"):
+    with pytest.raises(SinkError, match=r"uses a colour twice, .*; expected one colour per class; change the label"):
         open_sinks(tmp_path, SaveOptions(["cvat"]), info=make_frames()[0], labels=same)
     assert names(tmp_path) == []
+
+
+def test_a_class_in_black_is_the_background_of_cvat_or_none(make_frames, make_result, tmp_path):
+    """Whatever its name, black is what is not labelled there."""
+    info, frames = make_frames(n=1)
+    void = LabelSet("void", ("a", "Void"), ((9, 9, 9), (0, 0, 0)), (0, 1))
+    with pytest.raises(SinkError, match=r"class 'Void' of label set 'void' is black.*; expected no class in black but"):
+        open_sinks(tmp_path, SaveOptions(["cvat"]), info=info, labels=void)
+    for name in ("background", "Background"):
+        labels = LabelSet("people", (name, "person"), ((0, 0, 0), (9, 9, 9)), (0, 1))
+        result = make_result(frames[0])
+        result.labels[:] = 1
+        result.labels[0, :2] = (0, 255)
+        sink = open_sinks(tmp_path, SaveOptions(["cvat"], overwrite=True), info=info, labels=labels)
+        sink.write(frames[0], result)
+        sink.close()
+        with zipfile.ZipFile(tmp_path / "cvat.zip") as archive:
+            lines = archive.read("labelmap.txt").decode().splitlines()
+            assert lines[1:] == [f"{name}:0,0,0::", "person:9,9,9::"]
+            for kind, colour in (("Class", (9, 9, 9)), ("Object", (0, 128, 0))):
+                data = np.frombuffer(archive.read(f"Segmentation{kind}/frame_000000.png"), np.uint8)
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+                assert not image[0, :2].any()
+                assert (image[1:] == colour).all()
 
 
 def test_existing_output_is_refused_before_anything_is_changed(run, tmp_path):

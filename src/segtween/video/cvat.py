@@ -11,9 +11,13 @@ import numpy as np
 
 from segtween.errors import SinkError
 from segtween.labels import LabelSet
+from segtween.labels.naming import comparable
 from segtween.types import Frame, Result
 from segtween.video.png import encode_png
 from segtween.video.staging import Staged, sink_error
+
+BACKGROUND, BLACK = "background", (0, 0, 0)
+_OTHERWISE = "change the label set's colours, give palette='colour-blind', or save labels instead"
 
 
 class CvatArchive:
@@ -21,20 +25,28 @@ class CvatArchive:
 
     labelmap.txt (name:r,g,b::), ImageSets/Segmentation/default.txt, SegmentationClass/ in the label
     set's colours (black = background, ignore) and SegmentationObject/ with one object per class.
+    CVAT and what else reads the layout take the label in black for what is not labelled, whatever its
+    name: a class in black is refused unless it is the background, which is no object then.
     Frames are called frame_000000 and so on, as CVAT calls those of a video.
     """
 
     def __init__(self, target: Path, labels: LabelSet) -> None:
-        colours = [(0, 0, 0), *labels.colours]
-        if len(set(colours)) != len(colours):
+        if len(set(labels.colours)) != len(labels):
             raise SinkError(
-                f"label set {labels.name!r} uses a colour twice, or black, so cvat.zip cannot tell its classes apart",
-                expected="one colour per class, none of them black",
-                do="change the label set's colours or save labels instead",
+                f"label set {labels.name!r} uses a colour twice, so cvat.zip cannot tell its classes apart",
+                expected="one colour per class",
+                do=_OTHERWISE,
+            )
+        black = labels.colours.index(BLACK) if BLACK in labels.colours else None
+        if black is not None and comparable(labels.names[black]) != BACKGROUND:
+            raise SinkError(
+                f"class {labels.names[black]!r} of label set {labels.name!r} is black, which is no label in cvat.zip",
+                expected="no class in black but the background",
+                do=_OTHERWISE,
             )
         self.staged, self._labels = Staged(target), labels
         self._objects = np.zeros((256, 3), np.uint8)
-        self._objects[: len(labels)] = [_object_colour(i + 1) for i in range(len(labels))]
+        self._objects[: len(labels)] = [BLACK if i == black else _object_colour(i + 1) for i in range(len(labels))]
         self._zip: zipfile.ZipFile | None = None
         self._written: list[str] = []
 
@@ -59,7 +71,8 @@ class CvatArchive:
         with self._dropped_on_error():
             classes = dict(zip(self._labels.names, self._labels.colours, strict=True))
             # A class of that name is one of its own, as in CVAT; black is ignore all the same.
-            entries = classes if "background" in classes else {"background": (0, 0, 0), **classes}
+            has_background = BACKGROUND in classes or BLACK in self._labels.colours
+            entries = classes if has_background else {BACKGROUND: BLACK, **classes}
             lines = [f"{name}:{r},{g},{b}::\n" for name, (r, g, b) in entries.items()]
             self._add("labelmap.txt", "".join(["# label:color_rgb:parts:actions\n", *lines]).encode())
             self._add("ImageSets/Segmentation/default.txt", "".join(self._written).encode())
