@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +71,25 @@ def test_several_streams_hold_their_own_frames(tmp_path: Path, seg: segtween.Seg
             cv2.imwrite(str(tmp_path / name / f"{i}.png"), rgb[..., ::-1])
     for i, results in enumerate(seg.stream_multi([tmp_path / "a", tmp_path / "b"])):
         assert [np.array_equal(r.rgb, clips[n][i]) for r, n in zip(results, "ab", strict=True) if r] == [True, True]
+
+
+@pytest.mark.parametrize("seconds", ["x", "1.5", [1.0], True, 1j])
+def test_a_time_that_is_no_number_is_refused(seg: segtween.Segtween, frames: list[np.ndarray], seconds: Any) -> None:
+    before = seg.step(frames[0]).index
+    streams = seg.streams(2)
+    told = re.escape(f"pts_seconds is {seconds!r}; expected a number of seconds")
+    for call in (
+        lambda: seg.step(frames[1], pts_seconds=seconds),
+        lambda: seg.push(frames[1], pts_seconds=seconds),
+        lambda: streams.step(frames[:2], pts_seconds=[0.0, seconds]),
+    ):
+        with pytest.raises(SettingError, match=told):
+            call()
+    with pytest.raises(SettingError, match="pts_seconds of 1 frame for 2 streams; expected one for each"):
+        streams.push(frames[:2], pts_seconds=[0.0])
+    after = seg.step(frames[1], pts_seconds=Fraction(3, 2))
+    assert (after.index, after.pts_seconds) == (before + 1, 1.5)
+    seg.reset()
 
 
 @pytest.mark.parametrize("mode", ["causal", "bidirectional"])

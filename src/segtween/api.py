@@ -34,7 +34,7 @@ from segtween.segmenters.augmented import augmented
 from segtween.segmenters.cached import CachedScores
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.texttable import count
-from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, SourceInfo, method_name
+from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, SourceInfo, check_seconds, method_name
 from segtween.video import open_source
 from segtween.video.objects import frames_of
 
@@ -265,14 +265,14 @@ class Segtween:
 
     def step(self, rgb: Rgb, *, pts_seconds: float | None = None) -> Result:
         """The next frame, (H, W, 3) uint8 RGB -> labels and more. SettingError in the bidirectional mode."""
-        result = self.engine.step(rgb, pts_seconds=pts_seconds)
+        result = self.engine.step(rgb, pts_seconds=check_seconds(pts_seconds))
         self._pictures.add(rgb)
         return self._pictures.join(result)
 
     def push(self, rgb: Rgb, *, pts_seconds: float | None = None) -> list[Result]:
         """The next frame, (H, W, 3) uint8 RGB -> the results that it completes, in order: its own; none, or those of
         several frames before it, in the bidirectional mode."""
-        results = self._frame_by_frame.push(rgb, pts_seconds=pts_seconds)
+        results = self._frame_by_frame.push(rgb, pts_seconds=check_seconds(pts_seconds))
         self._pictures.add(rgb)
         return [self._pictures.join(result) for result in results]
 

@@ -17,6 +17,7 @@ from segtween.errors import SegtweenError, SettingError, from_extra
 from segtween.labels import LabelSet, PaletteName
 from segtween.masks.polygons import Polygon, to_polygons
 from segtween.masks.rle import Mask, to_coco
+from segtween.texttable import count
 from segtween.types import IGNORE, Frame, Rgb, ScoreMap, format_size
 from segtween.video.paint import Painter, Style, class_counts, full_size
 from segtween.video.png import encode_png
@@ -193,6 +194,18 @@ class Streams(MultiStream):
         super().reset(stream)
         for i in range(len(self)) if stream is None else (stream,):
             self._pictures[i] = Pictures(self._labels)
+
+    def push(
+        self, frames: Sequence[types.Rgb | None], *, pts_seconds: Sequence[float | None] | None = None
+    ) -> list[list[types.Result]]:
+        times = None if pts_seconds is None else [types.check_seconds(seconds) for seconds in pts_seconds]
+        if times is not None and len(times) != len(self):
+            raise SettingError(
+                f"pts_seconds of {count(len(times), 'frame')} for {count(len(self), 'stream')}",
+                expected="one for each, None where it is not known",
+                do="give as many as there are streams",
+            )
+        return super().push(frames, pts_seconds=times)
 
     def finish(self, stream: int | None = None) -> list[list[types.Result]]:
         before = list(self._pictures)

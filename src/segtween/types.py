@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -83,6 +84,17 @@ def check_rgb(rgb: Any) -> Rgb:
             do="convert it, for OpenCV images with cv2.cvtColor(image, cv2.COLOR_BGR2RGB)",
         )
     return rgb
+
+
+def check_seconds(pts_seconds: Any) -> float | None:
+    """A frame's time as a float, None where it is not known; SettingError for what is no number."""
+    if pts_seconds is None:
+        return None
+    if isinstance(pts_seconds, bool) or not isinstance(pts_seconds, Real):
+        raise SettingError(
+            f"pts_seconds is {pts_seconds!r}", expected="a number of seconds", do="give one, or leave it out"
+        )
+    return float(pts_seconds)
 
 
 @dataclass(frozen=True, slots=True)
