@@ -1,10 +1,12 @@
-"""Text and tables for people."""
+"""Text and tables for people, and the order in which they read names."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 GAP = 2
 """Spaces between two columns."""
@@ -101,3 +103,9 @@ def ordinal(number: int) -> str:
 def count(number: int, what: str) -> str:
     """`1 clip`, `3 clips`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def natural_key(path: str | Path) -> tuple[tuple[int, int, str], ...]:
+    """Sorting key in which numbers count as numbers: frame_2 before frame_10."""
+    parts = re.split(r"(\d+)", str(path))
+    return tuple((0, int(p), p) if p.isdecimal() else (1, 0, p.lower()) for p in parts if p)

@@ -12,14 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segtween.errors import SettingError, SourceError
+from segtween.texttable import natural_key
 from segtween.video import open_sources
-from segtween.video.inputs import as_frame_rate, as_seconds, clip_name, kind_of, natural_key, split_clips, unique_names
+from segtween.video.inputs import as_frame_rate, as_seconds, clip_name, kind_of, split_clips, unique_names
 
 
 @given(st.lists(st.integers(0, 10_000), unique=True))
 def test_numbers_sort_as_numbers(numbers):
     names = [f"frame_{n}.png" for n in numbers]
     assert sorted(names, key=natural_key) == [f"frame_{n}.png" for n in sorted(numbers)]
+
+
+def test_digits_that_are_no_numbers_are_letters():
+    assert sorted(["10²", "2²", "2", "²"], key=natural_key) == ["2", "2²", "10²", "²"]
 
 
 @given(st.lists(st.sampled_from(["a", "A", "b", "a-2", "clip"])))

@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from segtween.datasets.clips import Clip, ClipFrame, Dataset
 from segtween.errors import DatasetError
 from segtween.labels import LabelSet, label_set
+from segtween.texttable import natural_key
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -33,7 +33,7 @@ def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> D
                 f"{root} has no label set", expected="labels.yaml in it", do="write one: names: [road, car, ...]"
             )
         labels = label_set(file)
-    folders = sorted((p for p in pictures.iterdir() if p.is_dir()), key=lambda p: _natural(p.name))
+    folders = sorted((p for p in pictures.iterdir() if p.is_dir()), key=natural_key)
     flows = root / split / "flow"
     clips = [clip_of_folders(f.name, f, truths / f.name, flows / f.name) for f in folders]
     return Dataset("folders", split, labels, clips)
@@ -42,7 +42,7 @@ def open_folders(root: Path, *, split: str, labels: LabelSet | None = None) -> D
 def clip_of_folders(name: str, pictures: Path, truths: Path, flows: Path | None = None) -> Clip:
     """The pictures of a folder in natural order, with the label images and flows of the same names. DatasetError for no
     picture, and for a label image without one."""
-    paths = sorted((p for p in pictures.iterdir() if p.suffix.lower() in PICTURES), key=lambda p: _natural(p.name))
+    paths = sorted((p for p in pictures.iterdir() if p.suffix.lower() in PICTURES), key=natural_key)
     if not paths:
         raise DatasetError(
             f"clip folder {pictures} has no pictures",
@@ -59,8 +59,3 @@ def clip_of_folders(name: str, pictures: Path, truths: Path, flows: Path | None 
         )
     flow = {} if flows is None else {p.stem: p for p in flows.glob("*.npz")}
     return Clip(name, tuple(ClipFrame(f"{name}/{p.stem}", p, labels.get(p.stem), flow.get(p.stem)) for p in paths))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key in which 2 comes before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name) if part]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from segtween.errors import SettingError, SourceError, os_errors
+from segtween.texttable import natural_key
 
 SourceKind = Literal["stdin", "camera", "stream", "images", "file"]
 
@@ -28,12 +29,6 @@ STREAM_SCHEMES = (
 
 _SCHEME = re.compile(r"^([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _CAMERA = re.compile(r"^camera:(.*)$", re.IGNORECASE)
-
-
-def natural_key(path: str | Path) -> tuple[tuple[int, int, str], ...]:
-    """Sorting key in which numbers count as numbers: frame_2 before frame_10."""
-    parts = re.split(r"(\d+)", str(path))
-    return tuple((0, int(p), p) if p.isdigit() else (1, 0, p.lower()) for p in parts if p)
 
 
 def kind_of(spec: str) -> SourceKind:

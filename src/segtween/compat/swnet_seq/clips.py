@@ -12,7 +12,8 @@ from segtween.datasets.cityscapes import IMAGES, frames_before, split_number, vo
 from segtween.datasets.reading import names_by_line, read_list
 from segtween.errors import DatasetError, SettingError
 from segtween.labels import CAMVID11, CITYSCAPES19, LabelSet
-from segtween.video.inputs import IMAGE_SUFFIXES, natural_key
+from segtween.texttable import natural_key
+from segtween.video.inputs import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
