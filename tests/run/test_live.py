@@ -126,20 +126,28 @@ def test_what_cannot_be_kept_up_with_is_dropped_and_counted(clip: Path, tmp_path
     assert sink.frames[-1] == 23, "the newest frame is never dropped"
 
 
+def given(newest: LatestFrame[int]) -> int:
+    taken = newest.take()
+    assert taken is not None
+    return taken[0]
+
+
 def test_the_newest_is_given_and_nothing_piles_up() -> None:
-    go = threading.Event()
+    go, came = threading.Event(), threading.Event()
 
     def numbers() -> Iterator[int]:
         yield 0
         go.wait(5)
         yield from range(1, 50)
 
-    newest = LatestFrame(numbers())
-    items = iter(newest)
-    assert next(items)[0] == 0
+    newest = LatestFrame(numbers(), notify=came.set)
+    assert came.wait(5)
+    assert given(newest) == 0
     go.set()
     newest._thread.join(5)
-    assert [item for item, _ in items] == [49]
+    assert given(newest) == 49
+    with pytest.raises(StopIteration):
+        newest.take()
     assert newest.dropped == 48
 
 
@@ -151,10 +159,10 @@ def test_an_error_comes_after_the_frame_before_it() -> None:
         raise SourceError("the camera is gone")
 
     newest = LatestFrame(numbers(), close=lambda: closed.append(True))
-    items = iter(newest)
-    assert next(items)[0] == 7
+    newest._thread.join(5)
+    assert given(newest) == 7
     with pytest.raises(SourceError, match="the camera is gone"):
-        next(items)
+        newest.take()
     newest.stop()
     assert closed == [True]
 
@@ -243,7 +251,9 @@ def test_frames_stay_away_after_a_period_of_the_rate_that_they_had() -> None:
 def test_a_period_of_frames_may_wait_where_they_are_made_at_once() -> None:
     both = LatestFrame(iter(range(50)), most=4)
     both._thread.join(5)
-    assert [item for item, _ in both] == [46, 47, 48, 49]
+    assert [given(both) for _ in range(4)] == [46, 47, 48, 49]
+    with pytest.raises(StopIteration):
+        both.take()
     assert both.dropped == 46
 
 

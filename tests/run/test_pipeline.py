@@ -182,8 +182,7 @@ def test_no_more_than_asked_for_is_read_ahead() -> None:
 
     closed = threading.Event()
     ahead = Prefetcher(numbers(), most=3, close=closed.set)
-    items = iter(ahead)
-    assert next(items)[0] == 0
+    assert ahead.take()[0] == 0
     time.sleep(0.05)
     assert len(made) <= 4
     ahead.stop()
@@ -231,7 +230,9 @@ def test_threads_beside_the_main_one_share_their_kernels_with_no_other() -> None
 
     kernels("labelling")
     ahead = Prefetcher((kernels("reading") for _ in range(1)), most=1)
-    assert [item for item, _ in ahead] == ["reading"]
+    assert ahead.take()[0] == "reading"
+    with pytest.raises(StopIteration):
+        ahead.take()
     behind = AsyncWriter(kernels, most=1)
     behind.put("writing")
     behind.finish()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -54,14 +54,6 @@ class Prefetcher(Generic[Item]):
             self._slots.put(None)
         self._thread = threading.Thread(target=self._work, name="segtween-ahead", daemon=True)
         self._thread.start()
-
-    def __iter__(self) -> Iterator[tuple[Item, float]]:
-        while True:
-            try:
-                taken = self.take()
-            except StopIteration:
-                return
-            yield taken
 
     def take(self) -> tuple[Item, float]:
         """The next item, for which it waits; StopIteration at the end."""
@@ -129,14 +121,6 @@ class LatestFrame(Generic[Item]):
     def dropped(self) -> int:
         return self._all - self._given
 
-    def __iter__(self) -> Iterator[tuple[Item, float]]:
-        while (event := self._events.get()) is not False:
-            if isinstance(event, _Failed):
-                raise event.error
-            if not self._last:
-                continue  # it was replaced by one that has been given
-            yield self._give()
-
     def take(self) -> tuple[Item, float] | None:
         """The next item that came since the last one given, if there is one, without waiting; StopIteration at the
         end."""
@@ -146,14 +130,11 @@ class LatestFrame(Generic[Item]):
                 raise StopIteration
             if isinstance(event, _Failed):
                 raise event.error
-            if self._last:
-                return self._give()
+            if self._last:  # else it was replaced by one that has been given
+                item, milliseconds, self.arrived = self._last.popleft()
+                self._given += 1
+                return item, milliseconds
         return None
-
-    def _give(self) -> tuple[Item, float]:
-        item, milliseconds, self.arrived = self._last.popleft()
-        self._given += 1
-        return item, milliseconds
 
     def stop(self) -> None:
         """As `Prefetcher.stop`."""
