@@ -39,6 +39,24 @@ def test_it_says_what_is_really_available(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert found.processor == processor_name()
 
 
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="an instruction set of x86")
+@pytest.mark.parametrize("held", ["SSE41", "AVX2"])
+def test_a_precision_is_there_where_networks_compile(held: str) -> None:
+    """With SSE4.1 a convolution alone does. oneDNN reads its variables once per process."""
+    code = (
+        "from segtween.bench.machine import precisions\nfrom segtween.errors import ModelError\n"
+        "from segtween.segmenters import open_segmenter\n"
+        "try:\n    open_segmenter('swiftnet-lite0.camvid')\n    compiles = True\n"
+        "except ModelError:\n    compiles = False\n"
+        "print(compiles, any(precisions().values()))"
+    )
+    env = os.environ | {"ONEDNN_MAX_CPU_ISA": held, "DNNL_MAX_CPU_ISA": held}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    compiles, told = done.stdout.split()
+    assert told == compiles
+    assert held != "AVX2" or told == "True"
+
+
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="features as Linux lists them")
 def test_features_are_those_that_the_system_lists() -> None:
     listed = set(Path("/proc/cpuinfo").read_text().split())

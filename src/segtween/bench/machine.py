@@ -111,12 +111,13 @@ def features() -> dict[str, bool]:
 
 
 def precisions() -> dict[str, bool]:
-    """Whether the default runtime really computes in each of them here, not whether it can be asked to."""
-    from segtween.runtimes.openvino import bfloat16_is_right, core, int8_weight_bits
+    """Whether the default runtime really computes networks in each of them here, not whether it can be asked to."""
+    from segtween.runtimes.openvino import bfloat16_is_right, core, int8_weight_bits, networks_compile
 
     has_bfloat16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") and bfloat16_is_right()
     bits = int8_weight_bits()
-    return {"float32": True, "bfloat16": has_bfloat16, f"int8 ({bits or 8}-bit weights)": bits > 0}
+    computed = {"float32": True, "bfloat16": has_bfloat16, f"int8 ({bits or 8}-bit weights)": bits > 0}
+    return {name: is_right and networks_compile() for name, is_right in computed.items()}
 
 
 def _cards(*, with_torch: bool) -> dict[str, list[str]]:

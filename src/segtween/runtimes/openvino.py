@@ -105,6 +105,13 @@ def bfloat16_is_right() -> bool:
 
 
 @cache
+def networks_compile() -> bool:
+    """Whether OpenVINO has kernels on this CPU for what every segmentation network does: convolutions, and resizing,
+    for which there are none where it is held to an older instruction set than it needs (ONEDNN_MAX_CPU_ISA)."""
+    return _compiled_alone(_convolution(channels=32, size_hw=(8, 8), resized=True), _HINTS["float32"]) is not None
+
+
+@cache
 def int8_weight_bits() -> int:
     """Bits of the weights with which OpenVINO's int8 kernels add up bytes right on this CPU: 8, 7, or 0 for neither.
 
@@ -164,8 +171,9 @@ def _sum_is_right(compiled: Any, graph: Any) -> bool:
     return bool(np.allclose(found, right, rtol=0.01))  # bfloat16: 0.4%
 
 
-def _convolution(*, channels: int, size_hw: tuple[int, int]) -> Any:
-    """A graph of one 3x3 convolution, whose weights are 1, of an input `image`, with as many channels as it."""
+def _convolution(*, channels: int, size_hw: tuple[int, int], resized: bool = False) -> Any:
+    """A graph of one 3x3 convolution, whose weights are 1, of an input `image`, with as many channels as it, perhaps
+    resized to its size."""
     import openvino
     from openvino import opset13 as op
 
@@ -173,6 +181,8 @@ def _convolution(*, channels: int, size_hw: tuple[int, int]) -> Any:
     image.output(0).set_names({"image"})
     kernel = op.constant(np.ones((channels, channels, 3, 3), np.float32))
     sums = op.convolution(image, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+    if resized:
+        sums = op.interpolate(sums, np.array(size_hw), "linear_onnx", "sizes", axes=np.array([2, 3]))
     return openvino.Model([op.result(sums)], [image], "convolution")
 
 
