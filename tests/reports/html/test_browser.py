@@ -115,18 +115,32 @@ def test_a_class_is_switched_off(browser: Any, report: Path) -> None:
     assert np.abs(shown(page)[50:70, 100:140] - tinted).mean() < 3
 
 
-def test_the_timeline_and_the_uncertain_frames_jump(browser: Any, report: Path) -> None:
-    page = visit(browser, report)
-    wait_for(page, "Frame 1")
+def jump(page: Any, index: int) -> None:
+    """To a frame, with the timeline."""
     timeline = page.locator("#timeline")
     timeline.scroll_into_view_if_needed()
     box = timeline.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 8.5 / FRAMES, box["y"] + 30)
-    wait_for(page, "Frame 9 of 12")
+    page.mouse.click(box["x"] + box["width"] * (index + 0.5) / FRAMES, box["y"] + 30)
+    wait_for(page, f"Frame {index + 1} of 12")
+
+
+def test_the_timeline_jumps(browser: Any, report: Path) -> None:
+    page = visit(browser, report)
+    wait_for(page, "Frame 1 of 12")
+    jump(page, 8)
+    jump(page, 2)
+
+
+def test_the_least_certain_frame_is_jumped_to_from_any_other(browser: Any, report: Path) -> None:
+    """Whichever it is: most are as certain as each other."""
+    page = visit(browser, report)
     button = page.locator("[data-frame]").first
-    number = int(button.get_attribute("data-frame"))
-    button.click()
-    wait_for(page, f"Frame {number + 1} of 12")
+    least = int(button.get_attribute("data-frame"))
+    for other in (0, FRAMES - 1):
+        if other != least:
+            jump(page, other)
+            button.click()
+            wait_for(page, f"Frame {least + 1} of 12")
 
 
 def test_it_fits_a_narrow_screen(browser: Any, report: Path) -> None:
