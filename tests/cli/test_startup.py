@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_cli import MODEL, call, images, refused
 
 from segtween.texttable import ordinal
+from segtween.video.images import ImageSource
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,21 @@ def test_several_inputs_at_once_are_one_line(clip: Path, tmp_path: Path) -> None
         f"2 inputs at once (clip, clip-2): network {MODEL} on every 5th frame, method composed, offline; writes labels"
     )
     assert done.stderr.splitlines()[1].startswith(line)
+
+
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_an_input_is_opened_once(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inputs: int) -> None:
+    opened: list[str] = []
+
+    class Counted(ImageSource):
+        def __init__(self, spec: str, **options: Any) -> None:
+            opened.append(spec)
+            super().__init__(spec, **options)
+
+    monkeypatch.setattr("segtween.video.images.ImageSource", Counted)
+    done = call("run", *[clip] * inputs, "-o", tmp_path, "--save", "labels", "--model", MODEL)
+    assert done.exit_code == 0, done.output
+    assert opened == [str(clip)] * inputs
 
 
 def test_quiet_says_nothing(clip: Path, tmp_path: Path) -> None:

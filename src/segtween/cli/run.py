@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
@@ -18,7 +17,6 @@ from segtween.errors import SegtweenError, SettingError, check_known
 
 if TYPE_CHECKING:
     from segtween.api import Segtween
-    from segtween.interfaces import Source
     from segtween.reports.html.run_page import Asked
     from segtween.run.options import Outputs, Reading
     from segtween.run.summary import Summary
@@ -138,9 +136,9 @@ def run(
     load_options: dict[str, Any] = {"interval": keys.interval, "every": keys.every, "device": how.device, "mode": asked}
     of_network = _with_words(network.for_load(), wanted.classes)
     load_options |= {**of_network, **method.for_load()}
-    if len(todo) == 1 and is_finite(todo[0]):
-        todo[0].open().close()  # so is a file that cannot be read
     check_folder(out)
+    if len(todo) == 1 and is_finite(todo[0]):
+        todo = [_opened(todo[0])]  # so is a file that cannot be read
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
         load_options |= {} if method.schedule == "adaptive" else {"async_keys": "auto"}
     if note := note_on_rate([item.spec for item in todo], part):
@@ -180,15 +178,15 @@ def run(
     for item, chosen in zip(todo, used, strict=True):
         folder = out if alone else out / item.name
         try:
-            source = item.open()
+            opened = _opened(item)
+            source = opened.open()
             for note in seg.notes_on(source.info) if part == Reading() else ():
                 notes.print(note, markup=False)
             if not quiet:
                 scale = seg.scale_at(source.info.size_hw)
                 notes.print(start_line(item.spec, source.info, chosen, folder, save=kinds, scale=scale), markup=False)
-            again = replace(item, open=partial(_as_it_is, source))
             with progress_bar(item.name) as progress:
-                summary = seg.run(again, folder, outputs=outputs, live=live, progress=None if quiet else progress)
+                summary = seg.run(opened, folder, outputs=outputs, live=live, progress=None if quiet else progress)
             _write_report(summary, outputs, asked_for)
         except SegtweenError as error:
             failed += 1
@@ -224,8 +222,10 @@ def _with_words(load_options: dict[str, Any], classes: Sequence[str] | None) -> 
     return {**load_options, "label_set": list(classes)}
 
 
-def _as_it_is(source: Source) -> Source:
-    return source
+def _opened(item: NamedSource) -> NamedSource:
+    """The same input, opened now and then no more."""
+    source = item.open()
+    return replace(item, open=lambda: source)
 
 
 def _are_at_once(todo: Sequence[NamedSource], multi: bool | None, *, live: bool) -> bool:
