@@ -40,13 +40,11 @@ CASES: dict[str, Case] = {
     "composed, no flow": {"flow": "zero"},
     "composed, no history": {"history_weight": 0.0},
     "composed, one thread": {"threads": 1},
-    "refined": {"preset": "refined"},
     "blend": {"preset": "blend"},
     "warp": {"preset": "warp"},
     "swnet-seq": {"preset": "swnet-seq"},
     "swnet-seq, no edge": {"preset": "swnet-seq", "edge": False},
     "delayed": {"delay": 2},
-    "delayed, refined": {"preset": "refined", "delay": 2},
     "adaptive": {"schedule": "adaptive"},
     "several streams": {"streams": 2},
     "several streams, delayed": {"streams": 2, "delay": 2},
@@ -63,7 +61,6 @@ CASES: dict[str, Case] = {
 
 SPELLINGS: dict[str, list[Case]] = {
     "composed": [{"preset": "composed"}, {"preset": "path"}],
-    "refined": [{"preset": "refined"}, {"preset": "mend"}],
     "flow_quality": [{"flow_quality": ...}, {"flow_effort": ...}],
     "delay": [{"async_keys": ...}, {"late": ...}],
     "bidirectional": [{"mode": "bidirectional"}, {"offline": True}],

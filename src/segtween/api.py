@@ -114,7 +114,7 @@ def load(
                   is exported to ONNX once, checked and kept in the cache; with another device it runs in torch
     threshold     of a network whose classes are scored each for itself (one channel, CLIPSeg, instances): a class is
                   where its probability is above it, in 0..1 (0.5 unless the network says another)
-    preset        of the method: composed, refined, blend, warp, swnet-seq; every-frame: the plain network
+    preset        of the method: composed, blend, warp, swnet-seq; every-frame: the plain network
     mode          causal: a frame is labelled from itself and those before it; bidirectional: from the key frames on
                   both sides, up to one period later. None: `run` labels files, folders and patterns bidirectionally if
                   the preset is the default and its schedule, scores and flow are as there; all else is causal

@@ -25,13 +25,12 @@ from segtween.interfaces import (
     FlowEstimator,
     Fusion,
     Refiner,
-    ResamplingRefiner,
     Schedule,
     Segmenter,
     Selecting,
 )
 from segtween.labels import LabelSet
-from segtween.models.component_search import find_attention, find_refinement
+from segtween.models.component_search import find_refinement
 from segtween.networks import parts_of_checkpoint
 from segtween.ops.threads import Rows, limit_threads
 from segtween.refine.blend import ReliabilityBlend, Replace
@@ -45,7 +44,6 @@ from segtween.types import Labels, Method
 
 if TYPE_CHECKING:
     from segtween.ops.cpu import CpuOps
-    from segtween.refine.attention import AttentionRefiner
 
 LABEL_CELLS = 40_000
 """Cells, at most, of the coarse grid on which the confidence of propagated label images is given."""
@@ -136,7 +134,7 @@ def build_engine(
     *,
     backend: Backend | None = None,
     flow: FlowEstimator | None = None,
-    resampling_refiner: ResamplingRefiner | None = None,
+    refiner: Refiner | None = None,
     live: bool = False,
 ) -> Engine:
     """An engine of its own parts, in the settings' mode; `flow` may be shared by engines that run one after the other,
@@ -155,7 +153,7 @@ def build_engine(
         backend,
         schedule=settings.mode.schedule.open(),
         flow=flow or backend.flow(settings, classes=classes),
-        propagation=_propagation(settings, segmenter.labels, ops, resampling_refiner=resampling_refiner),
+        propagation=_propagation(settings, segmenter.labels, ops, refiner=refiner),
         worker=_worker(segmenter, settings, backend, live=live),
     )
 
@@ -238,7 +236,6 @@ def build_streams(
     if settings is None:
         return MultiStream([build_every_frame(segmenter, backend=backend) for _ in range(count)])
     first = backend.ops(settings)
-    refiner = build_refiner(settings, labels=segmenter.labels, ops=first)
     if has_stored_flow(settings):
         raise _stored_with_streams()
     has_weights = flow_spec(settings.flow.name).needs_weights
@@ -247,14 +244,13 @@ def build_streams(
     is_staggered = is_staggered and (live or not settings.is_bidirectional)
     staggered = _staggered(settings, count, worker) if is_staggered else None
     schedules = staggered.schedules if staggered else [settings.mode.schedule.open() for _ in range(count)]
-    resampling_refiner = build_resampling_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
-    for component in (segmenter, shared, refiner, resampling_refiner):
+    refiner = build_refiner(settings, classes=len(segmenter.labels), threads=backend.threads)
+    for component in (segmenter, shared, refiner):
         _keep_sizes(component, count)
     engines = []
     for schedule in schedules:
         ops = first.sibling()
-        own = None if refiner is None else refiner.sibling(ops)
-        propagation = _propagation(settings, segmenter.labels, ops, refiner=own, resampling_refiner=resampling_refiner)
+        propagation = _propagation(settings, segmenter.labels, ops, refiner=refiner)
         flow = shared or backend.flow(settings, classes=None)  # has no weights, but room for images of one size
         engine = _assemble(
             segmenter,
@@ -329,7 +325,6 @@ def _propagation(
     ops: ArrayOps,
     *,
     refiner: Refiner | None = None,
-    resampling_refiner: ResamplingRefiner | None = None,
 ) -> Propagation:
     chosen, fusion = settings.propagation, build_fusion(settings)
     if isinstance(chosen, Composed):
@@ -340,7 +335,6 @@ def _propagation(
             most_cells=chosen.most_cells,
             tolerance=chosen.tolerance,
             match=settings.match,
-            refiner=refiner or build_refiner(settings, labels=labels, ops=ops),
         )
     return Resampling(
         ops,
@@ -348,8 +342,7 @@ def _propagation(
         kind=chosen.kind,
         most_cells=chosen.most_cells if isinstance(chosen, Resampled) else None,
         tolerance=chosen.tolerance,
-        resampling_refiner=resampling_refiner
-        or build_resampling_refiner(settings, classes=len(labels), threads=ops.threads),
+        refiner=refiner or build_refiner(settings, classes=len(labels), threads=ops.threads),
     )
 
 
@@ -384,7 +377,7 @@ def build_flow(settings: Settings, *, classes: int | None = None, threads: int =
     return open_flow(settings.flow.name, options)
 
 
-def build_resampling_refiner(settings: Settings, *, classes: int, threads: int = 0) -> ResamplingRefiner | None:
+def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refiner | None:
     refine = settings.propagation.refine if isinstance(settings.propagation, Published) else None
     if refine is None:
         return None
@@ -394,19 +387,6 @@ def build_resampling_refiner(settings: Settings, *, classes: int, threads: int =
     return GuidedRefinement(
         component, open_component(component, outputs=("scores", "edge"), threads=threads), classes=classes
     )
-
-
-def build_refiner(settings: Settings, *, labels: LabelSet, ops: ArrayOps) -> AttentionRefiner | None:
-    """Refinement by attention: the network for these labels, where there is one, or the one for any."""
-    refine = settings.propagation.refine if isinstance(settings.propagation, Composed) else None
-    if refine is None:
-        return None
-    from segtween.refine.attention import AttentionRefiner
-
-    component = find_attention(refine.weights, labels=labels.name, convert=parts_of_checkpoint)
-    outputs = ("share", "attention", "added") if component.classes else ("share", "attention")
-    runtime = open_component(component, outputs=outputs, threads=ops.threads, precision="auto")
-    return AttentionRefiner(component, runtime, ops=ops)
 
 
 def method(engine: Engine, *, name: str) -> Method:

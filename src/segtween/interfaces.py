@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from segtween.labels import LabelSet
 from segtween.types import (
     Appearance,
-    Correction,
     Flow,
     Frame,
     FrameKey,
@@ -89,29 +88,10 @@ class BothWays(Protocol):
         """The flow from the current frame to the previous one, and back."""
 
 
-class ResamplingRefiner(Protocol):
+class Refiner(Protocol):
     """Refines propagated scores at a non-key frame: (scores, current image) -> scores."""
 
     def __call__(self, scores: ScoreMap, rgb: Rgb) -> ScoreMap: ...
-    def describe(self) -> Described: ...
-
-
-class Refiner(Protocol):
-    """Corrects a key frame's scores, looked up along composed flow, where they do not fit a later frame.
-
-    `features` reduces a frame to the refiner's input; the key frame's is kept. Calling takes the key frame's scores,
-    the composed flow that leads to them, the features of the key frame and of this one, and the distance in frames.
-    """
-
-    def features(self, rgb: Rgb) -> NDArray[np.uint8]: ...
-    def __call__(
-        self,
-        scores: ScoreMap,
-        composed: Flow,
-        key_features: NDArray[np.uint8],
-        features: NDArray[np.uint8],
-        distance: int,
-    ) -> Correction: ...
     def describe(self) -> Described: ...
 
 
@@ -177,26 +157,7 @@ class CutDetector(Protocol):
     def describe(self) -> Described: ...
 
 
-class ReadingOps(Protocol):
-    """What a `Refiner` needs of the array operations."""
-
-    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
-    def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
-    def read(
-        self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
-    def aggregate(
-        self,
-        read: NDArray[np.float32],
-        attention: NDArray[np.float32],
-        offsets: NDArray[np.int64],
-        share: NDArray[np.float32],
-        *,
-        least: float,
-    ) -> NDArray[np.float32]: ...
-
-
-class ArrayOps(ReadingOps, Protocol):
+class ArrayOps(Protocol):
     """The engine's array operations on one kind of device; `segtween.ops.cpu` says what each returns.
 
     Arrays are NumPy's, or torch tensors of the same shapes in the device's memory (`segtween.device.arrays`)."""
@@ -233,9 +194,9 @@ class ArrayOps(ReadingOps, Protocol):
         composed: Flow | None,
         share: NDArray[np.float32],
     ) -> NDArray[np.float32]: ...
-    def labels(
-        self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
-    ) -> Labels: ...
+    def labels(self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None) -> Labels: ...
+    def resize_flow(self, flow: Flow, grid_hw: SizeHW) -> Flow: ...
+    def resize(self, plane: NDArray[np.float32], grid_hw: SizeHW) -> NDArray[np.float32]: ...
     def mixed_labels(
         self,
         first: tuple[ScoreMap, Flow | None],

@@ -202,15 +202,6 @@ class ScoreMap:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """What is to stand in place of a key frame's scores: other ones on a grid over the frame itself, and their share
-    (h, w) float32 in 0..1 on that grid."""
-
-    scores: ScoreMap
-    share: NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Appearance:
     """The colours of a frame, (h, w, 3) uint8 RGB, on the flow's grid (`fine`) and on one half as fine (`coarse`). In

@@ -46,7 +46,7 @@ def test_the_golden_sequence(shared: Path, tmp_path: Path, monkeypatch: pytest.M
         assert worst_error(case, "logits", result.score_map.values[None]) <= 1
         assert share_changed(case, "labels", result.labels[None]) <= 1e-4
         if not result.is_key:
-            edges.append(share_changed(case, "edge", engine.propagation.resampling_refiner.edge[None, None]))  # type: ignore[attr-defined]
+            edges.append(share_changed(case, "edge", engine.propagation.refiner.edge[None, None]))  # type: ignore[attr-defined]
     assert len(edges) == 2
     assert max(edges) == 0
 

@@ -110,7 +110,7 @@ def losses(
     data: Annotated[LabelledOptions, Rare("dataset_labels", "label_map")],
     street: Annotated[DrivenOptions, Without("truth"), Rare("frame_rate", "size")],
     network: Annotated[NetworkOptions, Rare(*options.SELDOM_RUNTIME)],
-    presets: Presets = "composed,refined",
+    presets: Presets = "composed",
     method: Annotated[
         MethodOptions,
         Without("preset"),

@@ -23,14 +23,6 @@ if TYPE_CHECKING:
     from segtween.run.modes import ModeName
     from segtween.settings import Settings
 
-PRESET_ALIASES = {"mend": "refined"}
-"""Other names that `--preset` takes."""
-
-
-def _preset_name(name: str) -> str:
-    return PRESET_ALIASES.get(name, name)
-
-
 AUTO: Literal["auto"] = "auto"
 TRUE_LABELS = Path("labels")
 """As `--scores`: the true labels of a data set stand in for the network's scores."""
@@ -196,13 +188,12 @@ class MethodOptions:
         str,
         typer.Option(
             metavar="NAME",
-            callback=_preset_name,
-            help="Preset of the method: composed, refined, blend, warp, swnet-seq.",
+            help="Preset of the method: composed, blend, warp, swnet-seq.",
         ),
     ] = DEFAULT_PRESET
     refine: Annotated[
-        Literal["attention", "guided", "none"] | None,
-        typer.Option(metavar="KIND", help="Refinement of propagated scores: attention, guided (convolution) or none."),
+        Literal["guided", "none"] | None,
+        typer.Option(metavar="KIND", help="Refinement of propagated scores: guided (convolution) or none."),
     ] = None
     edge: Annotated[
         bool | None,
@@ -298,7 +289,7 @@ class MethodOptions:
 
         chosen: dict[str, Settings] = {}
         refused: list[SettingError] = []
-        for name in map(_preset_name, names):
+        for name in names:
             preset = find_preset(name)
             try:
                 changed = change(preset, **self._changes())

@@ -30,7 +30,7 @@ def train(
         segtween train recipes/swiftnet-lite0.camvid.yaml --data-root data/
     """
     from segtween.cli.screen import console
-    from segtween.models.components import ATTENTION, FLOW
+    from segtween.models.components import FLOW
     from segtween.training import train_recipe
 
     folder = out or Path("runs") / recipe.stem
@@ -38,5 +38,5 @@ def train(
     if not report["text"]:
         return  # another process of the same training shows it
     console.print(report["text"])
-    option = "--weights" if any((folder / "model" / part).is_file() for part in (FLOW, ATTENTION)) else "--model"
+    option = "--weights" if (folder / "model" / FLOW).is_file() else "--model"
     console.print(f"trained: {folder / 'model'}, for {option}")

@@ -22,7 +22,7 @@ from segtween.errors import SettingError
 from segtween.geometry import shrink_to
 from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.ops.threads import Made
-from segtween.types import Correction, ScoreKind, ScoreMap, SizeHW, check_rgb
+from segtween.types import ScoreKind, ScoreMap, SizeHW, check_rgb
 
 
 class TorchOps:
@@ -157,10 +157,7 @@ class TorchOps:
         size_hw: SizeHW,
         *,
         composed: Tensor | None = None,
-        correction: Correction | None = None,
     ) -> Any:
-        if correction is not None:
-            raise _only_on_the_processor("refinement by attention")
         return self.kernels.labels_along(scores.values, composed, size_hw)
 
     def mixed_labels(
@@ -201,12 +198,6 @@ class TorchOps:
 
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
         raise _only_on_the_processor("propagation of label images")
-
-    def read(self, scores: ScoreMap, composed: Any, *, with_reliability: bool = True) -> Any:  # noqa: ARG002
-        raise _only_on_the_processor("refinement by attention")
-
-    def aggregate(self, read: Any, attention: Any, offsets: Any, share: Any, *, least: float) -> Any:  # noqa: ARG002
-        raise _only_on_the_processor("refinement by attention")
 
     def describe(self) -> dict[str, Any]:
         return {"arrays": "torch"}

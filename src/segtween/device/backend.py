@@ -20,7 +20,7 @@ from segtween.models.finding import find_record
 from segtween.schedule.cuts import NoCuts
 from segtween.segmenters import form_of, in_torch
 from segtween.segmenters.network import with_threshold
-from segtween.settings import Composed, Published, Settings
+from segtween.settings import Published, Settings
 
 OPENVINO = "openvino"
 HALF, WHOLE = "float16", "float32"
@@ -177,8 +177,6 @@ class Device:
             what = f"async_keys={settings.delay}"
         elif isinstance(propagation, Published):
             what = "propagation='published'"
-        elif isinstance(propagation, Composed) and propagation.refine is not None:
-            what = "refine='attention'"
         if what is not None:
             raise SettingError(
                 f"{what} on device {self.name}",

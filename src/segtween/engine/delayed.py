@@ -171,9 +171,8 @@ class DelayedKeyFrames(KeyFrames):
     def _send(self, rgb: Rgb, state: KeyState, history: KeyState | None, clock: Clock) -> None:
         """Sends a key frame. Of the scores in `state` the grid alone counts until the frame's own arrive."""
         with clock("segment"):
-            sent = replace(state, features=self.propagation.features(rgb))
             logits = self.worker.send(self.segmenter, rgb)
-            self._sent = _Sent(logits, history, sent, (rgb.shape[0], rgb.shape[1]))
+            self._sent = _Sent(logits, history, state, (rgb.shape[0], rgb.shape[1]))
 
     def _drop(self) -> None:
         if self._sent is not None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from segtween.engine.clock import Clock
 from segtween.engine.state import KeyState, Propagation, Reading
-from segtween.interfaces import ArrayOps, Fusion, ResamplingRefiner
+from segtween.interfaces import ArrayOps, Fusion, Refiner
 from segtween.types import Appearance, Flow, Rgb, ScoreKind, SizeHW
 
 
 class Resampling(Propagation):
     """`Propagation` whose scores go from frame to frame and are resampled in each, on their own grid, which is that of
-    the reliability too. A `resampling_refiner` refines them there, frame after frame."""
+    the reliability too. A `refiner` refines them there, frame after frame."""
 
     def __init__(
         self,
@@ -23,10 +23,10 @@ class Resampling(Propagation):
         kind: ScoreKind,
         most_cells: int | None,
         tolerance: float,
-        resampling_refiner: ResamplingRefiner | None = None,
+        refiner: Refiner | None = None,
     ) -> None:
         super().__init__(ops, fusion=fusion, kind=kind, most_cells=most_cells, tolerance=tolerance)
-        self.resampling_refiner = resampling_refiner
+        self.refiner = refiner
 
     def grid(self, state: KeyState, flow: Flow) -> SizeHW:  # noqa: ARG002
         return state.scores.grid_hw
@@ -35,9 +35,9 @@ class Resampling(Propagation):
         if state.composed is not None:
             with clock("propagate"):
                 state = replace(state, scores=self.score_map(state), composed=None)
-            if self.resampling_refiner is not None and state.reliability is not None:
+            if self.refiner is not None and state.reliability is not None:
                 with clock("refine"):
-                    state = replace(state, scores=self.resampling_refiner(state.scores, rgb))
+                    state = replace(state, scores=self.refiner(state.scores, rgb))
         with clock("label"):
             labels = self._labels(state, rgb)
         return Reading(state, labels, state.scores)
@@ -45,4 +45,4 @@ class Resampling(Propagation):
     def describe(self) -> dict[str, Any]:
         described = super().describe()
         described["propagation"]["scores"] = "resampled"
-        return described if self.resampling_refiner is None else {**described, **self.resampling_refiner.describe()}
+        return described if self.refiner is None else {**described, **self.refiner.describe()}

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from segtween.engine.clock import Clock
 from segtween.geometry import stride_grid
-from segtween.interfaces import ArrayOps, Fusion, Refiner
-from segtween.types import IGNORE, Appearance, Correction, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
+from segtween.interfaces import ArrayOps, Fusion
+from segtween.types import IGNORE, Appearance, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
 
 Float = NDArray[np.float32]
 
@@ -25,7 +25,6 @@ class KeyState:
     composed     (gh, gw, 2) flow from the current frame to the key frame; None at the key frame itself
     reliability  (gh, gw) in 0..1 of the scores where the flow leads; None at the key frame itself
     distance     frames since the key frame
-    features     what the refiner keeps of the key frame
     appearance   its colours, by which composed flow is matched
     took_ms      what the frame took for which the state was last used
     is_known     False while no scores have come at all
@@ -37,7 +36,6 @@ class KeyState:
     composed: Flow | None = None
     reliability: Float | None = None
     distance: int = 0
-    features: NDArray[np.uint8] | None = None
     appearance: Appearance | None = None
     took_ms: float = 0.0
     is_known: bool = True
@@ -66,7 +64,7 @@ class Propagation:
 
     `kind` and `most_cells` say what is kept of the network's scores; `tolerance`, in grey levels, how fast reliability
     fades: by exp(-(e / tolerance)^2) per frame, e being the motion's residual. With `match`, a quality, composed flow
-    is matched by appearance (`ops.appearance`). A `refiner` corrects what is read.
+    is matched by appearance (`ops.appearance`).
     """
 
     def __init__(
@@ -78,9 +76,8 @@ class Propagation:
         most_cells: int | None,
         tolerance: float,
         match: str | None = None,
-        refiner: Refiner | None = None,
     ) -> None:
-        self.ops, self.fusion, self.kind, self.refiner = ops, fusion, kind, refiner
+        self.ops, self.fusion, self.kind = ops, fusion, kind
         self.most_cells, self.tolerance, self.match = most_cells, tolerance, match
 
     def seen(self, motion: Motion, rgb: Rgb) -> Motion:
@@ -139,30 +136,22 @@ class Propagation:
             return None
         return own_labels(self.ops, detail, fresh.image_hw)
 
-    def features(self, rgb: Rgb) -> NDArray[np.uint8] | None:
-        """What the refiner keeps of a key frame."""
-        return None if self.refiner is None else self.refiner.features(rgb)
-
     def read(self, state: KeyState, rgb: Rgb, clock: Clock, appearance: Appearance | None = None) -> Reading:
         """The frame's labels from its state; near their edges matched by the frame's appearance."""
-        correction = None
-        if self.refiner is not None:
-            with clock("refine"):
-                state, correction = self._corrected(self.refiner, state, rgb)
         with clock("label"):
-            labels = self._labels(state, rgb, correction)
-            if correction is None and state.is_known:
+            labels = self._labels(state, rgb)
+            if state.is_known:
                 labels = self.matched(labels, [state], appearance)
-        scores = state.scores if state.composed is None else partial(self._score_map, state, correction)
+        scores = state.scores if state.composed is None else partial(self.score_map, state)
         return Reading(state, labels, scores)
 
-    def _labels(self, state: KeyState, rgb: Rgb, correction: Correction | None = None) -> Labels:
+    def _labels(self, state: KeyState, rgb: Rgb) -> Labels:
         size_hw = rgb.shape[0], rgb.shape[1]
         if not state.is_known:
             return np.full(size_hw, IGNORE, np.uint8)
         if state.own_labels is not None:
             return state.own_labels
-        return self.ops.labels(state.scores, size_hw, composed=state.composed, correction=correction)
+        return self.ops.labels(state.scores, size_hw, composed=state.composed)
 
     def matched(
         self, labels: Labels, states: Sequence[KeyState], appearance: Appearance | None, share: Float | None = None
@@ -178,12 +167,6 @@ class Propagation:
             return labels
         return self.ops.match_labels(labels, found, appearance, share, quality=self.match)
 
-    def _corrected(self, refiner: Refiner, state: KeyState, rgb: Rgb) -> tuple[KeyState, Correction | None]:
-        features = refiner.features(rgb)
-        if state.composed is None or state.features is None:
-            return replace(state, features=features), None
-        return state, refiner(state.scores, state.composed, state.features, features, state.distance)
-
     def score_map(self, state: KeyState) -> ScoreMap:
         """The scores where the composed flow leads, on their own grid."""
         if state.composed is None:
@@ -191,19 +174,9 @@ class Propagation:
         values, _ = self.ops.warp(state.scores.values, self.ops.resize_flow(state.composed, state.scores.grid_hw))
         return replace(state.scores, values=values)
 
-    def _score_map(self, state: KeyState, correction: Correction | None) -> ScoreMap:
-        """The same with a correction in its share."""
-        moved = self.score_map(state)
-        if correction is None:
-            return moved
-        grid = moved.grid_hw
-        other = np.stack([self.ops.resize(plane, grid) for plane in correction.scores.values])
-        share = self.ops.resize(correction.share, grid)
-        return replace(moved, values=moved.values + share * (other - moved.values))
-
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""
         settings = {"kind": self.kind, "most_cells": self.most_cells, "tolerance": self.tolerance}
-        refine = {"refine": "none"} if self.refiner is None else self.refiner.describe()
         match = {} if self.match is None else self.ops.describe_matching(self.match)
-        return {"propagation": {"scores": "composed flow", **settings, **match}, **refine, **self.fusion.describe()}
+        propagation = {"scores": "composed flow", **settings, **match}
+        return {"propagation": propagation, "refine": "none", **self.fusion.describe()}

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from segtween.errors import ModelError, unknown
 from segtween.models.components import (
-    ATTENTION,
     FLOW,
     REFINE,
     REFINE_WITHOUT_EDGE,
@@ -32,30 +31,6 @@ def find_refinement(weights: str | None, *, classes: int, edge: bool = True, con
     """The refinement by guided convolution, with or without the label map's edge as guidance. Raises ModelError."""
     folder = _propagation_folder(weights, classes, convert)
     return _held(folder, REFINE if edge else REFINE_WITHOUT_EDGE, "refinement", given=weights)
-
-
-def find_attention(weights: str | None, *, labels: str, convert: Convert) -> Component:
-    """The refinement by attention for the label set of that name where there is one, else the one for any. Raises
-    ModelError."""
-    shipped = shipped_components(holding=ATTENTION)
-    if weights is not None:
-        found = _held(_folder(weights, shipped, convert), ATTENTION, "attention", given=weights)
-        if found.labels in ("", labels):
-            return found
-        raise ModelError(
-            f"the refinement by attention in {found.origin} is for the label set {found.labels}",
-            expected=f"{labels}, as the segmentation network has, or any",
-            do="give other weights=, or leave them out",
-        )
-    every = [read_component(folder / ATTENTION, kind="attention") for folder in shipped.values()]
-    fitting = [component for component in every if component.labels in ("", labels)]
-    if not fitting:
-        raise ModelError(
-            f"no refinement by attention is shipped for the label set {labels}",
-            expected=f"weights=FOLDER that holds {ATTENTION}",
-            do="train one with `segtween train`, or give refine='none'",
-        )
-    return max(fitting, key=lambda component: len(component.labels))
 
 
 def find_flow_network(

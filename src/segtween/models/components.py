@@ -1,14 +1,13 @@
 """Networks that propagate scores between key frames, as files: `flow.onnx` and others, each with its record.
 
 The record lies next to the graph (`refine.onnx.yaml`) and describes the graph's input and output;
-`segtween weights convert` (not of `attention.onnx`) and training write both. A *propagation model* is a folder of them:
+`segtween weights convert` and training write both. A *propagation model* is a folder of them:
 
 | file | what it is |
 | --- | --- |
 | `flow.onnx` | flow network (current, previous image) -> flow |
 | `refine.onnx` | refinement (propagated scores, image) -> scores |
 | `refine-no-edge.onnx` | the same without the edge as guidance, where there is one |
-| `attention.onnx` | refinement by attention (frame, key frame moved onto it, cells) -> shares and attention |
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from segtween.models.records import CORRECT, SHIPPED, Channels, Step, ThreeNumbe
 from segtween.models.weights import sha256_of
 from segtween.validation import Name, Positive, read_yaml, validate
 
-ComponentKind = Literal["flow", "refinement", "attention"]
-FLOW, REFINE, REFINE_WITHOUT_EDGE, ATTENTION = "flow.onnx", "refine.onnx", "refine-no-edge.onnx", "attention.onnx"
+ComponentKind = Literal["flow", "refinement"]
+FLOW, REFINE, REFINE_WITHOUT_EDGE = "flow.onnx", "refine.onnx", "refine-no-edge.onnx"
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,9 @@ class Component:
     """One graph and what its record says of it.
 
     `mean` and `std` are of pixels in 0..255 in the order of `channels`. `units`: how many of a flow's values are one
-    pixel of the images that the network sees. `classes` is 0 for a flow network, and for a refinement that serves any
-    label set; `labels` names the label set of one that serves only that. `edge` says how a refinement is guided by the
-    label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was made of.
+    pixel of the images that the network sees. `classes` is 0 for a flow network. `edge` says how a refinement is guided
+    by the label map's edge: laplacian, zero or absent. `origin` is for people: the checkpoint that the graph was made
+    of.
     """
 
     path: Path
@@ -52,7 +51,6 @@ class Component:
     units: float = 1.0
     classes: int = 0
     edge: str | None = None
-    labels: str = ""
     origin: str = ""
 
     def describe(self) -> dict[str, Any]:
@@ -86,14 +84,11 @@ class _Form:
     units: Positive = 1.0
     classes: Annotated[int, Interval(ge=0, le=MOST_CLASSES)] = 0
     edge: Literal["laplacian", "zero", "absent"] | None = None
-    labels: str | None = None
     provenance: Mapping[Any, Any] | None = None
     graph: Any = None
     inputs: Any = None
     outputs: Any = None
     stride: Any = None
-    radii: Any = None
-    cells: Any = None
 
 
 def read_component(path: str | Path, *, kind: ComponentKind) -> Component:
@@ -120,11 +115,10 @@ def read_component(path: str | Path, *, kind: ComponentKind) -> Component:
         units=form.units,
         classes=form.classes,
         edge=form.edge,
-        labels=form.labels or "",
         origin=str((form.provenance or {}).get("source") or path),
     )
 
 
-def shipped_components(*, holding: str = REFINE) -> dict[str, Path]:
-    """Name -> folder of every propagation model that comes with the package and holds that file, sorted by name."""
-    return {p.parent.name: p.parent for p in sorted(SHIPPED.glob(f"*/{holding}"))}
+def shipped_components() -> dict[str, Path]:
+    """Name -> folder of every propagation model that comes with the package, sorted by name."""
+    return {p.parent.name: p.parent for p in sorted(SHIPPED.glob(f"*/{REFINE}"))}

@@ -1,4 +1,4 @@
-"""Flow, refinement and attention networks as ONNX files that run without torch.
+"""Flow and refinement networks as ONNX files that run without torch.
 
 One self-contained file, images of any size, batch 1, with a record `<file>.yaml` beside it that says what the graph
 wants to see and what it answers. It computes in float32; its weights may be stored as float16.
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from segtween.errors import SinkError, os_errors
-from segtween.networks.attention import CELLS, RADII, AttentionRefiner, FromPixels
 from segtween.networks.fitting import Kind
 from segtween.networks.propagation import FLOWS, REFINERS
 from segtween.networks.tracing import trace
@@ -21,7 +20,6 @@ from segtween.validation import write_whole, yaml_text
 
 TRACED_HW = (64, 128)
 SIZE = {2: "height", 3: "width"}
-PIXELS = {1: "rows", 2: "columns"}
 
 
 def export_part(
@@ -44,33 +42,6 @@ def export_part(
     if half:
         store_as_float16(model)
     record = part_record(kind, out.name, outputs=list(outputs), edge=getattr(net, "edge", None))
-    return write_part(model, record | {"provenance": dict(provenance or {})}, out)
-
-
-def export_attention(
-    net: AttentionRefiner, out: Path, *, labels: str = "", provenance: Mapping[str, Any] | None = None
-) -> list[Path]:
-    """Write an attention network as ONNX with float16 weights; returns the graph and its record. `labels` names the
-    label set of a class head.
-
-    Inputs `image`, `key` (1, 2h, 2w, 3) uint8, `cells` (1, 8, h, w); outputs `share`, `attention`; with a class head
-    also the input `scores` and the output `added`, both (1, classes, h, w). SinkError if they cannot be written.
-    """
-    rows, columns = TRACED_HW
-    pixels = torch.zeros(1, 2 * rows, 2 * columns, 3, dtype=torch.uint8)
-    inputs = [pixels, pixels + 1, torch.zeros(1, len(CELLS), rows, columns)]
-    names = {"image": PIXELS, "key": PIXELS, "cells": SIZE}
-    outputs = {"share": SIZE, "attention": SIZE}
-    if net.classes:
-        inputs.append(torch.zeros(1, net.classes, rows, columns))
-        names["scores"], outputs["added"] = SIZE, SIZE
-    model = trace(FromPixels(net).eval(), inputs, names=names, outputs=outputs)
-    store_as_float16(model)
-    record = {
-        "network": "attention", "graph": out.name, "kind": "attention", "inputs": list(names), "outputs": list(outputs),
-        "classes": net.classes, "labels": labels, "radii": list(RADII), "cells": list(CELLS),
-        "image": {"channels": "RGB", "scale": 255, "mean": [0.0] * 3, "std": [1.0] * 3, "multiple_of": 2},
-    }  # fmt: skip
     return write_part(model, record | {"provenance": dict(provenance or {})}, out)
 
 

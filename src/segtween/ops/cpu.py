@@ -19,11 +19,10 @@ from segtween.errors import SettingError
 from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
 from segtween.ops.appearance import Matching
-from segtween.ops.attention import aggregate_rows, read_rows
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.ops.threads import Made, Rows
-from segtween.types import Appearance, Correction, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
+from segtween.types import Appearance, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
 
 Float = NDArray[np.float32]
 MatchedSource = tuple[ScoreMap, Flow, Appearance]
@@ -37,7 +36,7 @@ class CpuOps:
         self.threads = self.rows.threads
         cv2.setNumThreads(self.threads)
         self._known = TwoEntryCache[tuple[Float, Labels, NDArray[np.uint64]]]()
-        self._uniform, self._lasts, self._last = TwoEntryCache[Labels](), TwoEntryCache[Float](), TwoEntryCache[Float]()
+        self._uniform, self._lasts = TwoEntryCache[Labels](), TwoEntryCache[Float]()
         self._matching = Matching(self.rows)
         self.mixed_cells = 0.0
         """Share of cells of the last `labels` call that had to be interpolated."""
@@ -174,19 +173,14 @@ class CpuOps:
         """One plane (h, w) on another grid: area mean when it shrinks, bilinear when it grows."""
         return resize_planes(plane[None], grid_hw)[0]
 
-    def labels(
-        self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None, correction: Correction | None = None
-    ) -> Labels:
+    def labels(self, scores: ScoreMap, size_hw: SizeHW, *, composed: Flow | None = None) -> Labels:
         """(H, W) train ids: the argmax of the bilinearly enlarged scores, ties to the lowest class.
 
         With `composed` flow, on any grid that spans the image, each pixel's scores are those where the composed flow
-        leads from it; those of a `correction` take their share in their place.
+        leads from it.
         The enlarged maps are never stored; equal to computing them (see `kernels.enlarge_labels_rows`).
         """
         grid = scores.grid_hw
-        if composed is not None and correction is not None:
-            share = self.resize(correction.share, (composed.shape[0], composed.shape[1]))
-            return self.mixed_labels((scores, composed), (correction.scores, None), share, size_hw)
         if composed is not None:
             source, out = self._source(scores, composed, composed.shape[:2]), np.empty(size_hw, np.uint8)
             return self._read(lambda *a: along.read_rows(source, *a), out, (composed.shape[0], composed.shape[1]))
@@ -252,30 +246,6 @@ class CpuOps:
             return self._matching.doubled(np.ascontiguousarray(composed))
         flow = self.resize_flow(composed, grid_hw)
         return flow.copy() if flow is composed else flow
-
-    def read(self, scores: ScoreMap, composed: Flow, *, with_reliability: bool = True) -> tuple[Float, Float]:
-        """Scores (h, w, C) where composed flow (h, w, 2) leads from each of its cells; and (2, h, w): their largest
-        class probability, and its lead over the next. Without `with_reliability` the latter are left out: (0, h, w)."""
-        last, (h, w) = self._classes_last(scores.values), composed.shape[:2]
-        out, confidence = (
-            np.empty((h, w, scores.classes), np.float32),
-            np.empty((2 * with_reliability, h, w), np.float32),
-        )
-        self.rows(lambda a, b: read_rows(last, composed, out, confidence, a, b), h)
-        return out, confidence
-
-    def aggregate(
-        self, read: Float, attention: Float, offsets: NDArray[np.int64], share: Float, *, least: float
-    ) -> Float:
-        """(C, 2h, 2w): means of scores `read` (2h, 2w, C) around each place, as `aggregate_rows` says."""
-        out = np.empty((read.shape[2], *read.shape[:2]), np.float32)
-        attention, share = np.ascontiguousarray(attention), np.ascontiguousarray(share)
-        self.rows(lambda a, b: aggregate_rows(read, attention, offsets, share, least, out, a, b), share.shape[0])
-        return out
-
-    def _classes_last(self, values: Float) -> Float:
-        """(h, w, C) of (C, h, w)."""
-        return self._last(values, lambda: np.ascontiguousarray(np.moveaxis(values, 0, 2)))
 
     def mixed_labels(
         self, first: tuple[ScoreMap, Flow | None], second: tuple[ScoreMap, Flow | None], share: Float, size_hw: SizeHW

@@ -33,7 +33,7 @@ from segtween.types import BOTH_SIDES, Labels, Progress, Result, Rgb, SizeHW, fo
 from segtween.video import open_source
 from segtween.video.inputs import kind_of
 
-METHODS = (("composed", "causal"), ("composed", "bidirectional"), ("refined", "causal"))
+METHODS = (("composed", "causal"), ("composed", "bidirectional"))
 INTERVALS = (1, 2, 4, 9, 14)
 CLIP, SHORT_CLIP = 31, 16
 """Frames of a clip: whole periods of the intervals, of most of them where the network is slow, and a last key frame."""

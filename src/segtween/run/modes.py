@@ -85,7 +85,6 @@ def _leaves_mode_open(settings: Settings) -> bool:
         and isinstance(mode.schedule, Fixed)
         and mode.schedule.interval > 0
         and isinstance(mode.propagation, Composed)
-        and mode.propagation.refine is None
         and mode.propagation.kind == "logits"
         and not has_stored_flow(settings)
     )

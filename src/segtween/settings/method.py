@@ -1,7 +1,7 @@
 """A mode with its schedule and propagation, the flow; and the presets, one row each.
 
 What cannot go together cannot be written: only the causal mode takes an adaptive schedule, only composed flow is
-refined by attention, and so on.
+matched by appearance, and so on.
 """
 
 from __future__ import annotations
@@ -81,16 +81,6 @@ class Adaptive:
 
 
 @dataclass(frozen=True)
-class Attention:
-    """Refinement by attention: what the key frame cannot know is taken from cells near by (`refine.attention`).
-
-    `weights` is a trained folder or a shipped name; None: those shipped for the labels, or for any.
-    """
-
-    weights: str | None = None
-
-
-@dataclass(frozen=True)
 class Guided:
     """The published system's refinement by guided convolution (`refine.guided`), which may see the label map's `edge`.
 
@@ -114,13 +104,6 @@ class Composed:
     most_cells: int = 200_000
     tolerance: float = 10.0
     match: str | None = None
-    refine: Attention | None = None
-
-    def __post_init__(self) -> None:
-        if self.refine is not None and self.kind != "logits":
-            raise SettingError(
-                f"refine='attention' of {self.kind}", expected="kind='logits', as it was trained", do="give it"
-            )
 
 
 @dataclass(frozen=True)
@@ -268,21 +251,16 @@ class Settings:
         return self.mode.propagation
 
     @property
-    def _is_thorough(self) -> bool:
-        """Whether accuracy comes first."""
-        return self.is_bidirectional or (isinstance(self.propagation, Composed) and self.propagation.refine is not None)
-
-    @property
     def quality(self) -> str:
-        """The quality of flow: all of it where accuracy comes first, unless another was asked for."""
-        return self.flow.quality or ("fine" if self._is_thorough else "balanced")
+        """The quality of flow: all of it in the bidirectional mode, unless another was asked for."""
+        return self.flow.quality or ("fine" if self.is_bidirectional else "balanced")
 
     @property
     def match(self) -> str | None:
         """The quality of matching by appearance; None: there is none."""
         if not isinstance(self.propagation, Composed):
             return None
-        match = self.propagation.match or ("fine" if self._is_thorough else "fast")
+        match = self.propagation.match or ("fine" if self.is_bidirectional else "fast")
         return None if match == "none" else match
 
     def at(self, interval: int) -> Settings:
@@ -302,7 +280,6 @@ class Settings:
 
 PRESETS: dict[str, Settings] = {
     "composed": Settings(),
-    "refined": Settings(Causal(propagation=Composed(refine=Attention()))),
     "blend": Settings(Causal(propagation=Resampled())),
     "warp": Settings(Causal(propagation=Resampled()), history_weight=0.0),
     "swnet-seq": Settings(Causal(propagation=Published()), flow=Flow("light"), history_weight=0.0, cuts=False),

@@ -8,7 +8,6 @@ from typing import Any
 from segtween.errors import SettingError, check_known
 from segtween.settings.method import (
     Adaptive,
-    Attention,
     Bidirectional,
     Causal,
     Composed,
@@ -29,7 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("causal", "bidirectional"),
     "schedule": ("fixed", "adaptive"),
     "propagation": ("composed", "resampled", "published"),
-    "refine": ("attention", "guided", "none"),
+    "refine": ("guided", "none"),
     "kind": ("logits", "probabilities"),
     "match": ("none", "fast", "fine"),
     "key_tta": ("none", "mirror", "scales"),
@@ -47,7 +46,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
     interval        frames between key frames
     schedule        fixed or adaptive; budget, target_ms, least_distance, most_distance: see `Adaptive`
     propagation     composed, resampled or published; kind, most_cells, tolerance, match: see `Composed`
-    refine          attention, guided or none; edge: see `Guided`
+    refine          guided or none; edge: see `Guided`
     flow            a `Flow`'s name; flow_quality, flow_stride
     weights         of refinement and flow network
     history_weight, cuts
@@ -68,7 +67,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
 def single_values(settings: Settings) -> dict[str, Any]:
     """All single settings, as plain JSON values; `change(Settings(), **values)` are the same settings again."""
     schedule, propagation, flow = settings.mode.schedule, settings.propagation, settings.flow
-    refine = None if isinstance(propagation, Resampled) else propagation.refine
+    refine = propagation.refine if isinstance(propagation, Published) else None
     adaptive = schedule if isinstance(schedule, Adaptive) else Adaptive()
     return {
         "mode": "bidirectional" if settings.is_bidirectional else "causal",
@@ -81,8 +80,8 @@ def single_values(settings: Settings) -> dict[str, Any]:
         "most_cells": 40_000 if isinstance(propagation, Published) else propagation.most_cells,
         "tolerance": propagation.tolerance,
         "match": propagation.match if isinstance(propagation, Composed) else None,
-        "refine": "none" if refine is None else "attention" if isinstance(refine, Attention) else "guided",
-        "edge": refine.edge if isinstance(refine, Guided) else True,
+        "refine": "none" if refine is None else "guided",
+        "edge": True if refine is None else refine.edge,
         "weights": flow.weights if refine is None else refine.weights,
         "flow": flow.name,
         "flow_quality": flow.quality,
@@ -145,12 +144,6 @@ def _propagation(values: Mapping[str, Any]) -> Propagation:
             expected="refine='guided', which may see one",
             do="leave it out",
         )
-    if refine == "attention" and name != "composed":
-        raise SettingError(
-            f"refine='attention' with propagation={name!r}, which resamples scores in each frame",
-            expected="propagation='composed', which reads them along composed flow",
-            do="give preset='composed' or preset='refined'",
-        )
     if refine == "guided" and name != "published":
         raise SettingError(
             f"refine='guided' with propagation={name!r}",
@@ -167,8 +160,7 @@ def _propagation(values: Mapping[str, Any]) -> Propagation:
         return Published(**given, refine=Guided(values["weights"], values["edge"]) if refine == "guided" else None)
     if name == "resampled":
         return Resampled(**given, most_cells=values["most_cells"])
-    attention = Attention(values["weights"]) if refine == "attention" else None
-    return Composed(**given, most_cells=values["most_cells"], match=values["match"], refine=attention)
+    return Composed(**given, most_cells=values["most_cells"], match=values["match"])
 
 
 def _flow(values: Mapping[str, Any]) -> Flow:

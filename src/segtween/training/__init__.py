@@ -1,5 +1,4 @@
-"""Training from a recipe (docs/training.md): segmenters, what propagates their scores from frame to frame, and what
-refines them in between.
+"""Training from a recipe (docs/training.md): segmenters, and what propagates their scores from frame to frame.
 
 Needs the extra [train]; importing this does not.
 """
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from segtween.errors import from_extra
-from segtween.training.attention.recipe import AttentionLoss, AttentionRecipe, Disturb, Moments
 from segtween.training.kinds import load_recipe
 from segtween.training.options import Epoch, TrainOptions
 from segtween.training.recipe import Augment, BaseRecipe
 from segtween.training.segmenter.recipe import Recipe
 
 __all__ = [
-    "AttentionLoss", "AttentionRecipe", "Augment", "Disturb", "Epoch", "Moments", "Recipe", "TrainOptions",
-    "load_recipe", "train", "train_recipe",
+    "Augment", "Epoch", "Recipe", "TrainOptions", "load_recipe", "train", "train_recipe",
 ]  # fmt: skip
 
 

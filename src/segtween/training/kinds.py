@@ -15,7 +15,6 @@ from segtween.validation import read_yaml
 KINDS = {
     "": "segtween.training.segmenter",
     "propagation": "segtween.compat.swnet_seq.training",
-    "attention": "segtween.training.attention",
 }
 """The package of each kind, whose modules are loaded when they are needed: a task needs torch, and an edge of the
 library may bring a kind of its own."""
@@ -35,7 +34,7 @@ def open_task(recipe: BaseRecipe, context: Any) -> Any:
 
 
 def load_recipe(path: str | Path) -> Any:
-    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation or attention.
+    """A recipe from its YAML file: of a segmenter, unless it says what else it `trains`: propagation.
 
     SettingError says which field is wrong.
     """

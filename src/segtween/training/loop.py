@@ -20,7 +20,7 @@ from segtween.errors import SettingError, SinkError, os_errors
 from segtween.training import checkpoint
 from segtween.training.kinds import open_task
 from segtween.training.options import CHECKPOINT, TrainOptions
-from segtween.training.processes import Processes, joined, world
+from segtween.training.processes import Processes, joined
 from segtween.training.progress import Progress
 from segtween.training.recipe import BaseRecipe
 from segtween.training.report import write_report
@@ -33,10 +33,6 @@ PICTURE_EVERY = 200
 
 def train(recipe: BaseRecipe, options: TrainOptions) -> dict[str, Any]:
     """See `segtween.training.train`. A recipe with `after` trains that one first, in `out/before`."""
-    if world() > 1 and not recipe.distributed:
-        raise SettingError(
-            f"{world()} processes", expected=f"one, for trains: {recipe.trains}", do="start it without torchrun"
-        )
     device = pick_device(options.device, precision=recipe.precision)
     before = None if recipe.after is None else train(recipe.after, options.before())
     with joined(device, batch=recipe.batch, parts=recipe.accumulate) as processes:

@@ -99,7 +99,6 @@ class BaseRecipe(Checked):
 
     name: str
     trains: str = ""
-    distributed: ClassVar[bool] = True
     seed: int
     steps: int
     epochs: int = 0

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.build import Processor, build_engine, build_resampling_refiner
+from segtween.build import Processor, build_engine, build_refiner
 from segtween.engine import Engine
 from segtween.errors import SettingError
 from segtween.flow.occlusion import Occlusion, look_at
-from segtween.interfaces import ArrayOps, FlowEstimator, ResamplingRefiner, Segmenter
+from segtween.interfaces import ArrayOps, FlowEstimator, Refiner, Segmenter
 from segtween.reports.figures.shots import Shot, Shots
 from segtween.settings import Settings
 from segtween.types import Flow, Labels, Method, Result, SizeHW, covered
@@ -42,15 +42,13 @@ class Subject:
         return self.backend.flow(self.settings, classes=len(self.segmenter.labels))
 
     @cached_property
-    def refiner(self) -> ResamplingRefiner | None:
+    def refiner(self) -> Refiner | None:
         """The method's refiner of resampled scores, where it has one."""
-        return build_resampling_refiner(self.settings, classes=len(self.segmenter.labels), threads=self.threads)
+        return build_refiner(self.settings, classes=len(self.segmenter.labels), threads=self.threads)
 
     @cached_property
     def engine(self) -> Engine:
-        return build_engine(
-            self.segmenter, self.settings, backend=self.backend, flow=self.flow, resampling_refiner=self.refiner
-        )
+        return build_engine(self.segmenter, self.settings, backend=self.backend, flow=self.flow, refiner=self.refiner)
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def first_frame(shown: int, *, distance: int, interval: int) -> int:
 
 
 def passage(
-    shots: Shots, engine: Engine, first: int, last: int, *, refiner: ResamplingRefiner | None = None
+    shots: Shots, engine: Engine, first: int, last: int, *, refiner: Refiner | None = None
 ) -> Iterator[Labelled]:
     """Every frame first..last; the engine starts afresh. `refiner` is the one that it has, if it has one."""
     engine.reset()
@@ -88,7 +86,7 @@ def passage(
         yield Labelled(shot, shots.mapping(result.labels), result.distance, spans, _edge(refiner, result))
 
 
-def _edge(refiner: ResamplingRefiner | None, result: Result) -> NDArray[np.bool_] | None:
+def _edge(refiner: Refiner | None, result: Result) -> NDArray[np.bool_] | None:
     edge = getattr(refiner, "edge", None)
     if refiner is None or result.is_key or edge is None or refiner.describe().get("edge") != "laplacian":
         return None

@@ -56,8 +56,8 @@ PARTS = (
     Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: s.flow.weights}),
     Without(
         "composed flow",
-        "resampled in each frame, no refinement",
-        {"propagation": _unless_composed("propagation", "resampled"), "refine": _unless_composed("refine", "none")},
+        "resampled in each frame",
+        {"propagation": _unless_composed("propagation", "resampled")},
     ),
     Without("matching by appearance", "none", {"match": _unless_published("none")}),
     Without("logits propagated", "probabilities", {"kind": "probabilities"}),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from segtween.bench import BenchReport, bench_presets
 from segtween.bench.machine import processor_name
-from segtween.build import build_resampling_refiner, has_stored_flow
+from segtween.build import build_refiner, has_stored_flow
 from segtween.errors import ModelError, SettingError
 from segtween.evaluation import Report, evaluate_method
 from segtween.evaluation.report import scored
@@ -136,7 +136,7 @@ def measure(
         if refine is not None and refine.edge and above:
             without = change(settings, edge=False)
             try:
-                build_resampling_refiner(without, classes=len(segmenter.labels))
+                build_refiner(without, classes=len(segmenter.labels))
             except ModelError as error:
                 made[name] = made[name]._replace(no_edge=error.got)
             else:
