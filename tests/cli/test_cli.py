@@ -105,7 +105,7 @@ def test_a_folder_of_videos_gives_a_folder_each(tmp_path: Path) -> None:
         (("--every", "0"), "every is 0; expected a whole number, 1 or more"),
         (("--every", "5", "--interval", "3"), "interval 3 and every 5; expected one of them"),
         (("--save", "movie"), "movie"),
-        (("--preset", "magic"), "preset 'magic'; expected one of composed, refined, blend, warp"),
+        (("--preset", "magic"), "preset 'magic'; expected one of composed, blend, warp"),
         (("--classes", "cat"), "class 'cat' is not in label set 'custom'; expected one of dark, dim, light, bright"),
         (("--threads", "-2"), "threads"),
         (("--model", "swiftnet-lite0.camvd"), "swiftnet-lite0.camvid"),

@@ -165,5 +165,5 @@ def test_changes_go_to_every_preset() -> None:
         MethodOptions(weights="w").of_presets(["blend", "warp"])
     with pytest.raises(SettingError, match="edge=False without refinement; expected refine='guided', .*; leave it out"):
         MethodOptions(edge=False).settings()
-    with pytest.raises(SettingError, match="preset 'magic'; expected one of composed, refined, blend, warp"):
+    with pytest.raises(SettingError, match="preset 'magic'; expected one of composed, blend, warp"):
         MethodOptions().of_presets(["magic"])

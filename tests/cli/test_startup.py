@@ -22,7 +22,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ((), "on every 5th frame, method composed, offline"),
         (("--every", "2", "--online"), "on every 2nd frame, method composed, online"),
-        (("--interval", "0", "--preset", "mend"), "on every frame, method refined, online"),
+        (("--interval", "0", "--preset", "blend"), "on every frame, method blend, online"),
         (("--offline",), "on every 5th frame, method composed, offline"),
         (("--online", "--flow", "zero"), "on every 5th frame, method composed*, online"),
         (("--schedule", "adaptive"), "on 20 of 100 frames, chosen by need, method composed*, online"),

@@ -31,7 +31,7 @@ def refused(*words: str) -> str:
         ((*RUN, "--scale", "half"), "--scale is 'half'; expected auto, or a number above 0; give --scale auto"),
         ((*RUN, "--duration", "1m"), "--duration is '1m'; expected a number; give --duration 10"),
         ((*RUN, "--ids", "trian"), "--ids is 'trian'; expected one of train, dataset; did you mean train?"),
-        ((*RUN, "--refine", "x"), "--refine is 'x'; expected one of attention, guided, none; choose one of these"),
+        ((*RUN, "--refine", "x"), "--refine is 'x'; expected one of guided, none; choose one of these"),
         ((*RUN, "--every"), "--every without a value; expected a whole number; give --every 5"),
         ((*RUN, "--preset"), "--preset without a value; expected NAME; give --preset NAME"),
         ((*RUN, "--live=yes"), "--live with a value; expected --live alone; leave the value out"),

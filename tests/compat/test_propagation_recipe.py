@@ -42,7 +42,7 @@ def test_defaults_are_those_of_the_reference() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"trains": "flow"}, r"^trains is 'flow'; expected propagation or attention, or nothing for a segmenter"),
+    ({"trains": "flow"}, r"^trains is 'flow'; expected propagation, or nothing for a segmenter"),
     ({"segmenter": None}, r"^the recipe has no field 'segmenter'; expected segmenter: \.\.\.; add it"),
     (
         {"batchs": 3},

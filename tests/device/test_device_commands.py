@@ -97,9 +97,6 @@ def test_a_network_is_loaded_onto_a_device() -> None:
         (["--device", "gpu"], "device 'gpu'; expected cpu, cuda, cuda:1 or torch-cpu"),
         pytest.param(["--device", "cuda:99"], "expected a card that CUDA can use", marks=pytest.mark.train),
         pytest.param(
-            ["--device", "torch-cpu", "--preset", "refined"], "--refine attention on device", marks=pytest.mark.train
-        ),
-        pytest.param(
             ["--device", "torch-cpu", "--async-keys", "1"], "--async-keys 1 on device", marks=pytest.mark.train
         ),
         pytest.param(

@@ -309,7 +309,6 @@ def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (find_preset("refined"), "refine='attention'"),
         (find_preset("swnet-seq"), "propagation='published'"),
         (change(find_preset("composed"), async_keys=2), "async_keys=2"),
     ],

@@ -185,18 +185,11 @@ def test_the_record_names_it_and_the_hash_depends_on_it() -> None:
 
 
 def test_matching_is_fine_where_accuracy_comes_first() -> None:
-    composed, refined = PRESETS["composed"], PRESETS["refined"]
-    assert (composed.match, refined.match, change(composed, mode="bidirectional").match) == ("fast", "fine", "fine")
-    assert change(refined, match="fast").match == "fast"
-    assert change(refined, match="none").match is None
+    composed = PRESETS["composed"]
+    both = change(composed, mode="bidirectional")
+    assert (composed.match, both.match, both.quality) == ("fast", "fine", "fine")
+    assert change(both, match="fast").match == "fast"
+    assert change(both, match="none").match is None
     assert PRESETS["blend"].match is None
     with pytest.raises(SettingError, match="match 'much'; expected none or fast or fine"):
         change(composed, match="much")
-
-
-def test_refinement_by_attention_wants_the_scores_it_was_trained_on() -> None:
-    with pytest.raises(
-        SettingError, match="refine='attention' of probabilities; expected kind='logits', as it was trained"
-    ):
-        change(PRESETS["refined"], kind="probabilities")
-    assert change(PRESETS["refined"], kind="probabilities", refine="none").propagation.kind == "probabilities"

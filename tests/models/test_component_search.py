@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from segtween.errors import ModelError, SettingError
-from segtween.models import component_search
-from segtween.models.component_search import find_attention, find_flow_network, find_refinement
-from segtween.models.components import ATTENTION, FLOW, REFINE, REFINE_WITHOUT_EDGE, SHIPPED
+from segtween.models.component_search import find_flow_network, find_refinement
+from segtween.models.components import FLOW, REFINE, REFINE_WITHOUT_EDGE, SHIPPED
 from tiny_propagation import write_model
 
 
@@ -51,13 +50,6 @@ def test_a_folder_is_taken_as_it_is_and_a_file_is_converted(folder: Path, tmp_pa
         find_refinement(str(checkpoint), classes=4, edge=False, convert=convert)
 
 
-def test_the_attention_for_the_label_set_is_preferred_to_the_one_for_any() -> None:
-    assert find_attention(None, labels="camvid11", convert=no_convert).labels == "camvid11"
-    assert find_attention(None, labels="mine", convert=no_convert).labels == ""
-    given = find_attention("attention", labels="camvid11", convert=no_convert)
-    assert given.path == SHIPPED / "attention" / ATTENTION
-
-
 def test_an_error_names_arguments_and_says_what_to_do(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,11 +65,6 @@ def test_an_error_names_arguments_and_says_what_to_do(
             lambda: find_refinement(None, classes=7, convert=no_convert),
             ModelError,
             "no refinement is shipped for 7 classes; expected weights=FILE, .*; get that from github.com",
-        ),
-        (
-            lambda: find_attention("attention.camvid11", labels="mine", convert=no_convert),
-            ModelError,
-            "is for the label set camvid11; expected mine, .*; give other weights=, or leave them out",
         ),
         (
             lambda: find_flow_network("flownets", **{**flow, "weights": str(folder)}),
@@ -111,11 +98,3 @@ def test_weights_of_another_flow_network_are_refused(tmp_path: Path) -> None:
         find_flow_network("light", weights=str(folder), classes=4, convert=no_convert)
     found = find_flow_network("flownets", weights=str(folder), classes=4, convert=no_convert)
     assert found.network == "flownets"
-
-
-def test_no_attention_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(component_search, "shipped_components", lambda **_: {})
-    with pytest.raises(
-        ModelError, match=r"no refinement by attention is shipped .*; expected weights=FOLDER that holds"
-    ):
-        find_attention(None, labels="mine", convert=no_convert)

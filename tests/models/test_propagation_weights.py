@@ -118,7 +118,7 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(SettingError, match="give preset='swnet-seq'"):
         change(find_preset("blend"), refine="guided")
-    with pytest.raises(SettingError, match=r"refine 'sharp'; expected attention or guided or none"):
+    with pytest.raises(SettingError, match=r"refine 'sharp'; expected guided or none"):
         change(SEQ, refine="sharp")  # type: ignore[arg-type]
 
 
@@ -150,7 +150,7 @@ RECORD = "network: flow-light\nkind: flow\nimage: {channels: BGR, mean: [1, 2, 3
         (RECORD, r"graph .*flow.onnx is not found"),
         (":", "record .*flow.onnx.yaml is not YAML .*; expected the record of flow.onnx"),
         ("[1]", r"the record is \[1\]; expected a mapping with image, kind, network"),
-        (RECORD.replace("kind: flow", "kind: flows"), "kind is 'flows'; expected one of flow, refinement, attention"),
+        (RECORD.replace("kind: flow", "kind: flows"), "kind is 'flows'; expected one of flow, refinement"),
         (RECORD.replace("BGR", "YUV"), "image.channels is 'YUV'; expected one of RGB, BGR"),
         (RECORD.replace("[1, 1, 1]", "[1, 0, 1]"), r"image.std is \[1, 0, 1\]; expected three numbers above 0"),
         (RECORD.replace("[1, 2, 3]", "[1, 2]"), r"image.mean is \[1, 2\]; expected three numbers"),

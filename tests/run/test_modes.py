@@ -98,7 +98,6 @@ def test_the_default_leaves_the_mode_open() -> None:
 @pytest.mark.parametrize(
     ("preset", "changes"),
     [
-        ("refined", {}),
         ("blend", {}),
         ("warp", {}),
         ("swnet-seq", {}),
@@ -106,7 +105,6 @@ def test_the_default_leaves_the_mode_open() -> None:
         ("composed", {"schedule": "adaptive"}),
         ("composed", {"async_keys": 2}),
         ("composed", {"async_keys": "auto"}),
-        ("composed", {"refine": "attention"}),
         ("composed", {"kind": "probabilities"}),
         ("composed", {"propagation": "resampled"}),
     ],
