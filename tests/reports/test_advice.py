@@ -90,7 +90,7 @@ def test_the_network_runs_once_per_frame_and_every_candidate_is_judged_by_it(cli
             (r["key_frame_ms"] + r["interval"] * r["other_frame_ms"]) / (r["interval"] + 1)
         )
     table, remarks, _ = found.tables()
-    assert len(table.rows) == 16  # type: ignore[union-attr]
+    assert len(table.rows) == 11  # type: ignore[union-attr]
     assert "it is not accuracy" in str(remarks)
 
 
