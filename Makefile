@@ -5,6 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 SOURCES := pyproject.toml constraints.txt
 
+# Packages are installed without bytecode (it takes long, and most modules are never imported). The first import of a
+# module writes it, so that later processes start in less than half the time, unless this forbids it.
+unexport PYTHONDONTWRITEBYTECODE
+
 # What CI tests includes training (torch) and the page in a browser; a user's first `make test` does not.
 EXTRAS := dev
 ifneq ($(filter true 1 yes,$(CI)),)

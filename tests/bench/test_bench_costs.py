@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from fakes import BrightnessSegmenter
-from segtween.bench import Plan, bench, sweeps
+from segtween.bench import Plan, bench, cold_start, sweeps
 from segtween.bench import roofline as roofline_module
 from segtween.bench.cold_start import Process, measure_cold_start
 from segtween.bench.roofline import measure_machine, roofline
@@ -148,6 +151,20 @@ def test_a_process_is_started_and_its_first_labels_awaited() -> None:
     (table,) = report.tables()
     assert not isinstance(table, str)
     assert table.column(0)[-1] == "from start to first labels"
+
+
+def test_a_process_finds_bytecode_as_an_installed_package_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, str]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: Any) -> Any:
+        seen.append(env)
+        return subprocess.CompletedProcess(command, 0, json.dumps([time.time()] * 5), "")
+
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(cold_start.subprocess, "run", run)
+    measure_cold_start(Process("swiftnet-lite0.camvid", {}, "composed", PATH, SIZE), repeats=1)
+    assert len(seen) == 2
+    assert all("PYTHONDONTWRITEBYTECODE" not in env and env["PATH"] == os.environ["PATH"] for env in seen)
 
 
 def test_a_process_that_fails_says_why() -> None:

@@ -71,6 +71,7 @@ def _call(command: Sequence[str]) -> str:
     program, *rest = command[len(variables) :]
     words = [*own.get(program, [program]), *rest]
     wide = {**os.environ, "COLUMNS": "120", **dict(word.split("=", 1) for word in variables)}
+    wide.pop("PYTHONDONTWRITEBYTECODE", None)  # without it every process would compile all that it imports
     try:
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False, env=wide)
     except OSError as error:
