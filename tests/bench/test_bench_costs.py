@@ -167,6 +167,12 @@ def test_a_process_finds_bytecode_as_an_installed_package_has_it(monkeypatch: py
     assert all("PYTHONDONTWRITEBYTECODE" not in env and env["PATH"] == os.environ["PATH"] for env in seen)
 
 
+@pytest.mark.parametrize("repeats", [0, -1])
+def test_at_least_one_process_is_started(repeats: int) -> None:
+    with pytest.raises(SettingError, match=f"{repeats} repeats; expected 1 or more"):
+        measure_cold_start(Process("swiftnet-lite0.camvid", {}, "composed", PATH, SIZE), repeats=repeats)
+
+
 def test_a_process_that_fails_says_why() -> None:
     process = Process("swiftnet-lite9", {}, "composed", PATH, SIZE, threads=1)
     with pytest.raises(SettingError, match=r"a process that does not start \(.*lite9.*\); expected a first frame"):

@@ -74,6 +74,8 @@ def test_a_function_that_ends_the_process_ends_its_run_in_one_line(clip: Path, t
         "bench sweep interval --plot FILE/out",
         "scores export CLIP -o FILE/scores.npz",
         "figure failures --seeds 1 -o FILE/picture.png",
+        "run CLIP -o LINK",
+        "table losses -o LINK",
     ],
 )
 def test_outputs_that_cannot_be_written_are_told_before_a_network_is_loaded(
@@ -82,7 +84,8 @@ def test_outputs_that_cannot_be_written_are_told_before_a_network_is_loaded(
     (tmp_path / "file").write_text("")
     (tmp_path / "net.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\nnet = len")
     model = ("--model", f"{tmp_path}/net.py:net", *LABELS)
-    places = {"CLIP": str(clip), "FILE": str(tmp_path / "file")}
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    places = {"CLIP": str(clip), "FILE": str(tmp_path / "file"), "LINK": str(tmp_path / "link")}
     for name, place in places.items():
         words = words.replace(name, place)
     told = refused(*words.split(), *model)
@@ -100,6 +103,23 @@ def test_labels_and_exports_cannot_be_written_below_a_file(clip: Path, tmp_path:
     ):
         ending = ".safetensors" if words[0] == "weights" else ""
         assert "cannot be written" in refused(*words, "-o", tmp_path / "file" / f"out{ending}")
+
+
+def test_weights_are_not_read_before_their_place_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "old.onnx").write_text("")
+    for name, told in (
+        ("none/new.onnx", "none/new.onnx cannot be written"),
+        ("folder.onnx", "folder.onnx is a folder; expected the name of a file"),
+        ("old.onnx", "old.onnx exists; expected no such file yet; give --overwrite to replace it"),
+    ):
+        assert told in refused("weights", "convert", "none", "-o", tmp_path / name)
+
+
+def test_a_street_is_not_rendered_for_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    assert "link cannot be written" in refused("synth", tmp_path / "link", "--clips", "1000", "--frames", "1000")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
 
 
 @pytest.mark.parametrize("scale", ["0", "nan", "0.5"])

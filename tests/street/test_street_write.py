@@ -143,6 +143,17 @@ def test_an_existing_folder_is_kept_unless_told(tmp_path: Path) -> None:
     assert not (out / "val" / "S0001_00000.png").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_link_to_an_empty_folder_or_an_old_street_stays_one(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "street").symlink_to("disk")
+    for seed in (1, 2) if overwrite else (1,):
+        write_camvid(tmp_path / "street", Drives(seed=seed, clips=1, frames=1, size_hw=SIZE), overwrite=seed == 2)
+        assert (tmp_path / "street").is_symlink()
+        assert f"S{seed:04d}_00000" in (tmp_path / "disk" / "val.txt").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "street"]
+
+
 def test_overwrite_replaces_streets_only(tmp_path: Path) -> None:
     out = tmp_path / "photographs"
     out.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -51,6 +52,16 @@ def test_the_second_is_told_of_the_first(tmp_path):
     first.release()
     first.release()
     assert taken_over(tmp_path)
+
+
+def test_a_folder_that_cannot_be_locked_is_not_left_behind(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(SinkError, match="no space is left to write"):
+        FolderLock(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_that_is_gone_holds_nothing(tmp_path):

@@ -8,19 +8,23 @@ import os
 import shutil
 import signal
 import zipfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from segtween.errors import SinkError
 from segtween.labels import CAMVID11
+from segtween.reports.html.page import check_target
 from segtween.types import OutputState
 from segtween.video import SaveOptions
 from segtween.video.interrupt import Terminated, raise_terminated, sigterm_raises
+from segtween.video.lock import FolderLock
 from segtween.video.outputs import Outputs
 from segtween.video.saving import open_sinks
-from segtween.video.staging import Staged, check_folder, check_writable
+from segtween.video.staging import Staged, check_folder, check_writable, refuse_existing
 
 
 def names(folder: Path) -> list[str]:
@@ -276,6 +280,49 @@ def test_a_folder_is_checked_without_a_trace(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "folder"):
         with pytest.raises(SinkError, match=r"file.* cannot be written \(.*\); expected a writable folder"):
             check_folder(folder)
+
+
+def test_no_folder_takes_the_place_of_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "folder")
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    check_folder(tmp_path / "link" / "new")
+    for folder in ("nowhere", "nowhere/new", "itself"):
+        with pytest.raises(SinkError, match=rf"{folder} cannot be written \(.*\); expected a .*folder"):
+            check_folder(tmp_path / folder)
+    with pytest.raises(SinkError, match="nowhere exists; expected no such file yet"):
+        refuse_existing(tmp_path / "nowhere", overwrite=False)
+    refuse_existing(tmp_path / "nowhere", overwrite=True)
+
+
+def test_what_cannot_be_looked_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", denied)
+    monkeypatch.setattr(Path, "lstat", denied)
+    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr(os, "mkdir", denied)
+    target = tmp_path / "closed" / "file"
+    checks = (check_writable, check_folder, FolderLock, check_target, partial(refuse_existing, overwrite=False))
+    for check in checks:
+        with pytest.raises(SinkError, match=r"cannot be written \(Permission denied\); expected a folder that you may"):
+            check(target)
+
+
+def test_a_check_leaves_what_another_run_is_writing(tmp_path: Path) -> None:
+    staged = Staged(tmp_path / "scores.npz")
+    staged.part.write_text("half")
+    check_writable(tmp_path / "scores.npz")
+    staged.commit()
+    assert (tmp_path / "scores.npz").read_text() == "half"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_is_not_offered_to_be_replaced(tmp_path: Path, overwrite: bool) -> None:
+    with pytest.raises(SinkError, match="is a folder; expected the name of a file; choose a name that no folder has"):
+        refuse_existing(tmp_path, overwrite=overwrite)
 
 
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def measure_cold_start(process: Process, *, repeats: int = 3) -> ColdStartReport
 
     SettingError where a process fails, with its last line.
     """
+    if repeats < 1:
+        raise SettingError(f"{repeats} repeats", expected="1 or more", do="give a larger number")
     steps: dict[str, list[float]] = {step: [] for step in STEPS}
     whole: list[float] = []
     for run in range(repeats + 1):

@@ -77,7 +77,9 @@ def synth(
     from segtween.demo.street_film import StreetFilms
     from segtween.labels import CAMVID11, CITYSCAPES19
     from segtween.street import write_camvid, write_cityscapes
+    from segtween.video.staging import check_folder
 
+    check_folder(out)
     drives = street.drives()
     write, labels = (write_camvid, CAMVID11) if layout == "camvid" else (write_cityscapes, CITYSCAPES19)
     films = partial(StreetFilms, labels=labels, frame_rate=drives.frame_rate)

@@ -94,8 +94,9 @@ def convert(
     """
     from segtween.cli.screen import console
     from segtween.networks import convert_weights
-    from segtween.video.staging import check_folder
+    from segtween.video.staging import check_writable, refuse_existing
 
-    check_folder(out.parent)
+    refuse_existing(out, overwrite=overwrite)
+    check_writable(out)
     written = convert_weights(file, out, part=part, float16=float16, overwrite=overwrite)
     console.print("written: " + ", ".join(str(path) for path in written))

@@ -200,7 +200,8 @@ def _each(
 @contextmanager
 def _whole(out: Path, *, overwrite: bool, record: dict[str, Any]) -> Iterator[Path]:
     """A folder to fill that becomes `out` when all went well, and vanishes when not."""
-    part = out.parent / f".{out.name}.part"
+    place = Path(os.path.realpath(out))  # a link stays one
+    part = place.parent / f".{place.name}.part"
     errors = os_errors(
         SinkError,
         f"{out} cannot be written",
@@ -214,9 +215,9 @@ def _whole(out: Path, *, overwrite: bool, record: dict[str, Any]) -> Iterator[Pa
         try:
             yield part
             (part / MARK).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            if out.exists():
-                shutil.rmtree(out)
-            os.replace(part, out)
+            if place.exists():
+                shutil.rmtree(place)
+            os.replace(part, place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 

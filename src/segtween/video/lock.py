@@ -40,12 +40,16 @@ class FolderLock:
         self.path = folder / LOCK_NAME
         record = {**_this_process(), "started": datetime.now(timezone.utc).isoformat(timespec="seconds")}
         self._text = json.dumps(record) + "\n"
-        made = [one for one in (folder, *folder.parents) if not one.exists()]
         with sink_errors(folder):
+            made = [one for one in (folder, *folder.parents) if not one.exists()]
             folder.mkdir(parents=True, exist_ok=True)
-        with sink_errors(self.path):
-            while not _create(self.path, self._text):
-                _take_away_if_dead(self.path)
+        try:
+            with sink_errors(self.path):
+                while not _create(self.path, self._text):
+                    _take_away_if_dead(self.path)
+        except SinkError:
+            _remove_empty(made)
+            raise
         ended = threading.Event()
         self._release = weakref.finalize(self, _release, self.path, self._text, ended, made)
         threading.Thread(target=_touch, args=(self.path, self._text, ended), name="segtween-lock", daemon=True).start()
@@ -199,5 +203,10 @@ def _release(path: Path, text: str, ended: threading.Event, made: Sequence[Path]
     with suppress(OSError):
         if _record(text)["process"] == os.getpid() and _text_of(path) == text:  # not in a fork of the run's process
             path.unlink(missing_ok=True)
-            for folder in made:
-                folder.rmdir()
+            _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

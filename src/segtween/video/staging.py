@@ -61,26 +61,41 @@ class Staged:
 
 def check_writable(target: Path) -> None:
     """Says before long work that the file `target` cannot be written: SinkError."""
-    if target.is_dir():
-        raise _no_file(target)
-    staged = Staged(target)
+    part = target.with_name(f".{target.name}.part")
     with sink_errors(target):
-        staged.part.touch()
-    staged.discard()
+        if target.is_dir():
+            raise _no_file(target)
+        is_new = not part.exists()
+        with part.open("ab"):  # what another run has written there so far stays
+            pass
+        if is_new:
+            part.unlink()
 
 
 def check_folder(folder: Path) -> None:
     """Says before long work that nothing can be written into `folder`, or that it cannot be made: SinkError. Neither
     makes it nor leaves anything in it."""
     with sink_errors(folder):
-        there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+        there = next(one for one in (folder, *folder.absolute().parents) if _is_there(one))
         os.rmdir(tempfile.mkdtemp(prefix=".segtween.", dir=there))
 
 
+def _is_there(path: Path) -> bool:
+    """A link that leads nowhere is there, too: no folder can be made of its name. Raises OSError."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """SinkError where something is there that is not to be replaced."""
-    if target.exists() and not overwrite:
-        raise SinkError(f"{target} exists", expected="no such file yet", do="give overwrite=True to replace it")
+    """SinkError where something is there that is not to be replaced, or no file can take its place."""
+    with sink_errors(target):
+        if target.is_dir():
+            raise _no_file(target)
+        if not overwrite and _is_there(target):
+            raise SinkError(f"{target} exists", expected="no such file yet", do="give overwrite=True to replace it")
 
 
 def _no_file(target: Path) -> SinkError:

@@ -15,7 +15,7 @@ from segtween._version import __version__
 from segtween.errors import SinkError
 from segtween.texttable import TextTable
 from segtween.types import Rgb
-from segtween.video.staging import check_writable, refuse_existing
+from segtween.video.staging import check_writable, refuse_existing, sink_errors
 
 Html = str
 """Markup; whatever is in it has been escaped."""
@@ -39,10 +39,11 @@ def page(title: str, subtitle: str, sections: Iterable[Html], *, data: Any = Non
 
 def check_target(target: Path, *, overwrite: bool = True) -> None:
     """SinkError where the report cannot be written there: reported before anything is measured."""
-    if target.is_dir() or not target.parent.is_dir():
-        raise SinkError(
-            f"report {target}", expected="a file in a folder that is there", do="give a name such as report.html"
-        )
+    with sink_errors(target):
+        if target.is_dir() or not target.parent.is_dir():
+            raise SinkError(
+                f"report {target}", expected="a file in a folder that is there", do="give a name such as report.html"
+            )
     refuse_existing(target, overwrite=overwrite)
     check_writable(target)
 
