@@ -76,12 +76,15 @@ class MissingExtraError(SegtweenError):
 
 def one_line(problem: object, most: int = 200) -> str:
     """What another library says, in one line of at most so many characters."""
-    return " ".join(str(problem).split())[:most]
+    try:
+        return " ".join(str(problem).split())[:most]
+    except Exception:  # of a foreign exception that cannot say what it is
+        return ""
 
 
 def one_line_of_kind(problem: BaseException) -> str:
-    """The same after the name of the exception's class."""
-    return f"{type(problem).__name__}: {one_line(problem)}"
+    """The same after the name of the exception's class; the name alone where nothing is said."""
+    return f"{type(problem).__name__}: {one_line(problem)}".removesuffix(": ")
 
 
 @contextmanager

@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
 from segtween.build import Processor
+from segtween.errors import SettingError
 from segtween.ops import threads as threads_module
 from segtween.ops.threads import Rows, limit_threads, run_inline
+from segtween.runtimes.base import RuntimeOptions
 
 pytestmark = pytest.mark.usefixtures("many_processors")
 SECONDS = 30
@@ -57,6 +60,15 @@ def test_no_more_threads_take_part_than_there_are_processors(monkeypatch: pytest
     assert [limit_threads(threads) for threads in (0, 1, 2, 16)] == [0, 1, 2, 2]
     assert [Processor(threads).threads for threads in (0, 16)] == [0, 2]
     assert len(used(Rows(16), 0.0, times=1)) == 8
+
+
+@pytest.mark.parametrize("threads", [-1, "4", 1.5, True, None])
+def test_a_number_of_threads_is_a_whole_number_from_0(threads: Any) -> None:
+    for taken in (Rows, limit_threads, Processor):
+        with pytest.raises(SettingError, match=rf"threads is {threads!r}; expected 0 \(all\) or more"):
+            taken(threads)
+    with pytest.raises(SettingError, match=rf"threads {threads!r}; expected 0 \(the runtime's own choice\) or more"):
+        RuntimeOptions(threads=threads)
 
 
 def test_a_thread_helps_where_there_is_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

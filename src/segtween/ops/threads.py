@@ -30,15 +30,16 @@ def available_threads() -> int:
 
 def check_threads(threads: int) -> int:
     """`threads` itself, but no more than there are processors that this process may use: more would wait for one
-    another. All of them for 0; SettingError below 0."""
-    if threads < 0:
-        raise SettingError(f"threads is {threads}", expected="0 (all) or more", do="give threads=0 or a count")
+    another. All of them for 0; SettingError below 0, and for what is no whole number."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+        raise SettingError(f"threads is {threads!r}", expected="0 (all) or more", do="give threads=0 or a count")
     return min(threads or sys.maxsize, available_threads())
 
 
 def limit_threads(threads: int) -> int:
     """The same for libraries in which 0 means their own choice: 0 stays 0."""
-    return threads and check_threads(threads)
+    most = check_threads(threads)
+    return most if threads else 0
 
 
 def lower_priority() -> None:

@@ -47,9 +47,9 @@ class RuntimeOptions:
 
     def __post_init__(self) -> None:
         check_known(f"precision {self.precision!r}", self.precision, get_args(Precision))
-        if self.threads < 0:
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
             raise SettingError(
-                f"threads {self.threads}", expected="0 (the runtime's own choice) or more", do="change threads="
+                f"threads {self.threads!r}", expected="0 (the runtime's own choice) or more", do="change threads="
             )
 
 
