@@ -50,6 +50,13 @@ def test_a_folder_is_taken_as_it_is_and_a_file_is_converted(folder: Path, tmp_pa
         find_refinement(str(checkpoint), classes=4, edge=False, convert=convert)
 
 
+def test_a_single_graph_is_no_weights(folder: Path) -> None:
+    with pytest.raises(
+        ModelError, match=rf"refine.onnx are one graph; expected a folder .*; give its folder, {folder}"
+    ):
+        find_refinement(str(folder / REFINE), classes=4, convert=no_convert)
+
+
 def test_an_error_names_arguments_and_says_what_to_do(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,12 @@ def _propagation_folder(weights: str | None, classes: int | None, convert: Conve
 def _folder(which: str, shipped: dict[str, Path], convert: Convert) -> Path:
     if which in shipped:
         return shipped[which]
+    if which.endswith(".onnx") and Path(which).is_file():
+        raise ModelError(
+            f"weights {which} are one graph",
+            expected="a folder of graphs, a checkpoint or a shipped name",
+            do=f"give its folder, {Path(which).parent}",
+        )
     return Path(which) if Path(which).is_dir() else convert(which)
 
 
