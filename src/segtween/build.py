@@ -384,9 +384,8 @@ def build_refiner(settings: Settings, *, classes: int, threads: int = 0) -> Refi
     from segtween.refine.guided import GuidedRefinement
 
     component = find_refinement(refine.weights, classes=classes, edge=refine.edge, convert=parts_of_checkpoint)
-    return GuidedRefinement(
-        component, open_component(component, outputs=("scores", "edge"), threads=threads), classes=classes
-    )
+    runtime = open_component(component, outputs=("scores", "edge"), threads=threads)
+    return GuidedRefinement(component, runtime, classes=classes)
 
 
 def method(engine: Engine, *, name: str) -> Method:

@@ -303,7 +303,7 @@ def test_loss_is_cross_entropy_of_the_labelled_pixels() -> None:
 
 
 def test_overlap_is_soft_iou_of_the_classes_that_occur() -> None:
-    from segtween.training.losses import overlap_loss
+    from segtween.training.segmenter.losses import overlap_loss
 
     labels = torch.tensor([[[0, 0, 1, 255]]])
     p = torch.tensor([[1.0, 0.5, 0.0, 1.0], [0.0, 0.5, 1.0, 0.0], [0.0] * 4]).view(1, 3, 1, 4)

@@ -151,13 +151,7 @@ class TorchOps:
     def resize(self, plane: Tensor, grid_hw: SizeHW) -> Tensor:
         return resize_planes(plane[None], grid_hw)[0]
 
-    def labels(
-        self,
-        scores: ScoreMap,
-        size_hw: SizeHW,
-        *,
-        composed: Tensor | None = None,
-    ) -> Any:
+    def labels(self, scores: ScoreMap, size_hw: SizeHW, *, composed: Tensor | None = None) -> Any:
         return self.kernels.labels_along(scores.values, composed, size_hw)
 
     def mixed_labels(
@@ -197,14 +191,10 @@ class TorchOps:
     describe_matching = staticmethod(describe_matching)
 
     def mixed_label_maps(self, first: Any, second: Any, share: Any) -> Any:  # noqa: ARG002
-        raise _only_on_the_processor("propagation of label images")
+        raise SettingError("propagation of label images on a device", expected="device cpu", do="leave the device out")
 
     def describe(self) -> dict[str, Any]:
         return {"arrays": "torch"}
-
-
-def _only_on_the_processor(what: str) -> SettingError:
-    return SettingError(f"{what} on a device", expected="device cpu", do="leave the device out")
 
 
 def _centre(length: int, cells: int) -> Tensor:

@@ -9,7 +9,7 @@ from segtween.errors import check_known
 from segtween.models.components import Component
 from segtween.models.int8 import Int8Record
 from segtween.models.records import InputRecord
-from segtween.runtimes.base import DEFAULT, Precision, Runtime, RuntimeOptions
+from segtween.runtimes.base import DEFAULT, Runtime, RuntimeOptions
 
 RUNTIMES = {
     "openvino": "segtween.runtimes.openvino:OpenVinoRuntime",
@@ -42,9 +42,6 @@ def open_runtime(
     return opened
 
 
-def open_component(
-    component: Component, *, outputs: tuple[str, ...], threads: int = 0, precision: Precision = "float32"
-) -> Runtime:
+def open_component(component: Component, *, outputs: tuple[str, ...], threads: int = 0) -> Runtime:
     """OpenVINO for one graph of flow or refinement. Raises what `open_runtime` does."""
-    options = RuntimeOptions(precision=precision, threads=threads)
-    return open_runtime("openvino", component.path, outputs=outputs, options=options)
+    return open_runtime("openvino", component.path, outputs=outputs, options=RuntimeOptions(threads=threads))

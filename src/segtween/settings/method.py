@@ -97,7 +97,7 @@ class Composed:
 
     `most_cells`: the scores' own grid reduced to at most this many cells. `tolerance`: how fast reliability fades,
     r = exp(-(e / tolerance)^2) per frame, e being the motion's residual in grey levels. `match`: how well composed flow
-    is matched by appearance (`ops.appearance`): none, fast, fine; None: fine where accuracy comes first, else fast.
+    is matched by appearance (`ops.appearance`): none, fast, fine; None: fine in the bidirectional mode, else fast.
     """
 
     kind: ScoreKind = "logits"
@@ -195,7 +195,7 @@ class Flow:
     """Optical flow.
 
     name     of `segtween.flow.FLOWS`, an .onnx or weight file of a flow network, or a folder of .flo or .npz files
-    quality  dis: fast, balanced, fine; None: fine where accuracy comes first, else balanced
+    quality  dis: fast, balanced, fine; None: fine in the bidirectional mode, else balanced
     stride   the flow grid's stride in pixels of the image; None: by image size, 8 for networks
     weights  of a flow network: a published checkpoint, a trained folder or a shipped name
     """
@@ -272,7 +272,7 @@ class Settings:
         return replace(self, mode=replace(self.mode, schedule=Fixed(interval)))
 
     def bidirectional(self) -> Settings:
-        """The same with key frames on both sides, without refinement. SettingError where that is not possible."""
+        """The same with key frames on both sides. SettingError where that is not possible."""
         from segtween.settings.single import change
 
         return change(self, mode="bidirectional")

@@ -61,7 +61,7 @@ def change(settings: Settings, **changes: Any) -> Settings:
             raise SettingError(f"{name} {value!r}", expected=" or ".join(CHOICES[name]), do="choose one of these")
     values |= changes
     own = {name: values[name] for name in _OWN}
-    return Settings(mode=_mode(values, changes), flow=_flow(values), **own)
+    return Settings(mode=_mode(values), flow=_flow(values), **own)
 
 
 def single_values(settings: Settings) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def single_values(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _mode(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mode:
+def _mode(values: Mapping[str, Any]) -> Mode:
     schedule, delay = _schedule(values), values["async_keys"]
     if values["mode"] == "bidirectional":
-        return _bidirectional(values, changes, schedule)
+        return _bidirectional(values, schedule)
     propagation = _propagation(values)
     if delay in (None, 0):
         return Causal(schedule, propagation)
@@ -104,7 +104,7 @@ def _mode(values: Mapping[str, Any], changes: Mapping[str, Any]) -> Mode:
     return Delayed(delay, schedule, propagation)
 
 
-def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedule: Fixed | Adaptive) -> Bidirectional:
+def _bidirectional(values: Mapping[str, Any], schedule: Fixed | Adaptive) -> Bidirectional:
     if isinstance(schedule, Adaptive):
         raise _contradiction("mode='bidirectional' with schedule='adaptive'", "a fixed interval")
     if values["propagation"] == "published":
@@ -113,9 +113,7 @@ def _bidirectional(values: Mapping[str, Any], changes: Mapping[str, Any], schedu
             expected="propagation='composed'",
             do="give preset='composed', or mode='causal'",
         )
-    if changes.get("refine", "none") != "none":
-        raise _contradiction(f"refine={changes['refine']!r} with mode='bidirectional'", "refine='none'")
-    _propagation({**values, "refine": "none"})
+    _propagation(values)
     return Bidirectional(
         schedule, values["most_cells"], values["tolerance"], values["match"], values["async_keys"] or None
     )

@@ -1,11 +1,11 @@
-"""The cache of a training: what is rendered, decoded and computed once, each file and folder only when it is whole."""
+"""The cache of a training: files and folders only when they are whole, and how far it has come."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +16,6 @@ from rich.progress import track
 from segtween.validation import whole_folder, write_whole
 from segtween.video.staging import sink_errors
 
-Row = Mapping[str, NDArray[Any]]
 T = TypeVar("T")
 
 
@@ -38,28 +37,3 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     write_whole(path, data.tobytes())
-
-
-def computed_once(folder: Path, rows: Iterable[Row], *, count: int, title: str) -> dict[str, NDArray[Any]]:
-    """The arrays of `folder`, by name, mapped from disk; it is filled from `count` rows where it is not there yet.
-
-    There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The
-    folder has its name only when it is whole. SinkError if it cannot be written.
-    """
-    if not folder.is_dir():
-        with new_folder(folder) as part:
-            _fill(part, rows, count=count, title=title)
-    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
-
-
-def _fill(folder: Path, rows: Iterable[Row], *, count: int, title: str) -> None:
-    arrays: dict[str, Any] = {}
-    for number, row in enumerate(tracked(rows, title, count)):
-        for name, value in row.items():
-            if number == 0:
-                shape = (count, *value.shape)
-                path = folder / f"{name}.npy"
-                arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=value.dtype, shape=shape)
-            arrays[name][number] = value
-    for array in arrays.values():
-        array.flush()

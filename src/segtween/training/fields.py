@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
-from annotated_types import Ge, Gt, Interval, MinLen, Predicate
+from annotated_types import Ge, Gt, Interval, Predicate
 
 from segtween.errors import SettingError
 from segtween.types import SizeHW
@@ -24,7 +24,6 @@ Weight = Annotated[float, Interval(ge=0, le=100)]
 Count = Annotated[int, Ge(1)]
 CountOrNone = Annotated[int, Ge(0)]
 ModelName = Annotated[str, Predicate(re.compile(r"[\w.+-]+").fullmatch), Expected("letters, digits, dots and dashes")]
-Text = Annotated[str, MinLen(1)]
 _SIZED = Expected("WIDTHxHEIGHT, such as 480x352")
 Size = Annotated[str, Predicate(_SIZE.fullmatch), _SIZED]
 SizeOrNone = Annotated[str, Predicate(lambda text: text == "" or _SIZE.fullmatch(text)), _SIZED]

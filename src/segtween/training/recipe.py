@@ -75,12 +75,6 @@ class Sampled(Checked):
     def size_hw(self) -> SizeHW:
         return parse_size(self.size)
 
-    def check_listed(self) -> None:
-        """Of a source that is either a list file or streets."""
-        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
-        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
-        self.named(self.list)
-
     def named(self, read: str) -> None:
         """A source without a name is called after what it reads, or its seeds."""
         if not self.name:
@@ -187,7 +181,9 @@ class Source(Sampled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_listed()
+        check((self.kind == "list") == bool(self.list), "list", self.list, "a file name, for kind list only")
+        check(self.kind == "list" or not self.exclude, "exclude", self.exclude, "nothing for kind street")
+        self.named(self.list)
 
 
 def _within(low: float, high: float) -> Predicate:

@@ -30,7 +30,12 @@ def render(source: Sampled, labels: LabelSet, *, cache: Path, flow: bool = False
     Files stand in a folder that is named by size, stride, label set and the renderer's own code, so that a changed
     renderer does not meet old frames. SettingError for a label set that streets are not rendered with.
     """
-    check_rendered(labels.name)
+    if labels.name not in RENDERED:
+        raise SettingError(
+            f"labels is {labels.name!r}, with a source of kind street",
+            expected=f"one of {', '.join(RENDERED)}",
+            do="leave the street source out or choose another label set",
+        )
     kind = "street-flow" if flow else "street"
     folder = cache / f"{kind}-{source.size}-{source.stride}-{labels.name}-{renderer_version()}"
     seeds = range(source.seeds[0], source.seeds[1] + 1)
@@ -41,16 +46,6 @@ def render(source: Sampled, labels: LabelSet, *, cache: Path, flow: bool = False
         for seed in tracked(missing, f"rendering {source.name}"):
             _render_clip(seed, source, labels, files[seed], flow=flow)
     return tuple(pair for pairs in files.values() for pair in pairs)
-
-
-def check_rendered(labels: str) -> None:
-    """SettingError for a label set that streets are not rendered with."""
-    if labels not in RENDERED:
-        raise SettingError(
-            f"labels is {labels!r}, with a source of kind street",
-            expected=f"one of {', '.join(RENDERED)}",
-            do="leave the street source out or choose another label set",
-        )
 
 
 def flow_file(image: Path) -> Path:

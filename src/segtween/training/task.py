@@ -111,8 +111,6 @@ class Task(Protocol):
 
     def counts(self, part: Any) -> tuple[float, ...]:
         """What is counted in a part, to be added up over the whole batch."""
-        del part
-        return ()
 
     def loss(self, part: Any, share: Share) -> tuple[Tensor, dict[str, float]]:
         """The part's loss and its terms for people; those of all parts add up to the batch's."""

@@ -41,25 +41,21 @@ def _quality(steps: int) -> Callable[[Settings], str | None]:
     return value
 
 
-def _unless_composed(name: str, instead: str) -> Callable[[Settings], str]:
-    """A single setting as it is, but for propagation along composed flow."""
-    return lambda settings: instead if isinstance(settings.propagation, Composed) else single_values(settings)[name]
+def _resampled(settings: Settings) -> str:
+    """Propagation as it is, but for that along composed flow."""
+    return "resampled" if isinstance(settings.propagation, Composed) else single_values(settings)["propagation"]
 
 
-def _unless_published(instead: str) -> Callable[[Settings], str | None]:
+def _unmatched(settings: Settings) -> str | None:
     """The quality of matching, for what matches."""
-    return lambda settings: instead if isinstance(settings.propagation, Composed) else None
+    return "none" if isinstance(settings.propagation, Composed) else None
 
 
 PARTS = (
     # Weights that only the refinement takes go with it.
     Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: s.flow.weights}),
-    Without(
-        "composed flow",
-        "resampled in each frame",
-        {"propagation": _unless_composed("propagation", "resampled")},
-    ),
-    Without("matching by appearance", "none", {"match": _unless_published("none")}),
+    Without("composed flow", "resampled in each frame", {"propagation": _resampled}),
+    Without("matching by appearance", "none", {"match": _unmatched}),
     Without("logits propagated", "probabilities", {"kind": "probabilities"}),
     Without("history at key frames", "dropped", {"history_weight": 0.0}),
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),

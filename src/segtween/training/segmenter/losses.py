@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segtween.training.losses import overlap_loss
 from segtween.training.segmenter.recipe import Loss
 from segtween.types import IGNORE
 
@@ -66,3 +65,21 @@ def nearness(labels: Tensor, *, sigma: float) -> Tensor:
     off = (~edge).to(torch.uint8).cpu().numpy()
     far = np.stack([cv2.distanceTransform(o, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for o in off])
     return torch.from_numpy(np.exp(-(far**2) / (2 * sigma**2)).astype(np.float32)).to(labels.device)
+
+
+def overlap_loss(p: Tensor, labels: Tensor) -> Tensor:
+    """1 - soft IoU, averaged over the classes that the batch's labels hold (Rahman and Wang, ISVC 2016, section 3).
+
+    p (N, classes, H, W) probabilities, labels (N, H, W). Thin and rare classes weigh as much as large ones.
+    """
+    classes = p.shape[1]
+    valid = labels != IGNORE
+    of_truth = p.gather(1, labels.clamp(max=classes - 1).unsqueeze(1)).squeeze(1)  # (N, H, W)
+    truth = labels.clamp(max=classes).flatten()  # what is ignored has a bin of its own
+    hits = p.new_zeros(classes + 1).index_add(0, truth, of_truth.flatten())[:classes]
+    counts = torch.bincount(truth, minlength=classes + 1)[:classes]
+    union = (p * valid.unsqueeze(1)).sum((0, 2, 3)) + counts - hits
+    present = counts > 0
+    if not present.any():
+        return p.sum() * 0
+    return (1 - hits[present] / union[present]).mean()

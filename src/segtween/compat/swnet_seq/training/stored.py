@@ -7,7 +7,7 @@ the true flow where it is known. A frame fills the crop, centred.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from segtween.compat.swnet_seq.training.recipe import Clips, PropagationRecipe
 from segtween.compat.swnet_seq.training.teacher import Teacher
 from segtween.networks.chain import small
 from segtween.training.augment import Draw, place, place_labels
-from segtween.training.cache import computed_once
+from segtween.training.cache import new_folder, tracked
 from segtween.types import SizeHW
 
 IMAGES, SCORES, LABELS, FLOW = "images", "scores", "labels", "flow"
@@ -68,8 +68,33 @@ def store(
     """See every frame once, into `cache`, where that has not been done yet."""
     folder = cache / f"stored-{_key(pool, recipe, teacher)}"
     lengths, rows = [len(clip) for clip in pool.clips], _each(pool, recipe, teacher, device)
-    arrays: Any = computed_once(folder, rows, count=sum(lengths), title=f"seeing {pool.source.name}")
+    arrays: Any = _computed_once(folder, rows, count=sum(lengths), title=f"seeing {pool.source.name}")
     return StoredPool(pool, tuple(int(n) for n in np.cumsum([0, *lengths[:-1]])), **arrays)
+
+
+def _computed_once(folder: Path, rows: Iterable[dict[str, Any]], *, count: int, title: str) -> dict[str, NDArray[Any]]:
+    """The arrays of `folder`, by name, mapped from disk; it is filled from `count` rows where it is not there yet.
+
+    There is a row for every frame. It gives one array for each name, of the same shape and type in every row. The
+    folder has its name only when it is whole. SinkError if it cannot be written.
+    """
+    if not folder.is_dir():
+        with new_folder(folder) as part:
+            _fill(part, rows, count=count, title=title)
+    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+
+
+def _fill(folder: Path, rows: Iterable[dict[str, Any]], *, count: int, title: str) -> None:
+    arrays: dict[str, Any] = {}
+    for number, row in enumerate(tracked(rows, title, count)):
+        for name, value in row.items():
+            if number == 0:
+                shape = (count, *value.shape)
+                path = folder / f"{name}.npy"
+                arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=value.dtype, shape=shape)
+            arrays[name][number] = value
+    for array in arrays.values():
+        array.flush()
 
 
 def centred(size_hw: SizeHW, crop_hw: SizeHW, *, mirrored: bool = False) -> Draw:
