@@ -75,6 +75,7 @@ def test_a_function_that_ends_the_process_ends_its_run_in_one_line(clip: Path, t
         "scores export CLIP -o FILE/scores.npz",
         "figure failures --seeds 1 -o FILE/picture.png",
         "run CLIP -o LINK",
+        "run CLIP -o EARLIER",
         "table losses -o LINK",
     ],
 )
@@ -85,11 +86,14 @@ def test_outputs_that_cannot_be_written_are_told_before_a_network_is_loaded(
     (tmp_path / "net.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\nnet = len")
     model = ("--model", f"{tmp_path}/net.py:net", *LABELS)
     (tmp_path / "link").symlink_to(tmp_path / "gone")
-    places = {"CLIP": str(clip), "FILE": str(tmp_path / "file"), "LINK": str(tmp_path / "link")}
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "frames.csv").write_text("")
+    places = {"CLIP": clip, **{name.upper(): tmp_path / name for name in ("file", "link", "earlier")}}
     for name, place in places.items():
-        words = words.replace(name, place)
+        words = words.replace(name, str(place))
     told = refused(*words.split(), *model)
-    assert "cannot be written" in told or "a folder that is there" in told, told
+    reasons = ("cannot be written", "a folder that is there", "frames.csv exists already; expected a folder without")
+    assert any(reason in told for reason in reasons), told
     assert not (tmp_path / "loaded").exists()
 
 

@@ -124,7 +124,7 @@ def run(
     from segtween.run.inputs import note_on_rate, resolve
     from segtween.run.modes import is_finite
     from segtween.run.options import Reading
-    from segtween.video.saving import save_kinds
+    from segtween.video.saving import refuse_results, save_kinds
     from segtween.video.staging import check_folder
 
     asked, out, quiet, live = mode.asked(lag=how.lag), output.out, output.quiet, how.live
@@ -137,6 +137,9 @@ def run(
     of_network = _with_words(network.for_load(), wanted.classes)
     load_options |= {**of_network, **method.for_load()}
     check_folder(out)
+    alone = len(todo) == 1 and todo[0].spec == inputs[0]
+    if alone and not output.overwrite:
+        refuse_results(out)
     if len(todo) == 1 and is_finite(todo[0]):
         todo = [_opened(todo[0])]  # so is a file that cannot be read
     if live and how.device == "cpu" and method.async_keys is None and asked != "bidirectional":
@@ -173,7 +176,6 @@ def run(
             _write_report(one, outputs, asked_for)
         report_session(done, out, quiet=quiet)
         return
-    alone = len(todo) == 1 and todo[0].spec == inputs[0]
     failed = 0
     for item, chosen in zip(todo, used, strict=True):
         folder = out if alone else out / item.name

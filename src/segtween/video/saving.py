@@ -255,6 +255,12 @@ def _checked_kinds(saving: SaveOptions) -> list[SaveKind]:
     return kinds
 
 
+def refuse_results(root: Path) -> None:
+    """SinkError where a run has left its results in a folder, which `open_sinks` would not replace: reported before
+    anything takes long."""
+    _refuse_existing([root / FRAMES_TABLE])
+
+
 def _refuse_existing(targets: Sequence[Path]) -> None:
     for target in targets:
         if target.is_dir() and not any(target.iterdir()):
