@@ -288,7 +288,6 @@ def test_the_command_says_how_it_went(clip: Path, tmp_path: Path) -> None:
         (["--online"], "--online and --lag; expected one of them; leave one out"),
         (["--schedule", "adaptive"], "--lag with --schedule adaptive; expected a fixed interval"),
         (["--preset", "swnet-seq"], "--lag with propagation='published'"),
-        (["--refine", "guided"], "--refine guided with --lag"),
         (["--async-keys", "9"], "--async-keys 9 with --interval 4; expected at most 5 frames"),
     ],
 )
