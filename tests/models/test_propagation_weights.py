@@ -118,6 +118,9 @@ def test_classes_that_no_shipped_refinement_has() -> None:
 def test_settings_that_do_not_go_together() -> None:
     with pytest.raises(SettingError, match="give preset='swnet-seq'"):
         change(find_preset("blend"), refine="guided")
+    for mode in ("causal", "bidirectional"):
+        with pytest.raises(SettingError, match="refine='guided' with propagation='composed'; expected propagation="):
+            change(find_preset("composed"), refine="guided", mode=mode)
     with pytest.raises(SettingError, match=r"refine 'sharp'; expected guided or none"):
         change(SEQ, refine="sharp")  # type: ignore[arg-type]
 
