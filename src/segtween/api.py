@@ -34,7 +34,18 @@ from segtween.segmenters.augmented import augmented
 from segtween.segmenters.cached import CachedScores
 from segtween.settings import DEFAULT_INTERVAL, DEFAULT_MODEL, DEFAULT_PRESET, Settings, change, find_preset
 from segtween.texttable import count
-from segtween.types import BOTH_SIDES, Frame, Method, Progress, Rgb, SizeHW, SourceInfo, check_seconds, method_name
+from segtween.types import (
+    BOTH_SIDES,
+    Frame,
+    Method,
+    Progress,
+    Rgb,
+    SizeHW,
+    SourceInfo,
+    check_seconds,
+    is_whole,
+    method_name,
+)
 from segtween.video import open_source
 from segtween.video.objects import frames_of
 
@@ -55,7 +66,7 @@ def resolve_interval(
         raise SettingError(f"{spacing} and {other}", expected="one of them", do="leave one out")
     if every is None:
         return DEFAULT_INTERVAL if interval is None else interval
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    if not is_whole(every, least=1):
         raise SettingError(
             f"every is {every}",
             expected="a whole number, 1 or more",

@@ -40,7 +40,7 @@ from segtween.schedule.cuts import NoCuts, ResidualCuts
 from segtween.schedule.staggered import StaggeredSchedule
 from segtween.segmenters.augmented import augmented
 from segtween.settings import MOST_DELAY, Bidirectional, Composed, Published, Resampled, Settings
-from segtween.types import Labels, Method
+from segtween.types import Labels, Method, is_whole
 
 if TYPE_CHECKING:
     from segtween.ops.cpu import CpuOps
@@ -290,7 +290,7 @@ def _keep_sizes(component: object, count: int) -> None:
 
 
 def _check_streams(segmenter: Segmenter, backend: Backend, count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+    if not is_whole(count, least=1):
         raise SettingError(f"{count} streams", expected="1 or more", do="correct the number of streams")
     if backend.name != CPU:
         raise SettingError(

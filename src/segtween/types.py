@@ -86,6 +86,12 @@ def check_rgb(rgb: Any) -> Rgb:
     return rgb
 
 
+def is_whole(value: Any, *, least: int, most: int | None = None) -> bool:
+    """Whether a value is a whole number, `least` or more and at most `most`; True and False are none."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return is_number and value >= least and (most is None or value <= most)
+
+
 def check_seconds(pts_seconds: Any) -> float | None:
     """A frame's time as a float, None where it is not known; SettingError for what is no number."""
     if pts_seconds is None:

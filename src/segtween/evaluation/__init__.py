@@ -30,7 +30,7 @@ from segtween.metrics.losses import LossCounts
 from segtween.metrics.tally import share_tc_classes
 from segtween.settings import Adaptive, Settings, change
 from segtween.texttable import count
-from segtween.types import Method, Progress, steps
+from segtween.types import Method, Progress, is_whole, steps
 
 __all__ = [
     "HEADINGS", "Losses", "Make", "MakeAdaptive", "Report", "evaluate", "evaluate_losses", "evaluate_method",
@@ -365,7 +365,7 @@ def _row_name(settings: Settings) -> str:
 
 
 def _checked(intervals: Sequence[int]) -> list[int]:
-    wrong = [i for i in intervals if isinstance(i, bool) or not isinstance(i, int) or i < 0]
+    wrong = [i for i in intervals if not is_whole(i, least=0)]
     if wrong:
         raise SettingError(f"interval {wrong[0]}", expected="whole numbers, 0 or more", do="give intervals=[0, 4, 9]")
     return sorted(set(intervals))

@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from segtween.errors import SettingError
+from segtween.types import is_whole
 
 Made = TypeVar("Made")
 
@@ -31,7 +32,7 @@ def available_threads() -> int:
 def check_threads(threads: int) -> int:
     """`threads` itself, but no more than there are processors that this process may use: more would wait for one
     another. All of them for 0; SettingError below 0, and for what is no whole number."""
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+    if not is_whole(threads, least=0):
         raise SettingError(f"threads is {threads!r}", expected="0 (all) or more", do="give threads=0 or a count")
     return min(threads or sys.maxsize, available_threads())
 

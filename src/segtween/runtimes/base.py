@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from segtween.errors import ModelError, SettingError, check_known
 from segtween.models.records import InputRecord
+from segtween.types import is_whole
 
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 INT8_OF_7_BITS = "int8 (7-bit weights)"
@@ -47,7 +48,7 @@ class RuntimeOptions:
 
     def __post_init__(self) -> None:
         check_known(f"precision {self.precision!r}", self.precision, get_args(Precision))
-        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
+        if not is_whole(self.threads, least=0):
             raise SettingError(
                 f"threads {self.threads!r}", expected="0 (the runtime's own choice) or more", do="change threads="
             )

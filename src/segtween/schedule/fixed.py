@@ -6,6 +6,7 @@ from typing import Any
 
 from segtween.errors import SettingError
 from segtween.interfaces import Situation
+from segtween.types import is_whole
 
 
 class FixedInterval:
@@ -14,7 +15,7 @@ class FixedInterval:
     by_distance, by_time = True, False
 
     def __init__(self, interval: int) -> None:
-        if isinstance(interval, bool) or not isinstance(interval, int) or interval < 0:
+        if not is_whole(interval, least=0):
             raise SettingError(
                 f"interval is {interval}",
                 expected="a whole number, 0 or more",

@@ -6,14 +6,15 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segtween.errors import LabelError, ModelError, ScoresError, one_line_of_kind
+from segtween.errors import LabelError, ModelError, ScoresError, SegtweenError, one_line_of_kind
 from segtween.labels import Which
 from segtween.labels import label_set as find_label_set
 from segtween.segmenters.answers import Answer
@@ -69,16 +70,13 @@ class CallableSegmenter:
         """What the function returns, and the grid that scores are kept on: its own, or that of stride 4 if it is
         finer."""
         who = self._who
-        try:
+        with _failures(
+            ScoresError,
+            lambda said: f"{who} failed with {said}",
+            expected="scores (classes, height, width)",
+            do="correct the function",
+        ):
             returned = self.function(image)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # SystemExit, too
-            raise ScoresError(
-                f"{who} failed with {one_line_of_kind(error)}",
-                expected="scores (classes, height, width)",
-                do="correct the function",
-            ) from error
         values = self._planes(_as_array(returned, who), who)
         most = [-(-side // REDUCED_STRIDE) for side in image.shape[:2]]
         kept_hw = min(values.shape[-2], most[0]), min(values.shape[-1], most[1])
@@ -109,22 +107,31 @@ class CallableSegmenter:
         )
 
 
+@contextmanager
+def _failures(error: type[SegtweenError], got: Callable[[str], str], *, expected: str, do: str) -> Iterator[None]:
+    """Turns whatever the user's code raises, SystemExit too but not Ctrl-C, into such an `error`; `got` puts what it
+    says into words."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        raise error(got(one_line_of_kind(problem)), expected=expected, do=do) from problem
+
+
 def load_function(spec: str) -> Callable[[Rgb], Any]:
     """The callable of `module:name` or `file.py:name`; ModelError says what is missing.
 
     Modules are looked for in the current folder too.
     """
     where, _, name = spec.rpartition(":")
-    try:
+    with _failures(
+        ModelError,
+        lambda said: f"{where} cannot be imported ({said})",
+        expected="module:function or file.py:function",
+        do="check its name, and that it imports by itself",
+    ):
         module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit, too
-        raise ModelError(
-            f"{where} cannot be imported ({one_line_of_kind(error)})",
-            expected="module:function or file.py:function",
-            do="check its name, and that it imports by itself",
-        ) from error
     function = getattr(module, name, None)
     if not callable(function):
         raise ModelError(
@@ -146,16 +153,13 @@ def build(loaded: Any, *, name: str, is_right: Callable[[Any], bool]) -> Any:
         return None
     if any(p.kind is p.VAR_POSITIONAL or (p.default is p.empty and p.kind is not p.VAR_KEYWORD) for p in parameters):
         return None
-    try:
+    with _failures(
+        ModelError,
+        lambda said: f"{name} failed with {said}",
+        expected="a function without arguments that builds a network",
+        do="correct it",
+    ):
         built = loaded()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit, too
-        raise ModelError(
-            f"{name} failed with {one_line_of_kind(error)}",
-            expected="a function without arguments that builds a network",
-            do="correct it",
-        ) from error
     if not is_right(built):
         raise ModelError(
             f"{name} takes no argument and gives {type(built).__name__}",

@@ -17,6 +17,7 @@ from segtween.reports.html.run_page import Asked, figures, player, player_data, 
 from segtween.run.modes import ModeName
 from segtween.run.options import Outputs
 from segtween.run.summary import Summary
+from segtween.types import is_whole
 from segtween.ui.jobs import Job
 from segtween.ui.sessions import RUNS, Options, Session, Video
 from segtween.ui.videos import as_argument, compiled, named, open_video
@@ -101,7 +102,7 @@ def network_of(values: dict[str, Any], options: Options) -> str:
 def every_of(values: dict[str, Any]) -> int:
     """The network runs on one frame in so many. SettingError."""
     every = values.get("every", 5)
-    if isinstance(every, bool) or not isinstance(every, int) or not 1 <= every <= MOST_EVERY:
+    if not is_whole(every, least=1, most=MOST_EVERY):
         raise SettingError(
             f"the network on every {every!r}th frame", expected=f"a whole number, 1 to {MOST_EVERY}", do="correct it"
         )

@@ -21,6 +21,7 @@ from segtween.models.records import LARGEST_SIDE, QUERY_KINDS, resampling_of
 from segtween.segmenters.inspect.draft import Fact, Facts
 from segtween.segmenters.inspect.outputs import BINARY, USUAL_THRESHOLD
 from segtween.segmenters.merging import LARGEST_OVERLAP, LEAST_CONFIDENCE
+from segtween.types import is_whole
 from segtween.validation import read_yaml
 
 _ZERO, _ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -68,9 +69,7 @@ def _entries(source: str, place: str, values: Any, key: str) -> dict[str, Any]:
 
 
 def _side_pair(source: str, place: str, height: Any, width: Any) -> tuple[int, int]:
-    if any(
-        isinstance(side, bool) or not isinstance(side, int) or not 0 < side <= LARGEST_SIDE for side in (height, width)
-    ):
+    if not all(is_whole(side, least=1, most=LARGEST_SIDE) for side in (height, width)):
         raise _unreadable(source, place, f"{width}x{height}", f"width and height from 1 to {LARGEST_SIDE}")
     return height, width
 
