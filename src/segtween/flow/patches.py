@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.ops.kernels import double_rows
+from segtween.ops.phases import all_finished, claimed, finished, piece_of, pieces_of
+
 Array = Any
 SIDE = 8
 PAD = SIDE + 2
@@ -258,3 +261,74 @@ def densify_rows(
                     whole = np.float32(1) / cell[0, x * SIDE + y]
                     out[top + y, left + x, 0] = cell[1, x * SIDE + y] * whole
                     out[top + y, left + x, 1] = cell[2, x * SIDE + y] * whole
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _level(flat: Array, size: Any, begin: Any) -> Array:
+    """A level of `size` (w, h), column by column, of an image's levels end to end."""
+    w, h = size[0] + 2 * PAD, size[1] + 2 * PAD
+    return flat[begin : begin + w * h].reshape(w, h)
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def _found(rooms: Any, side: int, shape: Any) -> Any:
+    """Room for the patches (n, m) of a level: their flow, what it leaves of them, which of them a round has changed."""
+    (flow, costs, changed), (n, m) = rooms, shape
+    return (
+        flow[side, : n * m].reshape(n, m, 2),
+        costs[side, : n * m].reshape(n, m),
+        changed[side, : n * m].reshape(n, m),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def flow_phases(
+    counters: Array, first: int, images: Any, plan: Any, limits: Any, rooms: Any, bands: Any, outs: Any
+) -> int:
+    """The flow between two images from phase `first` on (`ops.phases`): of every level, from coarse to fine, a search
+    and the `rounds`; then each pixel's flow, outs[0] (h, w, 2), and the same enlarged, outs[1] (2h, 2w, 2), if that is
+    not empty.
+
+    `images` are the levels of each, end to end. `plan` is (levels, xs, ys, columns, rows, scales), of each level its
+    size, where it begins in the images, and which part of xs and columns, and of ys and rows, is its own. `limits` are
+    (steps, settled, rounds). `rooms` are twice what `_found` takes: what one phase writes, the next one reads. Their
+    flow is 0 at first.
+    """
+    (levels, xs, ys, columns, rows, scales), (steps, settled, rounds), (out, enlarged) = plan, limits, outs
+    each, count = 1 + rounds, levels.shape[0]
+    phases = each * count + 1 + (1 if enlarged.shape[0] > 0 else 0)
+    for phase in range(first, phases):
+        k = min(phase // each, count - 1)
+        w, h, begin, from_x, to_x, from_y, to_y = levels[k]
+        now, before = _level(images[0], (w, h), begin), _level(images[1], (w, h), begin)
+        places, shape = (xs[from_x:to_x], ys[from_y:to_y]), (to_y - from_y, to_x - from_x)
+        least = settled if k == count - 1 else np.float32(0)
+        target = _found(rooms, phase % 2, shape)
+        if phase < each * count:
+            total = shape[0]
+        elif phase == each * count:
+            total = bands[3].shape[0] - 1
+        else:
+            total = enlarged.shape[0]
+        pieces = pieces_of(total)
+        piece = claimed(counters, phase)
+        while piece < pieces:
+            a, b = piece_of(total, piece, pieces)
+            if phase == each * count:
+                densify_rows(now, before, places, _found(rooms, (phase + 1) % 2, shape)[0], bands, out, a, b)
+            elif phase > each * count:
+                double_rows(out, enlarged, a, b)
+            elif phase % each > 0:
+                spread_rows(now, before, places, _found(rooms, (phase + 1) % 2, shape), (steps, least), target, a, b)
+            else:
+                coarser = (
+                    (1, 1) if k == 0 else (levels[k - 1, 6] - levels[k - 1, 5], levels[k - 1, 4] - levels[k - 1, 3])
+                )
+                start = _found(rooms, (phase + 1) % 2, coarser)[0]
+                nearest = rows[from_y:to_y], columns[from_x:to_x], scales[k, 0], scales[k, 1]
+                search_rows(now, before, places, start, nearest, (steps, least), target, a, b)
+            finished(counters, phase)
+            piece = claimed(counters, phase)
+        if not all_finished(counters, phase, pieces):
+            return phase
+    return phases

@@ -45,25 +45,23 @@ class PatchSearch:
 
     def __init__(self, *, search: Search, threads: int = 0) -> None:
         self.search, self._rows = search, Rows(threads)
-        self._kept = TwoEntryCache[list[NDArray[np.float32]]]()
+        self._kept = TwoEntryCache[NDArray[np.float32]]()
 
     def __call__(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> Flow:
         """(h, w, 2) float32."""
         # The previous one first: it was the current one before, and the newest stays.
-        befores = self._kept(previous, lambda: self._levels(previous))
-        levels = list(zip(self._kept(current, lambda: self._levels(current)), befores, strict=True))
-        found, coarser = np.zeros((1, 1, 2), np.float32), (SIDE, SIDE)
-        for now, before in reversed(levels):
-            size_hw = now.shape[1] - 2 * PAD, now.shape[0] - 2 * PAD
-            settled = self.search.settled if now is levels[0][0] else None
-            found, coarser = self._level((now, before), found, coarser, size_hw, settled), size_hw
-        flow, places, bands = np.empty((*size_hw, 2), np.float32), self._places(size_hw), self._bands(size_hw)
-
-        def densify(first: int, last: int) -> None:
-            patches.densify_rows(now, before, places, found, bands, flow, first, last)
-
-        self._rows(densify, len(bands[3]) - 1)
-        return self._enlarged(flow, (current.shape[0], current.shape[1]))
+        before = self._kept(previous, lambda: self._levels(previous))
+        now, size_hw = self._kept(current, lambda: self._levels(current)), (current.shape[0], current.shape[1])
+        plan, bands, most = _plan(size_hw, self.search)
+        w, h = (int(side) for side in plan[0][-1][:2])
+        out = np.empty((h, w, 2), np.float32)
+        enlarged = np.empty((2 * h, 2 * w, 2) if size_hw == (2 * h, 2 * w) else (0, 0, 2), np.float32)
+        rooms = np.zeros((2, most, 2), np.float32), np.empty((2, most), np.float32), np.empty((2, most), np.bool_)
+        limits = self.search.steps, np.float32(SIDE * SIDE * (self.search.settled or 0.0) ** 2), self.search.rounds
+        phases = (1 + self.search.rounds) * len(plan[0]) + 1 + (len(enlarged) > 0)
+        arguments = (now, before), plan, limits, rooms, bands, (out, enlarged)
+        self._rows.through(patches.flow_phases, phases, arguments, cells=h * w)
+        return enlarged if len(enlarged) else self._enlarged(out, size_hw)
 
     def both_ways(self, current: NDArray[np.uint8], previous: NDArray[np.uint8]) -> tuple[Flow, Flow]:
         """From current to previous, and back, each on half of the threads."""
@@ -71,19 +69,6 @@ class PatchSearch:
             self._kept(image, partial(self._levels, image))
         there, back = self._rows.each([partial(self, current, previous), partial(self, previous, current)])
         return there, back
-
-    def _level(self, images: Any, start: Flow, start_hw: SizeHW, size_hw: SizeHW, settled: float | None) -> Flow:
-        """The patches' flow on a level, from what was found on a coarser one."""
-        places, limits = self._places(size_hw), (self.search.steps, np.float32(SIDE * SIDE * (settled or 0.0) ** 2))
-        nearest, shape = _nearest_patches(size_hw, start_hw, self.search.apart), (len(places[1]), len(places[0]))
-        found = _patches(shape)
-        search = partial(patches.search_rows, *images, places, start, nearest, limits, found)
-        self._rows(search, shape[0])
-        for _ in range(self.search.rounds):
-            before, found = found, _patches(shape)
-            spread = partial(patches.spread_rows, *images, places, before, limits, found)
-            self._rows(spread, shape[0])
-        return found[0]
 
     def _enlarged(self, flow: Flow, size_hw: SizeHW) -> Flow:
         h, w = flow.shape[:2]
@@ -96,27 +81,20 @@ class PatchSearch:
         self._rows(lambda a, b: double_rows(flow, out, a, b), len(out))
         return self._enlarged(out, size_hw)
 
-    def _places(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return _places(size_hw[1], self.search.apart), _places(size_hw[0], self.search.apart)
-
-    def _bands(self, size_hw: SizeHW) -> tuple[NDArray[np.int64], ...]:
-        return *_bands(size_hw[1], self.search.apart), *_bands(size_hw[0], self.search.apart)
-
-    def _levels(self, image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """From fine to coarse, column by column."""
-        levels = [_padded(image, self._rows)]
-        while True:
-            finer = levels[-1][PAD:-PAD, PAD:-PAD]
-            h, w = (finer.shape[0] + 1) // 2, (finer.shape[1] + 1) // 2
-            if min(h, w) < (LEAST_SIDE if len(levels) > self.search.halved else SIDE):
-                break
-            levels.append(_halved(finer, (h, w), self._rows))
-        return [cv2.transpose(level) for level in levels[min(self.search.halved, len(levels) - 1) :]]
-
-
-def _patches(shape: tuple[int, int]) -> tuple[Flow, NDArray[np.float32], NDArray[np.bool_]]:
-    """Room for the flow of patches, what it leaves of them, and which of them a round has changed."""
-    return np.empty((*shape, 2), np.float32), np.empty(shape, np.float32), np.empty(shape, np.bool_)
+    def _levels(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """From coarse to fine, column by column, end to end."""
+        sizes = _sizes((image.shape[0], image.shape[1]), self.search.halved)
+        first, levels = min(self.search.halved, len(sizes) - 1), list[NDArray[np.float32]]()
+        if first == 0:
+            levels.append(_padded(image, self._rows))
+        for size_hw in sizes[1:]:
+            levels.append(_halved(levels[-1][PAD:-PAD, PAD:-PAD] if levels else image, size_hw, self._rows))
+        levels = levels[-(len(sizes) - first) :][::-1]
+        ends = np.cumsum([0, *(level.size for level in levels)])
+        out = np.empty(ends[-1], np.float32)
+        for level, begin, end in zip(levels, ends, ends[1:], strict=False):
+            cv2.transpose(level, out[begin:end].reshape(level.shape[::-1]))
+        return out
 
 
 def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
@@ -126,11 +104,11 @@ def _padded(image: NDArray[np.uint8], rows: Rows) -> NDArray[np.float32]:
     return level
 
 
-def _halved(image: NDArray[np.float32], size_hw: SizeHW, rows: Rows) -> NDArray[np.float32]:
+def _halved(image: NDArray[Any], size_hw: SizeHW, rows: Rows) -> NDArray[np.float32]:
     """A level of half an image, as `patches` wants it."""
     h, w = size_hw
     if image.shape != (2 * h, 2 * w):  # odd sides: cells that span the image all the same
-        half = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+        half = cv2.resize(np.asarray(image, np.float32), (w, h), interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.copyMakeBorder(half, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE))
     level = np.empty((h + 2 * PAD, w + 2 * PAD), np.float32)
     rows(lambda a, b: patches.halve_rows(image, level, a, b), len(level))
@@ -149,6 +127,37 @@ def _bands(length: int, apart: int) -> tuple[NDArray[np.int64], NDArray[np.int64
     begins = _places(length, apart)
     edges = np.unique(np.concatenate([begins, begins + SIDE]))
     return edges, np.searchsorted(begins + SIDE, edges[:-1], "right"), np.searchsorted(begins, edges[:-1], "right") - 1
+
+
+@lru_cache(maxsize=64)
+def _sizes(size_hw: SizeHW, halved: int) -> tuple[SizeHW, ...]:
+    """Of the levels of an image, from fine to coarse."""
+    sizes = [size_hw]
+    while True:
+        h, w = (sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2
+        if min(h, w) < (LEAST_SIDE if len(sizes) > halved else SIDE):
+            return tuple(sizes)
+        sizes.append((h, w))
+
+
+@lru_cache(maxsize=16)
+def _plan(size_hw: SizeHW, search: Search) -> tuple[Any, Any, int]:
+    """`plan` and `bands` of `patches.flow_phases` for images of a size, and the most patches that a level has."""
+    sizes = _sizes(size_hw, search.halved)
+    sizes = sizes[min(search.halved, len(sizes) - 1) :][::-1]
+    xs, ys = ([_places(size[axis], search.apart) for size in sizes] for axis in (1, 0))
+    near = [_nearest_patches(a, b, search.apart) for a, b in zip(sizes, [(SIDE, SIDE), *sizes], strict=False)]
+    begins = np.cumsum([0, *((h + 2 * PAD) * (w + 2 * PAD) for h, w in sizes)])
+    ends_x, ends_y = (np.cumsum([0, *map(len, places)]) for places in (xs, ys))
+    levels = np.array(
+        [(w, h, begins[k], ends_x[k], ends_x[k + 1], ends_y[k], ends_y[k + 1]) for k, (h, w) in enumerate(sizes)],
+        np.int64,
+    )
+    rows, columns = (np.concatenate([of[axis] for of in near]) for axis in (0, 1))
+    scales = np.array([of[2:] for of in near], np.float32)
+    bands = *_bands(sizes[-1][1], search.apart), *_bands(sizes[-1][0], search.apart)
+    most = max(len(a) * len(b) for a, b in zip(xs, ys, strict=True))
+    return (levels, np.concatenate(xs), np.concatenate(ys), columns, rows, scales), bands, most
 
 
 @lru_cache(maxsize=64)

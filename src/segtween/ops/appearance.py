@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from segtween.geometry import stride_grid
 from segtween.ops import matching
 from segtween.ops.cache import TwoEntryCache
-from segtween.ops.kernels import double_rows
+from segtween.ops.phases import MOST_PIECES
 from segtween.ops.searches import CROSS, MOST_SIDE, Search
 from segtween.ops.threads import Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, SizeHW
@@ -64,56 +64,30 @@ class Matching:
 
     def coarse(self, composed: Flow, now: Appearance, key: Appearance, search: Search) -> Flow:
         """The composed flow (h, w, 2) of the coarse grid, better where a neighbour's fits better."""
-        out = composed.copy()
-        self._search(out, self._views(now.coarse, key.coarse, 0), search)
-        return out
+        return self._search(composed, self._views(now.coarse, key.coarse, 0), search)[0]
 
-    def fine(self, flow: Flow, now: Appearance, key: Appearance, search: Search, labels: Labels) -> Cells:
-        """The cells (n, 2), x and y, of the fine grid whose flow (h, w, 2) a neighbour's replaces, in place. `labels`
-        (h, w) are what the flow gives."""
-        return self._search(flow, self._views(now.fine, key.fine, 1), search, labels)
+    def fine(
+        self, composed: Flow, now: Appearance, key: Appearance, search: Search, labels: Labels
+    ) -> tuple[Flow, Cells]:
+        """The composed flow, of the fine grid or one half as fine, on the fine grid (h, w, 2), better where a
+        neighbour's fits better; and the cells (n, 2), x and y, that these are. `labels` (h, w) are what the flow
+        gives."""
+        return self._search(composed, self._views(now.fine, key.fine, 1), search, labels)
 
-    def doubled(self, flow: Flow) -> Flow:
-        """A flow on a grid twice as fine."""
-        out = np.empty((2 * flow.shape[0], 2 * flow.shape[1], 2), np.float32)
-        self._rows(lambda a, b: double_rows(flow, out, a, b), len(out))
-        return out
-
-    def _search(self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None = None) -> Cells:
-        """Matches in place; the cells whose flow changed."""
-        now, key = views
-        cells, costs = self._doubtful(flow, views, search, labels)
-        before = np.empty((len(cells), 2), np.float32)
-        matching.take(flow, cells, before)
-        found = before.copy()
-        for step in search.steps:
-
-            def spread(first: int, last: int, step: int = step) -> None:
-                matching.spread_rows(now, key, flow, cells, step, costs, found, first, last)
-
-            self._rows(spread, len(cells))
-            matching.put(found, cells, flow)
-        changed = np.empty_like(cells)
-        return changed[: matching.changed(found, before, cells, changed)]
-
-    def _doubtful(
-        self, flow: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None
-    ) -> tuple[Cells, NDArray[np.int32]]:
-        """The cells whose flow does not fit, from top to bottom, and what it costs less the margin."""
-        h, w = flow.shape[:2]
+    def _search(
+        self, source: Flow, views: tuple[Any, Any], search: Search, labels: Labels | None = None
+    ) -> tuple[Flow, Cells]:
+        h, w = source.shape[:2] if labels is None else labels.shape
+        flow, most = np.empty((h, w, 2), np.float32), h * w
         edges = np.empty((0, 0) if labels is None else (h, w), np.bool_)
-        cells, costs, found = np.empty((h * w, 2), np.int32), np.empty(h * w, np.int32), dict[int, int]()
-        gate = int(search.gate * CROSS)
-
-        def part(first: int, last: int) -> None:
-            if labels is not None:
-                matching.edges_rows(labels, search.edge, edges, first, last)
-            found[first * w] = matching.costs_rows(views, flow, edges, gate, search.contrast, cells, costs, first, last)
-
-        self._rows(part, h)
-        pieces = [slice(begin, begin + n) for begin, n in sorted(found.items())]
-        chosen, cost = (np.concatenate([values[piece] for piece in pieces]) for values in (cells, costs))
-        return chosen, cost - np.int32(search.margin * CROSS)
+        near = np.empty((0, 0), np.uint8) if labels is None else labels, search.edge, edges
+        limits = int(search.gate * CROSS), search.contrast, int(search.margin * CROSS)
+        cells, counts = np.empty((most, 2), np.int32), np.zeros(MOST_PIECES + 1, np.int64)
+        room = cells, np.empty(most, np.int32), np.empty((most, 2), np.float32), np.empty((most, 2), np.float32), counts
+        phases, steps = 2 * len(search.steps) + 3, np.array(search.steps)
+        arguments = views, np.ascontiguousarray(source), flow, near, limits, steps, room
+        self._rows.through(matching.match_phases, phases, arguments, cells=most)
+        return flow, cells[: counts[-1]]
 
     def _views(self, now: NDArray[np.uint8], key: NDArray[np.uint8], level: int) -> tuple[Any, Any]:
         """Both as the loops want them."""

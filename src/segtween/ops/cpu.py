@@ -224,11 +224,13 @@ class CpuOps:
         near their edges; written in place. A source is (scores, composed flow, appearance of the key frame)."""
         grid = now.fine.shape[0], now.fine.shape[1]
         here = self._matching.centres(labels, grid)
-        flows = [self._on_fine_grid(composed, grid) for _, composed, _ in sources]
-        search, keys = SEARCHES[quality].fine, [key for _, _, key in sources]
-        found = [self._matching.fine(f, now, key, search, here) for f, key in zip(flows, keys, strict=True)]
-        cells = found[0] if len(found) == 1 else united(found, grid)
-        moved = [flow[cells[:, 1], cells[:, 0]] for flow in flows]
+        search = SEARCHES[quality].fine
+        found = [
+            self._matching.fine(self._for_fine_grid(composed, grid), now, key, search, here)
+            for _, composed, key in sources
+        ]
+        cells = found[0][1] if len(found) == 1 else united([changed for _, changed in found], grid)
+        moved = [flow[cells[:, 1], cells[:, 0]] for flow, _ in found]
         parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
         if share is None:
             (values, among), one = parts[0], moved[0]
@@ -240,12 +242,10 @@ class CpuOps:
         self.rows(relabel, len(cells))
         return labels
 
-    def _on_fine_grid(self, composed: Flow, grid_hw: SizeHW) -> Flow:
-        """The composed flow on the fine grid, to be written to."""
-        if grid_hw == (2 * composed.shape[0], 2 * composed.shape[1]):
-            return self._matching.doubled(np.ascontiguousarray(composed))
-        flow = self.resize_flow(composed, grid_hw)
-        return flow.copy() if flow is composed else flow
+    def _for_fine_grid(self, composed: Flow, grid_hw: SizeHW) -> Flow:
+        """The composed flow itself if its grid is half as fine, otherwise on the fine grid."""
+        is_half = grid_hw == (2 * composed.shape[0], 2 * composed.shape[1])
+        return composed if is_half else self.resize_flow(composed, grid_hw)
 
     def mixed_labels(
         self, first: tuple[ScoreMap, Flow | None], second: tuple[ScoreMap, Flow | None], share: Float, size_hw: SizeHW

@@ -20,7 +20,8 @@ from numba import njit
 from segtween.ops.along import score_at
 from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
-from segtween.ops.kernels import add_rows
+from segtween.ops.kernels import add_rows, double_rows
+from segtween.ops.phases import all_finished, claimed, finished, piece_of, pieces_of
 from segtween.ops.searches import NEAR, SIDES
 
 Array = Any
@@ -179,31 +180,6 @@ def spread_rows(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def put(values: Array, cells: Array, out: Array) -> None:
-    """out[y, x] = the values of a list of cells."""
-    for i in range(len(cells)):
-        out[cells[i, 1], cells[i, 0], 0], out[cells[i, 1], cells[i, 0], 1] = values[i, 0], values[i, 1]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def take(values: Array, cells: Array, out: Array) -> None:
-    """The values (h, w, 2) of a list of cells."""
-    for i in range(len(cells)):
-        out[i, 0], out[i, 1] = values[cells[i, 1], cells[i, 0], 0], values[cells[i, 1], cells[i, 0], 1]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def changed(found: Array, before: Array, cells: Array, out: Array) -> int:
-    """Into `out` those of a list of cells whose values are others than before; returns how many."""
-    n = 0
-    for i in range(len(cells)):
-        if found[i, 0] != before[i, 0] or found[i, 1] != before[i, 1]:
-            out[n, 0], out[n, 1] = cells[i, 0], cells[i, 1]
-            n += 1
-    return n
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> None:
     """out[y, x] = whether the labels (h, w) within `away` cells, along the axes and diagonals, are not all one."""
     h, w = labels.shape
@@ -222,6 +198,95 @@ def edges_rows(labels: Array, away: int, out: Array, first: int, last: int) -> N
             left, k, right = _P(x), _P(x) + side, _P(x) + side + side
             beside = (own[left] ^ own[k]) | (own[right] ^ own[k])
             out[y, x] = (beside | differs[left] | differs[k] | differs[right]) != 0
+
+
+@njit(nogil=True, error_model="numpy")
+def _begin(source: Array, flow: Array, labels: Array, away: int, edges: Array, first: int, last: int) -> None:
+    """Rows of the flow that is matched, from a source of its size or of half of it; with labels also of their edges."""
+    if source.shape[0] != flow.shape[0]:
+        double_rows(source, flow, first, last)
+    else:
+        for y in range(first, last):  # by hand: numba takes seconds to compile an assignment of slices
+            for x in range(flow.shape[1]):
+                flow[y, x, 0], flow[y, x, 1] = source[y, x, 0], source[y, x, 1]
+    if labels.shape[0] > 0:
+        edges_rows(labels, away, edges, first, last)
+
+
+@njit(nogil=True, error_model="numpy")
+def _gather(flow: Array, margin: int, room: Any, counts: Array, pieces: int) -> int:
+    """The cells that the pieces of `costs_rows` found, one after the other, their costs less the margin and their flow;
+    returns how many."""
+    (cells, costs, found, before), (h, w), n = room, flow.shape[:2], 0
+    for piece in range(pieces):
+        begin = piece_of(h, piece, pieces)[0] * w
+        for i in range(begin, begin + counts[piece]):
+            x, y = cells[i, 0], cells[i, 1]
+            cells[n, 0], cells[n, 1], costs[n] = x, y, costs[i] - margin
+            for axis in range(2):
+                found[n, axis] = before[n, axis] = flow[y, x, axis]
+            n += 1
+    return n
+
+
+@njit(nogil=True, error_model="numpy")
+def _put(found: Array, cells: Array, flow: Array, first: int, last: int) -> None:
+    for i in range(first, last):
+        x, y = cells[i, 0], cells[i, 1]
+        flow[y, x, 0], flow[y, x, 1] = found[i, 0], found[i, 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def _changed(room: Any, count: int) -> int:
+    """Keeps those of `count` cells whose flow is another than before; returns how many."""
+    (cells, _, found, before), n = room, 0
+    for i in range(count):
+        if found[i, 0] != before[i, 0] or found[i, 1] != before[i, 1]:
+            cells[n, 0], cells[n, 1] = cells[i, 0], cells[i, 1]
+            n += 1
+    return n
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def match_phases(
+    counters: Array, first: int, views: Any, source: Array, flow: Array, near: Any, limits: Any, steps: Array, room: Any
+) -> int:
+    """A flow (h, w, 2) matched by appearance, from phase `first` on (`ops.phases`): `flow` becomes that of the `source`
+    (of its size or half of it), better where a neighbour's fits better.
+
+    `views` are of the frame and of the key frame. `near` is (labels, away, edges): with labels (h, w) only cells that
+    `edges_rows` finds are matched. `limits` are (gate, contrast, margin) of a cost. `room` is (cells, costs, found,
+    before, counts) for h * w cells; the cells whose flow changed are the first of `cells`, counts[-1] in number.
+    """
+    (labels, away, edges), (gate, contrast, margin), (cells, costs, found, before, counts) = near, limits, room
+    (now, key), lists, rows, phases = views, (cells, costs, found, before), flow.shape[0], 2 * steps.shape[0] + 3
+    for phase in range(first, phases):
+        if phase == 0:
+            total = rows
+        elif phase == 1 or phase == phases - 1:
+            total = 1
+        else:
+            total = counts[-1]
+        pieces = pieces_of(total)
+        piece = claimed(counters, phase)
+        while piece < pieces:
+            a, b = piece_of(total, piece, pieces)
+            if phase == 0:
+                _begin(source, flow, labels, away, edges, a, b)
+                counts[piece] = costs_rows(views, flow, edges, gate, contrast, cells, costs, a, b)
+            elif phase == 1:
+                counts[-1] = _gather(flow, margin, lists, counts, pieces_of(rows))
+            elif phase == phases - 1:
+                counts[-1] = _changed(lists, counts[-1])
+            elif phase % 2 == 0:
+                spread_rows(now, key, flow, cells, steps[phase // 2 - 1], costs, found, a, b)
+            else:
+                _put(found, cells, flow, a, b)
+            finished(counters, phase)
+            piece = claimed(counters, phase)
+        if not all_finished(counters, phase, pieces):
+            return phase
+    return phases
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

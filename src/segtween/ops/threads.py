@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TypeVar
 
 from segtween.errors import SettingError
@@ -128,6 +128,25 @@ class Rows:
 
         self._at_once(work, threads)
         self._seconds_per_row[which] = sum(times) / max(rows, 1)
+
+    def through(self, kernel: Callable[..., int], phases: int, arguments: Sequence[object], *, cells: int) -> None:
+        """All phases of a compiled `kernel(counters, first, *arguments)` (`ops.phases`), by no more threads than what
+        as many `cells` took the last time is worth; returns when they are done."""
+        from segtween.ops.phases import counters_of  # loads Numba, which not all that counts threads needs
+
+        which = kernel, cells.bit_length()
+        took = self._seconds_per_row.get(which)
+        worth = self.threads if took is None else took * cells / LEAST_SECONDS
+        threads, counters = max(1, min(self.threads, _mine.threads, int(worth))), counters_of(phases)
+
+        def work() -> None:
+            reached = 0
+            while (reached := kernel(counters, reached, *arguments)) < phases:
+                sleep(0)
+
+        began = perf_counter()
+        self._at_once(work, threads)
+        self._seconds_per_row[which] = (perf_counter() - began) * threads / cells
 
     def each(self, works: Sequence[Callable[[], Made]]) -> list[Made]:
         """What each of several works returns, done beside one another: each has its part of the threads for its own

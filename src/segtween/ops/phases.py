@@ -1,0 +1,110 @@
+"""Work that threads share without the interpreter: compiled loops in phases, the rows of each taken piece by piece.
+
+A compiled function does all phases, one after the other, and every thread calls it with the same counters:
+
+    for phase in range(first, phases):
+        piece = claimed(counters, phase)
+        while piece < pieces:
+            ...                                    # rows piece_of(rows, piece, pieces) of the phase's output
+            finished(counters, phase)
+            piece = claimed(counters, phase)
+        if not all_finished(counters, phase, pieces):
+            return phase                           # another thread still has a piece: come back to this phase
+    return phases
+
+So threads meet after each phase, and one that comes late finds nothing left to do of the earlier ones. Which thread
+does a piece makes no difference to it. `ops.threads.Rows.through` calls such a function.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+LINE = 8
+"""Counters lie this far apart, a processor's cache line, so that threads do not wait for one another's."""
+SPINS = 20_000
+"""How often a thread looks whether the others are through before it lets the interpreter wait: some 20 microseconds."""
+MOST_PIECES = 16
+"""Pieces that the rows of a phase are cut into: rows do not all take the same time."""
+
+
+def counters_of(phases: int) -> NDArray[np.int64]:
+    """Counters for so many phases: of each how many pieces are claimed, and how many are finished."""
+    return np.zeros(2 * LINE * phases, np.int64)
+
+
+@intrinsic
+def _add_one(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
+    """The counter's value, which is one more from then on, for all threads."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        at = builder.gep(array.data, [arguments[1]])
+        return builder.atomic_rmw("add", at, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(counters, types.intp), generate
+
+
+@intrinsic
+def _value(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
+    """The counter's value, and after it all that the threads have written that counted up to it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.load_atomic(builder.gep(array.data, [arguments[1]]), "acquire", 8)
+
+    return types.int64(counters, types.intp), generate
+
+
+if config.DISABLE_JIT:  # loops run in the interpreter, and so do their counters
+    _lock = Lock()
+
+    def _add_one_interpreted(counters: NDArray[np.int64], index: int) -> int:
+        with _lock:
+            counters[index] += 1
+            return int(counters[index]) - 1
+
+    def _value_interpreted(counters: NDArray[np.int64], index: int) -> int:
+        return int(counters[index])
+
+    _add_one, _value = _add_one_interpreted, _value_interpreted
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def claimed(counters: Any, phase: int) -> Any:
+    """The next piece of a phase, for the thread that asks alone."""
+    return _add_one(counters, 2 * LINE * phase)
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def finished(counters: Any, phase: int) -> None:
+    """Says that a piece of the phase is done."""
+    _add_one(counters, 2 * LINE * phase + LINE)
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def all_finished(counters: Any, phase: int, pieces: int) -> bool:
+    """Whether all pieces of the phase are done; waits a little until they are."""
+    for _ in range(SPINS):  # noqa: SIM110 - numba compiles no any()
+        if _value(counters, 2 * LINE * phase + LINE) >= pieces:
+            return True
+    return False
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def pieces_of(rows: int) -> int:
+    """How many pieces rows are cut into."""
+    return max(1, min(rows, MOST_PIECES))
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def piece_of(rows: int, piece: int, pieces: int) -> Any:
+    """A piece's first row, and the one after its last."""
+    return rows * piece // pieces, rows * (piece + 1) // pieces
