@@ -14,18 +14,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from segtween.flow.weighing import SIDE, add_weighted
 from segtween.ops.kernels import double_rows
 from segtween.ops.phases import all_finished, claimed, finished, piece_of, pieces_of
 
 Array = Any
-SIDE = 8
 PAD = SIDE + 2
 NEAR, SAME = 0.5, 0.25
 """In pixels. Neighbours whose flow differs by less than NEAR are not tried; flows closer than SAME agree."""
 STOP = 0.05
 """A patch has converged when a step is shorter than this many pixels."""
-SHARP = 16.0
-"""The weight of a patch in a pixel's flow is 1 / (SHARP + e^4), e being the pixel's residual in grey levels."""
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 _P = np.uintp  # an index that is never negative
 
@@ -211,56 +209,66 @@ def spread_rows(
             to_flow[i, j, 0], to_flow[i, j, 1], to_costs[i, j], to_changed[i, j] = u, v, best, is_new
 
 
+@njit(nogil=True, fastmath=FAST, error_model="numpy", _nrt=False)
+def _agreeing(flow: Array, rows: Any, columns: Any) -> Any:
+    """Whether the flow of all patches in these rows and columns agrees, and its mean."""
+    u, v, sum_u, sum_v, many, agree = flow[rows[0], columns[0], 0], flow[rows[0], columns[0], 1], 0.0, 0.0, 0, True
+    for k in range(rows[0], rows[1] + 1):
+        for m in range(columns[0], columns[1] + 1):
+            p, q = flow[k, m, 0], flow[k, m, 1]
+            agree = agree and not _is_far(u, v, p, q, SAME)
+            sum_u, sum_v, many = sum_u + p, sum_v + q, many + 1
+    return agree, np.float32(sum_u / many), np.float32(sum_v / many)
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
-def densify_rows(
+def densify_columns(
     now: Array, before: Array, places: Any, flow: Array, bands: Any, out: Array, first: int, last: int
 ) -> None:
     """out (h, w, 2): each pixel's flow, a mean over the patches that cover it, weighted by how small
     its residual in each is (section 2.2); where they agree all have the same weight.
 
     `places` are (xs, ys); `bands` say for columns, then for rows, where bands of pixels begin that the same patches
-    cover, and the first and the last of these. Works on bands first..last of the rows.
+    cover, and the first and the last of these. Works on bands first..last of the columns: a patch's rows lie side by
+    side.
     """
-    (xs, ys), (edges_x, from_x, to_x, edges_y, from_y, to_y) = places, bands
-    cell = np.empty((3, SIDE * SIDE), np.float32)
-    for i in range(first, last):
-        top, height = edges_y[i], edges_y[i + 1] - edges_y[i]
-        for j in range(edges_x.shape[0] - 1):
-            left, width = edges_x[j], edges_x[j + 1] - edges_x[j]
-            u, v, sum_u, sum_v, many = flow[from_y[i], from_x[j], 0], flow[from_y[i], from_x[j], 1], 0.0, 0.0, 0
-            agree = True
-            for k in range(from_y[i], to_y[i] + 1):
-                for m in range(from_x[j], to_x[j] + 1):
-                    p, q = flow[k, m, 0], flow[k, m, 1]
-                    agree = agree and not _is_far(u, v, p, q, SAME)
-                    sum_u, sum_v, many = sum_u + p, sum_v + q, many + 1
-            if agree:
-                u, v = np.float32(sum_u / many), np.float32(sum_v / many)
-                for row in range(top, top + height):
-                    for x in range(left, left + width):
-                        out[row, x, 0], out[row, x, 1] = u, v
+    (xs, ys), (edges_x, from_x, to_x, edges_y, from_y, to_y), h = places, bands, out.shape[0]
+    cells, pitch = edges_y.shape[0] - 1, _P(before.shape[1])
+    agree, mean = np.empty(cells, np.bool_), np.empty((cells, 2), np.float32)
+    sums, flat_now, flat_before = np.empty((SIDE, 3, h), np.float32), now.reshape(-1), before.reshape(-1)
+    flat_sums = sums.reshape(-1)
+    for j in range(first, last):
+        left, width = edges_x[j], edges_x[j + 1] - edges_x[j]
+        for i in range(cells):
+            agree[i], mean[i, 0], mean[i, 1] = _agreeing(flow, (from_y[i], to_y[i]), (from_x[j], to_x[j]))
+        flat_sums[: width * 3 * h] = np.float32(0)
+        cell = 0
+        for k in range(ys.shape[0]):
+            while edges_y[cell + 1] <= ys[k]:
+                cell += 1
+            i, is_needed = cell, False
+            while i < cells and edges_y[i] < ys[k] + SIDE:
+                i, is_needed = i + 1, is_needed or not agree[i]
+            if not is_needed:
                 continue
-            cell[:] = np.float32(0)
-            for k in range(from_y[i], to_y[i] + 1):
-                for m in range(from_x[j], to_x[j] + 1):
-                    u, v = flow[k, m, 0], flow[k, m, 1]
-                    x0, y0, a, b, c, d = _place(before, xs[m], ys[k], u, v)
-                    x0, y0 = x0 + _P(left - xs[m]), y0 + _P(top - ys[k])
-                    for x in range(width):
-                        for y in range(height):
-                            at, below = x0 + _P(x), y0 + _P(y) + _P(1)
-                            e = a * before[at, below - _P(1)] + b * before[at + _P(1), below - _P(1)]
-                            e += c * before[at, below] + d * before[at + _P(1), below]
-                            e -= now[_P(left + PAD + x), _P(top + PAD + y)]
-                            weight = np.float32(1) / (np.float32(SHARP) + e * e * e * e)
-                            cell[0, x * SIDE + y] += weight
-                            cell[1, x * SIDE + y] += weight * u
-                            cell[2, x * SIDE + y] += weight * v
-            for y in range(height):
+            for m in range(from_x[j], to_x[j] + 1):
+                u, v = flow[k, m, 0], flow[k, m, 1]
+                x0, y0, a, b, c, d = _place(before, xs[m], ys[k], u, v)
                 for x in range(width):
-                    whole = np.float32(1) / cell[0, x * SIDE + y]
-                    out[top + y, left + x, 0] = cell[1, x * SIDE + y] * whole
-                    out[top + y, left + x, 1] = cell[2, x * SIDE + y] * whole
+                    here = (x0 + _P(left - xs[m] + x)) * pitch + y0
+                    own = _P(left + PAD + x) * pitch + _P(ys[k] + PAD)
+                    to = _P(3 * h * x + ys[k])
+                    add_weighted(
+                        flat_before, here, here + pitch, flat_now, own, flat_sums, to, _P(h), (a, b, c, d, u, v)
+                    )
+        for i in range(cells):
+            for y in range(edges_y[i], edges_y[i + 1]):
+                for x in range(width):
+                    if agree[i]:
+                        out[y, left + x, 0], out[y, left + x, 1] = mean[i, 0], mean[i, 1]
+                    else:
+                        whole = np.float32(1) / sums[x, 0, y]
+                        out[y, left + x, 0], out[y, left + x, 1] = sums[x, 1, y] * whole, sums[x, 2, y] * whole
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
@@ -307,7 +315,7 @@ def flow_phases(
         if phase < each * count:
             total = shape[0]
         elif phase == each * count:
-            total = bands[3].shape[0] - 1
+            total = bands[0].shape[0] - 1
         else:
             total = enlarged.shape[0]
         pieces = pieces_of(total)
@@ -315,7 +323,7 @@ def flow_phases(
         while piece < pieces:
             a, b = piece_of(total, piece, pieces)
             if phase == each * count:
-                densify_rows(now, before, places, _found(rooms, (phase + 1) % 2, shape)[0], bands, out, a, b)
+                densify_columns(now, before, places, _found(rooms, (phase + 1) % 2, shape)[0], bands, out, a, b)
             elif phase > each * count:
                 double_rows(out, enlarged, a, b)
             elif phase % each > 0:

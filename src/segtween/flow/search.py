@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segtween.flow import patches
-from segtween.flow.patches import PAD, SIDE
+from segtween.flow.patches import PAD
+from segtween.flow.weighing import SIDE
 from segtween.ops.cache import TwoEntryCache
 from segtween.ops.kernels import double_rows
 from segtween.ops.threads import Rows

@@ -236,6 +236,37 @@ def enlarge_labels_rows(
     return mixed
 
 
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def _limits(here: Array, most: Array, before: Array, h: int, w: int) -> None:
+    """For the places of a row, x and y in turns: where it is without flow (of y to be filled in), the largest there is,
+    and the largest that has another after it."""
+    for x in range(w):
+        here[2 * x], most[2 * x], most[2 * x + 1] = x, w - 1, h - 1
+        before[2 * x], before[2 * x + 1] = max(w - 2, 0), max(h - 2, 0)
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def _locate(here: Array, most: Array, before: Array, vectors: Array, y: int, whole: Array, part: Array) -> None:
+    """Where the flow of row y leads: the pixel before each place, and how far the place is from it."""
+    none = np.float32(0)
+    for x in range(here.shape[0] // 2):
+        here[2 * x + 1] = y
+    for k in range(here.shape[0]):
+        place = here[k] + vectors[k]
+        place = place if place > none else none  # NaN is 0
+        place = place if place < most[k] else most[k]
+        whole[k] = min(np.int32(place), before[k])
+        part[k] = place - np.float32(whole[k])
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def _leave(here: Array, most: Array, vectors: Array, is_out: Array) -> None:
+    """Which of these places are outside the image."""
+    for k in range(here.shape[0]):
+        place = here[k] + vectors[k]
+        is_out[k] = not ((place >= np.float32(0)) & (place <= most[k]))
+
+
 @njit(nogil=True, cache=True, fastmath=False, error_model="numpy")
 def residual_rows(current: Array, previous: Array, flow: Array, out: Array, first: int, last: int) -> None:
     """out[y, x] = |current - previous moved onto it|, 0..255, of uint8 images (h, w); 255 outside the image.
@@ -246,25 +277,14 @@ def residual_rows(current: Array, previous: Array, flow: Array, out: Array, firs
     h, w = current.shape
     flat, right, below = previous.reshape(-1), np.uintp(min(1, w - 1)), np.uintp(w * min(1, h - 1))
     here, most, before = np.empty(2 * w, np.float32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
-    for x in range(w):
-        here[2 * x], most[2 * x], most[2 * x + 1] = x, w - 1, h - 1
-        before[2 * x], before[2 * x + 1] = max(w - 2, 0), max(h - 2, 0)
+    _limits(here, most, before, h, w)
     whole, part, is_out = np.empty(2 * w, np.int32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
-    upper, lower, pitch, none = np.empty(w, np.uint16), np.empty(w, np.uint16), np.int32(w), np.float32(0)
+    upper, lower, pitch = np.empty(w, np.uint16), np.empty(w, np.uint16), np.int32(w)
     byte, bits = np.int32(255), np.int32(8)
     for y in range(first, last):
         vectors, now, to = flow[y].reshape(-1), current[y], out[y]
-        for x in range(w):
-            here[2 * x + 1] = y
-        for k in range(2 * w):
-            place = here[k] + vectors[k]
-            place = place if place > none else none  # NaN is 0
-            place = place if place < most[k] else most[k]
-            whole[k] = min(np.int32(place), before[k])
-            part[k] = place - np.float32(whole[k])
-        for k in range(2 * w):
-            place = here[k] + vectors[k]
-            is_out[k] = not ((place >= none) & (place <= most[k]))
+        _locate(here, most, before, vectors, y, whole, part)
+        _leave(here, most, vectors, is_out)
         for x in range(w):
             k = np.uintp(whole[2 * x + 1] * pitch + whole[2 * x])
             upper[x] = flat[k] | (np.uint16(flat[k + right]) << 8)
@@ -344,37 +364,43 @@ def follow_rows(
     is 0 for what came from outside the image.
     """
     h, w = reliability_out.shape
-    is_far = composed.shape[0] > 0
-    half, quarter = np.float32(0.5), np.float32(0.25)
+    is_far, eighth, quarter, scale = composed.shape[0] > 0, np.float32(0.125), np.float32(0.25), np.float32(rate)
+    faded, far, one = reliability.reshape(-1), composed.reshape(-1), np.uintp(1)
+    right, below, pitch = np.uintp(min(1, w - 1)), np.uintp(w * min(1, h - 1)), np.int32(w)
+    here, most, before = np.empty(2 * w, np.float32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
+    _limits(here, most, before, h, w)
+    near, left = np.empty(2 * w, np.float32), np.empty(w, np.float32)
+    whole, part, is_out = np.empty(2 * w, np.int32), np.empty(2 * w, np.float32), np.empty(2 * w, np.int32)
     for y in range(first, last):
-        above, below = flow[2 * y], flow[2 * y + 1]
+        above, under = flow[2 * y].reshape(-1), flow[2 * y + 1].reshape(-1)
+        to, moved = reliability_out[y], composed_out[y].reshape(-1)
         for x in range(w):
-            a, b = 2 * x, 2 * x + 1
-            dx = ((above[a, 0] + above[b, 0]) + (below[a, 0] + below[b, 0])) * quarter * half
-            dy = ((above[a, 1] + above[b, 1]) + (below[a, 1] + below[b, 1])) * quarter * half
-            e = ((error[2 * y, a] + error[2 * y, b]) + (error[2 * y + 1, a] + error[2 * y + 1, b])) * quarter
-            e *= np.float32(rate)
-            left = np.exp(-e * e)
-            sx, sy = np.float64(x) + dx, np.float64(y) + dy
-            inside = sx >= 0.0 and sx <= w - 1.0 and sy >= 0.0 and sy <= h - 1.0
-            if is_far:
-                sx = min(sx, w - 1.0) if sx > 0.0 else 0.0  # NaN is 0
-                sy = min(sy, h - 1.0) if sy > 0.0 else 0.0
-                x0, y0 = int(sx), int(sy)
-                x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)
-                fx, fy = np.float32(sx - x0), np.float32(sy - y0)
-                p = composed[y0, x0, 0] + fx * (composed[y0, x1, 0] - composed[y0, x0, 0])
-                q = composed[y1, x0, 0] + fx * (composed[y1, x1, 0] - composed[y1, x0, 0])
-                dx += p + fy * (q - p)
-                p = composed[y0, x0, 1] + fx * (composed[y0, x1, 1] - composed[y0, x0, 1])
-                q = composed[y1, x0, 1] + fx * (composed[y1, x1, 1] - composed[y1, x0, 1])
-                dy += p + fy * (q - p)
-                p = reliability[y0, x0] + fx * (reliability[y0, x1] - reliability[y0, x0])
-                q = reliability[y1, x0] + fx * (reliability[y1, x1] - reliability[y1, x0])
-                left *= p + fy * (q - p)
-            reliability_out[y, x] = left if inside else np.float32(0)
-            composed_out[y, x, 0] = dx
-            composed_out[y, x, 1] = dy
+            k = 4 * x
+            near[2 * x] = ((above[k] + above[k + 2]) + (under[k] + under[k + 2])) * eighth
+            near[2 * x + 1] = ((above[k + 1] + above[k + 3]) + (under[k + 1] + under[k + 3])) * eighth
+        for x in range(w):
+            a, b = error[2 * y, 2 * x] + error[2 * y, 2 * x + 1], error[2 * y + 1, 2 * x] + error[2 * y + 1, 2 * x + 1]
+            e = (a + b) * quarter * scale
+            left[x] = np.exp(-e * e)
+        _locate(here, most, before, near, y, whole, part)
+        _leave(here, most, near, is_out)
+        if is_far:
+            for x in range(w):
+                k, fx, fy = np.uintp(whole[2 * x + 1] * pitch + whole[2 * x]), part[2 * x], part[2 * x + 1]
+                a, b, c, d = k + k, k + k + right + right, k + k + below + below, k + k + below + below + right + right
+                p, q = far[a] + fx * (far[b] - far[a]), far[c] + fx * (far[d] - far[c])
+                moved[2 * x] = near[2 * x] + (p + fy * (q - p))
+                a, b, c, d = a + one, b + one, c + one, d + one
+                p, q = far[a] + fx * (far[b] - far[a]), far[c] + fx * (far[d] - far[c])
+                moved[2 * x + 1] = near[2 * x + 1] + (p + fy * (q - p))
+                p = faded[k] + fx * (faded[k + right] - faded[k])
+                q = faded[k + below] + fx * (faded[k + below + right] - faded[k + below])
+                left[x] *= p + fy * (q - p)
+        else:
+            for k in range(2 * w):
+                moved[k] = near[k]
+        for x in range(w):
+            to[x] = np.float32(0) if is_out[2 * x] | is_out[2 * x + 1] else left[x]
 
 
 @njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz", "arcp"}, error_model="numpy")

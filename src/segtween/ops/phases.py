@@ -18,12 +18,11 @@ does a piece makes no difference to it. `ops.threads.Rows.through` calls such a 
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -61,20 +60,6 @@ def _value(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
         return builder.load_atomic(builder.gep(array.data, [arguments[1]]), "acquire", 8)
 
     return types.int64(counters, types.intp), generate
-
-
-if config.DISABLE_JIT:  # loops run in the interpreter, and so do their counters
-    _lock = Lock()
-
-    def _add_one_interpreted(counters: NDArray[np.int64], index: int) -> int:
-        with _lock:
-            counters[index] += 1
-            return int(counters[index]) - 1
-
-    def _value_interpreted(counters: NDArray[np.int64], index: int) -> int:
-        return int(counters[index])
-
-    _add_one, _value = _add_one_interpreted, _value_interpreted
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
