@@ -15,21 +15,21 @@ STEPS, ROWS = 40, 64
 
 
 @njit(nogil=True)
-def _sums(counters, first, rooms, visits, stop):
+def _sums(counters, side, first, rooms, visits, stop):
     """Each phase: a row becomes the sum of the row before and the one after in what the phase before left; with `stop`
     only the first phase's rows are handed out, and none is ever finished."""
     rows = rooms.shape[1]
     for phase in range(first, visits.shape[0]):
         pieces = pieces_of(rows)
-        piece = claimed(counters, phase)
-        while piece < pieces and not stop:
+        piece = claimed(counters, phase, pieces, side)
+        while piece >= 0 and not stop:
             a, b = piece_of(rows, piece, pieces)
             before, to = rooms[phase % 2], rooms[(phase + 1) % 2]
             for y in range(a, b):
                 to[y] = (before[(y - 1) % rows] + before[(y + 1) % rows]) % 1_000_003
                 visits[phase, y] += 1
             finished(counters, phase)
-            piece = claimed(counters, phase)
+            piece = claimed(counters, phase, pieces, side)
         if not all_finished(counters, phase, pieces):
             return phase
     return visits.shape[0]
@@ -68,10 +68,10 @@ def test_more_threads_than_processors_wait_for_one_another(monkeypatch: pytest.M
 def test_a_phase_that_is_not_finished_is_come_back_to() -> None:
     rooms, visits = np.zeros((2, ROWS), np.int64), np.zeros((STEPS, ROWS), np.int64)
     counters = counters_of(STEPS)
-    assert _sums(counters, 0, rooms, visits, True) == 0  # as if another thread had the rows and were not through
+    assert _sums(counters, 0, 0, rooms, visits, True) == 0  # as if another thread had the rows and were not through
     assert not visits.any()
     counters[phases.LINE] = pieces_of(ROWS)
-    assert _sums(counters, 0, rooms, visits, False) == STEPS
+    assert _sums(counters, 0, 0, rooms, visits, False) == STEPS
     assert (visits[1:] == 1).all()
 
 
@@ -86,7 +86,7 @@ def test_pieces_cover_all_rows_once(rows: int) -> None:
 def test_a_thread_of_its_own_work_does_all_phases_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segtween.ops.threads.available_threads", lambda: 4)
     rows, used = Rows(4), []
-    monkeypatch.setattr(rows, "_at_once", lambda work, threads: (used.append(threads), work()))
+    monkeypatch.setattr(rows, "_at_once", lambda work, threads: (used.append(threads), work(0)))
     rooms, visits = np.zeros((2, ROWS), np.int64), np.zeros((STEPS, ROWS), np.int64)
     job = (_sums, STEPS, (rooms, visits, False))
     rows.through(*job, cells=ROWS)

@@ -291,7 +291,7 @@ def _found(rooms: Any, side: int, shape: Any) -> Any:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def flow_phases(
-    counters: Array, first: int, images: Any, plan: Any, limits: Any, rooms: Any, bands: Any, outs: Any
+    counters: Array, side: int, first: int, images: Any, plan: Any, limits: Any, rooms: Any, bands: Any, outs: Any
 ) -> int:
     """The flow between two images from phase `first` on (`ops.phases`): of every level, from coarse to fine, a search
     and the `rounds`; then each pixel's flow, outs[0] (h, w, 2), and the same enlarged, outs[1] (2h, 2w, 2), if that is
@@ -319,8 +319,8 @@ def flow_phases(
         else:
             total = enlarged.shape[0]
         pieces = pieces_of(total)
-        piece = claimed(counters, phase)
-        while piece < pieces:
+        piece = claimed(counters, phase, pieces, side)
+        while piece >= 0:
             a, b = piece_of(total, piece, pieces)
             if phase == each * count:
                 densify_columns(now, before, places, _found(rooms, (phase + 1) % 2, shape)[0], bands, out, a, b)
@@ -336,7 +336,7 @@ def flow_phases(
                 nearest = rows[from_y:to_y], columns[from_x:to_x], scales[k, 0], scales[k, 1]
                 search_rows(now, before, places, start, nearest, (steps, least), target, a, b)
             finished(counters, phase)
-            piece = claimed(counters, phase)
+            piece = claimed(counters, phase, pieces, side)
         if not all_finished(counters, phase, pieces):
             return phase
     return phases

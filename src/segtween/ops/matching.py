@@ -249,7 +249,16 @@ def _changed(room: Any, count: int) -> int:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def match_phases(
-    counters: Array, first: int, views: Any, source: Array, flow: Array, near: Any, limits: Any, steps: Array, room: Any
+    counters: Array,
+    side: int,
+    first: int,
+    views: Any,
+    source: Array,
+    flow: Array,
+    near: Any,
+    limits: Any,
+    steps: Array,
+    room: Any,
 ) -> int:
     """A flow (h, w, 2) matched by appearance, from phase `first` on (`ops.phases`): `flow` becomes that of the `source`
     (of its size or half of it), better where a neighbour's fits better.
@@ -268,8 +277,8 @@ def match_phases(
         else:
             total = counts[-1]
         pieces = pieces_of(total)
-        piece = claimed(counters, phase)
-        while piece < pieces:
+        piece = claimed(counters, phase, pieces, side)
+        while piece >= 0:
             a, b = piece_of(total, piece, pieces)
             if phase == 0:
                 _begin(source, flow, labels, away, edges, a, b)
@@ -283,7 +292,7 @@ def match_phases(
             else:
                 _put(found, cells, flow, a, b)
             finished(counters, phase)
-            piece = claimed(counters, phase)
+            piece = claimed(counters, phase, pieces, side)
         if not all_finished(counters, phase, pieces):
             return phase
     return phases

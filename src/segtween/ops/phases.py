@@ -3,17 +3,19 @@
 A compiled function does all phases, one after the other, and every thread calls it with the same counters:
 
     for phase in range(first, phases):
-        piece = claimed(counters, phase)
-        while piece < pieces:
+        piece = claimed(counters, phase, pieces, side)
+        while piece >= 0:
             ...                                    # rows piece_of(rows, piece, pieces) of the phase's output
             finished(counters, phase)
-            piece = claimed(counters, phase)
+            piece = claimed(counters, phase, pieces, side)
         if not all_finished(counters, phase, pieces):
             return phase                           # another thread still has a piece: come back to this phase
     return phases
 
 So threads meet after each phase, and one that comes late finds nothing left to do of the earlier ones. Which thread
-does a piece makes no difference to it. `ops.threads.Rows.through` calls such a function.
+does a piece makes no difference to it, but takes longer where another one wrote what it reads, for that is in another
+processor's cache: one thread begins with the first rows of every phase, the other with the last ones.
+`ops.threads.Rows.through` calls such a function.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -40,15 +41,14 @@ def counters_of(phases: int) -> NDArray[np.int64]:
 
 
 @intrinsic
-def _add_one(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
-    """The counter's value, which is one more from then on, for all threads."""
+def _add(typing: Any, counters: Any, index: Any, more: Any) -> Any:  # noqa: ARG001
+    """The counter's value, which is larger from then on, for all threads."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        at = builder.gep(array.data, [arguments[1]])
-        return builder.atomic_rmw("add", at, ir.Constant(ir.IntType(64), 1), "seq_cst")
+        return builder.atomic_rmw("add", builder.gep(array.data, [arguments[1]]), arguments[2], "seq_cst")
 
-    return types.int64(counters, types.intp), generate
+    return types.int64(counters, types.intp, types.int64), generate
 
 
 @intrinsic
@@ -63,15 +63,21 @@ def _value(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def claimed(counters: Any, phase: int) -> Any:
-    """The next piece of a phase, for the thread that asks alone."""
-    return _add_one(counters, 2 * LINE * phase)
+def claimed(counters: Any, phase: int, pieces: int, side: int) -> Any:
+    """A piece of a phase, for the thread that asks alone: of those that are left the first for side 0, the last for
+    side 1; -1 if none is left."""
+    at, bits = 2 * LINE * phase, 32
+    taken = _add(counters, at, 1 << (bits * side))
+    low, high = taken & ((1 << bits) - 1), taken >> bits
+    if low + high >= pieces:
+        return -1
+    return pieces - 1 - high if side == 1 else low
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
 def finished(counters: Any, phase: int) -> None:
     """Says that a piece of the phase is done."""
-    _add_one(counters, 2 * LINE * phase + LINE)
+    _add(counters, 2 * LINE * phase + LINE, 1)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import count
+from functools import partial
+from itertools import count, pairwise
 from time import perf_counter, sleep
 from typing import TypeVar
 
@@ -118,20 +120,26 @@ class Rows:
         worth = MOST_PIECES * self.threads if took is None else took * rows / LEAST_SECONDS
         threads = max(1, min(self.threads, _mine.threads, int(worth), rows))
         pieces = min(MOST_PIECES * threads, int(2 * worth), rows) if threads > 1 else 1
-        bounds, left, times = [rows * i // pieces for i in range(pieces + 1)], count(), list[float]()
+        bounds, times = [rows * i // pieces for i in range(pieces + 1)], list[float]()
+        left = deque(pairwise(bounds))
 
-        def work() -> None:
-            while (piece := next(left)) < pieces:
+        def work(thread: int) -> None:
+            take = left.pop if thread % 2 else left.popleft  # rows that a thread wrote are in its processor's cache
+            while left:
+                try:
+                    first, last = take()
+                except IndexError:  # another thread was faster
+                    return
                 began = perf_counter()
-                kernel(bounds[piece], bounds[piece + 1])
+                kernel(first, last)
                 times.append(perf_counter() - began)
 
         self._at_once(work, threads)
         self._seconds_per_row[which] = sum(times) / max(rows, 1)
 
     def through(self, kernel: Callable[..., int], phases: int, arguments: Sequence[object], *, cells: int) -> None:
-        """All phases of a compiled `kernel(counters, first, *arguments)` (`ops.phases`), by no more threads than what
-        as many `cells` took the last time is worth; returns when they are done."""
+        """All phases of a compiled `kernel(counters, side, first, *arguments)` (`ops.phases`), by no more threads than
+        what as many `cells` took the last time is worth; returns when they are done."""
         from segtween.ops.phases import counters_of  # loads Numba, which not all that counts threads needs
 
         which = kernel, cells.bit_length()
@@ -139,9 +147,9 @@ class Rows:
         worth = self.threads if took is None else took * cells / LEAST_SECONDS
         threads, counters = max(1, min(self.threads, _mine.threads, int(worth))), counters_of(phases)
 
-        def work() -> None:
+        def work(thread: int) -> None:
             reached = 0
-            while (reached := kernel(counters, reached, *arguments)) < phases:
+            while (reached := kernel(counters, thread % 2, reached, *arguments)) < phases:
                 sleep(0)
 
         began = perf_counter()
@@ -157,7 +165,7 @@ class Rows:
             return [work() for work in works]
         done, left = dict[int, Made](), count()
 
-        def work() -> None:
+        def work(thread: int) -> None:  # noqa: ARG001
             before, _mine.threads = _mine.threads, allowed // threads
             try:
                 while (i := next(left)) < len(works):
@@ -168,11 +176,11 @@ class Rows:
         self._at_once(work, threads)
         return [done[i] for i in range(len(works))]
 
-    def _at_once(self, work: Callable[[], None], threads: int) -> None:
-        """Calls `work`, which takes what is left to do until nothing is, in so many threads, of which this is one."""
-        helping = [] if self._pool is None else [self._pool.submit(work) for _ in range(threads - 1)]
+    def _at_once(self, work: Callable[[int], None], threads: int) -> None:
+        """Calls `work(thread)`, which takes what is left to do until nothing is, in so many threads: 0 is this one."""
+        helping = [] if self._pool is None else [self._pool.submit(partial(work, i)) for i in range(1, threads)]
         try:
-            work()
+            work(0)
         finally:
             begun = [other for other in helping if not other.cancel()]  # the rest would find nothing to do
             for other in begun:
