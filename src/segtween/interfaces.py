@@ -207,6 +207,14 @@ class ArrayOps(Protocol):
     def mixed_label_maps(
         self, first: tuple[Labels, Flow], second: tuple[Labels, Flow], share: NDArray[np.float32]
     ) -> Labels: ...
+    def confidence(
+        self,
+        first: tuple[ScoreMap, Flow | None],
+        second: tuple[ScoreMap, Flow | None] | None = None,
+        share: NDArray[np.float32] | None = None,
+        *,
+        step: int = 1,
+    ) -> NDArray[np.float32]: ...
     def appearance(self, rgb: Rgb, grid_hw: SizeHW) -> Appearance: ...
     def match(self, composed: Flow, now: Appearance, key: Appearance, *, quality: str) -> Flow: ...
     def match_labels(

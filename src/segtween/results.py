@@ -43,6 +43,16 @@ class Result(types.Result):
         frame: types.Result = self.__dict__["_frame"]
         return frame.score_map
 
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        frame: types.Result = self.__dict__["_frame"]
+        return frame.confidence
+
+    @cached_property
+    def mean_confidence(self) -> float:
+        frame: types.Result = self.__dict__["_frame"]
+        return frame.mean_confidence
+
     def overlay(
         self,
         *,

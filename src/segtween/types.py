@@ -191,9 +191,14 @@ class ScoreMap:
     def grid_hw(self) -> SizeHW:
         return self.values.shape[1], self.values.shape[2]
 
+    @property
+    def inside_hw(self) -> SizeHW:
+        """The rows and columns of the grid that lie in the image."""
+        return covered(self.grid_hw, image_hw=self.image_hw, spans_hw=self.spans_hw or self.image_hw)
+
     def confidence(self) -> NDArray[np.float32]:
         """(h, w) float32: the largest class probability of each cell that lies in the image."""
-        rows, columns = covered(self.grid_hw, image_hw=self.image_hw, spans_hw=self.spans_hw or self.image_hw)
+        rows, columns = self.inside_hw
         values = self.values[:, :rows, :columns]
         values = values if isinstance(values, np.ndarray) else values.cpu().numpy()
         top = values.max(axis=0)
@@ -206,6 +211,19 @@ class ScoreMap:
             f"ScoreMap({self.kind}, {self.classes} classes on {format_size(self.grid_hw)} "
             f"of {format_size(self.image_hw)})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LazyScores:
+    """A frame's scores, computed by calling this; and what `Result.confidence` and `Result.mean_confidence` are, for
+    which the scores need not be computed."""
+
+    make: Callable[[], ScoreMap]
+    confidence: Callable[[], NDArray[np.float32]]
+    mean_confidence: Callable[[], float]
+
+    def __call__(self) -> ScoreMap:
+        return self.make()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -275,7 +293,18 @@ class Result:
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """(h, w) float32 in 0..1 on the grid of `score_map`: the largest class probability. Computed when asked for."""
-        return self.score_map.confidence()
+        return self.scores.confidence() if isinstance(self.scores, LazyScores) else self.score_map.confidence()
+
+    @cached_property
+    def mean_confidence(self) -> float:
+        """The mean of the confidence, 0..1, for a fraction of its work. Computed when asked for.
+
+        Between key frames it is the mean of the key frame's confidence where the composed flow leads; where a frame is
+        read from two key frames, that of `confidence` over every second cell of every second row.
+        """
+        if isinstance(self.scores, LazyScores):
+            return self.scores.mean_confidence()
+        return float(self.confidence.mean(dtype=np.float64))
 
     def __repr__(self) -> str:
         kind = "key" if self.is_key else f"distance {self.distance}"

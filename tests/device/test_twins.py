@@ -10,7 +10,7 @@ import pytest
 
 from device.twins import TWINS, Twin, twin
 from segtween.errors import SettingError
-from segtween.ops.cpu import CpuOps
+from segtween.ops.cpu import CpuOps, softmax
 from segtween.types import ScoreMap
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
@@ -67,6 +67,21 @@ def test_warping_is_the_same_everywhere(ops: Twin, cpu: CpuOps, size: tuple[int,
     expected, where = cpu.warp(values, motion)
     np.testing.assert_allclose(warped, expected, **CLOSE)
     assert np.array_equal(inside, where)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+@pytest.mark.parametrize(("grid", "size"), GRIDS)
+def test_confidence_is_the_same_everywhere(
+    ops: Twin, cpu: CpuOps, grid: tuple[int, int], size: tuple[int, int], kind: Any
+) -> None:
+    one, two = (ScoreMap(scores(size, seed=i), kind, (96, 128)) for i in range(2))
+    if kind == "probabilities":
+        one, two = (ScoreMap(softmax(of.values), kind, of.image_hw) for of in (one, two))
+    near, far = (flow(grid, seed=i, spread=2.0) for i in (3, 4))
+    share = np.random.default_rng(5).random(grid).astype(np.float32)
+    for given in ([(one, None)], [(one, near)], [(one, near), (two, far), share], [(one, None), (two, far), share]):
+        for step in (1, 2):
+            np.testing.assert_allclose(ops.confidence(*given, step=step), cpu.confidence(*given, step=step), **CLOSE)
 
 
 def test_no_number_in_a_flow_comes_from_outside(ops: Twin) -> None:

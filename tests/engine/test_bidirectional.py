@@ -230,6 +230,19 @@ def test_frames_after_the_last_labelled_one_do_not_wait() -> None:
     assert [len(sided.push(rgb)) for rgb in frames] == [0, 2, 1, 1, 1]
 
 
+@pytest.mark.parametrize("kind", ["network", "labels"])
+def test_mean_confidence_is_that_of_the_mixture(kind: str) -> None:
+    frames = panning(5, SIZE, step=1, cell=20)
+    results = all_of(offline(3), frames) if kind == "network" else labelled(frames, [0, 3])
+    for result in results:
+        np.testing.assert_allclose(result.confidence, result.score_map.confidence(), atol=3e-6)
+    between = [r for r in results if 0 < r.index < 3]
+    step = 2 if kind == "network" else 1
+    for result in between:
+        assert result.mean_confidence == pytest.approx(result.confidence[::step, ::step].mean(), abs=1e-6)
+    assert results[0].mean_confidence == pytest.approx(results[0].confidence.mean(), abs=1e-6)
+
+
 def test_a_scene_without_a_label_is_unknown_and_has_no_confidence() -> None:
     frames = panning(3, SIZE, seed=1) + panning(3, SIZE, seed=2)
     results = labelled(frames, [4])

@@ -15,7 +15,7 @@ from segtween.engine import Engine
 from segtween.engine.causal import CausalEngine
 from segtween.errors import SettingError
 from segtween.settings import change, find_preset
-from segtween.types import Frame
+from segtween.types import Frame, size_of
 
 SIZE = (96, 128)
 
@@ -127,6 +127,22 @@ def test_results_carry_sizes_times_and_confidence() -> None:
     assert {"prepare", "flow", "propagate", "label"} == set(other.stages_ms)
     assert other.confidence.shape == other.score_map.grid_hw
     assert 0 < other.confidence.min() <= other.confidence.max() <= 1
+
+
+def test_mean_confidence_is_the_key_frame_s_where_the_flow_leads() -> None:
+    built = build_engine(BrightnessSegmenter(), change(find_preset("composed"), interval=3))
+    assert isinstance(built, CausalEngine)
+    key, *others = [(built.step(rgb), built._state) for rgb in panning(4, (96, 200))]
+    at_key = key[0].score_map.confidence()
+    assert key[0].mean_confidence == pytest.approx(at_key.mean(), abs=1e-6)
+    for result, state in others:
+        assert "score_map" not in result.__dict__, "nobody has asked for the scores"
+        assert state is not None
+        assert state.composed is not None
+        placed = built.ops.resize(at_key, size_of(state.composed))
+        led, _ = built.ops.warp(placed[None], state.composed)
+        assert result.mean_confidence == pytest.approx(led.mean(), abs=1e-6)
+        np.testing.assert_allclose(result.confidence, result.score_map.confidence(), atol=3e-6)
 
 
 def test_logits_can_be_carried_and_their_confidence_is_a_probability() -> None:

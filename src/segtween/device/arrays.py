@@ -164,6 +164,27 @@ class TorchOps:
         (one, near), (other, far) = first, second
         return eager.mixed_labels_along((one.values, near), (other.values, far), share, size_hw)
 
+    def confidence(
+        self,
+        first: tuple[ScoreMap, Tensor | None],
+        second: tuple[ScoreMap, Tensor | None] | None = None,
+        share: Tensor | None = None,
+        *,
+        step: int = 1,
+    ) -> Tensor:
+        values = self._led(*first)
+        if second is not None and share is not None:
+            values = values + self.resize(share, first[0].grid_hw) * (self._led(*second) - values)
+        rows, columns = first[0].inside_hw
+        values = values[:, :rows:step, :columns:step]
+        return (torch.softmax(values, 0) if first[0].kind == "logits" else values).amax(0).clamp(max=1)
+
+    def _led(self, scores: ScoreMap, composed: Tensor | None) -> Tensor:
+        """Scores where composed flow leads, on their own grid."""
+        if composed is None:
+            return scores.values
+        return self.warp(scores.values, self.resize_flow(composed, scores.grid_hw))[0]
+
     appearance = staticmethod(matching.appearance)
 
     def match(self, composed: Tensor, now: Any, key: Any, *, quality: str) -> Tensor:

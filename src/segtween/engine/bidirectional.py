@@ -390,7 +390,7 @@ class BidirectionalEngine(Streaming):
             distance=0 if nearest is None else nearest.distance,
             is_cut=waiting.is_cut,
             labels=self.ops.host(labels, like=waiting.like),
-            scores=partial(self.keys.score_map, sides, waiting.size_hw),
+            scores=self.keys.lazy_scores(sides, waiting.size_hw),
             stages_ms={**waiting.stages_ms, **waiting.clock.stages_ms},
         )
 

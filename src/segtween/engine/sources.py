@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from segtween.errors import LabelError
 from segtween.geometry import shrink_to
 from segtween.interfaces import Schedule, Segmenter, Selecting, Situation, notes_of, segmented, select
 from segtween.labels import LabelSet
-from segtween.types import IGNORE, Appearance, Flow, FrameKey, Labels, Rgb, ScoreMap, SizeHW, format_size
+from segtween.types import IGNORE, Appearance, Flow, FrameKey, Labels, LazyScores, Rgb, ScoreMap, SizeHW, format_size
 
 LEAST_RIGHT, FADING = 0.68, 0.25
 """How often a propagated true label is right, by its reliability r: about LEAST_RIGHT + (1 - LEAST_RIGHT) r^FADING. So
@@ -95,6 +95,9 @@ class KeySource(Protocol):
 
     def read(self, sides: Sides, size_hw: SizeHW) -> Labels: ...
     def score_map(self, sides: Sides, size_hw: SizeHW) -> ScoreMap: ...
+    def lazy_scores(self, sides: Sides, size_hw: SizeHW) -> LazyScores:
+        """Those of the score map, and their confidence."""
+
     def describe(self) -> dict[str, Any]: ...
 
 
@@ -187,6 +190,17 @@ class NetworkKeys:
         first, second = self.propagation.score_map(before), self.propagation.score_map(after)
         part = self.propagation.ops.resize(share, first.grid_hw)
         return replace(first, values=first.values + part * (second.values - first.values))
+
+    def lazy_scores(self, sides: Sides, size_hw: SizeHW) -> LazyScores:
+        if sides.only is not None:
+            return self.propagation.lazy_scores(sides.only)
+        before, after, share = _both(sides)
+        of = (before.scores, before.composed), (after.scores, after.composed), share
+
+        def mean() -> float:
+            return float(self.propagation.confidence(*of, step=2).mean(dtype=np.float64))
+
+        return LazyScores(partial(self.score_map, sides, size_hw), partial(self.propagation.confidence, *of), mean)
 
     def describe(self) -> dict[str, Any]:
         late = {} if self.delay is None else {"async_keys": self.delay}
@@ -283,6 +297,11 @@ class LabelKeys:
             values += self._probable(sides.after) * (share if sides.before is not None else 1)
         values += (1 - values.sum(axis=0)) / np.float32(classes)
         return ScoreMap(values, "probabilities", size_hw)
+
+    def lazy_scores(self, sides: Sides, size_hw: SizeHW) -> LazyScores:
+        scores = cache(partial(self.score_map, sides, size_hw))
+        confidence = cache(lambda: scores().confidence())
+        return LazyScores(scores, confidence, lambda: float(confidence().mean(dtype=np.float64)))
 
     def _probable(self, state: KeyState) -> Float:
         if state.composed is None or state.reliability is None:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from segtween.engine.clock import Clock
 from segtween.geometry import stride_grid
 from segtween.interfaces import ArrayOps, Fusion
-from segtween.types import IGNORE, Appearance, Flow, Labels, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
+from segtween.ops.cache import TwoEntryCache
+from segtween.types import IGNORE, Appearance, Flow, Labels, LazyScores, Motion, Rgb, ScoreKind, ScoreMap, SizeHW
 
 Float = NDArray[np.float32]
+Source = tuple[ScoreMap, "Flow | None"]
+"""Scores and the composed flow along which they are looked up; None: at their own key frame."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Propagation:
     ) -> None:
         self.ops, self.fusion, self.kind = ops, fusion, kind
         self.most_cells, self.tolerance, self.match = most_cells, tolerance, match
+        self._confidences, self._on_grid = TwoEntryCache[Float](), TwoEntryCache[Float]()
 
     def seen(self, motion: Motion, rgb: Rgb) -> Motion:
         """A frame's motion with its appearance, where that is needed and not known yet."""
@@ -142,8 +146,7 @@ class Propagation:
             labels = self._labels(state, rgb)
             if state.is_known:
                 labels = self.matched(labels, [state], appearance)
-        scores = state.scores if state.composed is None else partial(self.score_map, state)
-        return Reading(state, labels, scores)
+        return Reading(state, labels, self.lazy_scores(state))
 
     def _labels(self, state: KeyState, rgb: Rgb) -> Labels:
         size_hw = rgb.shape[0], rgb.shape[1]
@@ -173,6 +176,29 @@ class Propagation:
             return state.scores
         values, _ = self.ops.warp(state.scores.values, self.ops.resize_flow(state.composed, state.scores.grid_hw))
         return replace(state.scores, values=values)
+
+    def lazy_scores(self, state: KeyState) -> LazyScores:
+        """Those of `score_map`, and their confidence."""
+        confidence = partial(self.confidence, (state.scores, state.composed))
+        return LazyScores(partial(self.score_map, state), confidence, partial(self.mean_confidence, state))
+
+    def confidence(
+        self, first: Source, second: Source | None = None, share: Float | None = None, *, step: int = 1
+    ) -> Float:
+        """The largest class probability of every `step`-th cell of every `step`-th row, of scores where the composed
+        flow leads; of two sources mixed, the second with its `share`."""
+        confidence: Float = self.ops.host(self.ops.confidence(first, second, share, step=step), like=None)
+        return confidence
+
+    def mean_confidence(self, state: KeyState) -> float:
+        """The mean of the key frame's confidence, over the composed flow's cells where there is such flow: where each
+        leads. It is made once for a key frame."""
+        known = self._confidences(state.scores.values, lambda: self.ops.confidence((state.scores, None)))
+        if state.composed is not None:
+            grid_hw = state.composed.shape[0], state.composed.shape[1]
+            at_key = self._on_grid(known, lambda: self.ops.resize(known, grid_hw))
+            known, _ = self.ops.warp(at_key[None], state.composed)
+        return float(self.ops.host(known, like=None).mean(dtype=np.float64))
 
     def describe(self) -> dict[str, Any]:
         """Everything that changes the numbers, as plain JSON values."""

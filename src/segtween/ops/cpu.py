@@ -20,6 +20,7 @@ from segtween.geometry import sample_positions, shrink_to
 from segtween.ops import along, bidirectional, candidates, kernels, matching, tiles
 from segtween.ops.appearance import Matching
 from segtween.ops.cache import TwoEntryCache
+from segtween.ops.confidence import confidence_rows
 from segtween.ops.searches import SEARCHES, describe_matching
 from segtween.ops.threads import Made, Rows
 from segtween.types import Appearance, Flow, Labels, Rgb, ScoreKind, ScoreMap, SizeHW, check_rgb
@@ -274,6 +275,36 @@ class CpuOps:
         where = _positions(size_hw, grid)
         self.rows(lambda a, b: bidirectional.mix_label_maps_rows(*maps, share, *where, out, a, b), size_hw[0])
         return out
+
+    def confidence(
+        self,
+        first: tuple[ScoreMap, Flow | None],
+        second: tuple[ScoreMap, Flow | None] | None = None,
+        share: Float | None = None,
+        *,
+        step: int = 1,
+    ) -> Float:
+        """The largest class probability of every `step`-th cell of every `step`-th row that lie in the image: of scores
+        where the composed flow leads (None: at the cell itself), or of (1 - share) first + share second.
+
+        Flows and `share`, 0..1, have any grid that spans the image; both scores have the same one, and one kind.
+        """
+        scores, grid = first[0], first[0].grid_hw
+        one = self._led(*first)
+        two = one if second is None else self._led(*second)
+        part = np.empty((0, 0), np.float32) if share is None else np.ascontiguousarray(self.resize(share, grid))
+        rows, columns = (-(-n // step) for n in scores.inside_hw)
+        out, is_logits = np.empty((rows, columns), np.float32), scores.kind == "logits"
+        self.rows(lambda a, b: confidence_rows(one, two, part, is_logits, step, out, a, b), rows)
+        return out
+
+    def _led(self, scores: ScoreMap, composed: Flow | None) -> tuple[Float, Flow]:
+        """A source of `confidence_rows`."""
+        if composed is None:
+            composed = np.empty((0, 0, 2), np.float32)
+        else:
+            composed = np.ascontiguousarray(self.resize_flow(composed, scores.grid_hw), np.float32)
+        return np.ascontiguousarray(scores.values, np.float32), composed
 
     def _source(self, scores: ScoreMap, composed: Flow | None, grid: tuple[int, ...]) -> tuple[Any, ...]:
         """What `along.read_rows` wants of scores."""

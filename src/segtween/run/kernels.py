@@ -31,11 +31,13 @@ POLL_SECONDS = 0.1
 def _labels() -> None:
     from segtween.ops.cpu import CpuOps
     from segtween.types import ScoreMap
+    from segtween.video.paint import class_counts
 
     ops, path, share = CpuOps(), np.zeros((*GRID, 2), np.float32), np.full(GRID, 0.5, np.float32)
     scores = ScoreMap(np.zeros((len(CAMVID11), *GRID), np.float32), "logits", SIZE_HW)
-    ops.labels(scores, SIZE_HW)
+    class_counts(ops.labels(scores, SIZE_HW))
     ops.labels(scores, SIZE_HW, composed=path)
+    ops.confidence((scores, path))
     ops.mixed_labels((scores, path), (scores, path), share, SIZE_HW)
 
 

@@ -165,7 +165,7 @@ class _Watched:
 
     def write(self, frame: Frame, result: Result) -> None:
         self._inner.write(frame, result)
-        self._errors.append(1.0 - float(result.confidence.mean()))
+        self._errors.append(1.0 - result.mean_confidence)
 
     def close(self) -> None:
         self._inner.close()

@@ -23,7 +23,7 @@ FRAMES_TABLE = "frames.csv"
 class FramesTable:
     """`frames.csv`: one line per frame, flushed as it is written.
 
-    Columns: frame, pts_seconds, key (1 or 0), frames_since_key, ms (all stages), confidence (mean, 0..1),
+    Columns: frame, pts_seconds, key (1 or 0), frames_since_key, ms (all stages), confidence (`Result.mean_confidence`),
     share_<class> (share of the frame's pixels, 0..1) for every class, change_rate (share of pixels
     whose label differs from the frame before, 0 at the first).
     """
@@ -51,7 +51,7 @@ class FramesTable:
                 int(result.is_key),
                 result.distance,
                 f"{sum(result.stages_ms.values()):.3f}",
-                f"{float(result.confidence.mean()):.6f}",
+                f"{result.mean_confidence:.6f}",
                 *(f"{share:.6f}" for share in shares),
                 f"{changed:.6f}",
             ]

@@ -72,7 +72,7 @@ class RerunLog:
         log("frame", rerun.Image(frame.rgb).compress(jpeg_quality=85))
         log("frame/labels", rerun.SegmentationImage(result.labels, opacity=0.5))
         log("confidence", rerun.DepthImage(np.ascontiguousarray(result.confidence), meter=1.0))
-        log("mean_confidence", rerun.Scalars(float(result.confidence.mean())))
+        log("mean_confidence", rerun.Scalars(result.mean_confidence))
         origins, vectors = self._arrows(frame.rgb)
         log("frame/flow", rerun.Arrows2D(origins=origins, vectors=vectors, radii=0.5))
         for stage, ms in result.stages_ms.items():

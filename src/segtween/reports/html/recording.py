@@ -86,7 +86,7 @@ class RunRecorder:
         """See `run.options.Recorder`."""
         before = None if self._compared is None else self._compared(frame.index).flicker[0]
         shares = class_counts(result.labels)[: len(self.labels)] / result.labels.size
-        confidence = float(result.confidence.mean())
+        confidence = result.mean_confidence
         self.bins.add([confidence, flicker, before, *shares.tolist()])
         self.shares += shares
         if result.is_key:
