@@ -177,5 +177,13 @@ def test_counts(values):
     assert np.array_equal(class_counts(labels), np.bincount(values, minlength=256))
 
 
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(1, 40)), min_size=1, max_size=30), st.integers(0, 7))
+def test_counts_of_runs(runs, skipped):
+    values = np.concatenate([np.full(n, v, np.uint8) for v, n in runs])[skipped:]
+    assert np.array_equal(class_counts(values[None]), np.bincount(values, minlength=256))
+    upright = np.stack([values, values], axis=1)[:, :1]
+    assert np.array_equal(class_counts(upright), np.bincount(values, minlength=256)), "not contiguous"
+
+
 def test_counts_of_a_large_frame():
     assert class_counts(np.full((4100, 4100), 3, np.uint8))[3] == 4100 * 4100

@@ -107,11 +107,12 @@ class Painter:
 
 def class_counts(labels: Labels) -> NDArray[np.int64]:
     """Pixels of each value 0..255."""
-    import cv2
+    from segtween.ops.counting import count_values
 
-    if labels.size >= 1 << 24:  # OpenCV counts in float32
-        return np.bincount(labels.ravel(), minlength=256).astype(np.int64)
-    return np.asarray(cv2.calcHist([labels], [0], None, [256], [0, 256]), np.float32).ravel().astype(np.int64)
+    flat, counts = np.ascontiguousarray(labels).reshape(-1), np.zeros(256, np.int64)
+    whole = flat.size // 8 * 8
+    count_values(flat[:whole].view(np.uint64), flat[whole:], counts)
+    return counts
 
 
 def full_size(confidence: NDArray[np.float32], size_hw: SizeHW) -> NDArray[np.float32]:
