@@ -117,7 +117,7 @@ def test_files_are_read_from_both_sides_there_too(frames: list[Any]) -> None:
         assert (found.labels != expected.labels).mean() <= 1e-4
         # Matching rounds places to half cells, so that a rounding of the flow may lead to another one.
         apart = np.abs(found.confidence - expected.confidence)
-        assert (apart > 1e-4).mean() < 0.002
+        assert (apart > 1e-4).mean() < 0.005
         assert apart.max() < 0.01
 
 
