@@ -109,7 +109,7 @@ def _corners(last: Array, x: Any, fx: Any, y: Any, fy: Any, part: Any) -> Any:
 
 
 @njit(nogil=True, inline="always", error_model="numpy")
-def _largest_of_two(classes: Any, p: Array, a: Any, q: Array, b: Any, part: Any) -> int:
+def largest_of_two(classes: Any, p: Array, a: Any, q: Array, b: Any, part: Any) -> int:
     """The largest class of a mixture of `classes_last`, the lowest of equal ones; `a` and `b` are places as `_near`
     gives them for x and for y. All classes at once, which costs less than to find out which can win."""
     x, x1, y, y1, c0, c1, c2, c3 = _corners(p, a[0], a[1], a[2], a[3], np.float32(1) - part)
@@ -224,7 +224,7 @@ def _cell_of_two(
                     if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
                         out[v, u] = best[a[2], a[0]]
                     else:
-                        out[v, u] = _largest_of_two(values.shape[0], last, a, other_last, b, _on(part, i, j))
+                        out[v, u] = largest_of_two(values.shape[0], last, a, other_last, b, _on(part, i, j))
 
 
 @_jit
@@ -323,7 +323,7 @@ def _line_of_two(
             if alike and best[a[2], a[0]] == other_best[b[2], b[0]]:
                 line[x] = best[a[2], a[0]]
             else:
-                line[x] = _largest_of_two(values.shape[0], last, a, other_last, b, part)
+                line[x] = largest_of_two(values.shape[0], last, a, other_last, b, part)
 
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")

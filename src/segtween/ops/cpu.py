@@ -232,14 +232,14 @@ class CpuOps:
         ]
         cells = found[0][1] if len(found) == 1 else united([changed for _, changed in found], grid)
         moved = [flow[cells[:, 1], cells[:, 0]] for flow, _ in found]
-        parts = [self._best(scores.values)[::2] for scores, _, _ in sources]
         if share is None:
-            (values, among), one = parts[0], moved[0]
+            (values, _, among), one = self._best(sources[0][0].values), moved[0]
             relabel = lambda a, b: matching.relabel_rows(values, among, cells, one, grid, labels, a, b)  # noqa: E731
         else:
-            both, two = tuple(parts), np.stack(moved, axis=1)
-            part = self.resize(share, grid)[cells[:, 1], cells[:, 0]]
-            relabel = lambda a, b: matching.relabel_mixed_rows(both, part, cells, two, grid, labels, a, b)  # noqa: E731
+            both = tuple((self._padded(scores.values), self._best(scores.values)[2]) for scores, _, _ in sources)
+            two, part = np.stack(moved, axis=1), self.resize(share, grid)[cells[:, 1], cells[:, 0]]
+            how = both, len(sources[0][0].values), part, cells, two, grid, labels
+            relabel = lambda a, b: matching.relabel_mixed_rows(*how, a, b)  # noqa: E731
         self.rows(relabel, len(cells))
         return labels
 

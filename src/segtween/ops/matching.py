@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from segtween.ops.along import score_at
+from segtween.ops.along import largest_of_two, score_at
 from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
 from segtween.ops.kernels import add_rows, double_rows
@@ -386,12 +386,12 @@ def relabel_rows(
 
 @njit(nogil=True, cache=True, fastmath=CONTRACT, error_model="numpy")
 def relabel_mixed_rows(
-    sources: Any, share: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
+    sources: Any, classes: int, share: Array, cells: Array, flows: Array, grid: Any, out: Array, first: int, last: int
 ) -> None:
-    """`relabel_rows` of (1 - share) first + share second: two sources (values, among), flows (n, 2, 2) to each, and
-    the share (n) of each cell."""
+    """`relabel_rows` of (1 - share) first + share second: two sources (`along.classes_last` of their scores, among),
+    flows (n, 2, 2) to each, and the share (n) of each cell."""
     (one, among_one), (other, among_other) = sources
-    (height, width), (classes, h, w) = out.shape, one.shape
+    (height, width), (h, w) = out.shape, among_one.shape
     names = np.empty(classes, np.int64)
     for i in range(first, last):
         x, y, part = cells[i, 0], cells[i, 1], share[i]
@@ -410,10 +410,4 @@ def relabel_mixed_rows(
                 x0, fx = _on_scores(column, width, near[0], grid[1], w)
                 x1, gx = _on_scores(column, width, far[0], grid[1], w)
                 # What is largest in a mixture need not be a candidate of either: all classes compete.
-                highest, winner = np.float32(-np.inf), 0
-                for c in range(classes):
-                    value = (np.float32(1) - part) * score_at(one, c, x0, fx, y0, fy)
-                    value += part * score_at(other, c, x1, gx, y1, gy)
-                    if value > highest:
-                        highest, winner = value, c
-                out[row, column] = winner
+                out[row, column] = largest_of_two(classes, one, (x0, fx, y0, fy), other, (x1, gx, y1, gy), part)
