@@ -178,16 +178,16 @@ def test_a_clip_of_one_colour_and_one_row_goes_through() -> None:
 def test_the_record_names_it_and_the_hash_depends_on_it() -> None:
     for mode in ("causal", "bidirectional"):
         matched, other = build(mode), build(mode, match="none")
-        assert matched.describe()["propagation"]["match"]["quality"] == "fast"
+        assert matched.describe()["propagation"]["match"]["quality"] == "fine"
         assert "match" not in other.describe()["propagation"]
-        built = (matched, build(mode, match="fine"), other)
+        built = (matched, build(mode, match="fast"), other)
         assert len({method(engine, name="composed").hash for engine in built}) == 3
 
 
-def test_matching_is_fine_where_accuracy_comes_first() -> None:
+def test_matching_is_fine_in_both_modes_and_flow_where_labels_come_late() -> None:
     composed = PRESETS["composed"]
     both = change(composed, mode="bidirectional")
-    assert (composed.match, both.match, both.quality) == ("fast", "fine", "fine")
+    assert (composed.match, composed.quality, both.match, both.quality) == ("fine", "balanced", "fine", "fine")
     assert change(both, match="fast").match == "fast"
     assert change(both, match="none").match is None
     assert PRESETS["blend"].match is None

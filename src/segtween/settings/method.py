@@ -260,7 +260,7 @@ class Settings:
         """The quality of matching by appearance; None: there is none."""
         if not isinstance(self.propagation, Composed):
             return None
-        match = self.propagation.match or ("fine" if self.is_bidirectional else "fast")
+        match = self.propagation.match or "fine"
         return None if match == "none" else match
 
     def at(self, interval: int) -> Settings:

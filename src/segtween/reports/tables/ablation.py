@@ -46,16 +46,21 @@ def _resampled(settings: Settings) -> str:
     return "resampled" if isinstance(settings.propagation, Composed) else single_values(settings)["propagation"]
 
 
-def _unmatched(settings: Settings) -> str | None:
-    """The quality of matching, for what matches."""
-    return "none" if isinstance(settings.propagation, Composed) else None
+def _matching(quality: str) -> Callable[[Settings], str | None]:
+    """Another quality of matching, for what matches."""
+
+    def value(settings: Settings) -> str | None:
+        return quality if isinstance(settings.propagation, Composed) else None
+
+    return value
 
 
 PARTS = (
     # Weights that only the refinement takes go with it.
     Without("refinement", "none", {"refine": "none", "edge": True, "weights": lambda s: s.flow.weights}),
     Without("composed flow", "resampled in each frame", {"propagation": _resampled}),
-    Without("matching by appearance", "none", {"match": _unmatched}),
+    Without("matching by appearance", "none", {"match": _matching("none")}),
+    Without("matching by appearance", "fast", {"match": _matching("fast")}),
     Without("logits propagated", "probabilities", {"kind": "probabilities"}),
     Without("history at key frames", "dropped", {"history_weight": 0.0}),
     Without("fading reliability", "reliable for ever", {"tolerance": 1e6}),
