@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -52,6 +54,20 @@ def test_results_hold_their_own_frames_in_every_mode(frames: list[np.ndarray]) -
             assert all(isinstance(result.scores, segtween.ScoreMap) for result in results)
             assert results[1].scores is results[1].score_map
     assert np.array_equal(segtween.load(by_brightness).step(frames[0]).rgb, frames[0])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda result: pickle.loads(pickle.dumps(result))])
+def test_copies_hold_what_is_computed_when_asked_for(
+    frames: list[np.ndarray], copied: Callable[[segtween.Result], segtween.Result]
+) -> None:
+    for mode in ("causal", "bidirectional"):
+        seg = segtween.load(by_brightness, interval=2, mode=mode)  # type: ignore[arg-type]
+        for result in seg.stream(frames):
+            same = copied(result)
+            assert np.array_equal(same.labels, result.labels)
+            assert np.array_equal(same.scores.values, result.scores.values)
+            assert np.array_equal(same.confidence, result.confidence)
+            assert same.mean_confidence == result.mean_confidence
 
 
 def test_two_streams_taken_in_turns_are_refused(seg: segtween.Segtween, frames: list[np.ndarray]) -> None:

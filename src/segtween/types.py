@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any, Literal
 
@@ -216,7 +216,8 @@ class ScoreMap:
 @dataclass(frozen=True, slots=True)
 class LazyScores:
     """A frame's scores, computed by calling this; and what `Result.confidence` and `Result.mean_confidence` are, for
-    which the scores need not be computed."""
+    which the scores need not be computed. Copies, and what is pickled, hold them computed: an engine cannot be copied.
+    """
 
     make: Callable[[], ScoreMap]
     confidence: Callable[[], NDArray[np.float32]]
@@ -224,6 +225,17 @@ class LazyScores:
 
     def __call__(self) -> ScoreMap:
         return self.make()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _computed, (self.make(), self.confidence(), self.mean_confidence())
+
+
+def _computed(scores: ScoreMap, confidence: NDArray[np.float32], mean_confidence: float) -> LazyScores:
+    return LazyScores(*(partial(_same, value) for value in (scores, confidence, mean_confidence)))
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Barrier
+
 import numpy as np
 import pytest
 from numba import njit
@@ -96,3 +98,19 @@ def test_a_thread_of_its_own_work_does_all_phases_itself(monkeypatch: pytest.Mon
     assert used[-1] == 1
     with pytest.raises(SettingError):
         Rows(-1)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_nobody_waits_for_a_thread_that_failed(failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segtween.ops.threads.available_threads", lambda: 2)
+    begun = Barrier(2)
+
+    def kernel(counters: np.ndarray, side: int, first: int) -> int:  # noqa: ARG001
+        if first == 0:
+            begun.wait(60)
+        if side == failing:
+            raise MemoryError
+        return 1  # the other one has a piece still
+
+    with pytest.raises(MemoryError):
+        Rows(2).through(kernel, 2, (), cells=ROWS)

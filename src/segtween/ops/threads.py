@@ -146,11 +146,16 @@ class Rows:
         took = self._seconds_per_row.get(which)
         worth = self.threads if took is None else took * cells / LEAST_SECONDS
         threads, counters = max(1, min(self.threads, _mine.threads, int(worth))), counters_of(phases)
+        failed = threading.Event()
 
         def work(thread: int) -> None:
             reached = 0
-            while (reached := kernel(counters, thread % 2, reached, *arguments)) < phases:
-                sleep(0)
+            try:
+                while not failed.is_set() and (reached := kernel(counters, thread % 2, reached, *arguments)) < phases:
+                    sleep(0)
+            except BaseException:
+                failed.set()  # its piece will never be finished: nobody waits for it
+                raise
 
         began = perf_counter()
         self._at_once(work, threads)
