@@ -23,8 +23,8 @@ SIZE = (64, 96)
 MODES: dict[str, dict[str, Any]] = {
     "causal": {},
     "delayed": {"async_keys": 2},
-    "bidirectional": {"mode": "bidirectional", "flow_quality": "balanced", "match": "fast"},
-    "bidirectional, late": {"mode": "bidirectional", "flow_quality": "balanced", "match": "fast", "async_keys": 2},
+    "bidirectional": {"mode": "bidirectional", "flow_quality": "balanced"},
+    "bidirectional, late": {"mode": "bidirectional", "flow_quality": "balanced", "async_keys": 2},
 }
 
 
