@@ -114,3 +114,9 @@ def test_nobody_waits_for_a_thread_that_failed(failing: int, monkeypatch: pytest
 
     with pytest.raises(MemoryError):
         Rows(2).through(kernel, 2, (), cells=ROWS)
+
+
+def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    with pytest.raises(SettingError, match="NUMBA_DISABLE_JIT is set; expected loops that may be compiled; unset it"):
+        Rows(1).through(_sums, STEPS, (), cells=ROWS)
