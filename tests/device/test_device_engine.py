@@ -79,6 +79,7 @@ def test_labels_for_given_flow_are_the_processors(preset: str, frames: list[Any]
         assert (one.is_key, one.is_cut, one.distance) == (other.is_key, other.is_cut, other.distance)
         assert (one.labels != other.labels).mean() <= 1e-4
         assert np.abs(one.confidence - other.confidence).max() < 1e-4
+        assert one.mean_confidence == pytest.approx(other.mean_confidence, abs=1e-4)
 
 
 @pytest.mark.train
@@ -104,6 +105,7 @@ def test_recorded_is_the_same_as_one_by_one(settings: Settings, frames: list[Any
         assert (one.is_key, one.is_cut, one.distance) == (other.is_key, other.is_cut, other.distance)
         assert np.array_equal(one.labels, other.labels)
         np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
+        assert one.mean_confidence == pytest.approx(other.mean_confidence, abs=1e-6)
 
 
 @pytest.mark.train

@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,7 +84,7 @@ class CapturedEngine(CausalEngine):
         distance = state.distance + 1
         followed: Any = replace(state, composed=composed, reliability=reliability, distance=distance, own_labels=None)
         if not is_key and not is_cut:
-            scores: Any = partial(self.propagation.score_map, followed)
+            scores: Any = self.propagation.lazy_scores(followed)
             labels = made[6]
         else:
             answer = self._network(rgb, clock) if answer is None else answer
