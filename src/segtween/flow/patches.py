@@ -16,7 +16,7 @@ from numba import njit
 
 from segtween.flow.weighing import SIDE, add_weighted
 from segtween.ops.kernels import double_rows
-from segtween.ops.phases import all_finished, claimed, finished, piece_of, pieces_of
+from segtween.ops.phases import all_finished, claimed, finished, phases_of, piece_of, pieces_of
 
 Array = Any
 PAD = SIDE + 2
@@ -304,7 +304,7 @@ def flow_phases(
     """
     (levels, xs, ys, columns, rows, scales), (steps, settled, rounds), (out, enlarged) = plan, limits, outs
     each, count = 1 + rounds, levels.shape[0]
-    phases = each * count + 1 + (1 if enlarged.shape[0] > 0 else 0)
+    phases = phases_of(counters)
     for phase in range(first, phases):
         k = min(phase // each, count - 1)
         w, h, begin, from_x, to_x, from_y, to_y = levels[k]

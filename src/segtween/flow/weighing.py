@@ -1,5 +1,6 @@
 """Eight pixels of a patch at once, for compiled loops: in loops this short LLVM makes no vectors of what writes to
-memory."""
+memory. Compiled loops on disk know of changes in their own file alone: after a change here, `patches.py` must look
+changed too."""
 
 from __future__ import annotations
 

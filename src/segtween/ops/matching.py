@@ -21,7 +21,7 @@ from segtween.ops.along import largest_of_two, score_at
 from segtween.ops.bytes import differences_of_4, differences_of_12
 from segtween.ops.candidates import named
 from segtween.ops.kernels import add_rows, double_rows
-from segtween.ops.phases import all_finished, claimed, finished, piece_of, pieces_of
+from segtween.ops.phases import all_finished, claimed, finished, phases_of, piece_of, pieces_of
 from segtween.ops.searches import NEAR, SIDES
 
 Array = Any
@@ -268,7 +268,7 @@ def match_phases(
     before, counts) for h * w cells; the cells whose flow changed are the first of `cells`, counts[-1] in number.
     """
     (labels, away, edges), (gate, contrast, margin), (cells, costs, found, before, counts) = near, limits, room
-    (now, key), lists, rows, phases = views, (cells, costs, found, before), flow.shape[0], 2 * steps.shape[0] + 3
+    (now, key), lists, rows, phases = views, (cells, costs, found, before), flow.shape[0], phases_of(counters)
     for phase in range(first, phases):
         if phase == 0:
             total = rows

@@ -2,7 +2,7 @@
 
 A compiled function does all phases, one after the other, and every thread calls it with the same counters:
 
-    for phase in range(first, phases):
+    for phase in range(first, phases_of(counters)):
         piece = claimed(counters, phase, pieces, side)
         while piece >= 0:
             ...                                    # rows piece_of(rows, piece, pieces) of the phase's output
@@ -10,12 +10,13 @@ A compiled function does all phases, one after the other, and every thread calls
             piece = claimed(counters, phase, pieces, side)
         if not all_finished(counters, phase, pieces):
             return phase                           # another thread still has a piece: come back to this phase
-    return phases
+    return phases_of(counters)
 
 So threads meet after each phase, and one that comes late finds nothing left to do of the earlier ones. Which thread
 does a piece makes no difference to it, but takes longer where another one wrote what it reads, for that is in another
 processor's cache: one thread begins with the first rows of every phase, the other with the last ones.
-`ops.threads.Rows.through` calls such a function.
+`ops.threads.Rows.through` calls such a function. Compiled loops on disk know of changes in their own file alone: after
+a change here, the files of such functions must look changed too.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from segtween.errors import SettingError
 
 LINE = 8
 """Counters lie this far apart, a processor's cache line, so that threads do not wait for one another's."""
@@ -36,7 +39,10 @@ MOST_PIECES = 16
 
 
 def counters_of(phases: int) -> NDArray[np.int64]:
-    """Counters for so many phases: of each how many pieces are claimed, and how many are finished."""
+    """Counters for so many phases: of each how many pieces are claimed, and how many are finished. SettingError where
+    nothing is compiled: the interpreter has no such counters."""
+    if config.DISABLE_JIT:
+        raise SettingError("NUMBA_DISABLE_JIT is set", expected="loops that may be compiled", do="unset it")
     return np.zeros(2 * LINE * phases, np.int64)
 
 
@@ -60,6 +66,12 @@ def _value(typing: Any, counters: Any, index: Any) -> Any:  # noqa: ARG001
         return builder.load_atomic(builder.gep(array.data, [arguments[1]]), "acquire", 8)
 
     return types.int64(counters, types.intp), generate
+
+
+@njit(nogil=True, inline="always", error_model="numpy")
+def phases_of(counters: Any) -> Any:
+    """How many phases the counters are for."""
+    return counters.shape[0] // (2 * LINE)
 
 
 @njit(nogil=True, inline="always", error_model="numpy")

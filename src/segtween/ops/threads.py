@@ -140,12 +140,8 @@ class Rows:
     def through(self, kernel: Callable[..., int], phases: int, arguments: Sequence[object], *, cells: int) -> None:
         """All phases of a compiled `kernel(counters, side, first, *arguments)` (`ops.phases`), by no more threads than
         what as many `cells` took the last time is worth; returns when they are done."""
-        from numba import config  # not all that counts threads needs it
+        from segtween.ops.phases import counters_of  # loads Numba, which not all that counts threads needs
 
-        from segtween.ops.phases import counters_of
-
-        if config.DISABLE_JIT:
-            raise SettingError("NUMBA_DISABLE_JIT is set", expected="loops that may be compiled", do="unset it")
         which = kernel, cells.bit_length()
         took = self._seconds_per_row.get(which)
         worth = self.threads if took is None else took * cells / LEAST_SECONDS
